@@ -1,0 +1,48 @@
+# make quickstart   from nothing to a verified .onnx
+# make test         the whole test suite
+# make check        lint, format, types
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: quickstart install test test-slow test-cuda check format clean
+
+quickstart: $(VENV)/.installed
+	$(BIN)/toolkit quickstart
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) --editable '.[dev,openvino]'
+	touch $@
+
+# The quick suite: no network, nothing over seconds.
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -m "not slow and not network" --cov --cov-report=term:skip-covered
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+# Real CUDA tests; skipped with their reason where there is no device. The JSON can be sent back.
+test-cuda: $(VENV)/.dev
+	mkdir -p artifacts/reports
+	TOOLKIT_CUDA_REPORT=artifacts/reports/test-cuda.json $(BIN)/python -m pytest tests/cuda
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

@@ -1,0 +1,10 @@
+"""A torch module or a graph, and a spec, go in; a file and a result come out. Knows nothing of the toolkit."""
+
+from __future__ import annotations
+
+__all__ = ["ExportError", "ExportResult", "ExportSpec", "export_torch", "finish_model"]
+
+from exporters.finish import finish_model
+from exporters.result import ExportResult
+from exporters.spec import ExportError, ExportSpec
+from exporters.torch_dynamo import export_torch

@@ -1,0 +1,87 @@
+"""From a traced graph to the file that leaves: stripped, named, checked."""
+
+from __future__ import annotations
+
+__all__ = ["finish_model"]
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from exporters.result import ExportResult
+from exporters.spec import ExportError, ExportSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+DEFAULT_DOMAINS = {"", "ai.onnx"}
+
+
+def finish_model(
+    model: onnx.ModelProto, spec: ExportSpec, *, metadata: Mapping[str, str], producer: str
+) -> ExportResult:
+    """Return the serialised file: no private traces, default domain only, `metadata` inside, fully checked.
+
+    Args:
+        model: the traced graph; left unchanged.
+        spec: what the file must look like.
+        metadata: written to `metadata_props`, in the order given.
+        producer: written as the producer's name.
+
+    Raises:
+        ExportError: the graph breaks the spec or onnx's full checker.
+    """
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _strip(copy)
+    copy.producer_name, copy.producer_version, copy.doc_string = producer, "", ""
+    copy.graph.name = producer
+    copy.ir_version = min(copy.ir_version, spec.max_ir_version)
+    onnx.helper.set_model_props(copy, dict(metadata))
+    _check_spec(copy, spec)
+    try:
+        onnx.checker.check_model(copy, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx's checker refuses the file: {error}") from error
+    return ExportResult(
+        model=copy.SerializeToString(deterministic=True),
+        opset=spec.opset,
+        ir_version=copy.ir_version,
+        operators=tuple(node.op_type for node in copy.graph.node),
+    )
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove stack traces, absolute source paths and other notes that exporters leave; they are private and vary."""
+    graph = model.graph
+    del model.metadata_props[:], graph.metadata_props[:]
+    graph.doc_string = ""
+    for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+def _check_spec(model: onnx.ModelProto, spec: ExportSpec) -> None:
+    import onnx
+
+    graph = model.graph
+    domains = {entry.domain for entry in model.opset_import} | {node.domain for node in graph.node}
+    if domains - DEFAULT_DOMAINS or model.functions:
+        raise ExportError(
+            f"the graph uses domains {sorted(domains - DEFAULT_DOMAINS)} or local functions; only ONNX's own may stay"
+        )
+    if [entry.version for entry in model.opset_import] != [spec.opset]:
+        raise ExportError(
+            f"the graph has opset {[entry.version for entry in model.opset_import]}; expected {spec.opset}"
+        )
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+        raise ExportError("the graph keeps weights outside the file")
+    names = ([item.name for item in graph.input], [item.name for item in graph.output])
+    if names != ([spec.input_name], list(spec.output_names)):
+        raise ExportError(
+            f"the graph's inputs and outputs are {names}; expected {[spec.input_name]} and {list(spec.output_names)}"
+        )
+    for item in (*graph.input, *graph.output):
+        if item.type.tensor_type.shape.dim[0].dim_param != spec.batch_axis:
+            raise ExportError(f"the first axis of {item.name} is not the symbolic {spec.batch_axis!r}")

@@ -1,0 +1,69 @@
+"""Fixtures shared by the suite: an isolated artifacts folder, one trained run, one exported model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own results, caches or settings."""
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("TOOLKIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    for name in ("TOOLKIT_AUTHOR", "TOOLKIT_LICENCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """An artifacts folder with one run on mnist-mini and the model exported from it, made by the real commands once."""
+    shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
+    return _make_once(shared / "trained")
+
+
+@pytest.fixture(scope="session")
+def trained_run(trained: Path) -> Path:
+    """The run folder of `trained`."""
+    return next((trained / "runs").iterdir())
+
+
+@pytest.fixture(scope="session")
+def model_path(trained: Path) -> Path:
+    """The model file of `trained`."""
+    return next((trained / "models").glob("*.onnx"))
+
+
+def _make_once(folder: Path) -> Path:
+    """Make the folder in one of the parallel test processes; the others wait for it."""
+    from filelock import FileLock
+
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "latest.json").exists():
+            environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder)}
+            for command in (["train", "--data", "mnist-mini", "--epochs", "2"], ["export"]):
+                subprocess.run(
+                    [sys.executable, "-m", "toolkit", *command],
+                    check=True,
+                    env=environment,
+                    cwd=ROOT,
+                    capture_output=True,
+                )
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines say how many tests were skipped and for what."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped {count}: {reason.removeprefix('Skipped: ')}")

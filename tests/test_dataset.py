@@ -1,0 +1,148 @@
+"""Data sets: what they check, what their hash covers, how they are split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data import Dataset, Split
+from toolkit.data.sample import default_class, first_of_class, first_of_each_class
+from toolkit.data.split import hold_out
+from toolkit.errors import DataError, UsageError
+
+
+def make_split(labels: list[int], *, shape: tuple[int, ...] = (4, 5)) -> Split:
+    images = np.zeros((len(labels), *shape), dtype=np.uint8)
+    images[:] = np.arange(len(labels)).reshape(-1, *(1 for _ in shape))
+    return Split(images=images, labels=np.array(labels, dtype=np.int64))
+
+
+def make_dataset(**changes: Any) -> Dataset:
+    settings: dict[str, Any] = {
+        "name": "toy",
+        "train": make_split([0, 1, 1, 0, 1]),
+        "test": make_split([1, 0]),
+        "classes": ("cat", "dog"),
+        "licence": "CC0-1.0",
+        "polarity": "any",
+        "fit": "stretch",
+    }
+    return Dataset(**(settings | changes))
+
+
+def test_sizes_come_from_the_images() -> None:
+    dataset = make_dataset()
+    assert (dataset.height, dataset.width, dataset.channels, len(dataset.train)) == (4, 5, 1, 5)
+    colour = {"train": make_split([0], shape=(4, 5, 3)), "test": make_split([0], shape=(4, 5, 3))}
+    assert make_dataset(**colour).channels == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 4, 5), np.float32), np.zeros(2, np.int64), r"images are float32 \[2, 4, 5\]"),
+        (np.zeros((2, 4), np.uint8), np.zeros(2, np.int64), r"uint8 \[2, 4\]"),
+        (np.zeros((2, 4, 5, 4), np.uint8), np.zeros(2, np.int64), r"\[2, 4, 5, 4\]"),
+        (np.zeros((2, 0, 5), np.uint8), np.zeros(2, np.int64), "height or width of 0"),
+        (np.zeros((2, 4, 5), np.uint8), np.zeros(2, np.uint8), "labels are uint8"),
+        (np.zeros((2, 4, 5), np.uint8), np.zeros((2, 1), np.int64), r"int64 \[2, 1\]"),
+        (np.zeros((2, 4, 5), np.uint8), np.zeros(1, np.int64), "2 images but 1 labels: image 1"),
+        (np.zeros((1, 4, 5), np.uint8), np.zeros(3, np.int64), "1 images but 3 labels: label 1"),
+    ],
+)
+def test_split_refuses_arrays_of_another_kind(images: np.ndarray, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Split(images=images, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": make_split([0, 1, 2, 3])}, "label 2 of train image 2 is outside the classes 0 to 1"),
+        ({"test": make_split([0, -1])}, "label -1 of test image 1"),
+        ({"train": make_split([])}, "train split is empty"),
+        ({"test": make_split([])}, "test split is empty"),
+        ({"test": make_split([0], shape=(5, 4))}, r"\[4, 5\].*\[5, 4\]"),
+        ({"test": make_split([0], shape=(4, 5, 3))}, r"\[4, 5\].*\[4, 5, 3\]"),
+        ({"classes": ("cat", "cat")}, "repeat"),
+        ({"polarity": "dark"}, "polarity 'dark'"),
+        ({"fit": "crop"}, "fit 'crop'"),
+    ],
+)
+def test_dataset_refuses_parts_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make_dataset(**changes)
+
+
+def test_hash_depends_on_content_alone() -> None:
+    dataset = make_dataset()
+    renamed = replace(dataset, name="other", licence="MIT", polarity="light-on-dark", fit="mnist")
+    assert renamed.sha256 == dataset.sha256 == make_dataset().sha256
+    assert len(dataset.sha256) == 64
+
+
+def test_hash_does_not_depend_on_memory_layout() -> None:
+    dataset = make_dataset()
+    strided = Split(images=np.asfortranarray(dataset.train.images), labels=np.repeat(dataset.train.labels, 2)[::2])
+    assert make_dataset(train=strided).sha256 == dataset.sha256
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("array", ["images", "labels"])
+def test_hash_changes_with_one_element(part: str, array: str) -> None:
+    before, after = make_dataset(), make_dataset()
+    getattr(getattr(after, part), array).flat[-1] ^= 1
+    assert after.sha256 != before.sha256
+
+
+def test_hash_changes_with_class_names_and_shape() -> None:
+    wide = {"train": make_split([0, 1, 1, 0, 1], shape=(5, 4)), "test": make_split([1, 0], shape=(5, 4))}
+    hashes = {make_dataset().sha256, make_dataset(classes=("cat", "cow")).sha256, make_dataset(**wide).sha256}
+    assert len(hashes) == 3
+
+
+def test_replaced_dataset_has_its_own_hash() -> None:
+    dataset = make_dataset()
+    before = dataset.sha256
+    assert replace(dataset, classes=("a", "b")).sha256 != before
+
+
+@given(size=st.integers(2, 30), data=st.data())
+def test_holding_out_takes_the_last_images_and_loses_none(size: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, size - 1))
+    split = make_split(list(range(size)))
+    train, validation = hold_out(split, count)
+    assert validation.labels.tolist() == list(range(size - count, size))
+    assert [*train.labels, *validation.labels] == list(range(size))
+    assert np.array_equal(np.concatenate([train.images, validation.images]), split.images)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 5, 6])
+def test_holding_out_nothing_or_all_is_refused(count: int) -> None:
+    with pytest.raises(UsageError, match=f"hold out {count} of 5 images; expected 1 to 4"):
+        hold_out(make_split([0] * 5), count)
+
+
+def test_samples_are_the_first_of_each_class_row_by_row() -> None:
+    dataset = make_dataset()
+    assert first_of_each_class(dataset, 2).tolist() == [[0, 1], [3, 2]]
+    assert first_of_each_class(dataset, 9).tolist() == [[0, 1], [3, 2]]
+
+
+def test_sample_of_one_class_is_found_by_its_name() -> None:
+    dataset = make_dataset()
+    assert first_of_class(dataset, "dog", 2).tolist() == [1, 2]
+    with pytest.raises(UsageError, match="did you mean 'dog'"):
+        first_of_class(dataset, "dogs", 2)
+    with pytest.raises(UsageError, match="no training image"):
+        first_of_class(make_dataset(classes=("cat", "dog", "cow")), "cow", 2)
+
+
+def test_default_class_is_the_five_where_there_is_one() -> None:
+    assert default_class(make_dataset()) == "cat"
+    assert default_class(make_dataset(classes=("4", "5"))) == "5"

@@ -1,0 +1,234 @@
+"""Names inside `artifacts/`, durable atomic writes, hashes."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArtifactStore",
+    "check_output",
+    "read_json",
+    "sha256_bytes",
+    "sha256_file",
+    "write_atomic",
+    "write_json",
+]
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import DataError, ModelError, ResourceError, UsageError
+
+
+def sha256_bytes(data: bytes | memoryview) -> str:
+    """Return the lower-case hex SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the lower-case hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds the old bytes or the new ones, never a part, also after a power cut.
+
+    Raises:
+        ResourceError: the disk is full, read-only, or failed; no temporary file is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically; NaN is refused because JSON has none."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: the file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} as JSON: {error}") from error
+
+
+def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse an explicit output that would overwrite something.
+
+    Raises:
+        UsageError: the output exists and `force` is not set, is a folder, or is one of the inputs.
+    """
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise UsageError(f"the output {path} is also an input; choose another name")
+    if path.is_dir():
+        raise UsageError(f"the output {path} is a folder; give a file name")
+    if path.exists() and not force:
+        raise UsageError(f"the output {path} exists; give another name or --force")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactStore:
+    """The folder that holds all results.
+
+    Attributes:
+        root: `./artifacts`, or `TOOLKIT_ARTIFACTS`.
+    """
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> ArtifactStore:
+        """Return the store named by `TOOLKIT_ARTIFACTS`, else `./artifacts`."""
+        return cls(root=Path(os.environ.get("TOOLKIT_ARTIFACTS") or "artifacts"))
+
+    def new_run(self, stem: str) -> Path:
+        """Create and return `runs/<stem>-<time>`, a folder that did not exist before.
+
+        Raises:
+            ResourceError: the folder cannot be made.
+        """
+        name = f"{stem}-{_timestamp()}"
+        for count in range(1, 1000):
+            path = self.root / "runs" / (name if count == 1 else f"{name}-{count}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise ResourceError(f"cannot make the run folder {path}: {error.strerror}") from error
+            return path
+        raise ResourceError(f"no free name for a run under {self.root / 'runs'}")
+
+    def new_file(self, folder: str, stem: str, suffix: str) -> Path:
+        """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet."""
+        name = f"{stem}-{_timestamp()}"
+        path = self.root / folder / f"{name}{suffix}"
+        count = 1
+        while path.exists():
+            count += 1
+            path = self.root / folder / f"{name}-{count}{suffix}"
+        return path
+
+    def model_path(self, name: str) -> Path:
+        """Return where the model called `name` lies."""
+        return self.root / "models" / f"{name}.onnx"
+
+    def record(self, *, run: Path | None = None, model: Path | None = None, model_run: str | None = None) -> None:
+        """Note the latest run or model in `latest.json`, keeping the other entry.
+
+        Args:
+            run: the run folder just finished.
+            model: the model file just written.
+            model_run: name of the run that the model came from.
+        """
+        entries = self._entries()
+        if run is not None:
+            entries["run"] = self._relative(run)
+        if model is not None:
+            entries["model"] = self._relative(model)
+            entries["model_run"] = model_run or ""
+        write_json(self.root / "latest.json", entries)
+
+    def latest_run(self) -> Path:
+        """Return the latest run folder.
+
+        Raises:
+            UsageError: there is none yet.
+        """
+        return self._latest("run", "no run yet; make one with: toolkit train")
+
+    def latest_model(self) -> Path:
+        """Return the latest model file.
+
+        Raises:
+            UsageError: there is none yet.
+        """
+        return self._latest("model", "no model yet; make one with: toolkit export")
+
+    def stale_model_warning(self) -> str | None:
+        """Return a sentence when the latest model does not come from the latest run, else None."""
+        entries = self._entries()
+        run, model_run = Path(entries.get("run", "")).name, entries.get("model_run", "")
+        if entries.get("model") and run and model_run != run:
+            origin = f"run {model_run}" if model_run else "another run"
+            return (
+                f"the latest model comes from {origin}, not from the latest run {run}; "
+                "bring it up to date with: toolkit export"
+            )
+        return None
+
+    def _latest(self, key: str, missing: str) -> Path:
+        name = self._entries().get(key)
+        if not name:
+            raise UsageError(missing)
+        path = self.root / name
+        if not path.exists():
+            kind = ModelError if key == "model" else UsageError
+            raise kind(f"{self.root / 'latest.json'} names {path}, which is not there any more; {missing}")
+        return path
+
+    def _entries(self) -> dict[str, str]:
+        path = self.root / "latest.json"
+        if not path.exists():
+            return {}
+        entries = read_json(path)
+        if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
+            raise DataError(f"{path} is not a table of names; delete it or name the run or model yourself")
+        return entries
+
+    def _relative(self, path: Path) -> str:
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return str(path.resolve())
+
+
+def _timestamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder for fsync
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

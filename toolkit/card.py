@@ -1,0 +1,184 @@
+"""The card: what a model file says about itself, as JSON both ways."""
+
+from __future__ import annotations
+
+__all__ = ["CARD_KEY", "CARD_SCHEMA", "Card", "Golden", "InputSpec", "card_beside"]
+
+import base64
+import binascii
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ModelError
+
+CARD_KEY = "toolkit.card"
+CARD_SCHEMA = "toolkit/card/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """What one image must look like.
+
+    Attributes:
+        height: rows, in pixels.
+        width: columns, in pixels.
+        channels: 1 (grey, `[batch, height, width]`) or 3 (RGB, `[batch, height, width, 3]`).
+        polarity: `light-on-dark`, `dark-on-light` or `any`.
+        fit: how a picture of another size is brought to this one: `mnist`, `stretch` or `none`.
+    """
+
+    height: int
+    width: int
+    channels: int
+    polarity: str = "any"
+    fit: str = "stretch"
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1 or max(self.height, self.width) > 65_535 or self.channels not in {1, 3}:
+            raise ModelError(
+                f"the card's input is {self.height}x{self.width}x{self.channels}; "
+                "expected positive sizes and 1 or 3 channels"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image: `(height, width)` or `(height, width, 3)`."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Images with their reference answers, for a self-test anywhere.
+
+    Attributes:
+        origin: `data` or `synthetic`.
+        images: raw uint8 pixels, all images one after the other.
+        shape: `[count, height, width]` or `[count, height, width, 3]`.
+        logits: float64 reference logits, `[count][classes]`.
+        tolerance: largest absolute logit error that rounding explains.
+    """
+
+    origin: str
+    images: bytes
+    shape: tuple[int, ...]
+    logits: tuple[tuple[float, ...], ...]
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        if len(self.images) != math.prod(self.shape) or len(self.logits) != self.shape[0]:
+            raise ModelError(
+                f"the card's golden vectors hold {len(self.images)} bytes and {len(self.logits)} answers; "
+                f"shape {list(self.shape)} needs {math.prod(self.shape)} and {self.shape[0]}"
+            )
+        if not self.tolerance > 0 or not all(math.isfinite(value) for row in self.logits for value in row):
+            raise ModelError(
+                "the card's golden vectors hold a tolerance that is not positive or an answer that is not finite"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything a model file says about itself; deterministic for a checkpoint. Keys as in the contract.
+
+    Attributes:
+        name: the model's name.
+        classes: one name per class, in the order of the logits.
+        input: what one image must look like.
+        standardisation: summary of what the graph does to raw pixels: `mean`, `std`, `computed_on`.
+        precision: `fp32`, `fp16` or `int8`.
+        network: preset, every hyper-parameter, parameter count.
+        recipe: how it was trained.
+        data: `name`, `sha256`, `train_count`, `test_count`, `licence`.
+        checkpoint_sha256: hash of the weights it came from.
+        derived_from_sha256: hash of the file a derived precision came from, else None.
+        test_accuracy: `value`, `correct`, `count`, `ci95` of this file.
+        bound: `logits` (largest absolute error rounding explains) and `formula`.
+        guard: thresholds of the input guard; empty where none were calibrated.
+        golden: images with reference answers, or None.
+        minimum: least `opset`, `ir`, `onnxruntime` needed.
+        versions: what made it.
+        author: who trained it.
+        licence: SPDX identifier of the model file.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    standardisation: dict[str, Any]
+    precision: str
+    network: dict[str, Any]
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    checkpoint_sha256: str
+    derived_from_sha256: str | None = None
+    test_accuracy: dict[str, Any] | None = None
+    bound: dict[str, Any]
+    guard: dict[str, Any] = field(default_factory=dict)
+    golden: Golden | None = None
+    minimum: dict[str, Any]
+    versions: dict[str, str]
+    author: str
+    licence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON values, `schema` first."""
+        value = {"schema": CARD_SCHEMA, **{item.name: getattr(self, item.name) for item in fields(self)}}
+        value["classes"] = list(self.classes)
+        value["input"] = asdict(self.input)
+        if self.golden is not None:
+            value["golden"] = {
+                "origin": self.golden.origin,
+                "images": base64.b64encode(self.golden.images).decode("ascii"),
+                "shape": list(self.golden.shape),
+                "logits": [list(row) for row in self.golden.logits],
+                "tolerance": self.golden.tolerance,
+            }
+        return value
+
+    def dumps(self) -> str:
+        """Return compact JSON text; the same card always gives the same text."""
+        return json.dumps(self.to_json(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def loads(cls, text: str | bytes) -> Card:
+        """Parse and check a card.
+
+        Raises:
+            ModelError: not JSON, another schema, missing or unknown keys, or values out of range.
+        """
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"the model's card is not JSON: {error}") from error
+        if not isinstance(value, dict) or value.get("schema") != CARD_SCHEMA:
+            seen = value.get("schema") if isinstance(value, dict) else type(value).__name__
+            raise ModelError(f"the model's card has schema {seen!r}; expected {CARD_SCHEMA!r}")
+        try:
+            return cls._from_json({key: item for key, item in value.items() if key != "schema"})
+        except (TypeError, KeyError, ValueError, AttributeError, binascii.Error) as error:
+            raise ModelError(f"the model's card does not follow {CARD_SCHEMA}: {error}") from error
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any]) -> Card:
+        value["classes"] = tuple(str(name) for name in value["classes"])
+        if not value["classes"]:
+            raise ModelError("the model's card names no classes")
+        value["input"] = InputSpec(**value["input"])
+        golden = value.get("golden")
+        if golden is not None:
+            value["golden"] = Golden(
+                origin=str(golden["origin"]),
+                images=base64.b64decode(golden["images"], validate=True),
+                shape=tuple(int(size) for size in golden["shape"]),
+                logits=tuple(tuple(float(item) for item in row) for row in golden["logits"]),
+                tolerance=float(golden["tolerance"]),
+            )
+        return cls(**value)
+
+
+def card_beside(model: Path) -> Path:
+    """Return the path of the card that lies beside a model: `<name>.card.json`."""
+    return model.with_suffix(".card.json")

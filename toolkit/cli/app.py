@@ -1,0 +1,55 @@
+"""The command line's root: every command by name."""
+
+from __future__ import annotations
+
+__all__ = ["app", "main"]
+
+import sys
+from typing import Annotated
+
+import typer
+
+import toolkit
+from toolkit.cli.boundary import run_guarded, split_debug
+from toolkit.cli.data import data_app
+from toolkit.cli.evaluate import evaluate_command
+from toolkit.cli.export import export_command
+from toolkit.cli.inspect import inspect_command
+from toolkit.cli.parity import parity_command
+from toolkit.cli.selftest import selftest_command
+from toolkit.cli.train import train_command
+
+app = typer.Typer(
+    name="toolkit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train a small image classifier, ship it as one self-contained .onnx, and prove that its answers hold.",
+    epilog="--debug after any command shows the traceback of a failure.",
+)
+app.add_typer(data_app, name="data")
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("export")(export_command)
+app.command("inspect")(inspect_command)
+app.command("selftest")(selftest_command)
+app.command("parity")(parity_command)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"toolkit {toolkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None: ...
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))

@@ -1,0 +1,48 @@
+"""The one place where errors become an exit code and a line on stderr."""
+
+from __future__ import annotations
+
+__all__ = ["run_guarded", "split_debug"]
+
+import traceback
+from collections.abc import Callable
+
+from toolkit.cli.output import note
+from toolkit.errors import ResourceError, ToolkitError
+
+
+def split_debug(arguments: list[str]) -> tuple[bool, list[str]]:
+    """Take `--debug` out of the arguments wherever it stands before `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    head = [argument for argument in arguments[:end] if argument != "--debug"]
+    return len(head) < end, head + arguments[end:]
+
+
+def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
+    """Run a command and return its exit code; tracebacks appear only with `debug`."""
+    try:
+        call()
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(bool(leave.code))
+    except KeyboardInterrupt:
+        note("interrupted")
+        return 130
+    except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it but a line and a code
+        if debug:
+            traceback.print_exc()
+        known = _as_known(error)
+        note(f"error: {' '.join(str(known).split())}")
+        return known.exit_code
+    return 0
+
+
+def _as_known(error: Exception) -> ToolkitError:
+    """Return the error as one of ours; what nobody named is a bug and says so (exit code 70)."""
+    if isinstance(error, ToolkitError):
+        return error
+    if isinstance(error, MemoryError):
+        return ResourceError(f"out of memory: {error or 'an allocation failed'}; try a smaller --batch")
+    if isinstance(error, OSError):
+        return ResourceError(f"{error.filename or 'the system'}: {error.strerror or error}")
+    kind = type(error).__name__
+    return ToolkitError(f"this is a bug in toolkit: {kind}: {error}; run again with --debug and report it")

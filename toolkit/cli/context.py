@@ -1,0 +1,65 @@
+"""What commands fall back to when nothing is named: the latest run, the latest model, its data."""
+
+from __future__ import annotations
+
+__all__ = ["DEFAULT_DATA", "load_data", "load_recorded_data", "resolve_model", "resolve_run"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.output import Output, note
+from toolkit.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.data import Dataset
+
+DEFAULT_DATA = "mnist"
+
+
+def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:
+    """Return the run folder named, or the latest one, and say which."""
+    from toolkit.network.run import find_run
+
+    path = find_run(run, store=store)
+    if run is None:
+        note(f"using the latest run: {path}")
+    return path
+
+
+def resolve_model(model: Path | None, *, store: ArtifactStore) -> Path:
+    """Return the model file named, or the latest one, and say which and whether it is behind the latest run."""
+    if model is not None:
+        if not model.exists():
+            raise ModelError(f"no model {model}; models lie in {store.root / 'models'}")
+        return model
+    path = store.latest_model()
+    note(f"using the latest model: {path}")
+    warning = store.stale_model_warning()
+    if warning:
+        note(f"warning: {warning}")
+    return path
+
+
+def load_data(name: str, output: Output) -> Dataset:
+    """Load a data set behind a progress bar."""
+    from toolkit.data import load_dataset
+
+    with output.progress(f"loading {name}", unit="bytes") as bar:
+        return load_dataset(name, progress=bar)
+
+
+def load_recorded_data(name: str | None, recorded: str, output: Output) -> Dataset:
+    """Load the data set named, else the one that a run or a card records.
+
+    Raises:
+        UsageError: the recorded one is a folder that has to be named again.
+    """
+    try:
+        return load_data(name or recorded, output)
+    except UsageError as error:
+        if name is not None:
+            raise
+        raise UsageError(
+            f"the data set {recorded!r} is not in the catalogue; name its folder with --data DIR"
+        ) from error

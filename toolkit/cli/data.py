@@ -1,0 +1,115 @@
+"""`toolkit data`: fetch, info, show."""
+
+from __future__ import annotations
+
+__all__ = ["data_app"]
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.options import Force, Json, OutputPath
+from toolkit.cli.output import Output, note
+from toolkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ROWS = 5
+ONE_CLASS_COUNT = 10
+ONE_CLASS_COLUMNS = 5
+
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: fetch, describe, look at them.")
+
+FetchName = Annotated[str, typer.Argument(help="mnist or mnist-mini.")]
+AnyName = Annotated[str, typer.Argument(help="mnist, mnist-mini, or a folder with four IDX files.")]
+ClassName = Annotated[
+    str | None,
+    typer.Option("--class", help="The class of the second picture; 5 where there is one.", show_default=False),
+]
+
+
+@data_app.command("fetch")
+def fetch_data(name: FetchName = "mnist", as_json: Json = False) -> None:
+    """Bring a data set into the cache (TOOLKIT_DATA) and check every file's hash."""
+    from toolkit.data.describe import fetch_by_name
+
+    output = Output(as_json=as_json)
+    with output.progress(f"fetching {name}", unit="bytes") as bar:
+        report = fetch_by_name(name, progress=bar)
+    lines = [
+        f"{file['name']}  {file['size_bytes']:,} bytes  sha256 {file['sha256'][:16]}..." for file in report["files"]
+    ]
+    output.report(
+        report,
+        *lines,
+        f"{name} is in {report['folder']}, every hash holds; {report['attribution']}, {report['licence']}",
+    )
+
+
+@data_app.command("info")
+def show_info(name: AnyName = "mnist", as_json: Json = False) -> None:
+    """Describe a data set: sizes, classes, pixel statistics, content hash."""
+    from toolkit.data import load_dataset
+    from toolkit.data.describe import describe_dataset
+
+    output = Output(as_json=as_json)
+    with output.progress(f"loading {name}", unit="bytes") as bar:
+        dataset = load_dataset(name, progress=bar)
+    report = describe_dataset(dataset)
+    output.report(report, _info_table(report))
+
+
+@data_app.command("show")
+def show_pictures(
+    name: AnyName = "mnist", class_name: ClassName = None, output: OutputPath = None, force: Force = False
+) -> None:
+    """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
+    from toolkit.artifacts import ArtifactStore, check_output, write_atomic
+    from toolkit.data import load_dataset
+    from toolkit.data.sample import default_class, first_of_class, first_of_each_class
+    from toolkit.plots import digit_grid
+
+    path = output or ArtifactStore.default().new_file("reports", "data", ".png")
+    paths = (path, path.with_name(f"{path.stem}-one-class.png"))
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"the output {path} does not end in .png; pictures are PNG files")
+    for each in paths:
+        check_output(each, force=force)
+    with Output().progress(f"loading {name}", unit="bytes") as bar:
+        dataset = load_dataset(name, progress=bar)
+    images, labels = dataset.train.images, dataset.train.labels
+    grid = first_of_each_class(dataset, ROWS)
+    one = class_name or default_class(dataset)
+    row = first_of_class(dataset, one, ONE_CLASS_COUNT)
+    # The first row's captions head the columns.
+    heads = [dataset.classes[label] for label in labels[grid[0]]] + [""] * (grid.size - grid.shape[1])
+    pictures = (
+        digit_grid(
+            images[grid.ravel()], heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"
+        ),
+        digit_grid(
+            images[row], [f"#{i}" for i in row], columns=ONE_CLASS_COLUMNS, title=f"{dataset.name}: class {one}"
+        ),
+    )
+    for each, picture in zip(paths, pictures, strict=True):
+        write_atomic(each, picture)
+        typer.echo(each)
+    note(f"{dataset.name}: {grid.size} images by class, {len(row)} of class {one}; numbers are training indices")
+
+
+def _info_table(report: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    shape, pixels = report["input"], report["train_pixels"]
+    table = Table("class", "train", "test", title=f"{report['name']} ({report['licence']})")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in report["classes"]:
+        table.add_row(name, f"{report['train']['per_class'][name]:,}", f"{report['test']['per_class'][name]:,}")
+    table.add_row("all", f"{report['train']['count']:,}", f"{report['test']['count']:,}")
+    table.caption = (
+        f"{shape['height']}x{shape['width']}x{shape['channels']} uint8, {shape['polarity']}; "
+        f"training pixels {pixels['mean']:.4f} +- {pixels['std']:.4f}; sha256 {report['sha256'][:16]}..."
+    )
+    return table

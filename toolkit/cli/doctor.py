@@ -1,0 +1,44 @@
+"""`toolkit doctor`."""
+
+from __future__ import annotations
+
+__all__ = ["doctor_command"]
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.cli.options import Force, Json, OutputPath, split_names
+from toolkit.cli.output import Output, note
+
+Require = Annotated[
+    str | None,
+    typer.Option(
+        "--require",
+        help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ...",
+        show_default=False,
+    ),
+]
+
+
+def doctor_command(
+    require: Require = None, output: OutputPath = None, force: Force = False, as_json: Json = False
+) -> None:
+    """Examine what is installed: which providers really run a convolution and, where one does not, exactly why."""
+    from toolkit.doctor.checks import run_doctor
+    from toolkit.render_doctor import render_doctor
+
+    names = () if require is None else split_names(require)
+    if output is not None:
+        check_output(output, force=force)
+    command = ["toolkit", "doctor", *(("--require", ",".join(names)) if names else ())]
+    report = run_doctor(command=shlex.join(command))
+    rows = [report.find(name) for name in names]
+    target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
+    write_json(target, report.to_json())
+    Output(as_json=as_json).report(report.to_json(), *render_doctor(report))
+    note(f"report: {target}")
+    for row in rows:
+        report.require(row.name)

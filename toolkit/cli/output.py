@@ -1,0 +1,83 @@
+"""Where a command's words go: reports to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+__all__ = ["Output", "note"]
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def note(message: str) -> None:
+    """Write one line to stderr, where it cannot spoil a report."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
+
+
+class Output:
+    """Text for people, or one JSON report for programs.
+
+    With `as_json` the report is the only thing on stdout and human text goes to stderr.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Print human text: to stdout, or to stderr when stdout is kept for JSON."""
+        console = self._console(stderr=self._as_json)
+        for renderable in renderables:
+            console.print(renderable, highlight=False)
+
+    def report(self, report: Mapping[str, Any], *renderables: RenderableType) -> None:
+        """Print a report: as JSON on stdout when asked for, and the human form."""
+        if self._as_json:
+            sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.flush()
+        self.show(*renderables)
+
+    @contextmanager
+    def progress(self, label: str, *, unit: str = "") -> Iterator[ProgressBar]:
+        """Show a progress bar on stderr; it prints nothing where stderr is not a terminal."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeRemainingColumn(),
+        )
+        console = self._console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            yield ProgressBar(bar, label)
+
+    @staticmethod
+    def _console(*, stderr: bool) -> Console:
+        from rich.console import Console
+
+        stream = sys.stderr if stderr else sys.stdout
+        # A pipe or a file has no width: tables must not be folded at 80 columns there.
+        return Console(file=stream, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty())
+
+
+class ProgressBar:
+    """A bar that library code drives through a plain callable `(done, total)`."""
+
+    def __init__(self, bar: Any, label: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(label, total=None)
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Move the bar to `done` of `total`; None where the total is unknown."""
+        self._bar.update(self._task, completed=done, total=total)
+
+    def print(self, lines: Iterable[str]) -> None:
+        """Print lines above the bar, to stderr."""
+        for line in lines:
+            self._bar.console.print(line, highlight=False, markup=False)

@@ -1,0 +1,126 @@
+"""`toolkit parity`."""
+
+from __future__ import annotations
+
+__all__ = ["parity_command", "run_and_report"]
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.cli.context import load_recorded_data, resolve_model
+from toolkit.cli.options import (
+    AllowFallback,
+    DataName,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Runtimes,
+    Threads,
+    split_names,
+    split_numbers,
+)
+from toolkit.cli.output import Output, note
+from toolkit.errors import CheckFailedError
+from toolkit.parity.config import ParityConfig
+
+if TYPE_CHECKING:
+    from toolkit.parity.report import ParityReport
+
+Optimisations = Annotated[
+    str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+]
+Sample = Annotated[
+    int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)
+]
+RunPath = Annotated[
+    Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
+]
+DEFAULTS = ParityConfig()
+
+
+def parity_command(
+    model: ModelPath = None,
+    runtime: Runtimes = None,
+    provider: Providers = None,
+    threads: Threads = None,
+    optimisation: Optimisations = None,
+    data: DataName = None,
+    sample: Sample = None,
+    run: RunPath = None,
+    allow_fallback: AllowFallback = False,
+    output_path: OutputPath = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Compare engines with the float64 reference, judged by a bound known beforehand."""
+    config = ParityConfig(
+        runtimes=split_names(runtime) if runtime else None,
+        providers=split_names(provider) if provider else DEFAULTS.providers,
+        threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
+        optimisations=split_names(optimisation) if optimisation else DEFAULTS.optimisations,
+        sample=sample,
+        allow_fallback=allow_fallback,
+    )
+    if output_path is not None:
+        check_output(output_path, force=force)
+    path = resolve_model(model, store=ArtifactStore.default())
+    report, _ = run_and_report(
+        path, config, run=run, data=data, output_path=output_path, output=Output(as_json=as_json)
+    )
+    if not report.passed:
+        failed = [row for row in report.rows if row.status == "fail"]
+        first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
+        raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
+
+
+def run_and_report(
+    path: Path, config: ParityConfig, *, run: Path | None, data: str | None, output_path: Path | None, output: Output
+) -> tuple[ParityReport, Path]:
+    """Run the matrix, write its report and show it."""
+    from toolkit.environment import describe_environment
+    from toolkit.evaluation.evaluate import require_same_data
+    from toolkit.parity.matrix import run_parity
+    from toolkit.render_parity import parity_table
+    from toolkit.runtimes.source import ModelSource
+
+    store = ArtifactStore.default()
+    source, card = _read_with_card(ModelSource.read(path), config)
+    source = ModelSource(model=source.model, sha256=source.sha256, path=path, run=run or _matching_run(card, store))
+    if source.run is None:
+        note("the run that this model came from is not here: the reference is the file's own weights in float64")
+    dataset = load_recorded_data(data, card.data["name"], output)
+    if data is None:
+        require_same_data(dataset, card.data, owner=path.name)
+    with output.progress("parity", unit="rows") as bar:
+        report = run_parity(source, dataset, config, progress=bar)
+    target = output_path or store.new_file("reports", f"parity-{path.stem}", ".json")
+    command = shlex.join(["toolkit", *sys.argv[1:]])
+    value = report.to_json(command=command, environment=describe_environment())
+    write_json(target, value)
+    output.report(value, parity_table(report), f"report {target}")
+    return report, target
+
+
+def _read_with_card(source: Any, config: ParityConfig) -> Any:
+    """Open the file once on the provider asked for, which is refused here if it is not active, and read its card."""
+    from toolkit.runtimes.base import RuntimeSettings
+    from toolkit.runtimes.contract import require_contract
+    from toolkit.runtimes.process import WorkerRuntime
+
+    first = "cpu" if config.providers[0] in {"all", "auto"} else config.providers[0]
+    settings = RuntimeSettings(provider=first, allow_fallback=config.allow_fallback)
+    with WorkerRuntime(source, settings) as worker:
+        return source, require_contract(worker.info, name=source.path.name)
+
+
+def _matching_run(card: Any, store: ArtifactStore) -> Path | None:
+    from toolkit.parity.origin import find_origin
+
+    return find_origin(card.checkpoint_sha256, store=store)

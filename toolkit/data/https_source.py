@@ -1,0 +1,159 @@
+"""An https mirror: capped, never http, unpacked while it arrives."""
+
+from __future__ import annotations
+
+__all__ = ["HttpsSource"]
+
+import logging
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from toolkit.data.gunzip import unpack_chunks
+from toolkit.data.source import SourceError
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from toolkit.data.catalog import CatalogFile
+    from toolkit.data.source import Progress
+
+CHUNK_BYTES = 1 << 16
+MAX_REDIRECTS = 5
+REDIRECTS = {301, 302, 303, 307, 308}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSource:
+    """Files `<name>.gz` in a folder of an https server.
+
+    Attributes:
+        base_url: the folder, with a slash at its end.
+        connect_timeout_s: the longest wait for a connection.
+        read_timeout_s: the longest silence.
+        total_timeout_s: the longest time for one file, against a server that drips.
+    """
+
+    base_url: str
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 20.0
+    total_timeout_s: float = 600.0
+
+    @property
+    def label(self) -> str:
+        """The server's name and folder."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.netloc}{parts.path}"
+
+    def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
+        """Yield each file, its SHA-256 already checked.
+
+        Raises:
+            SourceError: no connection, a status other than 200, http in place of https, silence, or another content.
+        """
+        with tempfile.TemporaryDirectory(prefix="toolkit-https-") as folder:
+            for file in files:
+                yield file, self._fetch_file(file, Path(folder), progress)
+
+    def _fetch_file(self, file: CatalogFile, folder: Path, progress: Progress) -> bytes:
+        import pooch
+        import requests
+
+        # Pooch announces every download on stderr; progress is the caller's to show.
+        pooch.get_logger().setLevel(logging.WARNING)
+
+        def download(url: str, output_file: str, _pooch: Any) -> None:
+            self._download(url, Path(output_file), file, progress)
+
+        try:
+            # The downloader unpacks, so the hash that pooch checks is the unpacked file's.
+            path = pooch.retrieve(
+                f"{self.base_url}{file.name}.gz",
+                known_hash=f"sha256:{file.sha256}",
+                fname=file.name,
+                path=folder,
+                downloader=download,
+            )
+        except (requests.RequestException, DataError, SourceError) as error:
+            raise SourceError(f"{file.name}: {_reason(error)}") from error
+        except ValueError as error:
+            raise SourceError(f"{file.name}: wrong content, its SHA-256 is not {file.sha256}") from error
+        return Path(path).read_bytes()
+
+    def _download(self, url: str, target: Path, file: CatalogFile, progress: Progress) -> None:
+        deadline = time.monotonic() + self.total_timeout_s
+        with self._open(url) as response, target.open("wb") as stream:
+            chunks = self._chunks(response, deadline)
+            done = 0
+            for piece in unpack_chunks(chunks, limit=file.size_bytes, name="what came"):
+                stream.write(piece)
+                done += len(piece)
+                progress(done, file.size_bytes)
+
+    @contextmanager
+    def _open(self, url: str) -> Iterator[requests.Response]:
+        import requests
+
+        with requests.Session() as session:
+            for _ in range(MAX_REDIRECTS + 1):
+                _refuse_plain(url)
+                # Redirects are followed by hand: requests would follow one to http.
+                response = session.get(
+                    url,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(self.connect_timeout_s, self.read_timeout_s),
+                    headers={"Accept-Encoding": "identity"},
+                )
+                with response:
+                    if response.status_code not in REDIRECTS:
+                        _check_status(response)
+                        yield response
+                        return
+                    url = urljoin(url, response.headers.get("Location", ""))
+        raise SourceError(f"more than {MAX_REDIRECTS} redirects")
+
+    def _chunks(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            if time.monotonic() > deadline:
+                raise SourceError(f"not complete after {self.total_timeout_s:g} s")
+            yield chunk
+
+
+def _refuse_plain(url: str) -> None:
+    if urlsplit(url).scheme != "https":
+        raise SourceError(f"refused {url}: only https is used")
+
+
+def _check_status(response: requests.Response) -> None:
+    if response.status_code != 200:
+        raise SourceError(f"status {response.status_code} {response.reason}".rstrip())
+    kind = response.headers.get("Content-Type", "")
+    if kind.startswith("text/html"):
+        raise SourceError("an HTML page instead of data")
+
+
+def _reason(error: Exception) -> str:
+    """Return a short reason; the text of requests' own errors repeats itself for three lines."""
+    import requests
+    from urllib3.exceptions import ReadTimeoutError
+
+    # Silence in the middle of a body reaches us as a ConnectionError around urllib3's own.
+    if any(isinstance(argument, ReadTimeoutError) for argument in error.args):
+        return "it fell silent"
+    reasons = {
+        requests.exceptions.ReadTimeout: "it fell silent",
+        requests.exceptions.ConnectTimeout: "no connection in time",
+        requests.exceptions.SSLError: "its certificate is not trusted",
+        requests.exceptions.ProxyError: "the proxy refused",
+        requests.exceptions.ChunkedEncodingError: "the connection broke off",
+        requests.exceptions.ConnectionError: "no connection",
+    }
+    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), str(error))

@@ -1,0 +1,138 @@
+"""IDX, the file format of MNIST: a big-endian header (type, rank, dimensions), then the elements.
+
+Source of the format: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_BODY_BYTES", "encode_idx", "read_idx", "write_idx"]
+
+import gzip
+import math
+import stat
+import struct
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.artifacts import write_atomic
+from toolkit.data.gunzip import ChunkReader, read_chunks, unpack_chunks
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+MAX_BODY_BYTES = 1 << 30
+UINT8_CODE = 0x08
+ELEMENT_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+MAX_HEADER_BYTES = 4 + 4 * 255
+# Trailing bytes are counted for the message up to here; a gzip bomb is not unpacked to its end for it.
+MAX_COUNTED_REST_BYTES = 1 << 20
+
+
+def read_idx(
+    source: Path | bytes,
+    *,
+    ranks: tuple[int, ...] = (1, 3, 4),
+    max_bytes: int = MAX_BODY_BYTES,
+    name: str | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Read one IDX file of uint8 elements, gzip or not (judged by content).
+
+    Args:
+        source: a regular file, or its bytes.
+        ranks: the numbers of dimensions that are accepted.
+        max_bytes: the most bytes of elements that are read, whatever the header or the gzip data say.
+        name: what the source is called in messages; the path by default.
+
+    Returns:
+        uint8, writable, of the header's shape.
+
+    Raises:
+        DataError: the file cannot be read, its header names another type, rank or size, or its body is not exactly as
+            long as its header says.
+    """
+    title = name or (str(source) if isinstance(source, Path) else "IDX data")
+    if isinstance(source, bytes):
+        return _read_array([source], ranks=ranks, max_bytes=max_bytes, name=title)
+    with _open_regular(source) as chunks:
+        return _read_array(chunks, ranks=ranks, max_bytes=max_bytes, name=title)
+
+
+def encode_idx(array: npt.NDArray[np.uint8], *, compress: bool = False) -> bytes:
+    """Return `array` as the bytes of an IDX file; the same array gives the same bytes.
+
+    Args:
+        array: uint8, of rank 1 to 255, every dimension under 2^32.
+        compress: whether to pack with gzip, without name or time.
+
+    Raises:
+        DataError: another dtype or rank.
+    """
+    if array.dtype != np.uint8 or not 1 <= array.ndim <= 255:
+        raise DataError(f"cannot write {array.dtype} of rank {array.ndim} as IDX; expected uint8 of rank 1 to 255")
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, UINT8_CODE, array.ndim, *array.shape)
+    data = header + array.tobytes()
+    return gzip.compress(data, compresslevel=9, mtime=0) if compress else data
+
+
+def write_idx(path: Path, array: npt.NDArray[np.uint8], *, compress: bool = False) -> None:
+    """Write `array` as an IDX file, atomically.
+
+    Raises:
+        DataError: another dtype or rank than `encode_idx` takes.
+        ResourceError: the file cannot be written.
+    """
+    write_atomic(path, encode_idx(array, compress=compress))
+
+
+@contextmanager
+def _open_regular(path: Path) -> Iterator[Iterator[bytes]]:
+    try:
+        # A FIFO would hang at the opening, a device may never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is not a regular file; expected an IDX file")
+        with path.open("rb") as stream:
+            yield read_chunks(stream)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _read_array(chunks: Iterable[bytes], *, ranks: tuple[int, ...], max_bytes: int, name: str) -> npt.NDArray[np.uint8]:
+    limit = max_bytes + MAX_HEADER_BYTES + MAX_COUNTED_REST_BYTES
+    reader = ChunkReader(unpack_chunks(chunks, limit=limit, name=name))
+    shape = _read_shape(reader, ranks=ranks, name=name)
+    expected = math.prod(shape)
+    if expected > max_bytes:
+        raise DataError(f"{name}: dimensions {list(shape)} need {expected} bytes; the cap is {max_bytes}")
+    # One byte more than expected makes a gzip stream go on to its end, where its checksum stands.
+    body = reader.take(expected + 1)
+    if len(body) < expected:
+        raise DataError(f"{name} is short: {len(body)} bytes of elements, expected {expected} for {list(shape)}")
+    if len(body) > expected:
+        found = len(body) + len(reader.take(MAX_COUNTED_REST_BYTES))
+        least = "at least " if found > expected + MAX_COUNTED_REST_BYTES else ""
+        size = f"{least}{found} bytes of elements, expected {expected} for {list(shape)}"
+        raise DataError(f"{name} has trailing bytes: {size}")
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _read_shape(reader: ChunkReader, *, ranks: tuple[int, ...], name: str) -> tuple[int, ...]:
+    magic = reader.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ELEMENT_TYPES:
+        found = magic.hex(" ") or "nothing"
+        raise DataError(f"{name} is not an IDX file: it begins with {found}, expected 00 00 08 and the rank")
+    if magic[2] != UINT8_CODE:
+        found = f"{ELEMENT_TYPES[magic[2]]} (type 0x{magic[2]:02x})"
+        raise DataError(f"{name} holds {found} elements; expected uint8 (type 0x08)")
+    rank = magic[3]
+    if rank not in ranks:
+        raise DataError(f"{name} has rank {rank}; expected {' or '.join(map(str, ranks))}")
+    packed = reader.read(4 * rank)
+    if len(packed) < 4 * rank:
+        raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
+    return struct.unpack(f">{rank}I", packed)

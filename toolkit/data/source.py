@@ -1,0 +1,38 @@
+"""What a download source is: something that yields unpacked files, or says why it cannot."""
+
+from __future__ import annotations
+
+__all__ = ["Progress", "Source", "SourceError"]
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from toolkit.errors import DownloadError
+
+if TYPE_CHECKING:
+    from toolkit.data.catalog import CatalogFile
+
+Progress = Callable[[int, int | None], None]
+
+
+class SourceError(DownloadError):
+    """One source could not give a file; the message is the reason, for a list of sources."""
+
+
+class Source(Protocol):
+    """A place that holds a data set's files."""
+
+    @property
+    def label(self) -> str:
+        """How messages call this place."""
+
+    def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
+        """Yield each file with its unpacked bytes, at most its `size_bytes`; the caller checks the hash.
+
+        Args:
+            files: the files wanted.
+            progress: called with (unpacked bytes of this file so far, its size).
+
+        Raises:
+            SourceError: a file cannot be had from here.
+        """

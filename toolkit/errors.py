@@ -1,0 +1,119 @@
+"""The exception tree: every failure that a user can meet, with its exit code.
+
+ToolkitError                 70  a bug of ours, when raised as itself
+├── CheckFailedError          1  a check ran and did not pass
+├── UsageError                2  what was asked for makes no sense
+├── DataError                 3  images, arrays or data sets that cannot be used
+├── ModelError                4  a model file or checkpoint that cannot be used
+├── ResourceError             5  files, memory, packages
+│   ├── ProviderError         5  a provider that was asked for and is not active
+│   └── WorkerError           5  the worker process died, hung or could not start
+└── DownloadError             6  data that could not be fetched or does not match its hash
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckFailedError",
+    "DataError",
+    "DownloadError",
+    "ModelError",
+    "ProviderError",
+    "ResourceError",
+    "ToolkitError",
+    "UsageError",
+    "WorkerError",
+    "error_from_json",
+    "suggest",
+]
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ToolkitError(Exception):
+    """A failure with one line for the user: what failed, the value seen, the value expected, the next step."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class CheckFailedError(ToolkitError):
+    """A check ran to its end and did not pass."""
+
+    exit_code = 1
+
+
+class UsageError(ToolkitError):
+    """The request itself is wrong: an unknown name, a missing argument, an output that exists."""
+
+    exit_code = 2
+
+
+class DataError(ToolkitError):
+    """Images, arrays or data sets that cannot be used."""
+
+    exit_code = 3
+
+
+class ModelError(ToolkitError):
+    """A model file or a checkpoint that cannot be used."""
+
+    exit_code = 4
+
+
+class ResourceError(ToolkitError):
+    """The machine lacks something: a package, memory, a file system that can be written."""
+
+    exit_code = 5
+
+
+class ProviderError(ResourceError):
+    """A provider or device was asked for by name and is not active."""
+
+
+class WorkerError(ResourceError):
+    """A worker process died, hung past its time limit or could not be started.
+
+    Attributes:
+        log: the last lines that the worker wrote on its standard error.
+    """
+
+    def __init__(self, message: str, *, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class DownloadError(ToolkitError):
+    """Data could not be fetched, or what was fetched does not match its recorded hash."""
+
+    exit_code = 6
+
+
+_BY_NAME: dict[str, type[ToolkitError]] = {
+    cls.__name__: cls
+    for cls in (
+        CheckFailedError,
+        UsageError,
+        DataError,
+        ModelError,
+        ResourceError,
+        ProviderError,
+        WorkerError,
+        DownloadError,
+        ToolkitError,
+    )
+}
+
+
+def error_from_json(record: dict[str, str]) -> ToolkitError:
+    """Rebuild an error that crossed a process boundary as `{"type", "message"}`; unknown types become ToolkitError."""
+    return _BY_NAME.get(record.get("type", ""), ToolkitError)(record.get("message", "no message"))
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `" (did you mean 'x'?)"` for the nearest known name, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

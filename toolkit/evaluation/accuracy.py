@@ -1,0 +1,104 @@
+"""Accuracy with its interval and the confusion matrix."""
+
+from __future__ import annotations
+
+__all__ = ["AccuracyReport", "measure_accuracy", "wilson_interval"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import DataError
+
+# The 97.5 % point of the normal distribution: a two-sided interval of 95 %.
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyReport:
+    """How many labels were right.
+
+    Attributes:
+        dataset: name of the data set.
+        count: images judged.
+        correct: images labelled right.
+        confusion: `[true class][predicted class]` counts.
+    """
+
+    dataset: str
+    count: int
+    correct: int
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Share labelled right, 0 to 1."""
+        return self.correct / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson_interval(self.correct, self.count)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/evaluation/1`."""
+        return {
+            "schema": "toolkit/evaluation/1",
+            "dataset": self.dataset,
+            "count": self.count,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.interval),
+            "confusion": [list(row) for row in self.confusion],
+        }
+
+    def describe(self) -> str:
+        """Return e.g. `99.51 % (95 % interval 99.35 to 99.63, 9,951 of 10,000)`."""
+        low, high = self.interval
+        return (
+            f"{100 * self.accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}, "
+            f"{self.correct:,} of {self.count:,})"
+        )
+
+
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """Return Wilson's score interval at 95 % (Wilson 1927, JASA 22:209).
+
+    Raises:
+        DataError: there is nothing to judge.
+    """
+    if count < 1 or not 0 <= correct <= count:
+        raise DataError(f"no interval for {correct} right of {count}; expected at least one image")
+    share, square = correct / count, Z95**2
+    center = (share + square / (2 * count)) / (1 + square / count)
+    half = Z95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
+    # Rounding must not push the interval past its own point at the edges.
+    return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
+
+
+def measure_accuracy(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], *, classes: int, dataset: str
+) -> AccuracyReport:
+    """Compare predicted labels with true ones.
+
+    Args:
+        labels: int64 `[N]`, true classes.
+        predicted: int64 `[N]`, predicted classes.
+        classes: number of classes.
+        dataset: name for the report.
+
+    Raises:
+        DataError: the counts differ or there are no images.
+    """
+    if labels.shape != predicted.shape or not len(labels):
+        raise DataError(f"{len(predicted)} predictions for {len(labels)} labels; expected as many, at least one")
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return AccuracyReport(
+        dataset=dataset,
+        count=len(labels),
+        correct=int(np.trace(confusion)),
+        confusion=tuple(tuple(int(item) for item in row) for row in confusion),
+    )

@@ -1,0 +1,51 @@
+"""The images that travel in the card, with their reference answers."""
+
+from __future__ import annotations
+
+__all__ = ["GOLDEN_KINDS", "choose_golden", "synthetic_images"]
+
+import numpy as np
+from numpy.typing import NDArray
+
+GOLDEN_KINDS = ("data", "synthetic", "none")
+LEAST_COUNT = 16
+CAP_BYTES = 256 << 10
+
+
+def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, image_bytes: int) -> NDArray[np.int64]:
+    """Choose images on which a broken file fails: the smallest margins, one of every class, then the first ones.
+
+    Args:
+        labels: int64 `[N]`, true classes.
+        logits: float64 `[N, K]`, reference logits.
+        image_bytes: size of one image; the choice stays under 256 KB.
+
+    Returns:
+        Ascending indices: at least 16 and classes + 3 where there are so many images and they fit.
+    """
+    top = np.sort(logits, axis=1)
+    order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
+    firsts = [int(np.flatnonzero(labels == value)[0]) for value in np.unique(labels)]
+    wanted = max(LEAST_COUNT, logits.shape[1] + 3)
+    candidates = dict.fromkeys([*order[:3].tolist(), *firsts, *range(min(len(labels), 4 * wanted))])
+    room = max(1, CAP_BYTES // image_bytes)
+    return np.array(sorted(list(candidates)[: min(wanted, room)]), np.int64)
+
+
+def synthetic_images(shape: tuple[int, ...], *, count: int) -> NDArray[np.uint8]:
+    """Return images that show nothing of anyone's data: black, white, a ramp, one bright pixel, seeded noise.
+
+    Args:
+        shape: of one image.
+        count: how many, at least 4.
+
+    Returns:
+        uint8 `[count, *shape]`.
+    """
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    images[0], images[1] = 0, 255
+    ramp = np.linspace(0, 255, shape[1]).astype(np.uint8)
+    images[2] = ramp if len(shape) == 2 else ramp[:, None]
+    images[3] = 0
+    images[3, shape[0] // 2, shape[1] // 2] = 255
+    return images

@@ -1,0 +1,66 @@
+"""A finished file, proven in an engine's own process before it is put in place."""
+
+from __future__ import annotations
+
+__all__ = ["Proof", "prove_model"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.dataset import Split
+from toolkit.errors import CheckFailedError
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import PROVEN_BATCHES
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.source import ModelSource
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What running the file showed.
+
+    Attributes:
+        labels: int64 `[N]`, the file's own label for every test image.
+        max_abs_logit_error: largest difference to the float64 reference over the probe images.
+        engine: what ran it.
+    """
+
+    labels: NDArray[np.int64]
+    max_abs_logit_error: float
+    engine: str
+
+
+def prove_model(
+    source: ModelSource, test: Split, *, probe: NDArray[np.uint8], reference: NDArray[np.float64], bound: float
+) -> Proof:
+    """Run a file at every batch size that its contract promises, and over all test images.
+
+    Args:
+        source: the file, in memory; the worker has an empty folder as its working directory.
+        test: images to label.
+        probe: uint8 images, at least 64.
+        reference: float64 logits of `probe`.
+        bound: largest logit error that rounding explains.
+
+    Raises:
+        CheckFailedError: a batch size gives other answers, or an error exceeds the bound.
+        ModelError: the engine refuses the file.
+    """
+    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+        worst = 0.0
+        for size in PROVEN_BATCHES:
+            outputs = runtime.run({"images": probe[:size]})
+            error = float(np.abs(outputs["logits"] - reference[:size]).max())
+            if not error <= bound:
+                raise CheckFailedError(
+                    f"the exported file differs from the float64 reference by {error:.3g} at batch {size}; "
+                    f"rounding explains {bound:.3g}: the file was not written"
+                )
+            worst = max(worst, error)
+        chunks = [test.images[start : start + BATCH] for start in range(0, len(test), BATCH)]
+        labels = np.concatenate([runtime.run({"images": chunk})["label"] for chunk in chunks])
+        return Proof(labels=labels, max_abs_logit_error=worst, engine=f"onnxruntime {runtime.info.version}")

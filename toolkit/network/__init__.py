@@ -1,0 +1,1 @@
+"""The convolutional network: its settings, its module, its checkpoints."""

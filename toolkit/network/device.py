@@ -1,0 +1,82 @@
+"""Where torch computes: the thin layer that asks torch, and the strict choice made from its answers."""
+
+from __future__ import annotations
+
+__all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
+
+from typing import Protocol
+
+from toolkit.errors import ProviderError, UsageError, suggest
+
+DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+
+
+class Machine(Protocol):
+    """What the choice needs to know; tests give a fake."""
+
+    def cuda_problem(self) -> str | None:
+        """Return None where a CUDA kernel runs, else why it does not."""
+
+    def mps_problem(self) -> str | None:
+        """Return None where Metal works, else why it does not."""
+
+    def cpu_capabilities(self) -> dict[str, object]:
+        """Return torch's table of CPU features."""
+
+
+class TorchMachine:
+    """The real answers, asked of torch."""
+
+    def cuda_problem(self) -> str | None:
+        """Return None after running one kernel on the first CUDA device, else the reason it cannot."""
+        import torch
+
+        if torch.version.cuda is None:
+            return f"torch {torch.__version__} is a build without CUDA; install torch's CUDA build"
+        if not torch.cuda.is_available():
+            return (
+                f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU; check the driver with nvidia-smi"
+            )
+        try:
+            torch.zeros(1, device="cuda").add_(1).item()
+        except RuntimeError as error:
+            return f"a first CUDA kernel failed: {str(error).splitlines()[0]}"
+        return None
+
+    def mps_problem(self) -> str | None:
+        """Return None where Metal is usable, else why not."""
+        import torch
+
+        return None if torch.backends.mps.is_available() else "torch reports no Metal device (Apple GPUs only)"
+
+    def cpu_capabilities(self) -> dict[str, object]:
+        """Return torch's CPU feature table, e.g. `{"avx512_bf16": True, ...}`."""
+        import torch
+
+        return dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
+
+
+def select_device(name: str, *, machine: Machine) -> str:
+    """Return `cpu`, `cuda` or `mps`; only `auto` may choose for itself.
+
+    Raises:
+        UsageError: the name is unknown.
+        ProviderError: the device asked for does not work here.
+    """
+    if name not in DEVICE_NAMES:
+        raise UsageError(f"unknown device {name!r}{suggest(name, DEVICE_NAMES)}; known: {', '.join(DEVICE_NAMES)}")
+    problems = {"cuda": machine.cuda_problem, "mps": machine.mps_problem}
+    if name == "auto":
+        return next((device for device, problem in problems.items() if problem() is None), "cpu")
+    reason = problems[name]() if name in problems else None
+    if reason is not None:
+        raise ProviderError(f"device {name} is not available: {reason}; or use --device cpu")
+    return name
+
+
+def has_fast_bfloat16(device: str, *, machine: Machine) -> bool:
+    """Say whether bfloat16 is worth using: on CUDA, and on CPUs with AMX or AVX-512 BF16 instructions."""
+    if device == "cuda":
+        return True
+    features = machine.cpu_capabilities()
+    return device == "cpu" and bool(features.get("amx_bf16") or features.get("avx512_bf16"))

@@ -1,0 +1,1 @@
+"""Do all engines give the reference's answers, within what rounding explains?"""

@@ -1,0 +1,71 @@
+"""One engine run over every suite and batch size."""
+
+from __future__ import annotations
+
+__all__ = ["SuiteOutcome", "run_engine"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.judge import Judgement, judge_outputs
+from toolkit.parity.reference import Reference, SuiteReference
+
+
+class Engine(Protocol):
+    """Anything that runs feeds."""
+
+    def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return every output by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteOutcome:
+    """What one pass over one suite showed.
+
+    Attributes:
+        suite: the suite's name.
+        batch: the batch size.
+        images: images judged.
+        judgement: the verdict.
+    """
+
+    suite: str
+    batch: int
+    images: int
+    judgement: Judgement
+
+
+def run_engine(engine: Engine, reference: Reference, config: ParityConfig) -> list[SuiteOutcome]:
+    """Judge an engine on every suite at the main batch size, and on the first images at the small ones."""
+    return [
+        SuiteOutcome(
+            suite=entry.suite.name,
+            batch=batch,
+            images=len(entry.suite.images),
+            judgement=judge_outputs(_run_batches(engine, entry.suite.images, batch), entry),
+        )
+        for entry, batch in _plan(reference, config)
+    ]
+
+
+def _plan(reference: Reference, config: ParityConfig) -> Iterator[tuple[SuiteReference, int]]:
+    for entry in reference.suites:
+        yield entry, config.batch
+    test = reference.suites[0]
+    for batch in config.small_batches:
+        yield _head(test, config.small_count), batch
+
+
+def _head(entry: SuiteReference, count: int) -> SuiteReference:
+    suite = type(entry.suite)(name=entry.suite.name, images=entry.suite.images[:count])
+    return SuiteReference(suite=suite, logits=entry.logits[:count], bound=entry.bound)
+
+
+def _run_batches(engine: Engine, images: NDArray[np.uint8], batch: int) -> dict[str, NDArray[Any]]:
+    answers = [engine.run({"images": images[start : start + batch]}) for start in range(0, len(images), batch)]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

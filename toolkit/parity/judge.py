@@ -1,0 +1,118 @@
+"""The verdict on one engine's outputs, in order: names, shapes and dtypes, finiteness, values, labels.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Judgement", "judge_outputs"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.reference import SuiteReference
+
+# |d softmax_i| = p_i |dz_i - sum p_j dz_j| <= 2 p_i (1 - p_i) max|dz| <= max|dz| / 2; exp and the sum add a few
+# float32 roundings, 2^-20 in all.
+PROBABILITY_ROUNDING = 2.0**-20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a comparison found; truthy when everything held.
+
+    Attributes:
+        max_abs_logit_error: None where the values could not be compared.
+        bound: the suite's.
+        label_consistent: whether `label` is the argmax of the engine's own `logits`.
+        flips: images whose label differs from the reference's.
+        flips_excused: those of them whose reference margin is under twice the bound.
+        worst_index: the image with the largest logit error.
+        failures: what did not hold, in the order of the checks.
+    """
+
+    max_abs_logit_error: float | None = None
+    bound: float
+    label_consistent: bool | None = None
+    flips: int = 0
+    flips_excused: int = 0
+    worst_index: int | None = None
+    failures: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+
+def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference) -> Judgement:
+    """Compare an engine's outputs with the reference; all failures are gathered.
+
+    Args:
+        outputs: `logits` float32 `[N, K]`, `probabilities` float32 `[N, K]`, `label` int64 `[N]`.
+        reference: float64 logits of the same images, and their bound.
+    """
+    problems = _check_form(outputs, reference.logits.shape)
+    if problems:
+        return Judgement(bound=reference.bound, failures=tuple(problems))
+    infinite = [name for name in ("logits", "probabilities") if not np.isfinite(outputs[name]).all()]
+    if infinite:
+        return Judgement(
+            bound=reference.bound, failures=tuple(_describe_infinite(name, outputs[name]) for name in infinite)
+        )
+    error = np.abs(outputs["logits"] - reference.logits).max(axis=1)
+    labels = outputs["label"]
+    consistent = bool(np.array_equal(labels, outputs["logits"].argmax(axis=1)))
+    flipped = labels != reference.logits.argmax(axis=1)
+    excused = flipped & (reference.margins < 2 * reference.bound)
+    failures = _value_failures(outputs, reference, error)
+    if not consistent:
+        failures.append("`label` is not the argmax of the engine's own `logits`")
+    if (flipped & ~excused).any():
+        index = int(np.flatnonzero(flipped & ~excused)[0])
+        failures.append(
+            f"{int((flipped & ~excused).sum())} labels differ from the reference, first at image {index} "
+            f"({labels[index]} for {reference.logits[index].argmax()}, reference margin {reference.margins[index]:.3g})"
+        )
+    return Judgement(
+        max_abs_logit_error=float(error.max()),
+        bound=reference.bound,
+        label_consistent=consistent,
+        flips=int(flipped.sum()),
+        flips_excused=int(excused.sum()),
+        worst_index=int(error.argmax()),
+        failures=tuple(failures),
+    )
+
+
+def _check_form(outputs: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> list[str]:
+    wanted = {"logits": ("float32", shape), "probabilities": ("float32", shape), "label": ("int64", shape[:1])}
+    problems = [f"output `{name}` is missing" for name in wanted if name not in outputs]
+    problems += [f"output `{name}` is not part of the contract" for name in outputs if name not in wanted]
+    for name, (dtype, size) in wanted.items():
+        array = outputs.get(name)
+        if array is not None and (str(array.dtype), array.shape) != (dtype, size):
+            problems.append(f"`{name}` is {array.dtype} {list(array.shape)}; expected {dtype} {list(size)}")
+    return problems
+
+
+def _describe_infinite(name: str, array: NDArray[Any]) -> str:
+    bad = ~np.isfinite(array).all(axis=1)
+    return f"`{name}` is not finite for {int(bad.sum())} images, first image {int(np.flatnonzero(bad)[0])}"
+
+
+def _value_failures(
+    outputs: Mapping[str, NDArray[Any]], reference: SuiteReference, error: NDArray[np.float64]
+) -> list[str]:
+    failures = []
+    if error.max() > reference.bound:
+        seen = f"`logits` differ by {error.max():.3g} at image {int(error.argmax())}"
+        failures.append(f"{seen}; rounding explains {reference.bound:.3g}")
+    shifted = np.exp(reference.logits - reference.logits.max(axis=1, keepdims=True))
+    off = float(np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max())
+    allowed = reference.bound / 2 + PROBABILITY_ROUNDING
+    if off > allowed:
+        failures.append(f"`probabilities` differ by {off:.3g}; rounding explains {allowed:.3g}")
+    return failures

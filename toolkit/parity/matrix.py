@@ -1,0 +1,192 @@
+"""The matrix: every engine with every setting, each in its own process, judged against one reference."""
+
+from __future__ import annotations
+
+__all__ = ["ERROR_RATIO_LIMIT", "run_parity"]
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from toolkit.data.dataset import Dataset
+from toolkit.errors import ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.engine import SuiteOutcome, run_engine
+from toolkit.parity.reference import Reference, compute_reference
+from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.suites import make_suites
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.providers import PROVIDERS, find_provider
+from toolkit.runtimes.registry import RUNTIMES, find_entry
+from toolkit.runtimes.source import ModelSource
+
+# An error this many times the baseline's own would be another computation, not another order of additions; the same
+# factor that a stranger's file is given.
+ERROR_RATIO_LIMIT = 16.0
+REFERENCE_RUNTIMES = {"onnx-float64"}
+
+Progress = Callable[[int, int | None], None]
+
+
+def run_parity(
+    source: ModelSource, data: Dataset, config: ParityConfig, *, progress: Progress | None = None
+) -> ParityReport:
+    """Compare every engine of the matrix with the float64 reference.
+
+    Args:
+        source: the model, with its run where there is one.
+        data: the test images are used.
+        config: the axes.
+        progress: called with the rows done and their number.
+
+    Raises:
+        ProviderError: a provider asked for by name is not active; nothing was measured.
+        UsageError: an unknown runtime or provider.
+        ModelError: no engine can open the file, or the reference cannot be computed.
+    """
+    variants = list(_variants(source, config))
+    _require_providers(source, config)
+    reference = compute_reference(source, make_suites(data.test.images, sample=config.sample), precision="fp32")
+    rows = []
+    for settings in variants:
+        rows.append(_judge_variant(source, settings, reference, config))
+        if progress is not None:
+            progress(len(rows), len(variants))
+    baseline, error = _baseline(rows)
+    return ParityReport(
+        reference=reference.kind,
+        bound=reference.suites[0].bound,
+        baseline=baseline,
+        rows=tuple(_with_ratio(row, error) for row in rows),
+        model={"path": str(source.path), "sha256": source.sha256},
+        data={"name": data.name, "sha256": data.sha256},
+    )
+
+
+def _variants(source: ModelSource, config: ParityConfig) -> Iterator[RuntimeSettings]:
+    names = config.runtimes or ("torch", "ort")
+    known = tuple(name for name in RUNTIMES if name not in REFERENCE_RUNTIMES)
+    for name in known if names == ("all",) else names:
+        needs_run = find_entry(name).needs_run
+        if needs_run and source.run is None and config.runtimes is None:
+            continue
+        if name == "ort":
+            yield from _ort_variants(config)
+        else:
+            for threads in config.threads:
+                yield RuntimeSettings(runtime=name, threads=threads)
+
+
+def _ort_variants(config: ParityConfig) -> Iterator[RuntimeSettings]:
+    for provider in PROVIDERS if config.providers == ("all",) else config.providers:
+        find_provider(provider)
+        for threads in config.threads if provider == "cpu" else config.threads[:1]:
+            for optimisation in config.optimisations:
+                yield RuntimeSettings(
+                    runtime="ort",
+                    provider=provider,
+                    threads=threads,
+                    optimisation=optimisation,
+                    allow_fallback=config.allow_fallback,
+                )
+
+
+def _require_providers(source: ModelSource, config: ParityConfig) -> None:
+    """Open every provider that was asked for by name before anything is measured."""
+    if config.providers == ("all",) or (config.runtimes is not None and "ort" not in config.runtimes):
+        return
+    for provider in config.providers:
+        settings = RuntimeSettings(provider=provider, allow_fallback=config.allow_fallback)
+        try:
+            WorkerRuntime(source, settings, timeout_s=config.timeout_s).close()
+        except WorkerError:
+            continue  # a crash is a row of the matrix, with its log
+
+
+def _judge_variant(
+    source: ModelSource, settings: RuntimeSettings, reference: Reference, config: ParityConfig
+) -> ParityRow:
+    row = ParityRow(
+        runtime=settings.runtime,
+        provider=settings.provider,
+        precision=settings.precision,
+        threads=settings.threads,
+        optimisation=settings.optimisation if settings.runtime == "ort" else None,
+        status="fail",
+    )
+    if find_entry(settings.runtime).needs_run and source.run is None:
+        return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
+    try:
+        with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
+            row = replace(
+                row, version=worker.info.version, provider=worker.info.provider_active, fallback=worker.info.fallback
+            )
+            return _summarise(row, run_engine(worker, reference, config))
+    except UsageError:
+        raise
+    except WorkerError as error:
+        return replace(row, reason=str(error), log=error.log)
+    except (ProviderError, ResourceError) as error:
+        return replace(row, status="skip", reason=str(error))
+    except ToolkitError as error:
+        return replace(row, reason=str(error))
+
+
+def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
+    nearest = max(outcomes, key=_share_of_bound)
+    failures = [f"{item.suite} at batch {item.batch}: {text}" for item in outcomes for text in item.judgement.failures]
+    full = {item.suite: item for item in reversed(outcomes)}
+    consistent = [item.judgement.label_consistent for item in outcomes]
+    return replace(
+        row,
+        batch_sizes=tuple(dict.fromkeys(item.batch for item in outcomes)),
+        images=sum(item.images for item in full.values()),
+        max_abs_logit_error=nearest.judgement.max_abs_logit_error,
+        bound=nearest.judgement.bound,
+        label_consistent=None if None in consistent else all(consistent),
+        flips=sum(item.judgement.flips for item in full.values()),
+        flips_excused=sum(item.judgement.flips_excused for item in full.values()),
+        suites={name: _suite_json(item) for name, item in full.items()},
+        status="fail" if failures else "pass",
+        reason="; ".join(failures) or None,
+    )
+
+
+def _suite_json(item: SuiteOutcome) -> dict[str, object]:
+    judgement = item.judgement
+    return {
+        "images": item.images,
+        "max_abs_logit_error": judgement.max_abs_logit_error,
+        "bound": judgement.bound,
+        "flips": judgement.flips,
+        "worst_index": judgement.worst_index,
+    }
+
+
+def _share_of_bound(item: SuiteOutcome) -> float:
+    error = item.judgement.max_abs_logit_error
+    return float("inf") if error is None else error / item.judgement.bound
+
+
+def _baseline(rows: list[ParityRow]) -> tuple[str, float | None]:
+    """Return whose error ratios are against: PyTorch float32's own, else unoptimised ONNX Runtime's."""
+    candidates = [("torch float32", row) for row in rows if row.runtime == "torch"]
+    candidates += [
+        ("ort float32, unoptimised", row) for row in rows if row.runtime == "ort" and row.optimisation == "none"
+    ]
+    for name, row in candidates:
+        error = row.suites.get("test", {}).get("max_abs_logit_error")
+        if row.status == "pass" and row.provider == "cpu" and error:
+            return name, error
+    return "none", None
+
+
+def _with_ratio(row: ParityRow, baseline: float | None) -> ParityRow:
+    error = row.suites.get("test", {}).get("max_abs_logit_error")
+    if baseline is None or error is None:
+        return row
+    ratio = error / baseline
+    if ratio <= ERROR_RATIO_LIMIT:
+        return replace(row, error_ratio=ratio)
+    reason = f"the error is {ratio:.3g} times the baseline's; the limit is {ERROR_RATIO_LIMIT:g}"
+    return replace(row, error_ratio=ratio, status="fail", reason="; ".join(filter(None, (row.reason, reason))))

@@ -1,0 +1,96 @@
+"""The reference answers and the bound, both known before any engine is judged.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Reference", "SuiteReference", "compute_reference"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.suites import Suite
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.rounding import bound_from_sigma
+from toolkit.runtimes.source import ModelSource
+
+# Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
+BOUND_SAMPLE = 128
+BATCH = 500
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteReference:
+    """What is known of one suite.
+
+    Attributes:
+        suite: the images.
+        logits: float64 `[N, K]`.
+        bound: largest absolute logit error that rounding explains.
+    """
+
+    suite: Suite
+    logits: NDArray[np.float64]
+    bound: float
+
+    @property
+    def margins(self) -> NDArray[np.float64]:
+        """Reference top-1 minus top-2 logit, `[N]`."""
+        top = np.sort(self.logits, axis=1)
+        margins: NDArray[np.float64] = top[:, -1] - top[:, -2]
+        return margins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The reference of a whole check.
+
+    Attributes:
+        kind: `pytorch-float64` (the run's weights widened) or `onnx-float64` (the file's).
+        suites: one entry for each suite.
+    """
+
+    kind: str
+    suites: tuple[SuiteReference, ...]
+
+
+def compute_reference(source: ModelSource, suites: tuple[Suite, ...], *, precision: str) -> Reference:
+    """Compute float64 logits by the best reference at hand, and the bound from the file's own graph.
+
+    Raises:
+        ModelError: the run's checkpoint or the file's graph cannot be evaluated.
+        WorkerError: a reference process died.
+    """
+    kind = "onnx-float64" if source.run is None else "pytorch-float64"
+    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
+    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+        bounds = [_bound(graph, suite) for suite in suites]
+        if source.run is None:
+            return _collect(kind, suites, [_logits(graph, suite) for suite in suites], bounds)
+    exact = RuntimeSettings(runtime="torch", precision="fp64")
+    with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
+        return _collect(kind, suites, [_logits(network, suite) for suite in suites], bounds)
+
+
+def _collect(kind: str, suites: tuple[Suite, ...], logits: list[NDArray[np.float64]], bounds: list[float]) -> Reference:
+    entries = zip(suites, logits, bounds, strict=True)
+    return Reference(
+        kind=kind,
+        suites=tuple(SuiteReference(suite=suite, logits=values, bound=bound) for suite, values, bound in entries),
+    )
+
+
+def _bound(graph: WorkerRuntime, suite: Suite) -> float:
+    count = min(BOUND_SAMPLE, len(suite.images))
+    chosen = np.linspace(0, len(suite.images) - 1, count).astype(np.int64)
+    return bound_from_sigma(graph.run({"images": suite.images[chosen]})["rounding_sigma"])
+
+
+def _logits(runtime: WorkerRuntime, suite: Suite) -> NDArray[np.float64]:
+    starts = range(0, len(suite.images), BATCH)
+    return np.concatenate([runtime.run({"images": suite.images[start : start + BATCH]})["logits"] for start in starts])

@@ -1,0 +1,54 @@
+"""Reports as text for people: tables and sentences."""
+
+from __future__ import annotations
+
+__all__ = ["confusion_table", "contract_table", "layer_table"]
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from toolkit.network.config import LayerShape
+from toolkit.runtimes.contract import Clause
+
+
+def layer_table(layers: Iterable[LayerShape]) -> Table:
+    """Return the network's layers with their output shapes and parameters."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer")
+    table.add_column("output")
+    table.add_column("parameters", justify="right")
+    total = 0
+    for layer in layers:
+        table.add_row(
+            layer.layer, "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else ""
+        )
+        total += layer.parameters
+    table.add_row("in all", "", f"{total:,}")
+    return table
+
+
+def contract_table(clauses: Iterable[Clause]) -> Table:
+    """Return the clauses of the model file's contract with their verdicts."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("clause")
+    table.add_column("seen", overflow="fold")
+    for clause in clauses:
+        table.add_row(
+            "[green]yes[/]" if clause.met else "[red]no[/]",
+            clause.name.replace("[", "\\["),
+            clause.seen.replace("[", "\\["),
+        )
+    return table
+
+
+def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
+    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("true \\ predicted")
+    for name in classes:
+        table.add_column(name, justify="right")
+    for name, row in zip(classes, confusion, strict=True):
+        table.add_row(name, *(str(count) if count else "." for count in row))
+    return table

@@ -1,0 +1,49 @@
+"""The parity matrix as a table."""
+
+from __future__ import annotations
+
+__all__ = ["parity_table"]
+
+from rich.markup import escape
+from rich.table import Table
+
+from toolkit.parity.report import ParityReport, ParityRow
+
+MARKS = {"pass": "[green]PASS[/]", "fail": "[red]FAIL[/]", "skip": "[yellow]skip[/]"}
+
+
+def parity_table(report: ParityReport) -> Table:
+    """Return one row for each engine and setting, with the verdict in the title."""
+    verdict = "[green]PASS[/]" if report.passed else "[red]FAIL[/]"
+    title = (
+        f"parity {verdict} against {report.reference}, bound {report.bound:.2g} on test images, "
+        f"ratios to {report.baseline}"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("", "runtime", "version", "provider", "threads", "optimisation"):
+        table.add_column(name)
+    for name in ("images", "max logit error", "bound", "ratio", "flips"):
+        table.add_column(name, justify="right")
+    table.add_column("reason", overflow="fold")
+    for row in report.rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: ParityRow) -> tuple[str, ...]:
+    flips = f"{row.flips} ({row.flips_excused} excused)" if row.flips else "0"
+    provider = f"{row.provider} (fallback)" if row.fallback else row.provider
+    return (
+        MARKS[row.status],
+        row.runtime,
+        row.version or "",
+        provider,
+        str(row.threads or "own"),
+        row.optimisation or "",
+        f"{row.images:,}" if row.images else "",
+        "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
+        "" if row.bound is None else f"{row.bound:.2g}",
+        "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
+        flips if row.images else "",
+        escape(row.reason or ""),
+    )

@@ -1,0 +1,182 @@
+"""The protocol of a runtime: a context manager, NumPy in and out, names and shapes checked once, here."""
+
+from __future__ import annotations
+
+__all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpec"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, UsageError, suggest
+from toolkit.runtimes.source import ModelSource
+
+PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
+OPTIMISATIONS = ("all", "extended", "basic", "none")
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """How a model is to be executed; everything that changes an answer or a time is named here.
+
+    Attributes:
+        runtime: name in the registry.
+        provider: ONNX Runtime's provider, or the device of a runtime that has devices.
+        precision: arithmetic that is asked for.
+        threads: threads inside one operator; 0 leaves the engine its own choice.
+        optimisation: graph optimisation level: `all`, `extended`, `basic` or `none`.
+        tf32: let CUDA round float32 products to TF32.
+        allow_fallback: go on with the CPU where the provider is not active, and mark the result.
+    """
+
+    runtime: str = "ort"
+    provider: str = "cpu"
+    precision: str = "fp32"
+    threads: int = 0
+    optimisation: str = "all"
+    tf32: bool = False
+    allow_fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {self.precision!r}{suggest(self.precision, PRECISIONS)}")
+        if self.optimisation not in OPTIMISATIONS:
+            raise UsageError(
+                f"unknown optimisation level {self.optimisation!r}{suggest(self.optimisation, OPTIMISATIONS)}"
+            )
+        if not 0 <= self.threads <= 1024:
+            raise UsageError(f"threads is {self.threads}; expected 0 (the engine's own choice) to 1024")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output.
+
+    Attributes:
+        name: its name.
+        dtype: NumPy name of the element type.
+        shape: sizes; a name or None where a size is symbolic.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+    def explain_mismatch(self, array: NDArray[Any]) -> str | None:
+        """Return None where the array fits, else what was seen and what was expected."""
+        fits = array.dtype == np.dtype(self.dtype) and array.ndim == len(self.shape)
+        if fits and all(
+            not isinstance(want, int) or want == seen for want, seen in zip(self.shape, array.shape, strict=True)
+        ):
+            return None
+        return f"{self.name!r} is {array.dtype} {list(array.shape)}; expected {self.dtype} {list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeInfo:
+    """What is really running.
+
+    Attributes:
+        runtime: registry name.
+        version: version of the engine.
+        provider_active: the provider or device in use.
+        fallback: whether that is not what was asked for.
+        inputs: the model's inputs.
+        outputs: the model's outputs.
+        placement: number of graph nodes by provider, where the engine tells.
+        metadata: the model's own metadata strings.
+        details: engine settings worth recording.
+    """
+
+    runtime: str
+    version: str
+    provider_active: str
+    fallback: bool = False
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    placement: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RuntimeInfo:
+        """Rebuild what `to_json` returned."""
+        specs = {
+            key: tuple(
+                TensorSpec(name=item["name"], dtype=item["dtype"], shape=tuple(item["shape"])) for item in value[key]
+            )
+            for key in ("inputs", "outputs")
+        }
+        return cls(**{**value, **specs})
+
+
+class Runtime(ABC):
+    """An opened model. Subclasses fill `info` while opening and compute in `_compute`."""
+
+    name: ClassVar[str]
+    info: RuntimeInfo
+
+    def __init__(self, source: ModelSource, settings: RuntimeSettings) -> None:
+        self.settings = settings
+        self._open(source)
+
+    @abstractmethod
+    def _open(self, source: ModelSource) -> None:
+        """Load the model and set `info`."""
+
+    @abstractmethod
+    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Return every output by name."""
+
+    def close(self) -> None:  # noqa: B027 - most engines have nothing to give back
+        """Give back what the engine holds."""
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once.
+
+        Args:
+            feeds: every input by name, with the dtype and shape that `info.inputs` states.
+
+        Returns:
+            Every output by name.
+
+        Raises:
+            ModelError: an input or an output is missing, unknown, or of another dtype or shape.
+        """
+        _check("input", feeds, self.info.inputs)
+        outputs = self._compute(feeds)
+        _check("output", outputs, self.info.outputs)
+        return outputs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check(role: str, arrays: Arrays, specs: tuple[TensorSpec, ...]) -> None:
+    names = [spec.name for spec in specs]
+    if set(arrays) != set(names):
+        raise ModelError(f"the {role}s are {sorted(arrays)}; expected {sorted(names)}")
+    for spec in specs:
+        problem = spec.explain_mismatch(arrays[spec.name])
+        if problem:
+            raise ModelError(f"{role} {problem}")

@@ -1,0 +1,173 @@
+"""A file's own graph in float64, with the rounding error of a lower precision: a reference, not an engine.
+
+It knows the operators of our networks; any other ends with an error that names it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SIGMA_OUTPUT", "OnnxFloat64Runtime", "evaluate_with_rounding"]
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from toolkit.errors import ModelError
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, pointwise, relu, windows
+from toolkit.runtimes.source import ModelSource
+
+SIGMA_OUTPUT = "rounding_sigma"
+# Window matrices of this many images fit the caches' neighbourhood: 64 need about 30 MB.
+CHUNK = 64
+
+Attributes = dict[str, Any]
+Operator = Callable[[list[Rounded], Attributes, float], Rounded]
+
+
+class OnnxFloat64Runtime(Runtime):
+    """Runs a file in float64; its output `rounding_sigma` is the logits' expected rounding error in `precision`."""
+
+    name: ClassVar[str] = "onnx-float64"
+
+    def _open(self, source: ModelSource) -> None:
+        self._model = onnx.ModelProto.FromString(source.model)
+        graph = self._model.graph
+        image, logits = graph.input[0], graph.output[0]
+        classes = logits.type.tensor_type.shape.dim[1].dim_value
+        sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
+        self._roundoff = UNIT_ROUNDOFF[self.settings.precision]
+        self.info = RuntimeInfo(
+            runtime=self.name,
+            version=onnx.__version__,
+            provider_active="cpu",
+            inputs=(TensorSpec(name=image.name, dtype="uint8", shape=("batch", *sizes)),),
+            outputs=(
+                TensorSpec(name="logits", dtype="float64", shape=("batch", classes)),
+                TensorSpec(name=SIGMA_OUTPUT, dtype="float64", shape=("batch", classes)),
+                TensorSpec(name="label", dtype="int64", shape=("batch",)),
+            ),
+        )
+
+    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        logits, sigma = evaluate_with_rounding(self._model, feeds[self.info.inputs[0].name], roundoff=self._roundoff)
+        return {"logits": logits, SIGMA_OUTPUT: sigma, "label": logits.argmax(axis=1)}
+
+
+def evaluate_with_rounding(
+    model: onnx.ModelProto, images: NDArray[np.uint8], *, roundoff: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the logits in float64 and the standard deviation that rounding gives each.
+
+    Args:
+        model: one image input, an output called `logits`; its initialisers are widened to float64.
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+        roundoff: unit roundoff of the precision that is judged.
+
+    Returns:
+        Two float64 arrays `[N, classes]`.
+
+    Raises:
+        ModelError: an operator that the formula does not know.
+    """
+    chunks = [_evaluate(model, images[start : start + CHUNK], roundoff) for start in range(0, len(images), CHUNK)]
+    return np.concatenate([item.value for item in chunks]), np.sqrt(np.concatenate([item.variance for item in chunks]))
+
+
+def _evaluate(model: onnx.ModelProto, images: NDArray[np.uint8], roundoff: float) -> Rounded:
+    values = {tensor.name: _exact(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
+    values[model.graph.input[0].name] = _exact(images)
+    for node in model.graph.node:
+        if "logits" in values:
+            break
+        if node.op_type not in OPERATORS:
+            known = ", ".join(sorted(OPERATORS))
+            raise ModelError(f"the rounding formula does not know the operator {node.op_type}; it knows {known}")
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        inputs = [values[name] for name in node.input if name]
+        values[node.output[0]] = OPERATORS[node.op_type](inputs, attributes, roundoff)
+    if "logits" not in values:
+        raise ModelError("the graph computes no output called 'logits'")
+    return values["logits"]
+
+
+def _exact(array: NDArray[Any]) -> Rounded:
+    value = array.astype(np.float64)
+    return Rounded(value, np.zeros_like(value))
+
+
+def _conv(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    if attributes.get("group", 1) != 1 or set(attributes.get("dilations", [1, 1])) != {1}:
+        raise ModelError("the rounding formula knows convolutions without groups and dilation only")
+    maps, weight = inputs[0], inputs[1].value
+    bias = inputs[2].value if len(inputs) > 2 else None
+    count, kernel = len(maps.value), weight.shape[2:]
+    stride = tuple(attributes.get("strides", [1, 1]))
+    padded = [_pad(part, attributes.get("pads", [0, 0, 0, 0])) for part in maps]
+    views = [windows(part, size=kernel, stride=stride) for part in padded]
+    rows = [view.transpose(0, 2, 3, 1, 4, 5).reshape(-1, weight[0].size) for view in views]
+    result = dense(Rounded(*rows), weight.reshape(len(weight), -1).T, bias, roundoff=roundoff)
+    shape = (count, *views[0].shape[2:4], len(weight))
+    return Rounded(*(part.reshape(shape).transpose(0, 3, 1, 2) for part in result))
+
+
+def _pad(maps: NDArray[np.float64], pads: list[int]) -> NDArray[np.float64]:
+    top, left, bottom, right = pads
+    return np.pad(maps, ((0, 0), (0, 0), (top, bottom), (left, right)))
+
+
+def _max_pool(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
+    if any(attributes.get("pads", [])) or attributes.get("ceil_mode", 0):
+        raise ModelError("the rounding formula knows max-pooling without padding only")
+    size = tuple(attributes["kernel_shape"])
+    return max_pool(inputs[0], size=size, stride=tuple(attributes.get("strides", [1, 1])))
+
+
+def _gemm(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA", 0):
+        raise ModelError("the rounding formula knows Gemm with alpha = beta = 1 and transA = 0 only")
+    weight = inputs[1].value.T if attributes.get("transB", 0) else inputs[1].value
+    return dense(inputs[0], weight, inputs[2].value if len(inputs) > 2 else None, roundoff=roundoff)
+
+
+def _sub(inputs: list[Rounded], _: Attributes, roundoff: float) -> Rounded:
+    left, right = inputs
+    return pointwise(left.value - right.value, left.variance + right.variance, roundoff=roundoff)
+
+
+def _div(inputs: list[Rounded], _: Attributes, roundoff: float) -> Rounded:
+    left, right = inputs
+    return pointwise(left.value / right.value, left.variance / right.value**2, roundoff=roundoff)
+
+
+def _unsqueeze(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
+    axes = tuple(inputs[1].value.astype(int))
+    return Rounded(*(np.expand_dims(part, axes) for part in inputs[0]))
+
+
+def _transpose(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
+    return Rounded(*(part.transpose(attributes["perm"]) for part in inputs[0]))
+
+
+def _reshape(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
+    shape = [
+        inputs[0].value.shape[axis] if size == 0 else size for axis, size in enumerate(inputs[1].value.astype(int))
+    ]
+    return Rounded(*(part.reshape(shape) for part in inputs[0]))
+
+
+OPERATORS: dict[str, Operator] = {
+    "Cast": lambda inputs, _, __: inputs[0],  # uint8 to float32 is exact
+    "Conv": _conv,
+    "Div": _div,
+    "Gemm": _gemm,
+    "MaxPool": _max_pool,
+    "Relu": lambda inputs, _, __: relu(inputs[0]),
+    "Reshape": _reshape,
+    "Sub": _sub,
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+}

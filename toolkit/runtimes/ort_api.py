@@ -1,0 +1,136 @@
+"""The thin layer that talks to ONNX Runtime and the dynamic loader; decisions are made elsewhere, tests give a fake."""
+
+from __future__ import annotations
+
+__all__ = ["OrtApi", "RealOrtApi"]
+
+import contextlib
+import ctypes
+import io
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
+
+
+class OrtApi(Protocol):
+    """What the provider decisions ask for."""
+
+    def wheels(self) -> dict[str, str]:
+        """Return the installed ONNX Runtime distributions with their versions."""
+
+    def version(self) -> str:
+        """Return the version that the imported module states."""
+
+    def compiled_providers(self) -> list[str]:
+        """Return the providers that the build knows; it says nothing about whether they work."""
+
+    def preload(self) -> None:
+        """Load the NVIDIA libraries of the Python packages, where there are any."""
+
+    def load_problem(self, library: str) -> str | None:
+        """Return None where the dynamic loader opens a library, else the loader's own message.
+
+        Args:
+            library: a file name inside ONNX Runtime's own folder, or one that the loader searches.
+        """
+
+    def register_plugin(self, module: str, ep_name: str) -> list[Any]:
+        """Register a plug-in provider's library and return the devices that it offers.
+
+        Raises:
+            ImportError: the plug-in's package is not installed.
+        """
+
+    def create_session(
+        self,
+        model: bytes,
+        *,
+        entries: dict[str, str],
+        options: dict[str, Any],
+        providers: list[Any],
+        devices: list[Any],
+    ) -> Any:
+        """Create an `InferenceSession`; `devices` of a plug-in or `providers`, never both."""
+
+
+class RealOrtApi:
+    """ONNX Runtime itself."""
+
+    def __init__(self) -> None:
+        self._ort: Any = import_module("onnxruntime")
+        # The C++ log goes to file descriptor 2 in many lines; failures are reported by us, in one.
+        self._ort.set_default_logger_severity(4)
+
+    def wheels(self) -> dict[str, str]:
+        """Return the installed ONNX Runtime distributions with their versions."""
+        found = {}
+        for name in WHEELS:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[name] = metadata.version(name)
+        return found
+
+    def version(self) -> str:
+        """Return the version that the imported module states."""
+        return str(self._ort.__version__)
+
+    def compiled_providers(self) -> list[str]:
+        """Return the providers that the build knows."""
+        return list(self._ort.get_available_providers())
+
+    def preload(self) -> None:
+        """Load the NVIDIA libraries of the Python packages; what is missing shows when the provider is opened."""
+        if hasattr(self._ort, "preload_dlls"):
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
+                self._ort.preload_dlls()
+
+    def load_problem(self, library: str) -> str | None:
+        """Return None where the dynamic loader opens a library, else the loader's own message."""
+        folder = Path(self._ort.__file__).parent / "capi"
+        own = folder / library
+        try:
+            if own.exists():
+                # The provider libraries take symbols from this one; without it every load would fail.
+                shared = folder / "libonnxruntime_providers_shared.so"
+                if shared.exists():
+                    ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(str(own) if own.exists() else library)
+        except OSError as error:
+            return str(error)
+        return None
+
+    def register_plugin(self, module: str, ep_name: str) -> list[Any]:
+        """Register a plug-in provider's library once and return the devices that it offers."""
+        library = import_module(module).get_library_path()
+        offered = [device for device in self._ort.get_ep_devices() if device.ep_name == ep_name]
+        if not offered and library not in _registered:
+            _registered.add(library)
+            self._ort.register_execution_provider_library(module, library)
+            offered = [device for device in self._ort.get_ep_devices() if device.ep_name == ep_name]
+        return offered
+
+    def create_session(
+        self,
+        model: bytes,
+        *,
+        entries: dict[str, str],
+        options: dict[str, Any],
+        providers: list[Any],
+        devices: list[Any],
+    ) -> Any:
+        """Create an `InferenceSession` from bytes."""
+        session_options = self._ort.SessionOptions()
+        level = options["graph_optimization_level"]
+        session_options.graph_optimization_level = getattr(self._ort.GraphOptimizationLevel, level)
+        session_options.intra_op_num_threads = options["intra_op_num_threads"]
+        session_options.log_severity_level = 4
+        for key, value in entries.items():
+            session_options.add_session_config_entry(key, value)
+        if devices:
+            session_options.add_provider_for_devices(devices, {})
+            return self._ort.InferenceSession(model, session_options)
+        return self._ort.InferenceSession(model, session_options, providers=providers, enable_fallback=0)
+
+
+_registered: set[str] = set()

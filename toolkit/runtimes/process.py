@@ -1,0 +1,178 @@
+"""The parent's side of a worker: starts it, sends frames, ends it when it hangs, tells why it died."""
+
+from __future__ import annotations
+
+__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime"]
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import WorkerError, error_from_json
+from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.source import ModelSource
+
+MEMORY_LIMIT_BYTES = 12 << 30
+LOG_TAIL_BYTES = 4000
+# CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
+UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
+
+
+class WorkerRuntime:
+    """A model opened in a worker process; a context manager with the face of a runtime.
+
+    Args:
+        source: the model.
+        settings: how to execute it.
+        timeout_s: most seconds for one request.
+        allow_foreign: accept operators outside ONNX's default domain.
+        python: interpreter of the worker; this one by default.
+
+    Raises:
+        WorkerError: the worker died or hung, with its log.
+        ModelError, ProviderError, UsageError, ResourceError: as the runtime raised them there.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        settings: RuntimeSettings,
+        *,
+        timeout_s: float = 120.0,
+        allow_foreign: bool = True,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        python: str = sys.executable,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; close() ends it
+        self._process = self._start(python)
+        self._timed_out = False
+        limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
+        header = {
+            "verb": "load",
+            "settings": settings.to_json(),
+            "sha256": source.sha256,
+            "path": str(source.path),
+            "run": str(source.run.resolve()) if source.run else None,
+            "allow_foreign": allow_foreign,
+            "memory_limit_bytes": limit,
+        }
+        try:
+            answer, _ = self._request(header, {"model": np.frombuffer(source.model, np.uint8)})
+        except BaseException:
+            self.close()
+            raise
+        self.info = RuntimeInfo.from_json(answer["info"])
+        self.model_summary: dict[str, Any] = answer["model"]
+        self.cold_ms: dict[str, float] = answer["cold"]
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once in the worker; as `Runtime.run`."""
+        return self._request({"verb": "run"}, feeds)[1]
+
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> dict[str, NDArray[Any]]:
+        """Run the timing loop inside the worker; as `measure.measure`."""
+        return self._request({"verb": "measure", "plan": plan.to_json()}, feeds)[1]
+
+    @property
+    def log(self) -> str:
+        """The last lines that the worker wrote on its standard error."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - LOG_TAIL_BYTES))
+        return self._log.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the worker; a second call does nothing."""
+        if self._process.poll() is None:
+            with contextlib.suppress(OSError, ValueError):
+                write_frame(cast("BinaryIO", self._process.stdin), {"verb": "stop"})
+            with contextlib.suppress(OSError):
+                cast("BinaryIO", self._process.stdin).close()
+            try:
+                self._process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                cast("BinaryIO", stream).close()
+        if not self._log.closed:
+            self._last_log = self.log
+            self._log.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, python: str) -> subprocess.Popen[bytes]:
+        # The package's own folder goes in front, so that a foreign interpreter finds the worker without an install.
+        root = str(Path(__file__).resolve().parents[2])
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", "")))),
+        }
+        command = [python, "-P", "-m", "toolkit.runtimes.worker"]
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=self._folder.name,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+            )
+        except OSError as error:
+            raise WorkerError(f"cannot start a worker with {python}: {error.strerror}") from error
+
+    def _request(self, header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        timer = threading.Timer(self._timeout_s, self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            write_frame(cast("BinaryIO", self._process.stdin), header, arrays)
+            frame = read_frame(cast("BinaryIO", self._process.stdout))
+        except (OSError, EOFError, ValueError):
+            frame = None
+        finally:
+            timer.cancel()
+        if frame is None:
+            raise self._explain_death(header["verb"])
+        if "error" in frame[0]:
+            raise error_from_json(frame[0]["error"])
+        return frame
+
+    def _expire(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _explain_death(self, verb: str) -> WorkerError:
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if self._timed_out:
+            reason = f"hung for {self._timeout_s:g} s and was ended"
+        elif code < 0:
+            reason = f"crashed with {signal.Signals(-code).name}"
+        else:
+            reason = f"left with exit code {code} without an answer"
+        return WorkerError(f"the engine {reason} during {verb!r}", log=self.log)

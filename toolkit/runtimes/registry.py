@@ -1,0 +1,72 @@
+"""Every runtime by name, imported only when it is opened."""
+
+from __future__ import annotations
+
+__all__ = ["RUNTIMES", "RuntimeEntry", "find_entry", "open_runtime"]
+
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from toolkit.errors import ResourceError, UsageError, suggest
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.base import Runtime, RuntimeSettings
+    from toolkit.runtimes.source import ModelSource
+
+
+class RuntimeEntry(NamedTuple):
+    """Where a runtime lives.
+
+    Attributes:
+        module: module of this package that defines it.
+        class_name: its class.
+        package: import name of the engine.
+        install: what brings the engine.
+        needs_run: whether it executes the network itself and so needs the run folder.
+    """
+
+    module: str
+    class_name: str
+    package: str
+    install: str
+    needs_run: bool = False
+
+
+RUNTIMES: dict[str, RuntimeEntry] = {
+    "ort": RuntimeEntry("toolkit.runtimes.ort", "OrtRuntime", "onnxruntime", "pip install onnxruntime-gpu"),
+    "torch": RuntimeEntry(
+        "toolkit.runtimes.torch_eager", "TorchEagerRuntime", "torch", "pip install torch", needs_run=True
+    ),
+    "onnx-float64": RuntimeEntry("toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx"),
+}
+
+
+def find_entry(name: str) -> RuntimeEntry:
+    """Return a runtime's entry.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    if name not in RUNTIMES:
+        raise UsageError(f"unknown runtime {name!r}{suggest(name, RUNTIMES)}; known: {', '.join(RUNTIMES)}")
+    return RUNTIMES[name]
+
+
+def open_runtime(source: ModelSource, settings: RuntimeSettings) -> Runtime:
+    """Open a model in this process.
+
+    Raises:
+        UsageError: the runtime is unknown.
+        ResourceError: the engine is not installed.
+        ModelError: the engine refuses the model.
+        ProviderError: the provider asked for is not active.
+    """
+    entry = find_entry(settings.runtime)
+    try:
+        importlib.import_module(entry.package)
+    except ImportError as error:
+        raise ResourceError(
+            f"runtime {settings.runtime} needs {entry.package}: {error}; install it with: {entry.install}"
+        ) from error
+    runtime: type[Runtime] = getattr(importlib.import_module(entry.module), entry.class_name)
+    return runtime(source, settings)

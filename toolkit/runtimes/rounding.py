@@ -1,0 +1,106 @@
+"""Values in float64 together with the variance that rounding gives them, propagated operator by operator.
+
+The model of a dot product s = sum(a_i w_i) of length n in arithmetic of unit roundoff u, with independent errors
+(docs/decisions/0001-bound.md): each product is rounded once, each partial sum once. A partial sum after k terms is a
+drift towards s plus a random walk, so its mean square is (k/n)^2 s^2 + (k/n) v with v = sum((a_i w_i)^2), and
+
+    variance = u^2 * (n * (s^2 / 3 + v / 2) + v) + sum(w_i^2 * variance(a_i)).
+
+Shapes: N images, C channels, H rows, W columns, O output channels, P window positions.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BOUND_FACTOR",
+    "BOUND_FORMULA",
+    "UNIT_ROUNDOFF",
+    "Rounded",
+    "bound_from_sigma",
+    "dense",
+    "max_pool",
+    "pointwise",
+    "relu",
+    "windows",
+]
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Half the distance from 1 to the next number: IEEE 754 binary32 and binary16, and bfloat16's 8 bits of significand.
+UNIT_ROUNDOFF = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}
+
+# How many standard deviations are still called rounding.
+BOUND_FACTOR = 8.0
+BOUND_FORMULA = (
+    "8 standard deviations of independent rounding errors propagated in float64 (docs/decisions/0001-bound.md)"
+)
+
+Array = NDArray[np.float64]
+
+
+class Rounded(NamedTuple):
+    """A tensor and what rounding did to it.
+
+    Attributes:
+        value: float64 values.
+        variance: expected squared error of each value, same shape.
+    """
+
+    value: Array
+    variance: Array
+
+
+def pointwise(value: Array, carried: Array, *, roundoff: float) -> Rounded:
+    """Return an elementwise result rounded once: `carried` is the variance that its operands bring."""
+    return Rounded(value, carried + (roundoff * value) ** 2)
+
+
+def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) -> Rounded:
+    """Multiply rows by a matrix.
+
+    Args:
+        item: `[rows, n]`.
+        weight: `[n, O]`, exact.
+        bias: `[O]`, exact, or None.
+        roundoff: unit roundoff of the arithmetic.
+    """
+    length = weight.shape[0]
+    total = item.value @ weight
+    squares = (item.value**2) @ (weight**2)
+    variance = item.variance @ (weight**2) + roundoff**2 * (length * (total**2 / 3 + squares / 2) + squares)
+    if bias is None:
+        return Rounded(total, variance)
+    return pointwise(total + bias, variance, roundoff=roundoff)
+
+
+def relu(item: Rounded) -> Rounded:
+    """Clip at 0; an error cannot grow by it, and near 0 it may pass, so the variance is kept."""
+    return Rounded(np.maximum(item.value, 0), item.variance)
+
+
+def max_pool(item: Rounded, *, size: tuple[int, int], stride: tuple[int, int]) -> Rounded:
+    """Take the largest of each window; its variance is the largest in the window, because any may win."""
+    return Rounded(
+        windows(item.value, size=size, stride=stride).max(axis=(-2, -1)),
+        windows(item.variance, size=size, stride=stride).max(axis=(-2, -1)),
+    )
+
+
+def windows(maps: Array, *, size: tuple[int, int], stride: tuple[int, int]) -> Array:
+    """Return a view `[N, C, H', W', kernel rows, kernel columns]` of `[N, C, H, W]`."""
+    view = np.lib.stride_tricks.sliding_window_view(maps, size, axis=(2, 3))
+    return view[:, :, :: stride[0], :: stride[1]]
+
+
+def bound_from_sigma(sigma: Array) -> float:
+    """Return the bound for images whose logits have these standard deviations, rounded up to 3 significant digits.
+
+    Rounding up keeps the figure the same where another BLAS adds in another order.
+    """
+    bound = BOUND_FACTOR * float(sigma.max())
+    unit = 10.0 ** (math.floor(math.log10(bound)) - 2)
+    return float(f"{math.ceil(bound / unit) * unit:.3g}")

@@ -1,0 +1,48 @@
+"""What a runtime opens: the bytes of a file and, where there is one, the run they came from."""
+
+from __future__ import annotations
+
+__all__ = ["ModelSource"]
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.artifacts import sha256_bytes
+from toolkit.errors import ModelError
+
+MODEL_CAP_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A model, read once: what was hashed is what runs.
+
+    Attributes:
+        model: the file's bytes.
+        sha256: their hash.
+        path: where they were read, for messages and reports.
+        run: the run folder, needed by runtimes that execute the network itself.
+    """
+
+    model: bytes
+    sha256: str
+    path: Path
+    run: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path, *, run: Path | None = None) -> ModelSource:
+        """Read a file once.
+
+        Raises:
+            ModelError: missing, unreadable, empty or over 2 GiB (protobuf's own limit).
+        """
+        try:
+            if path.is_dir():
+                raise ModelError(f"{path} is a folder; expected an .onnx file")
+            size = path.stat().st_size
+            if not 0 < size <= MODEL_CAP_BYTES:
+                raise ModelError(f"{path} has {size} bytes; an .onnx file has between 1 and {MODEL_CAP_BYTES}")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+        return cls(model=data, sha256=sha256_bytes(data), path=path, run=run)

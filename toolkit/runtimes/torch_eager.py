@@ -1,0 +1,77 @@
+"""PyTorch eager: the run's own network, in float32 or, as a reference, in float64."""
+
+from __future__ import annotations
+
+__all__ = ["TorchEagerRuntime"]
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ProviderError, UsageError
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.network.cnn import Classifier
+from toolkit.network.device import TorchMachine, select_device
+from toolkit.network.run import read_run
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.source import ModelSource
+
+DTYPES = {"fp32": torch.float32, "fp64": torch.float64}
+
+
+class TorchEagerRuntime(Runtime):
+    """The checkpoint of a run executed by PyTorch; `fp64` widens its float32 weights exactly."""
+
+    name: ClassVar[str] = "torch"
+
+    def _open(self, source: ModelSource) -> None:
+        if source.run is None:
+            raise ModelError("the torch runtime executes a run's network; this model comes with no run")
+        if self.settings.precision not in DTYPES:
+            raise UsageError(f"the torch runtime computes in {', '.join(DTYPES)}, not {self.settings.precision}")
+        fallback = self._choose_device()
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        torch.backends.cuda.matmul.allow_tf32 = self.settings.tf32
+        torch.backends.cudnn.allow_tf32 = self.settings.tf32
+        network = read_checkpoint(read_run(source.run).checkpoint_path).network
+        config = network.config
+        self._module = Classifier(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
+        shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
+        dtype = "float64" if self.settings.precision == "fp64" else "float32"
+        self.info = RuntimeInfo(
+            runtime=self.name,
+            version=torch.__version__,
+            provider_active=self._device,
+            fallback=fallback,
+            inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *shape)),),
+            outputs=(
+                TensorSpec(name="logits", dtype=dtype, shape=("batch", config.classes)),
+                TensorSpec(name="probabilities", dtype=dtype, shape=("batch", config.classes)),
+                TensorSpec(name="label", dtype="int64", shape=("batch",)),
+            ),
+            details={"threads": torch.get_num_threads(), "tf32": self.settings.tf32},
+        )
+
+    def _choose_device(self) -> bool:
+        wanted = self.settings.provider
+        if wanted not in {"cpu", "cuda", "mps"}:
+            raise UsageError(f"the torch runtime runs on cpu, cuda or mps, not on {wanted!r}")
+        try:
+            self._device = select_device(wanted, machine=TorchMachine())
+        except ProviderError:
+            if not self.settings.allow_fallback:
+                raise
+            self._device = "cpu"
+            return True
+        return False
+
+    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        # A received buffer may be read-only, which torch warns about; a writable array passes without a copy.
+        images = torch.from_numpy(np.require(feeds["images"], requirements=["C", "W"])).to(self._device)
+        with torch.inference_mode():
+            outputs = self._module(images)
+        names = ("logits", "probabilities", "label")
+        return {name: value.cpu().numpy() for name, value in zip(names, outputs, strict=True)}

@@ -1,0 +1,124 @@
+"""A file's bytes, judged with onnx before any engine sees them: engines do open external files, even from bytes."""
+
+from __future__ import annotations
+
+__all__ = ["vet_model"]
+
+import math
+from typing import Any
+
+from toolkit.errors import ModelError
+
+DEFAULT_DOMAINS = {"", "ai.onnx"}
+NODE_CAP = 200_000
+FUNCTION_CAP = 1_000
+TENSOR_CAP_BYTES = 4 << 30
+
+
+def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
+    """Parse a model and refuse what must not reach an engine.
+
+    Args:
+        data: the file's bytes.
+        name: the file's name, for messages.
+        allow_foreign: accept operators outside ONNX's default domain.
+
+    Returns:
+        A summary: `opset`, `domains`, `ir_version`, `operators`, `metadata`, `node_notes` (nodes that carry metadata).
+
+    Raises:
+        ModelError: not a model, external data, an absurd size, an unknown operator set, a foreign domain.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelError(f"{name} is not an ONNX model: {error}") from error
+    if not model.HasField("graph") or not model.opset_import or not model.ir_version:
+        raise ModelError(f"{name} is not an ONNX model: it has no graph, no opset or no IR version")
+    graphs = list(_graphs(model, name=name))
+    _check_sizes(model, graphs, name=name)
+    _check_tensors(graphs, name=name)
+    domains = sorted(
+        {entry.domain for entry in model.opset_import} | {node.domain for graph in graphs for node in graph.node}
+    )
+    foreign = [domain for domain in domains if domain not in DEFAULT_DOMAINS]
+    if (foreign or model.functions) and not allow_foreign:
+        raise ModelError(
+            f"{name} uses the operator domains {foreign} or local functions; only ONNX's default domain is run here"
+        )
+    _check_opset(model, name=name)
+    return {
+        "opset": max(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS),
+        "domains": domains,
+        "ir_version": model.ir_version,
+        "operators": [node.op_type for node in model.graph.node],
+        "metadata": {entry.key: entry.value for entry in model.metadata_props},
+        "node_notes": sum(bool(node.metadata_props or node.doc_string) for node in model.graph.node),
+    }
+
+
+def _graphs(model: Any, *, name: str) -> Any:
+    """Yield the main graph, every nested one and every function body, without recursion."""
+    waiting = [model.graph, *model.functions]
+    seen = 0
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for node in graph.node:
+            seen += 1
+            if seen > NODE_CAP:
+                raise ModelError(f"{name} has more than {NODE_CAP} nodes")
+            for attribute in node.attribute:
+                waiting.extend(attribute.graphs)
+                if attribute.HasField("g"):
+                    waiting.append(attribute.g)
+
+
+def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
+    if len(model.functions) > FUNCTION_CAP:
+        raise ModelError(f"{name} has {len(model.functions)} local functions; the most is {FUNCTION_CAP}")
+    if not any(len(graph.node) for graph in graphs):
+        raise ModelError(f"{name} has no nodes")
+    if not model.graph.output:
+        raise ModelError(f"{name} has no outputs")
+
+
+def _check_tensors(graphs: list[Any], *, name: str) -> None:
+    for tensor in _tensors(graphs):
+        if tensor.external_data or tensor.data_location == 1:
+            raise ModelError(f"{name}: tensor {tensor.name!r} lies outside the file; external data is never opened")
+        if any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > TENSOR_CAP_BYTES:
+            raise ModelError(
+                f"{name}: tensor {tensor.name!r} has shape {list(tensor.dims)}, more than this machine should hold"
+            )
+
+
+def _tensors(graphs: list[Any]) -> Any:
+    for graph in graphs:
+        if hasattr(graph, "initializer"):
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                for sparse in (
+                    *attribute.sparse_tensors,
+                    *((attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()),
+                ):
+                    yield from (sparse.values, sparse.indices)
+
+
+def _check_opset(model: Any, *, name: str) -> None:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    versions = [entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS]
+    if not versions or not 1 <= max(versions) <= newest:
+        raise ModelError(f"{name} asks for opset {versions or 'none'}; this onnx knows 1 to {newest}")

@@ -1,0 +1,117 @@
+"""One engine in its own process: `PYTHON -m toolkit.runtimes.worker`, spoken to in frames.
+
+Verbs: `load` (the model's bytes), `run` (feeds), `measure` (feeds and a plan), `stop`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ResourceError, ToolkitError
+from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.source import ModelSource
+
+Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+
+    def answer(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+        verbs = {"load": self._load, "run": self._run, "measure": self._measure}
+        return verbs[header["verb"]](header, arrays)
+
+    def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+        from toolkit.runtimes.registry import find_entry, open_runtime
+
+        _limit_memory(header["memory_limit_bytes"])
+        settings = RuntimeSettings(**header["settings"])
+        source = ModelSource(
+            model=arrays["model"].tobytes(),
+            sha256=header["sha256"],
+            path=Path(header["path"]),
+            run=Path(header["run"]) if header["run"] else None,
+        )
+        summary = _vet(source, allow_foreign=header["allow_foreign"])
+        start = time.perf_counter_ns()
+        _import_engine(find_entry(settings.runtime).package)
+        imported = time.perf_counter_ns()
+        self._runtime = open_runtime(source, settings)
+        loaded = time.perf_counter_ns()
+        cold = {"import_ms": (imported - start) / 1e6, "load_ms": (loaded - imported) / 1e6}
+        return {"info": self._runtime.info.to_json(), "model": summary, "cold": cold}, {}
+
+    def _run(self, _: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+        return {}, self._opened().run(arrays)
+
+    def _measure(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+        from toolkit.runtimes.measure import MeasurePlan, measure
+
+        return {}, measure(self._opened(), arrays, MeasurePlan(**header["plan"]))
+
+    def _opened(self) -> Runtime:
+        if self._runtime is None:
+            raise ModelError("no model was loaded into this worker")
+        return self._runtime
+
+
+def main() -> None:
+    """Serve frames on standard input and output until `stop` or the end of the stream."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # engines print to stdout; the frames must stay clean
+    worker = _Worker()
+    while (frame := read_frame(requests)) is not None and frame[0]["verb"] != "stop":
+        try:
+            header, arrays = worker.answer(*frame)
+        except ToolkitError as error:
+            header, arrays = {"error": {"type": type(error).__name__, "message": str(error)}}, {}
+        except MemoryError as error:
+            header, arrays = (
+                {"error": {"type": "ModelError", "message": f"the model needs more memory than its limit: {error}"}},
+                {},
+            )
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises is an answer, not the worker's end
+            message = f"{type(error).__name__}: {error}"
+            header, arrays = {"error": {"type": "ModelError", "message": f"the engine failed: {message}"}}, {}
+        write_frame(answers, header, arrays)
+
+
+def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
+    from toolkit.runtimes.vetting import vet_model
+
+    return vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
+
+
+def _import_engine(package: str) -> None:
+    import importlib
+
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ResourceError(f"the engine cannot be imported: {error}") from error
+
+
+def _limit_memory(limit_bytes: int | None) -> None:
+    if limit_bytes is None or sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+
+
+if __name__ == "__main__":
+    # An engine may look at the arrays' flags: NumPy is imported here so that its time is nobody's.
+    np.zeros(1)
+    main()
