@@ -10,12 +10,16 @@ from typing import Annotated
 import typer
 
 import toolkit
+from toolkit.cli.bench import bench_command
 from toolkit.cli.boundary import run_guarded, split_debug
 from toolkit.cli.data import data_app
+from toolkit.cli.doctor import doctor_command
 from toolkit.cli.evaluate import evaluate_command
 from toolkit.cli.export import export_command
 from toolkit.cli.inspect import inspect_command
 from toolkit.cli.parity import parity_command
+from toolkit.cli.predict import predict_command
+from toolkit.cli.quickstart import quickstart_command
 from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
 
@@ -27,12 +31,16 @@ app = typer.Typer(
     epilog="--debug after any command shows the traceback of a failure.",
 )
 app.add_typer(data_app, name="data")
+app.command("quickstart")(quickstart_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("inspect")(inspect_command)
 app.command("selftest")(selftest_command)
 app.command("parity")(parity_command)
+app.command("predict")(predict_command)
+app.command("bench")(bench_command)
+app.command("doctor")(doctor_command)
 
 
 def _print_version(value: bool) -> None:

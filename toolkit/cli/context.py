@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_DATA", "load_data", "load_recorded_data", "resolve_model", "resolve_run"]
+__all__ = [
+    "DEFAULT_DATA",
+    "announce_model",
+    "choose_model",
+    "load_data",
+    "load_recorded_data",
+    "resolve_model",
+    "resolve_run",
+]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,17 +36,31 @@ def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:
 
 
 def resolve_model(model: Path | None, *, store: ArtifactStore) -> Path:
-    """Return the model file named, or the latest one, and say which and whether it is behind the latest run."""
-    if model is not None:
-        if not model.exists():
-            raise ModelError(f"no model {model}; models lie in {store.root / 'models'}")
-        return model
-    path = store.latest_model()
-    note(f"using the latest model: {path}")
-    warning = store.stale_model_warning()
-    if warning:
-        note(f"warning: {warning}")
+    """Return the model file named, or the latest one, and say which."""
+    path = choose_model(model, store=store)
+    if model is None:
+        announce_model(path, store=store)
     return path
+
+
+def choose_model(model: Path | None, *, store: ArtifactStore) -> Path:
+    """Return the model file named, or the latest one, without a word.
+
+    Raises:
+        ModelError: the file named does not exist.
+        UsageError: none was named and there is none yet.
+    """
+    if model is not None and not model.exists():
+        raise ModelError(f"no model {model}; models lie in {store.root / 'models'}")
+    return model or store.latest_model()
+
+
+def announce_model(path: Path, *, store: ArtifactStore) -> None:
+    """Say which model is used, and whether the latest one is behind the latest run."""
+    note(f"using the model {path}")
+    warning = store.stale_model_warning()
+    if warning and path == store.latest_model():
+        note(f"warning: {warning}")
 
 
 def load_data(name: str, output: Output) -> Dataset:

@@ -34,6 +34,10 @@ class Output:
         for renderable in renderables:
             console.print(renderable, highlight=False)
 
+    def quiet(self) -> Output:
+        """Return an output for a step of a larger command: its report does not go to stdout as JSON."""
+        return _StepOutput(as_json=self._as_json)
+
     def report(self, report: Mapping[str, Any], *renderables: RenderableType) -> None:
         """Print a report: as JSON on stdout when asked for, and the human form."""
         if self._as_json:
@@ -81,3 +85,9 @@ class ProgressBar:
         """Print lines above the bar, to stderr."""
         for line in lines:
             self._bar.console.print(line, highlight=False, markup=False)
+
+
+class _StepOutput(Output):
+    def report(self, report: Mapping[str, Any], *renderables: RenderableType) -> None:
+        del report  # the larger command prints one report of its own
+        self.show(*renderables)

@@ -6,13 +6,14 @@ __all__ = ["parity_command", "run_and_report"]
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_output, write_json
-from toolkit.cli.context import load_recorded_data, resolve_model
+from toolkit.cli.context import announce_model, choose_model, load_recorded_data
 from toolkit.cli.options import (
     AllowFallback,
     DataName,
@@ -70,7 +71,7 @@ def parity_command(
     )
     if output_path is not None:
         check_output(output_path, force=force)
-    path = resolve_model(model, store=ArtifactStore.default())
+    path = choose_model(model, store=ArtifactStore.default())
     report, _ = run_and_report(
         path, config, run=run, data=data, output_path=output_path, output=Output(as_json=as_json)
     )
@@ -86,13 +87,16 @@ def run_and_report(
     """Run the matrix, write its report and show it."""
     from toolkit.environment import describe_environment
     from toolkit.evaluation.evaluate import require_same_data
-    from toolkit.parity.matrix import run_parity
+    from toolkit.parity.matrix import require_providers, run_parity
     from toolkit.render_parity import parity_table
+    from toolkit.runtimes.origin import find_origin
     from toolkit.runtimes.source import ModelSource
 
     store = ArtifactStore.default()
-    source, card = _read_with_card(ModelSource.read(path), config)
-    source = ModelSource(model=source.model, sha256=source.sha256, path=path, run=run or _matching_run(card, store))
+    source = ModelSource.read(path)
+    card = require_providers(source, config)
+    announce_model(path, store=store)  # after the refusals, which are one line
+    source = replace(source, run=run or find_origin(card.checkpoint_sha256, store=store))
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
     dataset = load_recorded_data(data, card.data["name"], output)
@@ -106,21 +110,3 @@ def run_and_report(
     write_json(target, value)
     output.report(value, parity_table(report), f"report {target}")
     return report, target
-
-
-def _read_with_card(source: Any, config: ParityConfig) -> Any:
-    """Open the file once on the provider asked for, which is refused here if it is not active, and read its card."""
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.contract import require_contract
-    from toolkit.runtimes.process import WorkerRuntime
-
-    first = "cpu" if config.providers[0] in {"all", "auto"} else config.providers[0]
-    settings = RuntimeSettings(provider=first, allow_fallback=config.allow_fallback)
-    with WorkerRuntime(source, settings) as worker:
-        return source, require_contract(worker.info, name=source.path.name)
-
-
-def _matching_run(card: Any, store: ArtifactStore) -> Path | None:
-    from toolkit.parity.origin import find_origin
-
-    return find_origin(card.checkpoint_sha256, store=store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["predict"]
+__all__ = ["predict_command"]
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import announce_model
 from toolkit.cli.options import AllowFallback, Force, Json, OutputPath
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
@@ -27,7 +28,7 @@ Probabilities = Annotated[bool, typer.Option("--probabilities", help="Add one co
 ThreadCount = Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")]
 
 
-def predict(
+def predict_command(
     inputs: Inputs,
     provider: Provider = DEFAULT_PROVIDER,
     output: OutputPath = None,
@@ -42,11 +43,13 @@ def predict(
     to_stdout = output == STDOUT
     if to_stdout and as_json:
         raise UsageError("--output - and --json both want stdout; choose one")
-    model, images = _split_inputs(inputs)
+    given, images = _split_inputs(inputs)
+    store = ArtifactStore.default()
+    model = given or store.latest_model()
     config = PredictionConfig(
         model=model,
         inputs=images,
-        output=None if to_stdout else output or ArtifactStore.default().new_file("predictions", model.stem, ".csv"),
+        output=None if to_stdout else output or store.new_file("predictions", model.stem, ".csv"),
         force=force,
         provider=provider,
         batch=batch,
@@ -60,6 +63,8 @@ def predict(
     out = Output(as_json=as_json or to_stdout)
     with out.progress("predicting", unit="images") as bar:
         report = run_prediction(config, progress=bar, stream=sys.stdout.buffer if to_stdout else None)
+    if given is None:
+        announce_model(model, store=store)  # after the refusals, which are one line
     for sentence in report.notes:
         note(sentence)
     table = [predictions_table(report)] if report.preview else []
@@ -70,16 +75,9 @@ def predict(
     report.raise_for_errors()
 
 
-def _split_inputs(inputs: list[Path]) -> tuple[Path, tuple[Path, ...]]:
+def _split_inputs(inputs: list[Path]) -> tuple[Path | None, tuple[Path, ...]]:
     models = [path for path in inputs if path.suffix.lower() == ".onnx"]
     images = tuple(path for path in inputs if path not in models)
     if len(models) > 1:
         raise UsageError(f"{len(models)} models given ({', '.join(map(str, models))}); expected one")
-    if models:
-        return models[0], images
-    store = ArtifactStore.default()
-    model = store.latest_model()
-    note(f"model: {model} (the latest)")
-    if warning := store.stale_model_warning():
-        note(f"warning: {warning}")
-    return model, images
+    return (models[0] if models else None), images

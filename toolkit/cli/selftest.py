@@ -23,16 +23,17 @@ def selftest_command(
     """Replay the golden vectors of a model's card; needs neither torch nor data."""
     from toolkit.evaluation.selftest import run_selftest
     from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.probe import probe_model
+    from toolkit.runtimes.contract import require_contract
+    from toolkit.runtimes.probe import ensure_probed
     from toolkit.runtimes.registry import open_runtime
     from toolkit.runtimes.source import ModelSource
 
     output = Output(as_json=as_json)
     source = ModelSource.read(resolve_model(model, store=ArtifactStore.default()))
     settings = RuntimeSettings(provider=provider, allow_fallback=allow_fallback)
-    card = probe_model(source, settings)
+    ensure_probed(source, settings)
     with open_runtime(source, settings) as runtime:
-        report = run_selftest(runtime, card)
+        report = run_selftest(runtime, require_contract(runtime.info, name=str(source.path)))
     verdict = "[green]PASS[/]" if report.passed else "[red]FAIL[/]"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
     model_entry = {"path": str(source.path), "sha256": source.sha256}

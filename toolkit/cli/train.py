@@ -16,6 +16,7 @@ from toolkit.cli.output import Output, ProgressBar
 from toolkit.training.recipe import RECIPES, resolve_recipe
 
 if TYPE_CHECKING:
+    from toolkit.data import Dataset
     from toolkit.evaluation.accuracy import AccuracyReport
     from toolkit.training.train import TrainConfig, TrainReport
 
@@ -57,7 +58,9 @@ def train_command(
     )
 
 
-def run_training(data_name: str, config: TrainConfig, *, output: Output) -> tuple[TrainReport, AccuracyReport]:
+def run_training(
+    data_name: str, config: TrainConfig, *, output: Output, dataset: Dataset | None = None
+) -> tuple[TrainReport, AccuracyReport]:
     """Train, evaluate and draw, telling the user what happens."""
     from toolkit.artifacts import write_atomic, write_json
     from toolkit.environment import describe_environment
@@ -65,7 +68,7 @@ def run_training(data_name: str, config: TrainConfig, *, output: Output) -> tupl
     from toolkit.plots import draw_history
     from toolkit.training.train import train
 
-    dataset = load_data(data_name, output)
+    dataset = dataset or load_data(data_name, output)
     with output.progress("training", unit="steps") as bar:
         listener = _Listener(output, bar)
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)

@@ -67,14 +67,14 @@ class InspectReport:
         counted = ", ".join(f"{count} {name}" if count > 1 else name for name, count in operators.items())
         lines = [
             f"{self.source.path}: {len(self.source.model) / 1e6:.2f} MB, sha256 {self.source.sha256}",
-            f"opset {self.summary['opset']}, IR {self.summary['ir_version']}, {sum(operators.values())} nodes: {counted}",
+            f"opset {self.summary['opset']}, IR {self.summary['ir_version']}, {operators.total()} nodes: {counted}",
         ]
         if self.card is not None:
             card = self.card
             names = ", ".join(card.classes[:12]) + (" ..." if len(card.classes) > 12 else "")
             lines.append(
-                f"{card.name}: {len(card.classes)} classes ({names}), {card.network.get('parameters', '?')} parameters, "
-                f"trained on {card.data.get('name')}, {card.precision}"
+                f"{card.name}: {len(card.classes)} classes ({names}), {card.precision}, "
+                f"{card.network.get('parameters', '?')} parameters, trained on {card.data.get('name')}"
             )
             if card.test_accuracy:
                 low, high = card.test_accuracy["ci95"]
@@ -82,9 +82,7 @@ class InspectReport:
                     f"test accuracy {card.test_accuracy['value']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
                     f"{card.test_accuracy['correct']:,} of {card.test_accuracy['count']:,})"
                 )
-        lines.append(
-            "it meets every clause of the contract" if self.is_ours else "it breaks the contract:"
-        )
+        lines.append("it meets every clause of the contract" if self.is_ours else "it breaks the contract:")
         return lines
 
 

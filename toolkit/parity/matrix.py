@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "run_parity"]
+__all__ = ["ERROR_RATIO_LIMIT", "require_providers", "run_parity"]
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.errors import ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
@@ -15,6 +17,7 @@ from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.suites import make_suites
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.providers import PROVIDERS, find_provider
 from toolkit.runtimes.registry import RUNTIMES, find_entry
@@ -45,7 +48,7 @@ def run_parity(
         ModelError: no engine can open the file, or the reference cannot be computed.
     """
     variants = list(_variants(source, config))
-    _require_providers(source, config)
+    require_providers(source, config)
     reference = compute_reference(source, make_suites(data.test.images, sample=config.sample), precision="fp32")
     rows = []
     for settings in variants:
@@ -61,6 +64,23 @@ def run_parity(
         model={"path": str(source.path), "sha256": source.sha256},
         data={"name": data.name, "sha256": data.sha256},
     )
+
+
+def require_providers(source: ModelSource, config: ParityConfig) -> Card:
+    """Open the file on every provider that was asked for by name, before anything is measured; return its card.
+
+    Raises:
+        ProviderError: one of them is not active.
+        ModelError: the file is refused or is not one of ours.
+    """
+    named = () if config.runtimes is not None and "ort" not in config.runtimes else config.providers
+    for provider in named:
+        if provider not in {"all", "cpu"}:
+            settings = RuntimeSettings(provider=provider, allow_fallback=config.allow_fallback)
+            with contextlib.suppress(WorkerError):  # a crash is a row of the matrix, with its log
+                WorkerRuntime(source, settings, timeout_s=config.timeout_s).close()
+    with WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker:
+        return require_contract(worker.info, name=source.path.name)
 
 
 def _variants(source: ModelSource, config: ParityConfig) -> Iterator[RuntimeSettings]:
@@ -89,18 +109,6 @@ def _ort_variants(config: ParityConfig) -> Iterator[RuntimeSettings]:
                     optimisation=optimisation,
                     allow_fallback=config.allow_fallback,
                 )
-
-
-def _require_providers(source: ModelSource, config: ParityConfig) -> None:
-    """Open every provider that was asked for by name before anything is measured."""
-    if config.providers == ("all",) or (config.runtimes is not None and "ort" not in config.runtimes):
-        return
-    for provider in config.providers:
-        settings = RuntimeSettings(provider=provider, allow_fallback=config.allow_fallback)
-        try:
-            WorkerRuntime(source, settings, timeout_s=config.timeout_s).close()
-        except WorkerError:
-            continue  # a crash is a row of the matrix, with its log
 
 
 def _judge_variant(

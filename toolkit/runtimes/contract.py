@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "read_card", "require_contract"]
+__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "read_card", "require_contract"]
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError
@@ -75,6 +79,24 @@ def require_contract(info: RuntimeInfo, *, name: str) -> Card:
     if broken:
         raise ModelError(f"{name} breaks the contract of a toolkit model: {broken.name}; it has {broken.seen}")
     return card
+
+
+def check_outputs(outputs: Mapping[str, NDArray[Any]], card: Card, *, count: int, name: str) -> None:
+    """Check one batch's answers, whose sizes a graph may leave open.
+
+    Raises:
+        ModelError: a shape that does not follow from the card and the batch, or a label outside the classes.
+    """
+    classes = len(card.classes)
+    for output, shape in (("logits", (count, classes)), ("probabilities", (count, classes)), ("label", (count,))):
+        if outputs[output].shape != shape:
+            raise ModelError(
+                f"{name}: {output} has shape {list(outputs[output].shape)}; its card and the batch say {list(shape)}"
+            )
+    labels = outputs["label"]
+    outside = np.flatnonzero((labels < 0) | (labels >= classes))
+    if outside.size:
+        raise ModelError(f"{name} answered label {labels[outside[0]]}; its card names classes 0 to {classes - 1}")
 
 
 def _format_clauses(summary: dict[str, Any]) -> list[Clause]:

@@ -27,7 +27,7 @@ def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str
     ]
     text = json.dumps({**header, "arrays": index}).encode()
     stream.write(MAGIC + struct.pack("<I", len(text)) + text)
-    stream.writelines(memoryview(array.reshape(-1).view(np.uint8)) for array in buffers.values())
+    stream.writelines(array.reshape(-1).view(np.uint8).data for array in buffers.values())
     stream.flush()
 
 

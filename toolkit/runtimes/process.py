@@ -58,8 +58,13 @@ class WorkerRuntime:
         self._timeout_s = timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; close() ends it
-        self._process = self._start(python)
         self._timed_out = False
+        try:
+            self._process = self._start(python)
+        except WorkerError:
+            self._log.close()
+            self._folder.cleanup()
+            raise
         limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
         header = {
             "verb": "load",
@@ -109,9 +114,7 @@ class WorkerRuntime:
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 cast("BinaryIO", stream).close()
-        if not self._log.closed:
-            self._last_log = self.log
-            self._log.close()
+        self._log.close()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:

@@ -121,7 +121,7 @@ def train_epoch(
         target = labels[chosen]
         logits = _forward(state, batch)
         loss = functional.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
-        _check_finite(loss, step=step, steps=steps)
+        _check_finite(loss.detach(), step=step, steps=steps)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         state.optimizer.step()

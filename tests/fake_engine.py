@@ -1,0 +1,64 @@
+"""A stand-in for an opened worker: what one variant of a benchmark meets, in a dozen lines."""
+
+from __future__ import annotations
+
+__all__ = ["FakeEngine", "make_info"]
+
+from typing import Any, Self
+
+import numpy as np
+
+from toolkit.errors import ToolkitError
+from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+
+IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 8, 8))
+
+
+def make_info(provider: str = "cpu", **changes: Any) -> RuntimeInfo:
+    """Return what an engine on `provider` says about itself."""
+    fields: dict[str, Any] = {
+        "runtime": "ort",
+        "version": "1.0",
+        "provider_active": provider,
+        "inputs": (IMAGES,),
+        "outputs": (TensorSpec(name="logits", dtype="float32", shape=("batch", 3)),),
+        "placement": {provider: 3},
+    }
+    return RuntimeInfo(**{**fields, **changes})
+
+
+class FakeEngine:
+    """An engine that answers, or raises what it is told to."""
+
+    def __init__(
+        self,
+        info: RuntimeInfo | None = None,
+        *,
+        metadata: dict[str, str] | None = None,
+        run_error: ToolkitError | None = None,
+        measure_error: ToolkitError | None = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        self.info = info or make_info()
+        self.model_summary: dict[str, Any] = {"metadata": metadata or {}}
+        self.cold_ms = {"import_ms": 30.0, "load_ms": 20.0}
+        self.fed: list[Any] = []
+        self._run_error, self._measure_error = run_error, measure_error
+        self._outputs = outputs or {}
+
+    def run(self, feeds: Any) -> dict[str, Any]:
+        if self._run_error is not None:
+            raise self._run_error
+        return self._outputs
+
+    def measure(self, feeds: Any, plan: Any) -> dict[str, Any]:
+        self.fed.append(feeds)
+        if self._measure_error is not None:
+            raise self._measure_error
+        return {"first_run_ns": np.array([5_000_000]), "samples_ns": np.full(200, 1_000_000, np.int64)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass

@@ -1,0 +1,119 @@
+"""Errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from toolkit import errors
+from toolkit.cli.boundary import run_guarded, split_debug
+
+
+def raising(error: BaseException):  # noqa: ANN201 - a closure
+    def call() -> None:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.CheckFailedError("x"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.DataError("x"), 3),
+        (errors.ModelError("x"), 4),
+        (errors.ResourceError("x"), 5),
+        (errors.ProviderError("x"), 5),
+        (errors.WorkerError("x", log="y"), 5),
+        (errors.DownloadError("x"), 6),
+        (errors.ToolkitError("x"), 70),
+        (ValueError("x"), 70),
+        (MemoryError(), 5),
+        (OSError(28, "No space left on device", "file"), 5),
+        (KeyboardInterrupt(), 130),
+        (SystemExit(3), 3),
+        (SystemExit(None), 0),
+        (SystemExit("text"), 1),
+    ],
+)
+def test_each_error_has_its_exit_code(error: BaseException, code: int) -> None:
+    assert run_guarded(raising(error), debug=False) == code
+
+
+def test_an_error_is_one_line_without_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    run_guarded(raising(errors.DataError("first\nsecond")), debug=False)
+    text = capsys.readouterr()
+    assert text.err == "error: first second\n"
+    assert text.out == ""
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    run_guarded(raising(errors.DataError("x")), debug=True)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_asks_to_be_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    run_guarded(raising(ZeroDivisionError("deep")), debug=False)
+    text = capsys.readouterr().err
+    assert "bug" in text
+    assert "ZeroDivisionError: deep" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "debug", "rest"),
+    [
+        (["train", "--debug"], True, ["train"]),
+        (["--debug", "bench", "x"], True, ["bench", "x"]),
+        (["predict", "--", "--debug"], False, ["predict", "--", "--debug"]),
+        ([], False, []),
+    ],
+)
+def test_debug_is_taken_wherever_it_stands_before_two_dashes(given: list[str], debug: bool, rest: list[str]) -> None:
+    assert split_debug(given) == (debug, rest)
+
+
+def test_errors_cross_a_process_boundary() -> None:
+    rebuilt = errors.error_from_json({"type": "ProviderError", "message": "m"})
+    assert type(rebuilt) is errors.ProviderError
+    assert str(rebuilt) == "m"
+    assert type(errors.error_from_json({"type": "Unheard", "message": "m"})) is errors.ToolkitError
+
+
+def test_suggestions_name_the_nearest_or_nothing() -> None:
+    assert errors.suggest("cdua", ["cpu", "cuda"]) == " (did you mean 'cuda'?)"
+    assert errors.suggest("zzz", ["cpu", "cuda"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nonsense"], 2, "No such command"),
+        (["train", "--recipe", "fats"], 2, "did you mean 'fast'"),
+        (["train", "--set", "learning_rat=1"], 2, "did you mean 'learning_rate'"),
+        (["train", "--set", "epochs=many"], 2, "whole number"),
+        (["train", "--device", "cuda", "--data", "mnist-mini"], 5, "cuda"),
+        (["export", "no-such-run"], 2, "no run"),
+        (["export"], 2, "toolkit train"),
+        (["selftest"], 2, "toolkit export"),
+        (["selftest", "none.onnx"], 4, "none.onnx"),
+        (["inspect", "none.onnx"], 4, "none.onnx"),
+        (["parity", "none.onnx"], 4, "none.onnx"),
+        (["parity", "--runtime", ","], 2, "names nothing"),
+        (["parity", "--threads", "x"], 2, "--threads"),
+    ],
+)
+def test_bad_requests_end_with_their_code_and_no_traceback(arguments: list[str], code: int, words: str) -> None:
+    if arguments[:3] == ["train", "--device", "cuda"]:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("a CUDA device is present, so asking for it is no error")
+    done = subprocess.run([sys.executable, "-m", "toolkit", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,94 @@
+"""The card survives the way through JSON and refuses what does not follow its schema."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.card import Card, Golden, InputSpec
+from toolkit.errors import ModelError
+
+FINITE = st.floats(-1e6, 1e6)
+
+
+def make_card(**changes: object) -> Card:
+    golden = Golden(
+        origin="data", images=bytes(range(8)), shape=(2, 2, 2), logits=((1.0, 2.0), (0.5, -1.0)), tolerance=1e-4
+    )
+    values: dict[str, object] = {
+        "name": "tiny",
+        "classes": ("cat", "dog"),
+        "input": InputSpec(height=2, width=2, channels=1),
+        "standardisation": {"std": 1.0},
+        "precision": "fp32",
+        "network": {"parameters": 3},
+        "recipe": {"name": "fast"},
+        "data": {"name": "tiny", "sha256": "00"},
+        "checkpoint_sha256": "11",
+        "bound": {"logits": 1e-4, "formula": "x"},
+        "golden": golden,
+        "minimum": {"opset": 18},
+        "versions": {"toolkit": "0"},
+        "author": "a",
+        "licence": "b",
+    }
+    return Card(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5),
+    pixels=st.binary(min_size=12, max_size=12),
+    logits=st.lists(st.tuples(FINITE, FINITE), min_size=3, max_size=3),
+)
+def test_round_trip_gives_the_same_card(names: list[str], pixels: bytes, logits: list[tuple[float, float]]) -> None:
+    golden = Golden(origin="synthetic", images=pixels, shape=(3, 2, 2), logits=tuple(logits), tolerance=0.5)
+    card = make_card(classes=tuple(names), golden=golden)
+    assert Card.loads(card.dumps()) == card
+    assert Card.loads(card.dumps()).dumps() == card.dumps()
+
+
+def test_a_card_without_golden_vectors_round_trips() -> None:
+    card = make_card(golden=None)
+    assert Card.loads(card.dumps()) == card
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "toolkit/card/2"},
+        {"classes": []},
+        {"classes": None},
+        {"unknown": 1},
+        {"input": {"height": 0, "width": 2, "channels": 1}},
+        {"input": {"height": 2, "width": 2, "channels": 2}},
+        {"golden": {"origin": "data", "images": "AAAA", "shape": [2, 2, 2], "logits": [[1], [2]], "tolerance": 1}},
+        {"golden": {"origin": "data", "images": "!", "shape": [0], "logits": [], "tolerance": 1}},
+        {"golden": {"origin": "data", "images": "", "shape": [0, 2, 2], "logits": [], "tolerance": 0}},
+        {"golden": {}},
+    ],
+)
+def test_a_card_that_breaks_the_schema_is_a_model_error(change: dict[str, object]) -> None:
+    with pytest.raises(ModelError):
+        Card.loads(json.dumps({**make_card().to_json(), **change}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "3", '"x"'])
+def test_text_that_is_no_card_is_a_model_error(text: str) -> None:
+    with pytest.raises(ModelError):
+        Card.loads(text)
+
+
+def test_a_missing_key_is_a_model_error() -> None:
+    value = make_card().to_json()
+    del value["classes"]
+    with pytest.raises(ModelError):
+        Card.loads(json.dumps(value))
+
+
+def test_the_schema_stands_first_and_nothing_is_a_time() -> None:
+    value = make_card().to_json()
+    assert next(iter(value)) == "schema"
+    assert not {"time", "date", "created", "timestamp"} & set(value)

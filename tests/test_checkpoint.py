@@ -1,0 +1,146 @@
+"""Checkpoints: what was written comes back; anything else is refused before it is used (FAULTS 17-20)."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from toolkit.artifacts import sha256_bytes
+from toolkit.errors import ModelError
+from toolkit.network.checkpoint import read_checkpoint, write_checkpoint
+from toolkit.network.cnn import CNN
+from toolkit.network.config import NetworkConfig
+from toolkit.network.safetensors_header import read_header
+
+SMALL = NetworkConfig(height=16, width=16, classes=3, conv1_channels=2, conv2_channels=2, hidden_units=4)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "last.safetensors"
+    write_checkpoint(path, CNN(SMALL), epoch=3)
+    return path
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Replace the weights and bring the recorded hash along: only the content is wrong then."""
+    path.write_bytes(data)
+    beside = path.with_suffix(".json")
+    beside.write_text(json.dumps({**json.loads(beside.read_text()), "sha256": sha256_bytes(data)}))
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = CNN(SMALL, mean=torch.rand(16, 16), std=torch.tensor(2.0))
+    path = tmp_path / "last.safetensors"
+    digest = write_checkpoint(path, network, epoch=7)
+    back = read_checkpoint(path)
+    assert (back.epoch, back.sha256) == (7, digest)
+    assert all(torch.equal(back.network.state_dict()[key], value) for key, value in network.state_dict().items())
+    assert not back.network.training
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.floats(0, 0.999999), bit=st.integers(0, 7))
+def test_one_flipped_bit_is_refused(checkpoint: Path, position: float, bit: int) -> None:
+    good = checkpoint.read_bytes()
+    data = bytearray(good)
+    data[int(position * len(data))] ^= 1 << bit
+    checkpoint.write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        read_checkpoint(checkpoint)
+    checkpoint.write_bytes(good)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.9999))
+def test_a_truncated_checkpoint_is_refused_even_with_its_new_hash(checkpoint: Path, share: float) -> None:
+    good, beside = checkpoint.read_bytes(), checkpoint.with_suffix(".json").read_bytes()
+    rewrite(checkpoint, good[: int(share * len(good))])
+    with pytest.raises(ModelError):
+        read_checkpoint(checkpoint)
+    checkpoint.write_bytes(good)
+    checkpoint.with_suffix(".json").write_bytes(beside)
+
+
+def header(entries: object, body: bytes = b"") -> bytes:
+    text = (entries if isinstance(entries, str) else json.dumps(entries)).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (struct.pack("<Q", 2**63) + b"{}", "header claims"),
+        (b"\0\0", "header claims"),
+        (header('{"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}, "a": {}}', b"1234"), "stands twice"),
+        (header({"a": entry([2], 0, 8), "b": entry([1], 4, 8)}, bytes(8)), "overlaps"),
+        (header({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, bytes(12)), "hole"),
+        (header({"a": entry([1], 0, 4)}, bytes(8)), "end at byte 4"),
+        (header({"a": entry([1], 0, 4, "Q8")}, bytes(4)), "unknown dtype"),
+        (header({"a": entry([2**40, 2**40], 0, 4)}, bytes(4)), "bytes for shape"),
+        (header({"a": entry([-1], 0, 4)}, bytes(4)), "not a whole number"),
+        (header({"a": entry([1], 0, 4), "b": 3}, bytes(4)), "not valid"),
+        (header("[" * 5000), "not valid"),
+    ],
+)
+def test_hostile_headers_are_refused_before_allocation(data: bytes, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        read_header(data, name="x")
+
+
+@pytest.mark.parametrize("fault", ["missing", "extra", "shape", "dtype", "nan", "other network"])
+def test_weights_of_another_kind_name_the_first_tensor(checkpoint: Path, fault: str) -> None:
+    tensors = dict(CNN(SMALL).state_dict())
+    if fault == "missing":
+        del tensors["conv2.bias"]
+    elif fault == "extra":
+        tensors["conv3.bias"] = torch.zeros(2)
+    elif fault == "shape":
+        tensors["conv2.bias"] = torch.zeros(3)
+    elif fault == "dtype":
+        tensors["conv2.bias"] = torch.zeros(2, dtype=torch.float64)
+    elif fault == "nan":
+        tensors["conv2.bias"] = torch.tensor([1.0, float("nan")])
+    else:
+        tensors = dict(CNN(NetworkConfig(height=16, width=16, classes=4)).state_dict())
+    rewrite(checkpoint, save({name: value.contiguous() for name, value in tensors.items()}))
+    with pytest.raises(ModelError, match=r"tensor '(conv|mean)") as caught:
+        read_checkpoint(checkpoint)
+    if fault in {"missing", "shape", "dtype", "nan"}:
+        assert "conv2.bias" in str(caught.value)
+
+
+def test_a_pickle_is_refused_unexecuted(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return (Path.touch, (marker,))
+
+    for name in ("model.pt", "last.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(pickle.dumps(Bomb()))
+        with pytest.raises(ModelError):
+            read_checkpoint(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}', '{"schema": "toolkit/checkpoint/1"}'])
+def test_a_damaged_description_is_refused(checkpoint: Path, text: str) -> None:
+    checkpoint.with_suffix(".json").write_text(text)
+    with pytest.raises(ModelError):
+        read_checkpoint(checkpoint)

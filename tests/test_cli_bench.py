@@ -1,0 +1,205 @@
+"""`toolkit bench` and `toolkit doctor` as a user meets them: exit codes, streams, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_models import save_model
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.card import Golden
+
+GOLDEN = Golden(
+    origin="synthetic", images=bytes(range(192)), shape=(3, 8, 8), logits=((0.0, 1.0, 2.0),) * 3, tolerance=1e-4
+)
+TABLE_MARK = "latency of one call"
+DEFAULT_TIMES = "--json"  # as the last argument: the user's own default, at full length
+
+
+def _toolkit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "toolkit", *map(str, arguments)]
+    if arguments[0] == "bench" and "--seconds" not in arguments and arguments[-1] != DEFAULT_TIMES:
+        command += ["--seconds", "0.05"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_model(tmp_path / "tiny.onnx", golden=GOLDEN)
+
+
+@pytest.fixture(scope="module")
+def cuda_required(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """What the doctor answers when CUDA is required, asked once: it takes seconds."""
+    return _toolkit("doctor", "--require", "cuda", "--output", tmp_path_factory.mktemp("doctor") / "doctor.json")
+
+
+@pytest.fixture
+def no_cuda(cuda_required: subprocess.CompletedProcess[str]) -> None:
+    if cuda_required.returncode == 0:
+        pytest.skip("a CUDA device works here: the refusal cannot be seen")
+
+
+def _reports() -> list[Path]:
+    return sorted((Path(os.environ["TOOLKIT_ARTIFACTS"]) / "reports").glob("*.json"))
+
+
+def test_bench_shows_a_table_and_leaves_a_report(model: Path) -> None:
+    done = _toolkit("bench", model, "--batch", "1,8")
+    assert done.returncode == 0, done.stderr
+    assert TABLE_MARK in done.stdout
+    (path,) = _reports()
+    assert path.name.startswith("bench-")
+    assert str(path) in done.stderr
+    report = json.loads(path.read_text())
+    assert [(row["batch"], row["status"], row["provider_active"]) for row in report["rows"]] == [
+        (1, "pass", "cpu"),
+        (8, "pass", "cpu"),
+    ]
+    assert (
+        report["command"]
+        == f"toolkit bench {model} --runtime ort --provider cpu --batch 1,8 --threads 0 --seconds 0.05"
+    )
+
+
+def test_default_bench_measures_three_batches_within_twenty_seconds(model: Path) -> None:
+    start = time.monotonic()
+    done = _toolkit("bench", model, DEFAULT_TIMES)
+    assert time.monotonic() - start < 20
+    report = json.loads(done.stdout)
+    assert [row["batch"] for row in report["rows"]] == [1, 32, 256]
+    assert all(row["latency_ms"]["p99"] for row in report["rows"])
+    assert TABLE_MARK in done.stderr
+
+
+def test_latest_model_is_taken_and_named(model: Path, tmp_path: Path) -> None:
+    ArtifactStore.default().record(model=model)
+    done = _toolkit("bench", "--batch", "1")
+    assert done.returncode == 0, done.stderr
+    assert f"{model.name}" in done.stderr
+    assert model.name in done.stdout
+
+
+def test_no_model_at_all_says_how_to_make_one() -> None:
+    done = _toolkit("bench")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "toolkit export" in done.stderr
+
+
+def test_cuda_that_is_not_here_ends_in_5_with_one_line_and_nothing_on_stdout(model: Path, no_cuda: None) -> None:
+    ArtifactStore.default().record(model=model)
+    for arguments in (["bench", model, "--provider", "cuda"], ["bench", "--json", "--provider", "cpu,cuda"]):
+        done = _toolkit(*arguments)
+        assert (done.returncode, done.stdout) == (5, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: provider cuda is not active")
+        assert ".so." in line or "not part of this onnxruntime build" in line
+    assert _reports() == []
+
+
+def test_allowed_fallback_measures_and_marks_the_row(model: Path, no_cuda: None) -> None:
+    done = _toolkit("bench", model, "--provider", "cuda", "--allow-fallback", "--json", "--batch", "1")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["provider_requested"], row["provider_active"], row["fallback"]) == ("cuda", "cpu", True)
+    assert row["reason"]
+    assert "FALLBACK" in done.stderr
+
+
+def test_all_providers_skip_what_is_not_here(model: Path, no_cuda: None) -> None:
+    done = _toolkit("bench", model, "--provider", "all", "--json", "--batch", "1")
+    assert done.returncode == 0, done.stderr
+    status = {row["provider_requested"]: row["status"] for row in json.loads(done.stdout)["rows"]}
+    assert (status["cpu"], status["cuda"]) == ("pass", "skip")
+
+
+def test_explicit_output_is_written_and_not_overwritten_without_force(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "own.json"
+    assert _toolkit("bench", model, "--batch", "1", "--output", target).returncode == 0
+    before = target.read_bytes()
+    refused = _toolkit("bench", model, "--output", target)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--force" in refused.stderr
+    assert target.read_bytes() == before
+    assert _toolkit("bench", model, "--batch", "2", "--output", target, "--force").returncode == 0
+    assert json.loads(target.read_text())["rows"][0]["batch"] == 2
+
+
+def test_output_that_is_the_model_is_refused(model: Path) -> None:
+    before = model.read_bytes()
+    done = _toolkit("bench", model, "--output", model, "--force")
+    assert done.returncode == 2
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--provider", "cudda"], 2, "did you mean 'cuda'"),
+        (["--runtime", "ortt"], 2, "did you mean 'ort'"),
+        (["--batch", "0"], 2, "--batch '0' holds 0"),
+        (["--batch", "one"], 2, "--batch 'one' is not a list"),
+        (["--threads", "-1"], 2, "--threads"),
+        (["--precision", "int8"], 2, "the file is fp32, not int8"),
+        (["--runtime", "torch"], 4, "no run"),
+        (["--seconds", "0"], 2, "expected more than 0"),
+    ],
+)
+def test_wrong_request_ends_in_its_code_with_one_line(model: Path, arguments: list[str], code: int, words: str) -> None:
+    done = _toolkit("bench", model, *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x0a" * 100])
+def test_file_that_is_no_model_ends_in_4(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "no.onnx"
+    path.write_bytes(content)
+    done = _toolkit("bench", path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_missing_file_ends_in_4_naming_it(tmp_path: Path) -> None:
+    done = _toolkit("bench", tmp_path / "gone.onnx")
+    assert done.returncode == 4
+    assert "gone.onnx" in done.stderr
+
+
+def test_bench_loads_no_torch_in_its_own_process(model: Path) -> None:
+    code = (
+        "import sys; from toolkit.cli.app import main\n"
+        "try: main(['bench', sys.argv[1], '--batch', '1', '--json'])\n"
+        "except SystemExit as leave: assert not leave.code, leave.code\n"
+        "print(sorted({'torch', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_doctor_reports_and_ends_in_0_whatever_is_absent() -> None:
+    done = _toolkit("doctor", "--require", "cpu,torch", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["schema"] == "toolkit/doctor/1"
+    assert report["command"] == "toolkit doctor --require cpu,torch"
+    (path,) = _reports()
+    assert json.loads(path.read_text()) == report
+    assert "ort/cpu" in done.stderr
+
+
+def test_doctor_requiring_cuda_without_it_ends_in_5(
+    no_cuda: None, cuda_required: subprocess.CompletedProcess[str]
+) -> None:
+    assert cuda_required.returncode == 5
+    assert "ort/cuda" in cuda_required.stdout
+    assert cuda_required.stderr.splitlines()[-1].startswith("error: ort/cuda is required and does not work")

@@ -1,0 +1,82 @@
+"""Where torch computes: the strict choice, made from a fake machine's answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from toolkit.errors import ProviderError, UsageError
+from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
+
+
+@dataclass
+class FakeMachine:
+    cuda: str | None = "torch 2.13.0+cpu is a build without CUDA; install torch's CUDA build"
+    mps: str | None = "torch reports no Metal device (Apple GPUs only)"
+    features: dict[str, object] = field(default_factory=dict)
+
+    def cuda_problem(self) -> str | None:
+        return self.cuda
+
+    def mps_problem(self) -> str | None:
+        return self.mps
+
+    def cpu_capabilities(self) -> dict[str, object]:
+        return self.features
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(None, None, "cuda"), (None, "no", "cuda"), ("no", None, "mps"), ("no", "no", "cpu")],
+)
+def test_auto_takes_the_best_device_that_works(cuda: str | None, mps: str | None, expected: str) -> None:
+    assert select_device("auto", machine=FakeMachine(cuda=cuda, mps=mps)) == expected
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_named_device_that_does_not_work_is_refused_with_the_reason(name: str) -> None:
+    machine = FakeMachine()
+    reason = {"cuda": machine.cuda, "mps": machine.mps}[name]
+    with pytest.raises(ProviderError) as caught:
+        select_device(name, machine=machine)
+    assert str(caught.value) == f"device {name} is not available: {reason}; or use --device cpu"
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "mps"])
+def test_named_device_that_works_is_taken_even_where_another_is_better(name: str) -> None:
+    assert select_device(name, machine=FakeMachine(cuda=None, mps=None)) == name
+
+
+def test_unknown_device_is_a_usage_error_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"unknown device 'cudda' \(did you mean 'cuda'\?\)"):
+        select_device("cudda", machine=FakeMachine())
+
+
+@pytest.mark.parametrize(
+    ("device", "features", "fast"),
+    [
+        ("cuda", {}, True),
+        ("cpu", {"amx_bf16": True}, True),
+        ("cpu", {"avx512_bf16": True}, True),
+        ("cpu", {"avx512_bf16": False, "avx2": True}, False),
+        ("cpu", {}, False),
+        ("mps", {"amx_bf16": True}, False),
+    ],
+)
+def test_bfloat16_is_fast_only_where_instructions_for_it_are(
+    device: str, features: dict[str, object], fast: bool
+) -> None:
+    assert has_fast_bfloat16(device, machine=FakeMachine(features=features)) is fast
+
+
+def test_real_machine_explains_a_missing_gpu() -> None:
+    problem = TorchMachine().cuda_problem()
+    if problem is None:
+        pytest.skip("a CUDA device works here: there is nothing to explain")
+    assert problem.startswith(("torch 2", "a first CUDA kernel failed"))
+
+
+def test_real_machine_tells_cpu_features() -> None:
+    assert isinstance(TorchMachine().cpu_capabilities(), dict)
+    assert TorchMachine().mps_problem() is None or "Metal" in str(TorchMachine().mps_problem())

@@ -1,0 +1,153 @@
+"""Accuracy, its interval, and the self-test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_models import FAULTS, broken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.artifacts import sha256_bytes
+from toolkit.card import CARD_KEY, Card
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import DataError, ModelError
+from toolkit.evaluation.accuracy import measure_accuracy, wilson_interval
+from toolkit.evaluation.evaluate import evaluate_model, evaluate_run, require_same_data
+from toolkit.evaluation.inspect import inspect_model
+from toolkit.evaluation.selftest import run_selftest
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import check_contract, require_contract
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.registry import open_runtime
+from toolkit.runtimes.source import ModelSource
+
+
+def source_of(model: bytes) -> ModelSource:
+    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("model.onnx"))
+
+
+@given(st.integers(1, 100_000), st.data())
+def test_the_interval_holds_its_point_and_stays_inside(count: int, data: st.DataObject) -> None:
+    correct = data.draw(st.integers(0, count))
+    low, high = wilson_interval(correct, count)
+    assert 0 <= low <= correct / count <= high <= 1
+    assert high - low > 0
+
+
+def test_the_interval_is_wilsons() -> None:
+    # Newcombe (1998), Statistics in Medicine 17:857, table I, method 3: 81 of 263 and 15 of 148.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+
+
+@pytest.mark.parametrize(("correct", "count"), [(0, 0), (3, 2), (-1, 4)])
+def test_no_interval_without_images(correct: int, count: int) -> None:
+    with pytest.raises(DataError):
+        wilson_interval(correct, count)
+
+
+def test_confusion_counts_rows_by_truth() -> None:
+    labels, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
+    report = measure_accuracy(labels, predicted, classes=3, dataset="d")
+    assert report.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 1))
+    assert (report.correct, report.count) == (3, 5)
+    assert "60.00 %" in report.describe()
+
+
+def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path: Path) -> None:
+    data = load_mini()
+    run, model = (
+        evaluate_run(trained_run, data),
+        evaluate_model(ModelSource.read(model_path), data, settings=RuntimeSettings()),
+    )
+    assert run == model
+
+
+def test_data_of_another_hash_is_refused() -> None:
+    with pytest.raises(DataError, match="--data"):
+        require_same_data(load_mini(), {"name": "mnist", "sha256": "0" * 64}, owner="run x")
+
+
+def test_the_selftest_passes_on_a_good_file(model_path: Path) -> None:
+    source = ModelSource.read(model_path)
+    with open_runtime(source, RuntimeSettings()) as runtime:
+        report = run_selftest(runtime, require_contract(runtime.info, name="m"))
+    assert report.passed
+    assert report.vectors == 16
+    assert report.max_abs_logit_error is not None
+    assert report.max_abs_logit_error < report.tolerance
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_selftest_fails_on_a_broken_file(fault: str, model_path: Path) -> None:
+    with open_runtime(source_of(broken(model_path.read_bytes(), fault)), RuntimeSettings()) as runtime:
+        report = run_selftest(runtime, require_contract(runtime.info, name="m"))
+    assert not report.passed
+
+
+def test_a_card_without_golden_vectors_cannot_be_tested(model_path: Path) -> None:
+    from dataclasses import replace
+
+    with open_runtime(ModelSource.read(model_path), RuntimeSettings()) as runtime:
+        card = require_contract(runtime.info, name="m")
+        with pytest.raises(ModelError, match="no golden vectors"):
+            run_selftest(runtime, replace(card, golden=None))
+
+
+def test_answers_that_are_not_finite_fail_the_selftest(model_path: Path) -> None:
+    class Infinite:
+        def __init__(self, runtime: Any) -> None:
+            self.info = runtime.info
+            self._runtime = runtime
+
+        def run(self, feeds: Any) -> Any:
+            outputs = self._runtime.run(feeds)
+            outputs["logits"] = outputs["logits"] * np.inf
+            return outputs
+
+    with open_runtime(ModelSource.read(model_path), RuntimeSettings()) as runtime:
+        report = run_selftest(Infinite(runtime), require_contract(runtime.info, name="m"))  # type: ignore[arg-type]  # a fake
+    assert not report.passed
+    assert report.max_abs_logit_error is None
+
+
+def test_inspect_says_that_our_file_meets_every_clause(model_path: Path) -> None:
+    report = inspect_model(ModelSource.read(model_path))
+    assert report.is_ours
+    assert len(report.clauses) == 13
+    value = report.to_json()
+    assert value["meets_contract"] is True
+    assert "golden" not in value["card"]
+    assert any("Conv" in line for line in report.describe())
+
+
+def test_inspect_describes_a_strangers_file(model_path: Path) -> None:
+    import onnx
+
+    model = onnx.ModelProto.FromString(model_path.read_bytes())
+    del model.metadata_props[:]
+    model.graph.node[0].doc_string = "note"
+    report = inspect_model(source_of(model.SerializeToString()))
+    assert not report.is_ours
+    broken_clauses = {clause.name for clause in report.clauses if not clause.met}
+    assert broken_clauses == {"carries a card", "no notes on nodes"}
+    assert report.card is None
+
+
+def test_the_contract_names_the_first_broken_clause(model_path: Path) -> None:
+    import onnx
+
+    model = onnx.ModelProto.FromString(model_path.read_bytes())
+    entry = next(item for item in model.metadata_props if item.key == CARD_KEY)
+    card = Card.loads(entry.value)
+    from dataclasses import replace
+
+    entry.value = replace(card, classes=("a",), golden=None).dumps()
+    with WorkerRuntime(source_of(model.SerializeToString()), RuntimeSettings()) as runtime:
+        assert [clause.met for clause in check_contract(runtime.info)].count(False) == 2
+        with pytest.raises(ModelError, match="logits"):
+            require_contract(runtime.info, name="m")

@@ -1,0 +1,257 @@
+"""The model file keeps its contract."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from exporters import ExportError, ExportSpec, export_torch, finish_model
+from toolkit.artifacts import ArtifactStore
+from toolkit.card import CARD_KEY, Card, card_beside
+from toolkit.data.idx import write_idx
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import CheckFailedError, DataError, UsageError
+from toolkit.exporting import export as export_module
+from toolkit.exporting.export import ExportConfig, export_run
+from toolkit.exporting.golden import choose_golden, synthetic_images
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    return load_mini()
+
+
+@pytest.fixture(scope="module")
+def model(model_path: Path) -> onnx.ModelProto:
+    return onnx.load_from_string(model_path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def card(model: onnx.ModelProto) -> Card:
+    return Card.loads({item.key: item.value for item in model.metadata_props}[CARD_KEY])
+
+
+def test_the_file_is_one_opset_18_default_domain_and_small(model: onnx.ModelProto, model_path: Path) -> None:
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", 18)]
+    assert model.ir_version <= 10
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not any(item.data_location == onnx.TensorProto.EXTERNAL for item in model.graph.initializer)
+    assert model_path.stat().st_size < 4_700_000
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_inputs_and_outputs_are_the_contracts(model: onnx.ModelProto) -> None:
+    def describe(item: onnx.ValueInfoProto) -> tuple[str, int, list[object]]:
+        kind = item.type.tensor_type
+        return item.name, kind.elem_type, [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+
+    assert [describe(item) for item in model.graph.input] == [("images", onnx.TensorProto.UINT8, ["batch", 28, 28])]
+    assert [describe(item) for item in model.graph.output] == [
+        ("logits", onnx.TensorProto.FLOAT, ["batch", 10]),
+        ("probabilities", onnx.TensorProto.FLOAT, ["batch", 10]),
+        ("label", onnx.TensorProto.INT64, ["batch"]),
+    ]
+
+
+def test_nothing_private_or_dated_is_in_the_file(model_path: Path) -> None:
+    data = model_path.read_bytes()
+    assert not re.findall(rb"[\w/]+\.py\b", data)
+    assert str(Path.home()).encode() not in data
+    assert b"site-packages" not in data
+    card_text = card_beside(model_path).read_text()
+    assert not re.search(r"20\d\d-\d\d-\d\d", card_text)
+
+
+def test_the_card_beside_is_the_card_inside(model_path: Path, card: Card) -> None:
+    assert Card.loads(card_beside(model_path).read_bytes()) == card
+
+
+def test_the_card_tells_the_truth(card: Card, model_path: Path, trained_run: Path, mini: Any) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model_path.read_bytes(), providers=["CPUExecutionProvider"])
+    labels = session.run(["label"], {"images": mini.test.images})[0]
+    assert card.test_accuracy is not None
+    assert card.test_accuracy["correct"] == int((labels == mini.test.labels).sum())
+    assert card.test_accuracy["count"] == 1000
+    assert card.data["sha256"] == mini.sha256
+    assert card.data["train_count"] == 4000
+    assert card.checkpoint_sha256 == json.loads((trained_run / "checkpoints" / "last.json").read_text())["sha256"]
+    assert card.network["parameters"] == 1_111_946
+    assert card.classes == tuple("0123456789")
+    assert (card.input.polarity, card.input.fit) == ("light-on-dark", "mnist")
+
+
+def test_golden_vectors_cover_every_class_and_come_from_the_validation_split(card: Card, mini: Any) -> None:
+    golden = card.golden
+    assert golden is not None
+    assert golden.origin == "data"
+    images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+    assert len(images) == 16
+    assert len(base64.b64encode(golden.images)) < 256 << 10
+    held_out = {
+        image.tobytes(): int(label)
+        for image, label in zip(mini.train.images[-1000:], mini.train.labels[-1000:], strict=True)
+    }
+    assert {held_out[image.tobytes()] for image in images} == set(range(10))
+
+
+def test_a_second_export_gives_the_same_bytes_and_says_unchanged(
+    trained: Path, trained_run: Path, model_path: Path, mini: Any
+) -> None:
+    before = model_path.read_bytes()
+    report = export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=trained))
+    assert report.unchanged
+    assert report.model == model_path
+    assert model_path.read_bytes() == before
+
+
+def test_another_file_is_not_overwritten_without_force(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+    output = tmp_path / "mine.onnx"
+    output.write_bytes(b"precious")
+    store = ArtifactStore(root=tmp_path)
+    with pytest.raises(UsageError, match="--force"):
+        export_run(trained_run, mini, ExportConfig(output=output), store=store)
+    assert output.read_bytes() == b"precious"
+    report = export_run(
+        trained_run, mini, ExportConfig(output=output, force=True, golden="synthetic", author="me"), store=store
+    )
+    assert report.card.golden is not None
+    assert report.card.golden.origin == "synthetic"
+    assert report.card.author == "me"
+    assert len(output.read_bytes()) == report.size_bytes
+    real = {image.tobytes() for image in mini.train.images}
+    size = 28 * 28
+    golden = report.card.golden.images
+    assert not any(golden[start : start + size] in real for start in range(0, len(golden), size))
+
+
+def test_data_that_the_run_was_not_trained_on_is_refused(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+    for name, split in (("train", mini.train), ("t10k", mini.test)):
+        write_idx(tmp_path / f"{name}-images-idx3-ubyte", split.images[:200])
+        write_idx(tmp_path / f"{name}-labels-idx1-ubyte", split.labels[:200].astype(np.uint8))
+    from toolkit.data import load_dataset
+
+    with pytest.raises(DataError, match="--data"):
+        export_run(trained_run, load_dataset(str(tmp_path)), ExportConfig(), store=ArtifactStore(root=tmp_path))
+
+
+def test_a_file_whose_answers_differ_is_never_written(
+    trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from broken_models import FAULTS
+
+    real = export_module.export_torch
+
+    def damage(module: Any, spec: Any) -> Any:
+        traced = real(module, spec)
+        FAULTS["bias dropped"](traced)
+        return traced
+
+    monkeypatch.setattr(export_module, "export_torch", damage)
+    with pytest.raises(CheckFailedError, match="differs from the float64 reference"):
+        export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
+    assert not (tmp_path / "models").exists()
+
+
+ALONE = """
+import sys
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"toolkit", "exporters", "torch", "onnx", "PIL", "onnxscript", "safetensors"}:
+            raise ImportError(name + " is not here")
+sys.meta_path.insert(0, Only())
+import numpy, onnxruntime, json
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+card = json.loads(session.get_modelmeta().custom_metadata_map["toolkit.card"])
+raw = open(sys.argv[1], "rb").read()
+images = numpy.frombuffer(raw, numpy.uint8).reshape(-1, 28, 28)
+labels = numpy.frombuffer(open(sys.argv[2], "rb").read(), numpy.uint8)
+right = int((session.run(["label"], {"images": images})[0] == labels).sum())
+print(right, card["test_accuracy"]["correct"])
+"""
+
+
+def test_the_file_alone_in_an_empty_folder_gives_its_stated_accuracy(
+    model_path: Path, tmp_path: Path, mini: Any
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(model_path.read_bytes())
+    (tmp_path / "images").write_bytes(mini.test.images.tobytes())
+    (tmp_path / "labels").write_bytes(mini.test.labels.astype(np.uint8).tobytes())
+    command = [sys.executable, "-P", "-c", ALONE, str(tmp_path / "images"), str(tmp_path / "labels")]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
+    )
+    right, stated = done.stdout.split()
+    assert right == stated
+
+
+def test_golden_choice_takes_the_smallest_margins_and_every_class() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 30)
+    logits = random.standard_normal((600, 20))
+    chosen = choose_golden(labels, logits, image_bytes=784)
+    margins = np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0]
+    assert set(np.argsort(margins)[:3]) <= set(chosen.tolist())
+    assert set(labels[chosen]) == set(range(20))
+    assert len(chosen) == len(set(chosen.tolist())) == 23
+    assert len(choose_golden(labels, logits, image_bytes=128 << 10)) == 2
+
+
+def test_synthetic_images_are_the_same_every_time() -> None:
+    first, second = synthetic_images((8, 9, 3), count=6), synthetic_images((8, 9, 3), count=6)
+    assert np.array_equal(first, second)
+    assert (first[0] == 0).all()
+    assert (first[1] == 255).all()
+
+
+def test_the_exporter_prints_nothing_and_reports_what_it_cannot_export(capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    class Untraceable(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if images.sum().item() > len(str(images)) else images + 1
+
+    with pytest.raises(ExportError, match="could not export"):
+        export_torch(Untraceable(), ExportSpec(input_shape=(4, 4), output_names=("logits",)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_finish_refuses_what_the_spec_forbids(model: onnx.ModelProto) -> None:
+    spec = ExportSpec(input_shape=(28, 28))
+    foreign = onnx.ModelProto()
+    foreign.CopyFrom(model)
+    foreign.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    renamed = onnx.ModelProto()
+    renamed.CopyFrom(model)
+    renamed.graph.output[0].name = "scores"
+    for wrong, words in ((foreign, "com.microsoft"), (fixed, "symbolic"), (renamed, "scores")):
+        with pytest.raises(ExportError, match=words):
+            finish_model(wrong, spec, metadata={}, producer="x")
+    with pytest.raises(ExportError, match="opset"):
+        finish_model(model, ExportSpec(input_shape=(28, 28), opset=17), metadata={}, producer="x")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a\\b"])
+def test_names_that_are_no_file_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        ExportConfig(name=name)
+
+
+def test_an_unknown_kind_of_golden_vectors_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'synthetic'"):
+        ExportConfig(golden="synthetics")

@@ -1,0 +1,36 @@
+"""The help texts, frozen: a change of the command line is seen. Update with TOOLKIT_UPDATE_GOLDEN=1."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
+COMMANDS += ["selftest", "parity", "predict", "bench", "doctor"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command or "toolkit")
+def test_help_is_as_frozen(command: str) -> None:
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    arguments = [sys.executable, "-m", "toolkit", *command.split(), "--help"]
+    text = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    path = GOLDEN / f"help-{command.replace(' ', '-') or 'toolkit'}.txt"
+    if os.environ.get("TOOLKIT_UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), "the help text changed; look at it, then run with TOOLKIT_UPDATE_GOLDEN=1"
+
+
+def test_completion_scripts_can_be_made() -> None:
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    arguments = [sys.executable, "-m", "toolkit", "--show-completion", "bash"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0
+    assert "complete" in done.stdout

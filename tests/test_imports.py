@@ -1,0 +1,145 @@
+"""The import budget: what a command's own process may not load, proven in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+HEAVY = ["numpy", "torch", "onnx", "onnxruntime", "matplotlib", "PIL", "pooch", "requests", "safetensors", "onnxscript"]
+SPY = """
+import atexit, json, os, sys
+def tell():
+    found = [name for name in {heavy!r} if name in sys.modules]
+    with open({report!r}, "w") as stream:
+        json.dump(found, stream)
+atexit.register(tell)
+from toolkit.cli.app import main
+main(sys.argv[1:])
+"""
+
+
+def modules_after(
+    arguments: list[str], *, cwd: Path, environment: dict[str, str] | None = None, code: int = 0
+) -> set[str]:
+    """Run a command in a new process and return the heavy modules that it had loaded at its end."""
+    report = cwd / "modules.json"
+    command = [sys.executable, "-c", SPY.format(heavy=HEAVY, report=str(report)), *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return set(json.loads(report.read_text()))
+
+
+@pytest.fixture
+def artifacts(trained: Path, tmp_path: Path) -> dict[str, str]:
+    """The session's trained folder, read only by these commands but for reports of their own."""
+    copy = tmp_path / "artifacts"
+    copy.mkdir()
+    for name in ("latest.json", "runs", "models"):
+        (copy / name).symlink_to(trained / name)
+    return {"TOOLKIT_ARTIFACTS": str(copy)}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["bench", "--help"]]
+)
+def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    assert modules_after(arguments, cwd=tmp_path) == set()
+
+
+def test_predict_never_loads_torch_or_matplotlib(artifacts: dict[str, str], tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
+    for _ in range(2):  # the first time it is probed, the second time remembered
+        loaded = modules_after(["predict", "digit.png"], cwd=tmp_path, environment=artifacts)
+        assert {"numpy", "onnxruntime", "PIL"} <= loaded
+        assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+
+
+@pytest.mark.parametrize("command", ["selftest", "inspect", "doctor"])
+def test_commands_that_only_infer_never_load_torch(command: str, artifacts: dict[str, str], tmp_path: Path) -> None:
+    loaded = modules_after([command], cwd=tmp_path, environment=artifacts)
+    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+
+
+def test_bench_never_loads_torch(artifacts: dict[str, str], tmp_path: Path) -> None:
+    loaded = modules_after(["bench", "--batch", "1"], cwd=tmp_path, environment=artifacts)
+    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+
+
+def test_parity_leaves_the_engines_to_its_workers(artifacts: dict[str, str], tmp_path: Path) -> None:
+    arguments = ["parity", "--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
+    loaded = modules_after(arguments, cwd=tmp_path, environment=artifacts)
+    assert not loaded & {"torch", "onnx", "onnxruntime", "matplotlib", "safetensors"}
+
+
+def test_data_never_loads_torch(tmp_path: Path) -> None:
+    loaded = modules_after(["data", "info", "mnist-mini"], cwd=tmp_path)
+    assert not loaded & {"torch", "onnx", "onnxruntime", "matplotlib"}
+
+
+def test_training_and_export_leave_onnx_runtime_to_a_worker(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "artifacts"
+    copy.mkdir()
+    (copy / "latest.json").write_text((trained / "latest.json").read_text())
+    (copy / "runs").symlink_to(trained / "runs")
+    loaded = modules_after(["export", "--name", "again"], cwd=tmp_path, environment={"TOOLKIT_ARTIFACTS": str(copy)})
+    assert {"torch", "onnx"} <= loaded
+    assert "onnxruntime" not in loaded
+    assert "onnxruntime" not in modules_after(["evaluate"], cwd=tmp_path, environment={"TOOLKIT_ARTIFACTS": str(copy)})
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "onnxscript", "safetensors", "matplotlib"):
+            raise ImportError(name + " is not installed")
+sys.meta_path.insert(0, Block())
+"""
+
+
+def test_what_only_infers_works_where_torch_is_not_installed(artifacts: dict[str, str], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(BLOCK)
+    python_path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH", ""))))
+    environment = {**artifacts, "PYTHONPATH": python_path}
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
+    for arguments in (
+        ["selftest"],
+        ["inspect"],
+        ["predict", "digit.png"],
+        ["parity", "--runtime", "ort", "--sample", "64"],
+    ):
+        if arguments[0] == "parity":
+            (tmp_path / "artifacts" / "runs").unlink()  # the run is not there where torch is not
+        modules_after(arguments, cwd=tmp_path, environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "words"),
+    [("torch", ["train", "--data", "mnist-mini"], "torch"), ("onnxruntime", ["selftest"], "onnxruntime")],
+)
+def test_a_missing_package_names_what_to_install(
+    package: str, arguments: list[str], words: str, artifacts: dict[str, str], tmp_path: Path
+) -> None:
+    """FAULTS 36."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(BLOCK.replace('"torch", "onnxscript"', f'"{package}", "onnxscript"'))
+    python_path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH", ""))))
+    environment = {**os.environ, **artifacts, "PYTHONPATH": python_path}
+    command = [sys.executable, "-m", "toolkit", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert done.returncode == 5, done.stderr
+    assert words in done.stderr
+    assert "pip install" in done.stderr
+    assert "Traceback" not in done.stderr

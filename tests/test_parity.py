@@ -1,0 +1,305 @@
+"""The matrix passes what is right and fails what is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_models import FAULTS, broken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.artifacts import ArtifactStore, sha256_bytes
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import ProviderError, UsageError
+from toolkit.parity import matrix
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.judge import judge_outputs
+from toolkit.parity.matrix import run_parity
+from toolkit.parity.reference import SuiteReference
+from toolkit.parity.suites import Suite, make_suites, special_images
+from toolkit.runtimes.origin import find_origin
+from toolkit.runtimes.source import ModelSource
+
+QUICK = ParityConfig(threads=(0,), optimisations=("all",), sample=200, small_batches=(3,), small_count=20)
+
+
+def source_of(model: bytes, run: Path | None) -> ModelSource:
+    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("model.onnx"), run=run)
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    return load_mini()
+
+
+def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_run: Path, mini: Any) -> None:
+    config = ParityConfig(
+        threads=(0, 1), optimisations=("all", "none"), sample=300, small_batches=(1, 7), small_count=30
+    )
+    report = run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
+    assert report.passed
+    assert report.reference == "pytorch-float64"
+    assert report.baseline == "torch float32"
+    assert [(row.runtime, row.threads, row.optimisation) for row in report.rows] == [
+        ("torch", 0, None),
+        ("torch", 1, None),
+        ("ort", 0, "all"),
+        ("ort", 0, "none"),
+        ("ort", 1, "all"),
+        ("ort", 1, "none"),
+    ]
+    for row in report.rows:
+        assert set(row.suites) == {"test", "noise", "special"}
+        assert row.images == 300 + 256 + 10
+        assert row.batch_sizes == (64, 1, 7)
+        assert row.label_consistent
+        assert row.max_abs_logit_error is not None
+        assert row.bound is not None
+        assert 0 < row.max_abs_logit_error < row.bound
+    value = report.to_json(command="x", environment={})
+    assert value["schema"] == "toolkit/parity/1"
+    json.dumps(value, allow_nan=False)
+
+
+def test_without_its_run_the_reference_is_the_files_own_graph(model_path: Path, mini: Any) -> None:
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
+    assert report.passed
+    assert report.reference == "onnx-float64"
+    assert [row.runtime for row in report.rows] == ["ort"]
+
+
+def test_a_runtime_that_needs_a_run_is_skipped_with_its_reason(model_path: Path, mini: Any) -> None:
+    config = ParityConfig(runtimes=("torch",), threads=(0,), sample=64, small_batches=(1,), small_count=2)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
+    assert [(row.status, row.reason) for row in report.rows] == [
+        ("skip", "no run: this runtime executes the run's own network")
+    ]
+    assert not report.passed
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_file_fails(fault: str, model_path: Path, trained_run: Path, mini: Any) -> None:
+    config = ParityConfig(
+        runtimes=("ort",), threads=(0,), optimisations=("all",), sample=128, small_batches=(7,), small_count=20
+    )
+    report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
+    assert not report.passed
+    assert report.rows[0].status == "fail"
+    assert report.rows[0].reason
+
+
+def test_a_provider_that_is_not_active_ends_before_anything_is_measured(
+    model_path: Path, trained_run: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.runtimes.ort_api import RealOrtApi
+
+    if RealOrtApi().load_problem("libonnxruntime_providers_cuda.so") is None:
+        pytest.skip("CUDA libraries are present, so the provider may be active")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the reference was computed although the provider is not active")
+
+    monkeypatch.setattr(matrix, "compute_reference", never)
+    config = ParityConfig(providers=("cpu", "cuda"), sample=10)
+    with pytest.raises(ProviderError, match=r"lib\w+\.so"):
+        run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
+
+
+def test_all_providers_skips_what_is_absent_and_says_why(model_path: Path, mini: Any) -> None:
+    config = ParityConfig(
+        runtimes=("ort",),
+        providers=("all",),
+        threads=(0,),
+        optimisations=("all",),
+        sample=64,
+        small_batches=(1,),
+        small_count=2,
+    )
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
+    by_provider = {row.provider: row for row in report.rows}
+    assert set(by_provider) == {"cpu", "cuda", "tensorrt", "openvino"}
+    assert by_provider["cpu"].status == "pass"
+    assert all(row.reason for row in report.rows if row.status == "skip")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"runtimes": ("otr",)}, "did you mean 'ort'"), ({"providers": ("cdua",)}, "did you mean 'cuda'")],
+)
+def test_unknown_names_suggest_the_nearest(change: dict[str, Any], words: str, model_path: Path, mini: Any) -> None:
+    with pytest.raises(UsageError, match=words):
+        run_parity(source_of(model_path.read_bytes(), None), mini, ParityConfig(**change))
+
+
+def test_a_crash_or_a_hang_is_a_failed_row_with_its_log(
+    model_path: Path, mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAULTS 37, with engines that really crash and really hang, in real processes."""
+    from toolkit.runtimes import registry
+
+    (tmp_path / "bad_engines.py").write_text(BAD_ENGINES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text(REGISTER_THEM)
+    for name in ("crashes", "hangs", "forgets"):
+        entry = registry.RuntimeEntry("bad_engines", name.title(), "numpy", "nothing")
+        monkeypatch.setitem(registry.RUNTIMES, name, entry)
+    config = ParityConfig(
+        runtimes=("crashes", "hangs", "forgets", "ort"),
+        threads=(0,),
+        optimisations=("all",),
+        sample=64,
+        small_batches=(1,),
+        small_count=2,
+        timeout_s=6,
+    )
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
+    rows = {row.runtime: row for row in report.rows}
+    assert {name: row.status for name, row in rows.items()} == {
+        "crashes": "fail",
+        "hangs": "fail",
+        "forgets": "fail",
+        "ort": "pass",
+    }
+    assert "SIGSEGV" in str(rows["crashes"].reason)
+    assert "last words" in str(rows["crashes"].log)
+    assert "hung" in str(rows["hangs"].reason)
+    assert "outputs are" in str(rows["forgets"].reason)
+
+
+# Runs when the worker's interpreter starts: the parent's registry is not the worker's.
+REGISTER_THEM = """
+from toolkit.runtimes import registry
+for name in ("crashes", "hangs", "forgets"):
+    registry.RUNTIMES[name] = registry.RuntimeEntry("bad_engines", name.title(), "numpy", "nothing")
+"""
+
+BAD_ENGINES = """
+import os, signal, time
+from toolkit.runtimes.ort import OrtRuntime
+
+class Crashes(OrtRuntime):
+    def _compute(self, feeds):
+        os.write(2, b"last words\\n")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+class Hangs(OrtRuntime):
+    def _compute(self, feeds):
+        time.sleep(600)
+
+class Forgets(OrtRuntime):
+    def _compute(self, feeds):
+        outputs = super()._compute(feeds)
+        del outputs["label"]
+        return outputs
+"""
+
+
+# The judge, on answers made by hand.
+K = 3
+
+
+def reference_of(logits: np.ndarray, bound: float = 0.01) -> SuiteReference:
+    images = np.zeros((len(logits), 2, 2), np.uint8)
+    return SuiteReference(suite=Suite(name="test", images=images), logits=logits.astype(np.float64), bound=bound)
+
+
+def answers(logits: np.ndarray) -> dict[str, np.ndarray]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return {
+        "logits": logits.astype(np.float32),
+        "probabilities": (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32),
+        "label": logits.astype(np.float32).argmax(axis=1),
+    }
+
+
+@given(st.integers(1, 20), st.integers(0, 1000))
+def test_answers_compared_with_themselves_pass(count: int, seed: int) -> None:
+    logits = np.random.default_rng(seed).standard_normal((count, K)).astype(np.float32)
+    judgement = judge_outputs(answers(logits), reference_of(logits))
+    assert judgement
+    assert judgement.max_abs_logit_error == 0
+    assert judgement.flips == 0
+
+
+@given(st.floats(0.011, 5), st.integers(0, 4), st.integers(0, 2))
+def test_one_logit_outside_the_bound_fails(amount: float, row: int, column: int) -> None:
+    logits = np.random.default_rng(0).standard_normal((5, K))
+    wrong = logits.copy()
+    wrong[row, column] += amount
+    judgement = judge_outputs(answers(wrong), reference_of(logits))
+    assert not judgement
+    assert judgement.worst_index == row
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda out: out.pop("label"), "`label` is missing"),
+        (lambda out: out.update(extra=out["label"]), "not part of the contract"),
+        (lambda out: out.update(label=out["label"].astype(np.int32)), "int32"),
+        (lambda out: out.update(logits=out["logits"][:, :2]), r"\[4, 2\]"),
+        (lambda out: out["logits"].__setitem__((2, 0), np.nan), "not finite for 1 images, first image 2"),
+        (lambda out: out["probabilities"].__setitem__((1, 1), np.inf), "`probabilities` is not finite"),
+        (lambda out: out.update(label=(out["label"] + 1) % K), "argmax"),
+        (lambda out: out["probabilities"].__setitem__((0, 0), 0.5), "`probabilities` differ"),
+    ],
+)
+def test_every_kind_of_failure_is_named(change: Any, words: str) -> None:
+    logits = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [5, 1, 0]])
+    outputs = answers(logits)
+    change(outputs)
+    judgement = judge_outputs(outputs, reference_of(logits))
+    assert not judgement
+    import re
+
+    assert re.search(words, " ".join(judgement.failures))
+
+
+def test_a_flip_is_excused_only_where_the_reference_hardly_decides() -> None:
+    close, clear = np.array([[1.0, 1.0 - 0.015, 0]]), np.array([[1.0, 1.0 - 0.025, 0]])
+    swap = np.array([[-0.009, 0.009, 0]])
+    excused = judge_outputs(answers(close + swap), reference_of(close))
+    assert excused
+    assert (excused.flips, excused.flips_excused) == (1, 1)
+    outputs = answers(clear)
+    outputs["label"] = np.array([1])
+    not_excused = judge_outputs(outputs, reference_of(clear))
+    assert (not_excused.flips, not_excused.flips_excused) == (1, 0)
+    assert "labels differ" in " ".join(not_excused.failures)
+
+
+def test_special_images_hold_the_extremes() -> None:
+    for shape in ((28, 28), (20, 16, 3)):
+        images = special_images(shape)
+        assert images.shape[1:] == shape
+        assert images.dtype == np.uint8
+        assert {(int(image.min()), int(image.max())) for image in images} >= {(0, 0), (255, 255), (0, 255)}
+
+
+def test_suites_are_the_same_every_time_and_a_sample_is_spread() -> None:
+    test = np.arange(1000 * 4, dtype=np.uint32).astype(np.uint8).reshape(1000, 2, 2)
+    first, second = make_suites(test, sample=10), make_suites(test, sample=10)
+    assert all(np.array_equal(a.images, b.images) for a, b in zip(first, second, strict=True))
+    assert len(first[0].images) == 10
+    assert np.array_equal(first[0].images[-1], test[-1])
+    assert len(make_suites(test, sample=None)[0].images) == 1000
+
+
+def test_the_origin_is_found_by_hash_past_damaged_runs(tmp_path: Path) -> None:
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"sha256": "11"}')):
+        folder = tmp_path / "runs" / name / "checkpoints"
+        folder.mkdir(parents=True)
+        (folder / "last.json").write_text(text)
+    store = ArtifactStore(root=tmp_path)
+    assert find_origin("11", store=store) == tmp_path / "runs" / "c"
+    assert find_origin("22", store=store) is None
+
+
+@pytest.mark.parametrize("change", [{"batch": 0}, {"sample": 0}, {"small_count": 0}, {"small_batches": (0,)}])
+def test_counts_below_one_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ParityConfig(**change)

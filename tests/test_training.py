@@ -1,0 +1,164 @@
+"""Training: reproducible, honest about what it was fed, stops when the loss is lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.data.dataset import Dataset, Split
+from toolkit.errors import CheckFailedError, DataError, UsageError
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.network.cnn import CNN
+from toolkit.training.augment import shift_batch
+from toolkit.training.loop import make_state, standardise, train_epoch
+from toolkit.training.recipe import resolve_recipe
+from toolkit.training.train import TrainConfig, TrainReport, train
+
+SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=32"]
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def on_start(self, **_: object) -> None: ...
+
+    def on_step(self, done: int, total: int | None) -> None: ...
+
+    def on_epoch(self, row: Any, epochs: int) -> None:
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="module")
+def bars() -> Dataset:
+    """Images with a bright bar whose direction is the class: learnt in two epochs."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 40, (500, 28, 28), np.uint8)
+    labels = random.integers(0, 2, 500)
+    for image, label in zip(images, labels, strict=True):
+        place = random.integers(4, 24)
+        if label:
+            image[:, place] = 255
+        else:
+            image[place, :] = 255
+    half = Split(images=images[:400], labels=labels[:400])
+    rest = Split(images=images[400:], labels=labels[400:])
+    return Dataset(
+        name="bars", train=half, test=rest, classes=("row", "column"), licence="x", polarity="any", fit="stretch"
+    )
+
+
+def run(data: Dataset, folder: Path, *, listener: Silent | None = None, **config: Any) -> TrainReport:
+    settings = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cpu", **config)
+    return train(data, settings, store=ArtifactStore(root=folder), listener=listener or Silent())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(bars: Dataset, tmp_path: Path) -> None:
+    first, second, other = (run(bars, tmp_path, seed=seed).checkpoint_sha256 for seed in (3, 3, 4))
+    assert first == second
+    assert first != other
+
+
+def test_a_run_leaves_what_is_needed_to_go_on(bars: Dataset, tmp_path: Path) -> None:
+    report = run(bars, tmp_path)
+    config = json.loads((report.run / "config.json").read_text())
+    assert config["data"]["train_count"] == 320
+    assert config["data"]["validation_count"] == 80
+    assert config["recipe"]["network"]["classes"] == 2
+    assert config["training"]["seed"] == 0
+    rows = list(csv.DictReader((report.run / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["validation_accuracy"]) > 0.9
+    last = read_checkpoint(report.run / "checkpoints" / "last.safetensors")
+    assert (last.epoch, last.sha256) == (2, report.checkpoint_sha256)
+    assert ArtifactStore(root=tmp_path).latest_run() == report.run
+
+
+def test_all_data_holds_nothing_out(bars: Dataset, tmp_path: Path) -> None:
+    report = run(bars, tmp_path, all_data=True)
+    config = json.loads((report.run / "config.json").read_text())
+    assert (config["data"]["train_count"], config["data"]["validation_count"]) == (400, 0)
+    assert report.rows[-1].validation_accuracy is None
+    assert not (report.run / "checkpoints" / "best.safetensors").exists()
+
+
+def test_standardisation_is_computed_on_the_images_trained_on(bars: Dataset, tmp_path: Path) -> None:
+    network = read_checkpoint(run(bars, tmp_path).run / "checkpoints" / "last.safetensors").network
+    images = bars.train.images[:320].astype(np.float64)
+    assert np.allclose(network.mean.numpy(), images.mean(axis=0), atol=1e-4)
+    assert float(network.std) == pytest.approx(images.std(), rel=1e-6)
+
+
+def test_images_of_one_value_cannot_be_standardised() -> None:
+    with pytest.raises(DataError, match="same value"):
+        standardise(torch.full((3, 4, 4), 7, dtype=torch.uint8))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
+    recipe = resolve_recipe("fast", settings=SMALL).for_data(height=28, width=28, channels=1, classes=2)
+    network = CNN(recipe.network, mean=torch.zeros(28, 28), std=torch.tensor(50.0))
+    with torch.no_grad():
+        network.dense2.bias[0] = float("nan")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = make_state(network, recipe, steps=20, seed=0, bfloat16=False)
+    images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
+    with pytest.raises(CheckFailedError, match="loss is nan at step 1"):
+        train_epoch(state, images, labels, recipe=recipe)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items() if "dense2" not in name)
+
+
+def test_a_training_that_fails_is_not_the_latest_run(bars: Dataset, tmp_path: Path) -> None:
+    class Failing(Silent):
+        def on_epoch(self, row: Any, epochs: int) -> None:
+            raise CheckFailedError("stop")
+
+    with pytest.raises(CheckFailedError):
+        run(bars, tmp_path, listener=Failing())
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    with pytest.raises(UsageError):
+        ArtifactStore(root=tmp_path).latest_run()
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 9), (5, 8, 9, 3)])
+def test_a_shifted_batch_is_the_same_picture_elsewhere(shape: tuple[int, ...]) -> None:
+    images = torch.randint(1, 256, shape, dtype=torch.uint8)
+    seen = set()
+    for seed in range(40):
+        shifted = shift_batch(images, pixels=2, generator=torch.Generator().manual_seed(seed))
+        assert shifted.shape == images.shape
+        matches = [
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-2, 3)
+            if torch.equal(shifted, _shifted(images, down, right))
+        ]
+        assert len(matches) == 1
+        seen.add(matches[0])
+    assert len(seen) > 10
+    assert torch.equal(shift_batch(images, pixels=0, generator=torch.Generator()), images)
+
+
+def _shifted(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    moved = torch.zeros_like(images)
+    height, width = images.shape[1:3]
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                moved[:, row, column] = images[:, row - down, column - right]
+    return moved
+
+
+def test_seeds_and_threads_out_of_range_are_refused() -> None:
+    config = TrainConfig(recipe=resolve_recipe("fast"))
+    with pytest.raises(UsageError, match="seed"):
+        replace(config, seed=-1)
+    with pytest.raises(UsageError, match="threads"):
+        replace(config, threads=-1)

@@ -1,0 +1,1 @@
+"""Latency and throughput of a model file, measured in worker processes."""

@@ -1,0 +1,198 @@
+"""Before any measurement every variant is opened and runs once: what was asked for is there, or refused."""
+
+from __future__ import annotations
+
+__all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants", "settings_for"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from toolkit.bench.inputs import choose_batches, make_feeds
+from toolkit.card import CARD_KEY, Card, Golden
+from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.registry import find_entry
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from toolkit.bench.config import BenchConfig
+    from toolkit.bench.variants import Variant
+    from toolkit.runtimes.base import Arrays
+    from toolkit.runtimes.measure import MeasurePlan
+    from toolkit.runtimes.source import ModelSource
+
+
+class Engine(Protocol):
+    """A model opened in a worker; tests give a fake."""
+
+    info: RuntimeInfo
+    model_summary: dict[str, Any]
+    cold_ms: dict[str, float]
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once."""
+
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> dict[str, NDArray[Any]]:
+        """Run the timing loop."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class _NoRunError(ModelError):
+    """A runtime executes a run's network, and the model comes without one."""
+
+
+Opener = Callable[["ModelSource", RuntimeSettings, float], Engine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What opening a variant once told.
+
+    Attributes:
+        variant: the runtime on its provider.
+        precision: arithmetic asked for.
+        status: `pass`, `fail` or `skip`.
+        reason: why, where it is not `pass`.
+        log: last lines of the worker, for a failure.
+        info: what is running, where it opened.
+        golden: images of the model's card, where it has some.
+        error: what was raised, where something was.
+    """
+
+    variant: Variant
+    precision: str
+    status: str = "pass"
+    reason: str = ""
+    log: str = ""
+    info: RuntimeInfo | None = None
+    golden: Golden | None = None
+    error: ToolkitError | None = None
+
+
+def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> Engine:
+    """Open a model in a worker process of this interpreter."""
+    return WorkerRuntime(source, settings, timeout_s=timeout_s)
+
+
+def settings_for(
+    variant: Variant, config: BenchConfig, *, precision: str, threads: int, source: ModelSource
+) -> RuntimeSettings:
+    """Return the settings of one variant of a sweep.
+
+    Args:
+        variant: the runtime on its provider.
+        config: the sweep.
+        precision: arithmetic to ask for.
+        threads: threads inside one operator.
+        source: tells whether there is a run to execute.
+
+    Raises:
+        ModelError: the runtime needs a run and the source has none.
+    """
+    if find_entry(variant.runtime).needs_run and source.run is None:
+        raise _NoRunError(
+            f"no run: runtime {variant.runtime} executes a run's network, and this model comes without one"
+        )
+    return RuntimeSettings(
+        runtime=variant.runtime,
+        provider=variant.provider,
+        precision=precision,
+        threads=threads,
+        optimisation=config.optimisation,
+        tf32=config.tf32,
+        allow_fallback=config.allow_fallback,
+    )
+
+
+def probe_variants(
+    variants: tuple[Variant, ...], config: BenchConfig, source: ModelSource, *, opener: Opener = open_worker
+) -> tuple[Probe, ...]:
+    """Open and run every variant once.
+
+    Raises:
+        ProviderError: a provider asked for by name is not active.
+        ResourceError: a runtime asked for by name is not installed.
+        UsageError: a combination asked for by name makes no sense.
+        ModelError: no variant accepts the model.
+    """
+    probes: list[Probe] = []
+    settled: set[tuple[str, int | None]] = set()
+    for variant in variants:
+        # Settled: its `auto` has found one that works, or the runtime has no run, which no provider changes.
+        if settled & {(variant.runtime, variant.group), (variant.runtime, -1)}:
+            continue
+        mine = [_probe(variant, config, source, precision, opener) for precision in config.precisions or ("",)]
+        probes.extend(mine)
+        if any(isinstance(probe.error, _NoRunError) for probe in mine):
+            settled.add((variant.runtime, -1))
+        if variant.group is not None and any(probe.status == "pass" for probe in mine):
+            settled.add((variant.runtime, variant.group))
+    errors = [probe.error for probe in probes]
+    if errors and all(isinstance(error, ModelError) for error in errors):
+        raise errors[0]  # type: ignore[misc]  # all() has just shown that it is an error
+    return tuple(probes)
+
+
+def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
+    if variant.impossible:
+        return Probe(variant=variant, precision=precision or "fp32", status="skip", reason=variant.impossible)
+    threads = config.threads[0]
+    try:
+        settings = settings_for(variant, config, precision=precision or "fp32", threads=threads, source=source)
+        with opener(source, settings, config.timeout_s) as engine:
+            card = _card(engine)
+            own = card.precision if card and variant.runtime == "ort" else "fp32"
+            if variant.runtime == "ort" and precision and precision != own:
+                raise UsageError(
+                    f"the file is {own}, not {precision}; a file of another precision comes from: toolkit export"
+                )
+            golden = card.golden if card else None
+            _run_once(engine, variant, config, golden)
+            return Probe(variant=variant, precision=precision or own, info=engine.info, golden=golden)
+    except ToolkitError as error:
+        status = _judge(error, variant)
+        log = error.log if isinstance(error, WorkerError) else ""
+        return Probe(
+            variant=variant, precision=precision or "fp32", status=status, reason=str(error), log=log, error=error
+        )
+
+
+def _run_once(engine: Engine, variant: Variant, config: BenchConfig, golden: Golden | None) -> None:
+    # A provider may open and fail only when a convolution runs: cuDNN is loaded that late.
+    batch = min(choose_batches(config.batches, engine.info.inputs))
+    feeds = make_feeds(engine.info.inputs, batch=batch, golden=golden).arrays
+    try:
+        engine.run(feeds)
+    except ModelError as error:
+        if engine.info.provider_active == "cpu":
+            raise
+        raise ProviderError(f"provider {variant.provider} opens but cannot run this model: {error}") from error
+
+
+def _judge(error: ToolkitError, variant: Variant) -> str:
+    """Return `skip` or `fail`, or raise the error when it is about something asked for by name."""
+    if isinstance(error, WorkerError):
+        return "fail"  # a crash is never a skip
+    named = variant.provider_named if isinstance(error, ProviderError) else variant.runtime_named
+    if isinstance(error, ModelError):
+        if isinstance(error, _NoRunError) and named:
+            raise error
+        return "skip" if isinstance(error, _NoRunError) else "fail"
+    if isinstance(error, UsageError | ResourceError) and not named:
+        return "skip"
+    raise error
+
+
+def _card(engine: Engine) -> Card | None:
+    text = engine.model_summary.get("metadata", {}).get(CARD_KEY)
+    return Card.loads(text) if text else None

@@ -1,0 +1,97 @@
+"""What a benchmark leaves: rows and the report around them."""
+
+from __future__ import annotations
+
+__all__ = ["BENCH_SCHEMA", "SCENARIO", "BenchReport", "BenchRow"]
+
+from dataclasses import dataclass, field
+from typing import Any
+
+BENCH_SCHEMA = "toolkit/bench/1"
+# MLPerf's word: one caller, the next call starts when the last one has answered.
+SCENARIO = "single-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRow:
+    """One measured combination, or why it was not measured.
+
+    Attributes:
+        runtime: registry name.
+        version: the engine's version, None where it did not open.
+        provider_requested: provider or device asked for.
+        provider_active: the one that was in use, None where none was.
+        fallback: whether that is not the one asked for.
+        precision: arithmetic asked for.
+        batch: items in one call; None for a row about all batch sizes.
+        threads: threads inside one operator, 0 the engine's own choice; None for a row about all of them.
+        settings: plan, feeds, placement and engine settings.
+        samples: number of counted calls; None where nothing was measured.
+        latency_ms: `mean`, `min`, `max`, `p50` to `p99.9` of one call; a percentile with too few samples is None.
+        latency_missing: for each percentile that is None, why.
+        throughput_items_per_s: items per second over all counted calls.
+        stable: whether three consecutive windows agree within 10 %; None where that is not known.
+        spread: by how much they differ, as a share.
+        cold: `import_ms`, `load_ms`, `first_run_ms` of a fresh process.
+        status: `pass`, `fail` or `skip`.
+        reason: why it failed, was skipped or fell back.
+        log: last lines of the worker, for a failure.
+    """
+
+    runtime: str
+    version: str | None = None
+    provider_requested: str
+    provider_active: str | None = None
+    fallback: bool = False
+    precision: str
+    batch: int | None = None
+    threads: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    samples: int | None = None
+    latency_ms: dict[str, float | None] | None = None
+    latency_missing: dict[str, str] = field(default_factory=dict)
+    throughput_items_per_s: float | None = None
+    stable: bool | None = None
+    spread: float | None = None
+    cold: dict[str, float] | None = None
+    status: str = "pass"
+    reason: str = ""
+    log: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        names = tuple(self.__dataclass_fields__)
+        return {"scenario": SCENARIO, **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """All rows of one benchmark.
+
+    Attributes:
+        command: what repeats it.
+        environment: the machine, as `describe_environment` tells.
+        model: `path` and `sha256`.
+        rows: in the order measured.
+    """
+
+    command: str
+    environment: dict[str, Any]
+    model: dict[str, str]
+    rows: tuple[BenchRow, ...]
+
+    @property
+    def failed(self) -> tuple[BenchRow, ...]:
+        """The rows that failed."""
+        return tuple(row for row in self.rows if row.status == "fail")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values of schema `toolkit/bench/1`."""
+        return {
+            "schema": BENCH_SCHEMA,
+            "command": self.command,
+            "environment": self.environment,
+            "model": self.model,
+            "passed": not self.failed,
+            "rows": [row.to_json() for row in self.rows],
+        }

@@ -1,0 +1,129 @@
+"""From samples to numbers that can be believed: percentiles with sample floors, throughput, stability."""
+
+from __future__ import annotations
+
+__all__ = ["PERCENTILES", "LatencyStatistics", "nearest_rank", "sample_floor", "summarise"]
+
+import functools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PERCENTILES = ("p50", "p90", "p95", "p99", "p99.9")
+CONFIDENCE = 0.99
+WINDOWS = 3
+STABLE_SPREAD = 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyStatistics:
+    """Statistics of one row; nothing was left out of the samples.
+
+    Attributes:
+        samples: number of counted calls.
+        mean_ms: mean time of one call, in milliseconds.
+        min_ms: shortest call.
+        max_ms: longest call.
+        percentiles_ms: `p50` to `p99.9`, nearest rank; None below the sample floor.
+        missing: for each percentile that is None, why.
+        throughput_items_per_s: items in all calls over the time of all calls.
+        spread: largest over smallest median of three consecutive windows, less 1; None with too few samples.
+        stable: whether the spread is at most 0.10; None where it is not known.
+    """
+
+    samples: int
+    mean_ms: float
+    min_ms: float
+    max_ms: float
+    percentiles_ms: dict[str, float | None]
+    missing: dict[str, str]
+    throughput_items_per_s: float
+    spread: float | None
+    stable: bool | None
+
+    def latency_json(self) -> dict[str, float | None]:
+        """Return `latency_ms` of a row: mean, min, max and every percentile."""
+        return {"mean": self.mean_ms, "min": self.min_ms, "max": self.max_ms, **self.percentiles_ms}
+
+
+@functools.cache
+def sample_floor(percentile: str, *, confidence: float = CONFIDENCE) -> int:
+    """Return the fewest samples that bound a percentile from above with this confidence.
+
+    With n samples, the number over the true percentile p follows a binomial distribution with n trials and probability
+    1 - p. The floor is the least n for which one or none over it has a probability of at most 1 - confidence:
+    p^n + n (1 - p) p^(n - 1). This is MLPerf's early-stopping rule with one query over the limit (LoadGen,
+    early_stopping.cc): 11 for p50, 64 for p90, 130 for p95, 219 for p97, 662 for p99, 6,636 for p99.9.
+
+    Args:
+        percentile: such as `p99.9`.
+        confidence: between 0 and 1.
+    """
+    share = float(_share(percentile))
+    count = 2
+    while share**count + count * (1 - share) * share ** (count - 1) > 1 - confidence:
+        count += 1
+    return count
+
+
+def nearest_rank(ordered: NDArray[np.integer[Any]], percentile: str) -> int:
+    """Return the nearest-rank percentile: the least sample that at least that share of the samples does not exceed.
+
+    No interpolation: the answer is a time that a call really took.
+
+    Args:
+        ordered: samples `[n]` in ascending order, at least one.
+        percentile: such as `p99.9`.
+    """
+    # A fraction, because 0.07 * 100 is over 7 in floating point and would take the wrong rank.
+    rank = math.ceil(_share(percentile) * len(ordered))
+    return int(ordered[max(rank, 1) - 1])
+
+
+def summarise(samples_ns: NDArray[np.int64], *, batch: int) -> LatencyStatistics:
+    """Reduce the samples of one row.
+
+    Args:
+        samples_ns: int64 `[n]`, nanoseconds of each counted call in the order measured, at least one.
+        batch: items in one call.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    if samples_ns.size == 0:
+        raise ValueError("no samples to summarise")
+    ordered, count = np.sort(samples_ns), int(samples_ns.size)
+    enough = {name: count >= sample_floor(name) for name in PERCENTILES}
+    spread = _window_spread(samples_ns)
+    return LatencyStatistics(
+        samples=count,
+        mean_ms=float(samples_ns.mean()) / 1e6,
+        min_ms=int(ordered[0]) / 1e6,
+        max_ms=int(ordered[-1]) / 1e6,
+        percentiles_ms={name: nearest_rank(ordered, name) / 1e6 if enough[name] else None for name in PERCENTILES},
+        missing={
+            name: f"{count} samples; {name} needs {sample_floor(name)} for {CONFIDENCE:.0%} confidence"
+            for name in PERCENTILES
+            if not enough[name]
+        },
+        throughput_items_per_s=batch * count / (max(int(samples_ns.sum()), 1) / 1e9),
+        spread=spread,
+        stable=None if spread is None else spread <= STABLE_SPREAD,
+    )
+
+
+def _window_spread(samples_ns: NDArray[np.int64]) -> float | None:
+    if samples_ns.size < WINDOWS * sample_floor("p50"):
+        return None
+    medians = [nearest_rank(np.sort(window), "p50") for window in np.array_split(samples_ns, WINDOWS)]
+    return max(medians) / max(min(medians), 1) - 1
+
+
+def _share(percentile: str) -> Fraction:
+    return Fraction(percentile.removeprefix("p")) / 100

@@ -1,0 +1,86 @@
+"""`toolkit bench`."""
+
+from __future__ import annotations
+
+__all__ = ["bench_command"]
+
+from typing import Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.cli.context import announce_model, choose_model
+from toolkit.cli.options import (
+    AllowFallback,
+    Batch,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Runtimes,
+    Threads,
+    split_names,
+    split_numbers,
+)
+from toolkit.cli.output import Output, note
+from toolkit.errors import CheckFailedError
+
+Precisions = Annotated[
+    str | None,
+    typer.Option("--precision", help="Precisions, comma-separated; the file's own by default.", show_default=False),
+]
+Tf32 = Annotated[bool, typer.Option("--tf32", help="Let CUDA round float32 products to TF32; recorded in the rows.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.", show_default=False),
+]
+
+
+def bench_command(
+    model: ModelPath = None,
+    provider: Providers = "cpu",
+    batch: Batch = None,
+    threads: Threads = "0",
+    runtime: Runtimes = "ort",
+    precision: Precisions = None,
+    tf32: Tf32 = False,
+    seconds: Seconds = None,
+    allow_fallback: AllowFallback = False,
+    output: OutputPath = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Measure latency and throughput of any .onnx file, each row in a process of its own."""
+    from toolkit.bench.config import DEFAULT_PLAN, BenchConfig, plan_within
+    from toolkit.bench.origin import find_origin_run
+    from toolkit.bench.sweep import prepare_bench
+    from toolkit.render_bench import render_bench
+    from toolkit.runtimes.source import ModelSource
+
+    store, console = ArtifactStore.default(), Output(as_json=as_json)
+    config = BenchConfig(
+        runtimes=split_names(runtime or "ort"),
+        providers=split_names(provider or "cpu"),
+        batches=None if batch is None else split_numbers(batch, option="--batch", least=1),
+        threads=split_numbers(threads or "0", option="--threads", least=0),
+        precisions=() if precision is None else split_names(precision),
+        tf32=tf32,
+        allow_fallback=allow_fallback,
+        plan=DEFAULT_PLAN if seconds is None else plan_within(seconds),
+    )
+    path = choose_model(model, store=store)
+    if output is not None:
+        check_output(output, force=force, inputs=(path,))
+    source = ModelSource.read(path, run=find_origin_run(path, store=store))
+    prepared = prepare_bench(config, source, command=config.command_line(path))
+    if model is None:
+        announce_model(path, store=store)  # after the refusals, which are one line
+    with console.progress("measuring", unit="rows") as bar:
+        report = prepared.measure(progress=bar)
+    target = output or store.new_file("reports", "bench", ".json")
+    write_json(target, report.to_json())
+    console.report(report.to_json(), *render_bench(report))
+    note(f"report: {target}")
+    if report.failed:
+        raise CheckFailedError(f"{len(report.failed)} of {len(report.rows)} rows failed: {report.failed[0].reason}")

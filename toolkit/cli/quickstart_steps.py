@@ -1,0 +1,165 @@
+"""The quickstart's steps, each the library call behind a command of its own."""
+
+from __future__ import annotations
+
+__all__ = ["Quickstart"]
+
+import io
+from pathlib import Path
+from typing import Any
+
+from toolkit.artifacts import ArtifactStore, write_atomic, write_json
+from toolkit.card import Card, card_beside
+from toolkit.cli.context import load_data
+from toolkit.cli.output import Output
+from toolkit.cli.parity import run_and_report
+from toolkit.cli.train import run_training
+from toolkit.errors import ModelError
+from toolkit.evaluation.evaluate import evaluate_run
+from toolkit.evaluation.selftest import run_selftest
+from toolkit.exporting.export import ExportConfig, export_run
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.network.run import RunConfig, read_run
+from toolkit.parity.config import ParityConfig
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.registry import open_runtime
+from toolkit.runtimes.source import ModelSource
+from toolkit.training.recipe import RECIPES
+from toolkit.training.train import TrainConfig
+
+RECIPE = "fast"
+SEED = 0
+SAMPLE_COUNT = 20
+
+
+class Quickstart:
+    """Runs the steps in order and remembers what each left.
+
+    Args:
+        data: name of the data set.
+        output: where the words go.
+    """
+
+    def __init__(self, data: str, *, output: Output) -> None:
+        self._name = data
+        self._output = output
+        self._store = ArtifactStore.default()
+        self._result: dict[str, Any] = {"schema": "toolkit/quickstart/1"}
+        self._files: dict[str, str] = {}
+
+    def train(self) -> None:
+        """1/6 data, training, evaluation"""
+        self._data = load_data(self._name, self._output)
+        config = TrainConfig(recipe=RECIPES[RECIPE], seed=SEED, all_data=True)
+        reused = self._find_run(config)
+        if reused is not None:
+            self._run = reused
+            accuracy = evaluate_run(reused, self._data)
+            self._store.record(run=reused)
+            self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
+        else:
+            report, accuracy = run_training(self._name, config, output=self._output, dataset=self._data)
+            self._run = report.run
+        self._output.show(f"test accuracy {accuracy.describe()}")
+        self._result.update(reused_run=reused is not None, accuracy=accuracy.to_json())
+        self._files["run"] = str(self._run)
+
+    def export(self) -> None:
+        """2/6 export, proven before it is put in place"""
+        report = export_run(self._run, self._data, ExportConfig(), store=self._store)
+        self._model, self._card = report.model, report.card
+        state = "unchanged" if report.unchanged else "written"
+        self._output.show(f"{report.model} {state}, {report.size_bytes / 1e6:.2f} MB, sha256 {report.sha256[:16]}...")
+        self._files.update(model=str(report.model), card=str(card_beside(report.model)))
+
+    def selftest(self) -> None:
+        """3/6 self-test on the card's golden vectors"""
+        with open_runtime(ModelSource.read(self._model), RuntimeSettings()) as runtime:
+            report = run_selftest(runtime, self._card)
+        word = "passed" if report.passed else f"failed: {'; '.join(report.failures)}"
+        self._output.show(f"{report.vectors} golden vectors {word}")
+        self._result["selftest"] = report.to_json()
+
+    def parity(self) -> None:
+        """4/6 parity with PyTorch on every test image"""
+        report, path = run_and_report(
+            self._model, ParityConfig(), run=self._run, data=self._name, output_path=None, output=self._output.quiet()
+        )
+        self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
+        rows = [row.to_json() for row in report.rows]
+        self._result["parity"] = {
+            "passed": report.passed,
+            "reference": report.reference,
+            "bound": report.bound,
+            "rows": rows,
+        }
+        self._files["parity report"] = str(path)
+
+    def predict(self) -> None:
+        """5/6 prediction of a folder of PNG digits"""
+        from toolkit.prediction.config import PredictionConfig
+        from toolkit.prediction.run import run_prediction
+
+        folder = self._write_samples(self._card)
+        target = self._store.new_file("predictions", self._model.stem, ".csv")
+        report = run_prediction(PredictionConfig(model=self._model, inputs=(folder,), output=target))
+        report.raise_for_errors()
+        right = sum(row.label == Path(row.source).name.split("-")[0] for row in report.preview)
+        self._output.show(f"{right} of {SAMPLE_COUNT} file names agree with their predicted label")
+        self._result["predict"] = {"images": report.num_ok, "right": right}
+        self._files.update({"PNG digits": str(folder), "predictions": str(target)})
+
+    def bench(self) -> None:
+        """6/6 benchmark on the CPU"""
+        from toolkit.bench.config import BenchConfig
+        from toolkit.bench.sweep import run_bench
+        from toolkit.render_bench import render_bench
+
+        config = BenchConfig(batches=(1, 256))
+        report = run_bench(config, ModelSource.read(self._model), command=config.command_line(self._model))
+        target = self._store.new_file("reports", "bench", ".json")
+        write_json(target, report.to_json())
+        self._output.show(*render_bench(report))
+        self._result["bench"] = report.to_json()
+        self._files["benchmark"] = str(target)
+
+    def result(self) -> dict[str, Any]:
+        """Return everything that the last screen shows; schema `toolkit/quickstart/1`."""
+        passed = (
+            self._result["selftest"]["passed"] and self._result["parity"]["passed"] and self._result["bench"]["passed"]
+        )
+        return {**self._result, "passed": passed, "files": self._files}
+
+    def _find_run(self, config: TrainConfig) -> Path | None:
+        """Return a finished run with the same data, recipe and seed whose checkpoint can be read."""
+        recipe = config.recipe.for_data(
+            height=self._data.height,
+            width=self._data.width,
+            channels=self._data.channels,
+            classes=len(self._data.classes),
+        )
+        wanted = (recipe.to_json(), self._data.sha256, config.seed, config.all_data)
+        for folder in sorted((self._store.root / "runs").glob("*"), reverse=True):
+            try:
+                run = read_run(folder)
+                if wanted == _identity(run) and read_checkpoint(run.checkpoint_path).epoch == recipe.epochs:
+                    return folder
+            except ModelError as error:
+                self._output.show(f"not reusing {folder.name}: {error}")
+        return None
+
+    def _write_samples(self, card: Card) -> Path:
+        """Write the first test images as PNG files named `<class>-<index>.png`."""
+        from PIL import Image
+
+        folder = self._store.root / "predictions" / f"{self._data.name}-digits"
+        for index in range(SAMPLE_COUNT):
+            stream = io.BytesIO()
+            Image.fromarray(self._data.test.images[index]).save(stream, format="png")
+            name = card.classes[int(self._data.test.labels[index])]
+            write_atomic(folder / f"{name}-{index:05d}.png", stream.getvalue())
+        return folder
+
+
+def _identity(run: RunConfig) -> tuple[Any, ...]:
+    return (run.recipe, run.data["sha256"], run.training["seed"], run.training["all_data"])

@@ -1,0 +1,1 @@
+"""Which runtimes and providers really work here and, where one does not, exactly why."""

@@ -1,0 +1,95 @@
+"""What the doctor found: one row for each thing examined."""
+
+from __future__ import annotations
+
+__all__ = ["DOCTOR_SCHEMA", "DoctorReport", "DoctorRow"]
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from toolkit.errors import ProviderError, UsageError, suggest
+
+DOCTOR_SCHEMA = "toolkit/doctor/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorRow:
+    """One thing examined.
+
+    Attributes:
+        name: `ort/cuda`, `torch/cpu`, `onnxruntime installation`, `CUDA versions`, `GPU`.
+        kind: `provider`, `installation`, `cuda` or `gpu`.
+        version: installed version, None where nothing is.
+        opens: whether it opens; None where that was not tried.
+        runs: whether a real convolution gives the right answer; None where that was not tried.
+        placement: number of graph nodes by provider.
+        status: `pass` works, `absent` is not here, `fail` is here and broken.
+        reason: what is missing or wrong.
+        mend: the command that brings or repairs it, where one does.
+        log: last lines of a worker that died.
+    """
+
+    name: str
+    kind: str
+    version: str | None = None
+    opens: bool | None = None
+    runs: bool | None = None
+    placement: dict[str, int] = field(default_factory=dict)
+    status: str = "pass"
+    reason: str = ""
+    mend: str = ""
+    log: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """All that was found.
+
+    Attributes:
+        command: what repeats it.
+        environment: the machine, as `describe_environment` tells.
+        rows: in the order examined.
+    """
+
+    command: str
+    environment: dict[str, Any]
+    rows: tuple[DoctorRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values of schema `toolkit/doctor/1`; `passed` is whether nothing is broken."""
+        return {
+            "schema": DOCTOR_SCHEMA,
+            "command": self.command,
+            "environment": self.environment,
+            "passed": not any(row.status == "fail" for row in self.rows),
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+    def find(self, name: str) -> DoctorRow:
+        """Return the row of a provider (`cuda` is `ort/cuda`), of a runtime (`torch` is `torch/cpu`) or of both by `/`.
+
+        Raises:
+            UsageError: nothing of that name was examined.
+        """
+        rows = {row.name: row for row in self.rows if row.kind == "provider"}
+        for key in (name, f"ort/{name}", f"{name}/cpu"):
+            if key in rows:
+                return rows[key]
+        known = sorted({*rows, *(key.removeprefix("ort/") for key in rows)})
+        raise UsageError(f"nothing called {name!r}{suggest(name, known)} is examined; known: {', '.join(known)}")
+
+    def require(self, name: str) -> None:
+        """Insist that a provider or runtime works.
+
+        Raises:
+            UsageError: nothing of that name was examined.
+            ProviderError: it does not work; says why and what brings it.
+        """
+        row = self.find(name)
+        if row.status != "pass":
+            mend = f"; get it with: {row.mend}" if row.mend else ""
+            raise ProviderError(f"{row.name} is required and does not work: {row.reason}{mend}")

@@ -1,0 +1,63 @@
+"""What PyTorch can do here, asked in a process of its own: `python -m toolkit.doctor.torch_probe` prints JSON."""
+
+from __future__ import annotations
+
+__all__ = ["main", "probe_torch"]
+
+import json
+import os
+from typing import Any
+
+from toolkit.doctor.convolution import judge_answer, make_images, make_weights
+from toolkit.errors import ProviderError
+from toolkit.network.device import DEVICE_NAMES, Machine, TorchMachine, select_device
+
+
+def probe_torch(machine: Machine | None = None) -> dict[str, Any]:
+    """Run the convolution on every device that PyTorch knows.
+
+    Args:
+        machine: answers about devices; torch's own by default.
+
+    Returns:
+        `version`, `cuda` (CUDA version that torch was built for, or None) and `devices`: for each device `opens`,
+        `runs` and `reason`.
+    """
+    import torch
+
+    asked = machine or TorchMachine()
+    devices = {name: _probe_device(name, asked) for name in DEVICE_NAMES if name != "auto"}
+    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices}
+
+
+def _probe_device(name: str, machine: Machine) -> dict[str, Any]:
+    try:
+        select_device(name, machine=machine)
+    except ProviderError as error:
+        return {"opens": False, "runs": None, "reason": str(error)}
+    try:
+        reason = _convolve(name)
+    except Exception as error:  # noqa: BLE001 - each backend of torch fails in its own way
+        reason = f"a convolution failed: {(str(error).splitlines() or ['no message'])[0]}"
+    return {"opens": True, "runs": reason is None, "reason": reason or ""}
+
+
+def _convolve(device: str) -> str | None:
+    import torch
+
+    images = torch.from_numpy(make_images()).to(device).unsqueeze(1).float()
+    weights = torch.from_numpy(make_weights()).to(device)
+    return judge_answer(torch.relu(torch.conv2d(images, weights)).cpu().numpy())
+
+
+def main() -> None:
+    """Print the probe's result as one line of JSON on the real standard output."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what torch prints must not spoil the answer
+    text = json.dumps(probe_torch())
+    with os.fdopen(answers, "w") as stream:
+        stream.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

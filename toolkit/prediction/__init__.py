@@ -1,0 +1,1 @@
+"""Predict: sources of images in, one row per image out."""

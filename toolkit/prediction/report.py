@@ -1,0 +1,93 @@
+"""What a prediction did, in counts and a short look at its rows."""
+
+from __future__ import annotations
+
+__all__ = ["PREVIEW_ROWS", "SCHEMA", "PredictionReport"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import DataError
+from toolkit.prediction.names import printable_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.prediction.rows import Row
+
+SCHEMA = "toolkit/predictions/1"
+PREVIEW_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionReport:
+    """Counts, places and the first rows; all rows are in the CSV.
+
+    Attributes:
+        model: the model file.
+        model_sha256: hash of the bytes that ran.
+        num_ok: rows with an answer.
+        num_errors: rows without one.
+        provider_requested: the provider asked for.
+        provider_active: the provider that ran.
+        fallback: whether that is not what was asked for.
+        fallback_reason: why, where it is so.
+        batch: images in one call.
+        seconds: wall time from the first input's opening to the last row's writing.
+        output: the CSV; None where it went to a stream.
+        preview: the first rows, at most 20.
+        first_error: message of the first row without an answer; empty where all have one.
+        notes: what was left out or tried in vain, one sentence each.
+    """
+
+    model: Path
+    model_sha256: str
+    num_ok: int
+    num_errors: int
+    provider_requested: str
+    provider_active: str
+    fallback: bool
+    fallback_reason: str
+    batch: int
+    seconds: float
+    output: Path | None
+    preview: tuple[Row, ...]
+    first_error: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Rows per second of wall time, reading and decoding included; None where there was no row."""
+        count = self.num_ok + self.num_errors
+        return count / self.seconds if count and self.seconds > 0 else None
+
+    def raise_for_errors(self) -> None:
+        """Turn error rows into the command's end; the CSV holds every row by then.
+
+        Raises:
+            DataError: at least one row has no answer; names how many and the first reason.
+        """
+        if self.num_errors:
+            count = self.num_ok + self.num_errors
+            raise DataError(f"{self.num_errors} of {count} rows have no prediction; the first: {self.first_error}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, `schema` first; `preview` holds the first rows, the CSV holds all."""
+        return {
+            "schema": SCHEMA,
+            "model": {"path": printable_path(self.model), "sha256": self.model_sha256},
+            "count": self.num_ok + self.num_errors,
+            "ok": self.num_ok,
+            "errors": self.num_errors,
+            "first_error": self.first_error,
+            "provider_requested": self.provider_requested,
+            "provider_active": self.provider_active,
+            "fallback": self.fallback,
+            "fallback_reason": self.fallback_reason,
+            "batch": self.batch,
+            "seconds": self.seconds,
+            "images_per_s": self.images_per_s,
+            "output": None if self.output is None else printable_path(self.output),
+            "notes": list(self.notes),
+            "preview": [row.to_json() for row in self.preview],
+        }

@@ -1,0 +1,47 @@
+"""The doctor's report as a table and the mends under it."""
+
+from __future__ import annotations
+
+__all__ = ["render_doctor"]
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from toolkit.doctor.report import DoctorReport, DoctorRow
+
+STYLES = {"pass": "green", "absent": "yellow", "fail": "bold red"}
+MARKS = {True: "yes", False: "no", None: ""}
+
+
+def render_doctor(report: DoctorReport) -> list[RenderableType]:
+    """Return the machine in a line, a table with one row for each thing examined, and how to mend what is not there."""
+    table = Table(title=_machine(report))
+    for name in ("what", "version", "status", "opens", "convolution", "nodes placed"):
+        table.add_column(name)
+    for row in report.rows:
+        table.add_row(*_cells(row))
+    # Text, not markup: a mend holds square brackets, such as onnxruntime-gpu[cuda,cudnn].
+    notes = [Text(line) for row in report.rows if row.status != "pass" for line in _notes(row)]
+    return [table, *notes]
+
+
+def _machine(report: DoctorReport) -> str:
+    cpu = report.environment["cpu"]
+    gpus = ", ".join(str(gpu["name"]) for gpu in report.environment["gpus"] or []) or "no GPU"
+    return f"{cpu['model'] or 'unknown CPU'}, {cpu['logical_cores']} cores, {gpus}"
+
+
+def _cells(row: DoctorRow) -> list[Text]:
+    placed = ", ".join(f"{count} on {name}" for name, count in row.placement.items())
+    status = Text(row.status.upper() if row.status == "fail" else row.status, style=STYLES[row.status])
+    words = [row.name, row.version or "not installed" if row.kind != "gpu" else row.version or "none"]
+    return [*(Text(word) for word in words), status, Text(MARKS[row.opens]), Text(MARKS[row.runs]), Text(placed)]
+
+
+def _notes(row: DoctorRow) -> list[str]:
+    return [f"{row.name}: {row.reason}", *([f"    mend: {row.mend}"] if row.mend else [])]

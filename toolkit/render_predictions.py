@@ -1,0 +1,66 @@
+"""A prediction's report as a table and a few lines."""
+
+from __future__ import annotations
+
+__all__ = ["prediction_summary", "predictions_table"]
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolkit.prediction.report import PredictionReport
+    from toolkit.prediction.rows import Row
+
+STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
+
+
+def predictions_table(report: PredictionReport) -> Table:
+    """Return the report's first rows; status and message are columns only where they say something."""
+    from rich.table import Table
+
+    rows = report.preview
+    is_plain = all(row.status == "ok" and not row.message for row in rows)
+    table = Table(title=None)
+    table.add_column("source", overflow="fold")
+    for name in ("index", "label", "probability", "margin"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if not is_plain:
+        table.add_column("status", no_wrap=True)
+        table.add_column("message", overflow="fold")
+    for row in rows:
+        cells = _cells(row)
+        table.add_row(*(cells[:5] if is_plain else cells), style=STYLES[row.status])
+    return table
+
+
+def prediction_summary(report: PredictionReport) -> list[Text]:
+    """Return what was done, by what, how fast, and where the rows lie, one line each."""
+    from rich.text import Text
+
+    count = report.num_ok + report.num_errors
+    shown = f"; the first {len(report.preview)} are shown" if count > len(report.preview) else ""
+    errors = f", {report.num_errors} without an answer" if report.num_errors else ""
+    lines = [f"{count:,} images, {report.num_ok:,} predicted{errors}{shown}"]
+    speed = f", {report.images_per_s:,.0f} images/s with reading and decoding" if report.images_per_s else ""
+    lines.append(f"model {report.model} on {report.provider_active}{speed}")
+    if report.fallback:
+        lines.append(f"FALLBACK: {report.provider_requested} was asked for; {report.fallback_reason}")
+    if report.output is not None:
+        lines.append(f"rows in {report.output}")
+    return [Text(_visible(line)) for line in lines]
+
+
+def _cells(row: Row) -> list[Text]:
+    from rich.text import Text
+
+    probability = "" if row.probability is None else f"{row.probability:.4f}"
+    margin = "" if row.margin is None else f"{row.margin:.3f}"
+    values = (row.source, str(row.index), row.label, probability, margin, row.status, row.message)
+    return [Text(_visible(value)) for value in values]
+
+
+def _visible(text: str) -> str:
+    """Return text in which control characters, as names of files may hold, are written out."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,0 +1,106 @@
+"""A file is tried once in a process of its own, and remembered by its hash, before this process runs it."""
+
+from __future__ import annotations
+
+__all__ = ["ensure_probed", "probe_folder"]
+
+import contextlib
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.artifacts import read_json, sha256_bytes, write_json
+from toolkit.errors import DataError, ModelError, ResourceError, WorkerError
+from toolkit.runtimes.contract import check_outputs, require_contract
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.base import RuntimeSettings
+    from toolkit.runtimes.source import ModelSource
+
+SCHEMA = "toolkit/probed/1"
+PROBE_BATCH = 2
+CPU_TIMEOUT_S = 10.0
+# The first session of a process on a device loads gigabytes of libraries.
+DEVICE_TIMEOUT_S = 90.0
+DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-ep-openvino", "onnx")
+
+
+def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float | None = None) -> None:
+    """Try a model in a worker process unless this very file passed before with the same engine and provider.
+
+    The bytes are parsed, foreign domains and external data refused, a session made, zeros run, the card compared with
+    the graph. What passed is remembered in `probe_folder()`; where that cannot be written, it is tried again next time.
+
+    Args:
+        source: the model's bytes and their hash.
+        settings: the engine, strict or not.
+        timeout_s: most seconds for one request; 10 on the CPU, 90 elsewhere, by default.
+
+    Raises:
+        ModelError: the file is refused, breaks the contract, or crashes or hangs the engine.
+        ProviderError: the provider asked for is not active.
+        ResourceError: the engine is not installed, or no worker can be started.
+    """
+    identity = _identity(source, provider=settings.provider)
+    if _is_remembered(identity):
+        return
+    active = _try_in_worker(source, settings, timeout_s=timeout_s or _default_timeout(settings))
+    # After a fallback it is the CPU that was tried: the provider asked for would still run untried one day.
+    identity["provider"] = active
+    with contextlib.suppress(ResourceError):
+        write_json(_record_path(identity), identity)
+
+
+def probe_folder() -> Path:
+    """Return where probed files are remembered: under `TOOLKIT_CACHE`, else the user's cache folder."""
+    cache = os.environ.get("TOOLKIT_CACHE")
+    if cache:
+        return Path(cache) / "probed"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises without a home
+    return Path(base) / "onnx-parity-toolkit" / "probed"
+
+
+def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
+    from toolkit.runtimes.process import WorkerRuntime
+
+    name = str(source.path)
+    try:
+        with WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker:
+            card = require_contract(worker.info, name=name)
+            outputs = worker.run({"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
+            check_outputs(outputs, card, count=PROBE_BATCH, name=name)
+            return worker.info.provider_active
+    except WorkerError as error:
+        if isinstance(error.__cause__, OSError):  # no worker could be started: that says nothing about the file
+            raise
+        raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
+
+
+def _default_timeout(settings: RuntimeSettings) -> float:
+    return CPU_TIMEOUT_S if settings.provider == "cpu" else DEVICE_TIMEOUT_S
+
+
+def _identity(source: ModelSource, *, provider: str) -> dict[str, Any]:
+    return {"schema": SCHEMA, "sha256": source.sha256, "provider": provider, "versions": _versions()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in DISTRIBUTIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _is_remembered(identity: dict[str, Any]) -> bool:
+    try:
+        return bool(read_json(_record_path(identity)) == identity)
+    except DataError:  # never probed, or a record that cannot be read
+        return False
+
+
+def _record_path(identity: dict[str, Any]) -> Path:
+    return probe_folder() / f"{sha256_bytes(repr(sorted(identity.items())).encode())[:32]}.json"
