@@ -31,6 +31,8 @@ def raising(error: BaseException):  # noqa: ANN201 - a closure
         (errors.DownloadError("x"), 6),
         (errors.ToolkitError("x"), 70),
         (ValueError("x"), 70),
+        (ImportError("x", name="torch.nn"), 5),
+        (ImportError("x", name="toolkit.cli"), 70),
         (MemoryError(), 5),
         (OSError(28, "No space left on device", "file"), 5),
         (KeyboardInterrupt(), 130),

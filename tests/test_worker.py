@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -206,12 +206,15 @@ def test_hang_is_ended_at_the_time_limit_and_named(strange_python: str) -> None:
     assert time.monotonic() - start < 20
 
 
-def test_hang_while_loading_leaves_no_process_and_no_folder(strange_python: str) -> None:
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("toolkit-worker-*"))
+def test_hang_while_loading_leaves_no_process_and_no_folder(
+    strange_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with pytest.raises(WorkerError, match="during 'load'"):
         _open(strange_python, "hang-open", timeout_s=2)
-    after = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("toolkit-worker-*"))
-    assert {path for path in after - before if path.is_dir() and not any(path.iterdir())} == set()
+    assert list(folder.iterdir()) == []
 
 
 def test_engine_that_leaves_is_named_by_its_exit_code(strange_python: str) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from toolkit.cli.output import note
 from toolkit.errors import ResourceError, ToolkitError
 
+OWN_PACKAGES = {"toolkit", "exporters"}
+
 
 def split_debug(arguments: list[str]) -> tuple[bool, list[str]]:
     """Take `--debug` out of the arguments wherever it stands before `--`."""
@@ -44,5 +46,7 @@ def _as_known(error: Exception) -> ToolkitError:
         return ResourceError(f"out of memory: {error or 'an allocation failed'}; try a smaller --batch")
     if isinstance(error, OSError):
         return ResourceError(f"{error.filename or 'the system'}: {error.strerror or error}")
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OWN_PACKAGES:
+        return ResourceError(f"a package is missing or broken: {error}; mend it with: pip install onnx-parity-toolkit")
     kind = type(error).__name__
     return ToolkitError(f"this is a bug in toolkit: {kind}: {error}; run again with --debug and report it")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = ["main"]
 
+import importlib
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError, ResourceError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.registry import RuntimeEntry, find_entry, open_runtime
 from toolkit.runtimes.source import ModelSource
 
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -33,8 +35,6 @@ class _Worker:
         return verbs[header["verb"]](header, arrays)
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
-        from toolkit.runtimes.registry import find_entry, open_runtime
-
         _limit_memory(header["memory_limit_bytes"])
         settings = RuntimeSettings(**header["settings"])
         source = ModelSource(
@@ -45,7 +45,7 @@ class _Worker:
         )
         summary = _vet(source, allow_foreign=header["allow_foreign"])
         start = time.perf_counter_ns()
-        _import_engine(find_entry(settings.runtime).package)
+        _import_engine(find_entry(settings.runtime))
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
@@ -94,13 +94,11 @@ def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
     return vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
 
 
-def _import_engine(package: str) -> None:
-    import importlib
-
+def _import_engine(entry: RuntimeEntry) -> None:
     try:
-        importlib.import_module(package)
+        importlib.import_module(entry.package)
     except ImportError as error:
-        raise ResourceError(f"the engine cannot be imported: {error}") from error
+        raise ResourceError(f"the engine cannot be imported: {error}; install it with: {entry.install}") from error
 
 
 def _limit_memory(limit_bytes: int | None) -> None:
