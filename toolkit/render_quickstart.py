@@ -27,6 +27,8 @@ def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:
     table.add_row("self-test", f"{MARKS[result['selftest']['passed']]} {result['selftest']['vectors']} golden vectors")
     table.add_row("parity", _parity_line(result["parity"]))
     for row in result["bench"]["rows"]:
+        if row["status"] == "skip":
+            continue
         table.add_row("latency", _latency_line(row))
     for name, path in result["files"].items():
         table.add_row(name, path)

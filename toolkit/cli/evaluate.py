@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore, write_json
 from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.options import DataName, Json
-from toolkit.cli.output import Output
+from toolkit.cli.output import Output, invocation
 
 Target = Annotated[
     Path | None,
@@ -35,7 +35,12 @@ def evaluate_command(
         accuracy, classes, report_path, model = _evaluate_model(target, data, provider, output, store)
     else:
         accuracy, classes, report_path, model = _evaluate_run(target, data, output, store)
-    report: dict[str, Any] = {**accuracy.to_json(), **model, "environment": describe_environment()}
+    report: dict[str, Any] = {
+        **accuracy.to_json(),
+        **model,
+        "command": invocation(),
+        "environment": describe_environment(),
+    }
     write_json(report_path, report)
     output.report(
         report,

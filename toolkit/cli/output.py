@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Output", "note"]
+__all__ = ["Output", "ProgressBar", "invocation", "note"]
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 def note(message: str) -> None:
     """Write one line to stderr, where it cannot spoil a report."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
+
+
+def invocation() -> str:
+    """Return the command line of this process, quoted for a shell."""
+    return shlex.join(["toolkit", *sys.argv[1:]])
 
 
 class Output:
@@ -39,9 +45,18 @@ class Output:
         return _StepOutput(as_json=self._as_json)
 
     def report(self, report: Mapping[str, Any], *renderables: RenderableType) -> None:
-        """Print a report: as JSON on stdout when asked for, and the human form."""
+        """Print a report: as JSON on stdout when asked for, and the human form.
+
+        What every report records is added where it is missing: the command that repeats it, and the environment.
+        """
         if self._as_json:
-            sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            from toolkit.environment import describe_environment
+
+            whole = {**report}
+            whole.setdefault("command", invocation())
+            if "environment" not in whole:
+                whole["environment"] = describe_environment()
+            sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
             sys.stdout.flush()
         self.show(*renderables)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["parity_command", "run_and_report"]
 
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +25,7 @@ from toolkit.cli.options import (
     split_names,
     split_numbers,
 )
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, invocation, note
 from toolkit.errors import CheckFailedError
 from toolkit.parity.config import ParityConfig
 
@@ -105,8 +103,7 @@ def run_and_report(
     with output.progress("parity", unit="rows") as bar:
         report = run_parity(source, dataset, config, progress=bar)
     target = output_path or store.new_file("reports", f"parity-{path.stem}", ".json")
-    command = shlex.join(["toolkit", *sys.argv[1:]])
-    value = report.to_json(command=command, environment=describe_environment())
+    value = report.to_json(command=invocation(), environment=describe_environment())
     write_json(target, value)
     output.report(value, parity_table(report), f"report {target}")
     return report, target

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, Json
-from toolkit.cli.output import Output, ProgressBar
+from toolkit.cli.output import Output, ProgressBar, invocation
 from toolkit.training.recipe import RECIPES, resolve_recipe
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def run_training(
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
     write_atomic(report.run / "history.png", draw_history(report.rows))
     accuracy = evaluate_run(report.run, dataset)
-    write_json(report.run / "evaluation.json", {**accuracy.to_json(), "environment": describe_environment()})
+    write_json(
+        report.run / "evaluation.json",
+        {**accuracy.to_json(), "command": invocation(), "environment": describe_environment()},
+    )
     return report, accuracy
 
 

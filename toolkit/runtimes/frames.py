@@ -44,15 +44,20 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     length = struct.unpack("<I", start[4:])[0] if len(start) == 8 else 0
     if start[:4] != MAGIC or length > HEADER_CAP_BYTES:
         raise ValueError("the other side did not write a frame")
-    header = json.loads(_read_exactly(stream, length))
-    arrays = {}
-    for item in header.pop("arrays"):
-        dtype = np.dtype(item["dtype"])
-        size = math.prod(item["shape"]) * dtype.itemsize
-        if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
-            raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
-        arrays[item["name"]] = np.frombuffer(_read_exactly(stream, size), dtype).reshape(item["shape"])
+    try:
+        header = json.loads(_read_exactly(stream, length))
+        arrays = {str(item["name"]): _read_array(stream, item) for item in header.pop("arrays")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
     return header, arrays
+
+
+def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:
+    dtype = np.dtype(item["dtype"])
+    size = math.prod(item["shape"]) * dtype.itemsize
+    if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
+        raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
+    return np.frombuffer(_read_exactly(stream, size), dtype).reshape(item["shape"])
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytearray:

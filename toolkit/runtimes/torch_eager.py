@@ -31,7 +31,7 @@ class TorchEagerRuntime(Runtime):
             raise ModelError("the torch runtime executes a run's network; this model comes with no run")
         if self.settings.precision not in DTYPES:
             raise UsageError(f"the torch runtime computes in {', '.join(DTYPES)}, not {self.settings.precision}")
-        fallback = self._choose_device()
+        fallback_reason = self._choose_device()
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         torch.backends.cuda.matmul.allow_tf32 = self.settings.tf32
@@ -45,28 +45,33 @@ class TorchEagerRuntime(Runtime):
             runtime=self.name,
             version=torch.__version__,
             provider_active=self._device,
-            fallback=fallback,
+            fallback=bool(fallback_reason),
             inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *shape)),),
             outputs=(
                 TensorSpec(name="logits", dtype=dtype, shape=("batch", config.classes)),
                 TensorSpec(name="probabilities", dtype=dtype, shape=("batch", config.classes)),
                 TensorSpec(name="label", dtype="int64", shape=("batch",)),
             ),
-            details={"threads": torch.get_num_threads(), "tf32": self.settings.tf32},
+            details={
+                "threads": torch.get_num_threads(),
+                "tf32": self.settings.tf32,
+                **({"fallback_reason": fallback_reason} if fallback_reason else {}),
+            },
         )
 
-    def _choose_device(self) -> bool:
+    def _choose_device(self) -> str:
+        """Set the device and return why it is not the one asked for, or an empty string."""
         wanted = self.settings.provider
         if wanted not in {"cpu", "cuda", "mps"}:
             raise UsageError(f"the torch runtime runs on cpu, cuda or mps, not on {wanted!r}")
         try:
             self._device = select_device(wanted, machine=TorchMachine())
-        except ProviderError:
+        except ProviderError as error:
             if not self.settings.allow_fallback:
                 raise
             self._device = "cpu"
-            return True
-        return False
+            return str(error)
+        return ""
 
     def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         # A received buffer may be read-only, which torch warns about; a writable array passes without a copy.
