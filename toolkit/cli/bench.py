@@ -51,7 +51,7 @@ def bench_command(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Measure latency and throughput of any .onnx file, each row in a process of its own."""
+    """Measure latency and throughput of a model. Any .onnx file; each row in a process of its own."""
     from toolkit.bench.config import DEFAULT_PLAN, BenchConfig, plan_within
     from toolkit.bench.origin import find_origin_run
     from toolkit.bench.sweep import prepare_bench

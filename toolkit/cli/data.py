@@ -19,7 +19,7 @@ ROWS = 5
 ONE_CLASS_COUNT = 10
 ONE_CLASS_COLUMNS = 5
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: fetch, describe, look at them.")
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: fetch, describe, look at them.")
 
 FetchName = Annotated[str, typer.Argument(help="mnist or mnist-mini.")]
 AnyName = Annotated[str, typer.Argument(help="mnist, mnist-mini, or a folder with four IDX files.")]

@@ -26,7 +26,7 @@ Require = Annotated[
 def doctor_command(
     require: Require = None, output: OutputPath = None, force: Force = False, as_json: Json = False
 ) -> None:
-    """Examine what is installed: which providers really run a convolution and, where one does not, exactly why."""
+    """Say which providers really work here. Each runs a convolution; where one does not, exactly why."""
     from toolkit.doctor.checks import run_doctor
     from toolkit.render_doctor import render_doctor
 

@@ -26,7 +26,7 @@ Provider = Annotated[
 def evaluate_command(
     target: Target = None, data: DataName = None, provider: Provider = "cpu", as_json: Json = False
 ) -> None:
-    """Judge a run or a model file on test images: accuracy with its interval, confusion matrix."""
+    """Judge a run or a model file on test images. Accuracy with its interval, confusion matrix."""
     from toolkit.environment import describe_environment
     from toolkit.render import confusion_table
 

@@ -41,7 +41,7 @@ def export_command(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a run as one self-contained .onnx with its card, proven before it is put in place."""
+    """Write a run as one self-contained .onnx. With its card, and proven before it is put in place."""
     from toolkit.exporting.export import ExportConfig, export_run
     from toolkit.network.run import read_run
 

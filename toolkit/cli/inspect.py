@@ -11,7 +11,7 @@ from toolkit.cli.output import Output
 
 
 def inspect_command(model: ModelPath = None, as_json: Json = False) -> None:
-    """Say what an .onnx file is and which clauses of the contract it meets."""
+    """Say what an .onnx file is. Which clauses of the contract it meets, and what its card states."""
     from toolkit.evaluation.inspect import inspect_model
     from toolkit.render import contract_table
     from toolkit.runtimes.source import ModelSource

@@ -58,7 +58,7 @@ def parity_command(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Compare engines with the float64 reference, judged by a bound known beforehand."""
+    """Compare engines with the float64 reference. The bound is known before any of them runs."""
     config = ParityConfig(
         runtimes=split_names(runtime) if runtime else None,
         providers=split_names(provider) if provider else DEFAULTS.providers,

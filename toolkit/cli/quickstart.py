@@ -17,7 +17,7 @@ Data = Annotated[str, typer.Option("--data", help="mnist, mnist-mini (needs no n
 
 
 def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
-    """Fetch, train, evaluate, export, self-test, check parity, predict and benchmark; end with one screen."""
+    """From nothing to a verified model. Data, training, export, self-test, parity, prediction, benchmark."""
     from toolkit.cli.quickstart_steps import Quickstart
     from toolkit.render_quickstart import quickstart_screen
 

@@ -20,7 +20,7 @@ Provider = Annotated[str, typer.Option("--provider", help="Where to run: cpu, cu
 def selftest_command(
     model: ModelPath = None, provider: Provider = "cpu", allow_fallback: AllowFallback = False, as_json: Json = False
 ) -> None:
-    """Replay the golden vectors of a model's card; needs neither torch nor data."""
+    """Replay the golden vectors of a model's card. Needs neither torch nor data."""
     from toolkit.evaluation.selftest import run_selftest
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.contract import require_contract

@@ -37,6 +37,10 @@ class CNN(nn.Module):
         self.conv2 = nn.Conv2d(config.conv1_channels, config.conv2_channels, config.kernel_size, padding=padding)
         self.dense1 = nn.Linear(config.flat_features, config.hidden_units)
         self.dense2 = nn.Linear(config.hidden_units, config.classes)
+        for layer in (self.conv1, self.conv2, self.dense1, self.dense2):
+            # Glorot and Bengio 2010, and biases at 0: TensorFlow's defaults, so the tutorial's own start.
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `[N, K]` for uint8 images `[N, H, W]` or `[N, H, W, 3]`."""
