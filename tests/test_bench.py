@@ -285,12 +285,14 @@ def test_run_is_found_by_the_checkpoint_that_the_card_names(tmp_path: Path) -> N
     for name, digest in (("first", "a" * 64), ("second", "b" * 64)):
         write_json(tmp_path / "runs" / name / "checkpoints" / "last.json", {"sha256": digest})
     write_json(tmp_path / "runs" / "odd" / "checkpoints" / "last.json", ["not a table"])
-    model = tmp_path / "m.onnx"
-    assert find_origin_run(model, store=store) is None
-    (tmp_path / "m.card.json").write_text(build_card(checkpoint_sha256="b" * 64).dumps())
-    assert find_origin_run(model, store=store) == tmp_path / "runs" / "second"
-    (tmp_path / "m.card.json").write_text(build_card(checkpoint_sha256="c" * 64).dumps())
-    assert find_origin_run(model, store=store) is None
+    for digest, expected in (("b" * 64, tmp_path / "runs" / "second"), ("c" * 64, None)):
+        model = build_model(card=build_card(checkpoint_sha256=digest)).SerializeToString()
+        source = ModelSource(model=model, sha256=sha256_bytes(model), path=tmp_path / "m.onnx")
+        # A card beside the file is not believed: it may belong to another model.
+        (tmp_path / "m.card.json").write_text(build_card(checkpoint_sha256="a" * 64).dumps())
+        assert find_origin_run(source, store=store) == expected
+    bare = build_model().SerializeToString()
+    assert find_origin_run(ModelSource(model=bare, sha256="", path=tmp_path / "m.onnx"), store=store) is None
 
 
 def _text(report: BenchReport) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from toolkit import errors
 from toolkit.cli.boundary import run_guarded, split_debug
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def raising(error: BaseException):  # noqa: ANN201 - a closure
@@ -119,3 +124,42 @@ def test_bad_requests_end_with_their_code_and_no_traceback(arguments: list[str],
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def toolkit(arguments: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell line in which `toolkit` is ours."""
+    line = arguments.replace("toolkit ", f"{sys.executable} -m toolkit ")
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    merged = {**os.environ, "PYTHONPATH": python_path, **environment}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=cwd, env=merged)
+
+
+def test_closed_streams_swallow_their_text_and_nothing_else(model_path: Path, tmp_path: Path) -> None:
+    done = toolkit(f"toolkit selftest --json '{model_path}' 2>&-", cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["passed"] is True
+    assert toolkit(f"toolkit selftest '{model_path}' >&-", cwd=tmp_path).returncode == 0
+
+
+def test_names_with_brackets_and_bytes_that_are_no_text_survive(model_path: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "a[/b] x" / "m [final].onnx"
+    strange.parent.mkdir()
+    strange.write_bytes(model_path.read_bytes())
+    done = toolkit("toolkit inspect 'a[/b] x/m [final].onnx'", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a[/b] x/m [final].onnx" in done.stdout
+    (tmp_path / os.fsdecode(b"m\xff.onnx")).write_bytes(model_path.read_bytes())
+    done = toolkit("toolkit selftest --json $'m\\xff.onnx'", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"]["path"] == os.fsdecode(b"m\xff.onnx")
+    assert toolkit("toolkit inspect 'a[/b] x/m [final].onnx'", cwd=tmp_path, PYTHONIOENCODING="ascii").returncode == 0
+
+
+def test_sigterm_leaves_with_143_and_no_temporary_files(model_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    line = f"toolkit bench '{model_path}' --batch 1 --seconds 60 & sleep 4; kill -TERM $!; wait $!"
+    done = toolkit(line, cwd=tmp_path, TMPDIR=str(folder))
+    assert done.returncode == 143
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []

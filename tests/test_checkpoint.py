@@ -6,6 +6,7 @@ import json
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from toolkit.errors import ModelError
 from toolkit.network.checkpoint import read_checkpoint, write_checkpoint
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
+from toolkit.network.run import read_run
 from toolkit.network.safetensors_header import read_header
 
 SMALL = NetworkConfig(height=16, width=16, classes=3, conv1_channels=2, conv2_channels=2, hidden_units=4)
@@ -144,3 +146,46 @@ def test_a_damaged_description_is_refused(checkpoint: Path, text: str) -> None:
     checkpoint.with_suffix(".json").write_text(text)
     with pytest.raises(ModelError):
         read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": float("inf")},
+        {"network": {**SMALL.to_json(), "hidden_units": 10**9}},
+        {"network": {**SMALL.to_json(), "kernel_size": 4}},
+        {"network": {"depth": 3}},
+    ],
+)
+def test_a_description_that_lies_is_a_model_error_before_anything_is_allocated(
+    checkpoint: Path, change: dict[str, object]
+) -> None:
+    beside = checkpoint.with_suffix(".json")
+    beside.write_text(json.dumps({**json.loads(beside.read_text()), **change}))
+    with pytest.raises(ModelError):
+        read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda value: value.update(data={}),
+        lambda value: value.update(input={}),
+        lambda value: value.update(classes=["a"]),
+        lambda value: value.pop("training"),
+        lambda value: value.update(schema="other"),
+        lambda value: value.update(recipe=3),
+        lambda value: value.update(extra=1),
+    ],
+)
+def test_a_damaged_run_description_is_a_model_error(damage: Any, trained_run: Path, tmp_path: Path) -> None:
+    value = json.loads((trained_run / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(value))
+    assert len(read_run(tmp_path).classes) == 10
+    damage(value)
+    (tmp_path / "config.json").write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="config"):
+        read_run(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(ModelError):
+        read_run(tmp_path)

@@ -15,12 +15,16 @@ class FakeMachine:
     cuda: str | None = "torch 2.13.0+cpu is a build without CUDA; install torch's CUDA build"
     mps: str | None = "torch reports no Metal device (Apple GPUs only)"
     features: dict[str, object] = field(default_factory=dict)
+    capability: tuple[int, int] = (9, 0)
 
     def cuda_problem(self) -> str | None:
         return self.cuda
 
     def mps_problem(self) -> str | None:
         return self.mps
+
+    def cuda_capability(self) -> tuple[int, int]:
+        return self.capability
 
     def cpu_capabilities(self) -> dict[str, object]:
         return self.features
@@ -80,3 +84,8 @@ def test_real_machine_explains_a_missing_gpu() -> None:
 def test_real_machine_tells_cpu_features() -> None:
     assert isinstance(TorchMachine().cpu_capabilities(), dict)
     assert TorchMachine().mps_problem() is None or "Metal" in str(TorchMachine().mps_problem())
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_is_fast_on_cuda_from_ampere_on(capability: tuple[int, int], fast: bool) -> None:
+    assert has_fast_bfloat16("cuda", machine=FakeMachine(cuda=None, capability=capability)) is fast

@@ -206,7 +206,7 @@ def test_golden_choice_takes_the_smallest_margins_and_every_class() -> None:
     assert set(np.argsort(margins)[:3]) <= set(chosen.tolist())
     assert set(labels[chosen]) == set(range(20))
     assert len(chosen) == len(set(chosen.tolist())) == 23
-    assert len(choose_golden(labels, logits, image_bytes=128 << 10)) == 2
+    assert len(choose_golden(labels, logits, image_bytes=64 << 10)) == 3
 
 
 def test_synthetic_images_are_the_same_every_time() -> None:
@@ -255,3 +255,57 @@ def test_names_that_are_no_file_names_are_refused(name: str) -> None:
 def test_an_unknown_kind_of_golden_vectors_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'synthetic'"):
         ExportConfig(golden="synthetics")
+
+
+def test_a_users_own_images_do_not_leak_under_a_catalogue_name(tmp_path: Path, mini: Any, trained: Path) -> None:
+    """A folder called `mnist` with other images is not MNIST: what is public is judged by content."""
+    from toolkit.data.public import is_public
+
+    assert is_public(mini.sha256)
+    assert not is_public("0" * 64)
+
+
+def test_a_card_beside_is_not_overwritten_without_force(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+    output = tmp_path / "x.onnx"
+    card_beside(output).write_text("precious")
+    with pytest.raises(UsageError, match=r"card\.json exists"):
+        export_run(trained_run, mini, ExportConfig(output=output), store=ArtifactStore(root=tmp_path))
+    assert card_beside(output).read_text() == "precious"
+    assert not output.exists()
+
+
+def test_images_too_large_for_the_card_leave_the_golden_vectors_out() -> None:
+    labels, logits = np.arange(4), np.eye(4)
+    assert len(choose_golden(labels, logits, image_bytes=300_000)) == 0
+    assert len(synthetic_images((8, 8), count=2)) == 2
+
+
+def test_an_output_that_no_command_would_know_as_a_model_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"\.onnx"):
+        ExportConfig(output=Path("model.txt"))
+
+
+def test_a_file_that_breaks_its_contract_is_never_written(
+    trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    real = export_module.build_card
+    monkeypatch.setattr(
+        export_module, "build_card", lambda *a, **k: replace(real(*a, **k), classes=("a", "b"), golden=None)
+    )
+    with pytest.raises(CheckFailedError, match="breaks its contract"):
+        export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_run_is_not_executed_in_the_name_of_another_runs_file(trained_run: Path, model_path: Path) -> None:
+    from toolkit.errors import ModelError
+    from toolkit.runtimes.origin import require_origin
+
+    card = Card.loads(card_beside(model_path).read_bytes())
+    require_origin(trained_run, {CARD_KEY: card.dumps()}, name="m")
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="--run"):
+        require_origin(trained_run, {CARD_KEY: replace(card, checkpoint_sha256="0" * 64).dumps()}, name="m")

@@ -11,6 +11,7 @@ import pytest
 from broken_models import FAULTS, broken
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import skip_where_cuda_works
 
 from toolkit.artifacts import ArtifactStore, sha256_bytes
 from toolkit.data.mini_subset import load_mini
@@ -21,6 +22,7 @@ from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.suites import Suite, make_suites, special_images
+from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.origin import find_origin
 from toolkit.runtimes.source import ModelSource
 
@@ -53,8 +55,8 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
         ("ort", 1, "none"),
     ]
     for row in report.rows:
-        assert set(row.suites) == {"test", "noise", "special"}
-        assert row.images == 300 + 256 + 10
+        assert set(row.suites) == {"test", "noise", "special", "golden"}
+        assert row.images == 300 + 256 + 10 + 16
         assert row.batch_sizes == (64, 1, 7)
         assert row.label_consistent
         assert row.max_abs_logit_error is not None
@@ -70,6 +72,55 @@ def test_without_its_run_the_reference_is_the_files_own_graph(model_path: Path, 
     assert report.passed
     assert report.reference == "onnx-float64"
     assert [row.runtime for row in report.rows] == ["ort"]
+    assert set(report.rows[0].suites) == {"test", "noise", "special", "golden"}
+
+
+@pytest.mark.parametrize("fault", ["bias dropped", "standard deviation doubled", "one weight changed by 1 %"])
+def test_without_its_run_a_broken_file_still_differs_from_its_golden_vectors(
+    fault: str, model_path: Path, mini: Any
+) -> None:
+    report = run_parity(source_of(broken(model_path.read_bytes(), fault), None), mini, QUICK)
+    assert not report.passed
+    assert "golden at batch" in str(report.rows[0].reason)
+
+
+def test_a_device_asked_for_by_name_is_refused_for_torch_too(model_path: Path, trained_run: Path, mini: Any) -> None:
+    skip_where_cuda_works()
+    source = source_of(model_path.read_bytes(), trained_run)
+    with pytest.raises(ProviderError, match="device cuda"):
+        run_parity(source, mini, ParityConfig(runtimes=("torch",), providers=("cuda",), sample=10))
+    with pytest.raises(UsageError, match="none of torch runs on tensorrt"):
+        run_parity(source, mini, ParityConfig(runtimes=("torch",), providers=("tensorrt",), sample=10))
+
+
+def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_all_is_skipped(
+    model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch, good_reference: Reference
+) -> None:
+    skip_where_cuda_works()
+    monkeypatch.setattr(matrix, "compute_reference", lambda *_, **__: good_reference)
+    source = source_of(model_path.read_bytes(), None)
+    for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
+        config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
+        variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
+        row = matrix._judge_variant(source, variant, good_reference, config)
+        assert (row.status, row.provider) == (status, "cuda")
+        assert "cuda" in str(row.reason)
+
+
+def test_a_fallback_row_says_what_was_asked_for_and_why(model_path: Path, mini: Any) -> None:
+    skip_where_cuda_works()
+    config = ParityConfig(
+        runtimes=("ort",),
+        providers=("cuda",),
+        optimisations=("all",),
+        sample=64,
+        small_batches=(1,),
+        small_count=2,
+        allow_fallback=True,
+    )
+    (row,) = run_parity(source_of(model_path.read_bytes(), None), mini, config).rows
+    assert (row.status, row.provider, row.fallback) == ("pass", "cpu", True)
+    assert str(row.reason).startswith("asked for cuda; ")
 
 
 def test_a_runtime_that_needs_a_run_is_skipped_with_its_reason(model_path: Path, mini: Any) -> None:
@@ -110,17 +161,14 @@ def test_a_broken_file_fails(
 def test_a_provider_that_is_not_active_ends_before_anything_is_measured(
     model_path: Path, trained_run: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.runtimes.ort_api import RealOrtApi
-
-    if RealOrtApi().load_problem("libonnxruntime_providers_cuda.so") is None:
-        pytest.skip("CUDA libraries are present, so the provider may be active")
+    skip_where_cuda_works()
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the reference was computed although the provider is not active")
 
     monkeypatch.setattr(matrix, "compute_reference", never)
     config = ParityConfig(providers=("cpu", "cuda"), sample=10)
-    with pytest.raises(ProviderError, match=r"lib\w+\.so"):
+    with pytest.raises(ProviderError, match="provider cuda"):
         run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
 
 
@@ -197,17 +245,17 @@ import os, signal, time
 from toolkit.runtimes.ort import OrtRuntime
 
 class Crashes(OrtRuntime):
-    def _compute(self, feeds):
+    def compute(self, feeds):
         os.write(2, b"last words\\n")
         os.kill(os.getpid(), signal.SIGSEGV)
 
 class Hangs(OrtRuntime):
-    def _compute(self, feeds):
+    def compute(self, feeds):
         time.sleep(600)
 
 class Forgets(OrtRuntime):
-    def _compute(self, feeds):
-        outputs = super()._compute(feeds)
+    def compute(self, feeds):
+        outputs = super().compute(feeds)
         del outputs["label"]
         return outputs
 """

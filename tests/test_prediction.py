@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imaging_samples import encode
+from machine import skip_where_cuda_works
 from tiny_models import build_card, build_model, save_model
 
 from toolkit.card import Card
@@ -29,7 +30,6 @@ from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 
 CARD = build_card()
-NO_CUDA = "CUDAExecutionProvider works here"
 
 
 class Bands:
@@ -378,16 +378,14 @@ def test_strict_provider_is_refused_before_any_input_is_opened(tmp_path: Path, m
     monkeypatch.setattr(run_module, "open_sources", never)
     stream = io.BytesIO()
     config = PredictionConfig(model=save_model(tmp_path / "m.onnx"), inputs=(tmp_path,), provider="cuda")
-    if has_cuda():
-        pytest.skip(NO_CUDA)
-    with pytest.raises(ProviderError, match=r"\.so"):
+    skip_where_cuda_works()
+    with pytest.raises(ProviderError, match="provider cuda is not"):
         run_prediction(config, stream=stream)
     assert stream.getvalue() == b""
 
 
 def test_allowed_fallback_marks_every_row(tmp_path: Path, pictures: Path) -> None:
-    if has_cuda():
-        pytest.skip(NO_CUDA)
+    skip_where_cuda_works()
     config = PredictionConfig(
         model=save_model(tmp_path / "m.onnx"),
         inputs=(pictures,),
@@ -402,8 +400,7 @@ def test_allowed_fallback_marks_every_row(tmp_path: Path, pictures: Path) -> Non
 
 
 def test_auto_goes_on_and_says_what_it_passed_over(tmp_path: Path, pictures: Path) -> None:
-    if has_cuda():
-        pytest.skip(NO_CUDA)
+    skip_where_cuda_works()
     config = PredictionConfig(
         model=save_model(tmp_path / "m.onnx"), inputs=(pictures,), provider="auto", output=tmp_path / "out.csv"
     )
@@ -416,7 +413,3 @@ def test_auto_goes_on_and_says_what_it_passed_over(tmp_path: Path, pictures: Pat
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         PredictionConfig(**{"model": Path("m.onnx"), "inputs": (Path("x"),), **changes})
-
-
-def has_cuda() -> bool:
-    return Path("/dev/nvidia0").exists()

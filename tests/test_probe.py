@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from machine import skip_where_cuda_works
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import add_card, build_card, build_model, save_model
 
@@ -70,8 +71,8 @@ def test_other_engine_version_or_provider_is_tried_again(
 
 
 def test_fallback_is_remembered_as_the_provider_that_ran(tmp_path: Path, starts: list[Path]) -> None:
-    if Path("/dev/nvidia0").exists():
-        pytest.skip("CUDAExecutionProvider works here")
+    skip_where_cuda_works()
+    starts.clear()
     path = save_model(tmp_path / "m.onnx")
     cuda = RuntimeSettings(provider="cuda", allow_fallback=True)
     check(path, settings=cuda)
@@ -82,8 +83,7 @@ def test_fallback_is_remembered_as_the_provider_that_ran(tmp_path: Path, starts:
 
 
 def test_strict_provider_error_passes_through_and_is_not_remembered(tmp_path: Path) -> None:
-    if Path("/dev/nvidia0").exists():
-        pytest.skip("CUDAExecutionProvider works here")
+    skip_where_cuda_works()
     with pytest.raises(ProviderError, match="cuda"):
         check(save_model(tmp_path / "m.onnx"), settings=RuntimeSettings(provider="cuda"))
     assert not (tmp_path / "cache").exists()

@@ -46,3 +46,8 @@ def test_a_bad_setting_says_what_is_wrong(setting: str, words: str) -> None:
 def test_an_unknown_recipe_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'tutorial'"):
         resolve_recipe("tutrial")
+
+
+def test_settings_are_judged_together_whatever_their_order() -> None:
+    for settings in (["kernel_size=13", "padding=same"], ["padding=same", "kernel_size=13"]):
+        assert resolve_recipe("fast", settings=settings).network.kernel_size == 13

@@ -22,7 +22,7 @@ from toolkit.training.loop import make_state, standardise, train_epoch
 from toolkit.training.recipe import resolve_recipe
 from toolkit.training.train import TrainConfig, TrainReport, train
 
-SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=32"]
+SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
 
 
 class Silent:
@@ -162,3 +162,13 @@ def test_seeds_and_threads_out_of_range_are_refused() -> None:
         replace(config, seed=-1)
     with pytest.raises(UsageError, match="threads"):
         replace(config, threads=-1)
+
+
+def test_one_class_or_a_handful_of_images_is_refused(bars: Dataset, tmp_path: Path) -> None:
+    few = Split(images=bars.train.images[:5], labels=bars.train.labels[:5])
+    one = Split(images=bars.train.images, labels=np.zeros(400, np.int64))
+    only = Split(images=bars.test.images, labels=np.zeros(100, np.int64))
+    for data in (replace(bars, train=few), replace(bars, train=one, test=only, classes=("a",))):
+        with pytest.raises(DataError, match="at least"):
+            run(data, tmp_path)
+    assert not (tmp_path / "runs").exists()

@@ -67,7 +67,9 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, atomically; NaN is refused because JSON has none."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A file name that is not UTF-8 holds surrogates; their escapes are valid JSON.
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
@@ -195,7 +197,7 @@ class ArtifactStore:
         path = self.root / name
         if not path.exists():
             kind = ModelError if key == "model" else UsageError
-            raise kind(f"{self.root / 'latest.json'} names {path}, which is not there any more; {missing}")
+            raise kind(f"{self.root / 'latest.json'} names {path}, which is not there any more; name another one")
         return path
 
     def _entries(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ __all__ = ["confusion_table", "contract_table", "layer_table"]
 from collections.abc import Iterable, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from toolkit.network.config import LayerShape
 from toolkit.runtimes.contract import Clause
@@ -35,11 +36,7 @@ def contract_table(clauses: Iterable[Clause]) -> Table:
     table.add_column("clause")
     table.add_column("seen", overflow="fold")
     for clause in clauses:
-        table.add_row(
-            "[green]yes[/]" if clause.met else "[red]no[/]",
-            clause.name.replace("[", "\\["),
-            clause.seen.replace("[", "\\["),
-        )
+        table.add_row(Text("yes", "green") if clause.met else Text("no", "red"), clause.name, clause.seen)
     return table
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 __all__ = ["parity_table"]
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from toolkit.parity.report import ParityReport, ParityRow
 
-MARKS = {"pass": "[green]PASS[/]", "fail": "[red]FAIL[/]", "skip": "[yellow]skip[/]"}
+MARKS = {"pass": Text("PASS", "green"), "fail": Text("FAIL", "red"), "skip": Text("skip", "yellow")}
 
 
 def parity_table(report: ParityReport) -> Table:
     """Return one row for each engine and setting, with the verdict in the title."""
-    verdict = "[green]PASS[/]" if report.passed else "[red]FAIL[/]"
+    verdict = "PASS" if report.passed else "FAIL"
     title = (
         f"parity {verdict} against {report.reference}, bound {report.bound:.2g} on test images, "
         f"ratios to {report.baseline}"
@@ -30,7 +30,7 @@ def parity_table(report: ParityReport) -> Table:
     return table
 
 
-def _cells(row: ParityRow) -> tuple[str, ...]:
+def _cells(row: ParityRow) -> tuple[str | Text, ...]:
     flips = f"{row.flips} ({row.flips_excused} excused)" if row.flips else "0"
     provider = f"{row.provider} (fallback)" if row.fallback else row.provider
     return (
@@ -45,5 +45,5 @@ def _cells(row: ParityRow) -> tuple[str, ...]:
         "" if row.bound is None else f"{row.bound:.2g}",
         "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
         flips if row.images else "",
-        escape(row.reason or ""),
+        row.reason or "",
     )

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
-MARKS = {True: "[green]PASS[/]", False: "[red]FAIL[/]"}
+MARKS = {True: "PASS", False: "FAIL"}
 
 
 def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:

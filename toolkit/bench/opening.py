@@ -12,6 +12,7 @@ from toolkit.bench.inputs import choose_batches, make_feeds
 from toolkit.card import CARD_KEY, Card, Golden
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
 
@@ -157,7 +158,7 @@ def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision
                     f"the file is {own}, not {precision}; a file of another precision comes from: toolkit export"
                 )
             golden = card.golden if card else None
-            _run_once(engine, variant, config, golden)
+            _run_once(engine, config, golden)
             return Probe(variant=variant, precision=precision or own, info=engine.info, golden=golden)
     except ToolkitError as error:
         status = _judge(error, variant)
@@ -167,16 +168,10 @@ def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision
         )
 
 
-def _run_once(engine: Engine, variant: Variant, config: BenchConfig, golden: Golden | None) -> None:
-    # A provider may open and fail only when a convolution runs: cuDNN is loaded that late.
+def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> None:
     batch = min(choose_batches(config.batches, engine.info.inputs))
     feeds = make_feeds(engine.info.inputs, batch=batch, golden=golden).arrays
-    try:
-        engine.run(feeds)
-    except ModelError as error:
-        if engine.info.provider_active == "cpu":
-            raise
-        raise ProviderError(f"provider {variant.provider} opens but cannot run this model: {error}") from error
+    run_first(engine, feeds)
 
 
 def _judge(error: ToolkitError, variant: Variant) -> str:

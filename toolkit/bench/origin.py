@@ -1,4 +1,4 @@
-"""The run that a model file came from, for runtimes that execute a run's network."""
+"""The run that a model file came from, found by the checkpoint's hash in the card inside the file."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ __all__ = ["find_origin_run"]
 
 from typing import TYPE_CHECKING
 
-from toolkit.artifacts import read_json
-from toolkit.card import card_beside
-from toolkit.errors import DataError
+from toolkit.errors import ModelError
+from toolkit.runtimes.contract import read_card
 from toolkit.runtimes.origin import find_origin
+from toolkit.runtimes.vetting import vet_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.artifacts import ArtifactStore
+    from toolkit.runtimes.source import ModelSource
 
 
-def find_origin_run(model: Path, *, store: ArtifactStore) -> Path | None:
-    """Return the run whose last checkpoint the card beside a model names, None where there is none.
-
-    A stranger's file has no card, which is no error; the file itself is parsed only in a worker.
+def find_origin_run(source: ModelSource, *, store: ArtifactStore) -> Path | None:
+    """Return the run whose last checkpoint the model's card names, None where there is none.
 
     Args:
-        model: an .onnx file; its card is looked for beside it.
+        source: the model; its card is read from its own bytes, never from a file beside it.
         store: where the runs lie.
     """
     try:
-        wanted = read_json(card_beside(model)).get("checkpoint_sha256")
-    except (DataError, AttributeError):
-        return None
-    return find_origin(wanted, store=store) if isinstance(wanted, str) else None
+        summary = vet_model(source.model, name=str(source.path), allow_foreign=True)
+        card = read_card(summary["metadata"], name=str(source.path))
+    except ModelError:
+        return None  # a stranger's file has no run; a broken one is refused by the worker
+    return find_origin(card.checkpoint_sha256, store=store)

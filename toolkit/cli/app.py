@@ -11,7 +11,7 @@ import typer
 
 import toolkit
 from toolkit.cli.bench import bench_command
-from toolkit.cli.boundary import run_guarded, split_debug
+from toolkit.cli.boundary import prepare_streams, run_guarded, split_debug
 from toolkit.cli.data import data_app
 from toolkit.cli.doctor import doctor_command
 from toolkit.cli.evaluate import evaluate_command
@@ -60,5 +60,6 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))

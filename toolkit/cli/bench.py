@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["bench_command"]
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -72,7 +73,8 @@ def bench_command(
     path = choose_model(model, store=store)
     if output is not None:
         check_output(output, force=force, inputs=(path,))
-    source = ModelSource.read(path, run=find_origin_run(path, store=store))
+    source = ModelSource.read(path)
+    source = replace(source, run=find_origin_run(source, store=store))
     prepared = prepare_bench(config, source, command=config.command_line(path))
     if model is None:
         announce_model(path, store=store)  # after the refusals, which are one line

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["run_guarded", "split_debug"]
+__all__ = ["prepare_streams", "run_guarded", "split_debug"]
 
+import io
+import os
+import signal
+import sys
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from toolkit.cli.output import note
 from toolkit.errors import ResourceError, ToolkitError
@@ -18,6 +24,25 @@ def split_debug(arguments: list[str]) -> tuple[bool, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     head = [argument for argument in arguments[:end] if argument != "--debug"]
     return len(head) < end, head + arguments[end:]
+
+
+def prepare_streams() -> None:
+    """Make output safe wherever it goes: closed streams swallow it, names that an encoding lacks are escaped.
+
+    SIGTERM becomes an ordinary exit (143), so that temporary files and workers are cleaned up on the way out.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave_on_sigterm)
+
+
+def _leave_on_sigterm(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
@@ -42,8 +67,9 @@ def _as_known(error: Exception) -> ToolkitError:
     """Return the error as one of ours; what nobody named is a bug and says so (exit code 70)."""
     if isinstance(error, ToolkitError):
         return error
-    if isinstance(error, MemoryError):
-        return ResourceError(f"out of memory: {error or 'an allocation failed'}; try a smaller --batch")
+    # torch reports a failed allocation as a RuntimeError.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
+        return ResourceError(f"out of memory: {error or 'an allocation failed'}; try smaller sizes")
     if isinstance(error, OSError):
         return ResourceError(f"{error.filename or 'the system'}: {error.strerror or error}")
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OWN_PACKAGES:

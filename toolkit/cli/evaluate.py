@@ -31,7 +31,7 @@ def evaluate_command(
     from toolkit.render import confusion_table
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
-    if target is not None and target.suffix == ".onnx":
+    if target is not None and target.suffix.lower() == ".onnx":
         accuracy, classes, report_path, model = _evaluate_model(target, data, provider, output, store)
     else:
         accuracy, classes, report_path, model = _evaluate_run(target, data, output, store)

@@ -66,7 +66,7 @@ class Output:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),
@@ -82,7 +82,12 @@ class Output:
 
         stream = sys.stderr if stderr else sys.stdout
         # A pipe or a file has no width: tables must not be folded at 80 columns there.
-        return Console(file=stream, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty())
+        return Console(
+            file=stream,
+            width=None if stream.isatty() else 160,
+            soft_wrap=not stream.isatty(),
+            markup=False,  # paths and class names may hold square brackets
+        )
 
 
 class ProgressBar:

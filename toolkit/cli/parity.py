@@ -67,9 +67,9 @@ def parity_command(
         sample=sample,
         allow_fallback=allow_fallback,
     )
-    if output_path is not None:
-        check_output(output_path, force=force)
     path = choose_model(model, store=ArtifactStore.default())
+    if output_path is not None:
+        check_output(output_path, force=force, inputs=(path,))
     report, _ = run_and_report(
         path, config, run=run, data=data, output_path=output_path, output=Output(as_json=as_json)
     )
@@ -85,6 +85,7 @@ def run_and_report(
     """Run the matrix, write its report and show it."""
     from toolkit.environment import describe_environment
     from toolkit.evaluation.evaluate import require_same_data
+    from toolkit.network.run import find_run
     from toolkit.parity.matrix import require_providers, run_parity
     from toolkit.render_parity import parity_table
     from toolkit.runtimes.origin import find_origin
@@ -94,7 +95,8 @@ def run_and_report(
     source = ModelSource.read(path)
     card = require_providers(source, config)
     announce_model(path, store=store)  # after the refusals, which are one line
-    source = replace(source, run=run or find_origin(card.checkpoint_sha256, store=store))
+    origin = find_origin(card.checkpoint_sha256, store=store) if run is None else find_run(run, store=store)
+    source = replace(source, run=origin)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
     dataset = load_recorded_data(data, card.data["name"], output)

@@ -31,7 +31,7 @@ def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None
         quickstart.predict,
         quickstart.bench,
     ):
-        output.show(f"\n[bold]{step.__doc__}[/]")
+        output.show(f"\n{step.__doc__}")
         step()
     result = quickstart.result()
     output.report(result, "", *quickstart_screen(result))

@@ -34,12 +34,13 @@ def selftest_command(
     ensure_probed(source, settings)
     with open_runtime(source, settings) as runtime:
         report = run_selftest(runtime, require_contract(runtime.info, name=str(source.path)))
-    verdict = "[green]PASS[/]" if report.passed else "[red]FAIL[/]"
+    verdict = "PASS" if report.passed else "FAIL"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
+    fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
     model_entry = {"path": str(source.path), "sha256": source.sha256}
     output.report(
         {**report.to_json(), "model": model_entry},
-        f"{verdict} {report.vectors} golden vectors on {report.provider}: largest logit error {error}, "
+        f"{verdict} {report.vectors} golden vectors on {report.provider}{fallback}: largest logit error {error}, "
         f"tolerance {report.tolerance:.2g}",
     )
     if not report.passed:

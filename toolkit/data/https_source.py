@@ -65,6 +65,7 @@ class HttpsSource:
     def _fetch_file(self, file: CatalogFile, folder: Path, progress: Progress) -> bytes:
         import pooch
         import requests
+        import urllib3
 
         # Pooch announces every download on stderr; progress is the caller's to show.
         pooch.get_logger().setLevel(logging.WARNING)
@@ -81,7 +82,7 @@ class HttpsSource:
                 path=folder,
                 downloader=download,
             )
-        except (requests.RequestException, DataError, SourceError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, DataError, SourceError) as error:
             raise SourceError(f"{file.name}: {_reason(error)}") from error
         except ValueError as error:
             raise SourceError(f"{file.name}: wrong content, its SHA-256 is not {file.sha256}") from error
@@ -121,7 +122,8 @@ class HttpsSource:
         raise SourceError(f"more than {MAX_REDIRECTS} redirects")
 
     def _chunks(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
-        for chunk in response.iter_content(CHUNK_BYTES):
+        # read1 returns what has come: waiting for a full block would let a dripping server outlast the deadline.
+        while chunk := response.raw.read1(CHUNK_BYTES):
             if time.monotonic() > deadline:
                 raise SourceError(f"not complete after {self.total_timeout_s:g} s")
             yield chunk
@@ -143,12 +145,12 @@ def _check_status(response: requests.Response) -> None:
 def _reason(error: Exception) -> str:
     """Return a short reason; the text of requests' own errors repeats itself for three lines."""
     import requests
-    from urllib3.exceptions import ReadTimeoutError
+    import urllib3
 
-    # Silence in the middle of a body reaches us as a ConnectionError around urllib3's own.
-    if any(isinstance(argument, ReadTimeoutError) for argument in error.args):
-        return "it fell silent"
-    reasons = {
+    # A body is read from urllib3 itself, so its own errors come beside requests'.
+    reasons: dict[type[Exception], str] = {
+        urllib3.exceptions.ReadTimeoutError: "it fell silent",
+        urllib3.exceptions.ProtocolError: "the connection broke off",
         requests.exceptions.ReadTimeout: "it fell silent",
         requests.exceptions.ConnectTimeout: "no connection in time",
         requests.exceptions.SSLError: "its certificate is not trusted",

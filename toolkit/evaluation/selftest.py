@@ -24,6 +24,7 @@ class SelftestReport:
         tolerance: largest difference that rounding explains.
         failures: what is wrong, empty when the test passed.
         provider: where it ran.
+        fallback: whether that is not what was asked for.
     """
 
     vectors: int
@@ -31,6 +32,7 @@ class SelftestReport:
     tolerance: float
     failures: tuple[str, ...]
     provider: str
+    fallback: bool = False
 
     @property
     def passed(self) -> bool:
@@ -43,6 +45,7 @@ class SelftestReport:
             "schema": "toolkit/selftest/1",
             "passed": self.passed,
             "provider": self.provider,
+            "fallback": self.fallback,
             "vectors": self.vectors,
             "max_abs_logit_error": self.max_abs_logit_error,
             "tolerance": self.tolerance,
@@ -79,6 +82,7 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
         tolerance=golden.tolerance,
         failures=tuple(failures),
         provider=runtime.info.provider_active,
+        fallback=runtime.info.fallback,
     )
 
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore, check_output, sha256_bytes, write_atomic
 from toolkit.card import CARD_KEY, Card, Golden, card_beside
-from toolkit.data.catalog import dataset_names
 from toolkit.data.dataset import Dataset
+from toolkit.data.public import is_public
 from toolkit.data.split import hold_out
 from toolkit.errors import ModelError, UsageError, suggest
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.card_text import build_card
 from toolkit.exporting.golden import GOLDEN_KINDS, choose_golden, synthetic_images
-from toolkit.exporting.proof import Proof, prove_model
+from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.network.checkpoint import Checkpoint, read_checkpoint
 from toolkit.network.cnn import Classifier
 from toolkit.network.run import RunConfig, read_run
@@ -61,6 +61,8 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.golden is not None and self.golden not in GOLDEN_KINDS:
             raise UsageError(f"unknown golden vectors {self.golden!r}{suggest(self.golden, GOLDEN_KINDS)}")
+        if self.output is not None and self.output.suffix != ".onnx":
+            raise UsageError(f"the output {self.output} does not end in .onnx, by which every command knows a model")
         if self.name is not None and (not self.name or set(self.name) & set("/\\\0") or self.name.startswith(".")):
             raise UsageError(f"{self.name!r} cannot name a file")
 
@@ -131,6 +133,7 @@ def export_run(run: Path, data: Dataset, config: ExportConfig, *, store: Artifac
     card = replace(card, author=config.author, licence=config.licence)
     metadata = {CARD_KEY: card.dumps(), "model_author": config.author, "model_license": config.licence}
     finished = finish_model(graph, spec, metadata=metadata, producer=PRODUCER)
+    prove_contract(_in_memory(finished.model, output))
     unchanged = _put(output, finished.model, card, force=config.force)
     store.record(model=output, model_run=run.name)
     return _report(output, finished.model, finished.operators, unchanged, card, accuracy, proof)
@@ -183,14 +186,14 @@ def _golden(
     *,
     bound: float,
 ) -> Golden | None:
-    kind = config.golden or ("data" if run.data["name"] in dataset_names() else "synthetic")
-    if kind == "none":
-        return None
+    kind = config.golden or ("data" if is_public(run.data["sha256"]) else "synthetic")
     count = len(probe) - BOUND_SAMPLE
+    if kind == "none" or count == 0:
+        return None
     if kind == "data":
         images, logits = probe[:count], reference[:count]
     else:
-        images = synthetic_images(probe.shape[1:], count=max(4, count))
+        images = synthetic_images(probe.shape[1:], count=count)
         logits = _float64_logits(checkpoint, images)
         _, sigma = evaluate_with_rounding(
             _trace(checkpoint, ExportSpec(input_shape=probe.shape[1:])), images, roundoff=UNIT_ROUNDOFF["fp32"]
@@ -207,10 +210,16 @@ def _golden(
 
 def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:
     unchanged = output.is_file() and output.read_bytes() == model
+    beside, text = card_beside(output), (card.dumps() + "\n").encode()
+    same_card = beside.is_file() and beside.read_bytes() == text
+    for path, is_same in ((output, unchanged), (beside, same_card)):
+        if not is_same:
+            check_output(path, force=force)
+    # The card goes first: a model without its own card beside it would be the worse half.
+    if not same_card:
+        write_atomic(beside, text)
     if not unchanged:
-        check_output(output, force=force)
         write_atomic(output, model)
-    write_atomic(card_beside(output), (card.dumps() + "\n").encode())
     return unchanged
 
 

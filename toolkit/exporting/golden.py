@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 GOLDEN_KINDS = ("data", "synthetic", "none")
 LEAST_COUNT = 16
-CAP_BYTES = 256 << 10
+CAP_BASE64_BYTES = 256 << 10
 
 
 def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, image_bytes: int) -> NDArray[np.int64]:
@@ -18,7 +18,7 @@ def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, ima
     Args:
         labels: int64 `[N]`, true classes.
         logits: float64 `[N, K]`, reference logits.
-        image_bytes: size of one image; the choice stays under 256 KB.
+        image_bytes: size of one image; the choice stays under 256 KB as base64, and may be empty.
 
     Returns:
         Ascending indices: at least 16 and classes + 3 where there are so many images and they fit.
@@ -28,7 +28,7 @@ def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, ima
     firsts = [int(np.flatnonzero(labels == value)[0]) for value in np.unique(labels)]
     wanted = max(LEAST_COUNT, logits.shape[1] + 3)
     candidates = dict.fromkeys([*order[:3].tolist(), *firsts, *range(min(len(labels), 4 * wanted))])
-    room = max(1, CAP_BYTES // image_bytes)
+    room = CAP_BASE64_BYTES * 3 // 4 // image_bytes
     return np.array(sorted(list(candidates)[: min(wanted, room)]), np.int64)
 
 
@@ -37,15 +37,15 @@ def synthetic_images(shape: tuple[int, ...], *, count: int) -> NDArray[np.uint8]
 
     Args:
         shape: of one image.
-        count: how many, at least 4.
+        count: how many.
 
     Returns:
         uint8 `[count, *shape]`.
     """
-    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (max(count, 4), *shape), np.uint8)
     images[0], images[1] = 0, 255
     ramp = np.linspace(0, 255, shape[1]).astype(np.uint8)
     images[2] = ramp if len(shape) == 2 else ramp[:, None]
     images[3] = 0
     images[3, shape[0] // 2, shape[1] // 2] = 255
-    return images
+    return images[:count]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Proof", "prove_model"]
+__all__ = ["Proof", "prove_contract", "prove_model"]
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import PROVEN_BATCHES
+from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -64,3 +64,18 @@ def prove_model(
         chunks = [test.images[start : start + BATCH] for start in range(0, len(test), BATCH)]
         labels = np.concatenate([runtime.run({"images": chunk})["label"] for chunk in chunks])
         return Proof(labels=labels, max_abs_logit_error=worst, engine=f"onnxruntime {runtime.info.version}")
+
+
+def prove_contract(source: ModelSource) -> None:
+    """Open the finished file, its card inside, and hold it against every clause of the contract.
+
+    Raises:
+        CheckFailedError: names the first clause that is broken.
+        ModelError: the engine refuses the file.
+    """
+    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+        broken = next((item for item in check_contract(runtime.info, runtime.model_summary) if not item.met), None)
+    if broken is not None:
+        raise CheckFailedError(
+            f"the exported file breaks its contract: {broken.name}; it has {broken.seen}: the file was not written"
+        )

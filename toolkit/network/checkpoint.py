@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save
 
 from toolkit.artifacts import sha256_bytes, write_atomic, write_json
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.safetensors_header import check_entries, read_header
@@ -72,11 +72,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} has SHA-256 {digest[:12]}..., its JSON records {str(description['sha256'])[:12]}...; "
             "the file was damaged or changed: train again or use another checkpoint"
         )
-    network = CNN(description["network"])
-    expected = {name: ("F32", tuple(tensor.shape)) for name, tensor in network.state_dict().items()}
+    with torch.device("meta"):  # shapes only: nothing is allocated before the file is known to hold it
+        shapes = CNN(description["network"]).state_dict()
+    expected = {name: ("F32", tuple(tensor.shape)) for name, tensor in shapes.items()}
     check_entries(read_header(data, name=str(path)), expected, name=str(path))
     tensors = load(data)
     _check_finite(tensors, name=str(path))
+    network = CNN(description["network"])
     network.load_state_dict(tensors)
     return Checkpoint(network=network.eval(), epoch=description["epoch"], sha256=digest, path=path)
 
@@ -92,7 +94,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         if value["schema"] != CHECKPOINT_SCHEMA:
             raise ModelError(f"{beside} has schema {value['schema']!r}; expected {CHECKPOINT_SCHEMA!r}")
         return {"sha256": value["sha256"], "epoch": int(value["epoch"]), "network": NetworkConfig(**value["network"])}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, UsageError) as error:
         raise ModelError(f"{beside}, which describes the checkpoint, cannot be read: {error}") from error
 
 

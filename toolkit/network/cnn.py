@@ -40,7 +40,7 @@ class CNN(nn.Module):
         for layer in (self.conv1, self.conv2, self.dense1, self.dense2):
             # Glorot and Bengio 2010, and biases at 0: TensorFlow's defaults, so the tutorial's own start.
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            nn.init.constant_(layer.bias, 0.0)  # type: ignore[arg-type]  # every layer here has a bias
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `[N, K]` for uint8 images `[N, H, W]` or `[N, H, W, 3]`."""

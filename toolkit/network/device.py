@@ -17,6 +17,9 @@ class Machine(Protocol):
     def cuda_problem(self) -> str | None:
         """Return None where a CUDA kernel runs, else why it does not."""
 
+    def cuda_capability(self) -> tuple[int, int]:
+        """Return the compute capability of the first CUDA device, e.g. (7, 5)."""
+
     def mps_problem(self) -> str | None:
         """Return None where Metal works, else why it does not."""
 
@@ -42,6 +45,13 @@ class TorchMachine:
         except RuntimeError as error:
             return f"a first CUDA kernel failed: {str(error).splitlines()[0]}"
         return None
+
+    def cuda_capability(self) -> tuple[int, int]:
+        """Return the compute capability of the first CUDA device."""
+        import torch
+
+        major, minor = torch.cuda.get_device_capability()
+        return major, minor
 
     def mps_problem(self) -> str | None:
         """Return None where Metal is usable, else why not."""
@@ -75,8 +85,8 @@ def select_device(name: str, *, machine: Machine) -> str:
 
 
 def has_fast_bfloat16(device: str, *, machine: Machine) -> bool:
-    """Say whether bfloat16 is worth using: on CUDA, and on CPUs with AMX or AVX-512 BF16 instructions."""
+    """Say whether bfloat16 has units of its own: CUDA from sm_80 (Ampere), CPUs with AMX or AVX-512 BF16."""
     if device == "cuda":
-        return True
+        return machine.cuda_capability() >= (8, 0)
     features = machine.cpu_capabilities()
     return device == "cpu" and bool(features.get("amx_bf16") or features.get("avx512_bf16"))

@@ -55,9 +55,26 @@ def read_run(path: Path) -> RunConfig:
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
         value["classes"] = tuple(value["classes"])
+        _require_keys(value)
         return RunConfig(path=path, **value)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is not a run folder: config.json cannot be read ({error})") from error
+
+
+def _require_keys(value: dict[str, Any]) -> None:
+    wanted = {
+        "data": ("name", "sha256", "licence", "train_count", "test_count"),
+        "input": ("height", "width", "channels"),
+        "training": ("seed", "all_data", "device"),
+        "recipe": ("name", "network"),
+        "standardisation": ("std",),
+    }
+    for part, keys in wanted.items():
+        missing = [key for key in keys if key not in value[part]]
+        if missing:
+            raise ValueError(f"{part} lacks {', '.join(missing)}")
+    if value["recipe"]["network"].get("classes") != len(value["classes"]):
+        raise ValueError(f"{len(value['classes'])} class names for another number of classes")
 
 
 def find_run(name: Path | None, *, store: ArtifactStore) -> Path:

@@ -5,28 +5,30 @@ from __future__ import annotations
 __all__ = ["ERROR_RATIO_LIMIT", "require_providers", "run_parity"]
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+
+import numpy as np
 
 from toolkit.card import Card
 from toolkit.data.dataset import Dataset
-from toolkit.errors import ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.engine import SuiteOutcome, run_engine
 from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.suites import make_suites
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.parity.variants import ParityVariant, expand_variants
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.providers import PROVIDERS, find_provider
-from toolkit.runtimes.registry import RUNTIMES, find_entry
+from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
 # factor that a stranger's file is given.
 ERROR_RATIO_LIMIT = 16.0
-REFERENCE_RUNTIMES = {"onnx-float64"}
 
 Progress = Callable[[int, int | None], None]
 
@@ -47,12 +49,13 @@ def run_parity(
         UsageError: an unknown runtime or provider.
         ModelError: no engine can open the file, or the reference cannot be computed.
     """
-    variants = list(_variants(source, config))
-    require_providers(source, config)
+    card = require_providers(source, config)
+    variants = expand_variants(config, has_run=source.run is not None)
     reference = compute_reference(source, make_suites(data.test.images, sample=config.sample), precision="fp32")
+    reference = reference.with_golden(card.golden)
     rows = []
-    for settings in variants:
-        rows.append(_judge_variant(source, settings, reference, config))
+    for variant in variants:
+        rows.append(_judge_variant(source, variant, reference, config))
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = _baseline(rows)
@@ -67,53 +70,35 @@ def run_parity(
 
 
 def require_providers(source: ModelSource, config: ParityConfig) -> Card:
-    """Open the file on every provider that was asked for by name, before anything is measured; return its card.
+    """Open and run the file on everything that was asked for by name, before anything is measured; return its card.
 
     Raises:
-        ProviderError: one of them is not active.
+        ProviderError: a provider is not active.
+        ResourceError: a runtime is not installed.
         ModelError: the file is refused or is not one of ours.
     """
-    named = () if config.runtimes is not None and "ort" not in config.runtimes else config.providers
-    for provider in named:
-        if provider not in {"all", "cpu"}:
-            settings = RuntimeSettings(provider=provider, allow_fallback=config.allow_fallback)
-            with contextlib.suppress(WorkerError):  # a crash is a row of the matrix, with its log
-                WorkerRuntime(source, settings, timeout_s=config.timeout_s).close()
     with WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker:
-        return require_contract(worker.info, name=source.path.name)
-
-
-def _variants(source: ModelSource, config: ParityConfig) -> Iterator[RuntimeSettings]:
-    names = config.runtimes or ("torch", "ort")
-    known = tuple(name for name in RUNTIMES if name not in REFERENCE_RUNTIMES)
-    for name in known if names == ("all",) else names:
-        needs_run = find_entry(name).needs_run
-        if needs_run and source.run is None and config.runtimes is None:
+        card = require_contract(worker.info, name=source.path.name)
+    images = np.zeros((1, *card.input.shape), np.uint8)
+    opened = set()
+    for variant in expand_variants(config, has_run=source.run is not None):
+        settings = replace(variant.settings, threads=0, optimisation="all")
+        has_no_run = find_entry(settings.runtime).needs_run and source.run is None
+        if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
             continue
-        if name == "ort":
-            yield from _ort_variants(config)
-        else:
-            for threads in config.threads:
-                yield RuntimeSettings(runtime=name, threads=threads)
-
-
-def _ort_variants(config: ParityConfig) -> Iterator[RuntimeSettings]:
-    for provider in PROVIDERS if config.providers == ("all",) else config.providers:
-        find_provider(provider)
-        for threads in config.threads if provider == "cpu" else config.threads[:1]:
-            for optimisation in config.optimisations:
-                yield RuntimeSettings(
-                    runtime="ort",
-                    provider=provider,
-                    threads=threads,
-                    optimisation=optimisation,
-                    allow_fallback=config.allow_fallback,
-                )
+        opened.add(settings)
+        with (
+            contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
+            WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker,
+        ):
+            run_first(worker, {"images": images})
+    return card
 
 
 def _judge_variant(
-    source: ModelSource, settings: RuntimeSettings, reference: Reference, config: ParityConfig
+    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig
 ) -> ParityRow:
+    settings = variant.settings
     row = ParityRow(
         runtime=settings.runtime,
         provider=settings.provider,
@@ -126,18 +111,20 @@ def _judge_variant(
         return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
-            row = replace(
-                row, version=worker.info.version, provider=worker.info.provider_active, fallback=worker.info.fallback
-            )
-            return _summarise(row, run_engine(worker, reference, config))
+            return _summarise(_describe(row, worker.info), run_engine(worker, reference, config))
     except UsageError:
         raise
     except WorkerError as error:
         return replace(row, reason=str(error), log=error.log)
-    except (ProviderError, ResourceError) as error:
-        return replace(row, status="skip", reason=str(error))
+    except ResourceError as error:
+        return replace(row, status="skip" if variant.may_skip else "fail", reason=str(error))
     except ToolkitError as error:
         return replace(row, reason=str(error))
+
+
+def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
+    reason = f"asked for {row.provider}; {info.details.get('fallback_reason', '')}" if info.fallback else None
+    return replace(row, version=info.version, provider=info.provider_active, fallback=info.fallback, reason=reason)
 
 
 def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
@@ -156,7 +143,7 @@ def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
         flips_excused=sum(item.judgement.flips_excused for item in full.values()),
         suites={name: _suite_json(item) for name, item in full.items()},
         status="fail" if failures else "pass",
-        reason="; ".join(failures) or None,
+        reason="; ".join(filter(None, (row.reason, *failures))) or None,
     )
 
 

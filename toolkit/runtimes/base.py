@@ -126,7 +126,7 @@ class RuntimeInfo:
 
 
 class Runtime(ABC):
-    """An opened model. Subclasses fill `info` while opening and compute in `_compute`."""
+    """An opened model. Subclasses fill `info` while opening and compute in `compute`."""
 
     name: ClassVar[str]
     info: RuntimeInfo
@@ -140,8 +140,8 @@ class Runtime(ABC):
         """Load the model and set `info`."""
 
     @abstractmethod
-    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Return every output by name."""
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once without any check: what a timing loop measures. Returns every output by name."""
 
     def close(self) -> None:  # noqa: B027 - most engines have nothing to give back
         """Give back what the engine holds."""
@@ -159,7 +159,7 @@ class Runtime(ABC):
             ModelError: an input or an output is missing, unknown, or of another dtype or shape.
         """
         _check("input", feeds, self.info.inputs)
-        outputs = self._compute(feeds)
+        outputs = self.compute(feeds)
         _check("output", outputs, self.info.outputs)
         return outputs
 

@@ -21,8 +21,8 @@ from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, p
 from toolkit.runtimes.source import ModelSource
 
 SIGMA_OUTPUT = "rounding_sigma"
-# Window matrices of this many images fit the caches' neighbourhood: 64 need about 30 MB.
-CHUNK = 64
+# Window matrices of 64 images of 28x28 need about 30 MB; larger images go in smaller pieces.
+CHUNK_PIXELS = 64 * 28 * 28
 
 Attributes = dict[str, Any]
 Operator = Callable[[list[Rounded], Attributes, float], Rounded]
@@ -52,7 +52,8 @@ class OnnxFloat64Runtime(Runtime):
             ),
         )
 
-    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Evaluate the graph in float64 with its rounding; see `Runtime.compute`."""
         logits, sigma = evaluate_with_rounding(self._model, feeds[self.info.inputs[0].name], roundoff=self._roundoff)
         return {"logits": logits, SIGMA_OUTPUT: sigma, "label": logits.argmax(axis=1)}
 
@@ -73,7 +74,8 @@ def evaluate_with_rounding(
     Raises:
         ModelError: an operator that the formula does not know.
     """
-    chunks = [_evaluate(model, images[start : start + CHUNK], roundoff) for start in range(0, len(images), CHUNK)]
+    size = max(1, CHUNK_PIXELS // max(1, images[0].size))
+    chunks = [_evaluate(model, images[start : start + size], roundoff) for start in range(0, len(images), size)]
     return np.concatenate([item.value for item in chunks]), np.sqrt(np.concatenate([item.variance for item in chunks]))
 
 

@@ -60,7 +60,8 @@ class OrtRuntime(Runtime):
             details=details,
         )
 
-    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the session on host arrays; see `Runtime.compute`."""
         try:
             values = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base

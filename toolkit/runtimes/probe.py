@@ -15,6 +15,7 @@ import numpy as np
 from toolkit.artifacts import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, WorkerError
 from toolkit.runtimes.contract import check_outputs, require_contract
+from toolkit.runtimes.first_run import run_first
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import RuntimeSettings
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "toolkit/probed/1"
 PROBE_BATCH = 2
-CPU_TIMEOUT_S = 10.0
+# Long enough for an interpreter and its imports from a cold, busy disk.
+CPU_TIMEOUT_S = 30.0
 # The first session of a process on a device loads gigabytes of libraries.
 DEVICE_TIMEOUT_S = 90.0
 DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-ep-openvino", "onnx")
@@ -37,7 +39,7 @@ def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: 
     Args:
         source: the model's bytes and their hash.
         settings: the engine, strict or not.
-        timeout_s: most seconds for one request; 10 on the CPU, 90 elsewhere, by default.
+        timeout_s: most seconds for one request; 30 on the CPU, 90 elsewhere, by default.
 
     Raises:
         ModelError: the file is refused, breaks the contract, or crashes or hangs the engine.
@@ -70,7 +72,7 @@ def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s:
     try:
         with WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker:
             card = require_contract(worker.info, name=name)
-            outputs = worker.run({"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
+            outputs = run_first(worker, {"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
             check_outputs(outputs, card, count=PROBE_BATCH, name=name)
             return worker.info.provider_active
     except WorkerError as error:

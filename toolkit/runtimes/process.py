@@ -59,6 +59,7 @@ class WorkerRuntime:
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; close() ends it
         self._timed_out = False
+        self._lock = threading.Lock()
         try:
             self._process = self._start(python)
         except WorkerError:
@@ -146,7 +147,8 @@ class WorkerRuntime:
             raise WorkerError(f"cannot start a worker with {python}: {error.strerror}") from error
 
     def _request(self, header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        timer = threading.Timer(self._timeout_s, self._expire)
+        answered = threading.Event()
+        timer = threading.Timer(self._timeout_s, self._expire, (answered,))
         timer.daemon = True
         timer.start()
         try:
@@ -155,6 +157,8 @@ class WorkerRuntime:
         except (OSError, EOFError, ValueError):
             frame = None
         finally:
+            with self._lock:  # an answer that came in time is never followed by a kill
+                answered.set()
             timer.cancel()
         if frame is None:
             raise self._explain_death(header["verb"])
@@ -162,9 +166,11 @@ class WorkerRuntime:
             raise error_from_json(frame[0]["error"])
         return frame
 
-    def _expire(self) -> None:
-        self._timed_out = True
-        self._process.kill()
+    def _expire(self, answered: threading.Event) -> None:
+        with self._lock:
+            if not answered.is_set():
+                self._timed_out = True
+                self._process.kill()
 
     def _explain_death(self, verb: str) -> WorkerError:
         try:

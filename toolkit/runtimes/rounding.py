@@ -30,6 +30,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import ModelError
+
 # Half the distance from 1 to the next number: IEEE 754 binary32 and binary16, and bfloat16's 8 bits of significand.
 UNIT_ROUNDOFF = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}
 
@@ -100,7 +102,12 @@ def bound_from_sigma(sigma: Array) -> float:
     """Return the bound for images whose logits have these standard deviations, rounded up to 3 significant digits.
 
     Rounding up keeps the figure the same where another BLAS adds in another order.
+
+    Raises:
+        ModelError: a deviation is not finite or none is positive: the graph holds NaN, infinity or only zeros.
     """
     bound = BOUND_FACTOR * float(sigma.max())
+    if not 0 < bound < math.inf:
+        raise ModelError(f"the rounding bound of this graph is {bound}; its weights hold NaN, infinity or only zeros")
     unit = 10.0 ** (math.floor(math.log10(bound)) - 2)
     return float(f"{math.ceil(bound / unit) * unit:.3g}")

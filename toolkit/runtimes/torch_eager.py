@@ -73,7 +73,8 @@ class TorchEagerRuntime(Runtime):
             return str(error)
         return ""
 
-    def _compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the module, copying in and out where it lies on a device; see `Runtime.compute`."""
         # A received buffer may be read-only, which torch warns about; a writable array passes without a copy.
         images = torch.from_numpy(np.require(feeds["images"], requirements=["C", "W"])).to(self._device)
         with torch.inference_mode():

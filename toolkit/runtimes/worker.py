@@ -9,6 +9,7 @@ __all__ = ["main"]
 
 import importlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError, ResourceError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import RuntimeEntry, find_entry, open_runtime
 from toolkit.runtimes.source import ModelSource
 
@@ -44,6 +46,8 @@ class _Worker:
             run=Path(header["run"]) if header["run"] else None,
         )
         summary = _vet(source, allow_foreign=header["allow_foreign"])
+        if find_entry(settings.runtime).needs_run and source.run is not None:
+            require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
         _import_engine(find_entry(settings.runtime))
         imported = time.perf_counter_ns()
@@ -68,6 +72,7 @@ class _Worker:
 
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
+    _end_with_the_parent()
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frames must stay clean
@@ -102,11 +107,24 @@ def _import_engine(entry: RuntimeEntry) -> None:
 
 
 def _limit_memory(limit_bytes: int | None) -> None:
-    if limit_bytes is None or sys.platform == "win32":
+    """Lower the soft limit of address space where the system has one; macOS and Windows have none that works."""
+    if limit_bytes is None or not sys.platform.startswith("linux"):
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _end_with_the_parent() -> None:
+    """Ask Linux to end this process when its parent is killed; elsewhere the closed pipe ends it after its request."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def describe_run(
         counts: `train_count` and `validation_count` of the images used.
         how: seed, device and precision of the training.
     """
-    mean = network.mean.double()
+    mean = network.mean.cpu().double()  # Metal has no float64
     return {
         "schema": RUN_SCHEMA,
         "recipe": recipe.to_json(),

@@ -109,22 +109,27 @@ def resolve_recipe(name: str, *, settings: Iterable[str] = ()) -> Recipe:
     if name not in RECIPES:
         raise UsageError(f"unknown recipe {name!r}{suggest(name, RECIPES)}; known: {', '.join(RECIPES)}")
     recipe = RECIPES[name]
+    own: dict[str, Any] = {}
+    inner: dict[str, Any] = {}
     for setting in settings:
-        recipe = _apply(recipe, setting)
-    return recipe
+        _sort_setting(setting, own, inner)
+    # All at once: a kernel that needs another padding may be named before it.
+    return replace(recipe, **own, network=replace(recipe.network, **inner))
 
 
-def _apply(recipe: Recipe, setting: str) -> Recipe:
+def _sort_setting(setting: str, own: dict[str, Any], inner: dict[str, Any]) -> None:
     key, equals, text = setting.partition("=")
     if not equals:
         raise UsageError(f"--set {setting!r} has no value; write it as key=value")
-    own = {item.name: item.type for item in fields(Recipe) if item.name not in {"name", "network"}}
-    inner = {item.name: item.type for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
-    if key in own:
-        return replace(recipe, **_parsed(key, text, own))
-    if key in inner:
-        return replace(recipe, network=replace(recipe.network, **_parsed(key, text, inner)))
-    raise UsageError(f"unknown recipe key {key!r}{suggest(key, [*own, *inner])}; known: {', '.join([*own, *inner])}")
+    of_recipe = {item.name: item.type for item in fields(Recipe) if item.name not in {"name", "network"}}
+    of_network = {item.name: item.type for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
+    known = [*of_recipe, *of_network]
+    if key in of_recipe:
+        own.update(_parsed(key, text, of_recipe))
+    elif key in of_network:
+        inner.update(_parsed(key, text, of_network))
+    else:
+        raise UsageError(f"unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
 
 
 def _parsed(key: str, text: str, types: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from toolkit.artifacts import ArtifactStore, write_json
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out
-from toolkit.errors import UsageError
+from toolkit.errors import DataError, UsageError
 from toolkit.network.checkpoint import write_checkpoint
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
@@ -27,6 +27,8 @@ from toolkit.training.loop import TrainingState, make_state, predict_logits, sta
 from toolkit.training.recipe import Recipe
 
 VALIDATION_COUNT = 10_000
+# A fifth is held out where there are fewer than 50,000: at least 2 images each way.
+LEAST_IMAGES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +94,16 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     """Train one network and leave a run folder; `latest.json` names it only when it is whole.
 
     Raises:
+        DataError: too few images or classes to learn from.
         ProviderError: the device asked for does not work here.
         CheckFailedError: the loss stopped being finite.
         ResourceError: the results cannot be written.
     """
+    if len(data.classes) < 2 or len(data.train) < LEAST_IMAGES:
+        raise DataError(
+            f"{data.name} has {len(data.train)} training images in {len(data.classes)} classes; "
+            f"expected at least {LEAST_IMAGES} images in 2 classes"
+        )
     machine = TorchMachine()
     device = select_device(config.device, machine=machine)
     bfloat16 = config.recipe.precision == "auto" and has_fast_bfloat16(device, machine=machine)
@@ -184,5 +192,5 @@ def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
 
 def _validate(network: CNN, images: Tensor, labels: Tensor) -> tuple[float, float]:
     logits = predict_logits(network, images)
-    accuracy = float((logits.argmax(dim=1) == labels).double().mean())
+    accuracy = int((logits.argmax(dim=1) == labels).sum()) / len(labels)
     return float(functional.cross_entropy(logits, labels)), accuracy

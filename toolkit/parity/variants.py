@@ -1,0 +1,93 @@
+"""The rows of a matrix: every runtime on every provider that it has, with every setting."""
+
+from __future__ import annotations
+
+__all__ = ["ParityVariant", "expand_variants"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.errors import UsageError
+from toolkit.parity.config import ParityConfig
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.providers import PROVIDERS, find_provider
+from toolkit.runtimes.registry import RUNTIMES, find_entry
+
+REFERENCE_RUNTIMES = {"onnx-float64"}
+TORCH_DEVICES = ("cpu", "cuda", "mps")
+DEFAULT_RUNTIMES = ("torch", "ort")
+# A matrix wants every provider that works, so `auto` means the same here.
+EVERYTHING = {"all", "auto"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityVariant:
+    """One row to be judged.
+
+    Attributes:
+        settings: how to execute.
+        may_skip: whether it came from `all` or a default, so that its absence is a skip; what was asked for by name
+            may not be absent.
+    """
+
+    settings: RuntimeSettings
+    may_skip: bool
+
+
+def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
+    """Return the rows of a matrix in order.
+
+    Args:
+        config: the axes.
+        has_run: whether the model's run is at hand; PyTorch executes the run's own network.
+
+    Raises:
+        UsageError: an unknown runtime or provider, or one that none of the runtimes named has.
+    """
+    for provider in config.providers:
+        if provider not in EVERYTHING and provider not in TORCH_DEVICES:
+            find_provider(provider)
+    known = tuple(name for name in RUNTIMES if name not in REFERENCE_RUNTIMES)
+    names = known if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
+    rows: list[ParityVariant] = []
+    for name in names:
+        needs_run = find_entry(name).needs_run
+        if needs_run and not has_run and config.runtimes is None:
+            continue
+        rows += _of_ort(config) if name == "ort" else _of_torch(name, config)
+    if not rows:
+        raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}")
+    return tuple(rows)
+
+
+def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
+    everything = _is_everything(config)
+    for provider in PROVIDERS if everything else config.providers:
+        if provider not in PROVIDERS:
+            continue
+        for threads in config.threads if provider == "cpu" else config.threads[:1]:
+            for optimisation in config.optimisations:
+                settings = RuntimeSettings(
+                    provider=provider,
+                    threads=threads,
+                    optimisation=optimisation,
+                    allow_fallback=config.allow_fallback,
+                )
+                yield ParityVariant(settings=settings, may_skip=everything)
+
+
+def _of_torch(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
+    everything, is_default = _is_everything(config), config.runtimes is None
+    devices = TORCH_DEVICES if everything else tuple(item for item in config.providers if item in TORCH_DEVICES)
+    if is_default and "cpu" not in devices:
+        devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
+    for device in devices:
+        for threads in config.threads if device == "cpu" else config.threads[:1]:
+            settings = RuntimeSettings(
+                runtime=name, provider=device, threads=threads, allow_fallback=config.allow_fallback
+            )
+            yield ParityVariant(settings=settings, may_skip=everything or is_default or config.runtimes == ("all",))
+
+
+def _is_everything(config: ParityConfig) -> bool:
+    return not EVERYTHING.isdisjoint(config.providers)
