@@ -76,7 +76,7 @@ def test_a_run_leaves_what_is_needed_to_go_on(bars: Dataset, tmp_path: Path) -> 
     assert config["training"]["seed"] == 0
     rows = list(csv.DictReader((report.run / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[-1]["validation_accuracy"]) > 0.9
+    assert float(rows[-1]["validation_accuracy"]) > 0.7  # two classes; 4 deviations over chance on 80 images
     last = read_checkpoint(report.run / "checkpoints" / "last.safetensors")
     assert (last.epoch, last.sha256) == (2, report.checkpoint_sha256)
     assert ArtifactStore(root=tmp_path).latest_run() == report.run
