@@ -158,7 +158,9 @@ def test_names_with_brackets_and_bytes_that_are_no_text_survive(model_path: Path
 def test_sigterm_leaves_with_143_and_no_temporary_files(model_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
-    line = f"toolkit bench '{model_path}' --batch 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 & sleep 4; kill -TERM $!; wait $!"
+    line = (
+        f"toolkit bench '{model_path}' --batch 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 & sleep 4; kill -TERM $!; wait $!"
+    )
     done = toolkit(line, cwd=tmp_path, TMPDIR=str(folder))
     assert done.returncode == 143
     assert "Traceback" not in done.stderr

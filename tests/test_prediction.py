@@ -17,6 +17,7 @@ from imaging_samples import encode
 from machine import skip_where_cuda_works
 from tiny_models import build_card, build_model, save_model
 
+from toolkit.artifacts import open_atomic
 from toolkit.card import Card
 from toolkit.errors import DataError, ModelError, ProviderError, ResourceError, UsageError
 from toolkit.prediction import run as run_module
@@ -24,7 +25,7 @@ from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.engine import predict_batches
 from toolkit.prediction.rows import COLUMNS, Row, Sample
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.sinks import CsvSink, open_whole_file
+from toolkit.prediction.sinks import CsvSink
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
@@ -249,7 +250,7 @@ def test_csv_has_one_column_per_class_where_asked() -> None:
 
 def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.csv"
-    with open_whole_file(path) as stream:
+    with open_atomic(path) as stream:
         stream.write(b"part")
         assert not path.exists()
     assert path.read_bytes() == b"part"
@@ -263,7 +264,7 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path.write_bytes(b"old")
 
     def write_half() -> None:
-        with open_whole_file(path) as stream:
+        with open_atomic(path) as stream:
             stream.write(b"new")
             raise KeyboardInterrupt
 
@@ -274,11 +275,11 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_a_resource_error_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="No space left"), open_whole_file(tmp_path / "x.csv"):
+    with pytest.raises(ResourceError, match="No space left"), open_atomic(tmp_path / "x.csv"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ResourceError, match="cannot write"), open_whole_file(tmp_path / "file" / "x.csv"):
+    with pytest.raises(ResourceError, match="cannot write"), open_atomic(tmp_path / "file" / "x.csv"):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ArtifactStore",
     "check_output",
+    "open_atomic",
     "read_json",
     "sha256_bytes",
     "sha256_file",
@@ -18,9 +19,10 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 
@@ -36,8 +38,11 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds the old bytes or the new ones, never a part, also after a power cut.
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only when the block ends well and its bytes are on the disk.
+
+    `path` holds the old bytes or the new ones, never a part, also after a power cut.
 
     Raises:
         ResourceError: the disk is full, read-only, or failed; no temporary file is left behind.
@@ -45,10 +50,10 @@ def write_atomic(path: Path, data: bytes) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
@@ -63,6 +68,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` durably and as a whole; as `open_atomic`, which says what it raises."""
+    with open_atomic(path) as stream:
+        stream.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:

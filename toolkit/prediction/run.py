@@ -8,13 +8,13 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
-from toolkit.artifacts import check_output
+from toolkit.artifacts import check_output, open_atomic
 from toolkit.errors import UsageError
 from toolkit.imaging.decode import IMAGE_ENDINGS
 from toolkit.prediction.engine import predict_batches
 from toolkit.prediction.open_model import OpenedModel, open_model
 from toolkit.prediction.report import PREVIEW_ROWS, PredictionReport
-from toolkit.prediction.sinks import CsvSink, open_whole_file
+from toolkit.prediction.sinks import CsvSink
 from toolkit.prediction.sources import open_sources
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run_prediction(
     model = open_model(config)
     with ExitStack() as stack:
         stack.enter_context(model.runtime)
-        target = stream if stream is not None else stack.enter_context(open_whole_file(_output(config)))
+        target = stream if stream is not None else stack.enter_context(open_atomic(_output(config)))
         sink = CsvSink(target, classes=model.card.classes if config.probabilities else ())
         tally = _Tally(progress=progress)
         start = time.perf_counter()

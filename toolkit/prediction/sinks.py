@@ -1,23 +1,17 @@
-"""Rows into CSV, on a stream or in a file that appears only when it is whole."""
+"""Rows into CSV."""
 
 from __future__ import annotations
 
-__all__ = ["CsvSink", "open_whole_file"]
+__all__ = ["CsvSink"]
 
-import contextlib
 import csv
 import io
-import os
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from toolkit.errors import ResourceError
 from toolkit.prediction.rows import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from toolkit.prediction.rows import Row
 
@@ -61,46 +55,5 @@ class CsvSink:
         self._text.detach()
 
 
-@contextmanager
-def open_whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only when the block ends well and its bytes are on the disk.
-
-    Raises:
-        ResourceError: the file cannot be written; no temporary file is left, `path` is as it was.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-    _sync_folder(path.parent)
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.9g}"
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder for fsync
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
