@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared machine may stall for seconds: time is no verdict. In CI the examples are the same every time.
+settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -41,8 +41,8 @@ def test_shapes_and_parameters_are_those_of_the_module(
     kernel: int, padding: str, stride: int, channels: int, classes: int
 ) -> None:
     config = NetworkConfig(
-        height=20,
-        width=23,
+        height=40,
+        width=43,
         channels=channels,
         classes=classes,
         conv1_channels=3,
@@ -54,7 +54,7 @@ def test_shapes_and_parameters_are_those_of_the_module(
     )
     network = CNN(config)
     assert sum(item.numel() for item in network.parameters()) == config.num_parameters
-    shape = (2, 20, 23) if channels == 1 else (2, 20, 23, 3)
+    shape = (2, 40, 43) if channels == 1 else (2, 40, 43, 3)
     logits, probabilities, label = Classifier(network).eval()(torch.zeros(shape, dtype=torch.uint8))
     assert logits.shape == probabilities.shape == (2, classes)
     assert label.shape == (2,)
