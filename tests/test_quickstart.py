@@ -34,6 +34,7 @@ def run(arguments: list[str]) -> int:
     return run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True)
 
 
+@pytest.mark.slow
 def test_quickstart_makes_everything_and_reuses_it(
     short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
