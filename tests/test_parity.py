@@ -39,9 +39,7 @@ def mini() -> Any:
 
 
 def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_run: Path, mini: Any) -> None:
-    config = ParityConfig(
-        threads=(0, 1), optimisations=("all",), sample=300, small_batches=(1, 7), small_count=30
-    )
+    config = ParityConfig(threads=(0, 1), optimisations=("all",), sample=300, small_batches=(1, 7), small_count=30)
     report = run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
     assert report.passed
     assert report.reference == "pytorch-float64"

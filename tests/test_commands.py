@@ -1,0 +1,94 @@
+"""The whole path, command by command, in this process: each command finds what the one before it left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolkit.artifacts import sha256_bytes
+from toolkit.cli.app import app
+from toolkit.cli.boundary import run_guarded
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.measure import MeasurePlan, measure
+from toolkit.runtimes.registry import open_runtime
+from toolkit.runtimes.source import ModelSource
+
+
+def toolkit(*arguments: str) -> int:
+    """Run a command as `main` does and return its exit code."""
+    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=True)
+
+
+def test_each_command_goes_on_from_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--set", "hidden_units=32", "--set", "conv1_channels=8", "--set", "conv2_channels=8"]
+    assert toolkit("train", "--data", "mnist-mini", "--epochs", "6", *small, "--json") == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["evaluation"]["accuracy"] > 0.7
+    assert toolkit("evaluate", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["correct"] == trained["evaluation"]["correct"]
+    assert toolkit("export", "--json") == 0
+    exported = json.loads(capsys.readouterr().out)
+    assert exported["test_accuracy"]["count"] == 1000
+    assert toolkit("evaluate", exported["model"]["path"], "--json") == 0
+    assert json.loads(capsys.readouterr().out)["correct"] == exported["test_accuracy"]["correct"]
+    assert toolkit("inspect", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["meets_contract"]
+    assert toolkit("selftest") == 0
+    assert "PASS" in capsys.readouterr().out
+    assert toolkit("parity", "--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64") == 0
+    assert "parity PASS against pytorch-float64" in capsys.readouterr().out
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
+    assert toolkit("predict", str(tmp_path / "digit.png"), "--probabilities") == 0
+    assert "digit.png" in capsys.readouterr().out
+    assert toolkit("bench", "--batch", "1", "--seconds", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["samples"] > 0
+
+
+def test_a_failing_check_ends_in_1_after_its_report(
+    model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from broken_models import broken
+
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(broken(model_path.read_bytes(), "bias dropped"))
+    assert toolkit("selftest", str(path), "--json") == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False
+    narrow = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
+    assert toolkit("parity", str(path), *narrow, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] is False
+    assert report["rows"][0]["status"] == "fail"
+
+
+def test_every_runtime_opens_here_and_agrees(model_path: Path, trained_run: Path) -> None:
+    model = model_path.read_bytes()
+    source = ModelSource(model=model, sha256=sha256_bytes(model), path=model_path, run=trained_run)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    answers = []
+    for runtime, precision in (("ort", "fp32"), ("torch", "fp32"), ("torch", "fp64"), ("onnx-float64", "fp32")):
+        with open_runtime(source, RuntimeSettings(runtime=runtime, precision=precision, threads=1)) as opened:
+            answers.append(opened.run({"images": images}))
+    assert all(np.abs(answer["logits"] - answers[0]["logits"]).max() < 1e-4 for answer in answers)
+    assert np.abs(answers[2]["logits"] - answers[3]["logits"]).max() < 1e-9
+
+
+def test_the_timing_loop_keeps_every_call(model_path: Path) -> None:
+    calls: list[str] = []
+
+    class Counting:
+        def run(self, feeds: object) -> None:
+            calls.append("checked")
+
+        def compute(self, feeds: object) -> None:
+            calls.append("bare")
+
+    plan = MeasurePlan(warmup_calls=3, warmup_s=0, min_calls=20, min_s=0, max_s=5)
+    result = measure(Counting(), {}, plan)  # type: ignore[arg-type]  # a fake
+    assert calls == ["checked", *["bare"] * 23]
+    assert len(result["samples_ns"]) == 20
+    assert (result["samples_ns"] >= 0).all()
+    assert result["first_run_ns"][0] > 0
