@@ -128,7 +128,7 @@ def export_run(run: Path, data: Dataset, config: ExportConfig, *, store: Artifac
     bare = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     proof = prove_model(_in_memory(bare.model, output), data.test, probe=probe, reference=reference, bound=bound)
     accuracy = measure_accuracy(data.test.labels, proof.labels, classes=len(data.classes), dataset=data.name)
-    golden = _golden(config, described, probe, reference, checkpoint, bound=bound)
+    golden = _golden(config, described, probe, reference, checkpoint, graph=graph, bound=bound)
     card = build_card(described, checkpoint, name=name, accuracy=accuracy, bound=bound, golden=golden)
     card = replace(card, author=config.author, licence=config.licence)
     metadata = {CARD_KEY: card.dumps(), "model_author": config.author, "model_license": config.licence}
@@ -184,6 +184,7 @@ def _golden(
     reference: NDArray[np.float64],
     checkpoint: Checkpoint,
     *,
+    graph: onnx.ModelProto,
     bound: float,
 ) -> Golden | None:
     kind = config.golden or ("data" if is_public(run.data["sha256"]) else "synthetic")
@@ -195,9 +196,7 @@ def _golden(
     else:
         images = synthetic_images(probe.shape[1:], count=count)
         logits = _float64_logits(checkpoint, images)
-        _, sigma = evaluate_with_rounding(
-            _trace(checkpoint, ExportSpec(input_shape=probe.shape[1:])), images, roundoff=UNIT_ROUNDOFF["fp32"]
-        )
+        _, sigma = evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF["fp32"])
         bound = max(bound, bound_from_sigma(sigma))
     return Golden(
         origin=kind,
