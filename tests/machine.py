@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_models import build_card, build_model
 
-from toolkit.artifacts import sha256_bytes
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ToolkitError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime

@@ -17,6 +17,7 @@ LAYERS = [
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
+    {"durable"},
     {"errors"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one.

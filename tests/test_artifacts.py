@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.artifacts import (
-    ArtifactStore,
-    check_output,
-    read_json,
-    sha256_bytes,
-    sha256_file,
-    write_atomic,
-    write_json,
-)
+from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.durable import read_json, sha256_bytes, sha256_file, write_atomic, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 
 

@@ -13,12 +13,13 @@ from fake_engine import FakeEngine, make_info
 from rich.console import Console
 from tiny_models import build_card, build_model, save_model
 
-from toolkit.artifacts import ArtifactStore, sha256_bytes, write_json
+from toolkit.artifacts import ArtifactStore
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.origin import find_origin_run
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import prepare_bench, run_bench
 from toolkit.card import Golden
+from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError
 from toolkit.render_bench import render_bench
 from toolkit.runtimes.base import RuntimeSettings

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from toolkit.artifacts import sha256_bytes
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.network.checkpoint import read_checkpoint, write_checkpoint
 from toolkit.network.cnn import CNN
@@ -106,24 +106,25 @@ def test_hostile_headers_are_refused_before_allocation(data: bytes, words: str) 
 
 @pytest.mark.parametrize("fault", ["missing", "extra", "shape", "dtype", "nan", "other network"])
 def test_weights_of_another_kind_name_the_first_tensor(checkpoint: Path, fault: str) -> None:
-    tensors = dict(CNN(SMALL).state_dict())
+    tensors = {f"network.{name}": value for name, value in CNN(SMALL).state_dict().items()}
     if fault == "missing":
-        del tensors["conv2.bias"]
+        del tensors["network.stages.1.convs.0.bias"]
     elif fault == "extra":
-        tensors["conv3.bias"] = torch.zeros(2)
+        tensors["network.stages.2.convs.0.bias"] = torch.zeros(2)
     elif fault == "shape":
-        tensors["conv2.bias"] = torch.zeros(3)
+        tensors["network.stages.1.convs.0.bias"] = torch.zeros(3)
     elif fault == "dtype":
-        tensors["conv2.bias"] = torch.zeros(2, dtype=torch.float64)
+        tensors["network.stages.1.convs.0.bias"] = torch.zeros(2, dtype=torch.float64)
     elif fault == "nan":
-        tensors["conv2.bias"] = torch.tensor([1.0, float("nan")])
+        tensors["network.stages.1.convs.0.bias"] = torch.tensor([1.0, float("nan")])
     else:
-        tensors = dict(CNN(NetworkConfig(height=16, width=16, classes=4)).state_dict())
+        other = CNN(NetworkConfig(height=16, width=16, classes=4))
+        tensors = {f"network.{name}": value for name, value in other.state_dict().items()}
     rewrite(checkpoint, save({name: value.contiguous() for name, value in tensors.items()}))
-    with pytest.raises(ModelError, match=r"tensor '(conv|mean)") as caught:
+    with pytest.raises(ModelError, match=r"tensor 'network.(stages|mean)") as caught:
         read_checkpoint(checkpoint)
     if fault in {"missing", "shape", "dtype", "nan"}:
-        assert "conv2.bias" in str(caught.value)
+        assert "network.stages.1.convs.0.bias" in str(caught.value)
 
 
 def test_a_pickle_is_refused_unexecuted(tmp_path: Path) -> None:

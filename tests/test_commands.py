@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.artifacts import sha256_bytes
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
+from toolkit.durable import sha256_bytes
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.measure import MeasurePlan, measure
 from toolkit.runtimes.registry import open_runtime

@@ -11,9 +11,9 @@ from broken_models import FAULTS, broken
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.artifacts import sha256_bytes
 from toolkit.card import CARD_KEY, Card
 from toolkit.data.mini_subset import load_mini
+from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.evaluation.accuracy import measure_accuracy, wilson_interval
 from toolkit.evaluation.evaluate import evaluate_model, evaluate_run, require_same_data

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machine import skip_where_cuda_works
 
-from toolkit.artifacts import ArtifactStore, sha256_bytes
+from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ProviderError, UsageError
 from toolkit.parity import matrix
 from toolkit.parity.config import ParityConfig

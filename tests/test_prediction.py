@@ -17,8 +17,8 @@ from imaging_samples import encode
 from machine import skip_where_cuda_works
 from tiny_models import build_card, build_model, save_model
 
-from toolkit.artifacts import open_atomic
 from toolkit.card import Card
+from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError, ProviderError, ResourceError, UsageError
 from toolkit.prediction import run as run_module
 from toolkit.prediction.config import PredictionConfig

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fake_ort import FakeOrtApi
 
-from toolkit.artifacts import sha256_bytes
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime

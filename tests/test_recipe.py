@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.training.recipe import RECIPES, resolve_recipe
+from toolkit.training.recipes import RECIPES, resolve_recipe
 
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
@@ -51,3 +51,10 @@ def test_an_unknown_recipe_suggests_the_nearest() -> None:
 def test_settings_are_judged_together_whatever_their_order() -> None:
     for settings in (["kernel_size=13", "padding=same"], ["padding=same", "kernel_size=13"]):
         assert resolve_recipe("fast", settings=settings).network.kernel_size == 13
+
+
+def test_geometry_is_judged_once_the_images_size_is_known() -> None:
+    recipe = resolve_recipe("fast", settings=["kernel_size=15"])
+    assert recipe.for_data(height=128, width=128, channels=3, classes=4).network.kernel_size == 15
+    with pytest.raises(UsageError, match="28x28 image is too small"):
+        recipe.for_data(height=28, width=28, channels=1, classes=10)

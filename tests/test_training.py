@@ -17,9 +17,10 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import CNN
-from toolkit.training.augment import shift_batch
-from toolkit.training.loop import make_state, standardise, train_epoch
-from toolkit.training.recipe import resolve_recipe
+from toolkit.training.loop import standardise, train_epoch
+from toolkit.training.recipes import resolve_recipe
+from toolkit.training.schedule import Cycle
+from toolkit.training.state import make_state
 from toolkit.training.train import TrainConfig, TrainReport, train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
@@ -31,10 +32,12 @@ class Silent:
 
     def on_start(self, **_: object) -> None: ...
 
+    def on_resume(self, messages: list[str]) -> None: ...
+
     def on_step(self, done: int, total: int | None) -> None: ...
 
-    def on_epoch(self, row: Any, epochs: int) -> None:
-        self.rows.append(row)
+    def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None:
+        self.rows.append(rows[-1])
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +111,16 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
     with torch.no_grad():
         network.dense2.bias[0] = float("nan")
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    state = make_state(network, recipe, steps=20, seed=0, bfloat16=False)
+    state = make_state(network, recipe, seed=0, bfloat16=False)
     images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
-    with pytest.raises(CheckFailedError, match="loss is nan at step 1"):
-        train_epoch(state, images, labels, recipe=recipe)
+    with pytest.raises(CheckFailedError, match="loss is nan at step 1 of epoch 1"):
+        train_epoch(state, images, labels, recipe=recipe, cycle=Cycle(0, 1))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items() if "dense2" not in name)
 
 
 def test_a_training_that_fails_is_not_the_latest_run(bars: Dataset, tmp_path: Path) -> None:
     class Failing(Silent):
-        def on_epoch(self, row: Any, epochs: int) -> None:
+        def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None:
             raise CheckFailedError("stop")
 
     with pytest.raises(CheckFailedError):
@@ -127,33 +130,16 @@ def test_a_training_that_fails_is_not_the_latest_run(bars: Dataset, tmp_path: Pa
         ArtifactStore(root=tmp_path).latest_run()
 
 
-@pytest.mark.parametrize("shape", [(5, 8, 9), (5, 8, 9, 3)])
-def test_a_shifted_batch_is_the_same_picture_elsewhere(shape: tuple[int, ...]) -> None:
-    images = torch.randint(1, 256, shape, dtype=torch.uint8)
-    seen = set()
-    for seed in range(40):
-        shifted = shift_batch(images, pixels=2, generator=torch.Generator().manual_seed(seed))
-        assert shifted.shape == images.shape
-        matches = [
-            (down, right)
-            for down in range(-2, 3)
-            for right in range(-2, 3)
-            if torch.equal(shifted, _shifted(images, down, right))
-        ]
-        assert len(matches) == 1
-        seen.add(matches[0])
-    assert len(seen) > 10
-    assert torch.equal(shift_batch(images, pixels=0, generator=torch.Generator()), images)
-
-
-def _shifted(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
-    moved = torch.zeros_like(images)
-    height, width = images.shape[1:3]
-    for row in range(height):
-        for column in range(width):
-            if 0 <= row - down < height and 0 <= column - right < width:
-                moved[:, row, column] = images[:, row - down, column - right]
-    return moved
+def test_a_gradient_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
+    recipe = resolve_recipe("fast", settings=SMALL).for_data(height=28, width=28, channels=1, classes=2)
+    network = CNN(recipe.network, mean=torch.zeros(28, 28), std=torch.tensor(50.0))
+    network.dense2.weight.register_hook(lambda gradient: gradient * float("inf"))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = make_state(network, recipe, seed=0, bfloat16=False)
+    images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
+    with pytest.raises(CheckFailedError, match=r"gradient's norm is (inf|nan) at step 1"):
+        train_epoch(state, images, labels, recipe=recipe, cycle=Cycle(0, 1))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_seeds_and_threads_out_of_range_are_refused() -> None:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from toolkit.artifacts import sha256_bytes
 from toolkit.doctor.convolution import INPUT, build_model
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ResourceError, UsageError, WorkerError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame

@@ -1,98 +1,16 @@
-"""Names inside `artifacts/`, durable atomic writes, hashes."""
+"""Names inside `artifacts/`: where results go, which is the latest."""
 
 from __future__ import annotations
 
-__all__ = [
-    "ArtifactStore",
-    "check_output",
-    "open_atomic",
-    "read_json",
-    "sha256_bytes",
-    "sha256_file",
-    "write_atomic",
-    "write_json",
-]
+__all__ = ["ArtifactStore", "check_output"]
 
-import contextlib
-import hashlib
-import json
 import os
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
+from toolkit.durable import read_json, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
-
-
-def sha256_bytes(data: bytes | memoryview) -> str:
-    """Return the lower-case hex SHA-256 of `data`."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """Return the lower-case hex SHA-256 of a file, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only when the block ends well and its bytes are on the disk.
-
-    `path` holds the old bytes or the new ones, never a part, also after a power cut.
-
-    Raises:
-        ResourceError: the disk is full, read-only, or failed; no temporary file is left behind.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        temporary = None
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` durably and as a whole; as `open_atomic`, which says what it raises."""
-    with open_atomic(path) as stream:
-        stream.write(data)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON, atomically; NaN is refused because JSON has none."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A file name that is not UTF-8 holds surrogates; their escapes are valid JSON.
-    write_atomic(path, text.encode(errors="backslashreplace"))
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: the file is missing, unreadable or not JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} as JSON: {error}") from error
 
 
 def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
@@ -157,15 +75,25 @@ class ArtifactStore:
         """Return where the model called `name` lies."""
         return self.root / "models" / f"{name}.onnx"
 
-    def record(self, *, run: Path | None = None, model: Path | None = None, model_run: str | None = None) -> None:
-        """Note the latest run or model in `latest.json`, keeping the other entry.
+    def record(
+        self,
+        *,
+        started: Path | None = None,
+        run: Path | None = None,
+        model: Path | None = None,
+        model_run: str | None = None,
+    ) -> None:
+        """Note the latest run or model in `latest.json`, keeping the other entries.
 
         Args:
+            started: the run folder whose training begins or goes on.
             run: the run folder just finished.
             model: the model file just written.
             model_run: name of the run that the model came from.
         """
         entries = self._entries()
+        if started is not None:
+            entries["started"] = self._relative(started)
         if run is not None:
             entries["run"] = self._relative(run)
         if model is not None:
@@ -180,6 +108,14 @@ class ArtifactStore:
             UsageError: there is none yet.
         """
         return self._latest("run", "no run yet; make one with: toolkit train")
+
+    def latest_started_run(self) -> Path:
+        """Return the run folder whose training began or went on last, whole or not.
+
+        Raises:
+            UsageError: there is none yet.
+        """
+        return self._latest("started", "no run to go on with yet; make one with: toolkit train")
 
     def latest_model(self) -> Path:
         """Return the latest model file.
@@ -229,19 +165,3 @@ class ArtifactStore:
 
 def _timestamp() -> str:
     return time.strftime("%Y%m%d-%H%M%S")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder for fsync
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

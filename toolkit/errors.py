@@ -8,7 +8,8 @@ ToolkitError                 70  a bug of ours, when raised as itself
 ├── ResourceError             5  files, memory, packages
 │   ├── ProviderError         5  a provider that was asked for and is not active
 │   └── WorkerError           5  the worker process died, hung or could not start
-└── DownloadError             6  data that could not be fetched or does not match its hash
+├── DownloadError             6  data that could not be fetched or does not match its hash
+└── StoppedError        130/143  a signal ended the work, which is saved
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "ModelError",
     "ProviderError",
     "ResourceError",
+    "StoppedError",
     "ToolkitError",
     "UsageError",
     "WorkerError",
@@ -28,7 +30,7 @@ __all__ = [
 ]
 
 import difflib
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 class ToolkitError(Exception):
     """A failure with one line for the user: what failed, the value seen, the value expected, the next step."""
 
-    exit_code: ClassVar[int] = 70
+    exit_code: int = 70
 
 
 class CheckFailedError(ToolkitError):
@@ -90,6 +92,19 @@ class DownloadError(ToolkitError):
     """Data could not be fetched, or what was fetched does not match its recorded hash."""
 
     exit_code = 6
+
+
+class StoppedError(ToolkitError):
+    """A signal asked the work to end; what was done is saved.
+
+    Args:
+        message: what was saved and how to go on.
+        signal: the signal's number; the exit code is 128 + it.
+    """
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
 
 
 _BY_NAME: dict[str, type[ToolkitError]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["confusion_table", "contract_table", "layer_table"]
+__all__ = ["confusion_table", "contract_table", "layer_table", "recipe_lines"]
 
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from toolkit.network.config import LayerShape
 from toolkit.runtimes.contract import Clause
+from toolkit.training.recipe import Recipe
+from toolkit.training.recipes import RECIPES, diff_recipes
 
 
 def layer_table(layers: Iterable[LayerShape]) -> Table:
@@ -27,6 +29,17 @@ def layer_table(layers: Iterable[LayerShape]) -> Table:
         total += layer.parameters
     table.add_row("in all", "", f"{total:,}")
     return table
+
+
+def recipe_lines(recipe: Recipe) -> list[str]:
+    """Return the recipe's name and, a line each, what was changed against the recipe it started from."""
+    base = recipe.base or recipe.name
+    if base not in RECIPES:
+        return [f"recipe {recipe.name}"]
+    changes = diff_recipes(RECIPES[base], recipe)
+    of_base = f", from {base}" if recipe.base else ""
+    lines = [f"  {key}: {before} -> {after}" for key, (before, after) in changes.items()]
+    return [f"recipe {recipe.name}{of_base}{', changed:' if lines else ''}", *lines]
 
 
 def contract_table(clauses: Iterable[Clause]) -> Table:

@@ -24,8 +24,8 @@ def cuda_problem() -> str | None:
 
 
 def _probe_cuda() -> str | None:
-    from toolkit.artifacts import sha256_bytes
     from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
+    from toolkit.durable import sha256_bytes
     from toolkit.errors import ToolkitError
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.process import WorkerRuntime
@@ -72,7 +72,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     target = os.environ.get(REPORT_VARIABLE)
     if not target or "PYTEST_XDIST_WORKER" in os.environ:  # of parallel processes, the controller sees all results
         return
-    from toolkit.artifacts import write_json
+    from toolkit.durable import write_json
     from toolkit.environment import describe_environment
 
     counts = {name: sum(result["outcome"] == name for result in _results) for name in ("passed", "failed", "skipped")}

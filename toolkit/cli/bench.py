@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import (
     AllowFallback,
@@ -25,6 +25,7 @@ from toolkit.cli.options import (
     split_numbers,
 )
 from toolkit.cli.output import Output, note
+from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError
 
 Precisions = Annotated[

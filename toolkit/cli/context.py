@@ -8,12 +8,14 @@ __all__ = [
     "choose_model",
     "load_data",
     "load_recorded_data",
+    "locate_data",
     "resolve_model",
     "resolve_run",
 ]
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.output import Output, note
@@ -71,17 +73,24 @@ def load_data(name: str, output: Output) -> Dataset:
         return load_dataset(name, progress=bar)
 
 
-def load_recorded_data(name: str | None, recorded: str, output: Output) -> Dataset:
-    """Load the data set named, else the one that a run or a card records.
+def locate_data(name: str | None) -> str:
+    """Return where data that is no catalogue name lies, as an absolute path; an empty string for a catalogue name."""
+    from toolkit.data.catalog import dataset_names
+
+    return "" if name is None or name in dataset_names() else str(Path(name).resolve())
+
+
+def load_recorded_data(name: str | None, recorded: Mapping[str, Any], output: Output) -> Dataset:
+    """Load the data set named, else the one that a run or a card records, where it was then or by its name.
 
     Raises:
         UsageError: the recorded one is a folder that has to be named again.
     """
     try:
-        return load_data(name or recorded, output)
+        return load_data(name or recorded.get("source") or recorded["name"], output)
     except UsageError as error:
         if name is not None:
             raise
         raise UsageError(
-            f"the data set {recorded!r} is not in the catalogue; name its folder with --data DIR"
+            f"the data set {recorded['name']!r} is not in the catalogue; name its folder or file with --data"
         ) from error

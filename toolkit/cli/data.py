@@ -65,9 +65,10 @@ def show_pictures(
     name: AnyName = "mnist", class_name: ClassName = None, output: OutputPath = None, force: Force = False
 ) -> None:
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
-    from toolkit.artifacts import ArtifactStore, check_output, write_atomic
+    from toolkit.artifacts import ArtifactStore, check_output
     from toolkit.data import load_dataset
     from toolkit.data.sample import default_class, first_of_class, first_of_each_class
+    from toolkit.durable import write_atomic
     from toolkit.plots import digit_grid
 
     path = output or ArtifactStore.default().new_file("reports", "data", ".png")

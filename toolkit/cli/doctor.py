@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.cli.options import Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, note
+from toolkit.durable import write_json
 
 Require = Annotated[
     str | None,

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, write_json
+from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.options import DataName, Json
 from toolkit.cli.output import Output, invocation
+from toolkit.durable import write_json
 
 Target = Annotated[
     Path | None,
@@ -60,7 +61,7 @@ def _evaluate_model(target: Path, data: str | None, provider: str, output: Outpu
     source, settings = ModelSource.read(target), RuntimeSettings(provider=provider)
     with WorkerRuntime(source, settings) as runtime:
         card = require_contract(runtime.info, name=target.name)
-    dataset = load_recorded_data(data, card.data["name"], output)
+    dataset = load_recorded_data(data, card.data, output)
     if data is None:
         require_same_data(dataset, card.data, owner=target.name)
     accuracy = evaluate_model(source, dataset, settings=settings)
@@ -74,7 +75,7 @@ def _evaluate_run(target: Path | None, data: str | None, output: Output, store: 
 
     run = resolve_run(target, store=store)
     described = read_run(run)
-    dataset = load_recorded_data(data, described.data["name"], output)
+    dataset = load_recorded_data(data, described.data, output)
     if data is None:
         require_same_data(dataset, described.data, owner=f"run {run.name}")
     own = dataset.sha256 == described.data["sha256"]

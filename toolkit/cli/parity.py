@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, check_output, write_json
+from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.cli.context import announce_model, choose_model, load_recorded_data
 from toolkit.cli.options import (
     AllowFallback,
@@ -26,6 +26,7 @@ from toolkit.cli.options import (
     split_numbers,
 )
 from toolkit.cli.output import Output, invocation, note
+from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError
 from toolkit.parity.config import ParityConfig
 
@@ -99,7 +100,7 @@ def run_and_report(
     source = replace(source, run=origin)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
-    dataset = load_recorded_data(data, card.data["name"], output)
+    dataset = load_recorded_data(data, card.data, output)
     if data is None:
         require_same_data(dataset, card.data, owner=path.name)
     with output.progress("parity", unit="rows") as bar:

@@ -8,13 +8,14 @@ import io
 from pathlib import Path
 from typing import Any
 
-from toolkit.artifacts import ArtifactStore, write_atomic, write_json
+from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
 from toolkit.cli.context import load_data
 from toolkit.cli.output import Output
 from toolkit.cli.parity import run_and_report
 from toolkit.cli.train import run_training
-from toolkit.errors import ModelError
+from toolkit.durable import write_atomic, write_json
+from toolkit.errors import ModelError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.exporting.export import ExportConfig, export_run
@@ -24,7 +25,7 @@ from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
-from toolkit.training.recipe import RECIPES
+from toolkit.training.recipes import RECIPES
 from toolkit.training.train import TrainConfig
 
 RECIPE = "fast"
@@ -58,8 +59,10 @@ class Quickstart:
             self._store.record(run=reused)
             self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
         else:
-            report, accuracy = run_training(self._name, config, output=self._output, dataset=self._data)
-            self._run = report.run
+            result = run_training(self._name, config, output=self._output, dataset=self._data)
+            if result is None:
+                raise UsageError("the quickstart runs as one process; run it without torchrun")
+            self._run, accuracy = result[0].run, result[1]
         self._output.show(f"test accuracy {accuracy.describe()}")
         self._result.update(reused_run=reused is not None, accuracy=accuracy.to_json())
         self._files["run"] = str(self._run)

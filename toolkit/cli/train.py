@@ -5,96 +5,151 @@ from __future__ import annotations
 __all__ = ["run_training", "train_command"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.context import DEFAULT_DATA, load_data
+from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
 from toolkit.cli.options import DataName, Json
-from toolkit.cli.output import Output, ProgressBar, invocation
-from toolkit.training.recipe import RECIPES, resolve_recipe
+from toolkit.cli.output import Output
+from toolkit.cli.training_listener import TrainingListener
+from toolkit.cli.training_results import judge_run
+from toolkit.errors import UsageError
+from toolkit.training.recipes import RECIPES, change_recipe, recipe_from_json, resolve_recipe
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
     from toolkit.evaluation.accuracy import AccuracyReport
+    from toolkit.training.recipe import Recipe
     from toolkit.training.train import TrainConfig, TrainReport
 
-Recipe = Annotated[str, typer.Option("--recipe", help=f"How to train: {', '.join(RECIPES)}.")]
+DEFAULT_RECIPE = "fast"
+Result: TypeAlias = "tuple[TrainReport, AccuracyReport] | None"
+
+RecipeName = Annotated[
+    str | None,
+    typer.Option("--recipe", help=f"How to train: {', '.join(RECIPES)}, or a .toml file; {DEFAULT_RECIPE} by default."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe or the network; repeatable."),
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Short for --set epochs=N.", show_default=False)]
-Seed = Annotated[int, typer.Option("--seed", help="Of the weights, the shuffling and the augmentation.")]
+Epochs = Annotated[
+    str | None,
+    typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default=False),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.", show_default=False)]
 AllData = Annotated[bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-CpuThreads = Annotated[int, typer.Option("--threads", help="CPU threads; 0 is torch's own choice.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.", show_default=False)
+]
+CpuThreads = Annotated[
+    int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.", show_default=False)
+]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.", show_default=False)
+]
+KeepEvery = Annotated[
+    int | None,
+    typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default=False),
+]
+AllowDrift = Annotated[
+    bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the run (extra: tensorboard).")
+]
 
 
 def train_command(
     data: DataName = None,
-    recipe: Recipe = "fast",
+    recipe: RecipeName = None,
     settings: Settings = None,
     epochs: Epochs = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     all_data: AllData = False,
-    device: Device = "auto",
-    threads: CpuThreads = 0,
+    device: Device = None,
+    threads: CpuThreads = None,
+    resume: Resume = None,
+    keep_every: KeepEvery = None,
+    allow_drift: AllowDrift = False,
+    tensorboard: TensorBoard = False,
     as_json: Json = False,
 ) -> None:
-    """Train the network and judge it on the test images."""
-    chosen = [*(settings or []), *([f"epochs={epochs}"] if epochs is not None else [])]
-    resolved = resolve_recipe(recipe, settings=chosen)
-    from toolkit.training.train import TrainConfig
-
-    output = Output(as_json=as_json)
-    config = TrainConfig(recipe=resolved, seed=seed, all_data=all_data, device=device, threads=threads)
-    report, accuracy = run_training(data or DEFAULT_DATA, config, output=output)
-    output.report(
-        {"run": str(report.run), "evaluation": accuracy.to_json(), "checkpoint_sha256": report.checkpoint_sha256},
-        f"test accuracy {accuracy.describe()}",
-        f"run {report.run}; go on with: toolkit export",
-    )
+    """Train the network, or go on with a run, and judge it on the test images."""
+    output, settings = Output(as_json=as_json), settings or []
+    how = {"seed": seed, "device": device, "threads": threads, "keep_every": keep_every}
+    if resume is None:
+        if allow_drift:
+            raise UsageError("--allow-drift belongs to --resume")
+        settings += [f"epochs={epochs}"] if epochs is not None else []
+        resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
+        result = _begin(data, resolved, how, all_data=all_data, output=output, tensorboard=tensorboard)
+    else:
+        if all_data:
+            raise UsageError("--all-data is settled when a run begins; it cannot be changed with --resume")
+        asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
+        result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
+    if result is not None:
+        report, accuracy = result
+        output.report(
+            {"run": str(report.run), "evaluation": accuracy.to_json(), "checkpoint_sha256": report.checkpoint_sha256},
+            f"test accuracy {accuracy.describe()}",
+            f"run {report.run}; go on with: toolkit export",
+        )
 
 
 def run_training(
-    data_name: str, config: TrainConfig, *, output: Output, dataset: Dataset | None = None
-) -> tuple[TrainReport, AccuracyReport]:
-    """Train, evaluate and draw, telling the user what happens."""
-    from toolkit.artifacts import write_atomic, write_json
-    from toolkit.environment import describe_environment
-    from toolkit.evaluation.evaluate import evaluate_run
-    from toolkit.plots import draw_history
+    data_name: str,
+    config: TrainConfig,
+    *,
+    output: Output,
+    dataset: Dataset | None = None,
+    tensorboard: bool = False,
+) -> Result:
+    """Train, evaluate and draw, telling the user what happens; None in processes that only help another."""
+    from toolkit.render import recipe_lines
     from toolkit.training.train import train
 
     dataset = dataset or load_data(data_name, output)
     with output.progress("training", unit="steps") as bar:
-        listener = _Listener(output, bar)
+        listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
-    write_atomic(report.run / "history.png", draw_history(report.rows))
-    accuracy = evaluate_run(report.run, dataset)
-    write_json(
-        report.run / "evaluation.json",
-        {**accuracy.to_json(), "command": invocation(), "environment": describe_environment()},
-    )
-    return report, accuracy
+    return judge_run(report, dataset, listener=listener)
 
 
-class _Listener:
-    def __init__(self, output: Output, bar: ProgressBar) -> None:
-        self._output = output
-        self._bar = bar
+def _begin(
+    data: str | None, recipe: Recipe, how: dict[str, Any], *, all_data: bool, output: Output, tensorboard: bool
+) -> Result:
+    from toolkit.training.train import TrainConfig
 
-    def on_start(self, *, network: Any, device: str, precision: str, run: Path) -> None:
-        from toolkit.render import layer_table
+    given = {key: value for key, value in how.items() if value is not None}
+    config = TrainConfig(recipe=recipe, all_data=all_data, data_source=locate_data(data), **given)
+    return run_training(data or DEFAULT_DATA, config, output=output, tensorboard=tensorboard)
 
-        self._output.show(
-            layer_table(network.layer_shapes()), f"training on {device} with {precision} products into {run}"
-        )
 
-    def on_step(self, done: int, total: int | None) -> None:
-        self._bar(done, total)
+def _resume(
+    name: str,
+    data: str | None,
+    recipe: str | None,
+    settings: list[str],
+    asked: dict[str, Any],
+    *,
+    output: Output,
+    tensorboard: bool,
+) -> Result:
+    from toolkit.network.run import find_run, read_run
+    from toolkit.training.resume import ResumeConfig, resume_run
 
-    def on_epoch(self, row: Any, epochs: int) -> None:
-        self._output.show(row.describe(epochs))
+    store = ArtifactStore.default()
+    run = store.latest_started_run() if name == "latest" else find_run(Path(name), store=store)
+    recorded = read_run(run)
+    dataset = load_recorded_data(data, recorded.data, output)
+    base = recipe_from_json(recorded.recipe) if recipe is None else resolve_recipe(recipe)
+    wanted = change_recipe(base, settings) if recipe is not None or settings else None
+    config = ResumeConfig(recipe=wanted, **asked)
+    with output.progress("training", unit="steps") as bar:
+        listener = TrainingListener(output, bar, tensorboard=tensorboard, words=[])
+        report = resume_run(run, dataset, config, store=store, listener=listener)
+    return judge_run(report, dataset, listener=listener)

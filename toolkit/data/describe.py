@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.artifacts import sha256_file
 from toolkit.data.catalog import MINI_NAME, MNIST, find_entry
 from toolkit.data.fetch import fetch
 from toolkit.data.mini_subset import MINI_FOLDER, load_mini
+from toolkit.durable import sha256_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt

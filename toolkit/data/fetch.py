@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.artifacts import sha256_bytes, write_atomic
 from toolkit.data.catalog import MINI_NAME
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.npm_source import NpmSource
 from toolkit.data.source import SourceError
+from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DownloadError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.artifacts import write_atomic
 from toolkit.data.gunzip import ChunkReader, read_chunks, unpack_chunks
+from toolkit.durable import write_atomic
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:

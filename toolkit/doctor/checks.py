@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from toolkit.artifacts import sha256_bytes
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
 from toolkit.doctor.cuda import check_cuda_versions, check_gpu, read_cuda_versions
 from toolkit.doctor.report import DoctorReport, DoctorRow
+from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings

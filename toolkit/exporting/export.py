@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from exporters import ExportError, ExportSpec, export_torch, finish_model
-from toolkit.artifacts import ArtifactStore, check_output, sha256_bytes, write_atomic
+from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.card import CARD_KEY, Card, Golden, card_beside
 from toolkit.data.dataset import Dataset
 from toolkit.data.public import is_public
 from toolkit.data.split import hold_out
+from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import ModelError, UsageError, suggest
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.evaluate import require_same_data

@@ -1,25 +1,61 @@
-"""Checkpoints: a safetensors file with its JSON beside it, verified before use; no pickle anywhere."""
+"""Checkpoints: a safetensors file with its JSON beside it, verified before use; no pickle anywhere.
+
+A save is a redo log: the new tensors are written as `<name>.next.safetensors`, then the JSON that names their hash
+replaces the old one (the commit), then the tensors take their own name. Killed anywhere in between, the JSON names a
+file that is whole: the old one, the new one, or the new one under its `.next` name.
+"""
 
 from __future__ import annotations
 
-__all__ = ["CHECKPOINT_SCHEMA", "Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CHECKPOINT_SCHEMA", "Checkpoint", "TrainingTensors", "read_checkpoint", "write_checkpoint"]
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
-from toolkit.artifacts import sha256_bytes, write_atomic, write_json
+from toolkit.durable import move_durably, sha256_bytes, write_atomic, write_json
 from toolkit.errors import ModelError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.safetensors_header import check_entries, read_header
 
-CHECKPOINT_SCHEMA = "toolkit/checkpoint/1"
+CHECKPOINT_SCHEMA = "toolkit/checkpoint/2"
 CHECKPOINT_CAP_BYTES = 1 << 30
+DTYPE_NAMES = {torch.float32: "F32", torch.int64: "I64"}
+NETWORK = "network."
+# Whatever a JSON file of anyone's making can raise on its way to a description.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    UsageError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTensors:
+    """What a training needs beside the network that is judged.
+
+    Attributes:
+        description: plain JSON values.
+        of_network: prefixes under which the whole network is held once more, parameters and buffers.
+        of_parameters: prefixes under which one tensor is held for each parameter.
+        tensors: `<prefix><name>` to tensor, complete for every prefix.
+    """
+
+    description: dict[str, Any] = field(default_factory=dict)
+    of_network: tuple[str, ...] = ()
+    of_parameters: tuple[str, ...] = ()
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,33 +64,41 @@ class Checkpoint:
 
     Attributes:
         network: float32 module in eval mode, on the CPU.
-        epoch: epochs trained.
+        epoch: whole epochs trained.
         sha256: hash of the safetensors file.
-        path: the safetensors file.
+        path: the safetensors file, by its own name.
+        training: what a training goes on with; empty where the checkpoint holds none.
     """
 
     network: CNN
     epoch: int
     sha256: str
     path: Path
+    training: TrainingTensors
 
 
-def write_checkpoint(path: Path, network: CNN, *, epoch: int) -> str:
-    """Write the network's weights and buffers with their description; return the file's SHA-256.
+def write_checkpoint(path: Path, network: CNN, *, epoch: int, training: TrainingTensors | None = None) -> str:
+    """Write the network's weights and buffers, and what the training goes on with; return the file's SHA-256.
 
-    The weights go first, the JSON that names their hash second, so a reader never trusts weights that it cannot verify.
+    Raises:
+        ResourceError: the disk is full, read-only or failed; the checkpoint that was there before is whole.
     """
-    tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in network.state_dict().items()}
-    data = save(tensors)
-    write_atomic(path, data)
+    training = training or TrainingTensors()
+    tensors = {**{NETWORK + name: item for name, item in network.state_dict().items()}, **training.tensors}
+    data = save({name: item.detach().to("cpu").contiguous() for name, item in tensors.items()})
     digest = sha256_bytes(data)
     description = {
         "schema": CHECKPOINT_SCHEMA,
         "sha256": digest,
         "epoch": epoch,
         "network": network.config.to_json(),
+        "training": {
+            **training.description,
+            "of_network": list(training.of_network),
+            "of_parameters": list(training.of_parameters),
+        },
     }
-    write_json(path.with_suffix(".json"), description)
+    _save_pair(path, data, description)
     return digest
 
 
@@ -65,22 +109,50 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ModelError: missing, a pickle, changed since it was written, hostile, of another architecture, or not finite.
     """
     description = _read_description(path)
-    data = _read_bytes(path)
-    digest = sha256_bytes(data)
-    if digest != description["sha256"]:
-        raise ModelError(
-            f"{path} has SHA-256 {digest[:12]}..., its JSON records {str(description['sha256'])[:12]}...; "
-            "the file was damaged or changed: train again or use another checkpoint"
-        )
+    data = _read_bytes_of(path, description["sha256"])
+    config, training = description["network"], description["training"]
     with torch.device("meta"):  # shapes only: nothing is allocated before the file is known to hold it
-        shapes = CNN(description["network"]).state_dict()
-    expected = {name: ("F32", tuple(tensor.shape)) for name, tensor in shapes.items()}
-    check_entries(read_header(data, name=str(path)), expected, name=str(path))
+        shapes = CNN(config)
+    check_entries(read_header(data, name=str(path)), _expected(shapes, training), name=str(path))
     tensors = load(data)
     _check_finite(tensors, name=str(path))
-    network = CNN(description["network"])
-    network.load_state_dict(tensors)
-    return Checkpoint(network=network.eval(), epoch=description["epoch"], sha256=digest, path=path)
+    network = CNN(config)
+    network.load_state_dict({name: tensors.pop(NETWORK + name) for name in shapes.state_dict()})
+    return Checkpoint(
+        network=network.eval(),
+        epoch=description["epoch"],
+        sha256=description["sha256"],
+        path=path,
+        training=TrainingTensors(
+            description=training["description"],
+            of_network=training["of_network"],
+            of_parameters=training["of_parameters"],
+            tensors=tensors,
+        ),
+    )
+
+
+def _pending(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.next{path.suffix}")
+
+
+def _save_pair(path: Path, data: bytes, description: dict[str, Any]) -> None:
+    pending = _pending(path)
+    write_atomic(pending, data)
+    try:
+        write_json(path.with_suffix(".json"), description)
+    except BaseException:
+        pending.unlink(missing_ok=True)
+        raise
+    move_durably(pending, path)
+
+
+def _expected(shapes: CNN, training: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    state = {name: (DTYPE_NAMES[item.dtype], tuple(item.shape)) for name, item in shapes.state_dict().items()}
+    expected = {prefix + name: entry for prefix in (NETWORK, *training["of_network"]) for name, entry in state.items()}
+    for prefix in training["of_parameters"]:
+        expected |= {prefix + name: ("F32", tuple(item.shape)) for name, item in shapes.named_parameters()}
+    return expected
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -92,10 +164,49 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(beside.read_bytes())
         if value["schema"] != CHECKPOINT_SCHEMA:
-            raise ModelError(f"{beside} has schema {value['schema']!r}; expected {CHECKPOINT_SCHEMA!r}")
-        return {"sha256": value["sha256"], "epoch": int(value["epoch"]), "network": NetworkConfig(**value["network"])}
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, UsageError) as error:
+            raise ModelError(
+                f"{beside} has schema {value['schema']!r}; expected {CHECKPOINT_SCHEMA!r}: train the run again"
+            )
+        training = value["training"]
+        prefixes = {key: tuple(map(str, training.pop(key))) for key in ("of_network", "of_parameters")}
+        return {
+            "sha256": str(value["sha256"]),
+            "epoch": int(value["epoch"]),
+            "network": NetworkConfig(**value["network"]),
+            "training": {"description": training, **prefixes},
+        }
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        UsageError,
+    ) as error:
         raise ModelError(f"{beside}, which describes the checkpoint, cannot be read: {error}") from error
+
+
+def _read_bytes_of(path: Path, sha256: str) -> bytes:
+    """Return the bytes that have this hash: the file's, or its successor's where a save was killed after its commit."""
+    problem: ModelError | None = None
+    for candidate in (path, _pending(path)):
+        if candidate != path and not candidate.exists():
+            break
+        try:
+            data = _read_bytes(candidate)
+        except ModelError as error:
+            problem = problem or error
+            continue
+        digest = sha256_bytes(data)
+        if digest == sha256:
+            return data
+        problem = problem or ModelError(
+            f"{path} has SHA-256 {digest[:12]}..., its JSON records {sha256[:12]}...; "
+            "the file was damaged or changed: train again or use another checkpoint"
+        )
+    raise problem or ModelError(f"cannot read the checkpoint {path}")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -108,7 +219,7 @@ def _read_bytes(path: Path) -> bytes:
         raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
 
 
-def _check_finite(tensors: dict[str, torch.Tensor], *, name: str) -> None:
+def _check_finite(tensors: dict[str, Tensor], *, name: str) -> None:
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{name}: tensor {key!r} holds NaN or infinity; train again from an earlier checkpoint")

@@ -1,4 +1,4 @@
-"""The tutorial's CNN as a torch module that takes raw pixels.
+"""The staged CNN as a torch module that takes raw pixels.
 
 Shapes: N images, H rows, W columns, C channels, K classes.
 """
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from toolkit.network.config import NetworkConfig
+from toolkit.network.stages import Stage, plan_stages
 
 
 class CNN(nn.Module):
@@ -32,29 +33,62 @@ class CNN(nn.Module):
         shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
         self.register_buffer("mean", torch.zeros(shape) if mean is None else mean.to(torch.float32))
         self.register_buffer("std", torch.ones(()) if std is None else std.to(torch.float32))
-        padding = config.conv_padding
-        self.conv1 = nn.Conv2d(config.channels, config.conv1_channels, config.kernel_size, padding=padding)
-        self.conv2 = nn.Conv2d(config.conv1_channels, config.conv2_channels, config.kernel_size, padding=padding)
-        self.dense1 = nn.Linear(config.flat_features, config.hidden_units)
-        self.dense2 = nn.Linear(config.hidden_units, config.classes)
-        for layer in (self.conv1, self.conv2, self.dense1, self.dense2):
-            # Glorot and Bengio 2010, and biases at 0: TensorFlow's defaults, so the tutorial's own start.
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.constant_(layer.bias, 0.0)  # type: ignore[arg-type]  # every layer here has a bias
+        self.stages = nn.ModuleList(ConvStage(stage, config) for stage in plan_stages(config))
+        features = config.flat_features
+        if config.hidden_units:
+            self.dense1 = nn.Linear(features, config.hidden_units)
+            features = config.hidden_units
+        self.dense2 = nn.Linear(features, config.classes)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                # Glorot and Bengio 2010, and biases at 0: TensorFlow's defaults, so the tutorial's own start.
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.constant_(layer.bias, 0.0)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `[N, K]` for uint8 images `[N, H, W]` or `[N, H, W, 3]`."""
+        """Return logits `[N, K]` for raw images `[N, H, W]` or `[N, H, W, 3]`, uint8 or of the weights' dtype."""
         pixels = (images.to(self.mean.dtype) - self.mean) / self.std
         maps = pixels.unsqueeze(1) if self.config.channels == 1 else pixels.permute(0, 3, 1, 2)
-        maps = self._stage(maps, self.conv1)
-        maps = self._stage(maps, self.conv2)
-        hidden = functional.relu(self.dense1(maps.flatten(1)))
-        return self.dense2(functional.dropout(hidden, self.config.dropout, self.training))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+        for stage in self.stages:
+            maps = stage(maps)
+        features = maps.flatten(1)
+        if self.config.hidden_units:
+            features = functional.relu(self.dense1(features))
+        return self.dense2(functional.dropout(features, self.config.dropout, self.training))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
-    def _stage(self, maps: Tensor, conv: nn.Module) -> Tensor:
-        # Pooling before ReLU gives the same values (both are monotone) and runs ReLU on a quarter of them.
-        pooled = functional.max_pool2d(conv(maps), self.config.pool_size, self.config.pool_stride)
-        return functional.relu(pooled)
+
+class ConvStage(nn.Module):
+    """Convolutions with ReLU, the last one pooled.
+
+    Args:
+        stage: the plan.
+        config: the normalisation.
+    """
+
+    def __init__(self, stage: Stage, config: NetworkConfig) -> None:
+        super().__init__()
+        self.plan = stage
+        has_norm = config.normalisation == "batch"
+        self.convs = nn.ModuleList(
+            nn.Conv2d(
+                conv.input_channels, conv.output_channels, conv.kernel_size, padding=conv.padding, bias=not has_norm
+            )
+            for conv in stage.convs
+        )
+        norms = [nn.BatchNorm2d(conv.output_channels) if has_norm else nn.Identity() for conv in stage.convs]
+        self.norms = nn.ModuleList(norms)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return pooled maps `[N, C, H', W']` of maps `[N, C, H, W]`."""
+        last = len(self.convs) - 1
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            maps = conv(maps)
+            if index == last:
+                # Pooling before ReLU gives the same values (both are monotone), and what follows runs on a quarter.
+                maps = functional.max_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
+            maps = functional.relu(norm(maps))
+        return maps
 
 
 class Classifier(nn.Module):

@@ -1,14 +1,24 @@
-"""Settings of the network, its presets and the shapes that follow from them; needs no torch."""
+"""Settings of the network and what follows from them; needs no torch."""
 
 from __future__ import annotations
 
-__all__ = ["LayerShape", "NetworkConfig"]
+__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "LayerShape", "NetworkConfig"]
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from toolkit.errors import UsageError
+from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
+
+# Set by the data, never by hand.
+DATA_FIELDS = ("height", "width", "channels", "classes")
+NORMALISATIONS = ("none", "batch")
+PADDINGS = ("valid", "same")
+MAY_BE_ZERO = {"hidden_units"}
+MOST_STAGES = 6
+# Pixels a side that the network is made for.
+LARGEST_IMAGE = 128
 
 
 class LayerShape(NamedTuple):
@@ -27,64 +37,71 @@ class LayerShape(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """Hyper-parameters of the tutorial's CNN: two stages of convolution, ReLU and max-pooling, then two dense layers.
+    """Hyper-parameters of a staged CNN; the defaults are the tutorial's.
+
+    A stage is one or more convolutions and a max-pooling; dense layers follow. The tutorial has two stages of one
+    convolution each. Images above 32 pixels get further stages until the map is at most 5x5 (`plan_stages`).
 
     Attributes:
         height: rows of an image, pixels.
         width: columns of an image, pixels.
         channels: 1 (grey) or 3 (RGB).
         classes: number of classes.
-        conv1_channels: output channels of the first convolution.
-        conv2_channels: output channels of the second convolution.
-        kernel_size: side of both convolution kernels, pixels, odd.
-        padding: `valid` (none) or `same` (output as large as the input).
-        pool_size: side of the max-pooling window, pixels.
-        pool_stride: step of the max-pooling window, pixels.
-        hidden_units: width of the dense layer.
-        dropout: probability of dropping a hidden unit while training, in [0, 1).
+        stages: stages for images of up to 32 pixels.
+        stage_convs: convolutions that every stage after the first splits its kernel into: 2 makes two of 3x3 from one
+            of 5x5, which see as far with fewer weights (Simonyan and Zisserman 2014, arXiv 1409.1556).
+        conv1_channels: output channels of the first stage.
+        conv2_channels: output channels of the second stage.
+        conv3_channels: output channels of every further stage.
+        kernel_size: side of the convolution kernels, pixels, odd.
+        padding: `valid` (none) or `same` (output as large as the input); further stages always use `same`.
+        pool_size: side of the max-pooling window, pixels; further stages always use 2.
+        pool_stride: step of the max-pooling window, pixels; further stages always use 2.
+        normalisation: `none`, or `batch` after every convolution (Ioffe and Szegedy 2015).
+        hidden_units: width of the dense layer; 0 for none.
+        dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
     """
 
     height: int = 28
     width: int = 28
     channels: int = 1
     classes: int = 10
+    stages: int = 2
+    stage_convs: int = 1
     conv1_channels: int = 32
     conv2_channels: int = 64
+    conv3_channels: int = 64
     kernel_size: int = 5
     padding: str = "valid"
     pool_size: int = 2
     pool_stride: int = 2
+    normalisation: str = "none"
     hidden_units: int = 1024
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        counts = {name: value for name, value in asdict(self).items() if name not in {"padding", "dropout"}}
-        for name, value in counts.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"{name} is {value!r}; expected a whole number of at least 1")
-        if self.channels not in {1, 3}:
-            raise UsageError(f"channels is {self.channels}; expected 1 (grey) or 3 (RGB)")
-        if self.padding not in {"valid", "same"}:
-            raise UsageError(f"padding is {self.padding!r}; expected 'valid' or 'same'")
-        if self.kernel_size % 2 == 0:
-            raise UsageError(f"kernel_size is {self.kernel_size}; expected an odd number")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout is {self.dropout}; expected 0 <= dropout < 1")
-        if min(self._stage_sizes()[-1]) < 1:
-            raise UsageError(
-                f"a {self.height}x{self.width} image is too small for kernel {self.kernel_size} with padding "
-                f"{self.padding} and pooling {self.pool_size}; the map shrinks to {self._stage_sizes()[-1]}"
-            )
+        for name, value in asdict(self).items():
+            least = 0 if name in MAY_BE_ZERO else 1
+            if name not in {"padding", "normalisation", "dropout"} and (type(value) is not int or value < least):
+                raise UsageError(f"{name} is {value!r}; expected a whole number of at least {least}")
+        for name, known in (("padding", PADDINGS), ("normalisation", NORMALISATIONS)):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(map(repr, known))}")
+        for name, is_right, expected in (
+            ("channels", self.channels in {1, 3}, "1 (grey) or 3 (RGB)"),
+            ("stages", PLAIN_STAGES <= self.stages <= MOST_STAGES, f"{PLAIN_STAGES} to {MOST_STAGES}"),
+            ("kernel_size", self.kernel_size % 2 == 1, "an odd number"),
+            ("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
+        ):
+            if not is_right:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")
+        self._check_geometry()
 
     @property
     def flat_features(self) -> int:
         """Numbers that the first dense layer sees."""
-        return math.prod(self._stage_sizes()[-1]) * self.conv2_channels
-
-    @property
-    def conv_padding(self) -> int:
-        """Zero pixels added on every side before a convolution."""
-        return self.kernel_size // 2 if self.padding == "same" else 0
+        last = plan_stages(self)[-1]
+        return math.prod(last.pooled) * last.convs[-1].output_channels
 
     @property
     def num_parameters(self) -> int:
@@ -92,38 +109,46 @@ class NetworkConfig:
         return sum(layer.parameters for layer in self.layer_shapes())
 
     def layer_shapes(self) -> list[LayerShape]:
-        """Return every layer with its output shape, in the order of the computation."""
-        conv1, pool1, conv2, pool2 = self._stage_sizes()
-        window = self.kernel_size**2
-        first, second, hidden = self.conv1_channels, self.conv2_channels, self.hidden_units
-        kernel = f"{self.kernel_size}x{self.kernel_size}"
-        pool = f"max-pool {self.pool_size}x{self.pool_size}, stride {self.pool_stride}"
-        return [
-            LayerShape("input, standardised", (self.height, self.width, self.channels), 0),
-            LayerShape(f"conv {kernel} {self.padding}, ReLU", (*conv1, first), (window * self.channels + 1) * first),
-            LayerShape(pool, (*pool1, first), 0),
-            LayerShape(f"conv {kernel} {self.padding}, ReLU", (*conv2, second), (window * first + 1) * second),
-            LayerShape(pool, (*pool2, second), 0),
-            LayerShape("flatten", (self.flat_features,), 0),
-            LayerShape("fully connected, ReLU", (hidden,), (self.flat_features + 1) * hidden),
-            LayerShape(f"dropout {self.dropout:g}", (hidden,), 0),
-            LayerShape("fully connected", (self.classes,), (hidden + 1) * self.classes),
-        ]
+        """Return every layer with its output shape, in the order in which the tutorial names them."""
+        layers = [LayerShape("input, standardised", (self.height, self.width, self.channels), 0)]
+        for stage in plan_stages(self):
+            layers += self._stage_layers(stage)
+        layers.append(LayerShape("flatten", (self.flat_features,), 0))
+        features = self.flat_features
+        if self.hidden_units:
+            parameters = (features + 1) * self.hidden_units
+            layers.append(LayerShape("fully connected, ReLU", (self.hidden_units,), parameters))
+            features = self.hidden_units
+        layers.append(LayerShape(f"dropout {self.dropout:g}", (features,), 0))
+        layers.append(LayerShape("fully connected", (self.classes,), (features + 1) * self.classes))
+        return layers
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return asdict(self)
 
-    def _stage_sizes(self) -> list[tuple[int, int]]:
-        size, sizes = (self.height, self.width), []
-        for _ in range(2):
-            size = _both(size, lambda side: side + 2 * self.conv_padding - self.kernel_size + 1)
-            sizes.append(size)
-            size = _both(size, lambda side: (side - self.pool_size) // self.pool_stride + 1)
-            sizes.append(size)
-        return sizes
+    def _check_geometry(self) -> None:
+        if (self.kernel_size - 1) % (2 * self.stage_convs):
+            raise UsageError(
+                f"kernel_size {self.kernel_size} cannot be split into {self.stage_convs} odd kernels (stage_convs); "
+                "5 splits into 2 of 3x3"
+            )
+        smallest = min(plan_stages(self), key=lambda stage: min(stage.pooled))
+        if min(smallest.pooled) < 1:
+            raise UsageError(
+                f"a {self.height}x{self.width} image is too small for kernel {self.kernel_size} with padding "
+                f"{self.padding} and pooling {self.pool_size}; the map shrinks to {smallest.pooled}"
+            )
 
-
-def _both(size: tuple[int, int], rule: Any) -> tuple[int, int]:
-    height, width = size
-    return rule(height), rule(width)
+    def _stage_layers(self, stage: Stage) -> list[LayerShape]:
+        layers, has_norm = [], self.normalisation == "batch"
+        for conv in stage.convs:
+            kind = f"conv {conv.kernel_size}x{conv.kernel_size} {conv.padding_name}"
+            # A batch normalisation holds a scale and a shift a channel and takes the place of the bias.
+            weights = conv.input_channels * conv.kernel_size**2 + (2 if has_norm else 1)
+            words = f"{kind}, batch normalisation, ReLU" if has_norm else f"{kind}, ReLU"
+            layers.append(LayerShape(words, (*conv.size, conv.output_channels), weights * conv.output_channels))
+        window = "x".join(map(str, stage.pool_size))
+        pool = f"max-pool {window}, stride {stage.pool_stride[0]}"
+        layers.append(LayerShape(pool, (*stage.pooled, stage.convs[-1].output_channels), 0))
+        return layers

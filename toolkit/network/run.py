@@ -1,8 +1,19 @@
-"""A run folder, read back: what was trained, on what, and where its weights lie."""
+"""A run folder, read back: what was trained, on what, and where its weights lie.
+
+A run is named by its folder, by its bare name, or by either with `@12` (the checkpoint kept after epoch 12) or `@best`.
+"""
 
 from __future__ import annotations
 
-__all__ = ["RUN_SCHEMA", "RunConfig", "find_run", "read_run"]
+__all__ = [
+    "RUN_SCHEMA",
+    "RunConfig",
+    "checkpoint_folder",
+    "epoch_checkpoint",
+    "find_run",
+    "read_run",
+    "split_reference",
+]
 
 import json
 from dataclasses import dataclass
@@ -13,6 +24,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.errors import ModelError, UsageError, suggest
 
 RUN_SCHEMA = "toolkit/run/1"
+LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +33,17 @@ class RunConfig:
 
     Attributes:
         path: the run folder.
+        checkpoint_path: the checkpoint that stands for the run: its last one, unless another was named.
         recipe: the resolved recipe, with the network's settings.
         data: `name`, `sha256`, `licence`, `train_count`, `validation_count`, `test_count`.
         classes: class names.
         input: height, width, channels, polarity and fit of one image.
         standardisation: `std`, a summary of `mean`, and what it was `computed_on`.
-        training: seed, device, precision, threads and library versions.
+        training: seed, device, precision, threads, cycles and library versions.
     """
 
     path: Path
+    checkpoint_path: Path
     recipe: dict[str, Any]
     data: dict[str, Any]
     classes: tuple[str, ...]
@@ -37,28 +51,81 @@ class RunConfig:
     standardisation: dict[str, Any]
     training: dict[str, Any]
 
-    @property
-    def checkpoint_path(self) -> Path:
-        """The checkpoint at the end of the run."""
-        return self.path / "checkpoints" / "last.safetensors"
+
+def checkpoint_folder(run: Path) -> Path:
+    """Return where a run folder's checkpoints lie."""
+    return run / "checkpoints"
+
+
+def epoch_checkpoint(run: Path, epoch: int) -> Path:
+    """Return where the checkpoint kept after an epoch lies."""
+    return checkpoint_folder(run) / f"epoch-{epoch:03d}.safetensors"
+
+
+def split_reference(path: Path) -> tuple[Path, str | None]:
+    """Split `runs/name@12` into the folder and `12`; None where there is no @ or a folder is called so."""
+    stem, at, choice = path.name.rpartition("@")
+    if not at or not stem or path.is_dir():
+        return path, None
+    return path.with_name(stem), choice
 
 
 def read_run(path: Path) -> RunConfig:
     """Read a run folder's `config.json`.
 
+    Args:
+        path: the run folder, with `@12` or `@best` for another checkpoint than the last.
+
     Raises:
         ModelError: the file is missing or not a run's description.
+        UsageError: no such checkpoint was kept.
     """
-    config = path / "config.json"
+    folder, choice = split_reference(path)
+    config = folder / "config.json"
     try:
         value = json.loads(config.read_bytes())
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
         value["classes"] = tuple(value["classes"])
         _require_keys(value)
-        return RunConfig(path=path, **value)
+        return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a run folder: config.json cannot be read ({error})") from error
+        raise ModelError(f"{folder} is not a run folder: config.json cannot be read ({error})") from error
+
+
+def find_run(name: Path | None, *, store: ArtifactStore) -> Path:
+    """Return the run for a path, a bare run name (either with `@12`), `latest`, or None for the latest.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    if name is None:
+        return store.latest_run()
+    wanted, choice = split_reference(name)
+    known = [path.name for path in (store.root / "runs").glob("*")]
+    candidates = [wanted, store.root / "runs" / wanted]
+    if str(wanted) == LATEST and LATEST not in known:
+        candidates.append(store.latest_run())
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate if choice is None else candidate.with_name(f"{candidate.name}@{choice}")
+    raise UsageError(f"no run {str(name)!r}{suggest(str(wanted), known)}; runs lie in {store.root / 'runs'}")
+
+
+def _choose_checkpoint(folder: Path, choice: str | None) -> Path:
+    if choice is None:
+        return checkpoint_folder(folder) / "last.safetensors"
+    path = (
+        epoch_checkpoint(folder, int(choice)) if choice.isdecimal() else checkpoint_folder(folder) / "best.safetensors"
+    )
+    if path.exists() and (choice.isdecimal() or choice == "best"):
+        return path
+    kept = [item.stem for item in sorted(checkpoint_folder(folder).glob("*.json"))]
+    names = ["@" + stem.removeprefix("epoch-").lstrip("0") for stem in kept if stem != "last"]
+    raise UsageError(
+        f"the run {folder.name} keeps no checkpoint @{choice}; it keeps {', '.join(names) or 'none'} beside its last "
+        "(train with --keep-every 1 to keep every epoch)"
+    )
 
 
 def _require_keys(value: dict[str, Any]) -> None:
@@ -75,18 +142,3 @@ def _require_keys(value: dict[str, Any]) -> None:
             raise ValueError(f"{part} lacks {', '.join(missing)}")
     if value["recipe"]["network"].get("classes") != len(value["classes"]):
         raise ValueError(f"{len(value['classes'])} class names for another number of classes")
-
-
-def find_run(name: Path | None, *, store: ArtifactStore) -> Path:
-    """Return the run folder for a path, a bare run name, or None for the latest.
-
-    Raises:
-        UsageError: there is no such run.
-    """
-    if name is None:
-        return store.latest_run()
-    for candidate in (name, store.root / "runs" / name):
-        if candidate.is_dir():
-            return candidate
-    known = [path.name for path in (store.root / "runs").glob("*")]
-    raise UsageError(f"no run {str(name)!r}{suggest(str(name), known)}; runs lie in {store.root / 'runs'}")

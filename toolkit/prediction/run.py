@@ -8,7 +8,8 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
-from toolkit.artifacts import check_output, open_atomic
+from toolkit.artifacts import check_output
+from toolkit.durable import open_atomic
 from toolkit.errors import UsageError
 from toolkit.imaging.decode import IMAGE_ENDINGS
 from toolkit.prediction.engine import predict_batches

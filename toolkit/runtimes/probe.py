@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.artifacts import read_json, sha256_bytes, write_json
+from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, WorkerError
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.first_run import run_first

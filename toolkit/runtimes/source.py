@@ -7,7 +7,7 @@ __all__ = ["ModelSource"]
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.artifacts import sha256_bytes
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 
 MODEL_CAP_BYTES = 2 << 30

@@ -1,30 +1,148 @@
-"""Augmentation on the tensor's own device: cheap, seeded, the same for the same seed."""
+"""Augmentation on the tensor's own device: every image warped once by everything together, vectorised and seeded.
+
+Shapes: N images, H rows, W columns, C channels, P = H * W pixels.
+"""
 
 from __future__ import annotations
 
-__all__ = ["shift_batch"]
+__all__ = ["Warps", "augment", "draw_batch_shift", "draw_warps"]
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from toolkit.training.recipe import Recipe
 
-def shift_batch(images: Tensor, *, pixels: int, generator: torch.Generator) -> Tensor:
-    """Shift a whole batch by one random offset; the freed border is 0 (the ground of light-on-dark images).
+# Displacements are drawn on a grid of this side and bent smoothly in between.
+ELASTIC_GRID = 5
+# Half the side of an erased square, as a share of the image's height.
+ERASE_SHARES = (2 / 56, 5 / 56)
+
+
+class Warps(NamedTuple):
+    """What happens to each image of a batch, drawn on the CPU so that every device sees the same.
+
+    Attributes:
+        affine: float32 `[N, 2, 3]`: where each output pixel comes from, in pixels from the image's centre (x, y).
+        elastic: float32 `[N, 2, grid * grid]`: displacements in pixels; empty without.
+        erase: float32 `[N, 3]`: centre (x, y) and half side of a blanked square in pixels; half side 0 for none.
+    """
+
+    affine: Tensor
+    elastic: Tensor
+    erase: Tensor
+
+    def part(self, chosen: slice) -> Warps:
+        """Return the warps of some of the images."""
+        return Warps(self.affine[chosen], self.elastic[chosen], self.erase[chosen])
+
+    def to(self, device: torch.device) -> Warps:
+        """Return the warps on a device."""
+        return Warps(*(part.to(device, non_blocking=True) for part in self))
+
+
+def draw_batch_shift(pixels: int, generator: torch.Generator) -> tuple[int, int]:
+    """Return rows and columns by which a whole batch is shifted, each from -pixels to pixels."""
+    down, right = (int(value) for value in torch.randint(-pixels, pixels + 1, (2,), generator=generator))
+    return down, right
+
+
+def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> Warps:
+    """Draw one warp for each image.
+
+    The affine part turns, stretches each axis, slants and shifts, all uniform in their ranges (stretching uniform in
+    the logarithm).
+
+    Args:
+        recipe: the ranges, and the image's size.
+        count: images N.
+        generator: CPU generator.
+    """
+    height, width = recipe.network.height, recipe.network.width
+    unit = torch.rand((count, 6), generator=generator) * 2 - 1
+    angle = unit[:, 0] * math.radians(recipe.rotation_degrees)
+    stretch_x, stretch_y = torch.exp(unit[:, 1:3] * math.log1p(recipe.scale)).unbind(1)
+    slant, shift = unit[:, 3] * recipe.shear, unit[:, 4:6] * recipe.shift_pixels
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    # rotation @ [[1, slant], [0, 1]] @ diag(stretch)
+    rows = (
+        torch.stack([cosine * stretch_x, (cosine * slant - sine) * stretch_y, shift[:, 0]], dim=1),
+        torch.stack([sine * stretch_x, (sine * slant + cosine) * stretch_y, shift[:, 1]], dim=1),
+    )
+    grid = ELASTIC_GRID**2 if recipe.elastic_pixels else 0
+    elastic = torch.randn((count, 2, grid), generator=generator) * recipe.elastic_pixels
+    place = torch.rand((count, 3), generator=generator)
+    is_hit = torch.rand(count, generator=generator) < recipe.erase_probability
+    low, high = ERASE_SHARES
+    half = torch.where(is_hit, (low + place[:, 2] * (high - low)) * height, 0.0)
+    erase = torch.stack([place[:, 0] * width, place[:, 1] * height, half], dim=1)
+    return Warps(torch.stack(rows, dim=1), elastic, erase)
+
+
+def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> Tensor:
+    """Warp each image and shift the whole batch; what comes from outside is 0, the ground of light-on-dark images.
 
     Args:
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
-        pixels: largest shift in each direction; 0 returns the images unchanged.
-        generator: CPU generator that draws the two offsets.
+        warps: on the images' device; None leaves the images as they are.
+        shift: rows and columns by which the batch is shifted as a whole.
 
     Returns:
-        uint8, the same shape.
+        The same shape: uint8 where nothing is warped, else float32 in 0 to 255.
     """
-    if pixels == 0:
-        return images
-    down, right = (int(value) for value in torch.randint(-pixels, pixels + 1, (2,), generator=generator))
-    height, width = images.shape[1], images.shape[2]
+    if warps is not None:
+        images = _warp(images, warps)
+        if bool(warps.erase[:, 2].any()) if images.device.type == "cpu" else True:
+            images = _erase(images, warps.erase)
+    return images if shift == (0, 0) else _shift(images, *shift)
+
+
+def _warp(images: Tensor, warps: Warps) -> Tensor:
+    count, height, width = images.shape[:3]
+    places = _pixel_places(height, width, images.device)
+    # [N * 2, 3] @ [3, P]: one product for the batch; functional.affine_grid does one for each image, five times slower.
+    sources = (warps.affine.reshape(count * 2, 3) @ places).view(count, 2, height * width)
+    if warps.elastic.shape[2]:
+        sources = sources + warps.elastic @ _elastic_basis(height, width, images.device)
+    scale = torch.tensor([[2 / width], [2 / height]], device=images.device)
+    grid = (sources * scale).permute(0, 2, 1).view(count, height, width, 2)
+    maps = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    warped = functional.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return warped.squeeze(1) if images.ndim == 3 else warped.permute(0, 2, 3, 1)
+
+
+def _erase(images: Tensor, erase: Tensor) -> Tensor:
+    height, width = images.shape[1:3]
+    rows, columns = (torch.arange(size, device=images.device) + 0.5 for size in (height, width))
+    center_x, center_y, half = (erase[:, index, None] for index in range(3))
+    is_inside = ((rows - center_y).abs() < half)[:, :, None] & ((columns - center_x).abs() < half)[:, None, :]
+    return images.masked_fill(is_inside if images.ndim == 3 else is_inside[..., None], 0)
+
+
+def _shift(images: Tensor, down: int, right: int) -> Tensor:
+    height, width = images.shape[1:3]
+    pixels = max(abs(down), abs(right))
     trailing = (0, 0) if images.ndim == 4 else ()
     padded = functional.pad(images, (*trailing, pixels, pixels, pixels, pixels))
     top, left = pixels - down, pixels - right
     return padded[:, top : top + height, left : left + width]
+
+
+@lru_cache(maxsize=4)
+def _pixel_places(height: int, width: int, device: torch.device) -> Tensor:
+    """Return `[3, P]`: x, y from the image's centre in pixels, and 1."""
+    rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    places = torch.stack([columns - width / 2, rows - height / 2, torch.ones(height, width)])
+    return places.view(3, -1).to(device)
+
+
+@lru_cache(maxsize=4)
+def _elastic_basis(height: int, width: int, device: torch.device) -> Tensor:
+    """Return `[grid * grid, P]`: what one coarse displacement adds to each pixel, bicubic in between."""
+    ones = torch.eye(ELASTIC_GRID**2).view(-1, 1, ELASTIC_GRID, ELASTIC_GRID)
+    fields = functional.interpolate(ones, size=(height, width), mode="bicubic", align_corners=True)
+    return fields.view(ELASTIC_GRID**2, height * width).to(device)

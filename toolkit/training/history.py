@@ -6,10 +6,13 @@ __all__ = ["EpochRow", "History"]
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from toolkit.artifacts import write_atomic
+from toolkit.durable import write_atomic
+from toolkit.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,33 @@ class History:
 
     Args:
         path: the CSV file.
+        rows: what it holds already.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: Iterable[EpochRow] = ()) -> None:
         self._path = path
-        self.rows: list[EpochRow] = []
+        self.rows: list[EpochRow] = list(rows)
+
+    @classmethod
+    def read(cls, path: Path, *, epochs: int) -> History:
+        """Read the first `epochs` rows back, to go on after them.
+
+        Raises:
+            ModelError: the file is damaged or has fewer rows.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8") as stream:
+                rows = [EpochRow(**_parse(row)) for row in csv.DictReader(stream)][:epochs]
+        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            raise ModelError(f"the history {path} cannot be read: {error}") from error
+        if [row.epoch for row in rows] != list(range(1, epochs + 1)):
+            raise ModelError(f"the history {path} has {len(rows)} whole rows; expected {epochs}")
+        return cls(path, rows)
+
+    @property
+    def best_accuracy(self) -> float:
+        """Highest validation accuracy so far; -1 without any."""
+        return max((row.validation_accuracy for row in self.rows if row.validation_accuracy is not None), default=-1.0)
 
     def append(self, row: EpochRow) -> None:
         """Add a row and write the file."""
@@ -62,3 +87,7 @@ class History:
         writer.writeheader()
         writer.writerows(asdict(item) for item in self.rows)
         write_atomic(self._path, text.getvalue().encode())
+
+
+def _parse(row: dict[str, str]) -> dict[str, Any]:
+    return {key: int(text) if key == "epoch" else (float(text) if text else None) for key, text in row.items()}

@@ -1,47 +1,32 @@
 """The training loop, top to bottom.
 
-Shapes: N images, H rows, W columns, B images in a batch, K classes.
+Shapes: N images, H rows, W columns, B images in a global batch, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["TrainingState", "make_state", "predict_logits", "standardise", "train_epoch"]
+__all__ = ["predict_logits", "standardise", "train_epoch"]
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import signal
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from toolkit.errors import CheckFailedError, DataError
-from toolkit.network.cnn import CNN
-from toolkit.training.augment import shift_batch
+from toolkit.training.augment import augment, draw_batch_shift, draw_warps
+from toolkit.training.group import lost_neighbours_named
+from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe
+from toolkit.training.schedule import Cycle, rate_at
+from toolkit.training.state import TrainingState, update_average
+from toolkit.training.streams import derive_seed, make_generator
 
 EVALUATION_BATCH = 500
 
-Progress = Callable[[int, int | None], None]
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainingState:
-    """Everything that changes from step to step.
-
-    Attributes:
-        network: on its device, in its memory layout.
-        optimizer: holds the network's parameters.
-        schedule: sets the learning rate after every step; None for a constant rate.
-        generator: CPU generator of the shuffling and the augmentation.
-        bfloat16: whether products are computed in bfloat16.
-    """
-
-    network: CNN
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler | None
-    generator: torch.Generator
-    bfloat16: bool
+AfterStep = Callable[[int, int], None]
 
 
 def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,73 +50,46 @@ def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
 
 
-def make_state(network: CNN, recipe: Recipe, *, steps: int, seed: int, bfloat16: bool) -> TrainingState:
-    """Return a network with its optimizer and schedule, ready for the first step.
-
-    Args:
-        network: on its device.
-        recipe: how to train.
-        steps: steps of the whole training, for the schedule.
-        seed: of the shuffling and the augmentation.
-        bfloat16: compute products in bfloat16, with channels last.
-    """
-    if bfloat16:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    fused = next(network.parameters()).device.type in {"cpu", "cuda"}
-    optimizer = kinds[recipe.optimizer](
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
-    )
-    schedule = None
-    if recipe.schedule == "onecycle":
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=steps, pct_start=recipe.warmup_fraction
-        )
-    generator = torch.Generator().manual_seed(seed)
-    return TrainingState(
-        network=network, optimizer=optimizer, schedule=schedule, generator=generator, bfloat16=bfloat16
-    )
-
-
 def train_epoch(
-    state: TrainingState, images: Tensor, labels: Tensor, *, recipe: Recipe, progress: Progress | None = None
-) -> tuple[float, float]:
-    """Pass once over the images in a new random order.
+    state: TrainingState,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    recipe: Recipe,
+    cycle: Cycle,
+    stop: StopRequest | None = None,
+    after_step: AfterStep | None = None,
+) -> None:
+    """Pass over the images in a random order, from the state's position to the end of its epoch.
 
     Args:
-        state: changed in place.
+        state: changed in place; its position then stands at the epoch's last step.
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`, on the network's device.
         labels: int64 `[N]`, on the same device.
-        recipe: batch size and augmentation.
-        progress: called with the steps done and their number.
-
-    Returns:
-        Mean loss over the images, and the share of them labelled right while training.
+        recipe: batch size, schedule and augmentation.
+        cycle: the epochs that share the schedule.
+        stop: a signal to tell the other processes of; all see it after the same step, in `state.stop_signal`.
+        after_step: called with the steps done and their number; what it raises ends the epoch where it is.
 
     Raises:
-        CheckFailedError: the loss is not finite; nothing was stepped with it.
+        CheckFailedError: the loss or a gradient is not finite; nothing was stepped with it.
+        ResourceError: another process of the group is gone.
     """
-    state.network.train()
+    state.forward.train()
+    place = state.position
     steps = math.ceil(len(images) / recipe.batch_size)
-    # Sums stay on the device: reading them at every step would make a GPU wait for the CPU.
-    total_loss = torch.zeros((), device=images.device)
-    total_right = torch.zeros((), dtype=torch.int64, device=images.device)
-    for step, chosen in enumerate(_batches(len(images), state.generator, size=recipe.batch_size, device=images.device)):
-        batch = shift_batch(images[chosen], pixels=recipe.shift_pixels, generator=state.generator)
-        target = labels[chosen]
-        logits = _forward(state, batch)
-        loss = functional.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
-        _check_finite(loss.detach(), step=step, steps=steps)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        state.optimizer.step()
-        if state.schedule is not None:
-            state.schedule.step()
-        total_loss += loss.detach() * len(target)
-        total_right += (logits.detach().argmax(dim=1) == target).sum()
-        if progress is not None:
-            progress(step + 1, steps)
-    return float(total_loss) / len(images), int(total_right) / len(images)
+    order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
+    batches = torch.split(order, recipe.batch_size)
+    for step in range(place.step, steps):
+        rate = rate_at(recipe, step=(place.epoch - cycle.first_epoch) * steps + step, steps=cycle.epochs * steps)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss_sum, right = _train_step(state, images, labels, batches[step], recipe=recipe, stop=stop)
+        place.step, place.updates = step + 1, place.updates + 1
+        place.loss_sum, place.right = place.loss_sum + loss_sum, place.right + right
+        update_average(state, recipe)
+        if after_step is not None:
+            after_step(step + 1, steps)
 
 
 def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
@@ -141,20 +99,48 @@ def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
         return torch.cat([network(chunk) for chunk in torch.split(images, EVALUATION_BATCH)]).float()
 
 
-def _batches(count: int, generator: torch.Generator, *, size: int, device: torch.device) -> Iterator[Tensor]:
-    order = torch.randperm(count, generator=generator).to(device)
-    yield from torch.split(order, size)
+def _train_step(
+    state: TrainingState, images: Tensor, labels: Tensor, chosen: Tensor, *, recipe: Recipe, stop: StopRequest | None
+) -> tuple[float, int]:
+    """Step once on a global batch; return the sum of its losses and how many of its images were labelled right."""
+    own = state.group.share(len(chosen))
+    batch, target = _make_batch(state, images[chosen], recipe=recipe)[own], labels[chosen][own]
+    torch.manual_seed(derive_seed(state.seed, "dropout", state.position.updates, state.group.rank))
+    with lost_neighbours_named():
+        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=state.bfloat16):
+            logits = state.forward(batch)
+        loss_sum = functional.cross_entropy(
+            logits.float(), target, label_smoothing=recipe.label_smoothing, reduction="sum"
+        )
+        state.optimizer.zero_grad(set_to_none=True)
+        # DDP averages over the processes; this makes it the mean over the global batch, however it was shared.
+        (loss_sum * (state.group.size / len(chosen))).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    right = (logits.detach().argmax(dim=1) == target).sum()
+    wants_stop = stop is not None and stop.signal is not None
+    told = torch.stack([loss_sum.detach(), right.float(), loss_sum.new_tensor(float(wants_stop))])
+    totals = state.group.sum(told).tolist()
+    _check_finite(state, totals[0], place=f"step {state.position.step + 1} of epoch {state.position.epoch + 1}")
+    state.optimizer.step()
+    if totals[2]:
+        state.stop_signal = (stop.signal if stop else None) or signal.SIGTERM
+    return totals[0], int(totals[1])
 
 
-def _forward(state: TrainingState, batch: Tensor) -> Tensor:
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=state.bfloat16):
-        logits: Tensor = state.network(batch)
-    return logits.float()
+def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
+    generator = make_generator(state.seed, "augment", state.position.updates)
+    warps, shift = None, (0, 0)
+    if recipe.warps_images or recipe.erase_probability:
+        warps = draw_warps(recipe, count=len(images), generator=generator).to(images.device)
+    if recipe.batch_shift_pixels:
+        shift = draw_batch_shift(recipe.batch_shift_pixels, generator)
+    return augment(images, warps=warps, shift=shift)
 
 
-def _check_finite(loss: Tensor, *, step: int, steps: int) -> None:
-    if not torch.isfinite(loss):
+def _check_finite(state: TrainingState, loss: float, *, place: str) -> None:
+    gradients = [item.grad for item in state.network.parameters() if item.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients)) if math.isfinite(loss) else math.nan
+    if not math.isfinite(norm):
+        what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
         raise CheckFailedError(
-            f"the loss is {float(loss)} at step {step + 1} of {steps}; nothing was stepped with it: "
-            "lower the learning rate"
+            f"the {what} at {place}; nothing was stepped with it, the last checkpoint is whole: lower the learning rate"
         )

@@ -1,10 +1,9 @@
-"""Recipes: how to train, as frozen settings with a name; needs no torch."""
+"""A recipe: how to train, as frozen settings with a name; needs no torch."""
 
 from __future__ import annotations
 
-__all__ = ["RECIPES", "Recipe", "resolve_recipe"]
+__all__ = ["Recipe"]
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -14,8 +13,6 @@ from toolkit.network.config import NetworkConfig
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "onecycle")
 PRECISIONS = ("float32", "auto")
-# Set by the data, never by hand.
-DATA_FIELDS = {"height", "width", "channels", "classes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +20,25 @@ class Recipe:
     """How to train.
 
     Attributes:
-        name: the recipe it started from.
+        name: what it is called; results carry it.
+        base: the product's recipe that it started from; empty for those recipes themselves.
         epochs: passes over the training images.
-        batch_size: images in one step.
+        batch_size: images in one step, over all processes.
         optimizer: `adam` or `adamw`.
         learning_rate: constant rate, or the peak of the schedule.
-        weight_decay: decoupled weight decay; `adamw` only.
+        weight_decay: decoupled weight decay of weights (not of biases and normalisations); `adamw` only.
         schedule: `constant` or `onecycle` (Smith and Topin 2017: up, then down to nearly nothing).
         warmup_fraction: share of the steps in which `onecycle` climbs, in (0, 1).
         label_smoothing: weight taken from the true class and spread evenly, in [0, 1).
-        shift_pixels: each batch is shifted by up to this many pixels in each direction.
+        batch_shift_pixels: each batch is shifted as a whole by up to this many whole pixels in each direction.
+        shift_pixels: each image is shifted by up to this many pixels in each direction, fractions included.
+        rotation_degrees: each image is turned by up to this angle either way.
+        scale: each image is stretched by a factor of up to 1 + scale, or squeezed by it, along each axis.
+        shear: each image is slanted by up to this many pixels a pixel.
+        elastic_pixels: deviation of the random displacements on a coarse grid that bend each image smoothly.
+        erase_probability: share of the images in which one square of 2 to 5 pixels in 28 is blanked.
+        average_decay: decay of an exponential moving average of the weights, which is what is judged and exported;
+            0 for none, in [0, 1).
         precision: `float32`, or `auto` for bfloat16 products where the device is fast at them.
         network: the network's hyper-parameters; its sizes follow the data.
     """
@@ -46,9 +52,17 @@ class Recipe:
     schedule: str = "constant"
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
-    shift_pixels: int = 0
+    batch_shift_pixels: int = 0
+    shift_pixels: float = 0.0
+    rotation_degrees: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    elastic_pixels: float = 0.0
+    erase_probability: float = 0.0
+    average_decay: float = 0.0
     precision: str = "float32"
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    base: str = ""
 
     def __post_init__(self) -> None:
         for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
@@ -62,11 +76,24 @@ class Recipe:
             "weight_decay": 0 <= self.weight_decay < 10,
             "warmup_fraction": 0 < self.warmup_fraction < 1,
             "label_smoothing": 0 <= self.label_smoothing < 1,
+            "batch_shift_pixels": 0 <= self.batch_shift_pixels < 64,
             "shift_pixels": 0 <= self.shift_pixels < 64,
+            "rotation_degrees": 0 <= self.rotation_degrees <= 180,
+            "scale": 0 <= self.scale <= 1,
+            "shear": 0 <= self.shear <= 1,
+            "elastic_pixels": 0 <= self.elastic_pixels <= 16,
+            "erase_probability": 0 <= self.erase_probability <= 1,
+            "average_decay": 0 <= self.average_decay < 1,
         }
         for key, is_inside in ranges.items():
             if not is_inside:
                 raise UsageError(f"{key} is {getattr(self, key)}, which is out of range")
+
+    @property
+    def warps_images(self) -> bool:
+        """Whether images are warped one by one."""
+        parts = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
+        return any(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
@@ -79,63 +106,3 @@ class Recipe:
         return replace(
             self, network=replace(self.network, height=height, width=width, channels=channels, classes=classes)
         )
-
-
-RECIPES: dict[str, Recipe] = {
-    # The source tutorial's own training.
-    "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
-    # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
-    "fast": Recipe(
-        name="fast",
-        epochs=6,
-        batch_size=128,
-        optimizer="adamw",
-        learning_rate=2e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        label_smoothing=0.05,
-        shift_pixels=1,
-        precision="auto",
-    ),
-}
-
-
-def resolve_recipe(name: str, *, settings: Iterable[str] = ()) -> Recipe:
-    """Return a named recipe with `key=value` settings applied to it or to its network.
-
-    Raises:
-        UsageError: an unknown recipe or key (the nearest is suggested), or a value of the wrong type or range.
-    """
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}{suggest(name, RECIPES)}; known: {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
-    own: dict[str, Any] = {}
-    inner: dict[str, Any] = {}
-    for setting in settings:
-        _sort_setting(setting, own, inner)
-    # All at once: a kernel that needs another padding may be named before it.
-    return replace(recipe, **own, network=replace(recipe.network, **inner))
-
-
-def _sort_setting(setting: str, own: dict[str, Any], inner: dict[str, Any]) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals:
-        raise UsageError(f"--set {setting!r} has no value; write it as key=value")
-    of_recipe = {item.name: item.type for item in fields(Recipe) if item.name not in {"name", "network"}}
-    of_network = {item.name: item.type for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
-    known = [*of_recipe, *of_network]
-    if key in of_recipe:
-        own.update(_parsed(key, text, of_recipe))
-    elif key in of_network:
-        inner.update(_parsed(key, text, of_network))
-    else:
-        raise UsageError(f"unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
-
-
-def _parsed(key: str, text: str, types: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {"int": int, "float": float, "str": str}
-    kind = kinds[types[key]]
-    try:
-        return {key: kind(text)}
-    except ValueError as error:
-        raise UsageError(f"{key} is {text!r}; expected {'a whole number' if kind is int else 'a number'}") from error

@@ -1,0 +1,65 @@
+"""What the user sees while training: words, a bar, a picture after every epoch, TensorBoard where asked for."""
+
+from __future__ import annotations
+
+__all__ = ["TrainingListener"]
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.cli.output import Output, ProgressBar
+
+if TYPE_CHECKING:
+    from toolkit.network.config import NetworkConfig
+    from toolkit.training.history import EpochRow
+    from toolkit.training.session import Machine
+
+
+class TrainingListener:
+    """Tells the user what happens.
+
+    Args:
+        output: where words go.
+        bar: shows the steps of an epoch.
+        tensorboard: whether to write TensorBoard events into the run.
+        words: said before the training.
+    """
+
+    def __init__(self, output: Output, bar: ProgressBar, *, tensorboard: bool, words: Iterable[str]) -> None:
+        self._output = output
+        self._bar = bar
+        self._words = tuple(words)
+        self.board = None
+        if tensorboard:
+            from toolkit.training.tensorboard import Board
+
+            self.board = Board()
+
+    def on_start(self, *, network: NetworkConfig, machine: Machine, processes: int, run: Path) -> None:
+        """Show the layers and where the training runs."""
+        from toolkit.render import layer_table
+
+        helpers = f" over {processes} processes" if processes > 1 else ""
+        where = f"training on {machine.device}{helpers} with {machine.precision} products into {run}"
+        self._output.show(*self._words, layer_table(network.layer_shapes()), where)
+        if self.board is not None:
+            self.board.open(run, network)
+
+    def on_resume(self, messages: list[str]) -> None:
+        """Say from where and how a run goes on."""
+        self._output.show(*messages)
+
+    def on_step(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        self._bar(done, total)
+
+    def on_epoch(self, rows: list[EpochRow], *, epochs: int, run: Path) -> None:
+        """Show the epoch's line and refresh `history.png`."""
+        from toolkit.durable import write_atomic
+        from toolkit.plots import draw_history
+
+        self._output.show(rows[-1].describe(epochs))
+        write_atomic(run / "history.png", draw_history(rows))
+        if self.board is not None:
+            self.board.add_epoch(rows[-1])

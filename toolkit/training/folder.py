@@ -1,0 +1,107 @@
+"""A run's folder while it is trained: its lock, its checkpoints, what is left after a crash."""
+
+from __future__ import annotations
+
+__all__ = ["RunFolder", "find_valid_checkpoint"]
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.network.checkpoint import Checkpoint, read_checkpoint
+from toolkit.network.run import checkpoint_folder, epoch_checkpoint
+from toolkit.training.saving import save_state
+from toolkit.training.state import TrainingState
+
+# A crash then costs at most a minute of training; one save takes about a tenth of a second.
+SAVE_EVERY_S = 60.0
+
+
+class RunFolder:
+    """Where a training saves.
+
+    Args:
+        path: the run folder.
+        keep_every: keep every n-th epoch's checkpoint under its own name; 0 keeps none.
+    """
+
+    def __init__(self, path: Path, *, keep_every: int) -> None:
+        self.path = path
+        self._keep_every = keep_every
+        self._checkpoints = checkpoint_folder(path)
+        self._saved_at = time.monotonic()
+        self.last_sha256 = ""
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against a second training; the system frees it however this process ends.
+
+        Raises:
+            ResourceError: another training holds it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ResourceError(
+                f"the run {self.path} is being trained by another process; wait for it or train another run"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def save_epoch(self, state: TrainingState, *, is_best: bool) -> None:
+        """Save after a whole epoch: as the last, as the best where it is, under its number where it is kept."""
+        self.save_last(state)
+        epoch = state.position.epoch
+        if is_best:
+            save_state(self._checkpoints / "best.safetensors", state)
+        if self._keep_every and epoch % self._keep_every == 0:
+            save_state(epoch_checkpoint(self.path, epoch), state)
+
+    def save_last(self, state: TrainingState) -> None:
+        """Save where the training stands."""
+        self.last_sha256 = save_state(self._checkpoints / "last.safetensors", state)
+        self._saved_at = time.monotonic()
+
+    def save_if_due(self, state: TrainingState) -> None:
+        """Save in the middle of an epoch where the last save is too long ago."""
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self.save_last(state)
+
+    def clear_leavings(self) -> None:
+        """Remove the temporary files of a save that was killed; only the holder of the lock may."""
+        for path in self._checkpoints.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def find_valid_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
+    """Return the checkpoint furthest on that is whole, and what was wrong with those further on.
+
+    Raises:
+        ModelError: none is whole.
+    """
+    problems: list[str] = []
+    descriptions = checkpoint_folder(run).glob("*.json")
+    for path in sorted(descriptions, key=_progress, reverse=True):
+        try:
+            return read_checkpoint(path.with_suffix(".safetensors")), problems
+        except ModelError as error:
+            problems.append(str(error))
+    reason = f": {problems[0]}" if problems else "; it was stopped before its first save: train again"
+    raise ModelError(f"the run {run} holds no checkpoint to go on from{reason}")
+
+
+def _progress(path: Path) -> tuple[int, bool]:
+    """Return steps done, as the JSON says; what cannot be read comes last, `last` before its equals."""
+    try:
+        updates = int(json.loads(path.read_bytes())["training"]["position"]["updates"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        updates = -1
+    return updates, path.stem == "last"

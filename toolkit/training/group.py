@@ -1,0 +1,115 @@
+"""The processes that train together: torchrun's environment, and the few things they tell each other.
+
+One process is a group of one, for which nothing is sent.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Group", "join_group"]
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+from toolkit.errors import ResourceError, UsageError
+
+# A rank that says nothing for this long is dead or stuck; a step takes far less than a second.
+SILENCE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A place among processes that train together.
+
+    Attributes:
+        rank: 0 to size - 1; rank 0 writes and speaks.
+        size: number of processes.
+        local_rank: place on this machine, which chooses its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Return this process's part of `count` images: as even as it goes, the first ranks take the rest."""
+        each, rest = divmod(count, self.size)
+        start = self.rank * each + min(self.rank, rest)
+        return slice(start, start + each + (self.rank < rest))
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all processes.
+
+        Raises:
+            ResourceError: another process is gone.
+        """
+        if self.size > 1:
+            with lost_neighbours_named():
+                distributed.all_reduce(values)
+        return values
+
+
+@contextlib.contextmanager
+def lost_neighbours_named() -> Iterator[None]:
+    """Turn the many messages of a broken connection into one error."""
+    try:
+        yield
+    except distributed.DistError as error:
+        raise _lost(error) from error
+    except RuntimeError as error:
+        text = str(error).lower()
+        if any(word in text for word in ("connection", "peer", "timed out", "timeout", "gloo", "nccl")):
+            raise _lost(error) from error
+        raise
+
+
+@contextlib.contextmanager
+def join_group(device: str, *, environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
+    """Join the processes that torchrun started, and leave them at the end; without torchrun, a group of one.
+
+    gloo connects CPUs, NCCL connects GPUs.
+
+    Args:
+        device: `cpu` or `cuda`.
+        environment: holds torchrun's RANK, WORLD_SIZE and LOCAL_RANK.
+
+    Raises:
+        UsageError: the device has no way to train over processes.
+        ResourceError: the others could not be reached.
+    """
+    size = int(environment.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Group()
+        return
+    backends = {"cpu": "gloo", "cuda": "nccl"}
+    if device not in backends:
+        raise UsageError(f"training over {size} processes runs on cpu or cuda, not on {device}")
+    group = Group(rank=int(environment["RANK"]), size=size, local_rank=int(environment["LOCAL_RANK"]))
+    if device == "cuda":
+        torch.cuda.set_device(group.local_rank)
+    try:
+        distributed.init_process_group(backends[device], timeout=SILENCE)
+    except (RuntimeError, ValueError) as error:
+        raise ResourceError(f"process {group.rank} cannot reach the other {size - 1}: {error}") from error
+    try:
+        yield group
+    finally:
+        distributed.destroy_process_group()
+
+
+def _lost(error: Exception) -> ResourceError:
+    first = str(error).splitlines()[0]
+    return ResourceError(
+        f"another process of this training is gone ({first}); go on from the last checkpoint with: "
+        "toolkit train --resume latest"
+    )

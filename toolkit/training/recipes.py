@@ -1,0 +1,142 @@
+"""The recipes that come with the product, and how a recipe is named, read, changed and compared; needs no torch."""
+
+from __future__ import annotations
+
+__all__ = ["RECIPES", "change_recipe", "diff_recipes", "read_recipe", "recipe_from_json", "resolve_recipe"]
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import UsageError, suggest
+from toolkit.network.config import DATA_FIELDS, LARGEST_IMAGE, NetworkConfig
+from toolkit.training.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    # The source tutorial's own training.
+    "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
+    # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
+    "fast": Recipe(
+        name="fast",
+        epochs=6,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        batch_shift_pixels=1,
+        precision="auto",
+    ),
+}
+
+OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name not in {"name", "base", "network"}}
+OF_NETWORK = {item.name: str(item.type) for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
+KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
+WORDS = {"int": "a whole number", "float": "a number", "str": "a word"}
+RECIPE_CAP_BYTES = 1 << 20
+
+
+def resolve_recipe(name: str, *, settings: Iterable[str] = ()) -> Recipe:
+    """Return a named recipe, or one read from a `.toml` file, with `key=value` settings applied.
+
+    Raises:
+        UsageError: an unknown recipe or key (the nearest is suggested), or a value of the wrong type or range.
+    """
+    recipe = read_recipe(Path(name)) if name.endswith(".toml") else _named(name)
+    return change_recipe(recipe, settings)
+
+
+def change_recipe(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Return a recipe with `key=value` settings applied; as `resolve_recipe`, which says what it raises."""
+    return _changed(recipe, _parse_settings(settings), where="--set")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from TOML: `base = "fast"` (the default), any field, and the network's under `[network]`.
+
+    Its name is the file's, unless it has a `name`.
+
+    Raises:
+        UsageError: unreadable, not TOML, an unknown base or key, or a value of the wrong type or range.
+    """
+    try:
+        if path.stat().st_size > RECIPE_CAP_BYTES:
+            raise UsageError(f"the recipe {path} has {path.stat().st_size} bytes; expected a short TOML file")
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"the recipe {path} is not TOML: {error}") from error
+    base, network = table.pop("base", "fast"), table.pop("network", {})
+    name = table.pop("name", path.stem)
+    if not isinstance(base, str) or not isinstance(name, str) or not isinstance(network, dict):
+        raise UsageError(f"{path}: base and name are words and [network] is a table")
+    misplaced = sorted(set(network) & set(OF_RECIPE))
+    if misplaced:
+        raise UsageError(f"{path}: {misplaced[0]} is a key of the recipe; write it above [network]")
+    return _changed(replace(_named(base), name=name, base=base), {**table, **network}, where=str(path))
+
+
+def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that `Recipe.to_json` described.
+
+    Raises:
+        UsageError: a key is unknown or missing, or a value is of the wrong type or range.
+    """
+    try:
+        network = NetworkConfig(**value["network"])
+        return Recipe(**{**value, "network": network})
+    except (TypeError, KeyError) as error:
+        raise UsageError(f"the recorded recipe cannot be used: {error}") from error
+
+
+def diff_recipes(base: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the fields in which two recipes differ: `{field: (base, other)}`, without names and image sizes."""
+    before = {**base.to_json(), **base.network.to_json()}
+    after = {**other.to_json(), **other.network.to_json()}
+    return {key: (before[key], after[key]) for key in (*OF_RECIPE, *OF_NETWORK) if before[key] != after[key]}
+
+
+def _named(name: str) -> Recipe:
+    if name not in RECIPES:
+        known = ", ".join(RECIPES)
+        raise UsageError(f"unknown recipe {name!r}{suggest(name, RECIPES)}; known: {known}, or a .toml file")
+    return RECIPES[name]
+
+
+def _parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting!r} has no value; write it as key=value")
+        kind = _kind_of(key, where="--set")
+        try:
+            values[key] = KINDS[kind][0](text)
+        except ValueError as error:
+            raise UsageError(f"{key} is {text!r}; expected {WORDS[kind]}") from error
+    return values
+
+
+def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe:
+    for key, value in values.items():
+        kind = _kind_of(key, where=where)
+        if not isinstance(value, KINDS[kind]) or isinstance(value, bool):
+            raise UsageError(f"{where}: {key} is {value!r}; expected {WORDS[kind]}")
+    typed = {key: float(value) if _kind_of(key, where=where) == "float" else value for key, value in values.items()}
+    own: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_RECIPE}
+    inner: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_NETWORK}
+    # All at once: a kernel that needs another padding may be named before it. The image's size is not known yet, so the
+    # largest is assumed; `for_data` judges the geometry once it is.
+    network = replace(recipe.network, height=LARGEST_IMAGE, width=LARGEST_IMAGE, **inner)
+    return replace(recipe, **own, network=network)
+
+
+def _kind_of(key: str, *, where: str) -> str:
+    known = {**OF_RECIPE, **OF_NETWORK}
+    if key not in known:
+        raise UsageError(f"{where}: unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
+    return known[key]

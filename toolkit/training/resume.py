@@ -1,0 +1,170 @@
+"""Going on with a run: from its furthest whole checkpoint, with what it was trained with, unless drift is allowed."""
+
+from __future__ import annotations
+
+__all__ = ["ResumeConfig", "resume_run"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.data.dataset import Dataset
+from toolkit.durable import write_json
+from toolkit.errors import UsageError
+from toolkit.network.run import RunConfig, read_run
+from toolkit.training.describe import LIBRARIES, describe_run, version_of
+from toolkit.training.folder import RunFolder, find_valid_checkpoint
+from toolkit.training.group import Group, join_group
+from toolkit.training.history import History
+from toolkit.training.interrupt import hear_stop_signals
+from toolkit.training.recipe import Recipe
+from toolkit.training.recipes import diff_recipes, recipe_from_json
+from toolkit.training.saving import restore_state
+from toolkit.training.session import Machine, Session, choose_machine, open_session
+from toolkit.training.train import TrainConfig, TrainListener, TrainReport, check_data, run_epochs, split_data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeConfig:
+    """What is asked of a continuation; None means as recorded.
+
+    Attributes:
+        epochs: `+5` for five more, `12` for twelve in all.
+        recipe: a whole recipe, to be compared with the recorded one.
+        seed: to be compared with the recorded one.
+        device: to be compared with the recorded one.
+        threads: to be compared with the recorded one.
+        keep_every: may be changed freely.
+        allow_drift: go on although something differs.
+        data_source: where the data lay, if elsewhere than recorded.
+    """
+
+    epochs: str | None = None
+    recipe: Recipe | None = None
+    seed: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    keep_every: int | None = None
+    allow_drift: bool = False
+    data_source: str = ""
+
+
+def resume_run(
+    run: Path, data: Dataset, config: ResumeConfig, *, store: ArtifactStore, listener: TrainListener
+) -> TrainReport:
+    """Go on with a run to the end of its epochs, or of more.
+
+    Raises:
+        UsageError: something differs from what was recorded and drift is not allowed (every difference is listed), or
+            fewer epochs are asked for than were planned.
+        ModelError: the folder is not a run, or holds no whole checkpoint.
+        ResourceError: another training holds the folder; and what `train` raises.
+    """
+    recorded = read_run(run)
+    check_data(data)
+    asked = _resolve(recorded, data, config)
+    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads)
+    with hear_stop_signals() as stop, join_group(machine.device) as group:
+        drift = _list_drift(recorded, asked, data, machine=machine, group=group)
+        if drift and not config.allow_drift:
+            raise UsageError(
+                f"the run {recorded.path.name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on"
+            )
+        training, validation = split_data(data, all_data=asked.all_data)
+        cycles = _extend(recorded, config.epochs)
+        session = open_session(
+            training, validation, asked.recipe, seed=asked.seed, machine=machine, group=group, cycles=cycles, stop=stop
+        )
+        if not group.is_main:
+            restore_state(session.state, find_valid_checkpoint(recorded.path)[0])
+            return run_epochs(session, None, History(recorded.path), machine=machine, listener=listener)
+        folder = RunFolder(recorded.path, keep_every=asked.keep_every)
+        with folder.locked():
+            folder.clear_leavings()
+            history, messages = _restore(session, recorded.path)
+            description = describe_run(data, session, machine=machine, config=asked)
+            description["training"]["drift"] = [*recorded.training.get("drift", []), *drift]
+            write_json(recorded.path / "config.json", description)
+            store.record(started=recorded.path)
+            listener.on_start(network=asked.recipe.network, machine=machine, processes=group.size, run=recorded.path)
+            listener.on_resume([*messages, *_cycle_words(session, recorded), *(f"drift: {item}" for item in drift)])
+            _complete_save(session, folder, history)
+            report = run_epochs(session, folder, history, machine=machine, listener=listener)
+        store.record(run=recorded.path)
+        return report
+
+
+def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainConfig:
+    recipe = config.recipe or recipe_from_json(recorded.recipe)
+    how = recorded.training
+    return TrainConfig(
+        recipe=recipe.for_data(height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)),
+        seed=how["seed"] if config.seed is None else config.seed,
+        all_data=how["all_data"],
+        device=config.device or how["device"],
+        threads=config.threads or how["threads"],
+        keep_every=how.get("keep_every", 0) if config.keep_every is None else config.keep_every,
+        data_source=config.data_source or recorded.data.get("source", ""),
+    )
+
+
+def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:
+    how = recorded.training
+    pairs: dict[str, tuple[Any, Any]] = diff_recipes(recipe_from_json(recorded.recipe), asked.recipe)
+    pairs.pop("epochs", None)
+    pairs |= {
+        "data": (recorded.data["sha256"][:12], data.sha256[:12]),
+        "seed": (how["seed"], asked.seed),
+        "device": (how["device"], machine.device),
+        "precision": (how["precision"], machine.precision),
+        "threads": (how["threads"], machine.threads),
+        "processes": (how.get("processes", 1), group.size),
+    }
+    pairs |= {f"{name} version": (how["versions"].get(name), version_of(name)) for name in LIBRARIES}
+    return [f"{name} was {before}, is {now}" for name, (before, now) in pairs.items() if before != now]
+
+
+def _extend(recorded: RunConfig, epochs: str | None) -> tuple[int, ...]:
+    cycles = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]])
+    if epochs is None:
+        return cycles
+    planned = sum(cycles)
+    try:
+        more = int(epochs) if epochs.startswith("+") else int(epochs) - planned
+    except ValueError as error:
+        raise UsageError(f"--epochs is {epochs!r}; expected +5 (five more) or 12 (in all)") from error
+    if more < 0 or (more == 0 and epochs.startswith("+")):
+        raise UsageError(f"--epochs is {epochs}, the run was planned for {planned}; a run can only be made longer")
+    return (*cycles, more) if more else cycles
+
+
+def _restore(session: Session, run: Path) -> tuple[History, list[str]]:
+    checkpoint, problems = find_valid_checkpoint(run)
+    restore_state(session.state, checkpoint)
+    place = session.state.position
+    where = f"epoch {place.epoch}" + (f", step {place.step} of the next" if place.step else "")
+    messages = [f"damaged, passed over: {problem}" for problem in problems]
+    messages.append(f"going on after {where} from {checkpoint.path.name}")
+    path = run / "history.csv"
+    return (History.read(path, epochs=place.epoch) if place.epoch else History(path)), messages
+
+
+def _cycle_words(session: Session, recorded: RunConfig) -> list[str]:
+    if session.state.position.epoch >= session.epochs:
+        return [f"all {session.epochs} epochs are done; add more with --epochs +5"]
+    before = len(recorded.training.get("cycles") or [0])
+    if len(session.cycles) > before and session.recipe.schedule != "constant":
+        return [f"the schedule {session.recipe.schedule} starts a new cycle of {session.cycles[-1]} epochs"]
+    return []
+
+
+def _complete_save(session: Session, folder: RunFolder, history: History) -> None:
+    """Repeat the saves of the last whole epoch: a crash may have come between them; the same bytes are written."""
+    state = session.state
+    if state.position.step or not history.rows:
+        folder.save_last(state)
+        return
+    *earlier, row = history.rows
+    best = History(Path(), earlier).best_accuracy
+    folder.save_epoch(state, is_best=row.validation_accuracy is not None and row.validation_accuracy > best)

@@ -1,0 +1,199 @@
+"""One training in memory: data on its device, the state, and the epochs one by one; writes nothing."""
+
+from __future__ import annotations
+
+__all__ = ["Machine", "Session", "choose_machine", "open_session"]
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from toolkit.data.dataset import Split
+from toolkit.errors import StoppedError
+from toolkit.network.cnn import CNN
+from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
+from toolkit.training.group import Group
+from toolkit.training.history import EpochRow
+from toolkit.training.interrupt import StopRequest
+from toolkit.training.loop import predict_logits, standardise, train_epoch
+from toolkit.training.recipe import Recipe
+from toolkit.training.schedule import find_cycle
+from toolkit.training.state import TrainingState, make_state
+from toolkit.training.streams import derive_seed
+
+AfterStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where and how a training computes.
+
+    Attributes:
+        device: `cpu`, `cuda` or `mps`.
+        bfloat16: whether products are computed in bfloat16.
+        threads: CPU threads.
+    """
+
+    device: str
+    bfloat16: bool
+    threads: int
+
+    @property
+    def precision(self) -> str:
+        """`bfloat16` or `float32`: of the products."""
+        return "bfloat16" if self.bfloat16 else "float32"
+
+    def flags(self) -> dict[str, Any]:
+        """Return torch's switches that change bits, as they stand."""
+        return {
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+            "channels_last": self.bfloat16,
+            "fused_optimizer": self.device in {"cpu", "cuda"},
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A training that can be gone through epoch by epoch.
+
+    Attributes:
+        state: what training changes.
+        recipe: as resolved for the data.
+        cycles: lengths in epochs of the schedule's cycles.
+        images: uint8, on the device.
+        labels: int64, on the device.
+        held_out: validation images and labels on the device; None without.
+        stop: set by a signal.
+    """
+
+    state: TrainingState
+    recipe: Recipe
+    cycles: tuple[int, ...]
+    images: Tensor
+    labels: Tensor
+    held_out: tuple[Tensor, Tensor] | None
+    stop: StopRequest
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all cycles."""
+        return sum(self.cycles)
+
+    def run_epoch(self, after_step: AfterStep | None = None) -> EpochRow:
+        """Go on to the end of the epoch under way and judge; the position then stands at the next one.
+
+        Raises:
+            StoppedError: a signal asked for it; the step under way was finished.
+            CheckFailedError: the loss or a gradient is not finite.
+            ResourceError: another process of the group is gone.
+        """
+        place = self.state.position
+        before, start = place.seconds, time.perf_counter()
+
+        def note_step(step: int, steps: int) -> None:
+            place.seconds = before + time.perf_counter() - start
+            if after_step is not None:
+                after_step(step, steps)
+            if self.state.stop_signal:
+                raise StoppedError(
+                    f"stopped after step {step} of epoch {place.epoch + 1}", signal=self.state.stop_signal
+                )
+
+        cycle = find_cycle(self.cycles, place.epoch)
+        train_epoch(
+            self.state, self.images, self.labels, recipe=self.recipe, cycle=cycle, stop=self.stop, after_step=note_step
+        )
+        loss, accuracy = (None, None) if self.held_out is None else _validate(self.state.judged, *self.held_out)
+        row = EpochRow(
+            epoch=place.epoch + 1,
+            train_loss=place.loss_sum / len(self.images),
+            train_accuracy=place.right / len(self.images),
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            learning_rate=float(self.state.optimizer.param_groups[0]["lr"]),
+            seconds=before + time.perf_counter() - start,
+        )
+        place.finish_epoch()
+        return row
+
+
+def choose_machine(recipe: Recipe, *, device: str, threads: int) -> Machine:
+    """Settle where to compute and set torch's switches accordingly.
+
+    Args:
+        recipe: asks for `float32` or `auto`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: CPU threads; 0 leaves torch its own choice.
+
+    Raises:
+        ProviderError: the device asked for does not work here.
+    """
+    machine = TorchMachine()
+    chosen = select_device(device, machine=machine)
+    bfloat16 = recipe.precision == "auto" and has_fast_bfloat16(chosen, machine=machine)
+    if threads:
+        torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads())
+
+
+def open_session(
+    training: Split,
+    validation: Split | None,
+    recipe: Recipe,
+    *,
+    seed: int,
+    machine: Machine,
+    group: Group | None = None,
+    cycles: tuple[int, ...] | None = None,
+    stop: StopRequest | None = None,
+) -> Session:
+    """Put the data on its device and make a fresh network.
+
+    Args:
+        training: images to learn from.
+        validation: images to judge by after every epoch, or None.
+        recipe: as resolved for the data.
+        seed: of the weights, the shuffling, the augmentation and the dropout.
+        machine: where to compute.
+        group: the processes that train together.
+        cycles: of the schedule; the recipe's epochs by default.
+        stop: set by a signal.
+
+    Raises:
+        DataError: every training pixel has the same value.
+    """
+    torch.manual_seed(derive_seed(seed, "weights"))
+    mean, std = standardise(torch.from_numpy(training.images))
+    network = CNN(recipe.network, mean=mean, std=std).to(machine.device)
+    images, labels = _to_device(training, machine.device)
+    return Session(
+        state=make_state(network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group),
+        recipe=recipe,
+        cycles=cycles or (recipe.epochs,),
+        images=images,
+        labels=labels,
+        held_out=None if validation is None else _to_device(validation, machine.device),
+        stop=stop or StopRequest(),
+    )
+
+
+def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device)
+
+
+def _validate(network: CNN, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    logits = predict_logits(network, images)
+    accuracy = int((logits.argmax(dim=1) == labels).sum()) / len(labels)
+    return float(functional.cross_entropy(logits, labels)), accuracy
