@@ -371,9 +371,9 @@ def test_progress_ends_at_all_bytes(tmp_path: Path) -> None:
 
 
 def test_many_files_are_found_without_opening_any(tmp_path: Path) -> None:
-    """FAULTS 15, with a tenth of the files: they are empty, so opening one would be an error."""
+    """FAULTS 15, with fewer files: they are empty, so opening one would be an error."""
     for name in "ab":
         (tmp_path / name).mkdir()
-        for index in range(5_000):
+        for index in range(1_000):
             (tmp_path / name / f"{index}.png").touch()
-    assert len(find_images(tmp_path).train) == 10_000 - 2 * (5_000 // 6)
+    assert len(find_images(tmp_path).train) == 2_000 - 2 * (1_000 // 6)

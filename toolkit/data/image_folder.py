@@ -35,7 +35,7 @@ def load_image_folder(
     *,
     size: tuple[int, int] | None = None,
     progress: Progress | None = None,
-    on_note: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
     max_bytes: int = MAX_BODY_BYTES,
 ) -> Dataset:
     """Load images from `train/<class>/*` and `test/<class>/*`, or from `<class>/*` (see `find_images`).
@@ -65,7 +65,8 @@ def load_image_folder(
     needed = len(everything) * int(np.prod(spec.shape))
     if needed > max_bytes:
         raise DataError(f"{folder}: {len(everything)} images need {needed} bytes; the cap is {max_bytes}")
-    _tell(files.notes, folder, on_note)
+    for sentence in files.notes:
+        on_note(f"{folder}: {sentence}")
     reader = _Reader(spec, needed, progress)
     # In order before they are read, so that no pixel is copied.
     return Dataset(
@@ -77,12 +78,6 @@ def load_image_folder(
         polarity="any",
         fit="stretch",
     )
-
-
-def _tell(sentences: Sequence[str], folder: Path, on_note: Callable[[str], None] | None) -> None:
-    if on_note is not None:
-        for sentence in sentences:
-            on_note(f"{folder}: {sentence}")
 
 
 class _Reader:

@@ -16,6 +16,7 @@ from toolkit.data.fetch import fetch_missing, read_cached
 from toolkit.data.folder import has_idx_files, load_idx_folder
 from toolkit.data.idx import read_idx
 from toolkit.data.mini_subset import load_mini
+from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     OnNote = Callable[[str], None]
 
+ZIP_MAGIC = b"PK\x03\x04"
 KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
 
 
@@ -34,7 +36,7 @@ def load_dataset(
     *,
     size: tuple[int, int] | None = None,
     progress: Progress | None = None,
-    on_note: OnNote | None = None,
+    on_note: OnNote = lambda _: None,
 ) -> Dataset:
     """Load a data set by name, or a user's own from a folder or a file.
 
@@ -67,7 +69,11 @@ def load_dataset(
         return _load_entry(CATALOG[name], progress)
     path = Path(name)
     if path.is_dir():
-        return _load_folder(path, size=size, progress=progress, on_note=on_note)
+        if not has_idx_files(path):
+            return _load_images(path, size=size, progress=progress, on_note=on_note)
+        return _finish(load_idx_folder(path), size=size, on_note=on_note)
+    if path.is_file() and _is_npz(path):
+        return _finish(_load_npz(path, on_note), size=size, on_note=on_note)
     names = dataset_names()
     raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}")
 
@@ -85,18 +91,40 @@ def _check_size(size: tuple[int, int] | None, name: str) -> None:
         raise UsageError(f"{name} has its own size; a size can be given for a folder or a file")
 
 
-def _load_folder(
-    folder: Path, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote | None
-) -> Dataset:
-    # Image files need Pillow, which the other kinds do not.
+def _load_images(folder: Path, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:
+    # Image files need Pillow, which a catalogue's data set does not.
     from toolkit.data.image_folder import load_image_folder
     from toolkit.data.image_paths import holds_classes
 
-    if has_idx_files(folder):
-        return _recognise(load_idx_folder(folder))
-    if holds_classes(folder):
-        return load_image_folder(folder, size=size, progress=progress, on_note=on_note)
-    raise DataError(f"{folder} holds no data set; expected {KINDS}")
+    if not holds_classes(folder):
+        raise DataError(f"{folder} holds no data set; expected {KINDS}")
+    return load_image_folder(folder, size=size, progress=progress, on_note=on_note)
+
+
+def _is_npz(path: Path) -> bool:
+    if path.suffix.lower() == ".npz":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+
+
+def _load_npz(path: Path, on_note: OnNote) -> Dataset:
+    from toolkit.data.npz import load_npz
+
+    return load_npz(path, on_note=on_note)
+
+
+def _finish(dataset: Dataset, *, size: tuple[int, int] | None, on_note: OnNote) -> Dataset:
+    """Recognise arrays of a catalogue's; mix and resize those of a user's own."""
+    known = _recognise(dataset)
+    if known is not dataset and size in {None, (dataset.height, dataset.width)}:
+        return known
+    mixed = replace(dataset, train=mix_classes(dataset.train, name=dataset.name, on_note=on_note))
+    if size is None:
+        return mixed
+    from toolkit.data.resize import resize_dataset
+
+    return resize_dataset(mixed, size)
 
 
 def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:

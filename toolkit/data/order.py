@@ -5,15 +5,17 @@ The trainer holds out the last training images; in an order by class they would 
 
 from __future__ import annotations
 
-__all__ = ["digest_order", "is_in_class_order", "spread_classes"]
+__all__ = ["digest_order", "is_in_class_order", "mix_classes", "spread_classes"]
 
 import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.data.dataset import Split
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
@@ -56,6 +58,15 @@ def is_in_class_order(labels: npt.NDArray[np.int64]) -> bool:
     changes = int(np.count_nonzero(np.diff(labels)))
     num_classes = len(np.unique(labels))
     return 1 < num_classes < len(labels) and changes == num_classes - 1
+
+
+def mix_classes(split: Split, *, name: str, on_note: Callable[[str], None]) -> Split:
+    """Return images that stand class after class in a mixed order, and say so; return others as they are."""
+    if not is_in_class_order(split.labels):
+        return split
+    on_note(f"{name}: its images stand class after class; they are taken in an order that mixes the classes")
+    order = spread_classes(split.labels)
+    return Split(images=split.images[order], labels=split.labels[order])
 
 
 def _tie_breaker(label: int, rank: int) -> int:
