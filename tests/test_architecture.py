@@ -21,7 +21,8 @@ LAYERS = [
     {"errors"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one.
-ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors")}
+# `data` decodes and fits image files exactly as a prediction does; imaging knows nothing of data sets.
+ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors"), ("data", "imaging")}
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 
 

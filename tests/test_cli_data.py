@@ -6,7 +6,9 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from toolkit.cli.app import main
 from toolkit.data.catalog import CATALOG, MNIST
@@ -126,3 +128,78 @@ def test_show_takes_a_class_by_name(stores: Path, capsys: pytest.CaptureFixture[
 def test_show_refuses_another_ending_than_png(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", "mnist-mini", "--output", str(stores / "digits.jpg")) == 2
     assert ".png" in capsys.readouterr().err
+
+
+def fill_pets(folder: Path) -> Path:
+    """Six pictures each of two classes: red and green squares on grey ground, 18 high and 24 wide."""
+    for name, colour in (("apple", (220, 30, 30)), ("pear", (60, 200, 60))):
+        (folder / name).mkdir(parents=True)
+        for index in range(6):
+            picture = Image.new("RGB", (24, 18), (90, 90, 90))
+            picture.paste(colour, (index, index, index + 10, index + 10))
+            picture.save(folder / name / f"{index}.png")
+    return folder
+
+
+def test_info_of_an_image_folder_names_its_classes_and_what_was_done(
+    stores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fill_pets(stores / "fruit")
+    (folder / "pear" / "notes.txt").write_text("ripe")
+    assert run("info", str(folder), "--json") == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["classes"] == ["apple", "pear"]
+    assert report["test"] == {"count": 2, "per_class": {"apple": 1, "pear": 1}}
+    assert report["input"] == {"height": 18, "width": 24, "channels": 3, "polarity": "any", "fit": "stretch"}
+    assert "1 files left out" in err
+    assert "held out" in err
+
+
+def test_size_reaches_the_images(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(fill_pets(stores / "fruit"))
+    for text, shape in (("32", (32, 32)), ("16x40", (16, 40)), ("16X40", (16, 40))):
+        assert run("info", folder, "--size", text, "--json") == 0
+        size = json.loads(capsys.readouterr().out)["input"]
+        assert (size["height"], size["width"]) == shape
+
+
+@pytest.mark.parametrize("text", ["", "x", "32x", "a", "1x2x3", "-32", "3.5", "15", "200", "9999999999"])
+def test_size_that_makes_no_sense_leaves_with_2(text: str, stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", str(fill_pets(stores / "fruit")), f"--size={text}") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_show_draws_colours_and_the_first_images_class(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", str(fill_pets(stores / "fruit")), "--output", str(stores / "x.png")) == 0
+    with Image.open(stores / "x.png") as picture:
+        colours = set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))
+    assert {(220, 30, 30), (60, 200, 60)} <= colours
+    assert (stores / "x-one-class.png").exists()
+
+
+def test_bad_image_leaves_with_3_and_one_line(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = fill_pets(stores / "fruit")
+    (folder / "pear" / "line\nbreak.png").write_bytes(b"no image")
+    assert run("info", str(folder)) == 3
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(error) == 1
+    assert "break.png" in error[0]
+
+
+def test_info_and_show_take_an_npz(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = np.zeros((6, 16, 16, 3), np.uint8), np.array([0, 1, 0, 1, 0, 1])
+    names = np.array(["cat", "dog"])
+    np.savez(stores / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, classes=names)
+    assert run("info", str(stores / "x.npz")) == run("show", str(stores / "x.npz"), "--class", "dog") == 0
+    assert "cat" in capsys.readouterr().out
+
+
+def test_show_of_many_classes_with_long_names_stays_a_picture(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.arange(300)
+    images, names = np.zeros((300, 16, 16), np.uint8), np.array([f"a class with the long name {i}" for i in labels])
+    np.savez(stores / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, classes=names)
+    assert run("show", str(stores / "x.npz"), "--output", str(stores / "x.png")) == 0
+    with Image.open(stores / "x.png") as picture:
+        assert picture.width < 5_000
+    assert "40 images by class" in capsys.readouterr().err

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.options import Force, Json, OutputPath
+from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from toolkit.data import Dataset
+
 ROWS = 5
 ONE_CLASS_COUNT = 10
 ONE_CLASS_COLUMNS = 5
+# A picture of a thousand columns cannot be drawn, and one of a hundred cannot be looked at.
+MAX_SHOWN_CLASSES = 40
+# What fits over one image.
+MAX_CAPTION = 11
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: fetch, describe, look at them.")
 
 FetchName = Annotated[str, typer.Argument(help="mnist or mnist-mini.")]
-AnyName = Annotated[str, typer.Argument(help="mnist, mnist-mini, or a folder with four IDX files.")]
+AnyName = Annotated[str, typer.Argument(help=DATA_KINDS)]
 ClassName = Annotated[
     str | None,
     typer.Option("--class", help="The class of the second picture; 5 where there is one.", show_default=False),
@@ -48,25 +54,26 @@ def fetch_data(name: FetchName = "mnist", as_json: Json = False) -> None:
 
 
 @data_app.command("info")
-def show_info(name: AnyName = "mnist", as_json: Json = False) -> None:
+def show_info(name: AnyName = "mnist", size: ImageSize = None, as_json: Json = False) -> None:
     """Describe a data set: sizes, classes, pixel statistics, content hash."""
-    from toolkit.data import load_dataset
     from toolkit.data.describe import describe_dataset
 
     output = Output(as_json=as_json)
-    with output.progress(f"loading {name}", unit="bytes") as bar:
-        dataset = load_dataset(name, progress=bar)
+    dataset = _load(name, size, output)
     report = describe_dataset(dataset)
     output.report(report, _info_table(report))
 
 
 @data_app.command("show")
 def show_pictures(
-    name: AnyName = "mnist", class_name: ClassName = None, output: OutputPath = None, force: Force = False
+    name: AnyName = "mnist",
+    class_name: ClassName = None,
+    size: ImageSize = None,
+    output: OutputPath = None,
+    force: Force = False,
 ) -> None:
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
     from toolkit.artifacts import ArtifactStore, check_output
-    from toolkit.data import load_dataset
     from toolkit.data.sample import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
     from toolkit.plots import digit_grid
@@ -77,14 +84,13 @@ def show_pictures(
         raise UsageError(f"the output {path} does not end in .png; pictures are PNG files")
     for each in paths:
         check_output(each, force=force)
-    with Output().progress(f"loading {name}", unit="bytes") as bar:
-        dataset = load_dataset(name, progress=bar)
+    dataset = _load(name, size, Output())
     images, labels = dataset.train.images, dataset.train.labels
-    grid = first_of_each_class(dataset, ROWS)
+    grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]
     one = class_name or default_class(dataset)
     row = first_of_class(dataset, one, ONE_CLASS_COUNT)
     # The first row's captions head the columns.
-    heads = [dataset.classes[label] for label in labels[grid[0]]] + [""] * (grid.size - grid.shape[1])
+    heads = [_shorten(dataset.classes[label]) for label in labels[grid[0]]] + [""] * (grid.size - grid.shape[1])
     pictures = (
         digit_grid(
             images[grid.ravel()], heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"
@@ -97,6 +103,17 @@ def show_pictures(
         write_atomic(each, picture)
         typer.echo(each)
     note(f"{dataset.name}: {grid.size} images by class, {len(row)} of class {one}; numbers are training indices")
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= MAX_CAPTION else f"{name[: MAX_CAPTION - 1]}…"
+
+
+def _load(name: str, size: str | None, output: Output) -> Dataset:
+    from toolkit.data import load_dataset
+
+    with output.progress(f"loading {name}", unit="bytes") as bar:
+        return load_dataset(name, size=split_size(size), progress=bar, on_note=note)
 
 
 def _info_table(report: dict[str, Any]) -> Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "DATA_KINDS",
     "AllowFallback",
     "Batch",
     "DataName",
     "Force",
+    "ImageSize",
     "Json",
     "ModelPath",
     "OutputPath",
@@ -15,6 +17,7 @@ __all__ = [
     "Threads",
     "split_names",
     "split_numbers",
+    "split_size",
 ]
 
 from pathlib import Path
@@ -24,12 +27,19 @@ import typer
 
 from toolkit.errors import UsageError
 
+DATA_KINDS = "mnist, mnist-mini, a folder (IDX files, or a sub-folder of images for each class), or an .npz file."
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 OutputPath = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; a unique name by default.")]
 DataName = Annotated[
     str | None,
-    typer.Option("--data", help="mnist, mnist-mini, or a folder with four IDX files.", show_default=False),
+    typer.Option("--data", help=DATA_KINDS, show_default=False),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.", show_default=False
+    ),
 ]
 Providers = Annotated[
     str | None,
@@ -72,3 +82,17 @@ def split_numbers(text: str, *, option: str, least: int) -> tuple[int, ...]:
     if min(numbers) < least:
         raise UsageError(f"{option} {text!r} holds {min(numbers)}; the least is {least}")
     return numbers
+
+
+def split_size(text: str | None) -> tuple[int, int] | None:
+    """Split `48x64` into (height, width); `64` is a square, None stays None.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+        raise UsageError(f"--size {text!r} is no size; write it as 64 or 48x64 (height x width)")
+    return int(sides[0]), int(sides[-1])

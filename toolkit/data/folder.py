@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_idx_folder"]
+__all__ = ["has_idx_files", "load_idx_folder"]
 
 import os
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IMAGE_RANKS = (3, 4)
 LABEL_RANKS = (1,)
+CONTENTS = {"images": IMAGE_RANKS, "labels": LABEL_RANKS}
 PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 
 
@@ -51,20 +52,34 @@ def load_idx_folder(folder: Path, *, max_bytes: int = MAX_BODY_BYTES) -> Dataset
     )
 
 
+def has_idx_files(folder: Path) -> bool:
+    """Say whether any of the four files' names stands in a folder."""
+    return any(
+        os.path.lexists(folder / name)
+        for prefixes in PREFIXES.values()
+        for content, ranks in CONTENTS.items()
+        for name in _possible_names(prefixes, content, ranks)
+    )
+
+
+def _possible_names(prefixes: tuple[str, ...], content: str, ranks: tuple[int, ...]) -> list[str]:
+    return [
+        f"{prefix}-{content}{mark}idx{rank}-ubyte{ending}"
+        for prefix in prefixes
+        for rank in ranks
+        for mark in "-."
+        for ending in ("", ".gz")
+    ]
+
+
 def _find_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; expected a folder with four IDX files")
     missing: list[str] = []
     found: list[Path] = []
     for split, prefixes in PREFIXES.items():
-        for content, ranks in (("images", IMAGE_RANKS), ("labels", LABEL_RANKS)):
-            names = [
-                f"{prefix}-{content}{mark}idx{rank}-ubyte{ending}"
-                for prefix in prefixes
-                for rank in ranks
-                for mark in "-."
-                for ending in ("", ".gz")
-            ]
+        for content, ranks in CONTENTS.items():
+            names = _possible_names(prefixes, content, ranks)
             # lexists: a broken link or a FIFO is reported as itself, not as missing.
             path = next((folder / name for name in names if os.path.lexists(folder / name)), None)
             if path is None:

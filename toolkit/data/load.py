@@ -1,4 +1,4 @@
-"""A data set by its name, or from a folder."""
+"""A data set by its name, from a folder or from a file."""
 
 from __future__ import annotations
 
@@ -13,42 +13,118 @@ import numpy as np
 from toolkit.data.catalog import CATALOG, MINI_NAME, dataset_names
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.fetch import fetch_missing, read_cached
-from toolkit.data.folder import load_idx_folder
+from toolkit.data.folder import has_idx_files, load_idx_folder
 from toolkit.data.idx import read_idx
 from toolkit.data.mini_subset import load_mini
-from toolkit.errors import UsageError, suggest
+from toolkit.data.order import mix_classes
+from toolkit.errors import DataError, UsageError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.data.catalog import CatalogEntry
     from toolkit.data.source import Progress
 
+    OnNote = Callable[[str], None]
 
-def load_dataset(name: str, *, progress: Progress | None = None) -> Dataset:
-    """Load a data set: `mnist` (fetched at first use), `mnist-mini` (embedded), or a folder with four IDX files.
+ZIP_MAGIC = b"PK\x03\x04"
+KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
 
-    A folder that holds exactly a catalogue's files is recognised by its content and takes that name. To load a folder
-    that is called like a data set, write `./mnist`.
+
+def load_dataset(
+    name: str,
+    *,
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+    on_note: OnNote = lambda _: None,
+) -> Dataset:
+    """Load a data set by name, or a user's own from a folder or a file.
+
+    - `mnist` (fetched at first use) and `mnist-mini` (embedded);
+    - a folder with four IDX files, uint8, grey or RGB, of any size (see `load_idx_folder`);
+    - a folder with one sub-folder of image files a class, with or without splits (see `load_image_folder`);
+    - an NPZ file with MedMNIST's or Keras's keys (see `load_npz`).
+
+    IDX or NPZ data that holds exactly a catalogue's images is recognised by its content and takes that name. To load a
+    folder that is called like a data set, write `./mnist`. Training images that stand class after class are put in an
+    order that mixes the classes, since a training holds out the last ones.
 
     Args:
         name: a name or a path.
-        progress: called with (bytes done, bytes in all or None) while fetching.
+        size: (height, width) in pixels, 16 to 128, to which a user's own images are resized; None leaves them.
+        progress: called with (bytes done, bytes in all or None).
+        on_note: called with one sentence about each thing that was left out, held out or changed on purpose.
 
     Raises:
-        UsageError: neither a name nor a folder.
-        DataError: the folder's files cannot be used.
+        UsageError: neither a name nor a folder nor a file that could be a data set; a size that is out of range, or
+            for a data set of the catalogue.
+        DataError: the files cannot be used.
         DownloadError: the data could not be fetched, or a cached file has changed since.
         ResourceError: the cache cannot be written.
     """
+    _check_size(size, name)
     if name == MINI_NAME:
         return load_mini()
     if name in CATALOG:
         return _load_entry(CATALOG[name], progress)
-    folder = Path(name)
-    if not folder.is_dir():
-        names = dataset_names()
-        known = ", ".join(names)
-        raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {known}, or a folder")
-    return _recognise(load_idx_folder(folder))
+    path = Path(name)
+    if path.is_dir():
+        if not has_idx_files(path):
+            return _load_images(path, size=size, progress=progress, on_note=on_note)
+        return _finish(load_idx_folder(path), size=size, on_note=on_note)
+    if path.is_file() and _is_npz(path):
+        return _finish(_load_npz(path, on_note), size=size, on_note=on_note)
+    names = dataset_names()
+    raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}")
+
+
+def _check_size(size: tuple[int, int] | None, name: str) -> None:
+    if size is None:
+        return
+    from toolkit.data.image_folder import MAX_SIDE, MIN_SIDE
+
+    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
+        raise UsageError(
+            f"the size {size[0]}x{size[1]} is out of range; expected {MIN_SIDE} to {MAX_SIDE} pixels a side"
+        )
+    if name in dataset_names():
+        raise UsageError(f"{name} has its own size; a size can be given for a folder or a file")
+
+
+def _load_images(folder: Path, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:
+    # Image files need Pillow, which a catalogue's data set does not.
+    from toolkit.data.image_folder import load_image_folder
+    from toolkit.data.image_paths import holds_classes
+
+    if not holds_classes(folder):
+        raise DataError(f"{folder} holds no data set; expected {KINDS}")
+    return load_image_folder(folder, size=size, progress=progress, on_note=on_note)
+
+
+def _is_npz(path: Path) -> bool:
+    if path.suffix.lower() == ".npz":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+
+
+def _load_npz(path: Path, on_note: OnNote) -> Dataset:
+    from toolkit.data.npz import load_npz
+
+    return load_npz(path, on_note=on_note)
+
+
+def _finish(dataset: Dataset, *, size: tuple[int, int] | None, on_note: OnNote) -> Dataset:
+    """Recognise arrays of a catalogue's; mix and resize those of a user's own."""
+    known = _recognise(dataset)
+    if known is not dataset and size in {None, (dataset.height, dataset.width)}:
+        return known
+    mixed = replace(dataset, train=mix_classes(dataset.train, name=dataset.name, on_note=on_note))
+    if size is None:
+        return mixed
+    from toolkit.data.resize import resize_dataset
+
+    return resize_dataset(mixed, size)
 
 
 def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:

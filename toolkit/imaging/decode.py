@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "IMAGE_ENDINGS", "MAX_FILE_BYTES", "MAX_PIXELS", "Decoded", "decode_image"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_ENDINGS",
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "Decoded",
+    "ImageHeader",
+    "decode_image",
+    "read_image_header",
+]
 
 import os
 import stat
@@ -26,10 +35,11 @@ from PIL import (
 )
 
 from toolkit.errors import DataError
-from toolkit.imaging.flatten import flatten_image
+from toolkit.imaging.flatten import flatten_image, is_grey_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     import numpy as np
     import numpy.typing as npt
@@ -42,6 +52,9 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
 WEBP_HEADER_BYTES = 30
 TURNING_ORIENTATIONS = range(2, 9)
+# Of these, the picture is turned by a quarter: its height and width change places.
+QUARTER_TURNS = range(5, 9)
+HEAD_BYTES = 64
 # Importing the plugins registers them; for one that is missing, Pillow would import all of its forty.
 _PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 
@@ -57,6 +70,42 @@ class Decoded:
 
     pixels: npt.NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageHeader:
+    """What a file's header promises; `decode_image` may still find the rest damaged.
+
+    Attributes:
+        height: rows in pixels, after EXIF rotation.
+        width: columns in pixels, after EXIF rotation.
+        is_grey: whether the pixels are decoded as `[H, W]` rather than `[H, W, 3]`.
+    """
+
+    height: int
+    width: int
+    is_grey: bool
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """Read an image's size and kind; no pixel is decoded.
+
+    Raises:
+        DataError: as `decode_image`, as far as the header tells.
+    """
+    with _open_regular(path, name=str(path)) as stream:
+        head = stream.read(HEAD_BYTES)
+        if not head:
+            raise DataError(f"{path} is empty (0 bytes); expected an image")
+        stream.seek(0)
+        with _failures_named(str(path), head):
+            _check_webp_canvas(head, name=str(path))
+            with Image.open(stream, formats=FORMATS) as image:
+                _check_header(image, name=str(path))
+                width, height = image.size
+                if image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS:
+                    width, height = height, width
+                return ImageHeader(height=height, width=width, is_grey=is_grey_mode(image.mode))
 
 
 def decode_image(source: bytes | Path, *, name: str | None = None) -> Decoded:
@@ -90,6 +139,12 @@ def decode_image(source: bytes | Path, *, name: str | None = None) -> Decoded:
 
 
 def _read_regular(path: Path, *, name: str) -> bytes:
+    with _open_regular(path, name=name) as stream:
+        return stream.read(MAX_FILE_BYTES)
+
+
+@contextmanager
+def _open_regular(path: Path, *, name: str) -> Iterator[BinaryIO]:
     try:
         # Non-blocking: a FIFO must not wait for its writer. Judged by the descriptor, so nothing can be swapped.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -99,7 +154,7 @@ def _read_regular(path: Path, *, name: str) -> bytes:
                 raise DataError(f"{name} is not a regular file; expected an image")
             if status.st_size > MAX_FILE_BYTES:
                 raise DataError(f"{name} has {status.st_size} bytes; the most for an image is {MAX_FILE_BYTES}")
-            return stream.read(MAX_FILE_BYTES)
+            yield stream
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["flatten_image"]
+__all__ = ["flatten_image", "is_grey_mode"]
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,11 @@ SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
 GREY_MODES = {"1", "L", "LA", "La"}
 OPAQUE = 255
 MIDDLE = 127.5
+
+
+def is_grey_mode(mode: str) -> bool:
+    """Say whether an image of this Pillow mode is flattened to grey `[H, W]`; the others become RGB `[H, W, 3]`."""
+    return mode in GREY_MODES or mode in SIXTEEN_BIT_MODES
 
 
 def flatten_image(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:

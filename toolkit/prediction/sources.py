@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import DataError
 from toolkit.imaging.decode import IMAGE_ENDINGS, decode_image
 from toolkit.imaging.prepare import prepare_image
-from toolkit.prediction.arrays import iterate_array, open_npy
 from toolkit.prediction.folders import walk_folder
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.rows import Sample
@@ -82,6 +81,8 @@ def _open_file(path: Path, spec: InputSpec) -> Iterator[Sample]:
         if array is None:
             yield _open_image(path, spec)
         else:
+            from toolkit.prediction.arrays import iterate_array
+
             yield from iterate_array(array, spec, source=printable_path(path))
     except DataError as error:
         yield _failed(path, str(error))
@@ -90,12 +91,14 @@ def _open_file(path: Path, spec: InputSpec) -> Iterator[Sample]:
 def _open_array(path: Path) -> npt.NDArray[Any] | None:
     """Return the array of an NPY or IDX file, judged by its first bytes; None where it can only be an image."""
     head = _read_head(path)
+    # toolkit.data is imported for arrays only: one PNG must not pay for it.
     if path.suffix.lower() == ".npy" or head.startswith(NPY_MAGIC):
+        from toolkit.prediction.arrays import open_npy
+
         return open_npy(path)
     if head.startswith(ZIP_MAGIC):
         raise DataError(f"{printable_path(path)} is a ZIP or NPZ archive; save one array with numpy.save instead")
     if head.startswith((GZIP_MAGIC, IDX_MAGIC)):
-        # toolkit.data is imported for IDX only: one PNG must not pay for it.
         from toolkit.data.idx import read_idx
 
         return read_idx(path, ranks=(3, 4), name=printable_path(path))

@@ -1,0 +1,145 @@
+"""Image files in one sub-folder a class: headers first, then pixels, exactly as a prediction would take them."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_SIDE", "MIN_SIDE", "load_image_folder"]
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from toolkit.card import InputSpec
+from toolkit.data.dataset import Dataset, Split
+from toolkit.data.idx import MAX_BODY_BYTES
+from toolkit.data.image_paths import find_images
+from toolkit.data.order import spread_classes
+from toolkit.errors import DataError
+from toolkit.imaging.decode import decode_image, read_image_header
+from toolkit.imaging.prepare import prepare_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from toolkit.data.image_paths import LabelledPath
+    from toolkit.data.source import Progress
+
+MIN_SIDE = 16
+MAX_SIDE = 128
+
+
+def load_image_folder(
+    folder: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
+    max_bytes: int = MAX_BODY_BYTES,
+) -> Dataset:
+    """Load images from `train/<class>/*` and `test/<class>/*`, or from `<class>/*` (see `find_images`).
+
+    The names of the sub-folders, sorted, are the classes. The images are grey `[N, H, W]` where every file's pixels are
+    stored as grey, else RGB `[N, H, W, 3]` with grey ones repeated; 16-bit grey is divided by 256, EXIF rotation is
+    applied, transparency is flattened. Training images come in an order that mixes the classes evenly and depends on
+    the files' names alone, not on the file system; a validation part's images come last, where the trainer takes its
+    validation images from.
+
+    An image that cannot be used is an error, never left out; hidden files and those of other endings are only counted.
+
+    Args:
+        folder: where the classes or the splits lie; its name becomes the data set's.
+        size: (height, width) to which images are resized, as `fit_image` does for a model; None: all have one size.
+        progress: called with (bytes of pixels done, bytes in all).
+        on_note: called with a sentence about what was left out or held out.
+        max_bytes: the most bytes of pixels.
+
+    Raises:
+        DataError: what `find_images` raises; an image that is damaged, of another size than the first or not 16 to 128
+            pixels a side (it is named); more pixels than `max_bytes`.
+    """
+    files = find_images(folder)
+    everything = [*files.train, *files.validation, *files.test]
+    spec = _choose_spec([image.path for image in everything], size=size)
+    needed = len(everything) * int(np.prod(spec.shape))
+    if needed > max_bytes:
+        raise DataError(f"{folder}: {len(everything)} images need {needed} bytes; the cap is {max_bytes}")
+    for sentence in files.notes:
+        on_note(f"{folder}: {sentence}")
+    reader = _Reader(spec, needed, progress)
+    # In order before they are read, so that no pixel is copied.
+    return Dataset(
+        name=folder.resolve().name or "folder",
+        train=reader.read([*_spread(files.train), *_spread(files.validation)]),
+        test=reader.read(_spread(files.test)),
+        classes=files.classes,
+        licence="unknown",
+        polarity="any",
+        fit="stretch",
+    )
+
+
+class _Reader:
+    """Decodes images into arrays of one shape and tells how far it is."""
+
+    def __init__(self, spec: InputSpec, total_bytes: int, progress: Progress | None) -> None:
+        self._spec = spec
+        self._total = total_bytes
+        self._progress = progress
+        self._done = 0
+
+    def read(self, images: Sequence[LabelledPath]) -> Split:
+        pixels = np.empty((len(images), *self._spec.shape), np.uint8)
+        for place, image in zip(pixels, images, strict=True):
+            place[...] = self._read_one(image.path)
+        return Split(images=pixels, labels=np.array([image.label for image in images], dtype=np.int64))
+
+    def _read_one(self, path: Path) -> npt.NDArray[np.uint8]:
+        decoded = decode_image(path)
+        try:
+            pixels, _ = prepare_image(decoded.pixels, self._spec)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        self._done += pixels.size
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+        return pixels
+
+
+class _Size(NamedTuple):
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height} high and {self.width} wide"
+
+
+def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None) -> InputSpec:
+    """Read every header: the images' common size, and whether all of them are grey."""
+    first: _Size | None = None
+    is_grey = True
+    for path in paths:
+        header = read_image_header(path)
+        is_grey = is_grey and header.is_grey
+        found = _Size(header.height, header.width)
+        first = first or found
+        if size is not None:
+            continue
+        if found != first:
+            raise DataError(f"{path} is {found}; expected {first} as {paths[0]} is{_mend(first)}")
+        if not MIN_SIDE <= min(found) <= max(found) <= MAX_SIDE:
+            raise DataError(f"{path} is {found}; expected {MIN_SIDE} to {MAX_SIDE} pixels a side{_mend(found)}")
+    height, width = size or first or (0, 0)
+    return InputSpec(
+        height=height, width=width, channels=1 if is_grey else 3, fit="none" if size is None else "stretch"
+    )
+
+
+def _mend(size: _Size) -> str:
+    height, width = (min(max(side, MIN_SIDE), MAX_SIDE) for side in size)
+    return f"; resize all of them with --size {height}x{width} (height x width)"
+
+
+def _spread(images: list[LabelledPath]) -> list[LabelledPath]:
+    return [images[place] for place in spread_classes(np.array([image.label for image in images], dtype=np.int64))]

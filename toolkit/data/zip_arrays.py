@@ -1,0 +1,127 @@
+"""NPZ, a ZIP of NPY members: only the arrays asked for are unpacked, none beyond the cap, none unpickled."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_ARRAY_BYTES", "ZipArrays", "open_npz"]
+
+import os
+import stat
+import zipfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+
+from toolkit.data.arrays import read_npy_header
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+MAX_ARRAY_BYTES = 2 << 30
+MEMBER_ENDING = ".npy"
+CHUNK_BYTES = 1 << 20
+# zipfile reads the whole directory at opening, whatever it claims: a million members would be a gigabyte of objects.
+MAX_DIRECTORY_BYTES = 1 << 20
+END_MAGIC, END_BYTES, END_COMMENT_BYTES = b"PK\5\6", 22, 0xFFFF
+ZIP64_MAGIC, ZIP64_BYTES = b"PK\6\7", 20
+
+
+class ZipArrays:
+    """The arrays of an open NPZ file.
+
+    Attributes:
+        names: the arrays' names, without `.npy`, in the file's order.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path, *, max_bytes: int) -> None:
+        self._archive = archive
+        self._path = path
+        self._max_bytes = max_bytes
+        self.names = tuple(
+            name.removesuffix(MEMBER_ENDING) for name in archive.namelist() if name.endswith(MEMBER_ENDING)
+        )
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Read one array whole.
+
+        Returns:
+            Of the member's own dtype and shape.
+
+        Raises:
+            DataError: Python objects inside, a size past the cap (judged from the header, before anything is
+                allocated), bytes missing or left over, a damaged member.
+        """
+        with _failures_named(f"{name} in {self._path}"), self._archive.open(name + MEMBER_ENDING) as member:
+            return self._read_body(cast("BinaryIO", member))  # it only calls read
+
+    def _read_body(self, member: BinaryIO) -> npt.NDArray[Any]:
+        header = read_npy_header(member)
+        expected = header.size_bytes
+        if expected > self._max_bytes:
+            raise ValueError(f"its shape {list(header.shape)} needs {expected} bytes; the cap is {self._max_bytes}")
+        body = bytearray()
+        # What the directory claims is no size either: the array grows by what really comes.
+        while len(body) <= expected and (chunk := member.read(min(CHUNK_BYTES, expected + 1 - len(body)))):
+            body += chunk
+        if len(body) != expected:
+            more = "more" if len(body) > expected else f"{len(body)} bytes"
+            raise ValueError(f"it has {more} where its header says {expected}")
+        if not body:  # nothing can be viewed
+            return np.empty(header.shape, header.dtype)
+        return np.frombuffer(body, header.dtype).reshape(header.shape, order=header.order)
+
+
+@contextmanager
+def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[ZipArrays]:
+    """Open an NPZ file.
+
+    Args:
+        path: a regular file.
+        max_bytes: the most bytes of any one array.
+
+    Raises:
+        DataError: not a regular file, not a ZIP archive, or one with an absurd directory.
+    """
+    with _failures_named(str(path)):
+        # Non-blocking: a FIFO must not wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        stream = os.fdopen(descriptor, "rb")
+    with stream:
+        with _failures_named(str(path)):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("it is not a regular file")
+            _check_directory(stream)
+            archive = zipfile.ZipFile(stream)
+        with archive:
+            yield ZipArrays(archive, path, max_bytes=max_bytes)
+
+
+@contextmanager
+def _failures_named(name: str) -> Iterator[None]:
+    """Turn whatever zipfile and NumPy raise into one DataError: neither names a closed set of exceptions."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be read as NPZ: {reason}; write it with numpy.savez") from error
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - END_BYTES - END_COMMENT_BYTES - ZIP64_BYTES))
+    tail = stream.read()
+    end = tail.rfind(END_MAGIC)
+    if end < 0 or len(tail) < end + END_BYTES:
+        raise ValueError("it is no ZIP archive, or a truncated one")
+    directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if directory_bytes > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"its directory has {directory_bytes} bytes; the most is {MAX_DIRECTORY_BYTES}")
+    # ZIP64 puts another size in this one's place; no data set within the caps needs it.
+    if tail[max(0, end - ZIP64_BYTES) : end].startswith(ZIP64_MAGIC):
+        raise ValueError("it is a ZIP64 archive, of more than 4 GiB or 65,535 members")
