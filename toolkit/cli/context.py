@@ -65,12 +65,18 @@ def announce_model(path: Path, *, store: ArtifactStore) -> None:
         note(f"warning: {warning}")
 
 
-def load_data(name: str, output: Output) -> Dataset:
-    """Load a data set behind a progress bar."""
+def load_data(name: str, output: Output, *, size: tuple[int, int] | None = None) -> Dataset:
+    """Load a data set behind a progress bar and say what was left out or changed.
+
+    Args:
+        name: a name or a path.
+        output: shows the bar.
+        size: height and width to which a user's own images are resized; None leaves them.
+    """
     from toolkit.data import load_dataset
 
     with output.progress(f"loading {name}", unit="bytes") as bar:
-        return load_dataset(name, progress=bar)
+        return load_dataset(name, size=size, progress=bar, on_note=note)
 
 
 def locate_data(name: str | None) -> str:
@@ -80,14 +86,23 @@ def locate_data(name: str | None) -> str:
     return "" if name is None or name in dataset_names() else str(Path(name).resolve())
 
 
-def load_recorded_data(name: str | None, recorded: Mapping[str, Any], output: Output) -> Dataset:
+def load_recorded_data(
+    name: str | None, recorded: Mapping[str, Any], output: Output, *, size: tuple[int, int]
+) -> Dataset:
     """Load the data set named, else the one that a run or a card records, where it was then or by its name.
+
+    Args:
+        name: as given; None where nothing was.
+        recorded: the `data` of a run or a card.
+        output: shows the bar.
+        size: height and width of the model's images, to which a user's own are brought as they were for the training.
 
     Raises:
         UsageError: the recorded one is a folder that has to be named again.
     """
     try:
-        return load_data(name or recorded.get("source") or recorded["name"], output)
+        chosen = name or recorded.get("source") or recorded["name"]
+        return load_data(chosen, output, size=size if locate_data(chosen) else None)
     except UsageError as error:
         if name is not None:
             raise

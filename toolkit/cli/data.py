@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
@@ -15,7 +16,6 @@ from toolkit.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from toolkit.data import Dataset
 
 ROWS = 5
 ONE_CLASS_COUNT = 10
@@ -59,7 +59,7 @@ def show_info(name: AnyName = "mnist", size: ImageSize = None, as_json: Json = F
     from toolkit.data.describe import describe_dataset
 
     output = Output(as_json=as_json)
-    dataset = _load(name, size, output)
+    dataset = load_data(name, output, size=split_size(size))
     report = describe_dataset(dataset)
     output.report(report, _info_table(report))
 
@@ -84,7 +84,7 @@ def show_pictures(
         raise UsageError(f"the output {path} does not end in .png; pictures are PNG files")
     for each in paths:
         check_output(each, force=force)
-    dataset = _load(name, size, Output())
+    dataset = load_data(name, Output(), size=split_size(size))
     images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]
     one = class_name or default_class(dataset)
@@ -107,13 +107,6 @@ def show_pictures(
 
 def _shorten(name: str) -> str:
     return name if len(name) <= MAX_CAPTION else f"{name[: MAX_CAPTION - 1]}…"
-
-
-def _load(name: str, size: str | None, output: Output) -> Dataset:
-    from toolkit.data import load_dataset
-
-    with output.progress(f"loading {name}", unit="bytes") as bar:
-        return load_dataset(name, size=split_size(size), progress=bar, on_note=note)
 
 
 def _info_table(report: dict[str, Any]) -> Table:

@@ -61,7 +61,7 @@ def _evaluate_model(target: Path, data: str | None, provider: str, output: Outpu
     source, settings = ModelSource.read(target), RuntimeSettings(provider=provider)
     with WorkerRuntime(source, settings) as runtime:
         card = require_contract(runtime.info, name=target.name)
-    dataset = load_recorded_data(data, card.data, output)
+    dataset = load_recorded_data(data, card.data, output, size=(card.input.height, card.input.width))
     if data is None:
         require_same_data(dataset, card.data, owner=target.name)
     accuracy = evaluate_model(source, dataset, settings=settings)
@@ -75,7 +75,7 @@ def _evaluate_run(target: Path | None, data: str | None, output: Output, store: 
 
     run = resolve_run(target, store=store)
     described = read_run(run)
-    dataset = load_recorded_data(data, described.data, output)
+    dataset = load_recorded_data(data, described.data, output, size=described.image_size)
     if data is None:
         require_same_data(dataset, described.data, owner=f"run {run.name}")
     own = dataset.sha256 == described.data["sha256"]

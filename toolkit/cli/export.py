@@ -48,7 +48,8 @@ def export_command(
     output, store = Output(as_json=as_json), ArtifactStore.default()
     config = ExportConfig(name=name, output=output_path, golden=golden, author=author, licence=licence, force=force)
     folder = resolve_run(run, store=store)
-    dataset = load_recorded_data(data, read_run(folder).data, output)
+    described = read_run(folder)
+    dataset = load_recorded_data(data, described.data, output, size=described.image_size)
     report = export_run(folder, dataset, config, store=store)
     state = "unchanged" if report.unchanged else "written"
     output.report(

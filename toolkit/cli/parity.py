@@ -100,7 +100,7 @@ def run_and_report(
     source = replace(source, run=origin)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
-    dataset = load_recorded_data(data, card.data, output)
+    dataset = load_recorded_data(data, card.data, output, size=(card.input.height, card.input.width))
     if data is None:
         require_same_data(dataset, card.data, owner=path.name)
     with output.progress("parity", unit="rows") as bar:

@@ -59,7 +59,7 @@ class Quickstart:
             self._store.record(run=reused)
             self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
         else:
-            result = run_training(self._name, config, output=self._output, dataset=self._data)
+            result = run_training(self._data, config, output=self._output)
             if result is None:
                 raise UsageError("the quickstart runs as one process; run it without torchrun")
             self._run, accuracy = result[0].run, result[1]

@@ -11,7 +11,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
-from toolkit.cli.options import DataName, Json
+from toolkit.cli.options import DataName, ImageSize, Json, split_size
 from toolkit.cli.output import Output
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
@@ -64,6 +64,7 @@ TensorBoard = Annotated[
 
 def train_command(
     data: DataName = None,
+    size: ImageSize = None,
     recipe: RecipeName = None,
     settings: Settings = None,
     epochs: Epochs = None,
@@ -78,17 +79,17 @@ def train_command(
     as_json: Json = False,
 ) -> None:
     """Train the network, or go on with a run, and judge it on the test images."""
-    output, settings = Output(as_json=as_json), settings or []
+    output, settings, sides = Output(as_json=as_json), settings or [], split_size(size)
     how = {"seed": seed, "device": device, "threads": threads, "keep_every": keep_every}
     if resume is None:
         if allow_drift:
             raise UsageError("--allow-drift belongs to --resume")
         settings += [f"epochs={epochs}"] if epochs is not None else []
         resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
-        result = _begin(data, resolved, how, all_data=all_data, output=output, tensorboard=tensorboard)
+        result = _begin(data, resolved, how, sides, all_data=all_data, output=output, tensorboard=tensorboard)
     else:
-        if all_data:
-            raise UsageError("--all-data is settled when a run begins; it cannot be changed with --resume")
+        if all_data or sides:
+            raise UsageError("--all-data and --size are settled when a run begins; they cannot change with --resume")
         asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
         result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
     if result is not None:
@@ -100,19 +101,11 @@ def train_command(
         )
 
 
-def run_training(
-    data_name: str,
-    config: TrainConfig,
-    *,
-    output: Output,
-    dataset: Dataset | None = None,
-    tensorboard: bool = False,
-) -> Result:
+def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tensorboard: bool = False) -> Result:
     """Train, evaluate and draw, telling the user what happens; None in processes that only help another."""
     from toolkit.render import recipe_lines
     from toolkit.training.train import train
 
-    dataset = dataset or load_data(data_name, output)
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
@@ -120,13 +113,21 @@ def run_training(
 
 
 def _begin(
-    data: str | None, recipe: Recipe, how: dict[str, Any], *, all_data: bool, output: Output, tensorboard: bool
+    data: str | None,
+    recipe: Recipe,
+    how: dict[str, Any],
+    size: tuple[int, int] | None,
+    *,
+    all_data: bool,
+    output: Output,
+    tensorboard: bool,
 ) -> Result:
     from toolkit.training.train import TrainConfig
 
     given = {key: value for key, value in how.items() if value is not None}
     config = TrainConfig(recipe=recipe, all_data=all_data, data_source=locate_data(data), **given)
-    return run_training(data or DEFAULT_DATA, config, output=output, tensorboard=tensorboard)
+    dataset = load_data(data or DEFAULT_DATA, output, size=size)
+    return run_training(dataset, config, output=output, tensorboard=tensorboard)
 
 
 def _resume(
@@ -145,7 +146,7 @@ def _resume(
     store = ArtifactStore.default()
     run = store.latest_started_run() if name == "latest" else find_run(Path(name), store=store)
     recorded = read_run(run)
-    dataset = load_recorded_data(data, recorded.data, output)
+    dataset = load_recorded_data(data, recorded.data, output, size=recorded.image_size)
     base = recipe_from_json(recorded.recipe) if recipe is None else resolve_recipe(recipe)
     wanted = change_recipe(base, settings) if recipe is not None or settings else None
     config = ResumeConfig(recipe=wanted, **asked)

@@ -51,6 +51,11 @@ class RunConfig:
     standardisation: dict[str, Any]
     training: dict[str, Any]
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of one image, pixels."""
+        return int(self.input["height"]), int(self.input["width"])
+
 
 def checkpoint_folder(run: Path) -> Path:
     """Return where a run folder's checkpoints lie."""
