@@ -12,15 +12,17 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart", "plots"},
+    {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
+    | {"render_evaluation", "plots", "plots_evaluation"},
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
     {"errors"},
 ]
-# `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one.
-ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors")}
+# `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
+# `plots` holds the canvas and the grid that the other pictures are made with.
+ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors"), ("plots_evaluation", "plots")}
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 
 

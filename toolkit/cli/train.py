@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, Json
-from toolkit.cli.output import Output, ProgressBar, invocation
+from toolkit.cli.output import Output, ProgressBar
 from toolkit.training.recipe import RECIPES, resolve_recipe
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def run_training(
     data_name: str, config: TrainConfig, *, output: Output, dataset: Dataset | None = None
 ) -> tuple[TrainReport, AccuracyReport]:
     """Train, evaluate and draw, telling the user what happens."""
-    from toolkit.artifacts import write_atomic, write_json
-    from toolkit.environment import describe_environment
+    from toolkit.artifacts import write_atomic
+    from toolkit.cli.evaluation_files import write_evaluation
     from toolkit.evaluation.evaluate import evaluate_run
     from toolkit.plots import draw_history
     from toolkit.training.train import train
@@ -73,12 +73,9 @@ def run_training(
         listener = _Listener(output, bar)
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
     write_atomic(report.run / "history.png", draw_history(report.rows))
-    accuracy = evaluate_run(report.run, dataset)
-    write_json(
-        report.run / "evaluation.json",
-        {**accuracy.to_json(), "command": invocation(), "environment": describe_environment()},
-    )
-    return report, accuracy
+    result = evaluate_run(report.run, dataset)
+    write_evaluation(result, dataset.test.images, dataset.classes, path=report.run / "evaluation.json")
+    return report, result.report
 
 
 class _Listener:
