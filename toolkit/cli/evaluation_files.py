@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["summarise_mistakes", "write_evaluation"]
+__all__ = ["summarise_mistakes", "write_corruptions", "write_evaluation"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from toolkit.evaluation.evaluate import EvaluationResult
+    from toolkit.evaluation.judge_corruptions import CorruptionsReport
+
+# Examples of each family in the picture.
+EXAMPLES = 10
 
 
 def write_evaluation(
@@ -62,6 +66,37 @@ def write_evaluation(
         "pictures": {name: str(_picture_path(path, name)) for name in drawn},
         "first": [answer.to_json() for answer in first],
         "mistakes": [answer.to_json() for answer in mistakes],
+        "command": invocation(),
+        "environment": describe_environment(),
+    }
+    write_json(path, value)
+    return value
+
+
+def write_corruptions(
+    report: CorruptionsReport, images_NHW: NDArray[np.uint8], *, path: Path, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the report, and beside it one picture with examples of every family; return the report.
+
+    Args:
+        report: the rows.
+        images_NHW: uint8, the clean images.
+        path: where the report goes, a `.json`; the picture takes its name with `.png`.
+        extra: further keys of the report.
+    """
+    from toolkit.environment import describe_environment
+    from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
+    from toolkit.plots_evaluation import draw_corruptions
+
+    # What an image gets depends on its place alone, so these are the very images that were judged.
+    first = images_NHW[:EXAMPLES]
+    rows = {"clean": first, **{name: corrupt_images(first, name, seed=report.seed) for name in FAMILIES}}
+    picture = path.with_suffix(".png")
+    write_atomic(picture, draw_corruptions(rows, title=f"{report.dataset}, corrupted with seed {report.seed}"))
+    value = {
+        **report.to_json(),
+        **extra,
+        "pictures": {"corruptions": str(picture)},
         "command": invocation(),
         "environment": describe_environment(),
     }

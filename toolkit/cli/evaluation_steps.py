@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
-from toolkit.cli.evaluation_files import summarise_mistakes, write_evaluation
+from toolkit.cli.evaluation_files import summarise_mistakes, write_corruptions, write_evaluation
 from toolkit.cli.output import Output, note
 from toolkit.errors import DataError
 from toolkit.evaluation.evaluate import evaluate_test_images, require_same_data
 from toolkit.evaluation.judge import Judge, open_judge
 from toolkit.evaluation.paired import compare_paired
 from toolkit.render import confusion_table
-from toolkit.render_evaluation import describe_comparison
+from toolkit.render_evaluation import corruptions_table, describe_comparison, describe_corruptions
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
@@ -60,6 +60,25 @@ class Evaluation:
             confusion_table(result.report.confusion, judge.classes),
             summarise_mistakes(report),
             f"report {path}",
+        )
+
+    def judge_corruptions(self) -> None:
+        """Judge on clean, corrupted and foreign images, write a table and a picture, and show them."""
+        from toolkit.evaluation.judge_corruptions import judge_corruptions
+
+        with ExitStack() as stack:
+            judge, rival, dataset = self._open(stack)
+            with self._output.progress("judging", unit="sets of images") as bar:
+                report = judge_corruptions(judge, dataset, rival=rival, progress=bar)
+        against = None if rival is None else rival.identity
+        path = self._store.new_file("reports", f"corruptions-{judge.name}", ".json")
+        value = write_corruptions(report, dataset.test.images, path=path, extra={**judge.identity, "against": against})
+        names = (judge.name, None if rival is None else rival.name)
+        self._output.report(
+            value,
+            corruptions_table(report, names=names),
+            *describe_corruptions(report, names=names),
+            f"report {path}, pictures {value['pictures']['corruptions']}",
         )
 
     def _open(self, stack: ExitStack) -> tuple[Judge, Judge | None, Dataset]:

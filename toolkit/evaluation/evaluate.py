@@ -11,6 +11,7 @@ __all__ = [
     "evaluate_model",
     "evaluate_run",
     "evaluate_test_images",
+    "require_fit",
     "require_same_data",
 ]
 
@@ -74,12 +75,8 @@ def evaluate(judge: Judge, split: Split, *, dataset: str) -> EvaluationResult:
         dataset: name for the report.
 
     Raises:
-        DataError: the images do not fit the model.
         ModelError: an answer is not finite or names no class.
     """
-    shape = split.images.shape[1:]
-    if shape != judge.input.shape:
-        raise DataError(f"{dataset} has images of {list(shape)}; {judge.name} takes {list(judge.input.shape)}")
     answers = judge.answer(split.images)
     return EvaluationResult(
         report=measure_accuracy(split.labels, answers.labels, classes=len(judge.classes), dataset=dataset),
@@ -119,9 +116,18 @@ def evaluate_test_images(judge: Judge, data: Dataset) -> EvaluationResult:
         DataError: the images or the number of classes do not fit the model.
         ModelError: an answer is not finite or names no class.
     """
+    require_fit(judge, data)
+    return evaluate(judge, data.test, dataset=data.name)
+
+
+def require_fit(judge: Judge, data: Dataset) -> None:
+    """Check that a data set has images of a model's shape and as many classes.
+
+    Raises:
+        DataError: it has not.
+    """
     if data.test.images.shape[1:] != judge.input.shape or len(data.classes) != len(judge.classes):
         raise DataError(
             f"{data.name} has images of {list(data.test.images.shape[1:])} in {len(data.classes)} classes; "
             f"the model takes {list(judge.input.shape)} and knows {len(judge.classes)}"
         )
-    return evaluate(judge, data.test, dataset=data.name)
