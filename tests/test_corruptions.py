@@ -185,3 +185,15 @@ def test_edges_are_thin_outlines() -> None:
     for middle in (edges[20, :20], edges[20, 20:], edges[:20, 20], edges[20:, 20]):
         assert middle.sum() == 1, "one pixel on each side of the square"
     assert pixels.keep_edges(np.ones_like(square), draws(), sigma=0.03, low=0.1, high=0.25).sum() == 0
+
+
+def test_weak_edges_are_kept_only_where_they_hang_on_strong_ones() -> None:
+    image = np.zeros((1, 40, 40, 1), np.float32)
+    image[:, 20:] = np.linspace(1, 0.2, 40, dtype=np.float32)[:, None]  # one edge that fades to the right
+    image[:, 4:6, 4:6] = 0.25  # a weak spot on its own
+    edges = pixels.keep_edges(image, draws(), sigma=0.03, low=0.1, high=0.9)[0, ..., 0]
+    strong = pixels.keep_edges(image, draws(), sigma=0.03, low=0.9, high=0.9)[0, ..., 0]
+    assert 0 < strong.sum() < edges.sum()
+    assert edges[15:25].sum() == edges.sum(), "the spot is gone"
+    alone = pixels.keep_edges(image, draws(), sigma=0.03, low=0.1, high=0.1)[0, ..., 0]
+    assert alone[:10].sum() > 0, "it is an edge where every edge counts as strong"

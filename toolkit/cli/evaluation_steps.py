@@ -50,7 +50,7 @@ class Evaluation:
         if other is not None and rival is not None:
             paired = compare_paired(result.is_right, other.is_right)
             extra["against"] = {**rival.identity, **other.report.figures(), **paired.to_json()}
-            lines.append(describe_comparison(other.report, paired, name=rival.name))
+            lines.append(describe_comparison(other.report, paired, name=rival.title))
         path = self._report_path(judge, dataset, compared=other is not None)
         report = write_evaluation(result, dataset.test.images, judge.classes, path=path, extra=extra)
         self._output.report(
@@ -73,7 +73,7 @@ class Evaluation:
         against = None if rival is None else rival.identity
         path = self._store.new_file("reports", f"corruptions-{judge.name}", ".json")
         value = write_corruptions(report, dataset.test.images, path=path, extra={**judge.identity, "against": against})
-        names = (judge.name, None if rival is None else rival.name)
+        names = (judge.title, None if rival is None else rival.title)
         self._output.report(
             value,
             corruptions_table(report, names=names),
@@ -89,14 +89,14 @@ class Evaluation:
             rival = stack.enter_context(open_judge(self._resolve(self._against), provider=self._provider))
             if rival.classes != judge.classes:
                 raise DataError(
-                    f"{rival.name} knows the classes {', '.join(rival.classes[:12])}, {judge.name} "
+                    f"{rival.title} knows the classes {', '.join(rival.classes[:12])}, {judge.title} "
                     f"{', '.join(judge.classes[:12])}; expected the same ones in the same order"
                 )
         dataset = load_recorded_data(self._data_name, judge.data["name"], self._output)
         if self._data_name is None:
-            require_same_data(dataset, judge.data, owner=f"{judge.kind} {judge.name}")
+            require_same_data(dataset, judge.data, owner=judge.title)
         if rival is not None and rival.data.get("sha256") != dataset.sha256:
-            note(f"warning: {rival.name} was trained on other data than {dataset.name}; it may have seen these images")
+            note(f"warning: {rival.title} was trained on other data than {dataset.name}; it may have seen these images")
         return judge, rival, dataset
 
     def _resolve(self, target: Path | None) -> Path:

@@ -57,6 +57,11 @@ class Judge(ABC):
     input: InputSpec
     data: dict[str, Any]
 
+    @property
+    def title(self) -> str:
+        """`run NAME` or `model NAME`: a run and its file share their name."""
+        return f"{self.kind} {self.name}"
+
     @abstractmethod
     def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
         """Answer one batch."""
