@@ -59,7 +59,7 @@ def test_a_file_and_a_run_give_the_same_figures(artifacts: Path, capsys: pytest.
     stems = {Path(path).name.rpartition("-")[0] for path in report["pictures"].values()}
     assert stems == {path.stem for path in (artifacts / "reports").glob("*.json")}
     before = (run / "evaluation.json").read_text()
-    assert toolkit("evaluate", str(run / "checkpoints" / "best.safetensors")) == 0
+    assert toolkit("evaluate", f"{run}@best") == 0
     assert "mistakes, the worst first; pictures in" in capsys.readouterr().out
     assert (run / "evaluation.json").read_text() == before, "another checkpoint is not the run's evaluation"
 
