@@ -20,7 +20,7 @@ from toolkit.training.augment import augment, draw_batch_shift, draw_warps
 from toolkit.training.group import lost_neighbours_named
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe
-from toolkit.training.schedule import Cycle, rate_at
+from toolkit.training.schedule import Cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, update_average
 from toolkit.training.streams import derive_seed, make_generator
 
@@ -81,7 +81,7 @@ def train_epoch(
     order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
     batches = torch.split(order, recipe.batch_size)
     for step in range(place.step, steps):
-        rate = rate_at(recipe, step=(place.epoch - cycle.first_epoch) * steps + step, steps=cycle.epochs * steps)
+        rate = rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         loss_sum, right = _train_step(state, images, labels, batches[step], recipe=recipe, stop=stop)

@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = ["Position", "TrainingState", "make_state", "update_average"]
 
 import copy
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from toolkit.training.synced_norm import sync_batch_norms
 
 # The average follows every fourth step: a quarter of the cost for the same average.
 AVERAGE_EVERY = 4
+# torch renamed DDP's switch and warns of the old name.
+BUFFER_SWITCHES = ("forward_sync_buffers", "broadcast_buffers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +140,7 @@ def _make_optimizer(network: CNN, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _distributed(network: CNN) -> nn.Module:
     device = next(network.parameters()).device
+    known = inspect.signature(DistributedDataParallel).parameters
     # Running statistics are equal on every rank already, because the normalisations are synchronised.
-    return DistributedDataParallel(
-        network, device_ids=[device.index] if device.type == "cuda" else None, broadcast_buffers=False
-    )
+    unsynced: dict[str, Any] = {next(name for name in BUFFER_SWITCHES if name in known): False}
+    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None, **unsynced)
