@@ -113,8 +113,8 @@ def _train_step(
             logits.float(), target, label_smoothing=recipe.label_smoothing, reduction="sum"
         )
         state.optimizer.zero_grad(set_to_none=True)
-        # DDP averages over the processes; this makes it the mean over the global batch, however it was shared.
-        (loss_sum * (state.group.size / len(chosen))).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        # The processes' gradients are added up: the mean over the global batch, however it was shared.
+        (loss_sum / len(chosen)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     right = (logits.detach().argmax(dim=1) == target).sum()
     wants_stop = stop is not None and stop.signal is not None
     told = torch.stack([loss_sum.detach(), right.float(), loss_sum.new_tensor(float(wants_stop))])

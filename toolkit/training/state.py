@@ -5,24 +5,19 @@ from __future__ import annotations
 __all__ = ["Position", "TrainingState", "make_state", "update_average"]
 
 import copy
-import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from toolkit.network.cnn import CNN
+from toolkit.training.distribute import distribute
 from toolkit.training.group import Group
 from toolkit.training.recipe import Recipe
-from toolkit.training.synced_norm import sync_batch_norms
 
 # The average follows every fourth step: a quarter of the cost for the same average.
 AVERAGE_EVERY = 4
-# torch renamed DDP's switch and warns of the old name.
-BUFFER_SWITCHES = ("forward_sync_buffers", "broadcast_buffers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,11 +90,10 @@ def make_state(network: CNN, recipe: Recipe, *, seed: int, bfloat16: bool, group
     group = group or Group()
     if bfloat16:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    if group.size > 1:
-        sync_batch_norms(network)
+    forward = distribute(network) if group.size > 1 else network
     return TrainingState(
         network=network,
-        forward=_distributed(network) if group.size > 1 else network,
+        forward=forward,
         optimizer=_make_optimizer(network, recipe),
         average=copy.deepcopy(network) if recipe.average_decay else None,
         bfloat16=bfloat16,
@@ -136,11 +130,3 @@ def _make_optimizer(network: CNN, recipe: Recipe) -> torch.optim.Optimizer:
     fused = weights[0].device.type in {"cpu", "cuda"}
     optimizer: torch.optim.Optimizer = kinds[recipe.optimizer](groups, lr=recipe.learning_rate, fused=fused)
     return optimizer
-
-
-def _distributed(network: CNN) -> nn.Module:
-    device = next(network.parameters()).device
-    known = inspect.signature(DistributedDataParallel).parameters
-    # Running statistics are equal on every rank already, because the normalisations are synchronised.
-    unsynced: dict[str, Any] = {next(name for name in BUFFER_SWITCHES if name in known): False}
-    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None, **unsynced)
