@@ -142,5 +142,5 @@ def _check_finite(state: TrainingState, loss: float, *, place: str) -> None:
     if not math.isfinite(norm):
         what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
         raise CheckFailedError(
-            f"the {what} at {place}; nothing was stepped with it, the last checkpoint is whole: lower the learning rate"
+            f"the {what} at {place}; nothing was stepped with it, what was saved is whole: lower the learning rate"
         )
