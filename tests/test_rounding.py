@@ -107,10 +107,13 @@ def test_both_ways_to_normalise_stay_within_the_bound_and_near_it(engine: Any, d
         assert np.sqrt((error**2).mean()) > np.sqrt(predicted.variance.mean()) / 6
 
 
-def test_normalising_carries_errors_through_its_factor() -> None:
-    item = Rounded(np.zeros((1, 1, 1, 1)), np.full((1, 1, 1, 1), 2.0))
-    factor, zero = np.full((1, 1, 1), 3.0), np.zeros((1, 1, 1))
-    assert normalise(item, factor, zero, zero, roundoff=0.0).variance.item() == 18.0
+def test_normalising_adds_every_rounding_and_carries_errors_through_its_factor() -> None:
+    x, factor, mean, bias = (np.full((1, 1, 1, 1), value) for value in (2.0, 3.0, 1.0, 5.0))
+    carried = normalise(Rounded(x, x), factor[0], mean[0], bias[0], roundoff=0.0)
+    assert (carried.value.item(), carried.variance.item()) == (8.0, 18.0)
+    rounded = normalise(exact(x), factor[0], mean[0], bias[0], roundoff=1.0)
+    # The factor's and the differences', x factor, mean factor, the offset made beforehand, the sum.
+    assert rounded.variance.item() == 5.25 * 3**2 + 6**2 + 3**2 + 2**2 + 8**2
 
 
 def make_lively(network: CNN) -> CNN:
