@@ -17,6 +17,7 @@ from onnx import numpy_helper
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, normalise, pointwise, relu, windows
 from toolkit.runtimes.source import ModelSource
 
@@ -74,8 +75,7 @@ def evaluate_with_rounding(
     Raises:
         ModelError: an operator that the formula does not know.
     """
-    size = max(1, CHUNK_PIXELS // max(1, images[0].size))
-    chunks = [_evaluate(model, images[start : start + size], roundoff) for start in range(0, len(images), size)]
+    chunks = [_evaluate(model, piece, roundoff) for piece in split_images(images, pixels=CHUNK_PIXELS)]
     return np.concatenate([item.value for item in chunks]), np.sqrt(np.concatenate([item.variance for item in chunks]))
 
 
