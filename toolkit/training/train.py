@@ -40,6 +40,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
         keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
+        cuda_graph: on CUDA, step by replaying one captured graph.
         data_source: where the data lay, to find it again; empty for a catalogue name.
     """
 
@@ -49,6 +50,7 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 0
     keep_every: int = 0
+    cuda_graph: bool = False
     data_source: str = ""
 
     def __post_init__(self) -> None:
@@ -109,13 +111,21 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
         StoppedError: a signal ended the training after it was saved.
     """
     check_data(data)
-    machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
+    machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
     recipe = config.recipe.for_data(
         height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
     )
     training, validation = split_data(data, all_data=config.all_data)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
-        session = open_session(training, validation, recipe, seed=config.seed, machine=machine, group=group, stop=stop)
+        session = open_session(
+            training,
+            validation,
+            recipe,
+            seed=config.seed,
+            machine=machine,
+            group=group,
+            stop=stop,
+        )
         if not group.is_main:
             return run_epochs(session, None, History(Path(os.devnull)), machine=machine, listener=listener)
         run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
