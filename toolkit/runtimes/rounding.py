@@ -19,6 +19,7 @@ __all__ = [
     "bound_from_sigma",
     "dense",
     "max_pool",
+    "normalise",
     "pointwise",
     "relu",
     "windows",
@@ -40,6 +41,10 @@ BOUND_FACTOR = 8.0
 BOUND_FORMULA = (
     "8 standard deviations of independent rounding errors propagated in float64 (docs/decisions/0001-bound.md)"
 )
+
+# Roundings of (x - mean) factor, in units of u^2 of its square: a sum under a root counts 1/4; then the root, its
+# reciprocal, the product with the scale, the difference, the last product.
+FACTOR_ROUNDINGS = 5.25
 
 Array = NDArray[np.float64]
 
@@ -77,6 +82,24 @@ def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) 
     if bias is None:
         return Rounded(total, variance)
     return pointwise(total + bias, variance, roundoff=roundoff)
+
+
+def normalise(item: Rounded, factor: Array, mean: Array, bias: Array, *, roundoff: float) -> Rounded:
+    """Return (x - mean) factor + bias, as batch normalisation computes it after training.
+
+    Engines write it as it stands, or as x factor + (bias - mean factor) with two numbers a channel made beforehand; the
+    variance holds the roundings of both (docs/decisions/0001-bound.md).
+
+    Args:
+        item: `[N, C, H, W]`.
+        factor: `[C, 1, 1]`, scale / sqrt(variance + epsilon), exact; engines round it.
+        mean: `[C, 1, 1]`, exact.
+        bias: `[C, 1, 1]`, exact.
+        roundoff: unit roundoff of the arithmetic.
+    """
+    centred, offset = (item.value - mean) * factor, bias - mean * factor
+    terms = FACTOR_ROUNDINGS * centred**2 + (item.value * factor) ** 2 + (mean * factor) ** 2 + offset**2
+    return pointwise(centred + bias, item.variance * factor**2 + roundoff**2 * terms, roundoff=roundoff)
 
 
 def relu(item: Rounded) -> Rounded:
