@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "LayerShape", "NetworkConfig"]
+__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "SMALLEST_IMAGE", "LayerShape", "NetworkConfig"]
 
 import math
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ PADDINGS = ("valid", "same")
 MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
-LARGEST_IMAGE = 128
+SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
 
 
 class LayerShape(NamedTuple):
@@ -40,7 +40,7 @@ class NetworkConfig:
     """Hyper-parameters of a staged CNN; the defaults are the tutorial's.
 
     A stage is one or more convolutions and a max-pooling; dense layers follow. The tutorial has two stages of one
-    convolution each. Images above 32 pixels get further stages until the map is at most 5x5 (`plan_stages`).
+    convolution each. Images above 32 pixels get further stages until the map is at most 4x4 (`plan_stages`).
 
     Attributes:
         height: rows of an image, pixels.
