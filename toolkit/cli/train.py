@@ -90,6 +90,8 @@ def train_command(
     if resume is None:
         if allow_drift:
             raise UsageError("--allow-drift belongs to --resume")
+        if epochs is not None and epochs.startswith("+"):
+            raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
         settings += [f"epochs={epochs}"] if epochs is not None else []
         resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
         result = _begin(data, resolved, how, sides, all_data=all_data, output=output, tensorboard=tensorboard)
