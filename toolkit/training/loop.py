@@ -17,7 +17,7 @@ from toolkit.errors import DataError
 from toolkit.training.augment import augment, draw_batch_shift, draw_warps
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe
-from toolkit.training.schedule import Cycle, rate_at
+from toolkit.training.schedule import Cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, set_rate, update_average
 from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed, make_generator
@@ -81,8 +81,7 @@ def train_epoch(
     order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
     batches = torch.split(order, recipe.batch_size)
     for step in range(place.step, steps):
-        rate = rate_at(recipe, step=(place.epoch - cycle.first_epoch) * steps + step, steps=cycle.epochs * steps)
-        set_rate(state.optimizer, rate)
+        set_rate(state.optimizer, rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps))
         chosen = batches[step]
         batch, target = _make_batch(state, images[chosen], recipe=recipe), labels[chosen]
         torch.manual_seed(derive_seed(state.seed, "dropout", place.updates, state.group.rank))

@@ -24,7 +24,7 @@ from toolkit.training.history import EpochRow
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.loop import predict_logits, standardise, train_epoch
 from toolkit.training.recipe import Recipe
-from toolkit.training.schedule import find_cycle
+from toolkit.training.schedule import find_cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, make_state
 from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed
@@ -134,7 +134,7 @@ class Session:
             train_accuracy=place.right / len(self.images),
             validation_loss=loss,
             validation_accuracy=accuracy,
-            learning_rate=float(self.state.optimizer.param_groups[0]["lr"]),
+            learning_rate=rate_in_epoch(self.recipe, cycle, epoch=place.epoch, step=place.step - 1, steps=place.step),
             seconds=before + time.perf_counter() - start,
         )
         place.finish_epoch()

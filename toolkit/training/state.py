@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from toolkit.network.cnn import CNN
+from toolkit.training.distribute import distribute
 from toolkit.training.group import Group
 from toolkit.training.recipe import Recipe
-from toolkit.training.synced_norm import sync_batch_norms
 
 # The average follows every fourth step: a quarter of the cost for the same average.
 AVERAGE_EVERY = 4
@@ -100,11 +99,10 @@ def make_state(
     group = group or Group()
     if bfloat16:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    if group.size > 1:
-        sync_batch_norms(network)
+    forward = distribute(network) if group.size > 1 else network
     return TrainingState(
         network=network,
-        forward=_distributed(network) if group.size > 1 else network,
+        forward=forward,
         optimizer=_make_optimizer(network, recipe, for_graphs=for_graphs),
         average=copy.deepcopy(network) if recipe.average_decay else None,
         bfloat16=bfloat16,
@@ -153,11 +151,3 @@ def _make_optimizer(network: CNN, recipe: Recipe, *, for_graphs: bool) -> torch.
     make = kinds[recipe.optimizer]
     optimizer: torch.optim.Optimizer = make(groups, lr=rate, fused=fused, capturable=for_graphs)
     return optimizer
-
-
-def _distributed(network: CNN) -> nn.Module:
-    device = next(network.parameters()).device
-    # Running statistics are equal on every rank already, because the normalisations are synchronised.
-    return DistributedDataParallel(
-        network, device_ids=[device.index] if device.type == "cuda" else None, broadcast_buffers=False
-    )

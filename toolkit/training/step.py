@@ -94,8 +94,8 @@ def run_backward(
         logits = state.forward(batch)
     loss_sum = functional.cross_entropy(logits.float(), target, label_smoothing=recipe.label_smoothing, reduction="sum")
     state.optimizer.zero_grad(set_to_none=True)
-    # DDP averages over the processes; this makes it the mean over the global batch, however it was shared.
-    (loss_sum * (state.group.size / count)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    # The processes' gradients are added up: the mean over the global batch, however it was shared.
+    (loss_sum / count).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss_sum.detach(), (logits.detach().argmax(dim=1) == target).sum()
 
 
