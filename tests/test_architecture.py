@@ -12,17 +12,27 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart", "plots"},
+    {
+        "render",
+        "render_parity",
+        "render_bench",
+        "render_doctor",
+        "render_predictions",
+        "render_quickstart",
+        "render_tune",
+        "plots",
+        "plots_tune",
+    },
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
-    {"durable"},
+    {"durable", "intervals"},
     {"errors"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one.
 # `data` decodes and fits image files exactly as a prediction does; imaging knows nothing of data sets.
-ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors"), ("data", "imaging")}
+ALLOWED_SIDEWAYS = {("exporting", "evaluation"), ("card", "errors"), ("data", "imaging"), ("plots_tune", "plots")}
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 
 

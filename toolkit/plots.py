@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["digit_grid", "draw_history"]
+__all__ = ["digit_grid", "draw_history", "new_figure", "to_png"]
 
 import io
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ def digit_grid(images_NHW: npt.NDArray[np.uint8], captions: Sequence[str], *, co
     rows = -(-len(captions) // columns)
     cell_height = CELL_INCHES + CAPTION_INCHES
     width, height = columns * CELL_INCHES, rows * cell_height + (TITLE_INCHES if title else 0.0)
-    figure = _new_figure(width, height)
+    figure = new_figure(width, height)
     for number, (image, caption) in enumerate(zip(images_NHW, captions, strict=True)):
         row, column = divmod(number, columns)
         left, bottom = column * CELL_INCHES + GUTTER_INCHES / 2, (rows - 1 - row) * cell_height + GUTTER_INCHES / 2
@@ -59,7 +59,7 @@ def digit_grid(images_NHW: npt.NDArray[np.uint8], captions: Sequence[str], *, co
         axes.set_title(caption, fontsize=CAPTION_POINTS, pad=2, parse_math=False)
     if title:
         figure.suptitle(title, y=1 - 0.1 / height, va="top", fontsize=TITLE_POINTS, parse_math=False)
-    return _to_png(figure)
+    return to_png(figure)
 
 
 def draw_history(rows: Sequence[EpochRow]) -> bytes:
@@ -73,7 +73,7 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _new_figure(7.0, 4.0)
+    figure = new_figure(7.0, 4.0)
     loss_axes = figure.add_subplot(111)
     accuracy_axes = loss_axes.twinx()
     epochs = [row.epoch for row in rows]
@@ -89,10 +89,10 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss_axes.legend(handles=[*loss_line, *accuracy_line], loc="center right")
     figure.tight_layout()
-    return _to_png(figure)
+    return to_png(figure)
 
 
-def _new_figure(width_inches: float, height_inches: float) -> Figure:
+def new_figure(width_inches: float, height_inches: float) -> Figure:
     """Return a figure of its own canvas: pyplot would keep every figure until it is closed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -102,7 +102,8 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
     return figure
 
 
-def _to_png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file's bytes, without the version that drew it."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
