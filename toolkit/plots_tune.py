@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3
-# Beyond this many values they are drawn as numbers on an axis, not as one place each.
+# Beyond this many points a range is drawn to scale, not one place a point.
 MOST_PLACES = 8
 
 
@@ -79,6 +79,7 @@ def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> 
         axes.set_xlabel(dimension.key)
         if number % columns == 0:
             axes.set_ylabel("validation accuracy, %")
+    figure.suptitle("the later a trial, the darker; bars: 1 s.e.", fontsize=9)
     figure.tight_layout()
     return to_png(figure)
 
@@ -120,12 +121,22 @@ def _first_failed(rows: Sequence[TrialRow]) -> TrialRow:
 
 def _place_values(axes: Axes, dimension: Dimension, values: Sequence[Any]) -> Sequence[float]:
     """Return where values lie on an axis, and label it: words and short lists one place each, ranges to scale."""
-    if dimension.values and (dimension.kind == "str" or len(dimension.values) <= MOST_PLACES):
+    if dimension.values and (dimension.low is None or len(dimension.values) <= MOST_PLACES):
         axes.set_xticks(range(len(dimension.values)), labels=[_short(value) for value in dimension.values])
         axes.set_xlim(-0.5, len(dimension.values) - 0.5)
         return [dimension.values.index(value) for value in values]
+    assert dimension.low is not None
+    assert dimension.high is not None
+    low, high = float(dimension.low), float(dimension.high)
     if dimension.log:
+        # matplotlib labels a range of under two decades at every tick, one over the other.
+        ratio = high / low
         axes.set_xscale("log")
+        axes.set_xticks(ticks := [low, low * ratio**0.5, high], labels=[_short(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(low / ratio**0.05, high * ratio**0.05)
+    else:
+        axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     return list(values)
 
 

@@ -75,7 +75,7 @@ def _tune_lines(report: TuneReport) -> list[str]:
     ]
     lines.append(f"best: trial {best.number}, {describe_trial(best)}")
     lines.append(
-        f"{len(near)} other trials lie within one standard error of it; "
+        f"other trials within one standard error of it: {len(near)}; "
         "the best of many is flattered by the choice: train it and judge it anew"
     )
     return lines
