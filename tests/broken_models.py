@@ -62,9 +62,11 @@ FAULTS: dict[str, Fault] = {
     "standardisation without the mean": lambda model: _edit(model, "mean", np.zeros_like),
     "mean off by one pixel": lambda model: _edit(model, "mean", lambda a: np.roll(a, 1, axis=1)),
     "standard deviation doubled": lambda model: _edit(model, "std", lambda a: a * 2),
-    "bias dropped": lambda model: _edit(model, "conv1.bias", np.zeros_like),
-    "kernel transposed": lambda model: _edit(model, "conv2.weight", lambda a: a.transpose(0, 1, 3, 2)),
-    "one channel zeroed": lambda model: _edit(model, "conv2.weight", lambda a: np.concatenate([a[:-1], a[-1:] * 0])),
+    "bias dropped": lambda model: _edit(model, "stages.0.convs.0.bias", np.zeros_like),
+    "kernel transposed": lambda model: _edit(model, "stages.1.convs.0.weight", lambda a: a.transpose(0, 1, 3, 2)),
+    "one channel zeroed": lambda model: _edit(
+        model, "stages.1.convs.0.weight", lambda a: np.concatenate([a[:-1], a[-1:] * 0])
+    ),
     "one weight changed by 1 %": lambda model: _edit(model, "dense2.weight", _one_weight),
     "ReLU removed": lambda model: _bypass(model, "Relu", 2),
     "softmax over the batch": lambda model: _set_attribute(model, "Softmax", "axis", 0),

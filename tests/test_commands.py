@@ -29,12 +29,18 @@ def test_each_command_goes_on_from_the_one_before(tmp_path: Path, capsys: pytest
     trained = json.loads(capsys.readouterr().out)
     assert trained["evaluation"]["accuracy"] > 0.7
     assert toolkit("evaluate", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["correct"] == trained["evaluation"]["correct"]
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["correct"] == trained["evaluation"]["correct"]
+    assert len(judged["mistakes"]) == judged["count"] - judged["correct"]
+    assert set(judged["pictures"]) == {"confusion", "first", "mistakes"}
     assert toolkit("export", "--json") == 0
     exported = json.loads(capsys.readouterr().out)
     assert exported["test_accuracy"]["count"] == 1000
     assert toolkit("evaluate", exported["model"]["path"], "--json") == 0
-    assert json.loads(capsys.readouterr().out)["correct"] == exported["test_accuracy"]["correct"]
+    of_file = json.loads(capsys.readouterr().out)
+    assert of_file["correct"] == exported["test_accuracy"]["correct"]
+    assert [answer["index"] for answer in of_file["first"]] == list(range(10))
+    assert all(Path(path).parent.name == "reports" for path in of_file["pictures"].values())
     assert toolkit("inspect", "--json") == 0
     assert json.loads(capsys.readouterr().out)["meets_contract"]
     assert toolkit("selftest") == 0

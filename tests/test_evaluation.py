@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,26 @@ def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path:
         evaluate_run(trained_run, data),
         evaluate_model(ModelSource.read(model_path), data, settings=RuntimeSettings()),
     )
-    assert run == model
+    assert run.report == model.report
+    assert run.predicted.tolist() == model.predicted.tolist()
+    assert run.probabilities.dtype == model.probabilities.dtype == np.float32
+    assert run.probabilities.shape == model.probabilities.shape == (1000, 10)
+    assert np.abs(run.probabilities - model.probabilities).max() < 1e-4
+
+
+def test_a_checkpoint_that_contradicts_its_run_is_refused(trained_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained_run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["input"]["width"] = 20
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"takes images of \[28, 28\].*says \[28, 20\]"):
+        evaluate_run(copy, load_mini())
+
+
+def test_another_checkpoint_of_a_run_can_be_judged(trained_run: Path) -> None:
+    last = evaluate_run(trained_run.with_name(f"{trained_run.name}@best"), load_mini())
+    assert last.report.count == 1000
 
 
 def test_data_of_another_hash_is_refused() -> None:

@@ -28,14 +28,22 @@ CAPTION_POINTS = 9
 TITLE_POINTS = 11
 
 
-def digit_grid(images_NHW: npt.NDArray[np.uint8], captions: Sequence[str], *, columns: int, title: str = "") -> bytes:
+def digit_grid(
+    images_NHW: npt.NDArray[np.uint8],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    title: str = "",
+    cell_inches: float = CELL_INCHES,
+) -> bytes:
     """Draw images in rows, left to right, each under its caption.
 
     Args:
         images_NHW: uint8 `[N, H, W]`, or `[N, H, W, 3]` for RGB; drawn as stored, 0 is black. At least one.
-        captions: N texts, shown literally; an empty one shows nothing.
+        captions: N texts of one or more lines, shown literally; an empty one shows nothing.
         columns: images in a row, at least 1.
         title: a line above the grid.
+        cell_inches: room for one image and its gutter; wider for long captions.
 
     Returns:
         A PNG file's bytes; the same input gives the same bytes on the same versions.
@@ -46,13 +54,13 @@ def digit_grid(images_NHW: npt.NDArray[np.uint8], captions: Sequence[str], *, co
     if len(images_NHW) != len(captions) or not len(captions) or columns < 1:
         raise ValueError(f"{len(images_NHW)} images, {len(captions)} captions, {columns} columns")
     rows = -(-len(captions) // columns)
-    cell_height = CELL_INCHES + CAPTION_INCHES
-    width, height = columns * CELL_INCHES, rows * cell_height + (TITLE_INCHES if title else 0.0)
+    cell_height = cell_inches + CAPTION_INCHES * (1 + max(caption.count("\n") for caption in captions))
+    width, height = columns * cell_inches, rows * cell_height + (TITLE_INCHES if title else 0.0)
     figure = new_figure(width, height)
     for number, (image, caption) in enumerate(zip(images_NHW, captions, strict=True)):
         row, column = divmod(number, columns)
-        left, bottom = column * CELL_INCHES + GUTTER_INCHES / 2, (rows - 1 - row) * cell_height + GUTTER_INCHES / 2
-        side = CELL_INCHES - GUTTER_INCHES
+        left, bottom = column * cell_inches + GUTTER_INCHES / 2, (rows - 1 - row) * cell_height + GUTTER_INCHES / 2
+        side = cell_inches - GUTTER_INCHES
         axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_axis_off()
@@ -103,7 +111,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file's bytes, without the version that drew it."""
+    """Return a figure as a PNG file's bytes, without the version of what drew it."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

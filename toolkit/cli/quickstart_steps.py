@@ -55,7 +55,7 @@ class Quickstart:
         reused = self._find_run(config)
         if reused is not None:
             self._run = reused
-            accuracy = evaluate_run(reused, self._data)
+            accuracy = evaluate_run(reused, self._data).report
             self._store.record(run=reused)
             self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
         else:

@@ -6,7 +6,6 @@ __all__ = ["judge_run"]
 
 from typing import TYPE_CHECKING
 
-from toolkit.cli.output import invocation
 from toolkit.cli.training_listener import TrainingListener
 
 if TYPE_CHECKING:
@@ -18,18 +17,19 @@ if TYPE_CHECKING:
 def judge_run(
     report: TrainReport, dataset: Dataset, *, listener: TrainingListener
 ) -> tuple[TrainReport, AccuracyReport] | None:
-    """Judge a run on the test images and write `evaluation.json`; None in processes that only help another."""
-    from toolkit.durable import write_json
-    from toolkit.environment import describe_environment
+    """Judge a run on the test images and write its report and pictures; None in processes that only help another."""
+    from toolkit.cli.evaluation_files import write_evaluation
     from toolkit.evaluation.evaluate import evaluate_run
+    from toolkit.evaluation.mistakes import find_mistakes
 
     if not report.is_main:
         return None
-    accuracy = evaluate_run(report.run, dataset)
-    write_json(
-        report.run / "evaluation.json",
-        {**accuracy.to_json(), "command": invocation(), "environment": describe_environment()},
-    )
+    result = evaluate_run(report.run, dataset)
+    write_evaluation(result, dataset.test.images, dataset.classes, path=report.run / "evaluation.json")
     if listener.board is not None:
+        mistakes = find_mistakes(result, dataset.classes)
+        images = dataset.test.images[[item.index for item in mistakes]]
+        captions = [f"{item.predicted} (was {item.label})" for item in mistakes]
+        listener.board.add_mistakes(images, captions, epoch=len(report.rows))
         listener.board.close()
-    return report, accuracy
+    return report, result.report

@@ -40,15 +40,21 @@ class AccuracyReport:
         """Wilson's 95 % interval of the accuracy."""
         return wilson_interval(self.correct, self.count)
 
+    def figures(self) -> dict[str, Any]:
+        """Return the figures alone, as plain JSON values."""
+        return {
+            "count": self.count,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.interval),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/evaluation/1`."""
         return {
             "schema": "toolkit/evaluation/1",
             "dataset": self.dataset,
-            "count": self.count,
-            "correct": self.correct,
-            "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.interval),
+            **self.figures(),
             "confusion": [list(row) for row in self.confusion],
         }
 

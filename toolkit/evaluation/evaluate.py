@@ -1,24 +1,56 @@
-"""A run or a model file judged on a data set's test images."""
+"""A run or a model file judged on a data set's test images.
+
+Shapes: N images, K classes.
+"""
 
 from __future__ import annotations
 
-__all__ = ["evaluate_model", "evaluate_run", "require_same_data"]
+__all__ = [
+    "EvaluationResult",
+    "evaluate",
+    "evaluate_model",
+    "evaluate_run",
+    "evaluate_test_images",
+    "require_fit",
+    "require_same_data",
+]
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
+from toolkit.evaluation.judge import Judge, ModelJudge, RunJudge
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
-BATCH = 500
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluationResult:
+    """Every answer on a set of images, and the figures.
+
+    Attributes:
+        report: accuracy and confusion matrix.
+        labels: int64 `[N]`, true classes.
+        predicted: int64 `[N]`, the model's own labels.
+        probabilities: float32 `[N, K]`.
+    """
+
+    report: AccuracyReport
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Bool `[N]`: which images are labelled right."""
+        right: NDArray[np.bool_] = self.predicted == self.labels
+        return right
 
 
 def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) -> None:
@@ -34,26 +66,38 @@ def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) ->
         )
 
 
-def evaluate_run(run: Path, data: Dataset) -> AccuracyReport:
-    """Judge a run's last checkpoint with PyTorch, in float32 on the CPU.
+def evaluate(judge: Judge, split: Split, *, dataset: str) -> EvaluationResult:
+    """Judge an opened model on images.
+
+    Args:
+        judge: the opened model.
+        split: images of the model's own shape with their labels.
+        dataset: name for the report.
+
+    Raises:
+        ModelError: an answer is not finite or names no class.
+    """
+    answers = judge.answer(split.images)
+    return EvaluationResult(
+        report=measure_accuracy(split.labels, answers.labels, classes=len(judge.classes), dataset=dataset),
+        labels=split.labels,
+        predicted=answers.labels,
+        probabilities=answers.probabilities,
+    )
+
+
+def evaluate_run(run: Path, data: Dataset) -> EvaluationResult:
+    """Judge a run's last checkpoint, or one checkpoint of it, with PyTorch, in float32 on the CPU.
 
     Raises:
         ModelError: the run or its checkpoint cannot be used.
         DataError: the images do not fit the network.
     """
-    import torch
-
-    from toolkit.network.checkpoint import read_checkpoint
-    from toolkit.network.run import read_run
-
-    network = read_checkpoint(read_run(run).checkpoint_path).network
-    _require_shape(data, tuple(network.mean.shape), classes=network.config.classes)
-    with torch.inference_mode():
-        labels = [network(torch.from_numpy(chunk)).argmax(dim=1).numpy() for chunk in _chunks(data.test.images)]
-    return measure_accuracy(data.test.labels, np.concatenate(labels), classes=len(data.classes), dataset=data.name)
+    with RunJudge(run) as judge:
+        return evaluate_test_images(judge, data)
 
 
-def evaluate_model(source: ModelSource, data: Dataset, *, settings: RuntimeSettings) -> AccuracyReport:
+def evaluate_model(source: ModelSource, data: Dataset, *, settings: RuntimeSettings) -> EvaluationResult:
     """Judge a model file with a runtime in its own process, by its own output `label`.
 
     Raises:
@@ -61,20 +105,29 @@ def evaluate_model(source: ModelSource, data: Dataset, *, settings: RuntimeSetti
         DataError: the images do not fit the model.
         ProviderError: the provider asked for is not active.
     """
-    with WorkerRuntime(source, settings) as runtime:
-        card = require_contract(runtime.info, name=source.path.name)
-        _require_shape(data, card.input.shape, classes=len(card.classes))
-        labels = [runtime.run({"images": chunk})["label"] for chunk in _chunks(data.test.images)]
-    return measure_accuracy(data.test.labels, np.concatenate(labels), classes=len(data.classes), dataset=data.name)
+    with ModelJudge(source, settings) as judge:
+        return evaluate_test_images(judge, data)
 
 
-def _chunks(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+def evaluate_test_images(judge: Judge, data: Dataset) -> EvaluationResult:
+    """Judge an opened model on a data set's test images.
+
+    Raises:
+        DataError: the images or the number of classes do not fit the model.
+        ModelError: an answer is not finite or names no class.
+    """
+    require_fit(judge, data)
+    return evaluate(judge, data.test, dataset=data.name)
 
 
-def _require_shape(data: Dataset, shape: tuple[int, ...], *, classes: int) -> None:
-    if data.test.images.shape[1:] != shape or len(data.classes) != classes:
+def require_fit(judge: Judge, data: Dataset) -> None:
+    """Check that a data set has images of a model's shape and as many classes.
+
+    Raises:
+        DataError: it has not.
+    """
+    if data.test.images.shape[1:] != judge.input.shape or len(data.classes) != len(judge.classes):
         raise DataError(
             f"{data.name} has images of {list(data.test.images.shape[1:])} in {len(data.classes)} classes; "
-            f"the model takes {list(shape)} and knows {classes}"
+            f"the model takes {list(judge.input.shape)} and knows {len(judge.classes)}"
         )

@@ -45,7 +45,9 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         if self.search not in SEARCHES:
-            raise UsageError(f"the search is {self.search!r}{suggest(self.search, SEARCHES)}; expected {' or '.join(SEARCHES)}")
+            raise UsageError(
+                f"the search is {self.search!r}{suggest(self.search, SEARCHES)}; expected {' or '.join(SEARCHES)}"
+            )
         for name, least in (("trials", 0), ("folds", 1), ("max_images", 0), ("threads", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")

@@ -1,0 +1,206 @@
+"""Clean, corrupted and foreign images judged by one or two models; UCI's digits."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolkit.card import InputSpec
+from toolkit.cli.app import app
+from toolkit.cli.boundary import run_guarded
+from toolkit.data.dataset import Dataset, Split
+from toolkit.errors import DataError, ModelError, ResourceError
+from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
+from toolkit.evaluation.judge import Answers, Judge
+from toolkit.evaluation.judge_corruptions import judge_corruptions
+from toolkit.evaluation.uci_digits import explain_unfit, load_uci_digits
+from toolkit.render_evaluation import describe_corruptions
+
+GREY = InputSpec(height=28, width=28, channels=1, polarity="light-on-dark", fit="mnist")
+
+
+class Sides(Judge):
+    """Tells bright left halves from bright right ones, and is right unless told otherwise."""
+
+    kind = "run"
+
+    def __init__(self, *, classes: tuple[str, ...] = ("left", "right"), wrong_share: float = 0.0) -> None:
+        self.name, self.identity, self.data = "sides", {"run": "sides"}, {"name": "halves", "sha256": ""}
+        self.classes, self.input, self.wrong_share, self.seen = classes, GREY, wrong_share, 0
+
+    def _answer(self, images: np.ndarray) -> Answers:
+        labels = (images[:, :, 14:].mean(axis=(1, 2)) > images[:, :, :14].mean(axis=(1, 2))).astype(np.int64)
+        labels[: round(self.wrong_share * len(labels))] ^= 1
+        self.seen += len(images)
+        return Answers(np.full((len(images), len(self.classes)), 0.5, np.float32), labels)
+
+
+def halves(count: int = 60, classes: tuple[str, ...] = ("left", "right")) -> Dataset:
+    labels = np.arange(count, dtype=np.int64) % 2
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[labels == 0, 6:22, 4:12] = images[labels == 1, 6:22, 16:24] = 200
+    split = Split(images=images, labels=labels)
+    return Dataset(
+        name="halves",
+        train=split,
+        test=split,
+        classes=classes,
+        licence="CC0-1.0",
+        polarity="light-on-dark",
+        fit="mnist",
+    )
+
+
+def test_every_family_is_judged_and_foreign_digits_say_why_not() -> None:
+    calls: list[tuple[int, int]] = []
+    judge = Sides()
+    report = judge_corruptions(judge, halves(), progress=lambda done, total: calls.append((done, total)))
+    assert [row.family for row in report.rows] == ["clean", *FAMILIES, "uci-digits"]
+    assert calls == [(number, 12) for number in range(1, 13)]
+    assert judge.seen == 11 * 60
+    value = report.to_json()
+    assert value["schema"] == "toolkit/corruptions/1"
+    assert value["rows"][0]["accuracy"] == 1.0
+    assert value["rows"][1]["severity"] == dict(FAMILIES["noise"].severity)
+    assert value["rows"][1]["p_value"] is None
+    skipped = value["rows"][-1]
+    assert (skipped["status"], skipped["accuracy"]) == ("skip", None)
+    assert "the digits 0 to 9" in skipped["reason"]
+    by_family = [row["accuracy"] for row in value["rows"][1:-1]]
+    assert value["summary"]["mean_accuracy"] == pytest.approx(sum(by_family) / 10)
+    assert any("uci-digits skipped" in line for line in describe_corruptions(report, names=("a", None)))
+
+
+def test_a_worse_rival_is_seen_in_every_family_and_mirrored() -> None:
+    data, good, bad = halves(), Sides(), Sides(wrong_share=0.5)
+    there = judge_corruptions(good, data, rival=bad)
+    back = judge_corruptions(bad, data, rival=good)
+    assert there.rows[0].paired is not None
+    assert there.rows[0].paired.verdict == "better"
+    assert there.summarise()["better"] == back.summarise()["worse"] >= 8
+    assert there.summarise()["mean_accuracy"] == back.summarise()["mean_accuracy_against"]
+    for one, other in zip(there.to_json()["rows"], back.to_json()["rows"], strict=True):
+        assert one["p_value"] == other["p_value"]
+    even = judge_corruptions(good, data, rival=Sides()).summarise()
+    assert (even["better"], even["worse"], even["undecided"]) == (0, 0, 10)
+
+
+def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
+    class Remembering(Sides):
+        def _answer(self, images: np.ndarray) -> Answers:
+            seen.append(images)
+            return super()._answer(images)
+
+    seen: list[np.ndarray] = []
+    data = halves()
+    judge_corruptions(Remembering(), data, seed=5)
+    expected = [data.test.images, *(corrupt_images(data.test.images, name, seed=5) for name in FAMILIES)]
+    assert len(seen) == len(expected)
+    assert all((got == want).all() for got, want in zip(seen, expected, strict=True))
+
+
+def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
+    judge = Sides(classes=("left", "right", "middle"))
+    with pytest.raises(DataError, match="knows 3"):
+        judge_corruptions(Sides(), halves(), rival=judge)
+    assert judge.seen == 0
+
+
+@pytest.mark.parametrize(("probability", "label"), [(float("nan"), 0), (0.5, 2), (0.5, -1)])
+def test_an_answer_that_is_none_is_refused(probability: float, label: int) -> None:
+    class Broken(Sides):
+        def _answer(self, images: np.ndarray) -> Answers:
+            answers = super()._answer(images)
+            answers.probabilities[3] = probability
+            answers.labels[3] = label
+            return answers
+
+    with pytest.raises(ModelError, match="image 3"):
+        Broken().answer(halves().test.images)
+
+
+def test_uci_digits_are_placed_as_mnist_places_them() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: digits)")
+    split = load_uci_digits(GREY)
+    assert split.images.shape == (1797, 28, 28)
+    assert np.bincount(split.labels).min() > 170
+    ink = split.images > 50
+    heights = ink.any(axis=2).sum(axis=1)
+    assert heights.max() <= 20
+    assert np.median(heights) >= 19
+    mass = split.images.astype(float)
+    centres = (mass.sum(axis=2) @ np.arange(28)) / mass.sum(axis=(1, 2))
+    assert np.abs(centres - 14).max() <= 1
+    inked = InputSpec(height=28, width=28, channels=1, polarity="dark-on-light", fit="mnist")
+    assert (load_uci_digits(inked).images == 255 - split.images).all()
+
+
+def test_only_models_of_grey_digits_meet_uci_digits() -> None:
+    assert explain_unfit(tuple("0123456789"), GREY) is None
+    assert "0 to 9" in str(explain_unfit(("cat", "dog"), GREY))
+    assert "3 channels" in str(explain_unfit(tuple("0123456789"), InputSpec(height=28, width=28, channels=3)))
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULTS 36."""
+    real = builtins.__import__
+
+    def without_sklearn(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.split(".", maxsplit=1)[0] == "sklearn":
+            raise ImportError("No module named 'sklearn'", name="sklearn")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_sklearn)
+    with pytest.raises(ResourceError, match=r"onnx-parity-toolkit\[digits\]"):
+        load_uci_digits(GREY)
+    digits = tuple("0123456789")
+    row = judge_corruptions(Sides(classes=digits), halves(classes=digits)).rows[-1]
+    assert (row.family, row.report) == ("uci-digits", None)
+    assert "[digits]" in str(row.reason)
+
+
+def test_corruptions_of_two_models_from_the_command_line(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run against its own file: one opening of each, a report and a picture in reports/, nothing differs."""
+    from toolkit.evaluation import judge_corruptions as module
+
+    opened: list[str] = []
+    real = Judge.__enter__
+    monkeypatch.setattr(Judge, "__enter__", lambda self: (opened.append(self.kind), real(self))[1])
+    few = {name: FAMILIES[name] for name in ("noise", "edges")}
+    monkeypatch.setattr(module, "FAMILIES", few)
+    copy = tmp_path / "artifacts"
+    copy.mkdir(exist_ok=True)
+    for name in ("latest.json", "runs", "models"):
+        (copy / name).symlink_to(trained / name)
+    run, model = next((trained / "runs").iterdir()), next((trained / "models").glob("*.onnx"))
+    before = (run / "evaluation.json").read_bytes()
+    arguments = ["evaluate", str(model), "--corruptions", "--against", str(run), "--json"]
+    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True) == 0
+    seen = capsys.readouterr()
+    report = json.loads(seen.out)
+    assert opened == ["model", "run"]
+    assert report["against"]["run"] == str(run)
+    assert {row["verdict"] for row in report["rows"] if row["status"] == "measured"} == {"undecided"}
+    assert Path(report["pictures"]["corruptions"]).read_bytes().startswith(b"\x89PNG")
+    [path] = (copy / "reports").glob("corruptions-*.json")
+    assert json.loads(path.read_text()) == report
+    assert "worse in 0" in seen.err
+    assert (run / "evaluation.json").read_bytes() == before
+
+
+def test_corruptions_need_numpy_alone() -> None:
+    code = (
+        "import sys, numpy; from toolkit.evaluation.corruptions import FAMILIES, corrupt_images;"
+        "[corrupt_images(numpy.zeros((1, 28, 28), 'uint8'), name) for name in FAMILIES];"
+        "assert not {'scipy', 'sklearn', 'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,114 @@
+"""The two things that `toolkit evaluate` does: the test images, and the corrupted ones."""
+
+from __future__ import annotations
+
+__all__ = ["Evaluation"]
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import load_recorded_data, resolve_run
+from toolkit.cli.evaluation_files import summarise_mistakes, write_corruptions, write_evaluation
+from toolkit.cli.output import Output, note
+from toolkit.errors import DataError
+from toolkit.evaluation.evaluate import evaluate_test_images, require_same_data
+from toolkit.evaluation.judge import Judge, open_judge
+from toolkit.evaluation.paired import compare_paired
+from toolkit.render import confusion_table
+from toolkit.render_evaluation import corruptions_table, describe_comparison, describe_corruptions
+
+if TYPE_CHECKING:
+    from toolkit.data import Dataset
+
+
+class Evaluation:
+    """One `toolkit evaluate`.
+
+    Args:
+        target: a run, a run's name or an `.onnx` file; None is the latest run.
+        data: data set named by the user; None is the recorded one.
+        provider: for `.onnx` files.
+        against: another run or file, or None.
+        output: where the words go.
+    """
+
+    def __init__(
+        self, target: Path | None, data: str | None, *, provider: str, against: Path | None, output: Output
+    ) -> None:
+        self._target, self._data_name, self._provider, self._against = target, data, provider, against
+        self._output, self._store = output, ArtifactStore.default()
+
+    def judge_test_images(self) -> None:
+        """Judge on the test images, write the report and the pictures, and show them."""
+        with ExitStack() as stack:
+            judge, rival, dataset = self._open(stack)
+            result = evaluate_test_images(judge, dataset)
+            other = None if rival is None else evaluate_test_images(rival, dataset)
+        extra, lines = dict(judge.identity), []
+        if other is not None and rival is not None:
+            paired = compare_paired(result.is_right, other.is_right)
+            extra["against"] = {**rival.identity, **other.report.figures(), **paired.to_json()}
+            lines.append(describe_comparison(other.report, paired, name=rival.title))
+        path = self._report_path(judge, dataset, compared=other is not None)
+        report = write_evaluation(result, dataset.test.images, judge.classes, path=path, extra=extra)
+        self._output.report(
+            report,
+            f"test accuracy {result.report.describe()}",
+            *lines,
+            confusion_table(result.report.confusion, judge.classes),
+            summarise_mistakes(report),
+            f"report {path}",
+        )
+
+    def judge_corruptions(self) -> None:
+        """Judge on clean, corrupted and foreign images, write a table and a picture, and show them."""
+        from toolkit.evaluation.judge_corruptions import judge_corruptions
+
+        with ExitStack() as stack:
+            judge, rival, dataset = self._open(stack)
+            with self._output.progress("judging", unit="sets of images") as bar:
+                report = judge_corruptions(judge, dataset, rival=rival, progress=bar)
+        against = None if rival is None else rival.identity
+        path = self._store.new_file("reports", f"corruptions-{judge.name}", ".json")
+        value = write_corruptions(report, dataset.test.images, path=path, extra={**judge.identity, "against": against})
+        names = (judge.title, None if rival is None else rival.title)
+        self._output.report(
+            value,
+            corruptions_table(report, names=names),
+            *describe_corruptions(report, names=names),
+            f"report {path}, pictures {value['pictures']['corruptions']}",
+        )
+
+    def _open(self, stack: ExitStack) -> tuple[Judge, Judge | None, Dataset]:
+        """Open the model and its rival, and load the images that both are judged on."""
+        judge = stack.enter_context(open_judge(self._resolve(self._target), provider=self._provider))
+        rival = None
+        if self._against is not None:
+            rival = stack.enter_context(open_judge(self._resolve(self._against), provider=self._provider))
+            if rival.classes != judge.classes:
+                raise DataError(
+                    f"{rival.title} knows the classes {', '.join(rival.classes[:12])}, {judge.title} "
+                    f"{', '.join(judge.classes[:12])}; expected the same ones in the same order"
+                )
+        dataset = load_recorded_data(
+            self._data_name, judge.data, self._output, size=(judge.input.height, judge.input.width)
+        )
+        if self._data_name is None:
+            require_same_data(dataset, judge.data, owner=judge.title)
+        if rival is not None and rival.data.get("sha256") != dataset.sha256:
+            note(f"warning: {rival.title} was trained on other data than {dataset.name}; it may have seen these images")
+        return judge, rival, dataset
+
+    def _resolve(self, target: Path | None) -> Path:
+        if target is not None and target.suffix.lower() == ".onnx":
+            return target
+        return resolve_run(target, store=self._store)
+
+    def _report_path(self, judge: Judge, dataset: Dataset, *, compared: bool) -> Path:
+        """Return `evaluation.json` of the run for its own data, else a new file in `reports/`."""
+        own = dataset.sha256 == judge.data["sha256"] and not compared
+        if judge.kind == "run" and own and judge.identity["checkpoint"] == "last.safetensors":
+            return Path(judge.identity["run"]) / "evaluation.json"
+        return self._store.new_file("reports", f"evaluation-{judge.name}", ".json")

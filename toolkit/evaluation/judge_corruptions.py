@@ -1,0 +1,170 @@
+"""One or two opened models judged on clean, corrupted and foreign images."""
+
+from __future__ import annotations
+
+__all__ = ["CorruptionRow", "CorruptionsReport", "judge_corruptions"]
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.data.dataset import Dataset, Split
+from toolkit.errors import ResourceError
+from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
+from toolkit.evaluation.evaluate import evaluate, require_fit
+from toolkit.evaluation.judge import Judge
+from toolkit.evaluation.paired import PairedReport, compare_paired
+from toolkit.evaluation.uci_digits import UCI_DIGITS, explain_unfit, load_uci_digits
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionRow:
+    """One set of images.
+
+    Attributes:
+        family: `clean`, a name in `FAMILIES`, or `uci-digits`.
+        severity: the family's parameters; empty where nothing is corrupted.
+        report: the figures, None where the row was skipped.
+        against: the other model's figures, None without one.
+        paired: both compared image by image, None without another model.
+        reason: why the row was skipped.
+    """
+
+    family: str
+    severity: Mapping[str, float]
+    report: AccuracyReport | None = None
+    against: AccuracyReport | None = None
+    paired: PairedReport | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `p_value` and the other comparing keys are null without another model."""
+        figures = dict.fromkeys(("count", "correct", "accuracy", "accuracy_ci95"))
+        compared = dict.fromkeys(("only_this", "only_against", "difference", "p_value", "verdict"))
+        return {
+            "family": self.family,
+            "severity": dict(self.severity),
+            "status": "skip" if self.report is None else "measured",
+            "reason": self.reason,
+            **(figures if self.report is None else self.report.figures()),
+            "against": None if self.against is None else self.against.figures(),
+            **(compared if self.paired is None else self.paired.to_json()),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionsReport:
+    """Every row.
+
+    Attributes:
+        dataset: name of the data set whose test images were corrupted.
+        seed: of the corruptions.
+        rows: clean images first, then the families, then foreign digits.
+    """
+
+    dataset: str
+    seed: int
+    rows: tuple[CorruptionRow, ...]
+
+    @property
+    def corrupted(self) -> tuple[CorruptionRow, ...]:
+        """The rows of the families alone."""
+        return tuple(row for row in self.rows if row.family in FAMILIES)
+
+    def count_verdicts(self, verdict: str) -> int:
+        """Return in how many families the comparison says `better`, `worse` or `undecided`."""
+        return sum(row.paired is not None and row.paired.verdict == verdict for row in self.corrupted)
+
+    def summarise(self) -> dict[str, Any]:
+        """Return the means over the families and, with another model, the count of each verdict."""
+        rivals = [row.against.accuracy for row in self.corrupted if row.against is not None]
+        verdicts = {name: self.count_verdicts(name) for name in ("better", "worse", "undecided")}
+        return {
+            "families": len(self.corrupted),
+            "mean_accuracy": _mean([row.report.accuracy for row in self.corrupted if row.report is not None]),
+            "mean_accuracy_against": _mean(rivals) if rivals else None,
+            **(verdicts if rivals else dict.fromkeys(verdicts)),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/corruptions/1`."""
+        return {
+            "schema": "toolkit/corruptions/1",
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "summary": self.summarise(),
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def judge_corruptions(
+    judge: Judge,
+    data: Dataset,
+    *,
+    rival: Judge | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> CorruptionsReport:
+    """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
+
+    Both models see the same images. Ten families are ten tests: where the models are equally good, up to four in ten
+    reports still show a family with p < 0.05.
+
+    Args:
+        judge: the opened model.
+        data: whose test images are corrupted.
+        rival: another opened model with the same classes.
+        seed: of the corruptions.
+        progress: called with sets done and sets in all.
+
+    Raises:
+        DataError: the images do not fit a model.
+        ModelError: an answer is not finite or names no class.
+    """
+    for model in filter(None, (judge, rival)):
+        require_fit(model, data)
+    rows = []
+    for number, row in enumerate(_judge_rows(judge, rival, data, seed=seed), start=1):
+        rows.append(row)
+        progress(number, len(FAMILIES) + 2)
+    return CorruptionsReport(dataset=data.name, seed=seed, rows=tuple(rows))
+
+
+def _judge_rows(judge: Judge, rival: Judge | None, data: Dataset, *, seed: int) -> Iterator[CorruptionRow]:
+    yield _judge_row(judge, rival, data.test, family=CLEAN, severity={})
+    for name, family in FAMILIES.items():
+        spoilt = Split(images=corrupt_images(data.test.images, name, seed=seed), labels=data.test.labels)
+        yield _judge_row(judge, rival, spoilt, family=name, severity=family.severity)
+    reason = explain_unfit(judge.classes, judge.input)
+    if reason is None:
+        try:
+            digits = load_uci_digits(judge.input)
+        except ResourceError as error:
+            reason = str(error)
+        else:
+            yield _judge_row(judge, rival, digits, family=UCI_DIGITS, severity={})
+    if reason is not None:
+        yield CorruptionRow(family=UCI_DIGITS, severity={}, reason=reason)
+
+
+def _judge_row(
+    judge: Judge, rival: Judge | None, split: Split, *, family: str, severity: Mapping[str, float]
+) -> CorruptionRow:
+    result = evaluate(judge, split, dataset=family)
+    if rival is None:
+        return CorruptionRow(family=family, severity=severity, report=result.report)
+    other = evaluate(rival, split, dataset=family)
+    return CorruptionRow(
+        family=family,
+        severity=severity,
+        report=result.report,
+        against=other.report,
+        paired=compare_paired(result.is_right, other.is_right),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
