@@ -26,6 +26,8 @@ from toolkit.errors import UsageError, suggest
 from toolkit.network.config import DATA_FIELDS, LARGEST_IMAGE, NetworkConfig
 from toolkit.training.recipe import Recipe
 
+# Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
+DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
 RECIPES: dict[str, Recipe] = {
     # The source tutorial's own training.
     "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
@@ -41,6 +43,54 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.05,
         batch_shift_pixels=1,
         precision="auto",
+    ),
+    # The three below, likewise: docs/decisions/0007-recipes.md.
+    "speedrun": Recipe(
+        name="speedrun",
+        epochs=3,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=5e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=1.0,
+        precision="auto",
+        network=replace(DEEP, conv1_channels=16, conv2_channels=48, conv3_channels=96, dropout=0.0),
+    ),
+    # The tutorial's own network.
+    "long": Recipe(
+        name="long",
+        epochs=20,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=1.5e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=1.5,
+        rotation_degrees=8.0,
+        scale=0.08,
+        shear=0.08,
+        average_decay=0.999,
+        precision="auto",
+    ),
+    "best": Recipe(
+        name="best",
+        epochs=32,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=2.0,
+        rotation_degrees=10.0,
+        scale=0.1,
+        shear=0.1,
+        average_decay=0.999,
+        precision="auto",
+        network=DEEP,
     ),
 }
 

@@ -64,7 +64,7 @@ def resume_run(
     recorded = read_run(run)
     check_data(data)
     asked = _resolve(recorded, data, config)
-    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads)
+    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
         if drift and not config.allow_drift:
@@ -74,7 +74,14 @@ def resume_run(
         training, validation = split_data(data, all_data=asked.all_data)
         cycles = _extend(recorded, config.epochs)
         session = open_session(
-            training, validation, asked.recipe, seed=asked.seed, machine=machine, group=group, cycles=cycles, stop=stop
+            training,
+            validation,
+            asked.recipe,
+            seed=asked.seed,
+            machine=machine,
+            group=group,
+            cycles=cycles,
+            stop=stop,
         )
         if not group.is_main:
             restore_state(session.state, find_valid_checkpoint(recorded.path)[0])
@@ -105,6 +112,7 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainC
         device=config.device or how["device"],
         threads=config.threads or how["threads"],
         keep_every=how.get("keep_every", 0) if config.keep_every is None else config.keep_every,
+        cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
 
