@@ -14,7 +14,7 @@ TINY = ("conv1_channels=2", "conv2_channels=2", "hidden_units=8", "batch_size=16
 
 
 def make_bars(count: int = 120) -> Dataset:
-    """Return a data set of 12x12 images in two classes; a third as many test images."""
+    """Return a data set of 16x16 images in two classes; a third as many test images."""
     train, test = _draw_split(count, seed=0), _draw_split(count // 3, seed=1)
     classes = ("row", "column")
     return Dataset(name="bars", train=train, test=test, classes=classes, licence="x", polarity="any", fit="stretch")
@@ -27,9 +27,9 @@ def tiny_recipe(*settings: str) -> Recipe:
 
 def _draw_split(count: int, *, seed: int) -> Split:
     random = np.random.default_rng(seed)
-    images = random.integers(0, 40, (count, 12, 12), np.uint8)
+    images = random.integers(0, 40, (count, 16, 16), np.uint8)
     labels = random.integers(0, 2, count)
     for image, label in zip(images, labels, strict=True):
-        place = random.integers(2, 10)
+        place = random.integers(2, 14)
         image[(slice(None), place) if label else (place, slice(None))] = 255
     return Split(images=images, labels=labels)

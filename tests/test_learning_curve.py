@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from bar_images import make_bars, tiny_recipe
 
 from toolkit.cli.app import app
@@ -23,6 +25,14 @@ from toolkit.training.curve_report import CurveReport
 from toolkit.training.learning_curve import CurveConfig, measure_curve, parse_sizes
 
 BARS = make_bars()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads() -> Iterator[None]:
+    """One thread is fastest for such small networks; torch's setting is the whole process's."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 class Listener:
@@ -46,7 +56,7 @@ class Listener:
 
 
 def measure(listener: Listener | None = None, *, before: dict[str, Any] | None = None, **changes: Any) -> CurveReport:
-    settings = {"recipe": tiny_recipe(), "sizes": (20, 60, None), "seeds": 2, "device": "cpu", **changes}
+    settings = {"recipe": tiny_recipe(), "sizes": (20, 60, None), "seeds": 2, "device": "cpu", "threads": 1, **changes}
     return measure_curve(BARS, CurveConfig(**settings), listener=listener or Listener(), before=before)
 
 
@@ -147,7 +157,7 @@ def test_sizes_are_read_and_checked() -> None:
 
 
 def test_the_command_saves_its_report_row_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--data", "mnist-mini", "--epochs", "1", "--device", "cpu", "--seeds", "1"]
+    small = ["--data", "mnist-mini", "--epochs", "1", "--device", "cpu", "--threads", "1", "--seeds", "1"]
     small += ["--set", "conv1_channels=2", "--set", "conv2_channels=2", "--set", "hidden_units=8"]
     run = ["learning-curve", *small, "--sizes", "50,100", "--json"]
     assert run_guarded(lambda: app(args=run), debug=True) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TuneListener", "TuneReport", "best_recipe", "tune"]
+__all__ = ["TuneListener", "TuneReport", "best_recipe", "order_points", "tune"]
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -102,7 +102,7 @@ def tune(data: Dataset, config: TuneConfig, *, path: Path, listener: TuneListene
     """
     used = _reduce(data, config)
     machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
-    points, trials, settings = _order_points(config), config.num_trials, config.settings(data)
+    points, trials, settings = order_points(config), config.num_trials, config.settings(data)
     with hear_stop_signals() as stop, open_study(path, settings, space=config.space, seed=config.seed) as study:
         rows = study.settled()
         listener.on_start(study=path, settled=len(rows), trials=trials, images=len(used.train))
@@ -125,6 +125,15 @@ def best_recipe(report: TuneReport, base: Recipe) -> Recipe | None:
         return None
     named = replace(base, name=f"{base.name}-tuned", base=base.base or base.name)
     return apply_point(named, report.best.point)
+
+
+def order_points(config: TuneConfig) -> list[dict[str, Value]] | None:
+    """Return a grid's points in a random order, so that a search cut short has seen all of the range."""
+    if config.search != "grid":
+        return None
+    points = grid_points(config.space)
+    order = np.random.default_rng(derive_seed(config.seed, "grid")).permutation(len(points))
+    return [points[index] for index in order]
 
 
 def _run_trial(
@@ -192,12 +201,3 @@ def _reduce(data: Dataset, config: TuneConfig) -> Dataset:
     if config.folds > len(data.train):
         assign_folds(data.train.labels, config.folds, seed=config.seed)  # says what is wrong before a study is begun
     return data
-
-
-def _order_points(config: TuneConfig) -> list[dict[str, Value]] | None:
-    """Return a grid's points in a random order, so that a search cut short has seen all of the range."""
-    if config.search != "grid":
-        return None
-    points = grid_points(config.space)
-    order = np.random.default_rng(derive_seed(config.seed, "grid")).permutation(len(points))
-    return [points[index] for index in order]
