@@ -162,3 +162,27 @@ def test_standardisation_is_inside_the_module() -> None:
 def test_settings_that_make_no_network_are_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         NetworkConfig(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_test_time_shifts_average_the_logits_of_five_views(channels: int) -> None:
+    torch.manual_seed(0)
+    shape = (3, 28, 28) if channels == 1 else (3, 28, 28, 3)
+    images = torch.zeros(shape, dtype=torch.uint8)
+    images[:, 4:24, 4:24] = torch.randint(0, 256, images[:, 4:24, 4:24].shape, dtype=torch.uint8)
+    alone = CNN(NetworkConfig(channels=channels)).eval()
+    averaged = CNN(NetworkConfig(channels=channels, test_shift_pixels=2)).eval()
+    averaged.load_state_dict(alone.state_dict())
+    # Nothing falls off the edge here, so a roll is a shift.
+    rolls = [torch.roll(images, offset, dims=(1, 2)) for offset in ((0, 0), (2, 0), (-2, 0), (0, 2), (0, -2))]
+    expected = torch.stack([alone(view) for view in rolls]).mean(dim=0)
+    assert torch.allclose(averaged(images), expected, atol=1e-5)
+    assert torch.equal(averaged.train()(images).isfinite(), torch.ones(3, 10, dtype=torch.bool))
+
+
+def test_test_time_shifts_are_off_while_training() -> None:
+    alone = CNN(NetworkConfig(dropout=0.0)).train()
+    averaged = CNN(NetworkConfig(dropout=0.0, test_shift_pixels=1)).train()
+    averaged.load_state_dict(alone.state_dict())
+    images = torch.randint(0, 256, (2, 28, 28), dtype=torch.uint8)
+    assert torch.equal(alone(images), averaged(images))

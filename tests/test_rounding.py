@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from exporters import ExportSpec, export_torch
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import ModelError
 from toolkit.network.cnn import CNN, Classifier
@@ -25,6 +26,7 @@ from toolkit.runtimes.rounding import (
     bound_from_sigma,
     dense,
     max_pool,
+    mean,
     normalise,
     relu,
 )
@@ -147,8 +149,6 @@ NETWORKS = {
 def test_every_kind_of_network_has_a_bound_that_holds_and_is_not_loose(name: str) -> None:
     import onnxruntime
 
-    from exporters import ExportSpec, export_torch
-
     config = NETWORKS[name]
     shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
     torch.manual_seed(0)
@@ -223,3 +223,26 @@ def test_a_kind_of_operator_that_the_formula_does_not_know_is_refused(
     model = helper.make_model(helper.make_graph([node], "g", value[:1], value[1:]))
     with pytest.raises(ModelError, match="the rounding formula knows"):
         evaluate_with_rounding(model, np.zeros((1, 1, 4, 4), np.uint8), roundoff=U)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_with_test_time_shifts_is_evaluated_and_bounded(channels: int) -> None:
+    torch.manual_seed(3)
+    config = NetworkConfig(height=20, width=20, channels=channels, hidden_units=16, test_shift_pixels=2)
+    shape = (20, 20) if channels == 1 else (20, 20, 3)
+    network = CNN(config, mean=torch.rand(shape) * 50, std=torch.tensor(60.0)).eval()
+    model = export_torch(Classifier(network), ExportSpec(input_shape=shape))
+    images = np.random.default_rng(0).integers(0, 256, (7, *shape), np.uint8)
+    logits, sigma = evaluate_with_rounding(model, images, roundoff=U)
+    with torch.inference_mode():
+        float32 = network(torch.from_numpy(images)).double().numpy()
+        float64 = network.double()(torch.from_numpy(images)).numpy()
+    assert np.abs(logits - float64).max() < 1e-9
+    assert (np.abs(float32 - float64) <= BOUND_FACTOR * sigma).all()
+
+
+def test_the_mean_of_equal_values_keeps_their_error() -> None:
+    item = Rounded(np.full((5, 2), 3.0), np.full((5, 2), 4.0))
+    averaged = mean(item, axis=0, keeps_axis=False, roundoff=0.0)
+    assert averaged.value.tolist() == [3.0, 3.0]
+    assert averaged.variance.tolist() == [4.0, 4.0]

@@ -15,7 +15,7 @@ from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
 DATA_FIELDS = ("height", "width", "channels", "classes")
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("valid", "same")
-MAY_BE_ZERO = {"hidden_units"}
+MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
@@ -60,6 +60,8 @@ class NetworkConfig:
         normalisation: `none`, or `batch` after every convolution (Ioffe and Szegedy 2015).
         hidden_units: width of the dense layer; 0 for none.
         dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
+        test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
+            so many pixels; 0 for the image alone. Five times the work for every answer.
     """
 
     height: int = 28
@@ -78,6 +80,7 @@ class NetworkConfig:
     normalisation: str = "none"
     hidden_units: int = 1024
     dropout: float = 0.5
+    test_shift_pixels: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

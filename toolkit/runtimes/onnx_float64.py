@@ -18,7 +18,8 @@ from onnx import numpy_helper
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
 from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, normalise, pointwise, relu, windows
+from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, transpose, unsqueeze
+from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, mean, normalise, pointwise, relu, windows
 from toolkit.runtimes.source import ModelSource
 
 SIGMA_OUTPUT = "rounding_sigma"
@@ -162,32 +163,27 @@ def _div(inputs: list[Rounded], _: Attributes, roundoff: float) -> Rounded:
     return pointwise(left.value / right.value, left.variance / right.value**2, roundoff=roundoff)
 
 
-def _unsqueeze(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
-    axes = tuple(inputs[1].value.astype(int))
-    return Rounded(*(np.expand_dims(part, axes) for part in inputs[0]))
-
-
-def _transpose(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
-    return Rounded(*(part.transpose(attributes["perm"]) for part in inputs[0]))
-
-
-def _reshape(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
-    shape = [
-        inputs[0].value.shape[axis] if size == 0 else size for axis, size in enumerate(inputs[1].value.astype(int))
-    ]
-    return Rounded(*(part.reshape(shape) for part in inputs[0]))
+def _reduce_mean(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    axes = attributes.get("axes") or (inputs[1].value.astype(int).tolist() if len(inputs) > 1 else None)
+    if axes is None or len(axes) != 1:
+        raise ModelError("the rounding formula knows ReduceMean over one axis only")
+    return mean(inputs[0], axis=axes[0], keeps_axis=bool(attributes.get("keepdims", 1)), roundoff=roundoff)
 
 
 OPERATORS: dict[str, Operator] = {
     "BatchNormalization": _batch_normalization,
     "Cast": lambda inputs, _, __: inputs[0],  # uint8 to float32 is exact
+    "Concat": concatenate,
     "Conv": _conv,
     "Div": _div,
     "Gemm": _gemm,
     "MaxPool": _max_pool,
+    "Pad": pad,
+    "ReduceMean": _reduce_mean,
     "Relu": lambda inputs, _, __: relu(inputs[0]),
-    "Reshape": _reshape,
+    "Reshape": reshape,
+    "Slice": slice_axes,
     "Sub": _sub,
-    "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
 }

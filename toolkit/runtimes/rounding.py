@@ -19,6 +19,7 @@ __all__ = [
     "bound_from_sigma",
     "dense",
     "max_pool",
+    "mean",
     "normalise",
     "pointwise",
     "relu",
@@ -113,6 +114,21 @@ def max_pool(item: Rounded, *, size: tuple[int, int], stride: tuple[int, int]) -
         windows(item.value, size=size, stride=stride).max(axis=(-2, -1)),
         windows(item.variance, size=size, stride=stride).max(axis=(-2, -1)),
     )
+
+
+def mean(item: Rounded, *, axis: int, keeps_axis: bool, roundoff: float) -> Rounded:
+    """Average along an axis.
+
+    The averaged values come from the same weights, so their errors may agree: the errors that they bring are averaged,
+    not divided. The sum is rounded as a dot product's is, its division or multiplication by the reciprocal twice.
+    """
+    length = item.value.shape[axis]
+    total = item.value.sum(axis=axis, keepdims=keeps_axis)
+    squares = (item.value**2).sum(axis=axis, keepdims=keeps_axis)
+    summed = roundoff**2 * length * (total**2 / 3 + squares / 2) / length**2
+    average = total / length
+    carried = item.variance.mean(axis=axis, keepdims=keeps_axis) + summed + (roundoff * average) ** 2
+    return pointwise(average, carried, roundoff=roundoff)
 
 
 def windows(maps: Array, *, size: tuple[int, int], stride: tuple[int, int]) -> Array:

@@ -62,9 +62,11 @@ def resume_run(
         ResourceError: another training holds the folder; and what `train` raises.
     """
     recorded = read_run(run)
+    if recorded.checkpoint_path.stem != "last":
+        raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
     check_data(data)
     asked = _resolve(recorded, data, config)
-    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads)
+    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
         if drift and not config.allow_drift:
@@ -72,9 +74,16 @@ def resume_run(
                 f"the run {recorded.path.name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on"
             )
         training, validation = split_data(data, all_data=asked.all_data)
-        cycles = _extend(recorded, config.epochs)
+        cycles = _extend(recorded, config)
         session = open_session(
-            training, validation, asked.recipe, seed=asked.seed, machine=machine, group=group, cycles=cycles, stop=stop
+            training,
+            validation,
+            asked.recipe,
+            seed=asked.seed,
+            machine=machine,
+            group=group,
+            cycles=cycles,
+            stop=stop,
         )
         if not group.is_main:
             restore_state(session.state, find_valid_checkpoint(recorded.path)[0])
@@ -105,6 +114,7 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainC
         device=config.device or how["device"],
         threads=config.threads or how["threads"],
         keep_every=how.get("keep_every", 0) if config.keep_every is None else config.keep_every,
+        cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
 
@@ -125,8 +135,10 @@ def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machi
     return [f"{name} was {before}, is {now}" for name, (before, now) in pairs.items() if before != now]
 
 
-def _extend(recorded: RunConfig, epochs: str | None) -> tuple[int, ...]:
-    cycles = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]])
+def _extend(recorded: RunConfig, config: ResumeConfig) -> tuple[int, ...]:
+    cycles, epochs = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]]), config.epochs
+    if epochs is None and config.recipe is not None and config.recipe.epochs != recorded.recipe["epochs"]:
+        epochs = str(config.recipe.epochs)
     if epochs is None:
         return cycles
     planned = sum(cycles)

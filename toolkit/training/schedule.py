@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cycle", "find_cycle", "rate_at"]
+__all__ = ["Cycle", "find_cycle", "rate_at", "rate_in_epoch"]
 
 import math
 from collections.abc import Sequence
@@ -40,6 +40,19 @@ def find_cycle(cycles: Sequence[int], epoch: int) -> Cycle:
             return Cycle(first, length)
         first += length
     raise ValueError(f"epoch {epoch} is past the cycles {list(cycles)}")
+
+
+def rate_in_epoch(recipe: Recipe, cycle: Cycle, *, epoch: int, step: int, steps: int) -> float:
+    """Return the learning rate of a step of an epoch.
+
+    Args:
+        recipe: peak rate, schedule and warm-up.
+        cycle: the epoch's.
+        epoch: counted from 0 in the run.
+        step: counted from 0 in the epoch.
+        steps: of one epoch.
+    """
+    return rate_at(recipe, step=(epoch - cycle.first_epoch) * steps + step, steps=cycle.epochs * steps)
 
 
 def rate_at(recipe: Recipe, *, step: int, steps: int) -> float:

@@ -1,15 +1,19 @@
 """Batch normalisation over the images of all processes.
 
 torch.nn.SyncBatchNorm does this on GPUs only; this one runs on any device that torch.distributed reaches.
+
+Shapes: N images of this process (there may be none), C channels, H rows, W columns, R processes.
 """
 
 from __future__ import annotations
 
-__all__ = ["sync_batch_norms"]
+__all__ = ["SyncedBatchNorm2d", "sync_batch_norms"]
+
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn import functional as distributed_functional
+from torch import Tensor, distributed, nn
+from torch.nn import functional
 
 from toolkit.training.group import lost_neighbours_named
 
@@ -22,13 +26,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(maps)
         values = maps.float()
-        count = torch.full((1,), float(values.numel() // values.shape[1]), device=values.device)
-        local = torch.cat([values.sum(dim=(0, 2, 3)), (values * values).sum(dim=(0, 2, 3)), count])
-        with lost_neighbours_named():
-            total: Tensor = distributed_functional.all_reduce(local)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        sums, squares, number = total[: self.num_features], total[self.num_features : -1], total[-1]
-        mean = sums / number
-        variance = (squares / number - mean * mean).clamp_min(0)
+        mean, variance, number = _global_statistics(values)
         self._remember(mean.detach(), variance.detach() * number / (number - 1).clamp_min(1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
@@ -55,3 +53,50 @@ def sync_batch_norms(module: nn.Module) -> None:
             setattr(module, name, synced.to(child.weight.device))
         else:
             sync_batch_norms(child)
+
+
+def _global_statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean `[C]`, biased variance `[C]` and the number of values a channel, of all processes together.
+
+    Every process hands in its own mean and its squares about it, which are then combined (Chan et al. 1979, "Updating
+    formulae and a pairwise algorithm for computing sample variances"): a sum of plain squares would lose the variance
+    of channels far from zero.
+    """
+    channels = values.shape[1]
+    count = values.new_tensor([values.numel() // channels])
+    mean = values.sum(dim=(0, 2, 3)) / count.clamp_min(1)
+    squares = (values - mean[:, None, None]).square().sum(dim=(0, 2, 3))
+    rows = _gather(torch.cat([mean, squares, count]))
+    means, squares, counts = torch.split(rows, [channels, channels, 1], dim=1)
+    number = counts.sum()
+    whole_mean = (means * counts).sum(dim=0) / number
+    variance = (squares + counts * (means - whole_mean).square()).sum(dim=0) / number
+    return whole_mean, variance, number
+
+
+def _gather(row: Tensor) -> Tensor:
+    """Return the rows of all processes `[R, ...]`: each adds its own to zeros, so no sum depends on an order."""
+    rank, size = distributed.get_rank(), distributed.get_world_size()
+    with lost_neighbours_named():
+        table: Tensor = _Sum.apply(functional.pad(row[None], (0, 0, rank, size - rank - 1)))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return table
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        del ctx
+        return _sum(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        del ctx
+        return _sum(gradients[0])
+
+
+def _sum(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total

@@ -40,6 +40,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
         keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
+        cuda_graph: on CUDA, step by replaying one captured graph.
         data_source: where the data lay, to find it again; empty for a catalogue name.
     """
 
@@ -49,6 +50,7 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 0
     keep_every: int = 0
+    cuda_graph: bool = False
     data_source: str = ""
 
     def __post_init__(self) -> None:
@@ -109,13 +111,21 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
         StoppedError: a signal ended the training after it was saved.
     """
     check_data(data)
-    machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
+    machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
     recipe = config.recipe.for_data(
         height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
     )
     training, validation = split_data(data, all_data=config.all_data)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
-        session = open_session(training, validation, recipe, seed=config.seed, machine=machine, group=group, stop=stop)
+        session = open_session(
+            training,
+            validation,
+            recipe,
+            seed=config.seed,
+            machine=machine,
+            group=group,
+            stop=stop,
+        )
         if not group.is_main:
             return run_epochs(session, None, History(Path(os.devnull)), machine=machine, listener=listener)
         run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
@@ -158,14 +168,16 @@ def run_epochs(
             if folder is None:
                 raise
             folder.save_last(state)
-            message = f"{stopped}; saved, go on with: toolkit train --resume {folder.path}"
-            raise StoppedError(message, signal=stopped.exit_code - 128) from stopped
+            raise _name_next_step(stopped, folder, processes=state.group.size) from stopped
         is_best = row.validation_accuracy is not None and row.validation_accuracy > history.best_accuracy
         if folder is not None:
             # First the row, then the checkpoint: a checkpoint never knows of an epoch that the history lacks.
             history.append(row)
             folder.save_epoch(state, is_best=is_best)
             listener.on_epoch(history.rows, epochs=session.epochs, run=folder.path)
+    if session.stop.signal is not None and folder is not None:
+        late = StoppedError("stopped after the last epoch", signal=session.stop.signal)
+        raise _name_next_step(late, folder, processes=state.group.size)
     return TrainReport(
         run=Path(os.devnull) if folder is None else folder.path,
         rows=tuple(history.rows),
@@ -175,6 +187,12 @@ def run_epochs(
         seconds=time.perf_counter() - start,
         is_main=folder is not None,
     )
+
+
+def _name_next_step(stopped: StoppedError, folder: RunFolder, *, processes: int) -> StoppedError:
+    again = f", again over {processes} processes," if processes > 1 else ""
+    message = f"{stopped}; saved, go on{again} with: toolkit train --resume {folder.path}"
+    return StoppedError(message, signal=stopped.exit_code - 128)
 
 
 def check_data(data: Dataset) -> None:
