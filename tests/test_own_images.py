@@ -170,7 +170,7 @@ def test_every_command_works_on_large_coloured_images(tmp_path: Path) -> None:
         value: dict[str, Any] = json.loads(done.stdout)
         return value
 
-    settings = [item for setting in DEEP for item in ("--set", setting)]
+    settings = [item for setting in SMALL for item in ("--set", setting)]
     toolkit("train", "--data", str(folder), "--keep-every", "1", *settings)
     model = toolkit("export")["model"]["path"]
     assert toolkit("evaluate")["correct"] == toolkit("evaluate", model, "--data", str(folder))["correct"]
