@@ -16,7 +16,14 @@ from safetensors.torch import save
 
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
-from toolkit.network.checkpoint import read_checkpoint, write_checkpoint
+from toolkit.network.checkpoint import (
+    SEAL,
+    TrainingTensors,
+    _read_description,
+    _seal,
+    read_checkpoint,
+    write_checkpoint,
+)
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.run import read_run
@@ -36,8 +43,14 @@ def checkpoint(tmp_path: Path) -> Path:
 def rewrite(path: Path, data: bytes) -> None:
     """Replace the weights and bring the recorded hash along: only the content is wrong then."""
     path.write_bytes(data)
+    describe_otherwise(path, {"sha256": sha256_bytes(data)})
+
+
+def describe_otherwise(path: Path, change: dict[str, object]) -> None:
+    """Change the description and its hash."""
     beside = path.with_suffix(".json")
-    beside.write_text(json.dumps({**json.loads(beside.read_text()), "sha256": sha256_bytes(data)}))
+    value = {**json.loads(beside.read_text()), **change}
+    beside.write_text(json.dumps(_seal({key: item for key, item in value.items() if key != SEAL})))
 
 
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
@@ -161,10 +174,34 @@ def test_a_damaged_description_is_refused(checkpoint: Path, text: str) -> None:
 def test_a_description_that_lies_is_a_model_error_before_anything_is_allocated(
     checkpoint: Path, change: dict[str, object]
 ) -> None:
-    beside = checkpoint.with_suffix(".json")
-    beside.write_text(json.dumps({**json.loads(beside.read_text()), **change}))
-    with pytest.raises(ModelError):
+    describe_otherwise(checkpoint, change)
+    with pytest.raises(ModelError) as caught:
         read_checkpoint(checkpoint)
+    assert "SHA-256" not in str(caught.value)
+
+
+def test_a_description_with_one_bit_flipped_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    training = TrainingTensors(description={"position": {"epoch": 2, "step": 13, "loss_sum": 0.5}, "seed": 1})
+    write_checkpoint(path, CNN(SMALL), epoch=2, training=training)
+    beside = path.with_suffix(".json")
+    good = beside.read_bytes()
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1 << place % 8
+        beside.write_bytes(bad)
+        with pytest.raises(ModelError):
+            _read_description(path)
+    beside.write_bytes(good)
+    assert read_checkpoint(path).training.description["seed"] == 1
+
+
+def test_a_description_of_before_it_had_a_hash_is_read(checkpoint: Path) -> None:
+    beside = checkpoint.with_suffix(".json")
+    value = json.loads(beside.read_text())
+    del value[SEAL]
+    beside.write_text(json.dumps(value))
+    assert read_checkpoint(checkpoint).epoch == 3
 
 
 @pytest.mark.parametrize(

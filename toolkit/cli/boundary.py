@@ -13,9 +13,20 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.cli.output import note
-from toolkit.errors import ResourceError, ToolkitError
+from toolkit.cli.output import complain, note
+from toolkit.errors import (
+    CheckFailedError,
+    DataError,
+    ModelError,
+    ProviderError,
+    ResourceError,
+    StoppedError,
+    ToolkitError,
+    UsageError,
+)
 
+# Processes that train together meet these all at once, and the first tells them for all.
+MET_BY_ALL = (CheckFailedError, DataError, ModelError, ProviderError, StoppedError, UsageError)
 OWN_PACKAGES = {"toolkit", "exporters"}
 
 
@@ -58,7 +69,8 @@ def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         known = _as_known(error)
-        note(f"error: {' '.join(str(known).split())}")
+        speak = note if isinstance(known, MET_BY_ALL) else complain
+        speak(f"error: {' '.join(str(known).split())}")
         return known.exit_code
     return 0
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Output", "ProgressBar", "invocation", "note"]
+__all__ = ["Output", "ProgressBar", "complain", "invocation", "is_helper", "note"]
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,8 +16,19 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
+def is_helper() -> bool:
+    """Whether torchrun started this process beside a first one, which speaks for all of them."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
+
+
 def note(message: str) -> None:
-    """Write one line to stderr, where it cannot spoil a report."""
+    """Write one line to stderr, where it cannot spoil a report; a helper is silent."""
+    if not is_helper():
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """Write one line to stderr, from a helper too."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
 
 
@@ -73,7 +85,7 @@ class Output:
             TimeRemainingColumn(),
         )
         console = self._console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, transient=True, disable=is_helper() or not console.is_terminal) as bar:
             yield ProgressBar(bar, label)
 
     @staticmethod

@@ -1,13 +1,17 @@
 """Checkpoints: a safetensors file with its JSON beside it, verified before use; no pickle anywhere.
 
-A save is a redo log: the new tensors are written as `<name>.next.safetensors`, then the JSON that names their hash
-replaces the old one (the commit), then the tensors take their own name. Killed anywhere in between, the JSON names a
-file that is whole: the old one, the new one, or the new one under its `.next` name.
+`redo_log` says how the two are replaced together, and the hash in the JSON says whose bytes are right.
 """
 
 from __future__ import annotations
 
-__all__ = ["CHECKPOINT_SCHEMA", "Checkpoint", "TrainingTensors", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "CHECKPOINT_SCHEMA",
+    "Checkpoint",
+    "TrainingTensors",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 import json
 from dataclasses import dataclass, field
@@ -18,16 +22,19 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from toolkit.durable import move_durably, sha256_bytes, write_atomic, write_json
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
+from toolkit.network.redo_log import pending_path, save_pair
 from toolkit.network.safetensors_header import check_entries, read_header
 
 CHECKPOINT_SCHEMA = "toolkit/checkpoint/2"
 CHECKPOINT_CAP_BYTES = 1 << 30
 DTYPE_NAMES = {torch.float32: "F32", torch.int64: "I64"}
 NETWORK = "network."
+DESCRIPTION_KEYS = {"schema", "sha256", "epoch", "network", "training"}
+SEAL = "description_sha256"
 # Whatever a JSON file of anyone's making can raise on its way to a description.
 UNREADABLE = (
     OSError,
@@ -98,7 +105,7 @@ def write_checkpoint(path: Path, network: CNN, *, epoch: int, training: Training
             "of_parameters": list(training.of_parameters),
         },
     }
-    _save_pair(path, data, description)
+    save_pair(path, data, _seal(description))
     return digest
 
 
@@ -132,19 +139,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def _pending(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.next{path.suffix}")
+def _seal(description: dict[str, Any]) -> dict[str, Any]:
+    """Return a description with its own hash: a flipped bit in the position would be believed otherwise."""
+    return {**description, SEAL: sha256_bytes(json.dumps(description, sort_keys=True).encode())}
 
 
-def _save_pair(path: Path, data: bytes, description: dict[str, Any]) -> None:
-    pending = _pending(path)
-    write_atomic(pending, data)
-    try:
-        write_json(path.with_suffix(".json"), description)
-    except BaseException:
-        pending.unlink(missing_ok=True)
-        raise
-    move_durably(pending, path)
+def _break_seal(value: dict[str, Any], *, name: str) -> dict[str, Any]:
+    """Return the description inside; one of an earlier version has no seal, and no key that this one does not know."""
+    inside = {key: item for key, item in value.items() if key != SEAL}
+    if set(inside) != DESCRIPTION_KEYS or value.get(SEAL, _seal(inside)[SEAL]) != _seal(inside)[SEAL]:
+        raise ModelError(f"{name} does not have its recorded SHA-256; it was damaged or changed")
+    return inside
 
 
 def _expected(shapes: CNN, training: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -167,6 +172,7 @@ def _read_description(path: Path) -> dict[str, Any]:
             raise ModelError(
                 f"{beside} has schema {value['schema']!r}; expected {CHECKPOINT_SCHEMA!r}: train the run again"
             )
+        value = _break_seal(value, name=str(beside))
         training = value["training"]
         prefixes = {key: tuple(map(str, training.pop(key))) for key in ("of_network", "of_parameters")}
         return {
@@ -175,23 +181,14 @@ def _read_description(path: Path) -> dict[str, Any]:
             "network": NetworkConfig(**value["network"]),
             "training": {"description": training, **prefixes},
         }
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        UsageError,
-    ) as error:
+    except UNREADABLE as error:
         raise ModelError(f"{beside}, which describes the checkpoint, cannot be read: {error}") from error
 
 
 def _read_bytes_of(path: Path, sha256: str) -> bytes:
     """Return the bytes that have this hash: the file's, or its successor's where a save was killed after its commit."""
     problem: ModelError | None = None
-    for candidate in (path, _pending(path)):
+    for candidate in (path, pending_path(path)):
         if candidate != path and not candidate.exists():
             break
         try:

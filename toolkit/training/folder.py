@@ -6,6 +6,7 @@ __all__ = ["RunFolder", "find_valid_checkpoint"]
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from toolkit.errors import ModelError, ResourceError
 from toolkit.network.checkpoint import Checkpoint, read_checkpoint
+from toolkit.network.redo_log import finish_save, list_checkpoints
 from toolkit.network.run import checkpoint_folder, epoch_checkpoint
 from toolkit.training.saving import save_state
 from toolkit.training.state import TrainingState
@@ -76,32 +78,34 @@ class RunFolder:
             self.save_last(state)
 
     def clear_leavings(self) -> None:
-        """Remove the temporary files of a save that was killed; only the holder of the lock may."""
-        for path in self._checkpoints.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+        """Bring saves that were killed to their end and remove their temporary files; only the lock's holder may."""
+        for folder in (self.path, self._checkpoints):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+        for path in list_checkpoints(self._checkpoints):
+            finish_save(path)
 
 
 def find_valid_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
-    """Return the checkpoint furthest on that is whole, and what was wrong with those further on.
+    """Return the checkpoint furthest on that is whole, and what was wrong with others that may have been further on.
 
     Raises:
         ModelError: none is whole.
     """
     problems: list[str] = []
-    descriptions = checkpoint_folder(run).glob("*.json")
-    for path in sorted(descriptions, key=_progress, reverse=True):
+    for path in sorted(list_checkpoints(checkpoint_folder(run)), key=_progress, reverse=True):
         try:
-            return read_checkpoint(path.with_suffix(".safetensors")), problems
+            return read_checkpoint(path), problems
         except ModelError as error:
             problems.append(str(error))
     reason = f": {problems[0]}" if problems else "; it was stopped before its first save: train again"
     raise ModelError(f"the run {run} holds no checkpoint to go on from{reason}")
 
 
-def _progress(path: Path) -> tuple[int, bool]:
-    """Return steps done, as the JSON says; what cannot be read comes last, `last` before its equals."""
+def _progress(path: Path) -> tuple[float, bool]:
+    """Return steps done, as the JSON says; what cannot be read may be the furthest, `last` comes before its equals."""
     try:
-        updates = int(json.loads(path.read_bytes())["training"]["position"]["updates"])
+        updates = float(json.loads(path.with_suffix(".json").read_bytes())["training"]["position"]["updates"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        updates = -1
+        updates = math.inf
     return updates, path.stem == "last"

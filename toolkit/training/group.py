@@ -20,6 +20,7 @@ from toolkit.errors import ResourceError, UsageError
 
 # A rank that says nothing for this long is dead or stuck; a step takes far less than a second.
 SILENCE = timedelta(minutes=2)
+BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,27 +85,45 @@ def join_group(device: str, *, environment: Mapping[str, str] = os.environ) -> I
         environment: holds torchrun's RANK, WORLD_SIZE and LOCAL_RANK.
 
     Raises:
-        UsageError: the device has no way to train over processes.
-        ResourceError: the others could not be reached.
+        UsageError: the environment is not torchrun's, or the device has no way to train over processes.
+        ResourceError: the others could not be reached, or there is no GPU for this process.
     """
-    size = int(environment.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield Group()
+    group = _read_place(environment)
+    if group.size == 1:
+        yield group
         return
-    backends = {"cpu": "gloo", "cuda": "nccl"}
-    if device not in backends:
-        raise UsageError(f"training over {size} processes runs on cpu or cuda, not on {device}")
-    group = Group(rank=int(environment["RANK"]), size=size, local_rank=int(environment["LOCAL_RANK"]))
+    if device not in BACKENDS:
+        raise UsageError(f"training over {group.size} processes runs on cpu or cuda, not on {device}")
     if device == "cuda":
-        torch.cuda.set_device(group.local_rank)
+        _take_gpu(group)
     try:
-        distributed.init_process_group(backends[device], timeout=SILENCE)
+        distributed.init_process_group(BACKENDS[device], timeout=SILENCE)
     except (RuntimeError, ValueError) as error:
-        raise ResourceError(f"process {group.rank} cannot reach the other {size - 1}: {error}") from error
+        raise ResourceError(f"process {group.rank} cannot reach the other {group.size - 1}: {error}") from error
     try:
         yield group
     finally:
         distributed.destroy_process_group()
+
+
+def _read_place(environment: Mapping[str, str]) -> Group:
+    names = {"size": "WORLD_SIZE", "rank": "RANK", "local_rank": "LOCAL_RANK"}
+    if environment.get("WORLD_SIZE", "1") == "1":
+        return Group()
+    try:
+        return Group(**{key: int(environment[name]) for key, name in names.items()})
+    except (KeyError, ValueError) as error:
+        seen = ", ".join(f"{name}={environment.get(name)}" for name in names.values())
+        raise UsageError(f"the environment says {seen}; start several processes with torchrun") from error
+
+
+def _take_gpu(group: Group) -> None:
+    count = torch.cuda.device_count()
+    if group.local_rank >= count:
+        raise ResourceError(
+            f"process {group.rank} has no GPU {group.local_rank}: there are {count}; start one process for each"
+        )
+    torch.cuda.set_device(group.local_rank)
 
 
 def _lost(error: Exception) -> ResourceError:

@@ -62,6 +62,8 @@ def resume_run(
         ResourceError: another training holds the folder; and what `train` raises.
     """
     recorded = read_run(run)
+    if recorded.checkpoint_path.stem != "last":
+        raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
     check_data(data)
     asked = _resolve(recorded, data, config)
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
@@ -72,7 +74,7 @@ def resume_run(
                 f"the run {recorded.path.name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on"
             )
         training, validation = split_data(data, all_data=asked.all_data)
-        cycles = _extend(recorded, config.epochs)
+        cycles = _extend(recorded, config)
         session = open_session(
             training,
             validation,
@@ -133,8 +135,10 @@ def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machi
     return [f"{name} was {before}, is {now}" for name, (before, now) in pairs.items() if before != now]
 
 
-def _extend(recorded: RunConfig, epochs: str | None) -> tuple[int, ...]:
-    cycles = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]])
+def _extend(recorded: RunConfig, config: ResumeConfig) -> tuple[int, ...]:
+    cycles, epochs = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]]), config.epochs
+    if epochs is None and config.recipe is not None and config.recipe.epochs != recorded.recipe["epochs"]:
+        epochs = str(config.recipe.epochs)
     if epochs is None:
         return cycles
     planned = sum(cycles)

@@ -56,6 +56,11 @@ def restore_state(state: TrainingState, checkpoint: Checkpoint) -> None:
     wanted = () if state.average is None else (TRAINED,)
     if training.of_network != wanted or training.of_parameters != tuple(f"{kind}." for kind in MOMENTS):
         raise ModelError(f"{checkpoint.path} holds another kind of training; it cannot be resumed with this recipe")
+    shapes = {name: tensor.shape for name, tensor in state.network.state_dict().items()}
+    before, now = checkpoint.network.config.to_json(), state.network.config.to_json()
+    changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
+    if any(tensor.shape != shapes.get(name) for name, tensor in checkpoint.network.state_dict().items()):
+        raise ModelError(f"{checkpoint.path} holds another network: {'; '.join(changed)}; train a new run")
     try:
         state.position = Position(**training.description["position"])
     except (KeyError, TypeError) as error:

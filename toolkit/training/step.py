@@ -110,5 +110,5 @@ def require_finite(state: TrainingState, *, loss: float, norm: float) -> None:
     what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
     place = f"step {state.position.step + 1} of epoch {state.position.epoch + 1}"
     raise CheckFailedError(
-        f"the {what} at {place}; nothing was stepped with it, the last checkpoint is whole: lower the learning rate"
+        f"the {what} at {place}; nothing was stepped with it, what was saved is whole: lower the learning rate"
     )

@@ -168,14 +168,16 @@ def run_epochs(
             if folder is None:
                 raise
             folder.save_last(state)
-            message = f"{stopped}; saved, go on with: toolkit train --resume {folder.path}"
-            raise StoppedError(message, signal=stopped.exit_code - 128) from stopped
+            raise _name_next_step(stopped, folder, processes=state.group.size) from stopped
         is_best = row.validation_accuracy is not None and row.validation_accuracy > history.best_accuracy
         if folder is not None:
             # First the row, then the checkpoint: a checkpoint never knows of an epoch that the history lacks.
             history.append(row)
             folder.save_epoch(state, is_best=is_best)
             listener.on_epoch(history.rows, epochs=session.epochs, run=folder.path)
+    if session.stop.signal is not None and folder is not None:
+        late = StoppedError("stopped after the last epoch", signal=session.stop.signal)
+        raise _name_next_step(late, folder, processes=state.group.size)
     return TrainReport(
         run=Path(os.devnull) if folder is None else folder.path,
         rows=tuple(history.rows),
@@ -185,6 +187,12 @@ def run_epochs(
         seconds=time.perf_counter() - start,
         is_main=folder is not None,
     )
+
+
+def _name_next_step(stopped: StoppedError, folder: RunFolder, *, processes: int) -> StoppedError:
+    again = f", again over {processes} processes," if processes > 1 else ""
+    message = f"{stopped}; saved, go on{again} with: toolkit train --resume {folder.path}"
+    return StoppedError(message, signal=stopped.exit_code - 128)
 
 
 def check_data(data: Dataset) -> None:
