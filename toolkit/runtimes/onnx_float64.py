@@ -19,7 +19,19 @@ from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, transpose, unsqueeze
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, mean, normalise, pointwise, relu, windows
+from toolkit.runtimes.rounding import (
+    UNIT_ROUNDOFF,
+    Rounded,
+    dense,
+    dot_product,
+    max_pool,
+    mean,
+    normalise,
+    pointwise,
+    relu,
+    term_noise,
+    windows,
+)
 from toolkit.runtimes.source import ModelSource
 
 SIGMA_OUTPUT = "rounding_sigma"
@@ -113,16 +125,23 @@ def _batch_normalization(inputs: list[Rounded], attributes: Attributes, roundoff
 def _conv(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
     if attributes.get("group", 1) != 1 or _is_dilated(attributes) or _is_self_padding(attributes):
         raise ModelError("the rounding formula knows convolutions without groups, dilation and auto_pad only")
-    maps, weight = inputs[0], inputs[1].value
+    weight = inputs[1].value
     bias = inputs[2].value if len(inputs) > 2 else None
-    count, kernel = len(maps.value), weight.shape[2:]
-    stride = tuple(attributes.get("strides", [1, 1]))
-    padded = [_pad(part, attributes.get("pads", [0, 0, 0, 0])) for part in maps]
-    views = [windows(part, size=kernel, stride=stride) for part in padded]
-    rows = [view.transpose(0, 2, 3, 1, 4, 5).reshape(-1, weight[0].size) for view in views]
-    result = dense(Rounded(*rows), weight.reshape(len(weight), -1).T, bias, roundoff=roundoff)
-    shape = (count, *views[0].shape[2:4], len(weight))
-    return Rounded(*(part.reshape(shape).transpose(0, 3, 1, 2) for part in result))
+    matrix = weight.reshape(len(weight), -1).T
+    # The noise is settled on the maps, before the windows repeat every value once for each place in the kernel.
+    noise = term_noise(inputs[0], length=len(matrix), roundoff=roundoff)
+    total = np.tensordot(_slide(inputs[0].value, weight, attributes), matrix, 1)
+    carried = np.tensordot(_slide(noise, weight, attributes), matrix**2, 1)
+    result = dot_product(total, carried, bias, length=len(matrix), roundoff=roundoff)
+    return Rounded(*(part.transpose(0, 3, 1, 2) for part in result))
+
+
+def _slide(maps: NDArray[np.float64], weight: NDArray[np.float64], attributes: Attributes) -> NDArray[np.float64]:
+    """Return a convolution's windows as rows: `[N, H', W', C * kernel rows * kernel columns]`."""
+    padded = _pad(maps, attributes.get("pads", [0, 0, 0, 0]))
+    height, width = weight.shape[2:]
+    view = windows(padded, size=(height, width), stride=tuple(attributes.get("strides", [1, 1])))
+    return view.transpose(0, 2, 3, 1, 4, 5).reshape(*view.shape[:1], *view.shape[2:4], weight[0].size)
 
 
 def _pad(maps: NDArray[np.float64], pads: list[int]) -> NDArray[np.float64]:

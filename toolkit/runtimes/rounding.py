@@ -18,11 +18,13 @@ __all__ = [
     "Rounded",
     "bound_from_sigma",
     "dense",
+    "dot_product",
     "max_pool",
     "mean",
     "normalise",
     "pointwise",
     "relu",
+    "term_noise",
     "windows",
 ]
 
@@ -76,10 +78,27 @@ def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) 
         bias: `[O]`, exact, or None.
         roundoff: unit roundoff of the arithmetic.
     """
-    length = weight.shape[0]
-    total = item.value @ weight
-    squares = (item.value**2) @ (weight**2)
-    variance = item.variance @ (weight**2) + roundoff**2 * (length * (total**2 / 3 + squares / 2) + squares)
+    length = len(weight)
+    noise = term_noise(item, length=length, roundoff=roundoff) @ weight**2
+    return dot_product(item.value @ weight, noise, bias, length=length, roundoff=roundoff)
+
+
+def term_noise(item: Rounded, *, length: int, roundoff: float) -> Array:
+    """Return what each value brings into a dot product for a weight of 1: its own variance and u^2 (n/2 + 1) a^2."""
+    return item.variance + roundoff**2 * (length / 2 + 1) * item.value**2
+
+
+def dot_product(total: Array, noise: Array, bias: Array | None, *, length: int, roundoff: float) -> Rounded:
+    """Return finished dot products.
+
+    Args:
+        total: `[rows, O]`, the sums.
+        noise: `[rows, O]`, the terms' noise (`term_noise`) summed with the squared weights.
+        bias: `[O]`, exact, or None.
+        length: terms in one sum.
+        roundoff: unit roundoff of the arithmetic.
+    """
+    variance = noise + roundoff**2 * length * total**2 / 3
     if bias is None:
         return Rounded(total, variance)
     return pointwise(total + bias, variance, roundoff=roundoff)
