@@ -131,6 +131,17 @@ def test_a_grid_point_that_was_promised_before_a_kill_is_not_promised_twice(tmp_
     assert sorted(row.point["learning_rate"] for row in report.rows) == [1e-3, 1e-2]
 
 
+def test_a_trial_whose_process_is_gone_is_closed_and_counts_for_nothing(tmp_path: Path) -> None:
+    config = config_of()
+    with open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0) as study:
+        study.begin(None)
+        assert study._study.trials[0].state.name == "RUNNING"
+    with open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0) as study:
+        assert study._study.trials[0].state.name == "FAIL"
+        assert [row.state for row in study.rows()] == ["interrupted"]
+        assert study.settled() == []
+
+
 def test_going_on_otherwise_lists_the_differences(tmp_path: Path) -> None:
     search(tmp_path / "a.db", config_of(trials=1))
     other = tiny_recipe("label_smoothing=0.2", "epochs=2")

@@ -94,7 +94,8 @@ class CurveReport:
             else f"every size trained for {self.settings['steps']:,} steps, rounded up to whole epochs"
         )
         over = (
-            "Student's over the seeds, which differ in the start, the order and the subset"
+            "Student's over the seeds, which differ in the start, the order and the subset; "
+            "that the validation images are a sample themselves is not in them"
             if any(row.seeds > 1 for row in self.rows())
             else "Wilson's, of the images judged"
         )

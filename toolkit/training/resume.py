@@ -69,10 +69,7 @@ def resume_run(
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
-        if drift and not config.allow_drift:
-            raise UsageError(
-                f"the run {recorded.path.name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on"
-            )
+        _require_leave(drift, config, name=recorded.path.name)
         training, validation = split_data(data, all_data=asked.all_data)
         cycles = _extend(recorded, config)
         session = open_session(
@@ -117,6 +114,11 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainC
         cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
+
+
+def _require_leave(drift: list[str], config: ResumeConfig, *, name: str) -> None:
+    if drift and not config.allow_drift:
+        raise UsageError(f"the run {name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on")
 
 
 def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:
