@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EVERYTHING", "Listener", "begin", "go_on", "make_bars", "read_left", "small_recipe"]
+__all__ = ["EVERYTHING", "SMALL", "Listener", "begin", "go_on", "make_bars", "read_left", "small_recipe"]
 
 import csv
 from collections.abc import Callable
