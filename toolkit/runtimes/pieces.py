@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["split_images"]
+__all__ = ["PIECE_PIXELS", "split_images"]
 
 import numpy as np
 from numpy.typing import NDArray

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.errors import DataError
+from toolkit.runtimes.pieces import PIECE_PIXELS
 from toolkit.training.augment import augment, draw_batch_shift, draw_warps
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe
@@ -21,8 +22,6 @@ from toolkit.training.schedule import Cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, set_rate, update_average
 from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed, make_generator
-
-EVALUATION_BATCH = 500
 
 AfterStep = Callable[[int, int], None]
 
@@ -96,8 +95,9 @@ def train_epoch(
 def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
     """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast."""
     network.eval()
+    size = max(1, PIECE_PIXELS // images[0].numel())
     with torch.inference_mode():
-        return torch.cat([network(chunk) for chunk in torch.split(images, EVALUATION_BATCH)]).float()
+        return torch.cat([network(piece) for piece in torch.split(images, size)]).float()
 
 
 def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
