@@ -13,12 +13,12 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
-    | {"render_evaluation", "plots", "plots_evaluation"},
+    | {"render_evaluation", "render_tune", "plots", "plots_evaluation", "plots_tune"},
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
-    {"durable"},
+    {"durable", "intervals"},
     {"errors"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
@@ -29,6 +29,7 @@ ALLOWED_SIDEWAYS = {
     ("card", "errors"),
     ("data", "imaging"),
     ("plots_evaluation", "plots"),
+    ("plots_tune", "plots"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 

@@ -21,7 +21,8 @@ from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.exporting import export as export_module
-from toolkit.exporting.export import ExportConfig, export_run
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.export import export_run
 from toolkit.exporting.golden import choose_golden, synthetic_images
 
 

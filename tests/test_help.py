@@ -12,7 +12,7 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
-COMMANDS += ["selftest", "parity", "predict", "bench", "doctor"]
+COMMANDS += ["selftest", "parity", "predict", "bench", "doctor", "tune", "learning-curve"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command or "toolkit")

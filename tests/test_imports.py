@@ -49,7 +49,8 @@ def artifacts(trained: Path, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["bench", "--help"]]
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["bench", "--help"], ["tune", "--help"]],
 )
 def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     assert modules_after(arguments, cwd=tmp_path) == set()

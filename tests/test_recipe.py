@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.training.recipes import RECIPES, resolve_recipe
+from toolkit.render import recipe_lines
+from toolkit.training.recipes import RECIPES, diff_recipes, recipe_from_json, resolve_recipe
 
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
@@ -58,3 +62,71 @@ def test_geometry_is_judged_once_the_images_size_is_known() -> None:
     assert recipe.for_data(height=128, width=128, channels=3, classes=4).network.kernel_size == 15
     with pytest.raises(UsageError, match="28x28 image is too small"):
         recipe.for_data(height=28, width=28, channels=1, classes=10)
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "my.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_recipe_is_read_from_toml_and_named_after_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path, 'base = "tutorial"\nepochs = 3\nlearning_rate = 1\n[network]\nhidden_units = 64\n')
+    recipe = resolve_recipe(path, settings=["batch_size=50"])
+    assert (recipe.name, recipe.base, recipe.epochs, recipe.batch_size) == ("my", "tutorial", 3, 50)
+    assert recipe.learning_rate == 1.0
+    assert isinstance(recipe.learning_rate, float)
+    assert recipe.network.hidden_units == 64
+    assert diff_recipes(RECIPES["tutorial"], recipe) == {
+        "epochs": (30, 3),
+        "batch_size": (100, 50),
+        "learning_rate": (1e-4, 1.0),
+        "hidden_units": (1024, 64),
+    }
+    assert recipe_lines(recipe)[0] == "recipe my, from tutorial, changed:"
+    assert "  epochs: 30 -> 3" in recipe_lines(recipe)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epohcs = 3", "did you mean 'epochs'"),
+        ("[network]\nhiden_units = 3", "did you mean 'hidden_units'"),
+        ("[network]\nepochs = 3", r"above \[network\]"),
+        ('base = "fats"', "did you mean 'fast'"),
+        ("epochs = 3.5", "a whole number"),
+        ("epochs = true", "a whole number"),
+        ('learning_rate = "high"', "a number"),
+        ("network = 3", r"\[network\] is a table"),
+        ("name = 3", "are words"),
+        ("epochs = ", "not TOML"),
+        ("epochs = 0", "out of range"),
+        ("[network]\nheight = 64", "unknown recipe key 'height'"),
+    ],
+)
+def test_a_bad_recipe_file_says_what_is_wrong(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        resolve_recipe(write(tmp_path, text))
+
+
+def test_a_recipe_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        resolve_recipe(str(tmp_path / "none.toml"))
+    (tmp_path / "big.toml").write_bytes(b"#" * (2 << 20))
+    with pytest.raises(UsageError, match="short TOML"):
+        resolve_recipe(str(tmp_path / "big.toml"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recorded_recipe_comes_back(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert diff_recipes(recipe, recipe) == {}
+    assert recipe_lines(recipe) == [f"recipe {name}"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("height", "width", "channels"), [(16, 16, 1), (28, 28, 1), (64, 48, 3), (128, 128, 3)])
+def test_every_recipe_fits_every_size_of_image(name: str, height: int, width: int, channels: int) -> None:
+    recipe = RECIPES[name].for_data(height=height, width=width, channels=channels, classes=7)
+    assert recipe.network.layer_shapes()[-1].output == (7,)

@@ -158,3 +158,22 @@ def test_one_class_or_a_handful_of_images_is_refused(bars: Dataset, tmp_path: Pa
         with pytest.raises(DataError, match="at least"):
             run(data, tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("height", "width", "advice"), [(15, 40, "16x40"), (129, 128, "128x128"), (8, 300, "16x128")])
+def test_images_of_a_size_that_the_network_is_not_made_for_are_refused(
+    height: int, width: int, advice: str, bars: Dataset, tmp_path: Path
+) -> None:
+    """They may still be loaded and looked at."""
+    images = np.zeros((40, height, width), np.uint8)
+    split = Split(images=images, labels=np.arange(40) % 2)
+    with pytest.raises(DataError, match=f"{height}x{width}; expected 16 to 128 .*--size {advice}"):
+        run(replace(bars, train=split, test=split), tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_sizes_that_can_be_trained_are_those_that_can_be_loaded_from_image_files() -> None:
+    from toolkit.data.image_folder import MAX_SIDE, MIN_SIDE
+    from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
+
+    assert (SMALLEST_IMAGE, LARGEST_IMAGE) == (MIN_SIDE, MAX_SIDE)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_origin_run(source: ModelSource, *, store: ArtifactStore) -> Path | None:
-    """Return the run whose last checkpoint the model's card names, None where there is none.
+    """Return the run whose checkpoint the model's card names (see `find_origin`), None where there is none.
 
     Args:
         source: the model; its card is read from its own bytes, never from a file beside it.

@@ -17,11 +17,13 @@ from toolkit.cli.doctor import doctor_command
 from toolkit.cli.evaluate import evaluate_command
 from toolkit.cli.export import export_command
 from toolkit.cli.inspect import inspect_command
+from toolkit.cli.learning_curve import learning_curve_command
 from toolkit.cli.parity import parity_command
 from toolkit.cli.predict import predict_command
 from toolkit.cli.quickstart import quickstart_command
 from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
+from toolkit.cli.tune import tune_command
 
 app = typer.Typer(
     name="toolkit",
@@ -34,6 +36,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command("quickstart")(quickstart_command)
 app.command("train")(train_command)
+app.command("tune")(tune_command)
+app.command("learning-curve")(learning_curve_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("inspect")(inspect_command)

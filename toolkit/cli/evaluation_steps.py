@@ -6,7 +6,7 @@ __all__ = ["Evaluation"]
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
@@ -14,10 +14,12 @@ from toolkit.cli.evaluation_files import summarise_mistakes, write_corruptions, 
 from toolkit.cli.output import Output, note
 from toolkit.errors import DataError
 from toolkit.evaluation.evaluate import evaluate_test_images, require_same_data
-from toolkit.evaluation.judge import Judge, open_judge
+from toolkit.evaluation.judge import Judge, ModelJudge, open_judge
 from toolkit.evaluation.paired import compare_paired
+from toolkit.network.run import read_run
 from toolkit.render import confusion_table
 from toolkit.render_evaluation import corruptions_table, describe_comparison, describe_corruptions
+from toolkit.runtimes.origin import find_origin
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
@@ -92,14 +94,18 @@ class Evaluation:
                     f"{rival.title} knows the classes {', '.join(rival.classes[:12])}, {judge.title} "
                     f"{', '.join(judge.classes[:12])}; expected the same ones in the same order"
                 )
-        dataset = load_recorded_data(
-            self._data_name, judge.data, self._output, size=(judge.input.height, judge.input.width)
-        )
+        size = (judge.input.height, judge.input.width)
+        dataset = load_recorded_data(self._data_name, self._recorded(judge), self._output, size=size)
         if self._data_name is None:
             require_same_data(dataset, judge.data, owner=judge.title)
         if rival is not None and rival.data.get("sha256") != dataset.sha256:
             note(f"warning: {rival.title} was trained on other data than {dataset.name}; it may have seen these images")
         return judge, rival, dataset
+
+    def _recorded(self, judge: Judge) -> dict[str, Any]:
+        """Return what is known of the data: a card must not tell where a user's own lie, the run it came from does."""
+        origin = find_origin(judge.checkpoint_sha256, store=self._store) if isinstance(judge, ModelJudge) else None
+        return judge.data if origin is None else read_run(origin).data
 
     def _resolve(self, target: Path | None) -> Path:
         if target is not None and target.suffix.lower() == ".onnx":

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["export_command"]
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,15 @@ from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.options import DataName, Force, Json, OutputPath
 from toolkit.cli.output import Output
 
+if TYPE_CHECKING:
+    from toolkit.card import Card
+
 Run = Annotated[
-    Path | None, typer.Argument(help="A run folder or a run's name; the latest by default.", show_default=False)
+    Path | None,
+    typer.Argument(
+        help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default.",
+        show_default=False,
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.", show_default=False)]
 GoldenKind = Annotated[
@@ -42,7 +49,8 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Write a run as one self-contained .onnx. With its card, and proven before it is put in place."""
-    from toolkit.exporting.export import ExportConfig, export_run
+    from toolkit.exporting.config import ExportConfig
+    from toolkit.exporting.export import export_run
     from toolkit.network.run import read_run
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
@@ -59,4 +67,13 @@ def export_command(
         f"proven by {report.engine} at batch 1, 2, 3, 17, 64: largest logit error {report.max_abs_logit_error:.2g}, "
         f"bound {report.card.bound['logits']:.2g}",
         f"test accuracy of this file {report.accuracy.describe()}",
+        _golden_words(report.card, asked=golden),
     )
+
+
+def _golden_words(card: Card, *, asked: str | None) -> str:
+    if card.golden is not None:
+        kind = {"data": "validation images", "synthetic": "synthetic images"}[card.golden.origin]
+        return f"golden vectors: {card.golden.shape[0]} {kind}"
+    reason = "as asked" if asked == "none" else f"one image of {card.input.height}x{card.input.width} is over the cap"
+    return f"golden vectors: none, {reason}; toolkit selftest has nothing to replay"

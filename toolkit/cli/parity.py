@@ -86,7 +86,7 @@ def run_and_report(
     """Run the matrix, write its report and show it."""
     from toolkit.environment import describe_environment
     from toolkit.evaluation.evaluate import require_same_data
-    from toolkit.network.run import find_run
+    from toolkit.network.run import find_run, read_run
     from toolkit.parity.matrix import require_providers, run_parity
     from toolkit.render_parity import parity_table
     from toolkit.runtimes.origin import find_origin
@@ -100,7 +100,9 @@ def run_and_report(
     source = replace(source, run=origin)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
-    dataset = load_recorded_data(data, card.data, output, size=(card.input.height, card.input.width))
+    # A card must not tell where a user's own data lie; the run does.
+    recorded = card.data if origin is None else read_run(origin).data
+    dataset = load_recorded_data(data, recorded, output, size=(card.input.height, card.input.width))
     if data is None:
         require_same_data(dataset, card.data, owner=path.name)
     with output.progress("parity", unit="rows") as bar:

@@ -18,7 +18,8 @@ from toolkit.durable import write_atomic, write_json
 from toolkit.errors import ModelError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest
-from toolkit.exporting.export import ExportConfig, export_run
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.export import export_run
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.run import RunConfig, read_run
 from toolkit.parity.config import ParityConfig

@@ -16,6 +16,7 @@ from toolkit.cli.output import Output
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
 from toolkit.errors import UsageError
+from toolkit.training.idle import yield_idle_cores
 from toolkit.training.recipes import RECIPES, change_recipe, recipe_from_json, resolve_recipe
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ KeepEvery = Annotated[
 AllowDrift = Annotated[
     bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")
 ]
+CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="On CUDA: replay each step as one captured graph.")]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the run (extra: tensorboard).")
 ]
@@ -75,15 +77,21 @@ def train_command(
     resume: Resume = None,
     keep_every: KeepEvery = None,
     allow_drift: AllowDrift = False,
+    cuda_graph: CudaGraph = False,
     tensorboard: TensorBoard = False,
     as_json: Json = False,
 ) -> None:
     """Train the network, or go on with a run, and judge it on the test images."""
+    yield_idle_cores()
     output, settings, sides = Output(as_json=as_json), settings or [], split_size(size)
+    if cuda_graph and resume is not None:
+        raise UsageError("--cuda-graph is settled when a run begins; it cannot change with --resume")
     how = {"seed": seed, "device": device, "threads": threads, "keep_every": keep_every}
     if resume is None:
         if allow_drift:
             raise UsageError("--allow-drift belongs to --resume")
+        if epochs is not None and epochs.startswith("+"):
+            raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
         settings += [f"epochs={epochs}"] if epochs is not None else []
         resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
         result = _begin(data, resolved, how, sides, all_data=all_data, output=output, tensorboard=tensorboard)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["AccuracyReport", "measure_accuracy", "wilson_interval"]
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import DataError
-
-# The 97.5 % point of the normal distribution: a two-sided interval of 95 %.
-Z95 = 1.959963984540054
+from toolkit.intervals import wilson_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +65,6 @@ class AccuracyReport:
             f"{100 * self.accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}, "
             f"{self.correct:,} of {self.count:,})"
         )
-
-
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """Return Wilson's score interval at 95 % (Wilson 1927, JASA 22:209).
-
-    Raises:
-        DataError: there is nothing to judge.
-    """
-    if count < 1 or not 0 <= correct <= count:
-        raise DataError(f"no interval for {correct} right of {count}; expected at least one image")
-    share, square = correct / count, Z95**2
-    center = (share + square / (2 * count)) / (1 + square / count)
-    half = Z95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
-    # Rounding must not push the interval past its own point at the edges.
-    return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
 
 
 def measure_accuracy(

@@ -20,10 +20,9 @@ from toolkit.errors import ModelError
 from toolkit.network.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
-
-BATCH = 500
 
 
 class Answers(NamedTuple):
@@ -75,7 +74,7 @@ class Judge(ABC):
         Raises:
             ModelError: a probability is not finite or a label is outside the classes; the first image is named.
         """
-        parts = [self._answer(images_NHW[start : start + BATCH]) for start in range(0, len(images_NHW), BATCH)]
+        parts = [self._answer(piece) for piece in split_images(images_NHW)]
         answers = Answers(
             np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
         )
@@ -168,6 +167,7 @@ class ModelJudge(Judge):
             "provider": self._runtime.info.provider_active,
         }
         self.classes, self.input, self.data = card.classes, card.input, card.data
+        self.checkpoint_sha256 = card.checkpoint_sha256
 
     def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
         outputs = self._runtime.run({"images": images_NHW})

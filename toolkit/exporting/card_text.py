@@ -22,6 +22,8 @@ def build_card(
 ) -> Card:
     """Return the card of a run's float32 file."""
     recipe = {key: value for key, value in run.recipe.items() if key != "network"}
+    # A run may have been stopped early or made longer, and this may be an earlier checkpoint of it.
+    recipe["epochs"] = checkpoint.epoch
     config = checkpoint.network.config
     versions = {package: metadata.version(package) for package in ("torch", "onnx", "onnxscript")}
     return Card(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GOLDEN_KINDS", "choose_golden", "synthetic_images"]
+__all__ = ["GOLDEN_KINDS", "choose_golden", "count_golden", "synthetic_images"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 GOLDEN_KINDS = ("data", "synthetic", "none")
 LEAST_COUNT = 16
 CAP_BASE64_BYTES = 256 << 10
+
+
+def count_golden(*, classes: int, image_bytes: int) -> int:
+    """Return how many golden images are wanted and fit: 16 or classes + 3, at most 256 KB as base64; 0 if none fits."""
+    room = CAP_BASE64_BYTES * 3 // 4 // image_bytes
+    return min(max(LEAST_COUNT, classes + 3), room)
 
 
 def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, image_bytes: int) -> NDArray[np.int64]:
@@ -26,14 +32,15 @@ def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, ima
     top = np.sort(logits, axis=1)
     order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
     firsts = [int(np.flatnonzero(labels == value)[0]) for value in np.unique(labels)]
-    wanted = max(LEAST_COUNT, logits.shape[1] + 3)
+    wanted = count_golden(classes=logits.shape[1], image_bytes=image_bytes)
     candidates = dict.fromkeys([*order[:3].tolist(), *firsts, *range(min(len(labels), 4 * wanted))])
-    room = CAP_BASE64_BYTES * 3 // 4 // image_bytes
-    return np.array(sorted(list(candidates)[: min(wanted, room)]), np.int64)
+    return np.array(sorted(list(candidates)[:wanted]), np.int64)
 
 
 def synthetic_images(shape: tuple[int, ...], *, count: int) -> NDArray[np.uint8]:
     """Return images that show nothing of anyone's data: black, white, a ramp, one bright pixel, seeded noise.
+
+    In RGB the ramp runs another way in each channel: however few images fit, swapped channels show.
 
     Args:
         shape: of one image.
@@ -44,8 +51,15 @@ def synthetic_images(shape: tuple[int, ...], *, count: int) -> NDArray[np.uint8]
     """
     images = np.random.default_rng(0).integers(0, 256, (max(count, 4), *shape), np.uint8)
     images[0], images[1] = 0, 255
-    ramp = np.linspace(0, 255, shape[1]).astype(np.uint8)
-    images[2] = ramp if len(shape) == 2 else ramp[:, None]
+    images[2] = _ramp(shape)
     images[3] = 0
     images[3, shape[0] // 2, shape[1] // 2] = 255
     return images[:count]
+
+
+def _ramp(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    down, right = (np.linspace(0, 255, side).astype(np.uint8) for side in shape[:2])
+    if len(shape) == 2:
+        return np.broadcast_to(right, shape)
+    planes = (right[None, :], down[:, None], right[None, ::-1])
+    return np.stack([np.broadcast_to(plane, shape[:2]) for plane in planes], axis=2)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError
+from toolkit.exporting.reference import Probe
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
+from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
-
-BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +34,13 @@ class Proof:
     engine: str
 
 
-def prove_model(
-    source: ModelSource, test: Split, *, probe: NDArray[np.uint8], reference: NDArray[np.float64], bound: float
-) -> Proof:
+def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
     """Run a file at every batch size that its contract promises, and over all test images.
 
     Args:
         source: the file, in memory; the worker has an empty folder as its working directory.
         test: images to label.
-        probe: uint8 images, at least 64.
-        reference: float64 logits of `probe`.
-        bound: largest logit error that rounding explains.
+        probe: images with their float64 logits and the bound.
 
     Raises:
         CheckFailedError: a batch size gives other answers, or an error exceeds the bound.
@@ -53,16 +49,15 @@ def prove_model(
     with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
         worst = 0.0
         for size in PROVEN_BATCHES:
-            outputs = runtime.run({"images": probe[:size]})
-            error = float(np.abs(outputs["logits"] - reference[:size]).max())
-            if not error <= bound:
+            outputs = runtime.run({"images": probe.images[:size]})
+            error = float(np.abs(outputs["logits"] - probe.logits[:size]).max())
+            if not error <= probe.bound:
                 raise CheckFailedError(
                     f"the exported file differs from the float64 reference by {error:.3g} at batch {size}; "
-                    f"rounding explains {bound:.3g}: the file was not written"
+                    f"rounding explains {probe.bound:.3g}: the file was not written"
                 )
             worst = max(worst, error)
-        chunks = [test.images[start : start + BATCH] for start in range(0, len(test), BATCH)]
-        labels = np.concatenate([runtime.run({"images": chunk})["label"] for chunk in chunks])
+        labels = np.concatenate([runtime.run({"images": piece})["label"] for piece in split_images(test.images)])
         return Proof(labels=labels, max_abs_logit_error=worst, engine=f"onnxruntime {runtime.info.version}")
 
 

@@ -48,7 +48,15 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `[N, K]` for raw images `[N, H, W]` or `[N, H, W, 3]`, uint8 or of the weights' dtype."""
-        pixels = (images.to(self.mean.dtype) - self.mean) / self.std
+        pixels, shift = images.to(self.mean.dtype), self.config.test_shift_pixels
+        if self.training or not shift:
+            return self._logits(pixels)
+        views = shifted_views(pixels, shift)
+        logits = self._logits(torch.cat(views))
+        return logits.view(len(views), -1, self.config.classes).mean(dim=0)
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        pixels = (pixels - self.mean) / self.std
         maps = pixels.unsqueeze(1) if self.config.channels == 1 else pixels.permute(0, 3, 1, 2)
         for stage in self.stages:
             maps = stage(maps)
@@ -56,6 +64,20 @@ class CNN(nn.Module):
         if self.config.hidden_units:
             features = functional.relu(self.dense1(features))
         return self.dense2(functional.dropout(features, self.config.dropout, self.training))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+
+
+def shifted_views(images: Tensor, pixels: int) -> list[Tensor]:
+    """Return the images and their shifts up, down, left and right; the freed border is 0.
+
+    Args:
+        images: `[N, H, W]` or `[N, H, W, 3]`.
+        pixels: of the shifts.
+    """
+    height, width = images.shape[1:3]
+    trailing = (0, 0) if images.ndim == 4 else ()
+    padded = functional.pad(images, (*trailing, pixels, pixels, pixels, pixels))
+    offsets = ((pixels, pixels), (0, pixels), (2 * pixels, pixels), (pixels, 0), (pixels, 2 * pixels))
+    return [padded[:, top : top + height, left : left + width] for top, left in offsets]
 
 
 class ConvStage(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "LayerShape", "NetworkConfig"]
+__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "SMALLEST_IMAGE", "LayerShape", "NetworkConfig"]
 
 import math
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
 DATA_FIELDS = ("height", "width", "channels", "classes")
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("valid", "same")
-MAY_BE_ZERO = {"hidden_units"}
+MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
-LARGEST_IMAGE = 128
+SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
 
 
 class LayerShape(NamedTuple):
@@ -40,7 +40,7 @@ class NetworkConfig:
     """Hyper-parameters of a staged CNN; the defaults are the tutorial's.
 
     A stage is one or more convolutions and a max-pooling; dense layers follow. The tutorial has two stages of one
-    convolution each. Images above 32 pixels get further stages until the map is at most 5x5 (`plan_stages`).
+    convolution each. Images above 32 pixels get further stages until the map is at most 4x4 (`plan_stages`).
 
     Attributes:
         height: rows of an image, pixels.
@@ -60,6 +60,8 @@ class NetworkConfig:
         normalisation: `none`, or `batch` after every convolution (Ioffe and Szegedy 2015).
         hidden_units: width of the dense layer; 0 for none.
         dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
+        test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
+            so many pixels; 0 for the image alone. Five times the work for every answer.
     """
 
     height: int = 28
@@ -78,6 +80,7 @@ class NetworkConfig:
     normalisation: str = "none"
     hidden_units: int = 1024
     dropout: float = 0.5
+    test_shift_pixels: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -10,7 +10,9 @@ __all__ = [
     "RunConfig",
     "checkpoint_folder",
     "epoch_checkpoint",
+    "find_checkpoint",
     "find_run",
+    "list_checkpoints",
     "read_run",
     "split_reference",
 ]
@@ -25,6 +27,7 @@ from toolkit.errors import ModelError, UsageError, suggest
 
 RUN_SCHEMA = "toolkit/run/1"
 LATEST = "latest"
+LAST, BEST, EPOCH = "last", "best", "epoch-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,12 @@ class RunConfig:
         """Height and width of one image, pixels."""
         return int(self.input["height"]), int(self.input["width"])
 
+    @property
+    def model_name(self) -> str:
+        """What a model made of this checkpoint is called: the run's name, with `-epoch12` or `-best` for another."""
+        choice = _choice_of(self.checkpoint_path.stem) or ""
+        return "-".join(filter(None, (self.path.name, f"epoch{choice}" if choice.isdecimal() else choice)))
+
 
 def checkpoint_folder(run: Path) -> Path:
     """Return where a run folder's checkpoints lie."""
@@ -64,7 +73,28 @@ def checkpoint_folder(run: Path) -> Path:
 
 def epoch_checkpoint(run: Path, epoch: int) -> Path:
     """Return where the checkpoint kept after an epoch lies."""
-    return checkpoint_folder(run) / f"epoch-{epoch:03d}.safetensors"
+    return checkpoint_folder(run) / f"{EPOCH}{epoch:03d}.safetensors"
+
+
+def list_checkpoints(run: Path) -> dict[Path, Path]:
+    """Return every checkpoint of a run folder, `{reference: JSON beside it}`: the last, the best, then by epoch."""
+    described = {path.stem: path for path in checkpoint_folder(run).glob("*.json")}
+    kept = sorted((stem for stem in described if stem.startswith(EPOCH)), key=lambda stem: (len(stem), stem))
+    choices = {stem: _choice_of(stem) for stem in (LAST, BEST, *kept) if stem in described}
+    return {
+        run.with_name(f"{run.name}@{choice}") if choice else run: described[stem]
+        for stem, choice in choices.items()
+        if choice is not None
+    }
+
+
+def find_checkpoint(reference: Path) -> Path:
+    """Return the checkpoint that a run folder, `run@12` or `run@best` stands for; the last one may be missing.
+
+    Raises:
+        UsageError: no such checkpoint was kept.
+    """
+    return _choose_checkpoint(*split_reference(reference))
 
 
 def split_reference(path: Path) -> tuple[Path, str | None]:
@@ -119,18 +149,24 @@ def find_run(name: Path | None, *, store: ArtifactStore) -> Path:
 
 def _choose_checkpoint(folder: Path, choice: str | None) -> Path:
     if choice is None:
-        return checkpoint_folder(folder) / "last.safetensors"
-    path = (
-        epoch_checkpoint(folder, int(choice)) if choice.isdecimal() else checkpoint_folder(folder) / "best.safetensors"
-    )
-    if path.exists() and (choice.isdecimal() or choice == "best"):
+        return checkpoint_folder(folder) / f"{LAST}.safetensors"
+    is_epoch = choice.isdecimal()
+    path = epoch_checkpoint(folder, int(choice)) if is_epoch else checkpoint_folder(folder) / f"{BEST}.safetensors"
+    if path.exists() and (is_epoch or choice == BEST):
         return path
-    kept = [item.stem for item in sorted(checkpoint_folder(folder).glob("*.json"))]
-    names = ["@" + stem.removeprefix("epoch-").lstrip("0") for stem in kept if stem != "last"]
+    names = [reference.name.removeprefix(folder.name) for reference in list_checkpoints(folder) if reference != folder]
     raise UsageError(
         f"the run {folder.name} keeps no checkpoint @{choice}; it keeps {', '.join(names) or 'none'} beside its last "
         "(train with --keep-every 1 to keep every epoch)"
     )
+
+
+def _choice_of(stem: str) -> str | None:
+    """Return what follows the @ for a checkpoint's file name: nothing for the last; None where it is no checkpoint."""
+    number = stem.removeprefix(EPOCH)
+    if number != stem and number.isdecimal():
+        return str(int(number))
+    return {LAST: "", BEST: BEST}.get(stem)
 
 
 def _require_keys(value: dict[str, Any]) -> None:

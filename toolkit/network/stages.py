@@ -14,7 +14,9 @@ Size = tuple[int, int]
 # Stages that follow the settings to the letter; further ones keep small maps alive.
 PLAIN_STAGES = 2
 LARGEST_PLAIN_IMAGE = 32
-LARGEST_LAST_MAP = 5
+# The tutorial's own last map. One of 5x5 would make a dense layer of 1,600 x 1,024, and files of images of 100 pixels a
+# side, which have further stages and a large mean besides, larger than 8 MB.
+LARGEST_LAST_MAP = 4
 
 
 class Conv(NamedTuple):
@@ -60,7 +62,7 @@ def plan_stages(config: NetworkConfig) -> list[Stage]:
     """Return the stages of a network.
 
     The first two follow the settings to the letter. Further ones pad their convolutions and pool 2x2 (a side of one
-    pixel is left alone), so that they fit any map. Above 32 pixels stages are added until the map is at most 5x5.
+    pixel is left alone), so that they fit any map. Above 32 pixels stages are added until the map is at most 4x4.
     """
     stages: list[Stage] = []
     size, channels = (config.height, config.width), config.channels

@@ -16,14 +16,13 @@ from toolkit.card import Golden
 from toolkit.errors import ModelError
 from toolkit.parity.suites import Suite
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.rounding import bound_from_sigma
 from toolkit.runtimes.source import ModelSource
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
 BOUND_SAMPLE = 128
-# 500 images of 28x28 at a time; larger images in smaller pieces.
-BATCH_PIXELS = 500 * 28 * 28
 TIMEOUT_S = 600.0
 
 
@@ -109,9 +108,7 @@ def _bound(graph: WorkerRuntime, suite: Suite) -> float:
 
 
 def _logits(runtime: WorkerRuntime, suite: Suite) -> NDArray[np.float64]:
-    size = max(1, BATCH_PIXELS // suite.images[0].size)
-    starts = range(0, len(suite.images), size)
-    logits = np.concatenate([runtime.run({"images": suite.images[at : at + size]})["logits"] for at in starts])
+    logits = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(suite.images)])
     if not np.isfinite(logits).all():
         raise ModelError(f"the float64 reference is not finite on the suite {suite.name}; the weights are damaged")
     return logits

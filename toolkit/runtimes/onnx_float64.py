@@ -17,7 +17,21 @@ from onnx import numpy_helper
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF, Rounded, dense, max_pool, pointwise, relu, windows
+from toolkit.runtimes.pieces import split_images
+from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, transpose, unsqueeze
+from toolkit.runtimes.rounding import (
+    UNIT_ROUNDOFF,
+    Rounded,
+    dense,
+    dot_product,
+    max_pool,
+    mean,
+    normalise,
+    pointwise,
+    relu,
+    term_noise,
+    windows,
+)
 from toolkit.runtimes.source import ModelSource
 
 SIGMA_OUTPUT = "rounding_sigma"
@@ -74,8 +88,7 @@ def evaluate_with_rounding(
     Raises:
         ModelError: an operator that the formula does not know.
     """
-    size = max(1, CHUNK_PIXELS // max(1, images[0].size))
-    chunks = [_evaluate(model, images[start : start + size], roundoff) for start in range(0, len(images), size)]
+    chunks = [_evaluate(model, piece, roundoff) for piece in split_images(images, pixels=CHUNK_PIXELS)]
     return np.concatenate([item.value for item in chunks]), np.sqrt(np.concatenate([item.variance for item in chunks]))
 
 
@@ -101,19 +114,34 @@ def _exact(array: NDArray[Any]) -> Rounded:
     return Rounded(value, np.zeros_like(value))
 
 
+def _batch_normalization(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    if attributes.get("training_mode", 0):
+        raise ModelError("the rounding formula knows BatchNormalization with training_mode = 0 only")
+    scale, bias, mean, variance = (item.value.reshape(-1, 1, 1) for item in inputs[1:5])
+    factor = scale / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    return normalise(inputs[0], factor, mean, bias, roundoff=roundoff)
+
+
 def _conv(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
-    if attributes.get("group", 1) != 1 or set(attributes.get("dilations", [1, 1])) != {1}:
-        raise ModelError("the rounding formula knows convolutions without groups and dilation only")
-    maps, weight = inputs[0], inputs[1].value
+    if attributes.get("group", 1) != 1 or _is_dilated(attributes) or _is_self_padding(attributes):
+        raise ModelError("the rounding formula knows convolutions without groups, dilation and auto_pad only")
+    weight = inputs[1].value
     bias = inputs[2].value if len(inputs) > 2 else None
-    count, kernel = len(maps.value), weight.shape[2:]
-    stride = tuple(attributes.get("strides", [1, 1]))
-    padded = [_pad(part, attributes.get("pads", [0, 0, 0, 0])) for part in maps]
-    views = [windows(part, size=kernel, stride=stride) for part in padded]
-    rows = [view.transpose(0, 2, 3, 1, 4, 5).reshape(-1, weight[0].size) for view in views]
-    result = dense(Rounded(*rows), weight.reshape(len(weight), -1).T, bias, roundoff=roundoff)
-    shape = (count, *views[0].shape[2:4], len(weight))
-    return Rounded(*(part.reshape(shape).transpose(0, 3, 1, 2) for part in result))
+    matrix = weight.reshape(len(weight), -1).T
+    # The noise is settled on the maps, before the windows repeat every value once for each place in the kernel.
+    noise = term_noise(inputs[0], length=len(matrix), roundoff=roundoff)
+    total = np.tensordot(_slide(inputs[0].value, weight, attributes), matrix, 1)
+    carried = np.tensordot(_slide(noise, weight, attributes), matrix**2, 1)
+    result = dot_product(total, carried, bias, length=len(matrix), roundoff=roundoff)
+    return Rounded(*(part.transpose(0, 3, 1, 2) for part in result))
+
+
+def _slide(maps: NDArray[np.float64], weight: NDArray[np.float64], attributes: Attributes) -> NDArray[np.float64]:
+    """Return a convolution's windows as rows: `[N, H', W', C * kernel rows * kernel columns]`."""
+    padded = _pad(maps, attributes.get("pads", [0, 0, 0, 0]))
+    height, width = weight.shape[2:]
+    view = windows(padded, size=(height, width), stride=tuple(attributes.get("strides", [1, 1])))
+    return view.transpose(0, 2, 3, 1, 4, 5).reshape(*view.shape[:1], *view.shape[2:4], weight[0].size)
 
 
 def _pad(maps: NDArray[np.float64], pads: list[int]) -> NDArray[np.float64]:
@@ -122,10 +150,19 @@ def _pad(maps: NDArray[np.float64], pads: list[int]) -> NDArray[np.float64]:
 
 
 def _max_pool(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
-    if any(attributes.get("pads", [])) or attributes.get("ceil_mode", 0):
-        raise ModelError("the rounding formula knows max-pooling without padding only")
+    is_padded = any(attributes.get("pads", [])) or _is_self_padding(attributes)
+    if is_padded or attributes.get("ceil_mode", 0) or _is_dilated(attributes):
+        raise ModelError("the rounding formula knows max-pooling without padding, dilation and ceil_mode only")
     size = tuple(attributes["kernel_shape"])
     return max_pool(inputs[0], size=size, stride=tuple(attributes.get("strides", [1, 1])))
+
+
+def _is_dilated(attributes: Attributes) -> bool:
+    return set(attributes.get("dilations", [1])) != {1}
+
+
+def _is_self_padding(attributes: Attributes) -> bool:
+    return attributes.get("auto_pad", b"NOTSET") not in {b"NOTSET", b"VALID"}
 
 
 def _gemm(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
@@ -145,31 +182,27 @@ def _div(inputs: list[Rounded], _: Attributes, roundoff: float) -> Rounded:
     return pointwise(left.value / right.value, left.variance / right.value**2, roundoff=roundoff)
 
 
-def _unsqueeze(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
-    axes = tuple(inputs[1].value.astype(int))
-    return Rounded(*(np.expand_dims(part, axes) for part in inputs[0]))
-
-
-def _transpose(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
-    return Rounded(*(part.transpose(attributes["perm"]) for part in inputs[0]))
-
-
-def _reshape(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
-    shape = [
-        inputs[0].value.shape[axis] if size == 0 else size for axis, size in enumerate(inputs[1].value.astype(int))
-    ]
-    return Rounded(*(part.reshape(shape) for part in inputs[0]))
+def _reduce_mean(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    axes = attributes.get("axes") or (inputs[1].value.astype(int).tolist() if len(inputs) > 1 else None)
+    if axes is None or len(axes) != 1:
+        raise ModelError("the rounding formula knows ReduceMean over one axis only")
+    return mean(inputs[0], axis=axes[0], keeps_axis=bool(attributes.get("keepdims", 1)), roundoff=roundoff)
 
 
 OPERATORS: dict[str, Operator] = {
+    "BatchNormalization": _batch_normalization,
     "Cast": lambda inputs, _, __: inputs[0],  # uint8 to float32 is exact
+    "Concat": concatenate,
     "Conv": _conv,
     "Div": _div,
     "Gemm": _gemm,
     "MaxPool": _max_pool,
+    "Pad": pad,
+    "ReduceMean": _reduce_mean,
     "Relu": lambda inputs, _, __: relu(inputs[0]),
-    "Reshape": _reshape,
+    "Reshape": reshape,
+    "Slice": slice_axes,
     "Sub": _sub,
-    "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
 }

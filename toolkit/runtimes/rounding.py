@@ -18,9 +18,13 @@ __all__ = [
     "Rounded",
     "bound_from_sigma",
     "dense",
+    "dot_product",
     "max_pool",
+    "mean",
+    "normalise",
     "pointwise",
     "relu",
+    "term_noise",
     "windows",
 ]
 
@@ -40,6 +44,10 @@ BOUND_FACTOR = 8.0
 BOUND_FORMULA = (
     "8 standard deviations of independent rounding errors propagated in float64 (docs/decisions/0001-bound.md)"
 )
+
+# Roundings of (x - mean) factor, in units of u^2 of its square: a sum under a root counts 1/4; then the root, its
+# reciprocal, the product with the scale, the difference, the last product.
+FACTOR_ROUNDINGS = 5.25
 
 Array = NDArray[np.float64]
 
@@ -70,13 +78,48 @@ def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) 
         bias: `[O]`, exact, or None.
         roundoff: unit roundoff of the arithmetic.
     """
-    length = weight.shape[0]
-    total = item.value @ weight
-    squares = (item.value**2) @ (weight**2)
-    variance = item.variance @ (weight**2) + roundoff**2 * (length * (total**2 / 3 + squares / 2) + squares)
+    length = len(weight)
+    noise = term_noise(item, length=length, roundoff=roundoff) @ weight**2
+    return dot_product(item.value @ weight, noise, bias, length=length, roundoff=roundoff)
+
+
+def term_noise(item: Rounded, *, length: int, roundoff: float) -> Array:
+    """Return what each value brings into a dot product for a weight of 1: its own variance and u^2 (n/2 + 1) a^2."""
+    return item.variance + roundoff**2 * (length / 2 + 1) * item.value**2
+
+
+def dot_product(total: Array, noise: Array, bias: Array | None, *, length: int, roundoff: float) -> Rounded:
+    """Return finished dot products.
+
+    Args:
+        total: `[rows, O]`, the sums.
+        noise: `[rows, O]`, the terms' noise (`term_noise`) summed with the squared weights.
+        bias: `[O]`, exact, or None.
+        length: terms in one sum.
+        roundoff: unit roundoff of the arithmetic.
+    """
+    variance = noise + roundoff**2 * length * total**2 / 3
     if bias is None:
         return Rounded(total, variance)
     return pointwise(total + bias, variance, roundoff=roundoff)
+
+
+def normalise(item: Rounded, factor: Array, mean: Array, bias: Array, *, roundoff: float) -> Rounded:
+    """Return (x - mean) factor + bias, as batch normalisation computes it after training.
+
+    Engines write it as it stands, or as x factor + (bias - mean factor) with two numbers a channel made beforehand; the
+    variance holds the roundings of both (docs/decisions/0001-bound.md).
+
+    Args:
+        item: `[N, C, H, W]`.
+        factor: `[C, 1, 1]`, scale / sqrt(variance + epsilon), exact; engines round it.
+        mean: `[C, 1, 1]`, exact.
+        bias: `[C, 1, 1]`, exact.
+        roundoff: unit roundoff of the arithmetic.
+    """
+    centred, offset = (item.value - mean) * factor, bias - mean * factor
+    terms = FACTOR_ROUNDINGS * centred**2 + (item.value * factor) ** 2 + (mean * factor) ** 2 + offset**2
+    return pointwise(centred + bias, item.variance * factor**2 + roundoff**2 * terms, roundoff=roundoff)
 
 
 def relu(item: Rounded) -> Rounded:
@@ -90,6 +133,21 @@ def max_pool(item: Rounded, *, size: tuple[int, int], stride: tuple[int, int]) -
         windows(item.value, size=size, stride=stride).max(axis=(-2, -1)),
         windows(item.variance, size=size, stride=stride).max(axis=(-2, -1)),
     )
+
+
+def mean(item: Rounded, *, axis: int, keeps_axis: bool, roundoff: float) -> Rounded:
+    """Average along an axis.
+
+    The averaged values come from the same weights, so their errors may agree: the errors that they bring are averaged,
+    not divided. The sum is rounded as a dot product's is, its division or multiplication by the reciprocal twice.
+    """
+    length = item.value.shape[axis]
+    total = item.value.sum(axis=axis, keepdims=keeps_axis)
+    squares = (item.value**2).sum(axis=axis, keepdims=keeps_axis)
+    summed = roundoff**2 * length * (total**2 / 3 + squares / 2) / length**2
+    average = total / length
+    carried = item.variance.mean(axis=axis, keepdims=keeps_axis) + summed + (roundoff * average) ** 2
+    return pointwise(average, carried, roundoff=roundoff)
 
 
 def windows(maps: Array, *, size: tuple[int, int], stride: tuple[int, int]) -> Array:

@@ -21,7 +21,7 @@ class ModelSource:
         model: the file's bytes.
         sha256: their hash.
         path: where they were read, for messages and reports.
-        run: the run folder, needed by runtimes that execute the network itself.
+        run: the run, as `read_run` takes it; needed by runtimes that execute the network itself.
     """
 
     model: bytes

@@ -8,23 +8,20 @@ from __future__ import annotations
 __all__ = ["predict_logits", "standardise", "train_epoch"]
 
 import math
-import signal
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from toolkit.errors import CheckFailedError, DataError
+from toolkit.errors import DataError
+from toolkit.runtimes.pieces import PIECE_PIXELS
 from toolkit.training.augment import augment, draw_batch_shift, draw_warps
-from toolkit.training.group import lost_neighbours_named
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe
 from toolkit.training.schedule import Cycle, rate_in_epoch
-from toolkit.training.state import TrainingState, update_average
+from toolkit.training.state import TrainingState, set_rate, update_average
+from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed, make_generator
-
-EVALUATION_BATCH = 500
 
 AfterStep = Callable[[int, int], None]
 
@@ -57,6 +54,7 @@ def train_epoch(
     *,
     recipe: Recipe,
     cycle: Cycle,
+    step_once: Step | None = None,
     stop: StopRequest | None = None,
     after_step: AfterStep | None = None,
 ) -> None:
@@ -68,6 +66,7 @@ def train_epoch(
         labels: int64 `[N]`, on the same device.
         recipe: batch size, schedule and augmentation.
         cycle: the epochs that share the schedule.
+        step_once: how a step is made; the plain way by default.
         stop: a signal to tell the other processes of; all see it after the same step, in `state.stop_signal`.
         after_step: called with the steps done and their number; what it raises ends the epoch where it is.
 
@@ -76,17 +75,18 @@ def train_epoch(
         ResourceError: another process of the group is gone.
     """
     state.forward.train()
-    place = state.position
+    place, step_once = state.position, step_once or EagerStep(state, recipe)
     steps = math.ceil(len(images) / recipe.batch_size)
     order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
     batches = torch.split(order, recipe.batch_size)
     for step in range(place.step, steps):
-        rate = rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        loss_sum, right = _train_step(state, images, labels, batches[step], recipe=recipe, stop=stop)
+        set_rate(state.optimizer, rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps))
+        chosen = batches[step]
+        batch, target = _make_batch(state, images[chosen], recipe=recipe), labels[chosen]
+        torch.manual_seed(derive_seed(state.seed, "dropout", place.updates, state.group.rank))
+        told = step_once(batch, target, stop=stop)
         place.step, place.updates = step + 1, place.updates + 1
-        place.loss_sum, place.right = place.loss_sum + loss_sum, place.right + right
+        place.loss_sum, place.right = place.loss_sum + told.loss_sum, place.right + told.right
         update_average(state, recipe)
         if after_step is not None:
             after_step(step + 1, steps)
@@ -95,35 +95,9 @@ def train_epoch(
 def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
     """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast."""
     network.eval()
+    size = max(1, PIECE_PIXELS // images[0].numel())
     with torch.inference_mode():
-        return torch.cat([network(chunk) for chunk in torch.split(images, EVALUATION_BATCH)]).float()
-
-
-def _train_step(
-    state: TrainingState, images: Tensor, labels: Tensor, chosen: Tensor, *, recipe: Recipe, stop: StopRequest | None
-) -> tuple[float, int]:
-    """Step once on a global batch; return the sum of its losses and how many of its images were labelled right."""
-    own = state.group.share(len(chosen))
-    batch, target = _make_batch(state, images[chosen], recipe=recipe)[own], labels[chosen][own]
-    torch.manual_seed(derive_seed(state.seed, "dropout", state.position.updates, state.group.rank))
-    with lost_neighbours_named():
-        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=state.bfloat16):
-            logits = state.forward(batch)
-        loss_sum = functional.cross_entropy(
-            logits.float(), target, label_smoothing=recipe.label_smoothing, reduction="sum"
-        )
-        state.optimizer.zero_grad(set_to_none=True)
-        # The processes' gradients are added up: the mean over the global batch, however it was shared.
-        (loss_sum / len(chosen)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    right = (logits.detach().argmax(dim=1) == target).sum()
-    wants_stop = stop is not None and stop.signal is not None
-    told = torch.stack([loss_sum.detach(), right.float(), loss_sum.new_tensor(float(wants_stop))])
-    totals = state.group.sum(told).tolist()
-    _check_finite(state, totals[0], place=f"step {state.position.step + 1} of epoch {state.position.epoch + 1}")
-    state.optimizer.step()
-    if totals[2]:
-        state.stop_signal = (stop.signal if stop else None) or signal.SIGTERM
-    return totals[0], int(totals[1])
+        return torch.cat([network(piece) for piece in torch.split(images, size)]).float()
 
 
 def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
@@ -134,13 +108,3 @@ def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tens
     if recipe.batch_shift_pixels:
         shift = draw_batch_shift(recipe.batch_shift_pixels, generator)
     return augment(images, warps=warps, shift=shift)
-
-
-def _check_finite(state: TrainingState, loss: float, *, place: str) -> None:
-    gradients = [item.grad for item in state.network.parameters() if item.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(gradients)) if math.isfinite(loss) else math.nan
-    if not math.isfinite(norm):
-        what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
-        raise CheckFailedError(
-            f"the {what} at {place}; nothing was stepped with it, what was saved is whole: lower the learning rate"
-        )

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["RECIPES", "change_recipe", "diff_recipes", "read_recipe", "recipe_from_json", "resolve_recipe"]
+__all__ = [
+    "RECIPES",
+    "change_recipe",
+    "describe_recipe",
+    "diff_recipes",
+    "kind_of",
+    "parse_value",
+    "read_recipe",
+    "recipe_from_json",
+    "recipe_to_toml",
+    "resolve_recipe",
+]
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
@@ -14,6 +26,8 @@ from toolkit.errors import UsageError, suggest
 from toolkit.network.config import DATA_FIELDS, LARGEST_IMAGE, NetworkConfig
 from toolkit.training.recipe import Recipe
 
+# Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
+DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
 RECIPES: dict[str, Recipe] = {
     # The source tutorial's own training.
     "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
@@ -29,6 +43,54 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.05,
         batch_shift_pixels=1,
         precision="auto",
+    ),
+    # The three below, likewise: docs/decisions/0007-recipes.md.
+    "speedrun": Recipe(
+        name="speedrun",
+        epochs=3,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=5e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=1.0,
+        precision="auto",
+        network=replace(DEEP, conv1_channels=16, conv2_channels=48, conv3_channels=96, dropout=0.0),
+    ),
+    # The tutorial's own network.
+    "long": Recipe(
+        name="long",
+        epochs=20,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=1.5e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=1.5,
+        rotation_degrees=8.0,
+        scale=0.08,
+        shear=0.08,
+        average_decay=0.999,
+        precision="auto",
+    ),
+    "best": Recipe(
+        name="best",
+        epochs=32,
+        batch_size=128,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.05,
+        shift_pixels=2.0,
+        rotation_degrees=10.0,
+        scale=0.1,
+        shear=0.1,
+        average_decay=0.999,
+        precision="auto",
+        network=DEEP,
     ),
 }
 
@@ -93,11 +155,53 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         raise UsageError(f"the recorded recipe cannot be used: {error}") from error
 
 
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return every field that can be set, the network's among them, without names and image sizes."""
+    values = {**recipe.to_json(), **recipe.network.to_json()}
+    return {key: values[key] for key in (*OF_RECIPE, *OF_NETWORK)}
+
+
 def diff_recipes(base: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the fields in which two recipes differ: `{field: (base, other)}`, without names and image sizes."""
-    before = {**base.to_json(), **base.network.to_json()}
-    after = {**other.to_json(), **other.network.to_json()}
-    return {key: (before[key], after[key]) for key in (*OF_RECIPE, *OF_NETWORK) if before[key] != after[key]}
+    before, after = describe_recipe(base), describe_recipe(other)
+    return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+
+
+def kind_of(key: str, *, where: str) -> str:
+    """Return `int`, `float` or `str`: what a field of the recipe or the network holds.
+
+    Raises:
+        UsageError: there is no such field; the nearest is suggested.
+    """
+    known = {**OF_RECIPE, **OF_NETWORK}
+    if key not in known:
+        raise UsageError(f"{where}: unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
+    return known[key]
+
+
+def parse_value(key: str, text: str, *, where: str) -> int | float | str:
+    """Read a field's value as the command line gives it; its range is judged by the recipe.
+
+    Raises:
+        UsageError: an unknown field, or not of its type.
+    """
+    kind = kind_of(key, where=where)
+    try:
+        value: int | float | str = KINDS[kind][0](text)
+    except ValueError as error:
+        raise UsageError(f"{key} is {text!r}; expected {WORDS[kind]}") from error
+    return value
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """Return the TOML that `read_recipe` reads as this recipe: its base, its name, and what differs from the base."""
+    base = recipe.base or recipe.name
+    changed = {key: after for key, (_, after) in diff_recipes(RECIPES[base], recipe).items()}
+    lines = [f"base = {json.dumps(base)}", f"name = {json.dumps(recipe.name, ensure_ascii=False)}"]
+    # What JSON writes for a word, a whole number or a finite number means the same in TOML.
+    lines += [f"{key} = {json.dumps(value)}" for key, value in changed.items() if key in OF_RECIPE]
+    inner = [f"{key} = {json.dumps(value)}" for key, value in changed.items() if key in OF_NETWORK]
+    return "\n".join([*lines, *(["", "[network]", *inner] if inner else [])]) + "\n"
 
 
 def _named(name: str) -> Recipe:
@@ -113,30 +217,19 @@ def _parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting!r} has no value; write it as key=value")
-        kind = _kind_of(key, where="--set")
-        try:
-            values[key] = KINDS[kind][0](text)
-        except ValueError as error:
-            raise UsageError(f"{key} is {text!r}; expected {WORDS[kind]}") from error
+        values[key] = parse_value(key, text, where="--set")
     return values
 
 
 def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe:
     for key, value in values.items():
-        kind = _kind_of(key, where=where)
+        kind = kind_of(key, where=where)
         if not isinstance(value, KINDS[kind]) or isinstance(value, bool):
             raise UsageError(f"{where}: {key} is {value!r}; expected {WORDS[kind]}")
-    typed = {key: float(value) if _kind_of(key, where=where) == "float" else value for key, value in values.items()}
+    typed = {key: float(value) if kind_of(key, where=where) == "float" else value for key, value in values.items()}
     own: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_RECIPE}
     inner: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_NETWORK}
     # All at once: a kernel that needs another padding may be named before it. The image's size is not known yet, so the
     # largest is assumed; `for_data` judges the geometry once it is.
     network = replace(recipe.network, height=LARGEST_IMAGE, width=LARGEST_IMAGE, **inner)
     return replace(recipe, **own, network=network)
-
-
-def _kind_of(key: str, *, where: str) -> str:
-    known = {**OF_RECIPE, **OF_NETWORK}
-    if key not in known:
-        raise UsageError(f"{where}: unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
-    return known[key]

@@ -66,17 +66,21 @@ def resume_run(
         raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
     check_data(data)
     asked = _resolve(recorded, data, config)
-    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads)
+    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
-        if drift and not config.allow_drift:
-            raise UsageError(
-                f"the run {recorded.path.name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on"
-            )
+        _require_leave(drift, config, name=recorded.path.name)
         training, validation = split_data(data, all_data=asked.all_data)
         cycles = _extend(recorded, config)
         session = open_session(
-            training, validation, asked.recipe, seed=asked.seed, machine=machine, group=group, cycles=cycles, stop=stop
+            training,
+            validation,
+            asked.recipe,
+            seed=asked.seed,
+            machine=machine,
+            group=group,
+            cycles=cycles,
+            stop=stop,
         )
         if not group.is_main:
             restore_state(session.state, find_valid_checkpoint(recorded.path)[0])
@@ -107,8 +111,14 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainC
         device=config.device or how["device"],
         threads=config.threads or how["threads"],
         keep_every=how.get("keep_every", 0) if config.keep_every is None else config.keep_every,
+        cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
+
+
+def _require_leave(drift: list[str], config: ResumeConfig, *, name: str) -> None:
+    if drift and not config.allow_drift:
+        raise UsageError(f"the run {name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on")
 
 
 def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Machine", "Session", "choose_machine", "open_session"]
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from toolkit.data.dataset import Split
 from toolkit.errors import StoppedError
 from toolkit.network.cnn import CNN
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
+from toolkit.training.graphed_step import GraphedStep, require_graphs
 from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
 from toolkit.training.interrupt import StopRequest
@@ -24,6 +26,7 @@ from toolkit.training.loop import predict_logits, standardise, train_epoch
 from toolkit.training.recipe import Recipe
 from toolkit.training.schedule import find_cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, make_state
+from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed
 
 AfterStep = Callable[[int, int], None]
@@ -37,11 +40,13 @@ class Machine:
         device: `cpu`, `cuda` or `mps`.
         bfloat16: whether products are computed in bfloat16.
         threads: CPU threads.
+        cuda_graph: whether steps are replayed as one CUDA graph.
     """
 
     device: str
     bfloat16: bool
     threads: int
+    cuda_graph: bool = False
 
     @property
     def precision(self) -> str:
@@ -55,6 +60,8 @@ class Machine:
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
             "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+            "cuda_graph": self.cuda_graph,
+            "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
             "channels_last": self.bfloat16,
             "fused_optimizer": self.device in {"cpu", "cuda"},
         }
@@ -72,6 +79,7 @@ class Session:
         labels: int64, on the device.
         held_out: validation images and labels on the device; None without.
         stop: set by a signal.
+        step_once: how a step is made.
     """
 
     state: TrainingState
@@ -81,6 +89,7 @@ class Session:
     labels: Tensor
     held_out: tuple[Tensor, Tensor] | None
     stop: StopRequest
+    step_once: Step
 
     @property
     def epochs(self) -> int:
@@ -109,7 +118,14 @@ class Session:
 
         cycle = find_cycle(self.cycles, place.epoch)
         train_epoch(
-            self.state, self.images, self.labels, recipe=self.recipe, cycle=cycle, stop=self.stop, after_step=note_step
+            self.state,
+            self.images,
+            self.labels,
+            recipe=self.recipe,
+            cycle=cycle,
+            step_once=self.step_once,
+            stop=self.stop,
+            after_step=note_step,
         )
         loss, accuracy = (None, None) if self.held_out is None else _validate(self.state.judged, *self.held_out)
         row = EpochRow(
@@ -125,13 +141,14 @@ class Session:
         return row
 
 
-def choose_machine(recipe: Recipe, *, device: str, threads: int) -> Machine:
+def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: bool = False) -> Machine:
     """Settle where to compute and set torch's switches accordingly.
 
     Args:
         recipe: asks for `float32` or `auto`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
+        cuda_graph: replay each step as one CUDA graph.
 
     Raises:
         ProviderError: the device asked for does not work here.
@@ -145,7 +162,7 @@ def choose_machine(recipe: Recipe, *, device: str, threads: int) -> Machine:
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads())
+    return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads(), cuda_graph=cuda_graph)
 
 
 def open_session(
@@ -173,19 +190,26 @@ def open_session(
 
     Raises:
         DataError: every training pixel has the same value.
+        UsageError: graphs are asked for where they cannot be.
     """
+    if machine.cuda_graph:
+        require_graphs(machine.device, group or Group())
     torch.manual_seed(derive_seed(seed, "weights"))
     mean, std = standardise(torch.from_numpy(training.images))
     network = CNN(recipe.network, mean=mean, std=std).to(machine.device)
     images, labels = _to_device(training, machine.device)
+    state = make_state(
+        network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group, for_graphs=machine.cuda_graph
+    )
     return Session(
-        state=make_state(network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group),
+        state=state,
         recipe=recipe,
         cycles=cycles or (recipe.epochs,),
         images=images,
         labels=labels,
         held_out=None if validation is None else _to_device(validation, machine.device),
         stop=stop or StopRequest(),
+        step_once=GraphedStep(state, recipe) if machine.cuda_graph else EagerStep(state, recipe),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Position", "TrainingState", "make_state", "update_average"]
+__all__ = ["Position", "TrainingState", "make_state", "set_rate", "update_average"]
 
 import copy
 from collections.abc import Iterable
@@ -77,7 +77,15 @@ class TrainingState:
         return self.network if self.average is None else self.average
 
 
-def make_state(network: CNN, recipe: Recipe, *, seed: int, bfloat16: bool, group: Group | None = None) -> TrainingState:
+def make_state(
+    network: CNN,
+    recipe: Recipe,
+    *,
+    seed: int,
+    bfloat16: bool,
+    group: Group | None = None,
+    for_graphs: bool = False,
+) -> TrainingState:
     """Return a network with its optimizer, ready for the first step.
 
     Args:
@@ -86,6 +94,7 @@ def make_state(network: CNN, recipe: Recipe, *, seed: int, bfloat16: bool, group
         seed: of the shuffling, the augmentation and the dropout.
         bfloat16: compute products in bfloat16, with channels last.
         group: the processes that train together.
+        for_graphs: make an optimizer whose steps a CUDA graph can capture.
     """
     group = group or Group()
     if bfloat16:
@@ -94,12 +103,21 @@ def make_state(network: CNN, recipe: Recipe, *, seed: int, bfloat16: bool, group
     return TrainingState(
         network=network,
         forward=forward,
-        optimizer=_make_optimizer(network, recipe),
+        optimizer=_make_optimizer(network, recipe, for_graphs=for_graphs),
         average=copy.deepcopy(network) if recipe.average_decay else None,
         bfloat16=bfloat16,
         seed=seed,
         group=group,
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group of parameters, in place where it lies on a device."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 @torch.no_grad()
@@ -121,12 +139,15 @@ def _tensors(network: CNN) -> Iterable[Tensor]:
     return network.state_dict().values()
 
 
-def _make_optimizer(network: CNN, recipe: Recipe) -> torch.optim.Optimizer:
+def _make_optimizer(network: CNN, recipe: Recipe, *, for_graphs: bool) -> torch.optim.Optimizer:
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     weights = [item for item in network.parameters() if item.ndim > 1]
     # Decay draws biases and normalisations away from where they belong for nothing (He et al. 2019, arXiv 1812.01187).
     others = [item for item in network.parameters() if item.ndim <= 1]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = weights[0].device.type in {"cpu", "cuda"}
-    optimizer: torch.optim.Optimizer = kinds[recipe.optimizer](groups, lr=recipe.learning_rate, fused=fused)
+    # A graph reads the rate from the device; a number would be frozen into it.
+    rate = torch.tensor(recipe.learning_rate, device=weights[0].device) if for_graphs else recipe.learning_rate
+    make = kinds[recipe.optimizer]
+    optimizer: torch.optim.Optimizer = make(groups, lr=rate, fused=fused, capturable=for_graphs)
     return optimizer

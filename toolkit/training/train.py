@@ -15,7 +15,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out
 from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError, UsageError
-from toolkit.network.config import NetworkConfig
+from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
 from toolkit.training.describe import describe_run
 from toolkit.training.folder import RunFolder
 from toolkit.training.group import join_group
@@ -40,6 +40,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
         keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
+        cuda_graph: on CUDA, step by replaying one captured graph.
         data_source: where the data lay, to find it again; empty for a catalogue name.
     """
 
@@ -49,6 +50,7 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 0
     keep_every: int = 0
+    cuda_graph: bool = False
     data_source: str = ""
 
     def __post_init__(self) -> None:
@@ -102,20 +104,28 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     """Train one network and leave a run folder; `latest.json` names it as the latest run only when it is whole.
 
     Raises:
-        DataError: too few images or classes to learn from.
+        DataError: too few images or classes to learn from, or images of a size that the network is not made for.
         ProviderError: the device asked for does not work here.
         CheckFailedError: the loss or a gradient stopped being finite.
         ResourceError: the results cannot be written, or another process of the group is gone.
         StoppedError: a signal ended the training after it was saved.
     """
     check_data(data)
-    machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
+    machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
     recipe = config.recipe.for_data(
         height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
     )
     training, validation = split_data(data, all_data=config.all_data)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
-        session = open_session(training, validation, recipe, seed=config.seed, machine=machine, group=group, stop=stop)
+        session = open_session(
+            training,
+            validation,
+            recipe,
+            seed=config.seed,
+            machine=machine,
+            group=group,
+            stop=stop,
+        )
         if not group.is_main:
             return run_epochs(session, None, History(Path(os.devnull)), machine=machine, listener=listener)
         run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
@@ -186,15 +196,22 @@ def _name_next_step(stopped: StoppedError, folder: RunFolder, *, processes: int)
 
 
 def check_data(data: Dataset) -> None:
-    """Refuse data that nothing can be learnt from.
+    """Refuse data that nothing can be learnt from, or that the network is not made for.
 
     Raises:
-        DataError: too few images or classes.
+        DataError: too few images or classes; images under 16 or over 128 pixels a side.
     """
     if len(data.classes) < 2 or len(data.train) < LEAST_IMAGES:
         raise DataError(
             f"{data.name} has {len(data.train)} training images in {len(data.classes)} classes; "
             f"expected at least {LEAST_IMAGES} images in 2 classes"
+        )
+    sides = (data.height, data.width)
+    if not SMALLEST_IMAGE <= min(sides) <= max(sides) <= LARGEST_IMAGE:
+        height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in sides)
+        raise DataError(
+            f"{data.name} has images of {data.height}x{data.width}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} "
+            f"pixels a side: resize them with --size {height}x{width} (height x width)"
         )
 
 

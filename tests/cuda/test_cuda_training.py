@@ -1,0 +1,65 @@
+"""Training on a real CUDA device: resumed to the same bits, the graphed step against the plain one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.data.mini_subset import load_mini
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.training.recipes import resolve_recipe
+from toolkit.training.resume import ResumeConfig, resume_run
+from toolkit.training.train import TrainConfig, TrainReport, train
+
+SMALL = ["epochs=2", "rotation_degrees=10", "average_decay=0.99"]
+
+
+class Silent:
+    """Hears nothing; stops after a number of epochs where asked."""
+
+    def __init__(self, *, stop_after: int = 0) -> None:
+        self._stop_after = stop_after
+
+    def on_start(self, **_: Any) -> None: ...
+
+    def on_resume(self, messages: list[str]) -> None: ...
+
+    def on_step(self, done: int, total: int | None) -> None: ...
+
+    def on_epoch(self, rows: list[Any], **_: Any) -> None:
+        if len(rows) == self._stop_after:
+            raise KeyboardInterrupt
+
+
+def run(folder: Path, *, recipe: str = "fast", listener: Silent | None = None, **config: Any) -> TrainReport:
+    settings = TrainConfig(recipe=resolve_recipe(recipe, settings=SMALL), device="cuda", **config)
+    return train(load_mini(), settings, store=ArtifactStore(root=folder), listener=listener or Silent())
+
+
+def test_training_on_cuda_repeats_itself(tmp_path: Path) -> None:
+    assert run(tmp_path / "a").checkpoint_sha256 == run(tmp_path / "b").checkpoint_sha256
+
+
+def test_training_resumed_on_cuda_ends_with_the_same_bits(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", listener=Silent(stop_after=1))
+    store = ArtifactStore(root=tmp_path / "cut")
+    resumed = resume_run(store.latest_started_run(), load_mini(), ResumeConfig(), store=store, listener=Silent())
+    assert resumed.checkpoint_sha256 == whole.checkpoint_sha256
+
+
+@pytest.mark.parametrize("recipe", ["fast", "speedrun"])
+def test_graphed_steps_train_like_plain_ones(recipe: str, tmp_path: Path) -> None:
+    plain = run(tmp_path / "plain", recipe=recipe)
+    graphed = run(tmp_path / "graphed", recipe=recipe, cuda_graph=True)
+    # Dropout draws other numbers inside a graph, so the accuracies are compared, not the weights.
+    assert plain.rows[-1].validation_accuracy is not None
+    assert graphed.rows[-1].validation_accuracy is not None
+    assert abs(plain.rows[-1].validation_accuracy - graphed.rows[-1].validation_accuracy) < 0.03
+    last = read_checkpoint(graphed.run / "checkpoints" / "last.safetensors")
+    assert all(torch.isfinite(item).all() for item in last.network.state_dict().values())

@@ -1,0 +1,171 @@
+"""A run's earlier checkpoints are exported under their own names, and found again from the file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.card import CARD_KEY
+from toolkit.data.dataset import Dataset, Split
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import ModelError, UsageError
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.export import export_run
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.network.run import epoch_checkpoint, find_checkpoint, list_checkpoints, read_run
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.origin import find_origin, require_origin
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.torch_eager import TorchEagerRuntime
+from toolkit.training.recipes import resolve_recipe
+from toolkit.training.resume import ResumeConfig, resume_run
+from toolkit.training.train import TrainConfig, train
+
+SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2"]
+
+
+class Silent:
+    def on_start(self, **_: object) -> None: ...
+
+    def on_resume(self, messages: list[str]) -> None: ...
+
+    def on_step(self, done: int, total: int | None) -> None: ...
+
+    def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None: ...
+
+
+def first(split: Split, count: int) -> Split:
+    return Split(images=split.images[:count], labels=split.labels[:count])
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    mini = load_mini()
+    return Dataset(
+        name="few",
+        train=first(mini.train, 400),
+        test=first(mini.test, 100),
+        classes=mini.classes,
+        licence="unknown",
+        polarity="any",
+        fit="stretch",
+    )
+
+
+@pytest.fixture(scope="module")
+def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
+    """Two epochs of a run, every one kept, and a third added; then a run of another seed."""
+    store = ArtifactStore(root=tmp_path_factory.mktemp("kept"))
+    recipe = resolve_recipe("fast", settings=SMALL)
+    config = TrainConfig(recipe=recipe, device="cpu", keep_every=1)
+    run = train(data, config, store=store, listener=Silent()).run
+    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
+    train(data, TrainConfig(recipe=recipe, device="cpu", seed=1), store=store, listener=Silent())
+    return store
+
+
+@pytest.fixture(scope="module")
+def run(store: ArtifactStore) -> Path:
+    return next((store.root / "runs").glob("*-s0-*"))
+
+
+def choose(run: Path, choice: str) -> Path:
+    return run.with_name(f"{run.name}@{choice}")
+
+
+def sha256_of(reference: Path) -> str:
+    return str(json.loads(find_checkpoint(reference).with_suffix(".json").read_bytes())["sha256"])
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path, data: Dataset, store: ArtifactStore) -> Any:
+    return export_run(choose(run, "1"), data, ExportConfig(), store=store)
+
+
+def test_a_kept_epoch_is_exported_under_its_own_name_and_recorded_by_its_run(
+    run: Path, store: ArtifactStore, exported: Any
+) -> None:
+    assert exported.model == store.root / "models" / f"{run.name}-epoch1.onnx"
+    assert exported.card.name == f"{run.name}-epoch1"
+    assert exported.card.checkpoint_sha256 == sha256_of(choose(run, "1"))
+    latest = json.loads((store.root / "latest.json").read_text())
+    assert latest["model_run"] == run.name
+
+
+def test_the_card_states_the_epochs_really_trained(
+    run: Path, data: Dataset, store: ArtifactStore, exported: Any
+) -> None:
+    assert exported.card.recipe["epochs"] == 1
+    whole = export_run(run, data, ExportConfig(name="whole"), store=store)
+    assert whole.card.recipe["epochs"] == 3  # the recipe says 2
+    assert whole.card.recipe["name"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"), [(None, "{}"), ("best", "{}-best"), ("2", "{}-epoch2"), ("002", "{}-epoch2")]
+)
+def test_every_checkpoint_has_a_name_for_its_model(run: Path, choice: str | None, name: str) -> None:
+    reference = run if choice is None else choose(run, choice)
+    assert read_run(reference).model_name == name.format(run.name)
+
+
+def test_every_checkpoint_of_every_run_is_found_by_its_hash(run: Path, store: ArtifactStore) -> None:
+    for number in (1, 2):
+        found = find_origin(sha256_of(choose(run, str(number))), store=store)
+        assert found is not None
+        assert sha256_of(found) == sha256_of(choose(run, str(number)))
+        assert read_run(found).path == run
+    # The last epoch was kept under its number too: the plain folder stands for it.
+    assert sha256_of(choose(run, "3")) == sha256_of(run)
+    assert find_origin(sha256_of(run), store=store) == run
+    other = next((store.root / "runs").glob("*-s1-*"))
+    assert find_origin(sha256_of(other), store=store) == other
+    assert find_origin("0" * 64, store=store) is None
+
+
+def test_the_best_checkpoint_is_found_where_no_epoch_was_kept(run: Path, store: ArtifactStore, tmp_path: Path) -> None:
+    copy = tmp_path / "runs" / "one"
+    shutil.copytree(run, copy)
+    for number in (1, 2, 3):
+        epoch_checkpoint(copy, number).with_suffix(".json").unlink()
+    best, last = copy / "checkpoints" / "best.json", copy / "checkpoints" / "last.json"
+    best.write_text(json.dumps({**json.loads(best.read_text()), "sha256": "b" * 64}))
+    (copy / "checkpoints" / "notes.json").write_text(json.dumps({"sha256": "c" * 64}))
+    found = ArtifactStore(root=tmp_path)
+    assert find_origin("b" * 64, store=found) == choose(copy, "best")
+    assert find_origin(json.loads(last.read_text())["sha256"], store=found) == copy
+    assert find_origin("c" * 64, store=found) is None
+    assert list(list_checkpoints(copy)) == [copy, choose(copy, "best")]
+
+
+def test_pytorch_runs_the_checkpoint_that_the_file_came_from(
+    run: Path, data: Dataset, store: ArtifactStore, exported: Any
+) -> None:
+    import numpy as np
+    import torch
+
+    origin = find_origin(exported.card.checkpoint_sha256, store=store)
+    source = ModelSource.read(exported.model, run=origin)
+    with TorchEagerRuntime(source, RuntimeSettings(runtime="torch")) as runtime:
+        logits = runtime.run({"images": data.test.images[:4]})["logits"]
+    images = torch.from_numpy(data.test.images[:4])
+    with torch.inference_mode():
+        of_first, of_last = (
+            read_checkpoint(find_checkpoint(reference)).network(images).numpy() for reference in (choose(run, "1"), run)
+        )
+    assert np.array_equal(logits, of_first)
+    assert not np.allclose(logits, of_last)
+
+
+def test_a_file_of_a_kept_epoch_is_not_the_last_checkpoints(run: Path, exported: Any) -> None:
+    metadata = {CARD_KEY: exported.card.dumps()}
+    require_origin(choose(run, "1"), metadata, name="m")
+    with pytest.raises(ModelError, match="RUN@12"):
+        require_origin(run, metadata, name="m")
+    with pytest.raises(UsageError, match="it keeps @best, @1, @2, @3"):
+        require_origin(choose(run, "7"), metadata, name="m")

@@ -1,0 +1,121 @@
+"""`toolkit learning-curve`."""
+
+from __future__ import annotations
+
+__all__ = ["learning_curve_command"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import DEFAULT_DATA, load_data
+from toolkit.cli.options import DataName, ImageSize, Json, split_size
+from toolkit.cli.output import Output, ProgressBar, invocation
+from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.training.idle import yield_idle_cores
+from toolkit.training.recipes import resolve_recipe
+
+if TYPE_CHECKING:
+    from toolkit.training.curve_report import CurveReport
+
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        "--sizes",
+        help="Numbers of training images, or all; 500,1000,2000,5000,10000,all by default.",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="Trainings of each size; 3 by default.", show_default=False)]
+CurveEpochs = Annotated[int | None, typer.Option("--epochs", help="Short for --set epochs=N.", show_default=False)]
+EqualSteps = Annotated[
+    bool, typer.Option("--equal-steps", help="Train every size for the steps of the largest, not for equal epochs.")
+]
+ResumeReport = Annotated[
+    Path | None,
+    typer.Option("--resume", metavar="REPORT", help="Go on with a report; sizes and seeds may be more."),
+]
+
+
+def learning_curve_command(
+    data: DataName = None,
+    size: ImageSize = None,
+    recipe: RecipeName = None,
+    settings: Settings = None,
+    epochs: CurveEpochs = None,
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    seed: Seed = None,
+    equal_steps: EqualSteps = False,
+    device: Device = None,
+    threads: CpuThreads = None,
+    resume: ResumeReport = None,
+    as_json: Json = False,
+) -> None:
+    """Measure accuracy against training-set size, on held-out training images; the test images stay untouched."""
+    yield_idle_cores()
+    from toolkit.durable import read_json
+    from toolkit.render_tune import render_learning_curve
+    from toolkit.training.learning_curve import CurveConfig, measure_curve, parse_sizes
+
+    output, store = Output(as_json=as_json), ArtifactStore.default()
+    settings = [*(settings or []), *([f"epochs={epochs}"] if epochs is not None else [])]
+    base = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
+    asked = {"seeds": seeds, "seed": seed, "device": device, "threads": threads}
+    given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    if sizes is not None:
+        given["sizes"] = parse_sizes(sizes)
+    config = CurveConfig(recipe=base, equal_steps=equal_steps, **given)
+    before = None if resume is None else read_json(resume)
+    dataset = load_data(data or DEFAULT_DATA, output, size=split_size(size))
+    path = resume or store.new_file("reports", f"learning-curve-{dataset.name}-{base.name}", ".json")
+    with output.progress("training", unit="steps") as bar:
+        listener = _Listener(output, bar, path)
+        report = measure_curve(dataset, config, listener=listener, before=before)
+    picture = listener.save(report)
+    output.report(listener.whole(report), *render_learning_curve(report), f"report {path}", f"picture {picture}")
+
+
+class _Listener:
+    """Saves the report after every training, and says how it went."""
+
+    def __init__(self, output: Output, bar: ProgressBar, path: Path) -> None:
+        self._output = output
+        self._bar = bar
+        self._path = path
+
+    def on_start(self, report: CurveReport, *, trainings: int) -> None:
+        self._output.show(
+            f"{trainings} trainings, saved one by one in {self._path}; {len(report.trainings)} are there already; "
+            f"if it is stopped, go on with the same command and --resume {self._path}"
+        )
+
+    def on_step(self, done: int, total: int | None) -> None:
+        self._bar(done, total)
+
+    def on_training(self, report: CurveReport, *, trainings: int) -> None:
+        self.save(report)
+        last = report.trainings[-1]
+        self._output.show(
+            f"training {len(report.trainings)}/{trainings}: {last.size:,} images, seed {last.seed}: "
+            f"validation accuracy {100 * last.result.accuracy:.2f} %, {last.result.seconds:.1f} s"
+        )
+
+    def save(self, report: CurveReport) -> Path:
+        """Write the report and its picture; return the picture's path."""
+        from toolkit.durable import write_atomic, write_json
+        from toolkit.plots_tune import draw_learning_curve
+
+        write_json(self._path, self.whole(report))
+        picture = self._path.with_suffix(".png")
+        name, recipe = report.settings["data"]["name"], report.settings["recipe"]["name"]
+        write_atomic(picture, draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
+        return picture
+
+    def whole(self, report: CurveReport) -> dict[str, object]:
+        """Return the report with the command and the environment."""
+        from toolkit.environment import describe_environment
+
+        return {**report.to_json(), "command": invocation(), "environment": describe_environment()}

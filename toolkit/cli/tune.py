@@ -1,0 +1,144 @@
+"""`toolkit tune`."""
+
+from __future__ import annotations
+
+__all__ = ["tune_command"]
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import DEFAULT_DATA, load_data
+from toolkit.cli.options import DataName, ImageSize, Json, split_size
+from toolkit.cli.output import Output, invocation
+from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.cli.tune_listener import SearchListener
+from toolkit.training.idle import yield_idle_cores
+from toolkit.training.recipes import resolve_recipe
+from toolkit.training.search_space import parse_space
+
+if TYPE_CHECKING:
+    from toolkit.training.recipe import Recipe
+    from toolkit.training.tune import TuneReport
+
+Space = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space",
+        metavar="KEY=VALUES",
+        help="Vary a field of the recipe or the network: batch_size=64,128 or dropout=0.2..0.6, with :log for a "
+        "logarithmic range and /5 for five points of it; repeatable.",
+        show_default=False,
+    ),
+]
+Search = Annotated[
+    str | None,
+    typer.Option("--search", help="tpe (ten random trials, then guided) or grid; tpe by default.", show_default=False),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option("--trials", help="Of the study in all; 20 by default, for a grid every point.", show_default=False),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds", help="Of the cross-validation; 3 by default; 1 holds the last images out.", show_default=False
+    ),
+]
+TrialEpochs = Annotated[
+    int | None, typer.Option("--epochs", help="Of every trial; the recipe's by default.", show_default=False)
+]
+MaxImages = Annotated[
+    int | None,
+    typer.Option("--max-images", help="Use so many of the training images; all by default.", show_default=False),
+]
+StudyName = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME|PATH", help="Go on with a study, or begin it.", show_default=False),
+]
+
+
+def tune_command(
+    data: DataName = None,
+    size: ImageSize = None,
+    recipe: RecipeName = None,
+    settings: Settings = None,
+    space: Space = None,
+    search: Search = None,
+    trials: Trials = None,
+    folds: Folds = None,
+    epochs: TrialEpochs = None,
+    max_images: MaxImages = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: CpuThreads = None,
+    study: StudyName = None,
+    as_json: Json = False,
+) -> None:
+    """Search recipe fields by cross-validation on the training images; the test images stay untouched."""
+    yield_idle_cores()
+    from toolkit.training.tune_config import TuneConfig
+
+    output, store, settings = Output(as_json=as_json), ArtifactStore.default(), settings or []
+    base = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
+    settled = [text.partition("=")[0] for text in settings] + (["epochs"] if epochs is not None else [])
+    dimensions = parse_space(space or [], settled=settled)
+    asked = {"search": search, "trials": trials, "folds": folds, "max_images": max_images}
+    asked |= {"seed": seed, "device": device, "threads": threads}
+    given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    short = base if epochs is None else replace(base, epochs=epochs)
+    config = TuneConfig(recipe=short, space=dimensions, **given)
+    dataset = load_data(data or DEFAULT_DATA, output, size=split_size(size))
+    path = _locate_study(study, f"{dataset.name}-{base.name}", store)
+    from toolkit.training.tune import tune
+
+    with output.progress("searching", unit="steps") as bar:
+        report = tune(dataset, config, path=path, listener=SearchListener(output, bar, repeats_name=study is not None))
+    _write_results(report, base, output, store)
+
+
+def _locate_study(study: str | None, stem: str, store: ArtifactStore) -> Path:
+    """Return the file: under `artifacts/tune` for a name, itself for a path."""
+    if study is None:
+        return store.new_file("tune", stem, ".db")
+    path = Path(study)
+    return path if path.name != study or path.suffix == ".db" else store.root / "tune" / f"{study}.db"
+
+
+def _write_results(report: TuneReport, base: Recipe, output: Output, store: ArtifactStore) -> None:
+    """Write report, pictures and the best recipe, and show the table."""
+    from toolkit.durable import write_atomic, write_json
+    from toolkit.environment import describe_environment
+    from toolkit.errors import CheckFailedError
+    from toolkit.plots_tune import draw_search_fields, draw_search_history
+    from toolkit.render_tune import render_tune
+    from toolkit.training.recipes import recipe_to_toml
+    from toolkit.training.tune import best_recipe
+
+    path = store.new_file("reports", f"tune-{report.study.stem}", ".json")
+    pictures = {
+        path.with_name(f"{path.stem}-history.png"): draw_search_history(report.rows),
+        path.with_name(f"{path.stem}-fields.png"): draw_search_fields(report.rows, report.config.space),
+    }
+    for target, picture in pictures.items():
+        write_atomic(target, picture)
+    best, toml = best_recipe(report, base), path.with_name(f"{path.stem}-best.toml")
+    last = [f"report {path}", *(f"picture {target}" for target in pictures)]
+    if best is not None:
+        write_atomic(toml, recipe_to_toml(best).encode())
+        last.append(f"best recipe {toml}; train it with: toolkit train --recipe {toml}")
+        if base.epochs != report.config.recipe.epochs:
+            last.append(f"its {base.epochs} epochs are the recipe's own; every trial had {report.config.recipe.epochs}")
+    whole = {
+        **report.to_json(),
+        "best_recipe": None if best is None else str(toml),
+        "command": invocation(),
+        "environment": describe_environment(),
+    }
+    write_json(path, whole)
+    output.report(whole, *render_tune(report), *last)
+    if best is None:
+        raise CheckFailedError(f"none of {len(report.rows)} trials succeeded; see their reasons in {path}")

@@ -1,0 +1,41 @@
+"""How to export a run."""
+
+from __future__ import annotations
+
+__all__ = ["ExportConfig"]
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import UsageError, suggest
+from toolkit.exporting.golden import GOLDEN_KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """How to export.
+
+    Attributes:
+        name: the model's name; the run's name by default, with `-epoch12` or `-best` for an earlier checkpoint.
+        output: where to write; `models/<name>.onnx` by default.
+        golden: `data` (validation images), `synthetic` or `none`; by default `data` for catalogue data sets only,
+            because a user's own images must not leak.
+        author: written into the card.
+        licence: SPDX identifier of the model file, written into the card.
+        force: replace a file that exists.
+    """
+
+    name: str | None = None
+    output: Path | None = None
+    golden: str | None = None
+    author: str = "unspecified"
+    licence: str = "NOASSERTION"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.golden is not None and self.golden not in GOLDEN_KINDS:
+            raise UsageError(f"unknown golden vectors {self.golden!r}{suggest(self.golden, GOLDEN_KINDS)}")
+        if self.output is not None and self.output.suffix != ".onnx":
+            raise UsageError(f"the output {self.output} does not end in .onnx, by which every command knows a model")
+        if self.name is not None and (not self.name or set(self.name) & set("/\\\0") or self.name.startswith(".")):
+            raise UsageError(f"{self.name!r} cannot name a file")

@@ -1,0 +1,110 @@
+"""What a file is held against while it is made: probe images, their exact answers, the bound, the golden vectors.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Probe", "make_golden", "make_probe"]
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from toolkit.card import Golden
+from toolkit.data.dataset import Dataset
+from toolkit.data.split import hold_out
+from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
+from toolkit.network.cnn import CNN
+from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
+from toolkit.runtimes.pieces import split_images
+from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_sigma
+
+# Images on which the bound is computed, besides the golden ones.
+BOUND_SAMPLE = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Validation images with their answers, known before any engine runs.
+
+    Attributes:
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`, the golden ones first; at least 128.
+        logits: float64 `[N, K]`, by PyTorch.
+        bound: largest logit error that rounding explains.
+        golden_count: how many of the first images may become golden vectors.
+    """
+
+    images: NDArray[np.uint8]
+    logits: NDArray[np.float64]
+    bound: float
+    golden_count: int
+
+
+def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset) -> Probe:
+    """Choose images from the validation split and answer them in float64.
+
+    Args:
+        network: the checkpoint's; float32 again when this returns.
+        graph: traced from it.
+        data: what it was trained on.
+    """
+    held_out = hold_out(data.train, min(10_000, len(data.train) // 5))[1]
+    logits = _logits(network, held_out.images).astype(np.float64)
+    golden = choose_golden(held_out.labels, logits, image_bytes=held_out.images[0].nbytes)
+    spaced = np.linspace(0, len(held_out) - 1, BOUND_SAMPLE).astype(np.int64)
+    images = held_out.images[np.concatenate([golden, spaced])]
+    return Probe(
+        images=images,
+        logits=_float64_logits(network, images),
+        bound=_bound(graph, images),
+        golden_count=len(golden),
+    )
+
+
+def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -> Golden | None:
+    """Return the golden vectors, or None where none are wanted or not one image fits.
+
+    Args:
+        kind: `data`, `synthetic` or `none`.
+        probe: of this network and graph.
+        network: answers synthetic images.
+        graph: gives their bound.
+    """
+    shape = probe.images.shape[1:]
+    count = probe.golden_count
+    if kind == "synthetic":
+        count = count_golden(classes=probe.logits.shape[1], image_bytes=probe.images[0].nbytes)
+    if kind == "none" or not count:
+        return None
+    images, logits, bound = probe.images[:count], probe.logits[:count], probe.bound
+    if kind == "synthetic":
+        images = synthetic_images(shape, count=count)
+        logits, bound = _float64_logits(network, images), max(bound, _bound(graph, images))
+    return Golden(
+        origin=kind,
+        images=images.tobytes(),
+        shape=images.shape,
+        logits=tuple(tuple(float(item) for item in row) for row in logits),
+        tolerance=bound,
+    )
+
+
+def _bound(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> float:
+    return bound_from_sigma(evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF["fp32"])[1])
+
+
+def _float64_logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    network.double()
+    try:
+        return _logits(network, images).astype(np.float64, copy=False)
+    finally:
+        network.float()
+
+
+def _logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    with torch.inference_mode():
+        return np.concatenate([network(torch.from_numpy(piece)).numpy() for piece in split_images(images)])

@@ -1,0 +1,53 @@
+"""What an export left."""
+
+from __future__ import annotations
+
+__all__ = ["ExportReport"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.card import Card, card_beside
+from toolkit.evaluation.accuracy import AccuracyReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What an export left.
+
+    Attributes:
+        model: the `.onnx` file.
+        sha256: its hash.
+        size_bytes: its size.
+        unchanged: whether exactly these bytes lay there before.
+        operators: operator types in graph order.
+        card: what the file says about itself.
+        accuracy: of this file on the test images.
+        max_abs_logit_error: seen while proving it.
+        engine: what proved it.
+    """
+
+    model: Path
+    sha256: str
+    size_bytes: int
+    unchanged: bool
+    operators: tuple[str, ...]
+    card: Card
+    accuracy: AccuracyReport
+    max_abs_logit_error: float
+    engine: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/export/1`."""
+        return {
+            "schema": "toolkit/export/1",
+            "model": {"path": str(self.model), "sha256": self.sha256, "size_bytes": self.size_bytes},
+            "card": str(card_beside(self.model)),
+            "unchanged": self.unchanged,
+            "operators": list(self.operators),
+            "test_accuracy": self.card.test_accuracy,
+            "bound": self.card.bound,
+            "max_abs_logit_error": self.max_abs_logit_error,
+            "proven_by": self.engine,
+        }

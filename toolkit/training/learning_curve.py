@@ -1,0 +1,207 @@
+"""Accuracy against training-set size: nested, stratified subsets, and one validation set for all."""
+
+from __future__ import annotations
+
+__all__ = ["CurveConfig", "CurveListener", "measure_curve", "parse_sizes"]
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from toolkit.data.dataset import Dataset, Split
+from toolkit.errors import StoppedError, UsageError
+from toolkit.training.curve_report import CurveReport, CurveTraining
+from toolkit.training.fit import fit
+from toolkit.training.folds import stratified_part
+from toolkit.training.interrupt import StopRequest, hear_stop_signals
+from toolkit.training.recipe import Recipe
+from toolkit.training.recipes import describe_recipe
+from toolkit.training.session import Machine, choose_machine
+from toolkit.training.train import LEAST_IMAGES, check_data, split_data
+
+# Stands for every training image.
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveConfig:
+    """What to measure.
+
+    Attributes:
+        recipe: how to train.
+        sizes: numbers of training images; None stands for all.
+        seeds: trainings of each size, every one with its own start, order and subset.
+        seed: the first seed; the others follow it.
+        equal_steps: train every size for the steps of the largest, instead of the recipe's epochs.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: CPU threads; 0 leaves torch its own choice.
+    """
+
+    recipe: Recipe
+    sizes: tuple[int | None, ...] = (500, 1000, 2000, 5000, 10_000, None)
+    seeds: int = 3
+    seed: int = 0
+    equal_steps: bool = False
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.sizes or len(set(self.sizes)) != len(self.sizes):
+            raise UsageError(f"the sizes are {list(self.sizes)}; expected at least one, each once")
+        if self.seeds < 1 or self.threads < 0:
+            raise UsageError(f"{self.seeds} seeds, {self.threads} threads; expected at least 1 seed and 0 threads")
+        if not 0 <= self.seed < 2**63 - self.seeds:
+            raise UsageError(f"the seed is {self.seed}; expected 0 to 2^63 - 1")
+
+
+class CurveListener(Protocol):
+    """Hears what happens while a curve is measured."""
+
+    def on_start(self, report: CurveReport, *, trainings: int) -> None:
+        """The sizes are settled; what an earlier report holds is in this one already."""
+
+    def on_step(self, done: int, total: int | None) -> None:
+        """A step of a training is done."""
+
+    def on_training(self, report: CurveReport, *, trainings: int) -> None:
+        """A training is done, the last of the report; time to save."""
+
+
+def parse_sizes(text: str) -> tuple[int | None, ...]:
+    """Read `500,1000,all`; None stands for all.
+
+    Raises:
+        UsageError: a part is neither a whole number of at least 10 nor `all`.
+    """
+    parts = [part.strip().replace("_", "") for part in text.split(",")]
+    for part in parts:
+        if part != ALL and (not (part.isascii() and part.isdigit()) or len(part) > 12 or int(part) < LEAST_IMAGES):
+            raise UsageError(f"--sizes {text!r}: {part!r} is no size; expected {LEAST_IMAGES} or more, or {ALL}")
+    return tuple(None if part == ALL else int(part) for part in parts)
+
+
+def measure_curve(
+    data: Dataset, config: CurveConfig, *, listener: CurveListener, before: dict[str, Any] | None = None
+) -> CurveReport:
+    """Train every size with every seed and judge each on the same held-out images; the test images are not touched.
+
+    Args:
+        data: the data set; its last training images are held out as a training does.
+        config: what to measure.
+        listener: hears and saves.
+        before: an earlier report to go on from: what it holds is not trained again.
+
+    Raises:
+        DataError: too few images or classes.
+        UsageError: a size is larger than what is left, or the earlier report is of something else.
+        ProviderError: the device asked for does not work here.
+        CheckFailedError: the loss or a gradient is not finite.
+        StoppedError: a signal ended it.
+    """
+    check_data(data)
+    training, validation = split_data(data, all_data=False)
+    assert validation is not None
+    recipe = config.recipe.for_data(
+        height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
+    )
+    sizes = _resolve_sizes(config.sizes, len(training))
+    machine = choose_machine(recipe, device=config.device, threads=config.threads)
+    steps = recipe.epochs * math.ceil(sizes[-1] / recipe.batch_size) if config.equal_steps else None
+    settings = _describe(data, recipe, validation=len(validation), steps=steps)
+    report = CurveReport(settings=settings, device=machine.device, trainings=_read_before(before, settings))
+    places = [(size, config.seed + number) for number in range(config.seeds) for size in sizes]
+    listener.on_start(report, trainings=len(places))
+    with hear_stop_signals() as stop:
+        for size, seed in places:
+            if not report.has(size, seed):
+                fitted = _train(
+                    training,
+                    validation,
+                    _lengthen(recipe, size, steps),
+                    size=size,
+                    seed=seed,
+                    machine=machine,
+                    stop=stop,
+                    listener=listener,
+                )
+                report = replace(report, trainings=(*report.trainings, fitted))
+                listener.on_training(report, trainings=len(places))
+    return report
+
+
+def _train(
+    training: Split,
+    validation: Split,
+    recipe: Recipe,
+    *,
+    size: int,
+    seed: int,
+    machine: Machine,
+    stop: StopRequest,
+    listener: CurveListener,
+) -> CurveTraining:
+    # One order a seed, of which every size takes the beginning: a larger subset contains the smaller.
+    part = stratified_part(training, size, seed=seed)
+    try:
+        result = fit(
+            part,
+            validation,
+            recipe,
+            seed=seed,
+            machine=machine,
+            stop=stop,
+            judges_training=True,
+            after_step=listener.on_step,
+        )
+    except StoppedError as stopped:
+        message = f"{stopped} with {size:,} images and seed {seed}"
+        raise StoppedError(message, signal=stopped.exit_code - 128) from stopped
+    return CurveTraining(size=size, seed=seed, result=result)
+
+
+def _resolve_sizes(sizes: Sequence[int | None], available: int) -> list[int]:
+    """Return the sizes in ascending order, `all` as its number.
+
+    Raises:
+        UsageError: one is larger than what there is.
+    """
+    largest = max((size for size in sizes if size is not None), default=0)
+    if largest > available:
+        raise UsageError(
+            f"a size is {largest:,}, but {available:,} training images are left beside the validation set; "
+            f"expected at most that, or {ALL}"
+        )
+    return sorted({available if size is None else size for size in sizes})
+
+
+def _lengthen(recipe: Recipe, size: int, steps: int | None) -> Recipe:
+    """Return the recipe with as many epochs as give at least that many steps; None leaves its own."""
+    if steps is None:
+        return recipe
+    return replace(recipe, epochs=math.ceil(steps / math.ceil(size / recipe.batch_size)))
+
+
+def _describe(data: Dataset, recipe: Recipe, *, validation: int, steps: int | None) -> dict[str, Any]:
+    """Return all that decides a training's outcome beside its size and seed."""
+    return {
+        "data": {"name": data.name, "sha256": data.sha256},
+        "validation_count": validation,
+        "equal": "epochs" if steps is None else "steps",
+        "steps": steps,
+        "recipe": {"name": recipe.name, **describe_recipe(recipe)},
+    }
+
+
+def _read_before(before: dict[str, Any] | None, settings: dict[str, Any]) -> tuple[CurveTraining, ...]:
+    if before is None:
+        return ()
+    report = CurveReport.from_json(before)
+    different = [key for key, value in settings.items() if report.settings.get(key) != value]
+    if different:
+        was, now = report.settings.get(different[0]), settings[different[0]]
+        raise UsageError(
+            f"the report to go on from differs in {', '.join(different)}: {different[0]} was {was}, now {now}; "
+            "go on as before, or begin anew"
+        )
+    return report.trainings
