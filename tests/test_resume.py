@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -21,7 +22,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data import load_dataset
-from toolkit.errors import CheckFailedError, ModelError, StoppedError, UsageError
+from toolkit.errors import CheckFailedError, ModelError, ResourceError, StoppedError, UsageError
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.device import TorchMachine, has_fast_bfloat16
 from toolkit.network.run import find_run, read_run
@@ -334,6 +335,33 @@ def test_a_failing_step_leaves_the_last_checkpoint_whole_and_resumable(
     run = ArtifactStore(root=tmp_path / "cut").latest_started_run()
     assert read_checkpoint(run / "checkpoints" / "last.safetensors").epoch == 1
     assert read_left(go_on(tmp_path / "cut").run) == read_left(whole.run)
+
+
+@pytest.mark.parametrize("number", [3, 9, 14, 20])
+def test_a_disk_that_fails_ends_the_training_and_leaves_it_resumable(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, real, calls = small_recipe(), os.fsync, 0
+    whole = begin(tmp_path / "whole", recipe)
+
+    def fail(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= number + 4:  # the folder, config.json and latest.json are written before the first step
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        patch.setattr(folder_module, "SAVE_EVERY_S", -1.0)
+        with pytest.raises(ResourceError, match="No space left on device") as caught:
+            begin(tmp_path / "cut", recipe)
+    assert caught.value.exit_code == 5
+    run = ArtifactStore(root=tmp_path / "cut").latest_started_run()
+    assert not list(run.rglob("*.tmp"))
+    assert not list(run.rglob("*.next.safetensors"))
+    if number > 5:  # two files and their folder were written
+        assert read_left(go_on(tmp_path / "cut").run) == read_left(whole.run)
 
 
 # The commands

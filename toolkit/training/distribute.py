@@ -41,5 +41,8 @@ def _sum_one_by_one(gradients: list[Tensor], buffer: Tensor) -> futures.Future[T
     A ring adds a number up in an order that depends on its place in what is sent. DDP packs gradients together and
     repacks them after its first step, so a resumed training would add three processes' numbers in another order.
     """
-    sums = [distributed.all_reduce(item, async_op=True).get_future() for item in gradients]
-    return futures.collect_all(sums).then(lambda _: buffer)
+    sums = [distributed.all_reduce(item, async_op=True) for item in gradients]
+    for earlier in sums[:-1]:
+        earlier.wait()
+    # Of the last one, because a future made of several forgets that its tensors lie on a GPU.
+    return sums[-1].get_future().then(lambda _: buffer)
