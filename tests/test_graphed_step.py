@@ -52,10 +52,17 @@ def captured(calls: list[int]) -> Callable[[Callable[[], None]], Callable[[], No
     return capture
 
 
-def test_a_graphed_step_trains_as_the_plain_one_also_on_the_last_smaller_batch() -> None:
+@pytest.mark.parametrize(
+    ("sizes", "captures"),
+    [((8, 8, 8, 3, 8), 1), ((3, 8, 8, 3, 8), 2)],
+    ids=["last batch smaller", "resumed at the last batch"],
+)
+def test_a_graphed_step_trains_as_the_plain_one_whatever_batch_comes_first(
+    sizes: tuple[int, ...], captures: int
+) -> None:
     plain, graphed, calls = state_of(), state_of(), []
     eager, replayed = EagerStep(plain, recipe()), GraphedStep(graphed, recipe(), capture=captured(calls))
-    for batch, target in batches((8, 8, 8, 3, 8)):
+    for batch, target in batches(sizes):
         for state in (plain, graphed):
             state.forward.train()
         first, second = eager(batch, target), replayed(batch, target)
@@ -63,7 +70,7 @@ def test_a_graphed_step_trains_as_the_plain_one_also_on_the_last_smaller_batch()
         assert first.loss_sum == pytest.approx(second.loss_sum, rel=1e-6)
     for name, value in plain.network.state_dict().items():
         assert torch.equal(value, graphed.network.state_dict()[name]), name
-    assert len(calls) == 1
+    assert len(calls) == captures
 
 
 def test_a_graphed_step_with_a_loss_that_is_not_finite_steps_nothing() -> None:

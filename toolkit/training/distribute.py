@@ -45,4 +45,5 @@ def _sum_one_by_one(gradients: list[Tensor], buffer: Tensor) -> futures.Future[T
     for earlier in sums[:-1]:
         earlier.wait()
     # Of the last one, because a future made of several forgets that its tensors lie on a GPU.
-    return sums[-1].get_future().then(lambda _: buffer)
+    done: futures.Future[Tensor] = sums[-1].get_future().then(lambda _: buffer)
+    return done

@@ -56,7 +56,7 @@ def capture_on_cuda(body: Body) -> Body:
 
 
 class GraphedStep:
-    """Steps by replaying a graph; batches of another size than the first (the last of an epoch) go the plain way.
+    """Steps by replaying a graph; smaller batches than the largest so far (the last of an epoch) go the plain way.
 
     A step whose loss or gradient is not finite is skipped on the device (the fused optimizers' `found_inf`), then
     refused here.
@@ -78,7 +78,8 @@ class GraphedStep:
 
     def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> Told:
         """Step on a batch; as `EagerStep`, which says what it raises."""
-        if self._replay is None:
+        # A training resumed at an epoch's last batch meets the small one first.
+        if self._replay is None or len(batch) > len(self._batch):
             self._prepare(batch, target)
         if batch.shape != self._batch.shape:
             self._state.optimizer.found_inf = None  # type: ignore[attr-defined]  # read by fused optimizers
