@@ -134,4 +134,4 @@ def test_a_part_of_the_warps_warps_a_part_of_the_images() -> None:
     drawn = draw_warps(full, count=6, generator=generator())
     whole = augment(images, warps=drawn, shift=(0, 0))
     part = augment(images[2:5], warps=drawn.part(slice(2, 5)), shift=(0, 0))
-    assert torch.allclose(whole[2:5], part, atol=1e-4)
+    assert torch.allclose(whole[2:5], part, atol=1e-2)  # of 255: the grids come from products of other sizes
