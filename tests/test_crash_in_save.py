@@ -108,27 +108,25 @@ def test_killed_at_any_system_call_the_old_or_the_new_checkpoint_loads(last: Pat
     assert len(distinct) == 4  # old; old with .next; committed with .next; new
 
 
-@pytest.mark.usefixtures("_traceable")
-@pytest.mark.parametrize(
-    "stage",
-    [
-        pytest.param("begun", marks=pytest.mark.slow),
-        "committed",
-        pytest.param("done", marks=pytest.mark.slow),
-    ],
-)
-def test_the_save_after_a_killed_save_may_be_killed_anywhere_too(
-    last: Path, saves: dict[int, Save], stage: str
-) -> None:
+def states_of_a_killed_save(last: Path, save: Save) -> dict[str, State]:
+    """Return what a killed save can leave: nothing committed, committed but not renamed, done."""
     old = capture(last.parent)
-    saves[2](last)
+    save(last)
     new = capture(last.parent)
-    states = {
+    return {
         "begun": {**old, "last.next.safetensors": new["last.safetensors"], ".last.json.x.tmp": b"{"},
         "committed": {**old, "last.next.safetensors": new["last.safetensors"], "last.json": new["last.json"]},
         "done": new,
     }
-    put_back(last.parent, states[stage])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_traceable")
+@pytest.mark.parametrize("stage", ["begun", "committed", "done"])
+def test_the_save_after_a_killed_save_may_be_killed_anywhere_too(
+    last: Path, saves: dict[int, Save], stage: str
+) -> None:
+    put_back(last.parent, states_of_a_killed_save(last, saves[2])[stage])
     before = read_checkpoint(last).epoch
     assert before == (1 if stage == "begun" else 2)
     for _ in kill_at_every_call(last, saves[3], allowed={before, 3}):
@@ -162,23 +160,25 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: Callable[[], Ba
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("stage", ["begun", "committed", "done"])
 def test_interrupted_at_any_call_in_python_the_old_or_the_new_checkpoint_loads(
-    last: Path, saves: dict[int, Save], after: bool
+    last: Path, saves: dict[int, Save], stage: str, after: bool
 ) -> None:
-    start, interruptions = capture(last.parent), 0
+    start, interruptions = states_of_a_killed_save(last, saves[2])[stage], 0
+    before = 1 if stage == "begun" else 2
     for number in range(1, 100):
         put_back(last.parent, start)
         with pytest.MonkeyPatch.context() as patch:
             fail_at(patch, number, Killed, after=after)
             try:
-                saves[2](last)
+                saves[3](last)
             except Killed:
                 interruptions += 1
             else:
                 break
-        assert read_checkpoint(last).epoch in {1, 2}, f"interrupted at call {number}"
-        saves[3](last)
-        assert read_checkpoint(last).epoch == 3
+        assert read_checkpoint(last).epoch in {before, 3}, f"interrupted at call {number}"
+        saves[1](last)
+        assert read_checkpoint(last).epoch == 1
     assert interruptions > 8
 
 
