@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not network" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 3 -m "not slow and not network" --cov --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

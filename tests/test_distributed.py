@@ -180,10 +180,11 @@ def read_history(run: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((run / "history.csv").read_text().splitlines()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param((), id="no norm", marks=pytest.mark.slow),
+        pytest.param((), id="no norm"),
         pytest.param(("normalisation=batch", "average_decay=0.9"), id="norm and average"),
     ],
 )

@@ -45,9 +45,8 @@ def assert_same(run: Path, whole: TrainReport) -> None:
     assert not [name for name in left["top"] if name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_command_saves_says_how_to_go_on_and_leaves_within_five_seconds(
     number: signal.Signals, code: int, whole: TrainReport, tmp_path: Path
 ) -> None:
