@@ -10,7 +10,6 @@ memory to the last checkpoint on disk. Everything is interleaved in this process
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -18,7 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `toolkit train` sets it; the baselines have it too
+from toolkit.training.idle import yield_idle_cores
+
+yield_idle_cores()  # as `toolkit train` does; the baselines have it too
 
 import torch
 from torch import Tensor, nn

@@ -7,24 +7,29 @@ import sys
 
 import pytest
 
+from toolkit.training.idle import SPIN_COUNT
+
 PROGRAM = """
 import os, sys
+for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+    os.environ.pop(name, None)
 {before}
 from toolkit.training.idle import yield_idle_cores
 yield_idle_cores()
-print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
+print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
 """
 
 
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("os.environ.pop('OMP_WAIT_POLICY', None)", "PASSIVE False"),
-        ("os.environ['OMP_WAIT_POLICY'] = 'ACTIVE'", "ACTIVE False"),
-        ("os.environ.pop('OMP_WAIT_POLICY', None); sys.modules['torch'] = None", "None True"),
+        ("", f"{SPIN_COUNT} False"),
+        ("os.environ['OMP_WAIT_POLICY'] = 'ACTIVE'", "None False"),
+        ("os.environ['GOMP_SPINCOUNT'] = '7'", "7 False"),
+        ("sys.modules['torch'] = None", "None True"),
     ],
 )
-def test_the_policy_is_set_unless_chosen_or_too_late(before: str, expected: str) -> None:
+def test_the_count_is_set_unless_chosen_or_too_late(before: str, expected: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(before=before)], capture_output=True, text=True, check=True
     )

@@ -21,6 +21,7 @@ from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_devic
 from toolkit.training.graphed_step import GraphedStep, require_graphs
 from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
+from toolkit.training.idle import CHOICES
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.loop import predict_logits, standardise, train_epoch
 from toolkit.training.recipe import Recipe
@@ -61,7 +62,7 @@ class Machine:
             "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
             "cudnn_tf32": torch.backends.cudnn.allow_tf32,
             "cuda_graph": self.cuda_graph,
-            "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+            "openmp": {name: os.environ.get(name) for name in CHOICES},
             "channels_last": self.bfloat16,
             "fused_optimizer": self.device in {"cpu", "cuda"},
         }
