@@ -19,7 +19,7 @@ LAYERS = [
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
     {"durable", "intervals"},
-    {"errors"},
+    {"errors", "closing"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
 # `data` decodes and fits image files exactly as a prediction does; imaging knows nothing of data sets;

@@ -104,6 +104,7 @@ class StoppedError(ToolkitError):
 
     def __init__(self, message: str, *, signal: int) -> None:
         super().__init__(message)
+        self.signal = signal
         self.exit_code = 128 + signal
 
 

@@ -138,12 +138,7 @@ class Quickstart:
 
     def _find_run(self, config: TrainConfig) -> Path | None:
         """Return a finished run with the same data, recipe and seed whose checkpoint can be read."""
-        recipe = config.recipe.for_data(
-            height=self._data.height,
-            width=self._data.width,
-            channels=self._data.channels,
-            classes=len(self._data.classes),
-        )
+        recipe = config.recipe.for_dataset(self._data)
         wanted = (recipe.to_json(), self._data.sha256, config.seed, config.all_data)
         for folder in sorted((self._store.root / "runs").glob("*"), reverse=True):
             try:

@@ -55,6 +55,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, indices: npt.NDArray[np.int64]) -> Split:
+        """Return the images with these indices, int64 `[M]`, in that order."""
+        return Split(images=self.images[indices], labels=self.labels[indices])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:

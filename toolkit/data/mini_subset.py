@@ -52,7 +52,7 @@ def take_stratified(split: Split, per_class: int) -> Split:
     """
     positions = [_spread(split.labels, int(label), per_class) for label in np.unique(split.labels)]
     chosen = np.sort(np.concatenate(positions))
-    return Split(images=split.images[chosen], labels=split.labels[chosen])
+    return split.take(chosen)
 
 
 def _spread(labels: npt.NDArray[np.int64], label: int, per_class: int) -> npt.NDArray[np.int64]:

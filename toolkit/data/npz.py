@@ -38,6 +38,7 @@ class _Keys(NamedTuple):
     labels: str
 
     def of(self, part: str) -> tuple[str, str]:
+        """Return the keys of a part's images and labels."""
         return self.images.format(part), self.labels.format(part)
 
 

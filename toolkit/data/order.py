@@ -65,8 +65,7 @@ def mix_classes(split: Split, *, name: str, on_note: Callable[[str], None]) -> S
     if not is_in_class_order(split.labels):
         return split
     on_note(f"{name}: its images stand class after class; they are taken in an order that mixes the classes")
-    order = spread_classes(split.labels)
-    return Split(images=split.images[order], labels=split.labels[order])
+    return split.take(spread_classes(split.labels))
 
 
 def _tie_breaker(label: int, rank: int) -> int:

@@ -9,13 +9,13 @@ __all__ = ["Answers", "Judge", "ModelJudge", "RunJudge", "open_judge"]
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import InputSpec
+from toolkit.closing import Closing
 from toolkit.errors import ModelError
 from toolkit.network.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
@@ -37,7 +37,7 @@ class Answers(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Judge(ABC):
+class Judge(Closing, ABC):
     """An opened model; a context manager. Subclasses fill the attributes while opening and compute in `_answer`.
 
     Attributes:
@@ -88,17 +88,6 @@ class Judge(ABC):
                 f"{len(self.classes) - 1}"
             )
         return answers
-
-    def close(self) -> None:  # noqa: B027 - a run holds nothing that must be given back
-        """Give back what is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class RunJudge(Judge):

@@ -7,12 +7,12 @@ __all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpe
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, suggest
 from toolkit.runtimes.source import ModelSource
 
@@ -125,7 +125,7 @@ class RuntimeInfo:
         return cls(**{**value, **specs})
 
 
-class Runtime(ABC):
+class Runtime(Closing, ABC):
     """An opened model. Subclasses fill `info` while opening and compute in `compute`."""
 
     name: ClassVar[str]
@@ -143,9 +143,6 @@ class Runtime(ABC):
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once without any check: what a timing loop measures. Returns every output by name."""
 
-    def close(self) -> None:  # noqa: B027 - most engines have nothing to give back
-        """Give back what the engine holds."""
-
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once.
 
@@ -162,14 +159,6 @@ class Runtime(ABC):
         outputs = self.compute(feeds)
         _check("output", outputs, self.info.outputs)
         return outputs
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _check(role: str, arrays: Arrays, specs: tuple[TensorSpec, ...]) -> None:

@@ -12,12 +12,12 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.closing import Closing
 from toolkit.errors import WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
@@ -30,7 +30,7 @@ LOG_TAIL_BYTES = 4000
 UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 
 
-class WorkerRuntime:
+class WorkerRuntime(Closing):
     """A model opened in a worker process; a context manager with the face of a runtime.
 
     Args:
@@ -117,14 +117,6 @@ class WorkerRuntime:
                 cast("BinaryIO", stream).close()
         self._log.close()
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _start(self, python: str) -> subprocess.Popen[bytes]:
         # The package's own folder goes in front, so that a foreign interpreter finds the worker without an install.

@@ -29,7 +29,8 @@ class Warps(NamedTuple):
     Attributes:
         affine: float32 `[N, 2, 3]`: where each output pixel comes from, in pixels from the image's centre (x, y).
         elastic: float32 `[N, 2, grid * grid]`: displacements in pixels; empty without.
-        erase: float32 `[N, 3]`: centre (x, y) and half side of a blanked square in pixels; half side 0 for none.
+        erase: float32 `[N, 3]`: centre (x, y) and half side of a blanked square in pixels, half side 0 for none;
+            empty where nothing is ever erased.
     """
 
     affine: Tensor
@@ -80,6 +81,8 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
     low, high = ERASE_SHARES
     half = torch.where(is_hit, (low + place[:, 2] * (high - low)) * height, 0.0)
     erase = torch.stack([place[:, 0] * width, place[:, 1] * height, half], dim=1)
+    if not recipe.erase_probability:
+        erase = erase[:, :0]
     return Warps(torch.stack(rows, dim=1), elastic, erase)
 
 
@@ -96,7 +99,7 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
     """
     if warps is not None:
         images = _warp(images, warps)
-        if bool(warps.erase[:, 2].any()) if images.device.type == "cpu" else True:
+        if warps.erase.shape[1]:
             images = _erase(images, warps.erase)
     return images if shift == (0, 0) else _shift(images, *shift)
 

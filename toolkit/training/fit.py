@@ -7,15 +7,11 @@ __all__ = ["FitResult", "fit"]
 import time
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from toolkit.data.dataset import Split
-from toolkit.network.cnn import CNN
 from toolkit.training.interrupt import StopRequest
-from toolkit.training.loop import predict_logits
+from toolkit.training.loop import count_right, predict_logits
 from toolkit.training.recipe import Recipe
-from toolkit.training.session import AfterStep, Machine, open_session
+from toolkit.training.session import AfterStep, Machine, open_session, to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +77,16 @@ def fit(
     session = open_session(training, None, recipe, seed=seed, machine=machine, stop=stop)
     rows = [session.run_epoch(after_step) for _ in range(session.epochs)]
     judged = session.state.judged
-    held_out = torch.from_numpy(validation.images).to(machine.device)
-    labels = torch.from_numpy(validation.labels).to(machine.device)
+    held_out, labels = to_device(validation, machine.device)
     return FitResult(
-        correct=_count_right(judged, held_out, labels),
+        correct=count_right(predict_logits(judged, held_out), labels),
         count=len(validation),
         train_loss=rows[-1].train_loss,
-        train_correct=_count_right(judged, session.images, session.labels) if judges_training else None,
+        train_correct=(
+            count_right(predict_logits(judged, session.images), session.labels) if judges_training else None
+        ),
         train_count=len(training),
         epochs=len(rows),
         steps=session.state.position.updates,
         seconds=time.perf_counter() - start,
     )
-
-
-def _count_right(network: CNN, images: Tensor, labels: Tensor) -> int:
-    return int((predict_logits(network, images).argmax(dim=1) == labels).sum())

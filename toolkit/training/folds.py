@@ -47,7 +47,7 @@ def stratified_part(split: Split, count: int, *, seed: int) -> Split:
     """
     if not 1 <= count <= len(split):
         raise UsageError(f"cannot take {count:,} of {len(split):,} training images; expected 1 to {len(split):,}")
-    return _take(split, np.sort(stratified_order(split.labels, seed=seed)[:count]))
+    return split.take(np.sort(stratified_order(split.labels, seed=seed)[:count]))
 
 
 def assign_folds(labels: NDArray[np.int64], folds: int, *, seed: int) -> NDArray[np.int64]:
@@ -75,7 +75,7 @@ def assign_folds(labels: NDArray[np.int64], folds: int, *, seed: int) -> NDArray
 
 def split_fold(split: Split, fold_N: NDArray[np.int64], fold: int) -> tuple[Split, Split]:
     """Return the images of all other folds, to train on, and those of one, to judge by."""
-    return _take(split, np.flatnonzero(fold_N != fold)), _take(split, np.flatnonzero(fold_N == fold))
+    return split.take(np.flatnonzero(fold_N != fold)), split.take(np.flatnonzero(fold_N == fold))
 
 
 def _shuffled_classes(labels: NDArray[np.int64], seed: int, purpose: str) -> list[NDArray[np.int64]]:
@@ -84,7 +84,3 @@ def _shuffled_classes(labels: NDArray[np.int64], seed: int, purpose: str) -> lis
         np.random.default_rng(derive_seed(seed, purpose, int(label))).permutation(np.flatnonzero(labels == label))
         for label in np.unique(labels)
     ]
-
-
-def _take(split: Split, indices: NDArray[np.int64]) -> Split:
-    return Split(images=split.images[indices], labels=split.labels[indices])

@@ -75,9 +75,10 @@ class History:
         return cls(path, rows)
 
     @property
-    def best_accuracy(self) -> float:
-        """Highest validation accuracy so far; -1 without any."""
-        return max((row.validation_accuracy for row in self.rows if row.validation_accuracy is not None), default=-1.0)
+    def last_is_best(self) -> bool:
+        """Whether the last epoch has a validation accuracy, and a higher one than every epoch before it."""
+        *before, last = (row.validation_accuracy for row in self.rows)
+        return last is not None and all(accuracy is None or last > accuracy for accuracy in before)
 
     def append(self, row: EpochRow) -> None:
         """Add a row and write the file."""

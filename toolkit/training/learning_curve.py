@@ -102,9 +102,7 @@ def measure_curve(
     check_data(data)
     training, validation = split_data(data, all_data=False)
     assert validation is not None
-    recipe = config.recipe.for_data(
-        height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
-    )
+    recipe = config.recipe.for_dataset(data)
     sizes = _resolve_sizes(config.sizes, len(training))
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
     steps = recipe.epochs * math.ceil(sizes[-1] / recipe.batch_size) if config.equal_steps else None
@@ -156,7 +154,7 @@ def _train(
         )
     except StoppedError as stopped:
         message = f"{stopped} with {size:,} images and seed {seed}"
-        raise StoppedError(message, signal=stopped.exit_code - 128) from stopped
+        raise StoppedError(message, signal=stopped.signal) from stopped
     return CurveTraining(size=size, seed=seed, result=result)
 
 

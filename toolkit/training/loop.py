@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns, B images in a global batch, K classes.
 
 from __future__ import annotations
 
-__all__ = ["predict_logits", "standardise", "train_epoch"]
+__all__ = ["count_right", "predict_logits", "standardise", "train_epoch"]
 
 import math
 from collections.abc import Callable
@@ -100,10 +100,15 @@ def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
         return torch.cat([network(piece) for piece in torch.split(images, size)]).float()
 
 
+def count_right(logits: Tensor, labels: Tensor) -> int:
+    """Return how many rows of logits `[N, K]` are largest at their label `[N]`."""
+    return int((logits.argmax(dim=1) == labels).sum())
+
+
 def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
     generator = make_generator(state.seed, "augment", state.position.updates)
     warps, shift = None, (0, 0)
-    if recipe.warps_images or recipe.erase_probability:
+    if recipe.warps_images:
         warps = draw_warps(recipe, count=len(images), generator=generator).to(images.device)
     if recipe.batch_shift_pixels:
         shift = draw_batch_shift(recipe.batch_shift_pixels, generator)

@@ -5,10 +5,13 @@ from __future__ import annotations
 __all__ = ["Recipe"]
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import NetworkConfig
+
+if TYPE_CHECKING:
+    from toolkit.data.dataset import Dataset
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "onecycle")
@@ -91,9 +94,9 @@ class Recipe:
 
     @property
     def warps_images(self) -> bool:
-        """Whether images are warped one by one."""
-        parts = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
-        return any(parts)
+        """Whether images are changed one by one."""
+        places = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
+        return any((*places, self.erase_probability))
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
@@ -101,8 +104,12 @@ class Recipe:
         value["network"] = self.network.to_json()
         return value
 
+    def for_dataset(self, data: Dataset) -> Recipe:
+        """Return the recipe with the network's sizes taken from a data set."""
+        return self.for_data(height=data.height, width=data.width, channels=data.channels, classes=len(data.classes))
+
     def for_data(self, *, height: int, width: int, channels: int, classes: int) -> Recipe:
-        """Return the recipe with the network's sizes taken from the data."""
+        """Return the recipe with these sizes of the network."""
         return replace(
             self, network=replace(self.network, height=height, width=width, channels=channels, classes=classes)
         )

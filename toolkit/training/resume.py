@@ -105,7 +105,7 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainC
     recipe = config.recipe or recipe_from_json(recorded.recipe)
     how = recorded.training
     return TrainConfig(
-        recipe=recipe.for_data(height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)),
+        recipe=recipe.for_dataset(data),
         seed=how["seed"] if config.seed is None else config.seed,
         all_data=how["all_data"],
         device=config.device or how["device"],
@@ -179,6 +179,4 @@ def _complete_save(session: Session, folder: RunFolder, history: History) -> Non
     if state.position.step or not history.rows:
         folder.save_last(state)
         return
-    *earlier, row = history.rows
-    best = History(Path(), earlier).best_accuracy
-    folder.save_epoch(state, is_best=row.validation_accuracy is not None and row.validation_accuracy > best)
+    folder.save_epoch(state, is_best=history.last_is_best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Machine", "Session", "choose_machine", "open_session"]
+__all__ = ["Machine", "Session", "choose_machine", "open_session", "to_device"]
 
 import os
 import time
@@ -23,7 +23,7 @@ from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
 from toolkit.training.idle import CHOICES
 from toolkit.training.interrupt import StopRequest
-from toolkit.training.loop import predict_logits, standardise, train_epoch
+from toolkit.training.loop import count_right, predict_logits, standardise, train_epoch
 from toolkit.training.recipe import Recipe
 from toolkit.training.schedule import find_cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, make_state
@@ -198,7 +198,7 @@ def open_session(
     torch.manual_seed(derive_seed(seed, "weights"))
     mean, std = standardise(torch.from_numpy(training.images))
     network = CNN(recipe.network, mean=mean, std=std).to(machine.device)
-    images, labels = _to_device(training, machine.device)
+    images, labels = to_device(training, machine.device)
     state = make_state(
         network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group, for_graphs=machine.cuda_graph
     )
@@ -208,17 +208,17 @@ def open_session(
         cycles=cycles or (recipe.epochs,),
         images=images,
         labels=labels,
-        held_out=None if validation is None else _to_device(validation, machine.device),
+        held_out=None if validation is None else to_device(validation, machine.device),
         stop=stop or StopRequest(),
         step_once=GraphedStep(state, recipe) if machine.cuda_graph else EagerStep(state, recipe),
     )
 
 
-def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
+def to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
+    """Return a split's images and labels on a device."""
     return torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device)
 
 
 def _validate(network: CNN, images: Tensor, labels: Tensor) -> tuple[float, float]:
     logits = predict_logits(network, images)
-    accuracy = int((logits.argmax(dim=1) == labels).sum()) / len(labels)
-    return float(functional.cross_entropy(logits, labels)), accuracy
+    return float(functional.cross_entropy(logits, labels)), count_right(logits, labels) / len(labels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Position", "TrainingState", "make_state", "set_rate", "update_average"]
 
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -128,15 +127,11 @@ def update_average(state: TrainingState, recipe: Recipe) -> None:
         return
     count = updates // AVERAGE_EVERY
     decay = min(recipe.average_decay**AVERAGE_EVERY, (1 + count) / (10 + count))
-    targets, sources = (list(_tensors(item)) for item in (state.average, state.network))
+    targets, sources = (list(item.state_dict().values()) for item in (state.average, state.network))
     floats = [index for index, item in enumerate(targets) if item.is_floating_point()]
     torch._foreach_lerp_([targets[i] for i in floats], [sources[i] for i in floats], 1 - decay)
     for index in set(range(len(targets))) - set(floats):
         targets[index].copy_(sources[index])
-
-
-def _tensors(network: CNN) -> Iterable[Tensor]:
-    return network.state_dict().values()
 
 
 def _make_optimizer(network: CNN, recipe: Recipe, *, for_graphs: bool) -> torch.optim.Optimizer:

@@ -87,11 +87,13 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
+        """Return the sum."""
         del ctx
         return _sum(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Return the sum of the gradients."""
         del ctx
         return _sum(gradients[0])
 

@@ -112,9 +112,7 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     """
     check_data(data)
     machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
-    recipe = config.recipe.for_data(
-        height=data.height, width=data.width, channels=data.channels, classes=len(data.classes)
-    )
+    recipe = config.recipe.for_dataset(data)
     training, validation = split_data(data, all_data=config.all_data)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         session = open_session(
@@ -169,11 +167,10 @@ def run_epochs(
                 raise
             folder.save_last(state)
             raise _name_next_step(stopped, folder, processes=state.group.size) from stopped
-        is_best = row.validation_accuracy is not None and row.validation_accuracy > history.best_accuracy
         if folder is not None:
             # First the row, then the checkpoint: a checkpoint never knows of an epoch that the history lacks.
             history.append(row)
-            folder.save_epoch(state, is_best=is_best)
+            folder.save_epoch(state, is_best=history.last_is_best)
             listener.on_epoch(history.rows, epochs=session.epochs, run=folder.path)
     if session.stop.signal is not None and folder is not None:
         late = StoppedError("stopped after the last epoch", signal=session.stop.signal)
@@ -192,7 +189,7 @@ def run_epochs(
 def _name_next_step(stopped: StoppedError, folder: RunFolder, *, processes: int) -> StoppedError:
     again = f", again over {processes} processes," if processes > 1 else ""
     message = f"{stopped}; saved, go on{again} with: toolkit train --resume {folder.path}"
-    return StoppedError(message, signal=stopped.exit_code - 128)
+    return StoppedError(message, signal=stopped.signal)
 
 
 def check_data(data: Dataset) -> None:

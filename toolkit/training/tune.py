@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["TuneListener", "TuneReport", "best_recipe", "order_points", "tune"]
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,7 +109,7 @@ def tune(data: Dataset, config: TuneConfig, *, path: Path, listener: TuneListene
         while len(rows) < trials:
             tried = [dict(row.point) for row in rows]
             point = None if points is None else next(item for item in points if item not in tried)
-            rows.append(_run_trial(study, point, used, config, stop=stop, listener=listener))
+            rows.append(_run_trial(study, point, used, config, rows=rows, stop=stop, listener=listener))
             listener.on_trial(rows[-1], settled=len(rows), trials=trials)
     return TuneReport(study=path, config=config, rows=tuple(rows), images=len(used.train), device=machine.device)
 
@@ -142,12 +142,11 @@ def _run_trial(
     data: Dataset,
     config: TuneConfig,
     *,
+    rows: Sequence[TrialRow],
     stop: StopRequest,
     listener: TuneListener,
 ) -> TrialRow:
-    known = {
-        frozenset(row.point.items()): row for row in study.settled() if row.state == "done" and row.repeats is None
-    }
+    known = {frozenset(row.point.items()): row for row in rows if row.state == "done" and row.repeats is None}
     trial = study.begin(point)
     same = known.get(frozenset(trial.params.items()))
     if same is not None:  # the same seed gives the same figures: training it again would tell nothing
@@ -159,14 +158,14 @@ def _run_trial(
     except StoppedError as stopped:
         study.abandon_running()
         how = f"trial {trial.number} is run again; go on with the same command and --study {study.path}"
-        raise StoppedError(f"{stopped}; {how}", signal=stopped.exit_code - 128) from stopped
+        raise StoppedError(f"{stopped}; {how}", signal=stopped.signal) from stopped
 
 
 def _train_folds(
     trial: optuna.Trial, data: Dataset, config: TuneConfig, *, stop: StopRequest, listener: TuneListener
 ) -> list[FitResult]:
     recipe = apply_point(config.recipe, trial.params)
-    recipe = recipe.for_data(height=data.height, width=data.width, channels=data.channels, classes=len(data.classes))
+    recipe = recipe.for_dataset(data)
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
     return [
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
