@@ -14,7 +14,7 @@ from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
 from toolkit.cli.output import Output, ProgressBar, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
-from toolkit.training.idle import yield_idle_cores
+from toolkit.training.process import prepare_process
 from toolkit.training.recipes import resolve_recipe
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def learning_curve_command(
     as_json: Json = False,
 ) -> None:
     """Measure accuracy against training-set size, on held-out training images; the test images stay untouched."""
-    yield_idle_cores()
+    prepare_process()
     from toolkit.durable import read_json
     from toolkit.render_tune import render_learning_curve
     from toolkit.training.learning_curve import CurveConfig, measure_curve, parse_sizes

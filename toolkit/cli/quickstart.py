@@ -18,9 +18,9 @@ Data = Annotated[str, typer.Option("--data", help="mnist, mnist-mini (needs no n
 
 def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
     """From nothing to a verified model. Data, training, export, self-test, parity, prediction, benchmark."""
-    from toolkit.training.idle import yield_idle_cores
+    from toolkit.training.process import prepare_process
 
-    yield_idle_cores()
+    prepare_process()
     from toolkit.cli.quickstart_steps import Quickstart
     from toolkit.render_quickstart import quickstart_screen
 

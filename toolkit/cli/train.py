@@ -16,7 +16,7 @@ from toolkit.cli.output import Output
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
 from toolkit.errors import UsageError
-from toolkit.training.idle import yield_idle_cores
+from toolkit.training.process import prepare_process
 from toolkit.training.recipes import RECIPES, change_recipe, recipe_from_json, resolve_recipe
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def train_command(
     as_json: Json = False,
 ) -> None:
     """Train the network, or go on with a run, and judge it on the test images."""
-    yield_idle_cores()
+    prepare_process()
     output, settings, sides = Output(as_json=as_json), settings or [], split_size(size)
     if cuda_graph and resume is not None:
         raise UsageError("--cuda-graph is settled when a run begins; it cannot change with --resume")

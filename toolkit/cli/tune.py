@@ -16,7 +16,7 @@ from toolkit.cli.options import DataName, ImageSize, Json, split_size
 from toolkit.cli.output import Output, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.tune_listener import SearchListener
-from toolkit.training.idle import yield_idle_cores
+from toolkit.training.process import prepare_process
 from toolkit.training.recipes import resolve_recipe
 from toolkit.training.search_space import parse_space
 
@@ -79,7 +79,7 @@ def tune_command(
     as_json: Json = False,
 ) -> None:
     """Search recipe fields by cross-validation on the training images; the test images stay untouched."""
-    yield_idle_cores()
+    prepare_process()
     from toolkit.training.tune_config import TuneConfig
 
     output, store, settings = Output(as_json=as_json), ArtifactStore.default(), settings or []
