@@ -21,9 +21,9 @@ from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_devic
 from toolkit.training.graphed_step import GraphedStep, require_graphs
 from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
-from toolkit.training.process import CHOICES
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.loop import count_right, predict_logits, standardise, train_epoch
+from toolkit.training.process import CHOICES
 from toolkit.training.recipe import Recipe
 from toolkit.training.schedule import find_cycle, rate_in_epoch
 from toolkit.training.state import TrainingState, make_state
