@@ -47,10 +47,10 @@ RECIPES: dict[str, Recipe] = {
     # The three below, likewise: docs/decisions/0007-recipes.md.
     "speedrun": Recipe(
         name="speedrun",
-        epochs=3,
+        epochs=2,
         batch_size=128,
         optimizer="adamw",
-        learning_rate=5e-3,
+        learning_rate=8e-3,
         weight_decay=1e-2,
         schedule="onecycle",
         label_smoothing=0.05,
