@@ -360,7 +360,7 @@ def test_folder_without_any_data_says_what_is_expected(tmp_path: Path) -> None:
 
 
 def test_users_images_are_never_public(tmp_path: Path) -> None:
-    assert not is_public(load_dataset(str(fill(tmp_path / "mnist", {"0": 3, "1": 3}))).sha256)
+    assert not is_public(load_dataset(str(fill(tmp_path / "mnist", {"0": 3, "1": 3}))))
 
 
 def test_progress_ends_at_all_bytes(tmp_path: Path) -> None:

