@@ -38,7 +38,7 @@ def moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 def affine(*rows: list[float], count: int = 5) -> Warps:
     matrix = torch.tensor([rows], dtype=torch.float32).expand(count, 2, 3)
-    return Warps(matrix, torch.zeros(count, 2, 0), torch.zeros(count, 3))
+    return Warps(matrix, torch.zeros(count, 2, 0), torch.zeros(count, 0), torch.zeros(count, 0), (0, 0))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -128,10 +128,37 @@ def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
     assert not torch.equal(first, other)
 
 
-def test_a_part_of_the_warps_warps_a_part_of_the_images() -> None:
-    full = recipe((1, 28, 28), rotation_degrees=10, elastic_pixels=1, erase_probability=0.5)
-    images = torch.randint(0, 256, (6, 28, 28), dtype=torch.uint8)
-    drawn = draw_warps(full, count=6, generator=generator())
-    whole = augment(images, warps=drawn, shift=(0, 0))
-    part = augment(images[2:5], warps=drawn.part(slice(2, 5)), shift=(0, 0))
-    assert torch.allclose(whole[2:5], part, atol=1e-2)  # of 255: the grids come from products of other sizes
+@pytest.mark.parametrize("shape", SHAPES)
+def test_clutter_shows_the_brighter_of_two_images_inside_its_rectangle(shape: tuple[int, ...]) -> None:
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    # Rows 1 to 3 and columns 4 to 7 of every image but the third; the other image is moved a row down, two columns left.
+    places = torch.tensor([[6.0, 2.5, 2.0, 1.5]]).repeat(5, 1)
+    places[2, 2:] = 0
+    warps = affine([1, 0, 0], [0, 1, 0])._replace(clutter=places, clutter_shift=(1, -2))
+    expected = images.float()
+    for index in (0, 1, 3, 4):
+        other = images[index - 1].roll((1, -2), (0, 1)).float()
+        here = (index, slice(1, 4), slice(4, 8))
+        expected[here] = torch.maximum(images[here].float(), other[1:4, 4:8])
+    assert torch.allclose(augment(images, warps=warps, shift=(0, 0)), expected, atol=1e-3)
+
+
+def test_clutter_has_its_share_its_sizes_and_its_reach() -> None:
+    wanted = recipe((1, 28, 28), clutter_probability=0.7, clutter_pixels=13.0)
+    drawn = [draw_warps(wanted, count=500, generator=generator(seed)) for seed in range(200)]
+    places = torch.cat([warps.clutter for warps in drawn])
+    is_hit = places[:, 2] > 0
+    assert 0.69 < float(is_hit.float().mean()) < 0.71
+    assert torch.equal(is_hit, places[:, 3] > 0)
+    sides = 2 * places[is_hit, 2:]
+    assert 1 <= float(sides.min()) < 1.01
+    assert 12.99 < float(sides.max()) <= 13
+    assert 0 <= float(places[:, :2].min()) < 0.01
+    assert 27.99 < float(places[:, :2].max()) <= 28
+    for axis in (0, 1):
+        assert {warps.clutter_shift[axis] for warps in drawn} == set(range(-8, 9))
+
+
+def test_clutter_alone_is_an_augmentation() -> None:
+    assert recipe(clutter_probability=0.1).warps_images
+    assert not recipe().warps_images

@@ -150,6 +150,7 @@ def test_standardisation_is_inside_the_module() -> None:
         ({"kernel_size": 15}, "too small"),
         ({"padding": "some"}, "valid"),
         ({"dropout": 1.0}, "dropout"),
+        ({"channel_dropout": -0.1}, "channel_dropout"),
         ({"channels": 2}, "RGB"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"stages": 1}, "stages"),
@@ -186,3 +187,20 @@ def test_test_time_shifts_are_off_while_training() -> None:
     averaged.load_state_dict(alone.state_dict())
     images = torch.randint(0, 256, (2, 28, 28), dtype=torch.uint8)
     assert torch.equal(alone(images), averaged(images))
+
+
+def test_channel_dropout_drops_whole_channels_of_every_stage_while_training_only() -> None:
+    torch.manual_seed(0)
+    network = CNN(NetworkConfig(dropout=0.0, channel_dropout=0.25, normalisation="batch"))
+    images = torch.randint(0, 256, (64, 28, 28), dtype=torch.uint8)
+    outputs: list[torch.Tensor] = []
+    for stage in network.stages:
+        stage.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.detach()))
+    network.train()(images)
+    for maps in outputs:
+        is_dropped = (maps == 0).all(dim=(2, 3))
+        assert 0.2 < float(is_dropped.float().mean()) < 0.3
+    network.eval()
+    assert torch.equal(network(images), network(images))
+    layers = [layer.layer for layer in network.config.layer_shapes()]
+    assert layers.count("channel dropout 0.25") == len(network.stages)

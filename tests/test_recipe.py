@@ -37,6 +37,8 @@ def test_settings_reach_the_recipe_and_the_network() -> None:
         ("epochs=0", "out of range"),
         ("learning_rate=-1", "out of range"),
         ("learning_rate=nan", "out of range"),
+        ("clutter_probability=1.5", "out of range"),
+        ("clutter_pixels=0", "out of range"),
         ("optimizer=adamm", "did you mean 'adam"),
         ("schedule=onecyle", "did you mean 'onecycle'"),
         ("kernel_size=2", "odd"),

@@ -91,6 +91,7 @@ class ConvStage(nn.Module):
     def __init__(self, stage: Stage, config: NetworkConfig) -> None:
         super().__init__()
         self.plan = stage
+        self.channel_dropout = config.channel_dropout
         has_norm = config.normalisation == "batch"
         self.convs = nn.ModuleList(
             nn.Conv2d(
@@ -110,7 +111,7 @@ class ConvStage(nn.Module):
                 # Pooling before ReLU gives the same values (both are monotone), and what follows runs on a quarter.
                 maps = functional.max_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
             maps = functional.relu(norm(maps))
-        return maps
+        return functional.dropout2d(maps, self.channel_dropout, self.training) if self.channel_dropout else maps
 
 
 class Classifier(nn.Module):

@@ -15,6 +15,7 @@ from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
 DATA_FIELDS = ("height", "width", "channels", "classes")
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("valid", "same")
+NOT_WHOLE = {"padding", "normalisation", "dropout", "channel_dropout"}
 MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
@@ -60,6 +61,8 @@ class NetworkConfig:
         normalisation: `none`, or `batch` after every convolution (Ioffe and Szegedy 2015).
         hidden_units: width of the dense layer; 0 for none.
         dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
+        channel_dropout: probability of dropping a whole channel of a stage's output while training, in [0, 1)
+            (Tompson et al. 2015, arXiv 1411.4280).
         test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
             so many pixels; 0 for the image alone. Five times the work for every answer.
     """
@@ -80,12 +83,13 @@ class NetworkConfig:
     normalisation: str = "none"
     hidden_units: int = 1024
     dropout: float = 0.5
+    channel_dropout: float = 0.0
     test_shift_pixels: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             least = 0 if name in MAY_BE_ZERO else 1
-            if name not in {"padding", "normalisation", "dropout"} and (type(value) is not int or value < least):
+            if name not in NOT_WHOLE and (type(value) is not int or value < least):
                 raise UsageError(f"{name} is {value!r}; expected a whole number of at least {least}")
         for name, known in (("padding", PADDINGS), ("normalisation", NORMALISATIONS)):
             if getattr(self, name) not in known:
@@ -95,6 +99,7 @@ class NetworkConfig:
             ("stages", PLAIN_STAGES <= self.stages <= MOST_STAGES, f"{PLAIN_STAGES} to {MOST_STAGES}"),
             ("kernel_size", self.kernel_size % 2 == 1, "an odd number"),
             ("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
+            ("channel_dropout", 0 <= self.channel_dropout < 1, "0 <= channel_dropout < 1"),
         ):
             if not is_right:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")
@@ -153,5 +158,8 @@ class NetworkConfig:
             layers.append(LayerShape(words, (*conv.size, conv.output_channels), weights * conv.output_channels))
         window = "x".join(map(str, stage.pool_size))
         pool = f"max-pool {window}, stride {stage.pool_stride[0]}"
-        layers.append(LayerShape(pool, (*stage.pooled, stage.convs[-1].output_channels), 0))
+        output = (*stage.pooled, stage.convs[-1].output_channels)
+        layers.append(LayerShape(pool, output, 0))
+        if self.channel_dropout:
+            layers.append(LayerShape(f"channel dropout {self.channel_dropout:g}", output, 0))
         return layers

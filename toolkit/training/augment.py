@@ -21,6 +21,8 @@ from toolkit.training.recipe import Recipe
 ELASTIC_GRID = 5
 # Half the side of an erased square, as a share of the image's height.
 ERASE_SHARES = (2 / 56, 5 / 56)
+# Clutter is cut from another image moved by up to this share of its sides: fragments then come from anywhere in it.
+CLUTTER_SHARE = 2 / 7
 
 
 class Warps(NamedTuple):
@@ -31,19 +33,21 @@ class Warps(NamedTuple):
         elastic: float32 `[N, 2, grid * grid]`: displacements in pixels; empty without.
         erase: float32 `[N, 3]`: centre (x, y) and half side of a blanked square in pixels, half side 0 for none;
             empty where nothing is ever erased.
+        clutter: float32 `[N, 4]`: centre (x, y) and half sides (x, y) of a rectangle in pixels that also shows its part
+            of another image, half sides 0 for none; empty where there never is one.
+        clutter_shift: rows and columns by which the other images are moved before.
     """
 
     affine: Tensor
     elastic: Tensor
     erase: Tensor
-
-    def part(self, chosen: slice) -> Warps:
-        """Return the warps of some of the images."""
-        return Warps(self.affine[chosen], self.elastic[chosen], self.erase[chosen])
+    clutter: Tensor
+    clutter_shift: tuple[int, int]
 
     def to(self, device: torch.device) -> Warps:
         """Return the warps on a device."""
-        return Warps(*(part.to(device, non_blocking=True) for part in self))
+        affine, elastic, erase, clutter = (part.to(device, non_blocking=True) for part in self[:4])
+        return Warps(affine, elastic, erase, clutter, self.clutter_shift)
 
 
 def draw_batch_shift(pixels: int, generator: torch.Generator) -> tuple[int, int]:
@@ -63,7 +67,6 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
         count: images N.
         generator: CPU generator.
     """
-    height, width = recipe.network.height, recipe.network.width
     unit = torch.rand((count, 6), generator=generator) * 2 - 1
     angle = unit[:, 0] * math.radians(recipe.rotation_degrees)
     stretch_x, stretch_y = torch.exp(unit[:, 1:3] * math.log1p(recipe.scale)).unbind(1)
@@ -76,14 +79,33 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
     )
     grid = ELASTIC_GRID**2 if recipe.elastic_pixels else 0
     elastic = torch.randn((count, 2, grid), generator=generator) * recipe.elastic_pixels
+    clutter, clutter_shift = _draw_clutter(recipe, count, generator)
+    return Warps(torch.stack(rows, dim=1), elastic, _draw_erase(recipe, count, generator), clutter, clutter_shift)
+
+
+def _draw_erase(recipe: Recipe, count: int, generator: torch.Generator) -> Tensor:
+    if not recipe.erase_probability:
+        return torch.empty(count, 0)
+    height, width = recipe.network.height, recipe.network.width
     place = torch.rand((count, 3), generator=generator)
     is_hit = torch.rand(count, generator=generator) < recipe.erase_probability
     low, high = ERASE_SHARES
     half = torch.where(is_hit, (low + place[:, 2] * (high - low)) * height, 0.0)
-    erase = torch.stack([place[:, 0] * width, place[:, 1] * height, half], dim=1)
-    if not recipe.erase_probability:
-        erase = erase[:, :0]
-    return Warps(torch.stack(rows, dim=1), elastic, erase)
+    return torch.stack([place[:, 0] * width, place[:, 1] * height, half], dim=1)
+
+
+def _draw_clutter(recipe: Recipe, count: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, int]]:
+    if not recipe.clutter_probability:
+        return torch.empty(count, 0), (0, 0)
+    sides = (recipe.network.height, recipe.network.width)
+    down, right = (
+        int(torch.randint(-reach, reach + 1, (), generator=generator))
+        for reach in (int(side * CLUTTER_SHARE) for side in sides)
+    )
+    unit = torch.rand((count, 5), generator=generator)
+    is_hit = (unit[:, 4:] < recipe.clutter_probability).float()
+    halves = (1 + unit[:, 2:4] * (recipe.clutter_pixels - 1)) / 2 * is_hit
+    return torch.cat([unit[:, :2] * torch.tensor([sides[1], sides[0]]), halves], dim=1), (down, right)
 
 
 def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> Tensor:
@@ -91,7 +113,8 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
 
     Args:
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
-        warps: on the images' device; None leaves the images as they are.
+        warps: on the images' device; None leaves the images as they are. Fragments come from the image before in the
+            batch, so that it must be whole.
         shift: rows and columns by which the batch is shifted as a whole.
 
     Returns:
@@ -99,6 +122,8 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
     """
     if warps is not None:
         images = _warp(images, warps)
+        if warps.clutter.shape[1]:
+            images = _clutter(images, warps)
         if warps.erase.shape[1]:
             images = _erase(images, warps.erase)
     return images if shift == (0, 0) else _shift(images, *shift)
@@ -118,12 +143,24 @@ def _warp(images: Tensor, warps: Warps) -> Tensor:
     return warped.squeeze(1) if images.ndim == 3 else warped.permute(0, 2, 3, 1)
 
 
+def _clutter(images: Tensor, warps: Warps) -> Tensor:
+    """Give each image a fragment of the one before it in the batch; the brighter of both shows, as ink adds up."""
+    others = images.roll((1, *warps.clutter_shift), (0, 1, 2))
+    is_inside = _rectangles(images, warps.clutter)
+    return torch.where(is_inside, torch.maximum(images, others), images)
+
+
 def _erase(images: Tensor, erase: Tensor) -> Tensor:
+    return images.masked_fill(_rectangles(images, erase[:, [0, 1, 2, 2]]), 0)
+
+
+def _rectangles(images: Tensor, places: Tensor) -> Tensor:
+    """Return the pixels inside one rectangle an image, `[N, 4]` as in `Warps.clutter`; bool, to go with the images."""
     height, width = images.shape[1:3]
     rows, columns = (torch.arange(size, device=images.device) + 0.5 for size in (height, width))
-    center_x, center_y, half = (erase[:, index, None] for index in range(3))
-    is_inside = ((rows - center_y).abs() < half)[:, :, None] & ((columns - center_x).abs() < half)[:, None, :]
-    return images.masked_fill(is_inside if images.ndim == 3 else is_inside[..., None], 0)
+    center_x, center_y, half_x, half_y = (places[:, index, None] for index in range(4))
+    is_inside = ((rows - center_y).abs() < half_y)[:, :, None] & ((columns - center_x).abs() < half_x)[:, None, :]
+    return is_inside if images.ndim == 3 else is_inside[..., None]
 
 
 def _shift(images: Tensor, down: int, right: int) -> Tensor:

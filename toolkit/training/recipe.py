@@ -40,6 +40,9 @@ class Recipe:
         shear: each image is slanted by up to this many pixels a pixel.
         elastic_pixels: deviation of the random displacements on a coarse grid that bend each image smoothly.
         erase_probability: share of the images in which one square of 2 to 5 pixels in 28 is blanked.
+        clutter_probability: share of the images in which one rectangle also shows what another image of the batch has
+            there, the brighter of both: strokes that do not belong to the object.
+        clutter_pixels: the rectangle's longest side; its sides have 1 to so many pixels.
         average_decay: decay of an exponential moving average of the weights, which is what is judged and exported;
             0 for none, in [0, 1).
         precision: `float32`, or `auto` for bfloat16 products where the device is fast at them.
@@ -62,6 +65,8 @@ class Recipe:
     shear: float = 0.0
     elastic_pixels: float = 0.0
     erase_probability: float = 0.0
+    clutter_probability: float = 0.0
+    clutter_pixels: float = 8.0
     average_decay: float = 0.0
     precision: str = "float32"
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -86,6 +91,8 @@ class Recipe:
             "shear": 0 <= self.shear <= 1,
             "elastic_pixels": 0 <= self.elastic_pixels <= 16,
             "erase_probability": 0 <= self.erase_probability <= 1,
+            "clutter_probability": 0 <= self.clutter_probability <= 1,
+            "clutter_pixels": 1 <= self.clutter_pixels <= 128,
             "average_decay": 0 <= self.average_decay < 1,
         }
         for key, is_inside in ranges.items():
@@ -96,7 +103,7 @@ class Recipe:
     def warps_images(self) -> bool:
         """Whether images are changed one by one."""
         places = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
-        return any((*places, self.erase_probability))
+        return any((*places, self.erase_probability, self.clutter_probability))
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
