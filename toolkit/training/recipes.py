@@ -16,6 +16,8 @@ __all__ = [
 ]
 
 import json
+import stat
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
@@ -98,7 +100,8 @@ OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name n
 OF_NETWORK = {item.name: str(item.type) for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
 KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
 WORDS = {"int": "a whole number", "float": "a number", "str": "a word"}
-RECIPE_CAP_BYTES = 1 << 20
+# TOML's parser takes a time that grows with the square of a key's parts.
+RECIPE_CAP_BYTES = 1 << 16
 
 
 def resolve_recipe(name: str, *, settings: Iterable[str] = ()) -> Recipe:
@@ -125,13 +128,18 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: unreadable, not TOML, an unknown base or key, or a value of the wrong type or range.
     """
     try:
-        if path.stat().st_size > RECIPE_CAP_BYTES:
-            raise UsageError(f"the recipe {path} has {path.stat().st_size} bytes; expected a short TOML file")
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise UsageError(f"the recipe {path} is not a regular file; expected a short TOML file")
+        if state.st_size > RECIPE_CAP_BYTES:
+            raise UsageError(
+                f"the recipe {path} has {state.st_size} bytes; expected a short TOML file of at most {RECIPE_CAP_BYTES}"
+            )
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the recipe {path} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the recipe {path} is not TOML that can be read: {error}") from error
     base, network = table.pop("base", "fast"), table.pop("network", {})
     name = table.pop("name", path.stem)
     if not isinstance(base, str) or not isinstance(name, str) or not isinstance(network, dict):
@@ -149,6 +157,7 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         UsageError: a key is unknown or missing, or a value is of the wrong type or range.
     """
     try:
+        _require_kinds({key: value[key] for key in OF_RECIPE if key in value}, where="the recorded recipe")
         network = NetworkConfig(**value["network"])
         return Recipe(**{**value, "network": network})
     except (TypeError, KeyError) as error:
@@ -221,11 +230,18 @@ def _parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe:
+def _require_kinds(values: Mapping[str, Any], *, where: str) -> None:
     for key, value in values.items():
         kind = kind_of(key, where=where)
         if not isinstance(value, KINDS[kind]) or isinstance(value, bool):
             raise UsageError(f"{where}: {key} is {value!r}; expected {WORDS[kind]}")
+        if kind == "float" and isinstance(value, int) and abs(value) > sys.float_info.max:
+            seen = f"a number of {len(str(abs(value)))} digits"
+            raise UsageError(f"{where}: {key} is {seen}; expected at most {sys.float_info.max:.2g}")
+
+
+def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe:
+    _require_kinds(values, where=where)
     typed = {key: float(value) if kind_of(key, where=where) == "float" else value for key, value in values.items()}
     own: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_RECIPE}
     inner: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_NETWORK}
