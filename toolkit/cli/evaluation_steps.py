@@ -104,7 +104,9 @@ class Evaluation:
 
     def _recorded(self, judge: Judge) -> dict[str, Any]:
         """Return what is known of the data: a card must not tell where a user's own lie, the run it came from does."""
-        origin = find_origin(judge.checkpoint_sha256, store=self._store) if isinstance(judge, ModelJudge) else None
+        if not isinstance(judge, ModelJudge):
+            return judge.data
+        origin = find_origin(judge.checkpoint_sha256, store=self._store, data_sha256=judge.data.get("sha256", ""))
         return judge.data if origin is None else read_run(origin).data
 
     def _resolve(self, target: Path | None) -> Path:
