@@ -89,6 +89,19 @@ def test_runs_and_reports_never_collide(tmp_path: Path) -> None:
     assert len(set(reports)) == 3
 
 
+@pytest.mark.parametrize(
+    "stem", ["../../elsewhere", "a/b", "/root", "two\nlines", "nul\0", "\udcff", "x" * 300, "名" * 100]
+)
+def test_a_name_that_no_file_can_have_is_made_one_that_lies_where_it_should(tmp_path: Path, stem: str) -> None:
+    store = ArtifactStore(root=tmp_path)
+    run, report = store.new_run(stem), store.new_file("reports", stem, ".json")
+    write_json(report, {})
+    assert (run.parent, report.parent) == (tmp_path / "runs", tmp_path / "reports")
+    assert run.name.isprintable()
+    assert len(os.fsencode(run.name)) < 200
+    assert run.is_dir()
+
+
 def test_latest_run_and_model_are_kept_apart(tmp_path: Path) -> None:
     store = ArtifactStore(root=tmp_path)
     with pytest.raises(UsageError, match="toolkit train"):

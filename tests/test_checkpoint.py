@@ -214,6 +214,14 @@ def test_a_description_of_before_it_had_a_hash_is_read(checkpoint: Path) -> None
         lambda value: value.update(schema="other"),
         lambda value: value.update(recipe=3),
         lambda value: value.update(extra=1),
+        lambda value: value["data"].update(sha256=None),
+        lambda value: value["data"].update(source=-1),
+        lambda value: value["input"].update(height="28"),
+        lambda value: value["training"].update(seed=True),
+        lambda value: value["training"].update(cycles=[2, "x"]),
+        lambda value: value["training"].update(cycles=[10**30]),
+        lambda value: value["training"].update(threads="2"),
+        lambda value: value["training"].pop("threads"),
     ],
 )
 def test_a_damaged_run_description_is_a_model_error(damage: Any, trained_run: Path, tmp_path: Path) -> None:

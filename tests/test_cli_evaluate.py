@@ -95,3 +95,13 @@ def test_a_rival_of_other_classes_is_refused(artifacts: Path, capsys: pytest.Cap
     (other / "config.json").write_text(json.dumps(config))
     assert run_guarded(lambda: app(args=["evaluate", run.name, "--against", "other"], prog_name="t"), debug=False) == 3
     assert "expected the same ones" in capsys.readouterr().err
+
+
+def test_a_provider_for_a_run_is_refused_instead_of_left_aside(
+    artifacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = next((artifacts / "runs").iterdir())
+    for provider in ("cuda", "bogus"):
+        arguments = ["evaluate", run.name, "--provider", provider]
+        assert run_guarded(lambda given=arguments: app(args=given, prog_name="t"), debug=False) == 2
+        assert f"--provider {provider} is for .onnx files" in capsys.readouterr().err

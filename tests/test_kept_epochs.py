@@ -128,6 +128,19 @@ def test_every_checkpoint_of_every_run_is_found_by_its_hash(run: Path, store: Ar
     assert find_origin("0" * 64, store=store) is None
 
 
+def test_of_runs_with_the_same_checkpoint_the_one_with_the_same_data_is_found(run: Path, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        copy = tmp_path / "runs" / name
+        shutil.copytree(run, copy)
+        config = json.loads((copy / "config.json").read_text())
+        config["data"]["sha256"] = name * 64
+        (copy / "config.json").write_text(json.dumps(config) if name != "c" else "{")
+    found = ArtifactStore(root=tmp_path)
+    assert find_origin(sha256_of(run), store=found, data_sha256="b" * 64) == tmp_path / "runs" / "b"
+    for unknown in ("", "c" * 64):
+        assert find_origin(sha256_of(run), store=found, data_sha256=unknown) == tmp_path / "runs" / "a"
+
+
 def test_the_best_checkpoint_is_found_where_no_epoch_was_kept(run: Path, store: ArtifactStore, tmp_path: Path) -> None:
     copy = tmp_path / "runs" / "one"
     shutil.copytree(run, copy)

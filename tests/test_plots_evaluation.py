@@ -12,6 +12,7 @@ from PIL import Image
 
 from toolkit import plots_evaluation
 from toolkit.evaluation.mistakes import Answer
+from toolkit.plots import as_drawable
 from toolkit.plots_evaluation import draw_confusion, draw_corruptions, draw_first, draw_mistakes
 
 
@@ -48,6 +49,14 @@ def test_the_confusion_matrix_grows_with_the_classes(classes: int) -> None:
     picture = pixels_of(draw_confusion(np.eye(classes, dtype=int).tolist(), names, title="$\\nosuchcommand$"))
     assert 22 * classes <= picture.shape[0] < 2600
     assert picture.shape[1] >= 450
+
+
+def test_names_that_the_font_lacks_are_told_apart() -> None:
+    # Warnings are errors here: matplotlib's of a missing glyph, and its failure on half a surrogate pair.
+    first, second = (draw_confusion([[1, 0], [1, 1]], ("a", name), title=name) for name in ("日本", "中国"))
+    assert first != second
+    assert as_drawable("a é\n日\udcff$") == "a é\n\\u65e5\\udcff$"
+    assert draw_mistakes(np.zeros((1, 16, 16), np.uint8), answers_of(1, label="日本", predicted="\udcff"), count=9)
 
 
 def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

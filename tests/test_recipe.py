@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,39 @@ def test_a_recipe_is_read_from_toml_and_named_after_its_file(tmp_path: Path) -> 
         ("epochs = ", "not TOML"),
         ("epochs = 0", "out of range"),
         ("[network]\nheight = 64", "unknown recipe key 'height'"),
+        ("learning_rate = 1" + "0" * 400, "a number of 401 digits"),
+        pytest.param("epochs = " + "[" * 10_000, "not TOML", id="deep"),
+        pytest.param("#" * 100_000, "a short TOML file", id="long"),
     ],
 )
 def test_a_bad_recipe_file_says_what_is_wrong(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         resolve_recipe(write(tmp_path, text))
+
+
+def test_a_recipe_that_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "my.toml")
+    with pytest.raises(UsageError, match="not a regular file"):
+        resolve_recipe(str(tmp_path / "my.toml"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("hidden_units=1000000000000000000000", "parameters"),
+        ("conv1_channels=100000", "expected at most 60,000,000"),
+        ("test_shift_pixels=129", "at most 128"),
+    ],
+)
+def test_a_network_that_cannot_be_saved_and_read_back_is_refused_before_it_is_made(setting: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        resolve_recipe("fast", settings=[setting])
+
+
+@pytest.mark.parametrize(("key", "value"), [("batch_size", 16.0), ("epochs", True), ("learning_rate", 10**400)])
+def test_a_recorded_recipe_with_a_value_of_another_kind_is_refused(key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"the recorded recipe: {key} is"):
+        recipe_from_json({**RECIPES["fast"].to_json(), key: value})
 
 
 def test_a_recipe_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:

@@ -300,6 +300,24 @@ def test_without_any_whole_checkpoint_the_run_cannot_go_on(tmp_path: Path) -> No
     assert caught.value.exit_code == 4
 
 
+def test_a_checkpoint_that_is_no_regular_file_is_passed_over_unopened(tmp_path: Path) -> None:
+    last = begin(tmp_path, small_recipe()).run / "checkpoints" / "last.safetensors"
+    last.unlink()
+    os.mkfifo(last)  # opening it would wait for a writer for ever
+    listener = Listener()
+    go_on(tmp_path, listener=listener)
+    assert "not a regular file" in listener.messages[0]
+    assert last.is_file()
+
+
+@pytest.mark.parametrize("text", ["", "epoch\n1\n", "\0"])
+def test_a_damaged_history_says_what_can_be_done(text: str, tmp_path: Path) -> None:
+    run = begin(tmp_path, small_recipe()).run
+    (run / "history.csv").write_text(text)
+    with pytest.raises(ModelError, match=r"history\.csv .*put it back as it was, or train again"):
+        go_on(tmp_path)
+
+
 def test_the_leavings_of_a_killed_save_are_cleared(tmp_path: Path) -> None:
     recipe = small_recipe()
     whole = begin(tmp_path / "whole", recipe)

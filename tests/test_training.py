@@ -20,6 +20,7 @@ from toolkit.network.cnn import CNN
 from toolkit.training.loop import standardise, train_epoch
 from toolkit.training.recipes import resolve_recipe
 from toolkit.training.schedule import Cycle
+from toolkit.training.session import choose_machine
 from toolkit.training.state import make_state
 from toolkit.training.train import TrainConfig, TrainReport, train
 
@@ -148,6 +149,9 @@ def test_seeds_and_threads_out_of_range_are_refused() -> None:
         replace(config, seed=-1)
     with pytest.raises(UsageError, match="threads"):
         replace(config, threads=-1)
+    for threads in (100_000, 10**30):
+        with pytest.raises(UsageError, match="expected 0 to 4096"):
+            choose_machine(config.recipe, device="cpu", threads=threads)
 
 
 def test_one_class_or_a_handful_of_images_is_refused(bars: Dataset, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 from toolkit.durable import read_json, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 
+# File systems stop at 255; endings, counts and what a command adds to the name need room too.
+MOST_STEM_BYTES = 150
+
 
 def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
     """Refuse an explicit output that would overwrite something.
@@ -46,10 +49,13 @@ class ArtifactStore:
     def new_run(self, stem: str) -> Path:
         """Create and return `runs/<stem>-<time>`, a folder that did not exist before.
 
+        Args:
+            stem: any text; what a file name cannot hold becomes `_`, and a long one is cut.
+
         Raises:
             ResourceError: the folder cannot be made.
         """
-        name = f"{stem}-{_timestamp()}"
+        name = f"{_as_file_name(stem)}-{_timestamp()}"
         for count in range(1, 1000):
             path = self.root / "runs" / (name if count == 1 else f"{name}-{count}")
             try:
@@ -62,8 +68,8 @@ class ArtifactStore:
         raise ResourceError(f"no free name for a run under {self.root / 'runs'}")
 
     def new_file(self, folder: str, stem: str, suffix: str) -> Path:
-        """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet."""
-        name = f"{stem}-{_timestamp()}"
+        """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet; `stem` as for `new_run`."""
+        name = f"{_as_file_name(stem)}-{_timestamp()}"
         path = self.root / folder / f"{name}{suffix}"
         count = 1
         while path.exists():
@@ -161,6 +167,12 @@ class ArtifactStore:
             return path.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
             return str(path.resolve())
+
+
+def _as_file_name(text: str) -> str:
+    """Return text that is one part of a path and one line: recipes and data sets are named by their users."""
+    safe = "".join(char if char.isprintable() and char not in "/\\" else "_" for char in text)
+    return safe.encode()[:MOST_STEM_BYTES].decode(errors="ignore")
 
 
 def _timestamp() -> str:

@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["digit_grid", "draw_history", "new_figure", "to_png"]
+__all__ = ["as_drawable", "digit_grid", "draw_history", "new_figure", "to_png"]
 
 import io
 from typing import TYPE_CHECKING
@@ -64,9 +64,10 @@ def digit_grid(
         axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_axis_off()
-        axes.set_title(caption, fontsize=CAPTION_POINTS, pad=2, parse_math=False)
+        axes.set_title(as_drawable(caption), fontsize=CAPTION_POINTS, pad=2, parse_math=False)
     if title:
-        figure.suptitle(title, y=1 - 0.1 / height, va="top", fontsize=TITLE_POINTS, parse_math=False)
+        words = as_drawable(title)
+        figure.suptitle(words, y=1 - 0.1 / height, va="top", fontsize=TITLE_POINTS, parse_math=False)
     return to_png(figure)
 
 
@@ -98,6 +99,19 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     loss_axes.legend(handles=[*loss_line, *accuracy_line], loc="center right")
     figure.tight_layout()
     return to_png(figure)
+
+
+def as_drawable(text: str) -> str:
+    """Return text with every character that the font lacks written as its code point, as Python escapes it.
+
+    Drawn as they are they would all be the same box. `font.family` in a matplotlibrc names a font that has them.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    families = FontProperties().get_family()
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
+    known = {char for char in set(text) if char == "\n" or any(font.get_char_index(ord(char)) for font in fonts)}
+    return "".join(char if char in known else char.encode("ascii", "backslashreplace").decode() for char in text)
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.plots import CELL_INCHES, digit_grid, new_figure, to_png
+from toolkit.plots import CELL_INCHES, as_drawable, digit_grid, new_figure, to_png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,9 +49,9 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], *
     from matplotlib import colormaps
 
     counts = np.array(confusion)
-    size = len(classes)
+    size, names = len(classes), [_cut(name) for name in classes]
     cell = max(0.22, min(14 / size, max(0.55, 4 / size)))
-    side = size * cell + 1.0 + CHARACTER_INCHES * min(NAME_LENGTH, max(map(len, classes)))
+    side = size * cell + 1.0 + CHARACTER_INCHES * max(map(len, names))
     figure = new_figure(max(side, 4.5), side)
     axes = figure.add_subplot(111)
     errors = np.where(np.eye(size, dtype=bool), 0, counts)
@@ -65,8 +65,8 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], *
     for row, column in np.argwhere(counts):
         ink = "white" if shares[row, column] > DARK_SHARE else "black"
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=points)
-    _name_axes(axes, [_cut(name) for name in classes])
-    figure.suptitle(title, y=1 - 0.1 / side, va="top", fontsize=11, parse_math=False)
+    _name_axes(axes, names)
+    figure.suptitle(as_drawable(title), y=1 - 0.1 / side, va="top", fontsize=11, parse_math=False)
     figure.tight_layout(rect=(0.0, 0.0, 1.0, 1 - 0.35 / side))
     return to_png(figure)
 
@@ -124,7 +124,8 @@ def draw_corruptions(rows: Mapping[str, npt.NDArray[np.uint8]], *, title: str) -
         axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
         axes.set_axis_off()
         figure.text(0.1 / width, (bottom + cell / 2) / height, name, va="center", fontsize=10, parse_math=False)
-    figure.suptitle(title, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11, parse_math=False)
+    words = as_drawable(title)
+    figure.suptitle(words, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11, parse_math=False)
     return to_png(figure)
 
 
@@ -148,6 +149,7 @@ def _caption(answer: Answer) -> str:
 
 
 def _cut(name: str) -> str:
+    name = as_drawable(name)
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 

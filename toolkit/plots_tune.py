@@ -7,7 +7,7 @@ __all__ = ["draw_learning_curve", "draw_search_fields", "draw_search_history"]
 import math
 from typing import TYPE_CHECKING, Any
 
-from toolkit.plots import new_figure, to_png
+from toolkit.plots import as_drawable, new_figure, to_png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def draw_learning_curve(rows: Sequence[CurveRow], *, title: str) -> bytes:
     axes.set(xlabel="training images", ylabel="accuracy, % (band: 95 %)")
     axes.grid(visible=True, alpha=0.3)
     axes.legend(loc="lower right")
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.suptitle(as_drawable(title), fontsize=10, parse_math=False)
     figure.tight_layout()
     return to_png(figure)
 

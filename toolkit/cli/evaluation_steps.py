@@ -12,7 +12,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.evaluation_files import summarise_mistakes, write_corruptions, write_evaluation
 from toolkit.cli.output import Output, note
-from toolkit.errors import DataError
+from toolkit.errors import DataError, UsageError
 from toolkit.evaluation.evaluate import evaluate_test_images, require_same_data
 from toolkit.evaluation.judge import Judge, ModelJudge, open_judge
 from toolkit.evaluation.paired import compare_paired
@@ -23,6 +23,9 @@ from toolkit.runtimes.origin import find_origin
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
+
+# What PyTorch judges a run on, and the default for files.
+RUNS_PROVIDER = "cpu"
 
 
 class Evaluation:
@@ -94,6 +97,11 @@ class Evaluation:
                     f"{rival.title} knows the classes {', '.join(rival.classes[:12])}, {judge.title} "
                     f"{', '.join(judge.classes[:12])}; expected the same ones in the same order"
                 )
+        if self._provider != RUNS_PROVIDER and not any(isinstance(item, ModelJudge) for item in (judge, rival)):
+            raise UsageError(
+                f"--provider {self._provider} is for .onnx files; {judge.title} is judged by PyTorch on the CPU: "
+                "leave it out, or judge the file that toolkit export makes of it"
+            )
         size = (judge.input.height, judge.input.width)
         dataset = load_recorded_data(self._data_name, self._recorded(judge), self._output, size=size)
         if self._data_name is None:
@@ -104,7 +112,9 @@ class Evaluation:
 
     def _recorded(self, judge: Judge) -> dict[str, Any]:
         """Return what is known of the data: a card must not tell where a user's own lie, the run it came from does."""
-        origin = find_origin(judge.checkpoint_sha256, store=self._store) if isinstance(judge, ModelJudge) else None
+        if not isinstance(judge, ModelJudge):
+            return judge.data
+        origin = find_origin(judge.checkpoint_sha256, store=self._store, data_sha256=judge.data.get("sha256", ""))
         return judge.data if origin is None else read_run(origin).data
 
     def _resolve(self, target: Path | None) -> Path:

@@ -94,7 +94,8 @@ def train_command(
             raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
         settings += [f"epochs={epochs}"] if epochs is not None else []
         resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
-        result = _begin(data, resolved, how, sides, all_data=all_data, output=output, tensorboard=tensorboard)
+        asked = {**how, "cuda_graph": cuda_graph}
+        result = _begin(data, resolved, asked, sides, all_data=all_data, output=output, tensorboard=tensorboard)
     else:
         if all_data or sides:
             raise UsageError("--all-data and --size are settled when a run begins; they cannot change with --resume")

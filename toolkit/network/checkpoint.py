@@ -14,6 +14,7 @@ __all__ = [
 ]
 
 import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,10 @@ def _read_bytes_of(path: Path, sha256: str) -> bytes:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
+        state = path.stat()
+        size = state.st_size
+        if not stat.S_ISREG(state.st_mode):
+            raise ModelError(f"{path} is not a regular file and was not opened; train again or use another checkpoint")
         if size > CHECKPOINT_CAP_BYTES:
             raise ModelError(f"{path} has {size} bytes; the most a checkpoint may have is {CHECKPOINT_CAP_BYTES}")
         return path.read_bytes()

@@ -20,6 +20,8 @@ MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
+# A checkpoint holds up to four copies of the weights, and one of more than 1 GiB is not read back.
+MOST_PARAMETERS = 60_000_000
 
 
 class LayerShape(NamedTuple):
@@ -100,6 +102,7 @@ class NetworkConfig:
             ("kernel_size", self.kernel_size % 2 == 1, "an odd number"),
             ("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
             ("channel_dropout", 0 <= self.channel_dropout < 1, "0 <= channel_dropout < 1"),
+            ("test_shift_pixels", self.test_shift_pixels <= LARGEST_IMAGE, f"at most {LARGEST_IMAGE}"),
         ):
             if not is_right:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")
@@ -146,6 +149,11 @@ class NetworkConfig:
             raise UsageError(
                 f"a {self.height}x{self.width} image is too small for kernel {self.kernel_size} with padding "
                 f"{self.padding} and pooling {self.pool_size}; the map shrinks to {smallest.pooled}"
+            )
+        if self.num_parameters > MOST_PARAMETERS:
+            raise UsageError(
+                f"the network has {self.num_parameters:,} parameters for {self.height}x{self.width} images; "
+                f"expected at most {MOST_PARAMETERS:,}: take fewer channels or hidden units"
             )
 
     def _stage_layers(self, stage: Stage) -> list[LayerShape]:

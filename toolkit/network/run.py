@@ -6,7 +6,6 @@ A run is named by its folder, by its bare name, or by either with `@12` (the che
 from __future__ import annotations
 
 __all__ = [
-    "RUN_SCHEMA",
     "RunConfig",
     "checkpoint_folder",
     "epoch_checkpoint",
@@ -24,8 +23,8 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import ModelError, UsageError, suggest
+from toolkit.network.run_schema import RUN_SCHEMA, check_description
 
-RUN_SCHEMA = "toolkit/run/1"
 LATEST = "latest"
 LAST, BEST, EPOCH = "last", "best", "epoch-"
 
@@ -122,7 +121,7 @@ def read_run(path: Path) -> RunConfig:
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
         value["classes"] = tuple(value["classes"])
-        _require_keys(value)
+        check_description(value)
         return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder} is not a run folder: config.json cannot be read ({error})") from error
@@ -167,19 +166,3 @@ def _choice_of(stem: str) -> str | None:
     if number != stem and number.isdecimal():
         return str(int(number))
     return {LAST: "", BEST: BEST}.get(stem)
-
-
-def _require_keys(value: dict[str, Any]) -> None:
-    wanted = {
-        "data": ("name", "sha256", "licence", "train_count", "test_count"),
-        "input": ("height", "width", "channels"),
-        "training": ("seed", "all_data", "device"),
-        "recipe": ("name", "network"),
-        "standardisation": ("std",),
-    }
-    for part, keys in wanted.items():
-        missing = [key for key in keys if key not in value[part]]
-        if missing:
-            raise ValueError(f"{part} lacks {', '.join(missing)}")
-    if value["recipe"]["network"].get("classes") != len(value["classes"]):
-        raise ValueError(f"{len(value['classes'])} class names for another number of classes")

@@ -8,22 +8,31 @@ import json
 from pathlib import Path
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.errors import ModelError
-from toolkit.network.run import find_checkpoint, list_checkpoints
+from toolkit.errors import ModelError, ToolkitError
+from toolkit.network.run import find_checkpoint, list_checkpoints, read_run
 from toolkit.runtimes.contract import read_card
 
 
-def find_origin(checkpoint_sha256: str, *, store: ArtifactStore) -> Path | None:
+def find_origin(checkpoint_sha256: str, *, store: ArtifactStore, data_sha256: str = "") -> Path | None:
     """Return the run that holds a checkpoint of this hash, or None where there is none.
 
     The answer is the run folder where its last checkpoint matches, else `run@12` or `run@best`, which `read_run`
     understands. The checkpoint's own hash is checked again when it is read.
+
+    Args:
+        checkpoint_sha256: as the model's card names it.
+        store: where runs lie.
+        data_sha256: of the data; of runs with the same checkpoint (the same training images beside other test images,
+            say) one that was made with it is preferred.
     """
-    for run in sorted((store.root / "runs").glob("*/")):
-        for reference, description in list_checkpoints(run).items():
-            if _recorded_sha256(description) == checkpoint_sha256:
-                return reference
-    return None
+    found = [
+        reference
+        for run in sorted((store.root / "runs").glob("*/"))
+        for reference, description in list_checkpoints(run).items()
+        if _recorded_sha256(description) == checkpoint_sha256
+    ]
+    preferred = (path for path in found if data_sha256 and _data_sha256(path) == data_sha256)
+    return next(preferred, found[0] if found else None)
 
 
 def require_origin(run: Path, metadata: dict[str, str], *, name: str) -> None:
@@ -53,3 +62,10 @@ def _recorded_sha256(description: Path) -> str | None:
     except (OSError, ValueError, AttributeError, RecursionError):
         return None  # a damaged run is not the one that is looked for
     return recorded if isinstance(recorded, str) else None
+
+
+def _data_sha256(reference: Path) -> str | None:
+    try:
+        return str(read_run(reference).data["sha256"])
+    except ToolkitError:
+        return None

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from toolkit.data.dataset import Dataset
-from toolkit.network.run import RUN_SCHEMA
+from toolkit.network.run_schema import RUN_SCHEMA
 from toolkit.training.session import Machine, Session
 
 if TYPE_CHECKING:

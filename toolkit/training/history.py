@@ -14,6 +14,8 @@ from typing import Any
 from toolkit.durable import write_atomic
 from toolkit.errors import ModelError
 
+MEND = "put it back as it was, or train again"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:
@@ -69,9 +71,10 @@ class History:
             with path.open(newline="", encoding="utf-8") as stream:
                 rows = [EpochRow(**_parse(row)) for row in csv.DictReader(stream)][:epochs]
         except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-            raise ModelError(f"the history {path} cannot be read: {error}") from error
-        if [row.epoch for row in rows] != list(range(1, epochs + 1)):
-            raise ModelError(f"the history {path} has {len(rows)} whole rows; expected {epochs}")
+            raise ModelError(f"the history {path} cannot be read: {error}; {MEND}") from error
+        seen = [row.epoch for row in rows]
+        if seen != list(range(1, epochs + 1)):
+            raise ModelError(f"the history {path} holds the epochs {seen}; expected 1 to {epochs}: {MEND}")
         return cls(path, rows)
 
     @property

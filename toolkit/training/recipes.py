@@ -7,8 +7,6 @@ __all__ = [
     "change_recipe",
     "describe_recipe",
     "diff_recipes",
-    "kind_of",
-    "parse_value",
     "read_recipe",
     "recipe_from_json",
     "recipe_to_toml",
@@ -16,15 +14,17 @@ __all__ = [
 ]
 
 import json
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UsageError, suggest
-from toolkit.network.config import DATA_FIELDS, LARGEST_IMAGE, NetworkConfig
+from toolkit.network.config import LARGEST_IMAGE, NetworkConfig
 from toolkit.training.recipe import Recipe
+from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse_value, require_kinds
 
 # Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
 DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
@@ -94,11 +94,8 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name not in {"name", "base", "network"}}
-OF_NETWORK = {item.name: str(item.type) for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
-KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
-WORDS = {"int": "a whole number", "float": "a number", "str": "a word"}
-RECIPE_CAP_BYTES = 1 << 20
+# TOML's parser takes a time that grows with the square of a key's parts.
+RECIPE_CAP_BYTES = 1 << 16
 
 
 def resolve_recipe(name: str, *, settings: Iterable[str] = ()) -> Recipe:
@@ -125,13 +122,18 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: unreadable, not TOML, an unknown base or key, or a value of the wrong type or range.
     """
     try:
-        if path.stat().st_size > RECIPE_CAP_BYTES:
-            raise UsageError(f"the recipe {path} has {path.stat().st_size} bytes; expected a short TOML file")
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise UsageError(f"the recipe {path} is not a regular file; expected a short TOML file")
+        if state.st_size > RECIPE_CAP_BYTES:
+            raise UsageError(
+                f"the recipe {path} has {state.st_size} bytes; expected a short TOML file of at most {RECIPE_CAP_BYTES}"
+            )
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the recipe {path} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the recipe {path} is not TOML that can be read: {error}") from error
     base, network = table.pop("base", "fast"), table.pop("network", {})
     name = table.pop("name", path.stem)
     if not isinstance(base, str) or not isinstance(name, str) or not isinstance(network, dict):
@@ -149,6 +151,7 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         UsageError: a key is unknown or missing, or a value is of the wrong type or range.
     """
     try:
+        require_kinds({key: value[key] for key in OF_RECIPE if key in value}, where="the recorded recipe")
         network = NetworkConfig(**value["network"])
         return Recipe(**{**value, "network": network})
     except (TypeError, KeyError) as error:
@@ -165,32 +168,6 @@ def diff_recipes(base: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the fields in which two recipes differ: `{field: (base, other)}`, without names and image sizes."""
     before, after = describe_recipe(base), describe_recipe(other)
     return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
-
-
-def kind_of(key: str, *, where: str) -> str:
-    """Return `int`, `float` or `str`: what a field of the recipe or the network holds.
-
-    Raises:
-        UsageError: there is no such field; the nearest is suggested.
-    """
-    known = {**OF_RECIPE, **OF_NETWORK}
-    if key not in known:
-        raise UsageError(f"{where}: unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
-    return known[key]
-
-
-def parse_value(key: str, text: str, *, where: str) -> int | float | str:
-    """Read a field's value as the command line gives it; its range is judged by the recipe.
-
-    Raises:
-        UsageError: an unknown field, or not of its type.
-    """
-    kind = kind_of(key, where=where)
-    try:
-        value: int | float | str = KINDS[kind][0](text)
-    except ValueError as error:
-        raise UsageError(f"{key} is {text!r}; expected {WORDS[kind]}") from error
-    return value
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
@@ -222,10 +199,7 @@ def _parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe:
-    for key, value in values.items():
-        kind = kind_of(key, where=where)
-        if not isinstance(value, KINDS[kind]) or isinstance(value, bool):
-            raise UsageError(f"{where}: {key} is {value!r}; expected {WORDS[kind]}")
+    require_kinds(values, where=where)
     typed = {key: float(value) if kind_of(key, where=where) == "float" else value for key, value in values.items()}
     own: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_RECIPE}
     inner: dict[str, Any] = {key: value for key, value in typed.items() if key in OF_NETWORK}

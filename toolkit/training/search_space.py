@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from toolkit.errors import UsageError
 from toolkit.training.recipe import Recipe
-from toolkit.training.recipes import change_recipe, kind_of, parse_value
+from toolkit.training.recipe_fields import kind_of, parse_value
+from toolkit.training.recipes import change_recipe
 
 Value: TypeAlias = int | float | str
 

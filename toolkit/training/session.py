@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from toolkit.data.dataset import Split
-from toolkit.errors import StoppedError
+from toolkit.errors import StoppedError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
 from toolkit.training.graphed_step import GraphedStep, require_graphs
@@ -31,6 +31,8 @@ from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed
 
 AfterStep = Callable[[int, int], None]
+# OpenMP crashes the process where the system refuses it a thread: a hundred thousand are too many anywhere.
+MOST_THREADS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +155,10 @@ def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: boo
 
     Raises:
         ProviderError: the device asked for does not work here.
+        UsageError: more threads than any machine has.
     """
+    if not 0 <= threads <= MOST_THREADS:
+        raise UsageError(f"threads is {threads}; expected 0 to {MOST_THREADS}")
     machine = TorchMachine()
     chosen = select_device(device, machine=machine)
     bfloat16 = recipe.precision == "auto" and has_fast_bfloat16(chosen, machine=machine)
