@@ -137,6 +137,22 @@ def test_a_curve_goes_on_with_more_sizes_but_not_with_another_recipe() -> None:
         measure(before={"schema": "toolkit/bench/1"})
 
 
+def test_without_sizes_the_usual_ones_are_taken_as_far_as_there_are_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [row.size for row in measure(sizes=None, seeds=1).rows()] == [96]
+    monkeypatch.setattr("toolkit.training.learning_curve.USUAL_SIZES", (20, 60, 96, 97))
+    assert [row.size for row in measure(sizes=None, seeds=1).rows()] == [20, 60, 96]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("size", "x"), ("correct", None), ("count", 0), ("seconds", [1]), ("steps", True), ("seed", -1)]
+)
+def test_a_report_with_figures_of_no_training_is_refused(key: str, value: object) -> None:
+    before = measure(sizes=(20,), seeds=1).to_json()
+    before["trainings"][0][key] = value
+    with pytest.raises(DataError, match=f"no report of a learning curve: {key} of a training is"):
+        measure(sizes=(20,), seeds=1, before=before)
+
+
 def test_test_images_change_nothing() -> None:
     blank = replace(BARS, test=Split(images=np.zeros_like(BARS.test.images), labels=BARS.test.labels))
     config = CurveConfig(recipe=tiny_recipe(), sizes=(60,), seeds=1, device="cpu")

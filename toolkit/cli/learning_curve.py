@@ -24,7 +24,7 @@ Sizes = Annotated[
     str | None,
     typer.Option(
         "--sizes",
-        help="Numbers of training images, or all; 500,1000,2000,5000,10000,all by default.",
+        help="Numbers of training images, or all; 500,1000,2000,5000,10000 as far as there are and all by default.",
         show_default=False,
     ),
 ]

@@ -14,6 +14,7 @@ from toolkit.intervals import spread, t_interval, wilson_interval
 from toolkit.training.fit import FitResult
 
 SCHEMA = "toolkit/learning-curve/1"
+AT_LEAST_ONE = {"size", "count", "train_count", "epochs", "steps"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +130,25 @@ class CurveReport:
                 CurveTraining(size=item.pop("size"), seed=item.pop("seed"), result=FitResult(**item))
                 for item in map(dict, value["trainings"])
             )
+            for item in trainings:
+                _check_training(item)
             return cls(settings={key: value[key] for key in keys}, device=value["device"], trainings=trainings)
         except (TypeError, KeyError, ValueError) as error:
             raise DataError(f"this is no report of a learning curve: {error}") from error
+
+
+def _check_training(item: CurveTraining) -> None:
+    """Refuse figures that no training can have left.
+
+    Raises:
+        ValueError: names the first such figure.
+    """
+    figures = {"size": item.size, "seed": item.seed, **asdict(item.result)}
+    for name, value in figures.items():
+        kinds = (int, float) if name in {"train_loss", "seconds"} else (int,)
+        is_left_out = name == "train_correct" and value is None
+        if not is_left_out and (type(value) not in kinds or value < (name in AT_LEAST_ONE)):
+            raise ValueError(f"{name} of a training is {value!r}; expected a number that it can have left")
 
 
 def _summarise(trainings: Sequence[CurveTraining]) -> CurveRow:

@@ -22,6 +22,7 @@ from toolkit.training.train import LEAST_IMAGES, check_data, split_data
 
 # Stands for every training image.
 ALL = "all"
+USUAL_SIZES = (500, 1000, 2000, 5000, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class CurveConfig:
 
     Attributes:
         recipe: how to train.
-        sizes: numbers of training images; None stands for all.
+        sizes: numbers of training images, where None stands for all; or None for 500, 1000, 2000, 5000 and 10,000 as
+            far as there are more, and all.
         seeds: trainings of each size, every one with its own start, order and subset.
         seed: the first seed; the others follow it.
         equal_steps: train every size for the steps of the largest, instead of the recipe's epochs.
@@ -39,7 +41,7 @@ class CurveConfig:
     """
 
     recipe: Recipe
-    sizes: tuple[int | None, ...] = (500, 1000, 2000, 5000, 10_000, None)
+    sizes: tuple[int | None, ...] | None = None
     seeds: int = 3
     seed: int = 0
     equal_steps: bool = False
@@ -47,7 +49,7 @@ class CurveConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if not self.sizes or len(set(self.sizes)) != len(self.sizes):
+        if self.sizes is not None and (not self.sizes or len(set(self.sizes)) != len(self.sizes)):
             raise UsageError(f"the sizes are {list(self.sizes)}; expected at least one, each once")
         if self.seeds < 1 or self.threads < 0:
             raise UsageError(f"{self.seeds} seeds, {self.threads} threads; expected at least 1 seed and 0 threads")
@@ -158,12 +160,14 @@ def _train(
     return CurveTraining(size=size, seed=seed, result=result)
 
 
-def _resolve_sizes(sizes: Sequence[int | None], available: int) -> list[int]:
-    """Return the sizes in ascending order, `all` as its number.
+def _resolve_sizes(sizes: Sequence[int | None] | None, available: int) -> list[int]:
+    """Return the sizes in ascending order, `all` as its number; without any, the usual ones that there are.
 
     Raises:
         UsageError: one is larger than what there is.
     """
+    if sizes is None:
+        return [*(size for size in USUAL_SIZES if size < available), available]
     largest = max((size for size in sizes if size is not None), default=0)
     if largest > available:
         raise UsageError(
