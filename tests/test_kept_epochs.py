@@ -16,6 +16,7 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.errors import ModelError, UsageError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
+from toolkit.exporting.naming import choose_name
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.run import epoch_checkpoint, find_checkpoint, list_checkpoints, read_run
 from toolkit.runtimes.base import RuntimeSettings
@@ -95,6 +96,27 @@ def test_a_kept_epoch_is_exported_under_its_own_name_and_recorded_by_its_run(
     assert exported.card.checkpoint_sha256 == sha256_of(choose(run, "1"))
     latest = json.loads((store.root / "latest.json").read_text())
     assert latest["model_run"] == run.name
+
+
+def test_a_run_that_went_on_is_exported_beside_its_earlier_file(data: Dataset, tmp_path: Path) -> None:
+    store = ArtifactStore(root=tmp_path)
+    config = TrainConfig(recipe=resolve_recipe("fast", settings=[*SMALL, "epochs=1"]), device="cpu")
+    run = train(data, config, store=store, listener=Silent()).run
+    first = export_run(run, data, ExportConfig(), store=store)
+    before = first.model.read_bytes()
+    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
+    second, again = (export_run(run, data, ExportConfig(), store=store) for _ in range(2))
+    assert [report.model.stem for report in (first, second, again)] == [run.name, f"{run.name}-2", f"{run.name}-2"]
+    assert [report.unchanged for report in (first, second, again)] == [False, False, True]
+    assert second.card.name == f"{run.name}-2"
+    assert first.model.read_bytes() == before
+
+
+def test_a_name_that_is_taken_by_what_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
+    store = ArtifactStore(root=tmp_path)
+    store.model_path("m").parent.mkdir(parents=True)
+    store.model_path("m").write_bytes(b"?")
+    assert choose_name("m", "0" * 64, store=store) == "m-2"
 
 
 def test_the_card_states_the_epochs_really_trained(

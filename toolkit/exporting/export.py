@@ -20,6 +20,7 @@ from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.card_text import build_card
 from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.naming import choose_name
 from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.exporting.reference import make_golden, make_probe
 from toolkit.exporting.report import ExportReport
@@ -49,7 +50,10 @@ def export_run(run: Path, data: Dataset, config: ExportConfig, *, store: Artifac
     described = read_run(run)
     require_same_data(data, described.data, owner=f"run {run.name}")
     checkpoint = read_checkpoint(described.checkpoint_path)
+    # With a path of its own nothing can collide.
     name = config.name or described.model_name
+    if config.name is None and config.output is None:
+        name = choose_name(name, checkpoint.sha256, store=store)
     output = config.output or store.model_path(name)
     spec = ExportSpec(input_shape=data.test.images.shape[1:])
     graph = _trace(checkpoint, spec)

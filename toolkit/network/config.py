@@ -148,7 +148,8 @@ class NetworkConfig:
         if min(smallest.pooled) < 1:
             raise UsageError(
                 f"a {self.height}x{self.width} image is too small for kernel {self.kernel_size} with padding "
-                f"{self.padding} and pooling {self.pool_size}; the map shrinks to {smallest.pooled}"
+                f"{self.padding} and pooling {self.pool_size} with stride {self.pool_stride}; the map shrinks to "
+                f"{smallest.pooled}"
             )
         if self.num_parameters > MOST_PARAMETERS:
             raise UsageError(
