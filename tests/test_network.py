@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from toolkit.errors import UsageError
 from toolkit.network.cnn import CNN, Classifier
@@ -155,6 +156,7 @@ def test_standardisation_is_inside_the_module() -> None:
         ({"hidden_units": -1}, "hidden_units"),
         ({"stages": 1}, "stages"),
         ({"stage_convs": 3}, "split"),
+        ({"first_pool": "mean"}, "average"),
         ({"normalisation": "layer"}, "batch"),
         ({"pool_stride": -1}, "pool_stride"),
         ({"conv1_channels": 2.5}, "conv1_channels"),
@@ -204,3 +206,14 @@ def test_channel_dropout_drops_whole_channels_of_every_stage_while_training_only
     assert torch.equal(network(images), network(images))
     layers = [layer.layer for layer in network.config.layer_shapes()]
     assert layers.count("channel dropout 0.25") == len(network.stages)
+
+
+def test_the_first_stage_alone_averages_what_its_activation_lets_through() -> None:
+    torch.manual_seed(0)
+    network = CNN(NetworkConfig(first_pool="average", normalisation="batch")).eval()
+    first = network.stages[0]
+    maps = torch.randn(2, 1, 28, 28)
+    expected = functional.avg_pool2d(functional.relu(first.norms[0](first.convs[0](maps))), 2)
+    assert torch.equal(first(maps), expected)
+    pools = [layer.layer for layer in network.config.layer_shapes() if "-pool" in layer.layer]
+    assert pools == ["average-pool 2x2, stride 2", "max-pool 2x2, stride 2"]

@@ -107,10 +107,12 @@ class ConvStage(nn.Module):
         last = len(self.convs) - 1
         for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             maps = conv(maps)
-            if index == last:
+            if index == last and self.plan.pool == "max":
                 # Pooling before ReLU gives the same values (both are monotone), and what follows runs on a quarter.
                 maps = functional.max_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
             maps = functional.relu(norm(maps))
+        if self.plan.pool == "average":
+            maps = functional.avg_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
         return functional.dropout2d(maps, self.channel_dropout, self.training) if self.channel_dropout else maps
 
 
