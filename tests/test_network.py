@@ -152,6 +152,7 @@ def test_standardisation_is_inside_the_module() -> None:
         ({"padding": "some"}, "valid"),
         ({"dropout": 1.0}, "dropout"),
         ({"channel_dropout": -0.1}, "channel_dropout"),
+        ({"input_dropout": 1}, "input_dropout"),
         ({"channels": 2}, "RGB"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"stages": 1}, "stages"),
@@ -217,3 +218,20 @@ def test_the_first_stage_alone_averages_what_its_activation_lets_through() -> No
     assert torch.equal(first(maps), expected)
     pools = [layer.layer for layer in network.config.layer_shapes() if "-pool" in layer.layer]
     assert pools == ["average-pool 2x2, stride 2", "max-pool 2x2, stride 2"]
+
+
+def test_input_dropout_leaves_the_mean_where_a_pixel_is_dropped_while_training_only() -> None:
+    torch.manual_seed(0)
+    mean = torch.full((28, 28), 100.0)
+    network = CNN(NetworkConfig(input_dropout=0.25), mean=mean, std=torch.tensor(50.0))
+    seen: list[torch.Tensor] = []
+    network.stages[0].register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach()))
+    images = torch.full((16, 28, 28), 250, dtype=torch.uint8)
+    network.train()(images)
+    network.eval()(images)
+    training, use = seen
+    is_dropped = training == 0
+    assert 0.23 < float(is_dropped.float().mean()) < 0.27
+    assert torch.equal(training[~is_dropped].unique(), torch.tensor([3.0 / 0.75]))
+    assert torch.equal(use.unique(), torch.tensor([3.0]))
+    assert network.config.layer_shapes()[1].layer == "dropout 0.25"

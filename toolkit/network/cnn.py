@@ -57,6 +57,8 @@ class CNN(nn.Module):
 
     def _logits(self, pixels: Tensor) -> Tensor:
         pixels = (pixels - self.mean) / self.std
+        if self.config.input_dropout:
+            pixels = functional.dropout(pixels, self.config.input_dropout, self.training)
         maps = pixels.unsqueeze(1) if self.config.channels == 1 else pixels.permute(0, 3, 1, 2)
         for stage in self.stages:
             maps = stage(maps)

@@ -16,7 +16,8 @@ DATA_FIELDS = ("height", "width", "channels", "classes")
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("valid", "same")
 POOLS = ("max", "average")
-NOT_WHOLE = {"padding", "first_pool", "normalisation", "dropout", "channel_dropout"}
+DROPOUTS = ("dropout", "channel_dropout", "input_dropout")
+NOT_WHOLE = {"padding", "first_pool", "normalisation", *DROPOUTS}
 MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
@@ -68,6 +69,8 @@ class NetworkConfig:
         dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
         channel_dropout: probability of dropping a whole channel of a stage's output while training, in [0, 1)
             (Tompson et al. 2015, arXiv 1411.4280).
+        input_dropout: probability of replacing a pixel by the training images' mean there while training, in [0, 1);
+            the others' distances from it grow as dropout's do (Srivastava et al. 2014, JMLR 15:1929).
         test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
             so many pixels; 0 for the image alone. Five times the work for every answer.
     """
@@ -90,6 +93,7 @@ class NetworkConfig:
     hidden_units: int = 1024
     dropout: float = 0.5
     channel_dropout: float = 0.0
+    input_dropout: float = 0.0
     test_shift_pixels: int = 0
 
     def __post_init__(self) -> None:
@@ -104,8 +108,7 @@ class NetworkConfig:
             ("channels", self.channels in {1, 3}, "1 (grey) or 3 (RGB)"),
             ("stages", PLAIN_STAGES <= self.stages <= MOST_STAGES, f"{PLAIN_STAGES} to {MOST_STAGES}"),
             ("kernel_size", self.kernel_size % 2 == 1, "an odd number"),
-            ("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
-            ("channel_dropout", 0 <= self.channel_dropout < 1, "0 <= channel_dropout < 1"),
+            *((name, 0 <= getattr(self, name) < 1, f"0 <= {name} < 1") for name in DROPOUTS),
             ("test_shift_pixels", self.test_shift_pixels <= LARGEST_IMAGE, f"at most {LARGEST_IMAGE}"),
         ):
             if not is_right:
@@ -125,7 +128,10 @@ class NetworkConfig:
 
     def layer_shapes(self) -> list[LayerShape]:
         """Return every layer with its output shape, in the order in which the tutorial names them."""
-        layers = [LayerShape("input, standardised", (self.height, self.width, self.channels), 0)]
+        image = (self.height, self.width, self.channels)
+        layers = [LayerShape("input, standardised", image, 0)]
+        if self.input_dropout:
+            layers.append(LayerShape(f"dropout {self.input_dropout:g}", image, 0))
         for stage in plan_stages(self):
             layers += self._stage_layers(stage)
         layers.append(LayerShape("flatten", (self.flat_features,), 0))
