@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional
 
 from toolkit.errors import UsageError
 from toolkit.network.cnn import CNN, Classifier
@@ -151,13 +150,11 @@ def test_standardisation_is_inside_the_module() -> None:
         ({"kernel_size": 15}, "too small"),
         ({"padding": "some"}, "valid"),
         ({"dropout": 1.0}, "dropout"),
-        ({"channel_dropout": -0.1}, "channel_dropout"),
         ({"input_dropout": 1}, "input_dropout"),
         ({"channels": 2}, "RGB"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"stages": 1}, "stages"),
         ({"stage_convs": 3}, "split"),
-        ({"first_pool": "mean"}, "average"),
         ({"normalisation": "layer"}, "batch"),
         ({"pool_stride": -1}, "pool_stride"),
         ({"conv1_channels": 2.5}, "conv1_channels"),
@@ -190,34 +187,6 @@ def test_test_time_shifts_are_off_while_training() -> None:
     averaged.load_state_dict(alone.state_dict())
     images = torch.randint(0, 256, (2, 28, 28), dtype=torch.uint8)
     assert torch.equal(alone(images), averaged(images))
-
-
-def test_channel_dropout_drops_whole_channels_of_every_stage_while_training_only() -> None:
-    torch.manual_seed(0)
-    network = CNN(NetworkConfig(dropout=0.0, channel_dropout=0.25, normalisation="batch"))
-    images = torch.randint(0, 256, (64, 28, 28), dtype=torch.uint8)
-    outputs: list[torch.Tensor] = []
-    for stage in network.stages:
-        stage.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.detach()))
-    network.train()(images)
-    for maps in outputs:
-        is_dropped = (maps == 0).all(dim=(2, 3))
-        assert 0.2 < float(is_dropped.float().mean()) < 0.3
-    network.eval()
-    assert torch.equal(network(images), network(images))
-    layers = [layer.layer for layer in network.config.layer_shapes()]
-    assert layers.count("channel dropout 0.25") == len(network.stages)
-
-
-def test_the_first_stage_alone_averages_what_its_activation_lets_through() -> None:
-    torch.manual_seed(0)
-    network = CNN(NetworkConfig(first_pool="average", normalisation="batch")).eval()
-    first = network.stages[0]
-    maps = torch.randn(2, 1, 28, 28)
-    expected = functional.avg_pool2d(functional.relu(first.norms[0](first.convs[0](maps))), 2)
-    assert torch.equal(first(maps), expected)
-    pools = [layer.layer for layer in network.config.layer_shapes() if "-pool" in layer.layer]
-    assert pools == ["average-pool 2x2, stride 2", "max-pool 2x2, stride 2"]
 
 
 def test_input_dropout_leaves_the_mean_where_a_pixel_is_dropped_while_training_only() -> None:

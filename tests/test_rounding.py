@@ -23,7 +23,6 @@ from toolkit.runtimes.rounding import (
     BOUND_FACTOR,
     UNIT_ROUNDOFF,
     Rounded,
-    average_pool,
     bound_from_sigma,
     dense,
     max_pool,
@@ -139,10 +138,6 @@ NETWORKS = {
         stages=3, stage_convs=2, conv1_channels=8, conv2_channels=16, conv3_channels=16, normalisation="batch",
         hidden_units=0,
     ),
-    "averaging": NetworkConfig(
-        stages=3, stage_convs=2, conv1_channels=8, conv2_channels=16, conv3_channels=16, normalisation="batch",
-        hidden_units=0, first_pool="average",
-    ),
     "narrow, RGB": NetworkConfig(
         height=16, width=72, channels=3, classes=3, conv1_channels=8, conv2_channels=8, conv3_channels=8,
         normalisation="batch", hidden_units=12,
@@ -218,7 +213,6 @@ def test_an_operator_that_the_formula_does_not_know_is_named() -> None:
         ("Conv", {"dilations": [2, 2]}),
         ("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 1]}),
         ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_LOWER"}),
-        ("AveragePool", {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}),
     ],
 )
 def test_a_kind_of_operator_that_the_formula_does_not_know_is_refused(
@@ -252,12 +246,3 @@ def test_the_mean_of_equal_values_keeps_their_error() -> None:
     averaged = mean(item, axis=0, keeps_axis=False, roundoff=0.0)
     assert averaged.value.tolist() == [3.0, 3.0]
     assert averaged.variance.tolist() == [4.0, 4.0]
-
-
-def test_an_average_pool_averages_windows_with_their_errors_and_rounds_sum_and_quotient() -> None:
-    value = np.arange(16.0).reshape(1, 1, 4, 4)
-    exact_errors = average_pool(Rounded(value, value), size=(2, 2), stride=(2, 2), roundoff=0.0)
-    assert exact_errors.value.tolist() == exact_errors.variance.tolist() == [[[[2.5, 4.5], [10.5, 12.5]]]]
-    rounded = average_pool(exact(np.ones((1, 1, 2, 2))), size=(2, 2), stride=(2, 2), roundoff=U)
-    # Four terms: u^2 4 (4^2 / 3 + 4 / 2) / 4^2 for the sum, u^2 twice for the quotient.
-    assert rounded.variance.item() == pytest.approx(U**2 * (4 * (16 / 3 + 2) / 16 + 2))

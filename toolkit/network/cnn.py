@@ -93,7 +93,6 @@ class ConvStage(nn.Module):
     def __init__(self, stage: Stage, config: NetworkConfig) -> None:
         super().__init__()
         self.plan = stage
-        self.channel_dropout = config.channel_dropout
         has_norm = config.normalisation == "batch"
         self.convs = nn.ModuleList(
             nn.Conv2d(
@@ -109,13 +108,11 @@ class ConvStage(nn.Module):
         last = len(self.convs) - 1
         for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             maps = conv(maps)
-            if index == last and self.plan.pool == "max":
+            if index == last:
                 # Pooling before ReLU gives the same values (both are monotone), and what follows runs on a quarter.
                 maps = functional.max_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
             maps = functional.relu(norm(maps))
-        if self.plan.pool == "average":
-            maps = functional.avg_pool2d(maps, self.plan.pool_size, self.plan.pool_stride)
-        return functional.dropout2d(maps, self.channel_dropout, self.training) if self.channel_dropout else maps
+        return maps
 
 
 class Classifier(nn.Module):

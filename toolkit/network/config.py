@@ -15,9 +15,8 @@ from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
 DATA_FIELDS = ("height", "width", "channels", "classes")
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("valid", "same")
-POOLS = ("max", "average")
-DROPOUTS = ("dropout", "channel_dropout", "input_dropout")
-NOT_WHOLE = {"padding", "first_pool", "normalisation", *DROPOUTS}
+DROPOUTS = ("dropout", "input_dropout")
+NOT_WHOLE = {"padding", "normalisation", *DROPOUTS}
 MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
 MOST_STAGES = 6
 # Pixels a side that the network is made for.
@@ -44,7 +43,7 @@ class LayerShape(NamedTuple):
 class NetworkConfig:
     """Hyper-parameters of a staged CNN; the defaults are the tutorial's.
 
-    A stage is one or more convolutions and a pooling; dense layers follow. The tutorial has two stages of one
+    A stage is one or more convolutions and a max-pooling; dense layers follow. The tutorial has two stages of one
     convolution each. Images above 32 pixels get further stages until the map is at most 4x4 (`plan_stages`).
 
     Attributes:
@@ -60,15 +59,11 @@ class NetworkConfig:
         conv3_channels: output channels of every further stage.
         kernel_size: side of the convolution kernels, pixels, odd.
         padding: `valid` (none) or `same` (output as large as the input); further stages always use `same`.
-        first_pool: `max` or `average`: how the first stage pools. Noise that falls on the pixels is averaged away, but
-            lifts every maximum; a low-pass before subsampling (Zhang 2019, arXiv 1904.11486).
-        pool_size: side of the pooling window, pixels; further stages always use 2.
-        pool_stride: step of the pooling window, pixels; further stages always use 2.
+        pool_size: side of the max-pooling window, pixels; further stages always use 2.
+        pool_stride: step of the max-pooling window, pixels; further stages always use 2.
         normalisation: `none`, or `batch` after every convolution (Ioffe and Szegedy 2015).
         hidden_units: width of the dense layer; 0 for none.
         dropout: probability of dropping an input of the last dense layer while training, in [0, 1).
-        channel_dropout: probability of dropping a whole channel of a stage's output while training, in [0, 1)
-            (Tompson et al. 2015, arXiv 1411.4280).
         input_dropout: probability of replacing a pixel by the training images' mean there while training, in [0, 1);
             the others' distances from it grow as dropout's do (Srivastava et al. 2014, JMLR 15:1929).
         test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
@@ -86,13 +81,11 @@ class NetworkConfig:
     conv3_channels: int = 64
     kernel_size: int = 5
     padding: str = "valid"
-    first_pool: str = "max"
     pool_size: int = 2
     pool_stride: int = 2
     normalisation: str = "none"
     hidden_units: int = 1024
     dropout: float = 0.5
-    channel_dropout: float = 0.0
     input_dropout: float = 0.0
     test_shift_pixels: int = 0
 
@@ -101,7 +94,7 @@ class NetworkConfig:
             least = 0 if name in MAY_BE_ZERO else 1
             if name not in NOT_WHOLE and (type(value) is not int or value < least):
                 raise UsageError(f"{name} is {value!r}; expected a whole number of at least {least}")
-        for name, known in (("padding", PADDINGS), ("first_pool", POOLS), ("normalisation", NORMALISATIONS)):
+        for name, known in (("padding", PADDINGS), ("normalisation", NORMALISATIONS)):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(map(repr, known))}")
         for name, is_right, expected in (
@@ -176,9 +169,6 @@ class NetworkConfig:
             words = f"{kind}, batch normalisation, ReLU" if has_norm else f"{kind}, ReLU"
             layers.append(LayerShape(words, (*conv.size, conv.output_channels), weights * conv.output_channels))
         window = "x".join(map(str, stage.pool_size))
-        pool = f"{stage.pool}-pool {window}, stride {stage.pool_stride[0]}"
-        output = (*stage.pooled, stage.convs[-1].output_channels)
-        layers.append(LayerShape(pool, output, 0))
-        if self.channel_dropout:
-            layers.append(LayerShape(f"channel dropout {self.channel_dropout:g}", output, 0))
+        pool = f"max-pool {window}, stride {stage.pool_stride[0]}"
+        layers.append(LayerShape(pool, (*stage.pooled, stage.convs[-1].output_channels), 0))
         return layers

@@ -47,14 +47,12 @@ class Stage(NamedTuple):
 
     Attributes:
         convs: in order.
-        pool: `max` or `average`.
         pool_size: height and width of the pooling window.
         pool_stride: its steps.
         pooled: height and width of the stage's output; under 1 where the image is too small.
     """
 
     convs: tuple[Conv, ...]
-    pool: str
     pool_size: Size
     pool_stride: Size
     pooled: Size
@@ -85,13 +83,13 @@ def _plain_stage(config: NetworkConfig, size: Size, channels: int, index: int) -
     convs = _convs(config, size, (channels, outputs), parts=parts, is_padded=config.padding == "same")
     window, step = config.pool_size, config.pool_stride
     height, width = ((side - window) // step + 1 for side in convs[-1].size)
-    return Stage(convs, "max" if index else config.first_pool, (window, window), (step, step), (height, width))
+    return Stage(convs, (window, window), (step, step), (height, width))
 
 
 def _further(config: NetworkConfig, size: Size, channels: int) -> Stage:
     convs = _convs(config, size, (channels, config.conv3_channels), parts=config.stage_convs, is_padded=True)
     window = (min(2, size[0]), min(2, size[1]))
-    return Stage(convs, "max", window, window, (size[0] // window[0], size[1] // window[1]))
+    return Stage(convs, window, window, (size[0] // window[0], size[1] // window[1]))
 
 
 def _convs(

@@ -22,7 +22,6 @@ from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, 
 from toolkit.runtimes.rounding import (
     UNIT_ROUNDOFF,
     Rounded,
-    average_pool,
     dense,
     dot_product,
     max_pool,
@@ -150,19 +149,12 @@ def _pad(maps: NDArray[np.float64], pads: list[int]) -> NDArray[np.float64]:
     return np.pad(maps, ((0, 0), (0, 0), (top, bottom), (left, right)))
 
 
-def _average_pool(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
-    return average_pool(inputs[0], **_pooling(attributes), roundoff=roundoff)
-
-
 def _max_pool(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
-    return max_pool(inputs[0], **_pooling(attributes))
-
-
-def _pooling(attributes: Attributes) -> dict[str, tuple[int, int]]:
     is_padded = any(attributes.get("pads", [])) or _is_self_padding(attributes)
     if is_padded or attributes.get("ceil_mode", 0) or _is_dilated(attributes):
-        raise ModelError("the rounding formula knows pooling without padding, dilation and ceil_mode only")
-    return {"size": tuple(attributes["kernel_shape"]), "stride": tuple(attributes.get("strides", [1, 1]))}
+        raise ModelError("the rounding formula knows max-pooling without padding, dilation and ceil_mode only")
+    size = tuple(attributes["kernel_shape"])
+    return max_pool(inputs[0], size=size, stride=tuple(attributes.get("strides", [1, 1])))
 
 
 def _is_dilated(attributes: Attributes) -> bool:
@@ -198,7 +190,6 @@ def _reduce_mean(inputs: list[Rounded], attributes: Attributes, roundoff: float)
 
 
 OPERATORS: dict[str, Operator] = {
-    "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Cast": lambda inputs, _, __: inputs[0],  # uint8 to float32 is exact
     "Concat": concatenate,

@@ -16,7 +16,6 @@ __all__ = [
     "BOUND_FORMULA",
     "UNIT_ROUNDOFF",
     "Rounded",
-    "average_pool",
     "bound_from_sigma",
     "dense",
     "dot_product",
@@ -133,14 +132,6 @@ def max_pool(item: Rounded, *, size: tuple[int, int], stride: tuple[int, int]) -
     return Rounded(
         windows(item.value, size=size, stride=stride).max(axis=(-2, -1)),
         windows(item.variance, size=size, stride=stride).max(axis=(-2, -1)),
-    )
-
-
-def average_pool(item: Rounded, *, size: tuple[int, int], stride: tuple[int, int], roundoff: float) -> Rounded:
-    """Average each window of maps `[N, C, H, W]`; as `mean`, which says what becomes of the errors."""
-    flat = (windows(part, size=size, stride=stride) for part in item)
-    return mean(
-        Rounded(*(part.reshape(*part.shape[:4], -1) for part in flat)), axis=-1, keeps_axis=False, roundoff=roundoff
     )
 
 

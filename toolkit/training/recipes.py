@@ -77,7 +77,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "best": Recipe(
         name="best",
-        epochs=32,
+        epochs=40,
         batch_size=128,
         optimizer="adamw",
         learning_rate=3e-3,
@@ -88,9 +88,11 @@ RECIPES: dict[str, Recipe] = {
         rotation_degrees=10.0,
         scale=0.1,
         shear=0.1,
+        clutter_probability=0.3,
+        clutter_pixels=13.0,
         average_decay=0.999,
         precision="auto",
-        network=DEEP,
+        network=replace(DEEP, input_dropout=0.1),
     ),
 }
 
