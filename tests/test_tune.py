@@ -327,6 +327,12 @@ def test_a_search_in_which_all_fails_ends_in_1_after_its_report(capsys: pytest.C
     assert "none of 2 trials succeeded" in captured.err
 
 
+def test_a_study_without_a_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_guarded(lambda: app(args=["tune", *SMALL, *VARIED, "--study", " "]), debug=False) == 2
+    assert "--study is empty" in capsys.readouterr().err
+    assert not (tmp_path / "artifacts" / "tune").exists()
+
+
 def test_a_missing_optuna_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """FAULTS 36."""
     for name in [name for name in sys.modules if name.split(".")[0] == "optuna"]:

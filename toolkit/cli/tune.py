@@ -16,6 +16,7 @@ from toolkit.cli.options import DataName, ImageSize, Json, split_size
 from toolkit.cli.output import Output, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.tune_listener import SearchListener
+from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
 from toolkit.training.recipes import resolve_recipe
 from toolkit.training.search_space import parse_space
@@ -104,6 +105,8 @@ def _locate_study(study: str | None, stem: str, store: ArtifactStore) -> Path:
     """Return the file: under `artifacts/tune` for a name, itself for a path."""
     if study is None:
         return store.new_file("tune", stem, ".db")
+    if not study.strip():
+        raise UsageError("--study is empty; expected a name or a path that ends in .db")
     path = Path(study)
     return path if path.name != study or path.suffix == ".db" else store.root / "tune" / f"{study}.db"
 

@@ -129,6 +129,6 @@ def _take_gpu(group: Group) -> None:
 def _lost(error: Exception) -> ResourceError:
     first = str(error).splitlines()[0]
     return ResourceError(
-        f"another process of this training is gone ({first}); go on from the last checkpoint with: "
-        "toolkit train --resume latest"
+        f"another process of this training is gone ({first}); go on from the last checkpoint, again over as many "
+        "processes, with: toolkit train --resume latest"
     )
