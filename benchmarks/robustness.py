@@ -1,0 +1,88 @@
+"""How recipes fare on corrupted test images and on UCI's digits, each seed against `tutorial` with the same seed.
+
+Run by hand, after `benchmarks/accuracy.py` has trained them:
+
+    python benchmarks/robustness.py --recipe tutorial --recipe best --seeds 0,1,2,3,4
+
+Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, an exact
+McNemar test for each family. The newest run of a recipe and seed under artifacts/runs that has trained on all data counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.durable import write_json
+from toolkit.environment import describe_environment
+
+SCHEMA = "toolkit/benchmark-robustness/1"
+BASE = "tutorial"
+# A family is won by a seed where the test is decided for it.
+WON = "better"
+OUTSIDE = ("clean", "uci-digits")
+
+
+def main() -> None:
+    """Judge every run and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", action="append", required=True)
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--output", type=Path, default=Path("artifacts/reports/robustness.json"))
+    arguments = parser.parse_args()
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    rows = [
+        {"recipe": recipe, "seed": seed, "families": _judge(recipe, seed)}
+        for recipe in arguments.recipe
+        for seed in seeds
+    ]
+    write_json(arguments.output, {"schema": SCHEMA, "environment": describe_environment(), "rows": rows})
+    for recipe in arguments.recipe:
+        _print_summary(recipe, [row["families"] for row in rows if row["recipe"] == recipe])
+
+
+def _judge(recipe: str, seed: int) -> dict[str, dict[str, Any]]:
+    command = [sys.executable, "-m", "toolkit", "evaluate", str(_find_run(recipe, seed)), "--corruptions", "--json"]
+    command += ["--against", str(_find_run(BASE, seed))] if recipe != BASE else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return {row["family"]: row for row in json.loads(done.stdout)["rows"]}
+
+
+def _find_run(recipe: str, seed: int) -> Path:
+    found = [
+        path.parent
+        for path in sorted((ArtifactStore.default().root / "runs").glob(f"mnist-{recipe}-s{seed}-*/evaluation.json"))
+        if json.loads((path.parent / "config.json").read_bytes())["training"]["all_data"]
+    ]
+    if not found:
+        raise SystemExit(f"no run of {recipe} with seed {seed} on all data; train it with benchmarks/accuracy.py")
+    return found[-1]
+
+
+def _print_summary(recipe: str, seeds: list[dict[str, dict[str, Any]]]) -> None:
+    families = [name for name in seeds[0] if name not in OUTSIDE]
+    means = [statistics.mean(rows[name]["accuracy"] for name in families) for rows in seeds]
+    print(f"{recipe}, {len(seeds)} seeds: mean over the {len(families)} families {_percent(means)}")
+    for name in seeds[0]:
+        verdicts = Counter(rows[name].get("verdict") for rows in seeds)
+        words = "" if recipe == BASE else f"; against {BASE}: {dict(verdicts)}"
+        print(f"  {name:12} {_percent([rows[name]['accuracy'] for rows in seeds])}{words}")
+    if recipe != BASE:
+        wins = [sum(rows[name]["verdict"] == WON for name in families) for rows in seeds]
+        print(f"  families won, seed by seed: {', '.join(map(str, wins))} of {len(families)}")
+
+
+def _percent(shares: list[float]) -> str:
+    spread = f" +- {100 * statistics.stdev(shares):.2f}" if len(shares) > 1 else ""
+    return f"{100 * statistics.mean(shares):6.2f}{spread}"
+
+
+if __name__ == "__main__":
+    main()
