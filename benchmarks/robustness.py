@@ -4,8 +4,9 @@ Run by hand, after `benchmarks/accuracy.py` has trained them:
 
     python benchmarks/robustness.py --recipe tutorial --recipe best --seeds 0,1,2,3,4
 
-Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, an exact
-McNemar test for each family. The newest run of a recipe and seed under artifacts/runs that has trained on all data counts.
+Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, and
+an exact McNemar test for each family. Of a recipe's runs with a seed, the newest under artifacts/runs that was trained
+on all data counts.
 """
 
 from __future__ import annotations
