@@ -85,7 +85,7 @@ def _finish(recipe: str, seed: int, process: subprocess.Popen[bytes], began: flo
         "seed": seed,
         "correct": report["evaluation"]["correct"],
         "count": report["evaluation"]["count"],
-        "correct_with_test_shifts": _count_right_with_shifts(Path(report["run"])),
+        **_count_right(Path(report["run"])),
         "epochs": len(history) - 1,
         "epoch_seconds_sum": sum(float(line.split(",")[column]) for line in history[1:]),
         "command_seconds": time.perf_counter() - began,
@@ -94,7 +94,7 @@ def _finish(recipe: str, seed: int, process: subprocess.Popen[bytes], began: flo
     }
 
 
-def _count_right_with_shifts(run: Path) -> int:
+def _count_right(run: Path) -> dict[str, int]:
     import torch
 
     from toolkit.data import load_dataset
@@ -103,24 +103,32 @@ def _count_right_with_shifts(run: Path) -> int:
     from toolkit.training.loop import count_right, predict_logits
 
     network, test = read_checkpoint(read_run(run).checkpoint_path).network, load_dataset("mnist").test
-    network.config = replace(network.config, test_shift_pixels=1)
-    return count_right(predict_logits(network, torch.from_numpy(test.images)), torch.from_numpy(test.labels))
+    images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
+    counts = {}
+    for key, pixels in (("correct_alone", 0), ("correct_with_test_shifts", 1)):
+        network.config = replace(network.config, test_shift_pixels=pixels)
+        counts[key] = count_right(predict_logits(network, images), labels)
+    return counts
 
 
 def _print_summary(recipe: str, rows: list[dict[str, Any]]) -> None:
-    shares = [row["correct"] / row["count"] for row in rows]
+    shares, alone, shifted = (
+        [row[key] / row["count"] for row in rows] for key in ("correct", "correct_alone", "correct_with_test_shifts")
+    )
     spread = statistics.stdev(shares) if len(shares) > 1 else float("nan")
-    shifted = [row["correct_with_test_shifts"] / row["count"] for row in rows]
     goal = GOALS.get(recipe)
     print(
         f"{recipe}: {', '.join(f'{100 * value:.2f}' for value in shares)} % on {rows[0]['count']:,} test images, "
         f"seeds {', '.join(str(row['seed']) for row in rows)}; mean {100 * statistics.mean(shares):.3f}, "
         f"deviation {100 * spread:.3f}, lowest {100 * min(shares):.2f} (goal {goal and 100 * goal}); "
-        f"with test-time shifts {', '.join(f'{100 * value:.2f}' for value in shifted)}, "
-        f"mean {100 * statistics.mean(shifted):.3f}; "
+        f"without test-time shifts {_listed(alone)}, with them {_listed(shifted)}; "
         f"epochs' time {statistics.median(row['epoch_seconds_sum'] for row in rows):.0f} s (median), "
         f"peak {max(row['peak_resident_mb'] for row in rows):.0f} MB"
     )
+
+
+def _listed(shares: list[float]) -> str:
+    return f"{', '.join(f'{100 * value:.2f}' for value in shares)} (mean {100 * statistics.mean(shares):.3f})"
 
 
 if __name__ == "__main__":

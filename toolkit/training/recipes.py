@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         clutter_pixels=13.0,
         average_decay=0.999,
         precision="auto",
-        network=replace(DEEP, input_dropout=0.1),
+        network=replace(DEEP, input_dropout=0.1, test_shift_pixels=1),
     ),
 }
 
