@@ -34,10 +34,10 @@ RECIPES: dict[str, Recipe] = {
     # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
     "fast": Recipe(
         name="fast",
-        epochs=6,
-        batch_size=128,
+        epochs=5,
+        batch_size=256,
         optimizer="adamw",
-        learning_rate=2e-3,
+        learning_rate=4e-3,
         weight_decay=1e-2,
         schedule="onecycle",
         label_smoothing=0.05,
