@@ -19,7 +19,15 @@ from toolkit.training.recipes import resolve_recipe
 from toolkit.training.resume import ResumeConfig, resume_run
 from toolkit.training.train import TrainConfig, TrainReport, train
 
-SMALL = ("conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16", "precision=float32")
+SMALL = (
+    "conv1_channels=4",
+    "conv2_channels=4",
+    "hidden_units=16",
+    "epochs=2",
+    "batch_size=16",
+    "learning_rate=0.002",
+    "precision=float32",
+)
 # Whatever a training can have that a resumed one could forget.
 EVERYTHING = (
     "normalisation=batch",
