@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["RUNTIMES", "RuntimeEntry", "find_entry", "open_runtime"]
+__all__ = ["ENGINES", "RUNTIMES", "TORCH_DEVICES", "RuntimeEntry", "find_entry", "open_runtime"]
 
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, suggest
+from toolkit.runtimes.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import Runtime, RuntimeSettings
@@ -23,6 +24,9 @@ class RuntimeEntry(NamedTuple):
         package: import name of the engine.
         install: what brings the engine.
         needs_run: whether it executes the network itself and so needs the run folder.
+        devices: what it can be asked to run on: ONNX Runtime's providers, PyTorch's devices.
+        has_threads: whether its number of threads can be set.
+        is_reference: whether it computes what others are compared with, and is no engine itself.
     """
 
     module: str
@@ -30,15 +34,35 @@ class RuntimeEntry(NamedTuple):
     package: str
     install: str
     needs_run: bool = False
+    devices: tuple[str, ...] = ("cpu",)
+    has_threads: bool = False
+    is_reference: bool = False
 
 
+TORCH_DEVICES = ("cpu", "cuda", "mps")
 RUNTIMES: dict[str, RuntimeEntry] = {
-    "ort": RuntimeEntry("toolkit.runtimes.ort", "OrtRuntime", "onnxruntime", "pip install onnxruntime-gpu"),
-    "torch": RuntimeEntry(
-        "toolkit.runtimes.torch_eager", "TorchEagerRuntime", "torch", "pip install torch", needs_run=True
+    "ort": RuntimeEntry(
+        "toolkit.runtimes.ort",
+        "OrtRuntime",
+        "onnxruntime",
+        "pip install onnxruntime-gpu",
+        devices=tuple(PROVIDERS),
+        has_threads=True,
     ),
-    "onnx-float64": RuntimeEntry("toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx"),
+    "torch": RuntimeEntry(
+        "toolkit.runtimes.torch_eager",
+        "TorchEagerRuntime",
+        "torch",
+        "pip install torch",
+        needs_run=True,
+        devices=TORCH_DEVICES,
+        has_threads=True,
+    ),
+    "onnx-float64": RuntimeEntry(
+        "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
+    ),
 }
+ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
 
 
 def find_entry(name: str) -> RuntimeEntry:
