@@ -6,7 +6,8 @@ Run by hand, after `benchmarks/accuracy.py` has trained them:
 
 Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, and
 an exact McNemar test for each family. Of a recipe's runs with a seed, the newest under artifacts/runs that was trained
-on all data counts.
+on all data counts. Every judged run is written to the results file at once; one that stands there already is not judged
+again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.durable import write_json
+from toolkit.durable import read_json, write_json
 from toolkit.environment import describe_environment
 
 SCHEMA = "toolkit/benchmark-robustness/1"
@@ -39,12 +41,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("artifacts/reports/robustness.json"))
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    rows = [
-        {"recipe": recipe, "seed": seed, "families": _judge(recipe, seed)}
-        for recipe in arguments.recipe
-        for seed in seeds
-    ]
-    write_json(arguments.output, {"schema": SCHEMA, "environment": describe_environment(), "rows": rows})
+    results = read_json(arguments.output) if arguments.output.exists() else {"schema": SCHEMA, "rows": []}
+    rows = results["rows"]
+    for recipe, seed in product(arguments.recipe, seeds):
+        if not any((row["recipe"], row["seed"]) == (recipe, seed) for row in rows):
+            rows.append({"recipe": recipe, "seed": seed, "families": _judge(recipe, seed)})
+            write_json(arguments.output, {**results, "environment": describe_environment()})
     for recipe in arguments.recipe:
         _print_summary(recipe, [row["families"] for row in rows if row["recipe"] == recipe])
 
