@@ -39,6 +39,7 @@ class RuntimeEntry(NamedTuple):
     is_reference: bool = False
 
 
+EXTRA = "pip install 'onnx-parity-toolkit[runtimes]'"
 TORCH_DEVICES = ("cpu", "cuda", "mps")
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
@@ -58,6 +59,21 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         devices=TORCH_DEVICES,
         has_threads=True,
     ),
+    "torch-compile": RuntimeEntry(
+        "toolkit.runtimes.torch_compiled",
+        "TorchCompiledRuntime",
+        "torch",
+        "pip install torch",
+        needs_run=True,
+        devices=("cpu", "cuda"),
+        has_threads=True,
+    ),
+    "onnx": RuntimeEntry("toolkit.runtimes.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
+    "openvino": RuntimeEntry("toolkit.runtimes.openvino_cpu", "OpenVinoRuntime", "openvino", EXTRA, has_threads=True),
+    "opencv": RuntimeEntry("toolkit.runtimes.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
+    "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
+    "iree": RuntimeEntry("toolkit.runtimes.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
+    "jax": RuntimeEntry("toolkit.runtimes.jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
     "onnx-float64": RuntimeEntry(
         "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
     ),

@@ -1,0 +1,103 @@
+"""Engines that share this environment, each in a worker of its own on files of the product."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from broken_models import broken
+from onnx import TensorProto, helper
+from tiny_models import build_model
+
+from toolkit.data.mini_subset import load_mini
+from toolkit.durable import sha256_bytes
+from toolkit.errors import ModelError
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import run_parity
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.registry import ENGINES, find_entry
+from toolkit.runtimes.source import ModelSource
+
+# torch-compile needs half a minute of C++ compilation: `make test-slow`.
+SLOW = {"torch-compile"}
+OF_A_FILE = [name for name in ENGINES if not find_entry(name).needs_run]
+
+
+def source_of(model: bytes, run: Path | None = None) -> ModelSource:
+    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("model.onnx"), run=run)
+
+
+def require(name: str) -> str:
+    package = find_entry(name).package
+    if importlib.util.find_spec(package.partition(".")[0]) is None:
+        pytest.skip(f"{package} is not installed; {find_entry(name).install}")
+    return name
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    return load_mini()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ENGINES]
+)
+def test_engine_passes_with_the_products_file_at_every_batch_size(
+    name: str, model_path: Path, trained_run: Path, mini: Any
+) -> None:
+    config = ParityConfig(
+        runtimes=(require(name),), threads=(0,), optimisations=("all",), sample=40, small_batches=(1, 3), small_count=4
+    )
+    report = run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
+    (row,) = report.rows
+    assert (row.status, row.reason, row.runtime) == ("pass", None, name)
+    assert row.batch_sizes == (64, 1, 3)
+    assert row.version
+    assert row.version[0].isdigit()
+    # An engine that answers with the reference itself would be compared with itself.
+    assert row.max_abs_logit_error
+
+
+@pytest.mark.parametrize("name", OF_A_FILE)
+@pytest.mark.parametrize("fault", ["one weight changed by 1 %"])
+def test_engine_fails_with_a_file_that_differs_from_its_run(
+    name: str, fault: str, model_path: Path, trained_run: Path, mini: Any
+) -> None:
+    """What it answers is what the file holds, not something cached from another one."""
+    config = ParityConfig(
+        runtimes=(require(name),), threads=(0,), optimisations=("all",), sample=64, small_batches=(1,), small_count=1
+    )
+    report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
+    (row,) = report.rows
+    assert row.status == "fail"
+    assert "`logits` differ" in str(row.reason)
+
+
+@pytest.mark.parametrize("name", OF_A_FILE)
+def test_engine_refuses_an_operator_that_does_not_exist_in_one_line(name: str) -> None:
+    model = onnx.ModelProto.FromString(build_model().SerializeToString())
+    model.graph.node[2].op_type = "Gemmm"
+    with pytest.raises(ModelError) as caught, _open(require(name), model) as worker:
+        worker.run({"images": np.zeros((1, 8, 8), np.uint8)})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", OF_A_FILE)
+def test_engine_runs_a_file_with_two_inputs_and_one_output(name: str) -> None:
+    inputs = [helper.make_tensor_value_info(key, TensorProto.FLOAT, ["n", 3]) for key in ("left", "right")]
+    output = helper.make_tensor_value_info("total", TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph([helper.make_node("Sub", ["left", "right"], ["total"])], "two", inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    left, right = np.arange(6, dtype=np.float32).reshape(2, 3), np.full((2, 3), 10, np.float32)
+    with _open(require(name), model) as worker:
+        outputs = worker.run({"right": right, "left": left})
+    np.testing.assert_array_equal(outputs["total"], left - right)
+
+
+def _open(name: str, model: onnx.ModelProto) -> WorkerRuntime:
+    return WorkerRuntime(source_of(model.SerializeToString()), RuntimeSettings(runtime=name))
