@@ -17,7 +17,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ProviderError, UsageError
-from toolkit.parity import matrix
+from toolkit.parity import engine, matrix
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
@@ -62,6 +62,33 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
     value = report.to_json(command="x", environment={})
     assert value["schema"] == "toolkit/parity/1"
     json.dumps(value, allow_nan=False)
+
+
+def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
+    model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SLOW_IMAGES_PER_S", float("inf"))
+    monkeypatch.setattr(engine, "SLOW_SAMPLE", 30)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
+    (row,) = report.rows
+    assert row.status == "pass"
+    assert row.reason == "slow: 30 of 200 test images, evenly spaced"
+    assert {name: suite["images"] for name, suite in row.suites.items()} == {
+        "test": 30,
+        "noise": 256,
+        "special": 10,
+        "golden": 16,
+    }
+
+
+def test_a_slow_engine_is_judged_on_images_from_the_whole_test_set() -> None:
+    images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+    logits = np.eye(10) * 4
+    entry = SuiteReference(suite=Suite(name="test", images=images), logits=logits, bound=1e-3)
+    chosen = entry[np.array([0, 4, 9])]
+    assert chosen.suite.images[:, 0, 0].tolist() == [0, 4, 9]
+    assert chosen.logits.argmax(axis=1).tolist() == [0, 4, 9]
+    assert chosen.bound == entry.bound
 
 
 def test_without_its_run_the_reference_is_the_files_own_graph(model_path: Path, mini: Any) -> None:

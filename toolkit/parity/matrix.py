@@ -111,7 +111,8 @@ def _judge_variant(
         return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
-            return _summarise(_describe(row, worker.info), run_engine(worker, reference, config))
+            row = _describe(row, worker.info)
+            return _summarise(row, run_engine(worker, reference, config), available=len(reference.suites[0].logits))
     except UsageError:
         raise
     except WorkerError as error:
@@ -127,10 +128,12 @@ def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
     return replace(row, version=info.version, provider=info.provider_active, fallback=info.fallback, reason=reason)
 
 
-def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
+def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) -> ParityRow:
     nearest = max(outcomes, key=_share_of_bound)
     failures = [f"{item.suite} at batch {item.batch}: {text}" for item in outcomes for text in item.judgement.failures]
     full = {item.suite: item for item in reversed(outcomes)}
+    judged = full["test"].images
+    sampled = f"slow: {judged:,} of {available:,} test images, evenly spaced" if judged < available else None
     consistent = [item.judgement.label_consistent for item in outcomes]
     return replace(
         row,
@@ -143,7 +146,7 @@ def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
         flips_excused=sum(item.judgement.flips_excused for item in full.values()),
         suites={name: _suite_json(item) for name, item in full.items()},
         status="fail" if failures else "pass",
-        reason="; ".join(filter(None, (row.reason, *failures))) or None,
+        reason="; ".join(filter(None, (row.reason, sampled, *failures))) or None,
     )
 
 
