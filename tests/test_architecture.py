@@ -13,7 +13,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
-    | {"render_evaluation", "render_tune", "plots", "plots_evaluation", "plots_tune"},
+    | {"render_evaluation", "render_runtimes", "render_tune", "plots", "plots_evaluation", "plots_tune"},
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
