@@ -26,8 +26,8 @@ from toolkit.cli.options import (
     split_numbers,
 )
 from toolkit.cli.output import Output, invocation, note
-from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError
+from toolkit.durable import write_atomic, write_json
+from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ Sample = Annotated[
 RunPath = Annotated[
     Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
 ]
+PicturePath = Annotated[
+    Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
+]
 DEFAULTS = ParityConfig()
 
 
@@ -54,6 +57,7 @@ def parity_command(
     data: DataName = None,
     sample: Sample = None,
     run: RunPath = None,
+    picture: PicturePath = None,
     allow_fallback: AllowFallback = False,
     output_path: OutputPath = None,
     force: Force = False,
@@ -69,15 +73,28 @@ def parity_command(
         allow_fallback=allow_fallback,
     )
     path = choose_model(model, store=ArtifactStore.default())
-    if output_path is not None:
-        check_output(output_path, force=force, inputs=(path,))
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UsageError(f"the picture {picture} does not end in .png; pictures are PNG files")
+    if picture is not None and picture == output_path:
+        raise UsageError(f"the report and the picture are both {picture}; give one of them another name")
+    for target in filter(None, (output_path, picture)):
+        check_output(target, force=force, inputs=(path,))
     report, _ = run_and_report(
         path, config, run=run, data=data, output_path=output_path, output=Output(as_json=as_json)
     )
+    if picture is not None:
+        _draw(report, picture)
     if not report.passed:
         failed = [row for row in report.rows if row.status == "fail"]
         first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
         raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
+
+
+def _draw(report: ParityReport, picture: Path) -> None:
+    from toolkit.plots_parity import draw_parity
+
+    write_atomic(picture, draw_parity(report))
+    note(f"picture {picture}")
 
 
 def run_and_report(

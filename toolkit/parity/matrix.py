@@ -131,7 +131,9 @@ def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
 def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) -> ParityRow:
     nearest = max(outcomes, key=_share_of_bound)
     failures = [f"{item.suite} at batch {item.batch}: {text}" for item in outcomes for text in item.judgement.failures]
-    full = {item.suite: item for item in reversed(outcomes)}
+    full: dict[str, SuiteOutcome] = {}
+    for item in outcomes:
+        full.setdefault(item.suite, item)  # the main batch size comes first
     judged = full["test"].images
     sampled = f"slow: {judged:,} of {available:,} test images, evenly spaced" if judged < available else None
     consistent = [item.judgement.label_consistent for item in outcomes]
