@@ -125,7 +125,14 @@ def _judge_variant(
 
 def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
     reason = f"asked for {row.provider}; {info.details.get('fallback_reason', '')}" if info.fallback else None
-    return replace(row, version=info.version, provider=info.provider_active, fallback=info.fallback, reason=reason)
+    return replace(
+        row,
+        version=info.version,
+        provider=info.provider_active,
+        fallback=info.fallback,
+        native_batch=info.native_batch,
+        reason=reason,
+    )
 
 
 def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) -> ParityRow:

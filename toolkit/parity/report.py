@@ -20,7 +20,7 @@ class ParityRow:
         threads: threads asked for; 0 is the engine's own choice.
         optimisation: graph optimisation level; None where the engine has none.
         batch_sizes: every batch size that was run.
-        native_batch: whether the engine took every batch size itself.
+        native_batch: whether the engine took every batch size itself, or was called in a loop.
         images: images judged, all suites together.
         max_abs_logit_error: of the suite that comes nearest to its bound.
         bound: of that suite.

@@ -74,6 +74,8 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
     "iree": RuntimeEntry("toolkit.runtimes.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
     "jax": RuntimeEntry("toolkit.runtimes.jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
+    "tvm": RuntimeEntry("toolkit.runtimes.tvm_relax", "TvmRuntime", "tvm", EXTRA),
+    "plain-c": RuntimeEntry("toolkit.runtimes.plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
     "onnx-float64": RuntimeEntry(
         "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
     ),
