@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from toolkit.errors import ModelError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import run_parity
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.listing import list_runtimes
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import ENGINES, find_entry
 from toolkit.runtimes.source import ModelSource
@@ -33,9 +33,9 @@ def source_of(model: bytes, run: Path | None = None) -> ModelSource:
 
 
 def require(name: str) -> str:
-    package = find_entry(name).package
-    if importlib.util.find_spec(package.partition(".")[0]) is None:
-        pytest.skip(f"{package} is not installed; {find_entry(name).install}")
+    row = next(row for row in list_runtimes() if row.runtime == name)
+    if not row.installed:
+        pytest.skip(f"runtime {name} is not installed: {row.install}")
     return name
 
 

@@ -9,6 +9,8 @@ import importlib.util
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolkit.errors import ResourceError
+from toolkit.runtimes.private import find_private_folder
 from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry
 
 
@@ -19,7 +21,7 @@ class RuntimeRow:
     Attributes:
         runtime: registry name.
         package: import name of the engine.
-        installed: whether Python finds that package; `toolkit doctor` and `toolkit parity` say whether it works.
+        installed: whether it is found; `toolkit doctor` and `toolkit parity` say whether it works.
         distribution: what brought it, as pip names it; None where nothing did.
         version: the distribution's.
         devices: what it can be asked to run on.
@@ -50,6 +52,8 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
 
 
 def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
+    if entry.npm:
+        return _describe_private(name, entry)
     installed = _is_installed(entry.package)
     # A folder of several distributions (iree) is listed under the first.
     brought_by = min(distributions.get(entry.package.partition(".")[0], []), default=None) if installed else None
@@ -62,6 +66,27 @@ def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
         devices=entry.devices,
         executes="run" if entry.needs_run else "file",
         is_reference=entry.is_reference,
+        install=entry.install,
+    )
+
+
+def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
+    try:
+        find_private_folder(name)
+    except ResourceError:
+        installed = False
+    else:
+        installed = True
+    distribution, _, version = entry.npm[0].rpartition("@")
+    return RuntimeRow(
+        runtime=name,
+        package="",
+        installed=installed,
+        distribution=distribution if installed else None,
+        version=version if installed else None,
+        devices=entry.devices,
+        executes="file",
+        is_reference=False,
         install=entry.install,
     )
 
