@@ -23,8 +23,14 @@ from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import ENGINES, find_entry
 from toolkit.runtimes.source import ModelSource
 
-# torch-compile needs half a minute of C++ compilation: `make test-slow`.
-SLOW = {"torch-compile"}
+# The others compile for seconds or need node: `make test-slow`.
+QUICK = {"ort", "torch", "onnx", "openvino", "opencv", "tract", "jax"}
+
+
+def marked(names: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+
+
 OF_A_FILE = [name for name in ENGINES if not find_entry(name).needs_run]
 
 
@@ -44,9 +50,7 @@ def mini() -> Any:
     return load_mini()
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ENGINES]
-)
+@pytest.mark.parametrize("name", marked(list(ENGINES)))
 def test_engine_passes_with_the_products_file_at_every_batch_size(
     name: str, model_path: Path, trained_run: Path, mini: Any
 ) -> None:
@@ -63,22 +67,24 @@ def test_engine_passes_with_the_products_file_at_every_batch_size(
     assert row.max_abs_logit_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_A_FILE)
-@pytest.mark.parametrize("fault", ["one weight changed by 1 %"])
 def test_engine_fails_with_a_file_that_differs_from_its_run(
-    name: str, fault: str, model_path: Path, trained_run: Path, mini: Any
+    name: str, model_path: Path, trained_run: Path, mini: Any
 ) -> None:
     """What it answers is what the file holds, not something cached from another one."""
     config = ParityConfig(
         runtimes=(require(name),), threads=(0,), optimisations=("all",), sample=64, small_batches=(1,), small_count=1
     )
-    report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
+    report = run_parity(
+        source_of(broken(model_path.read_bytes(), "one weight changed by 1 %"), trained_run), mini, config
+    )
     (row,) = report.rows
     assert row.status == "fail"
     assert "`logits` differ" in str(row.reason)
 
 
-@pytest.mark.parametrize("name", OF_A_FILE)
+@pytest.mark.parametrize("name", marked(OF_A_FILE))
 def test_engine_refuses_an_operator_that_does_not_exist_in_one_line(name: str) -> None:
     model = onnx.ModelProto.FromString(build_model().SerializeToString())
     model.graph.node[2].op_type = "Gemmm"
@@ -87,7 +93,7 @@ def test_engine_refuses_an_operator_that_does_not_exist_in_one_line(name: str) -
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", OF_A_FILE)
+@pytest.mark.parametrize("name", marked(OF_A_FILE))
 def test_engine_runs_a_file_with_two_inputs_and_one_output(name: str) -> None:
     inputs = [helper.make_tensor_value_info(key, TensorProto.FLOAT, ["n", 3]) for key in ("left", "right")]
     output = helper.make_tensor_value_info("total", TensorProto.FLOAT, ["n", 3])
