@@ -51,11 +51,12 @@ def run_parity(
     """
     card = require_providers(source, config)
     variants = expand_variants(config, has_run=source.run is not None)
-    reference = compute_reference(source, make_suites(data.test.images, sample=config.sample), precision="fp32")
+    suites = make_suites(data.test.images, sample=config.sample)
+    reference = compute_reference(source, suites, precision=card.precision)
     reference = reference.with_golden(card.golden)
     rows = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, reference, config))
+        rows.append(_judge_variant(source, variant, reference, config, precision=card.precision))
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = _baseline(rows)
@@ -96,19 +97,22 @@ def require_providers(source: ModelSource, config: ParityConfig) -> Card:
 
 
 def _judge_variant(
-    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig
+    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig, *, precision: str
 ) -> ParityRow:
     settings = variant.settings
     row = ParityRow(
         runtime=settings.runtime,
         provider=settings.provider,
-        precision=settings.precision,
+        precision=precision,
         threads=settings.threads,
         optimisation=settings.optimisation if settings.runtime == "ort" else None,
         status="fail",
     )
     if find_entry(settings.runtime).needs_run and source.run is None:
         return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
+    if find_entry(settings.runtime).needs_run and precision != settings.precision:
+        reason = f"this runtime executes the run's own {settings.precision} network, not this {precision} file"
+        return replace(row, status="skip", reason=reason)
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = _describe(row, worker.info)

@@ -16,7 +16,7 @@ class ParityRow:
         runtime: registry name.
         version: the engine's version, None where it did not open.
         provider: the provider that was active, or the one asked for where none was.
-        precision: arithmetic asked for.
+        precision: arithmetic of the file.
         threads: threads asked for; 0 is the engine's own choice.
         optimisation: graph optimisation level; None where the engine has none.
         batch_sizes: every batch size that was run.
