@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "require_providers", "run_parity"]
+__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "require_providers", "run_parity"]
 
 import contextlib
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.engine import SuiteOutcome, run_engine
-from toolkit.parity.reference import Reference, compute_reference
+from toolkit.parity.recording import Recording, record_reference
+from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.suites import make_suites
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
@@ -36,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 def run_parity(
     source: ModelSource, data: Dataset, config: ParityConfig, *, progress: Progress | None = None
 ) -> ParityReport:
-    """Compare every engine of the matrix with the float64 reference.
+    """Compare every engine of the matrix with the float64 reference on a data set's test images.
 
     Args:
         source: the model, with its run where there is one.
@@ -50,10 +50,24 @@ def run_parity(
         ModelError: no engine can open the file, or the reference cannot be computed.
     """
     card = require_providers(source, config)
+    recording = record_reference(source, data, config, card=card, environment={})
+    return judge_matrix(source, recording, config, card=card, progress=progress)
+
+
+def judge_matrix(
+    source: ModelSource, recording: Recording, config: ParityConfig, *, card: Card, progress: Progress | None = None
+) -> ParityReport:
+    """Compare every engine of the matrix with a reference that is known already; as `run_parity`.
+
+    Args:
+        source: the model, with its run where there is one.
+        recording: of this very file.
+        config: the axes.
+        card: what `require_providers` returned.
+        progress: called with the rows done and their number.
+    """
     variants = expand_variants(config, has_run=source.run is not None)
-    suites = make_suites(data.test.images, sample=config.sample)
-    reference = compute_reference(source, suites, precision=card.precision)
-    reference = reference.with_golden(card.golden)
+    reference = recording.reference
     rows = []
     for variant in variants:
         rows.append(_judge_variant(source, variant, reference, config, precision=card.precision))
@@ -66,7 +80,8 @@ def run_parity(
         baseline=baseline,
         rows=tuple(_with_ratio(row, error) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
-        data={"name": data.name, "sha256": data.sha256},
+        data=recording.data,
+        recorded_on=recording.environment,
     )
 
 

@@ -72,6 +72,7 @@ class ParityReport:
         rows: one for each engine and setting.
         model: `path` and `sha256`.
         data: `name` and `sha256` of the data set.
+        recorded_on: the machine that computed the reference, where it was not this one.
     """
 
     reference: str
@@ -80,6 +81,7 @@ class ParityReport:
     rows: tuple[ParityRow, ...]
     model: dict[str, Any]
     data: dict[str, Any]
+    recorded_on: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -99,5 +101,6 @@ class ParityReport:
             "model": self.model,
             "data": self.data,
             "environment": environment,
+            "recorded_on": self.recorded_on or None,
             "rows": [row.to_json() for row in self.rows],
         }
