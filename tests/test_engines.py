@@ -12,11 +12,14 @@ from broken_models import broken
 from onnx import TensorProto, helper
 from tiny_models import build_model
 
+from toolkit.card import Card
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import run_parity
+from toolkit.parity.matrix import judge_matrix, require_providers
+from toolkit.parity.recording import Recording, record_reference
+from toolkit.parity.report import ParityRow
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.listing import list_runtimes
 from toolkit.runtimes.process import WorkerRuntime
@@ -24,7 +27,7 @@ from toolkit.runtimes.registry import ENGINES, find_entry
 from toolkit.runtimes.source import ModelSource
 
 # The others compile for seconds or need node: `make test-slow`.
-QUICK = {"ort", "torch", "onnx", "openvino", "opencv", "tract", "jax"}
+QUICK = {"ort", "torch", "openvino", "opencv", "tract", "jax"}
 
 
 def marked(names: list[str]) -> list[Any]:
@@ -46,21 +49,30 @@ def require(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def mini() -> Any:
-    return load_mini()
+def proof(model_path: Path, trained_run: Path) -> tuple[Recording, Card]:
+    """The reference of the product's file, computed once, and its card."""
+    source, config = ModelSource.read(model_path, run=trained_run), ParityConfig(sample=40)
+    card = require_providers(source, config)
+    return record_reference(source, load_mini(), config, card=card, environment={}), card
+
+
+def judge(name: str, source: ModelSource, proof: tuple[Recording, Card]) -> ParityRow:
+    config = ParityConfig(
+        runtimes=(require(name),), threads=(0,), optimisations=("all",), small_batches=(1, 3), small_count=4
+    )
+    recording, card = proof
+    (row,) = judge_matrix(source, recording, config, card=card).rows
+    return row
 
 
 @pytest.mark.parametrize("name", marked(list(ENGINES)))
 def test_engine_passes_with_the_products_file_at_every_batch_size(
-    name: str, model_path: Path, trained_run: Path, mini: Any
+    name: str, model_path: Path, trained_run: Path, proof: tuple[Recording, Card]
 ) -> None:
-    config = ParityConfig(
-        runtimes=(require(name),), threads=(0,), optimisations=("all",), sample=40, small_batches=(1, 3), small_count=4
-    )
-    report = run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
-    (row,) = report.rows
+    row = judge(name, ModelSource.read(model_path, run=trained_run), proof)
     assert (row.status, row.reason, row.runtime) == ("pass", None, name)
     assert row.batch_sizes == (64, 1, 3)
+    assert row.native_batch == (name != "plain-c")
     assert row.version
     assert row.version[0].isdigit()
     # An engine that answers with the reference itself would be compared with itself.
@@ -70,16 +82,11 @@ def test_engine_passes_with_the_products_file_at_every_batch_size(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_A_FILE)
 def test_engine_fails_with_a_file_that_differs_from_its_run(
-    name: str, model_path: Path, trained_run: Path, mini: Any
+    name: str, model_path: Path, trained_run: Path, proof: tuple[Recording, Card]
 ) -> None:
     """What it answers is what the file holds, not something cached from another one."""
-    config = ParityConfig(
-        runtimes=(require(name),), threads=(0,), optimisations=("all",), sample=64, small_batches=(1,), small_count=1
-    )
-    report = run_parity(
-        source_of(broken(model_path.read_bytes(), "one weight changed by 1 %"), trained_run), mini, config
-    )
-    (row,) = report.rows
+    model = broken(model_path.read_bytes(), "one weight changed by 1 %")
+    row = judge(name, source_of(model, trained_run), proof)
     assert row.status == "fail"
     assert "`logits` differ" in str(row.reason)
 

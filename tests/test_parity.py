@@ -17,7 +17,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ProviderError, UsageError
-from toolkit.parity import engine, matrix
+from toolkit.parity import engine, matrix, recording
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
@@ -121,12 +121,12 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch, good_reference: Reference
 ) -> None:
     skip_where_cuda_works()
-    monkeypatch.setattr(matrix, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
     source = source_of(model_path.read_bytes(), None)
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
-        row = matrix._judge_variant(source, variant, good_reference, config)
+        row = matrix._judge_variant(source, variant, good_reference, config, precision="fp32")
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
 
@@ -175,7 +175,7 @@ def test_a_broken_file_fails(
     config = ParityConfig(
         runtimes=("ort",), threads=(0,), optimisations=("all",), sample=128, small_batches=(7,), small_count=20
     )
-    monkeypatch.setattr(matrix, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
     report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
     assert not report.passed
     assert report.rows[0].status == "fail"
@@ -190,7 +190,7 @@ def test_a_provider_that_is_not_active_ends_before_anything_is_measured(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the reference was computed although the provider is not active")
 
-    monkeypatch.setattr(matrix, "compute_reference", never)
+    monkeypatch.setattr(recording, "compute_reference", never)
     config = ParityConfig(providers=("cpu", "cuda"), sample=10)
     with pytest.raises(ProviderError, match="provider cuda"):
         run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)
