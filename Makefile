@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-cuda check format clean
+.PHONY: quickstart install test test-slow test-cuda parity-all check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,digits,tensorboard,tune]'
+	$(PIP) --editable '.[dev,openvino,runtimes,digits,tensorboard,tune]'
 	touch $@
 
 # The quick suite: no network, nothing over seconds.
@@ -29,6 +29,13 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Every engine that installs here, on the latest model: table, JSON and heat map.
+parity-all: $(VENV)/.dev
+	$(BIN)/toolkit runtimes install ort-node
+	$(BIN)/toolkit runtimes install ort-web
+	$(BIN)/toolkit parity --runtime all --threads 0 --optimisation all --force \
+		--output artifacts/reports/parity-all.json --picture artifacts/reports/parity-all.png
 
 # Real CUDA tests; skipped with their reason where there is no device. The JSON can be sent back.
 test-cuda: $(VENV)/.dev

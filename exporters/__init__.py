@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ExportError", "ExportResult", "ExportSpec", "export_torch", "finish_model"]
+__all__ = ["ExportError", "ExportResult", "ExportSpec", "convert_to_half", "export_torch", "finish_model"]
 
 from exporters.finish import finish_model
 from exporters.result import ExportResult
 from exporters.spec import ExportError, ExportSpec
+from exporters.to_half import convert_to_half
 from exporters.torch_dynamo import export_torch

@@ -13,7 +13,15 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
-    | {"render_evaluation", "render_tune", "plots", "plots_evaluation", "plots_tune"},
+    | {
+        "render_evaluation",
+        "render_runtimes",
+        "render_tune",
+        "plots",
+        "plots_evaluation",
+        "plots_parity",
+        "plots_tune",
+    },
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
@@ -29,6 +37,7 @@ ALLOWED_SIDEWAYS = {
     ("card", "errors"),
     ("data", "imaging"),
     ("plots_evaluation", "plots"),
+    ("plots_parity", "plots"),
     ("plots_tune", "plots"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])

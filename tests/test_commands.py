@@ -45,7 +45,14 @@ def test_each_command_goes_on_from_the_one_before(tmp_path: Path, capsys: pytest
     assert json.loads(capsys.readouterr().out)["meets_contract"]
     assert toolkit("selftest") == 0
     assert "PASS" in capsys.readouterr().out
-    assert toolkit("parity", "--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64") == 0
+    narrow = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
+    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 0
+    with Image.open(tmp_path / "matrix.png") as picture:
+        assert picture.format == "PNG"
+    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 2  # it exists
+    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.jpg")) == 2
+    both = str(tmp_path / "both.png")
+    assert toolkit("parity", *narrow, "--picture", both, "--output", both) == 2
     assert "parity PASS against pytorch-float64" in capsys.readouterr().out
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
     assert toolkit("predict", str(tmp_path / "digit.png"), "--probabilities") == 0

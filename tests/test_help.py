@@ -12,7 +12,18 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
-COMMANDS += ["selftest", "parity", "predict", "bench", "doctor", "tune", "learning-curve"]
+COMMANDS += [
+    "selftest",
+    "parity",
+    "predict",
+    "bench",
+    "doctor",
+    "tune",
+    "learning-curve",
+    "runtimes",
+    "runtimes list",
+    "runtimes install",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command or "toolkit")

@@ -17,7 +17,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ProviderError, UsageError
-from toolkit.parity import matrix
+from toolkit.parity import engine, matrix, recording
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
@@ -64,6 +64,33 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
     json.dumps(value, allow_nan=False)
 
 
+def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
+    model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SLOW_IMAGES_PER_S", float("inf"))
+    monkeypatch.setattr(engine, "SLOW_SAMPLE", 30)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
+    (row,) = report.rows
+    assert row.status == "pass"
+    assert row.reason == "slow: 30 of 200 test images, evenly spaced"
+    assert {name: suite["images"] for name, suite in row.suites.items()} == {
+        "test": 30,
+        "noise": 256,
+        "special": 10,
+        "golden": 16,
+    }
+
+
+def test_a_slow_engine_is_judged_on_images_from_the_whole_test_set() -> None:
+    images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+    logits = np.eye(10) * 4
+    entry = SuiteReference(suite=Suite(name="test", images=images), logits=logits, bound=1e-3)
+    chosen = entry[np.array([0, 4, 9])]
+    assert chosen.suite.images[:, 0, 0].tolist() == [0, 4, 9]
+    assert chosen.logits.argmax(axis=1).tolist() == [0, 4, 9]
+    assert chosen.bound == entry.bound
+
+
 def test_without_its_run_the_reference_is_the_files_own_graph(model_path: Path, mini: Any) -> None:
     report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
     assert report.passed
@@ -94,12 +121,12 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch, good_reference: Reference
 ) -> None:
     skip_where_cuda_works()
-    monkeypatch.setattr(matrix, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
     source = source_of(model_path.read_bytes(), None)
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
-        row = matrix._judge_variant(source, variant, good_reference, config)
+        row = matrix._judge_variant(source, variant, good_reference, config, precision="fp32")
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
 
@@ -148,7 +175,7 @@ def test_a_broken_file_fails(
     config = ParityConfig(
         runtimes=("ort",), threads=(0,), optimisations=("all",), sample=128, small_batches=(7,), small_count=20
     )
-    monkeypatch.setattr(matrix, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
     report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
     assert not report.passed
     assert report.rows[0].status == "fail"
@@ -163,7 +190,7 @@ def test_a_provider_that_is_not_active_ends_before_anything_is_measured(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the reference was computed although the provider is not active")
 
-    monkeypatch.setattr(matrix, "compute_reference", never)
+    monkeypatch.setattr(recording, "compute_reference", never)
     config = ParityConfig(providers=("cpu", "cuda"), sample=10)
     with pytest.raises(ProviderError, match="provider cuda"):
         run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)

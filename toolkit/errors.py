@@ -26,6 +26,7 @@ __all__ = [
     "UsageError",
     "WorkerError",
     "error_from_json",
+    "first_line",
     "suggest",
 ]
 
@@ -127,6 +128,11 @@ _BY_NAME: dict[str, type[ToolkitError]] = {
 def error_from_json(record: dict[str, str]) -> ToolkitError:
     """Rebuild an error that crossed a process boundary as `{"type", "message"}`; unknown types become ToolkitError."""
     return _BY_NAME.get(record.get("type", ""), ToolkitError)(record.get("message", "no message"))
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of somebody else's says, without its further lines; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from toolkit.bench.config import BenchConfig
 from toolkit.errors import UsageError, suggest
 from toolkit.runtimes.providers import PROVIDERS
-from toolkit.runtimes.registry import RUNTIMES, find_entry
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, TORCH_DEVICES, find_entry
 
-TORCH_DEVICES = ("cpu", "cuda", "mps")
-# It computes rounding errors beside the answers: its time says nothing about the file.
-REFERENCES = ("onnx-float64",)
 WILDCARDS = ("auto", "all")
 # TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
 AUTO_ORDER = ("cuda", "mps", "openvino", "cpu")
@@ -44,12 +41,15 @@ def providers_of(runtime: str) -> tuple[str, ...]:
     """Return the providers or devices that a runtime can be asked for.
 
     Raises:
-        UsageError: the runtime is unknown, or is a reference and not an engine.
+        UsageError: the runtime is unknown, a reference and not an engine, or out of a stopwatch's reach.
     """
-    find_entry(runtime)
-    if runtime in REFERENCES:
+    entry = find_entry(runtime)
+    if entry.is_reference:
+        # It computes rounding errors beside the answers.
         raise UsageError(f"runtime {runtime} is a reference for parity, not an engine; its time would mean nothing")
-    return {"ort": tuple(PROVIDERS), "torch": TORCH_DEVICES}.get(runtime, ("cpu",))
+    if entry.npm:
+        raise UsageError(f"runtime {runtime} is reached through a pipe, whose time a measurement would hold")
+    return entry.devices
 
 
 def expand_variants(config: BenchConfig) -> tuple[Variant, ...]:
@@ -73,7 +73,7 @@ def _runtimes(words: tuple[str, ...]) -> list[tuple[str, bool]]:
     named = [(word, True) for word in words if word != "all"]
     if "all" not in words:
         return named
-    return named + [(name, False) for name in RUNTIMES if name not in REFERENCES and (name, True) not in named]
+    return named + [(name, False) for name in ENGINES if not RUNTIMES[name].npm and (name, True) not in named]
 
 
 def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> list[Variant]:

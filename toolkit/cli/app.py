@@ -21,6 +21,7 @@ from toolkit.cli.learning_curve import learning_curve_command
 from toolkit.cli.parity import parity_command
 from toolkit.cli.predict import predict_command
 from toolkit.cli.quickstart import quickstart_command
+from toolkit.cli.runtimes import runtimes_app
 from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
 from toolkit.cli.tune import tune_command
@@ -34,6 +35,7 @@ app = typer.Typer(
     epilog="--debug after any command shows the traceback of a failure.",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(runtimes_app, name="runtimes")
 app.command("quickstart")(quickstart_command)
 app.command("train")(train_command)
 app.command("tune")(tune_command)

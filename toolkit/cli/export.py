@@ -11,11 +11,12 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
-from toolkit.cli.options import DataName, Force, Json, OutputPath
+from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output
 
 if TYPE_CHECKING:
     from toolkit.card import Card
+    from toolkit.exporting.report import ExportReport
 
 Run = Annotated[
     Path | None,
@@ -25,6 +26,9 @@ Run = Annotated[
     ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.", show_default=False)]
+Precisions = Annotated[
+    str, typer.Option("--precision", help="fp32, which is always made, and fp16, which is derived from it.")
+]
 GoldenKind = Annotated[
     str | None,
     typer.Option(
@@ -41,6 +45,7 @@ def export_command(
     run: Run = None,
     name: Name = None,
     output_path: OutputPath = None,
+    precision: Precisions = "fp32",
     golden: GoldenKind = None,
     data: DataName = None,
     author: Author = "unspecified",
@@ -54,20 +59,32 @@ def export_command(
     from toolkit.network.run import read_run
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
-    config = ExportConfig(name=name, output=output_path, golden=golden, author=author, licence=licence, force=force)
+    config = ExportConfig(
+        name=name,
+        output=output_path,
+        precisions=split_names(precision),
+        golden=golden,
+        author=author,
+        licence=licence,
+        force=force,
+    )
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
     report = export_run(folder, dataset, config, store=store)
+    lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
+    output.report(report.to_json(), *lines)
+
+
+def _describe(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:
     state = "unchanged" if report.unchanged else "written"
-    output.report(
-        report.to_json(),
-        f"{report.model} {state}: {report.size_bytes / 1e6:.2f} MB, opset 18, {len(report.operators)} nodes, "
-        f"sha256 {report.sha256[:16]}...",
-        f"proven by {report.engine} at batch 1, 2, 3, 17, 64: largest logit error {report.max_abs_logit_error:.2g}, "
-        f"bound {report.card.bound['logits']:.2g}",
+    written = f"{report.card.precision}, opset 18, {len(report.operators)} nodes, sha256 {report.sha256[:16]}..."
+    proven = f"largest logit error {report.max_abs_logit_error:.2g}, bound {report.card.bound['logits']:.2g}"
+    return (
+        f"{report.model} {state}: {report.size_bytes / 1e6:.2f} MB, {written}",
+        f"proven by {report.engine} at batch 1, 2, 3, 17, 64: {proven}",
         f"test accuracy of this file {report.accuracy.describe()}",
-        _golden_words(report.card, asked=golden),
+        _golden_words(report.card, asked=asked),
     )
 
 

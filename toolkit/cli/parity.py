@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["parity_command", "run_and_report"]
+__all__ = ["parity_command"]
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_output
-from toolkit.cli.context import announce_model, choose_model, load_recorded_data
+from toolkit.cli.context import choose_model
 from toolkit.cli.options import (
     AllowFallback,
     DataName,
@@ -25,9 +24,10 @@ from toolkit.cli.options import (
     split_names,
     split_numbers,
 )
-from toolkit.cli.output import Output, invocation, note
-from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError
+from toolkit.cli.output import Output, note
+from toolkit.cli.parity_steps import ParityFiles, run_and_report
+from toolkit.durable import write_atomic
+from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ Sample = Annotated[
 RunPath = Annotated[
     Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
 ]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", help="Write images, reference answers and bounds for another machine.", show_default=False
+    ),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", help="Judge by what another machine recorded; needs no data.", show_default=False),
+]
+PicturePath = Annotated[
+    Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
+]
 DEFAULTS = ParityConfig()
 
 
@@ -54,6 +67,9 @@ def parity_command(
     data: DataName = None,
     sample: Sample = None,
     run: RunPath = None,
+    record: Record = None,
+    against: Against = None,
+    picture: PicturePath = None,
     allow_fallback: AllowFallback = False,
     output_path: OutputPath = None,
     force: Force = False,
@@ -69,46 +85,27 @@ def parity_command(
         allow_fallback=allow_fallback,
     )
     path = choose_model(model, store=ArtifactStore.default())
-    if output_path is not None:
-        check_output(output_path, force=force, inputs=(path,))
-    report, _ = run_and_report(
-        path, config, run=run, data=data, output_path=output_path, output=Output(as_json=as_json)
-    )
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UsageError(f"the picture {picture} does not end in .png; pictures are PNG files")
+    if against is not None and (record, data, sample, run) != (None, None, None, None):
+        raise UsageError("--against brings its own images and answers; leave out --record, --data, --sample and --run")
+    targets = [target for target in (output_path, record, picture) if target is not None]
+    if len(set(targets)) < len(targets):
+        raise UsageError(f"two outputs are both {max(targets, key=targets.count)}; give one of them another name")
+    for target in targets:
+        check_output(target, force=force, inputs=(path,))
+    files = ParityFiles(record=record, against=against, output=output_path)
+    report, _ = run_and_report(path, config, run=run, data=data, files=files, output=Output(as_json=as_json))
+    if picture is not None:
+        _draw(report, picture)
     if not report.passed:
         failed = [row for row in report.rows if row.status == "fail"]
         first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
         raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
 
 
-def run_and_report(
-    path: Path, config: ParityConfig, *, run: Path | None, data: str | None, output_path: Path | None, output: Output
-) -> tuple[ParityReport, Path]:
-    """Run the matrix, write its report and show it."""
-    from toolkit.environment import describe_environment
-    from toolkit.evaluation.evaluate import require_same_data
-    from toolkit.network.run import find_run, read_run
-    from toolkit.parity.matrix import require_providers, run_parity
-    from toolkit.render_parity import parity_table
-    from toolkit.runtimes.origin import find_origin
-    from toolkit.runtimes.source import ModelSource
+def _draw(report: ParityReport, picture: Path) -> None:
+    from toolkit.plots_parity import draw_parity
 
-    store = ArtifactStore.default()
-    source = ModelSource.read(path)
-    card = require_providers(source, config)
-    announce_model(path, store=store)  # after the refusals, which are one line
-    origin = find_origin(card.checkpoint_sha256, store=store) if run is None else find_run(run, store=store)
-    source = replace(source, run=origin)
-    if source.run is None:
-        note("the run that this model came from is not here: the reference is the file's own weights in float64")
-    # A card must not tell where a user's own data lie; the run does.
-    recorded = card.data if origin is None else read_run(origin).data
-    dataset = load_recorded_data(data, recorded, output, size=(card.input.height, card.input.width))
-    if data is None:
-        require_same_data(dataset, card.data, owner=path.name)
-    with output.progress("parity", unit="rows") as bar:
-        report = run_parity(source, dataset, config, progress=bar)
-    target = output_path or store.new_file("reports", f"parity-{path.stem}", ".json")
-    value = report.to_json(command=invocation(), environment=describe_environment())
-    write_json(target, value)
-    output.report(value, parity_table(report), f"report {target}")
-    return report, target
+    write_atomic(picture, draw_parity(report))
+    note(f"picture {picture}")

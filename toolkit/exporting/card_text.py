@@ -18,9 +18,16 @@ MINIMUM = {"opset": 18, "ir": 10, "onnxruntime": "1.18"}
 
 
 def build_card(
-    run: RunConfig, checkpoint: Checkpoint, *, name: str, accuracy: AccuracyReport, bound: float, golden: Golden | None
+    run: RunConfig,
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    precision: str,
+    accuracy: AccuracyReport,
+    bound: float,
+    golden: Golden | None,
 ) -> Card:
-    """Return the card of a run's float32 file."""
+    """Return the card of a run's file."""
     recipe = {key: value for key, value in run.recipe.items() if key != "network"}
     # A run may have been stopped early or made longer, and this may be an earlier checkpoint of it.
     recipe["epochs"] = checkpoint.epoch
@@ -31,7 +38,7 @@ def build_card(
         classes=run.classes,
         input=InputSpec(**run.input),
         standardisation=run.standardisation,
-        precision="fp32",
+        precision=precision,
         network={"preset": "cnn", **config.to_json(), "parameters": config.num_parameters},
         recipe={**recipe, "seed": run.training["seed"], "all_data": run.training["all_data"]},
         data={key: run.data[key] for key in ("name", "sha256", "train_count", "test_count", "licence")},

@@ -10,6 +10,8 @@ from pathlib import Path
 from toolkit.errors import UsageError, suggest
 from toolkit.exporting.golden import GOLDEN_KINDS
 
+PRECISIONS = ("fp32", "fp16")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportConfig:
@@ -18,6 +20,7 @@ class ExportConfig:
     Attributes:
         name: the model's name; the run's name by default, with `-epoch12` or `-best` for an earlier checkpoint.
         output: where to write; `models/<name>.onnx` by default.
+        precisions: `fp32`, which is always made, and what is derived from it: `fp16`, at `<name>.fp16.onnx`.
         golden: `data` (validation images), `synthetic` or `none`; by default `data` for catalogue data sets only,
             because a user's own images must not leak.
         author: written into the card.
@@ -27,12 +30,16 @@ class ExportConfig:
 
     name: str | None = None
     output: Path | None = None
+    precisions: tuple[str, ...] = ("fp32",)
     golden: str | None = None
     author: str = "unspecified"
     licence: str = "NOASSERTION"
     force: bool = False
 
     def __post_init__(self) -> None:
+        for precision in self.precisions:
+            if precision not in PRECISIONS:
+                raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: fp32, fp16")
         if self.golden is not None and self.golden not in GOLDEN_KINDS:
             raise UsageError(f"unknown golden vectors {self.golden!r}{suggest(self.golden, GOLDEN_KINDS)}")
         if self.output is not None and self.output.suffix != ".onnx":

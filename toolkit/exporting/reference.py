@@ -36,21 +36,24 @@ class Probe:
         logits: float64 `[N, K]`, by PyTorch.
         bound: largest logit error that rounding explains.
         golden_count: how many of the first images may become golden vectors.
+        precision: arithmetic of the file, whose rounding the bound allows.
     """
 
     images: NDArray[np.uint8]
     logits: NDArray[np.float64]
     bound: float
     golden_count: int
+    precision: str
 
 
-def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset) -> Probe:
+def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision: str) -> Probe:
     """Choose images from the validation split and answer them in float64.
 
     Args:
         network: the checkpoint's; float32 again when this returns.
-        graph: traced from it.
+        graph: traced from it, or derived from that.
         data: what it was trained on.
+        precision: arithmetic of the graph.
     """
     held_out = hold_out(data.train, min(10_000, len(data.train) // 5))[1]
     logits = _logits(network, held_out.images).astype(np.float64)
@@ -60,8 +63,9 @@ def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset) -> Probe:
     return Probe(
         images=images,
         logits=_float64_logits(network, images),
-        bound=_bound(graph, images),
+        bound=_bound(graph, images, precision=precision),
         golden_count=len(golden),
+        precision=precision,
     )
 
 
@@ -83,7 +87,7 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
     images, logits, bound = probe.images[:count], probe.logits[:count], probe.bound
     if kind == "synthetic":
         images = synthetic_images(shape, count=count)
-        logits, bound = _float64_logits(network, images), max(bound, _bound(graph, images))
+        logits, bound = _float64_logits(network, images), max(bound, _bound(graph, images, precision=probe.precision))
     return Golden(
         origin=kind,
         images=images.tobytes(),
@@ -93,8 +97,8 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
     )
 
 
-def _bound(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> float:
-    return bound_from_sigma(evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF["fp32"])[1])
+def _bound(graph: onnx.ModelProto, images: NDArray[np.uint8], *, precision: str) -> float:
+    return bound_from_sigma(evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF[precision])[1])
 
 
 def _float64_logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.float64]:

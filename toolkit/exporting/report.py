@@ -26,6 +26,7 @@ class ExportReport:
         accuracy: of this file on the test images.
         max_abs_logit_error: seen while proving it.
         engine: what proved it.
+        derived: files of other precisions made from this one.
     """
 
     model: Path
@@ -37,6 +38,7 @@ class ExportReport:
     accuracy: AccuracyReport
     max_abs_logit_error: float
     engine: str
+    derived: tuple[ExportReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/export/1`."""
@@ -50,4 +52,6 @@ class ExportReport:
             "bound": self.card.bound,
             "max_abs_logit_error": self.max_abs_logit_error,
             "proven_by": self.engine,
+            "precision": self.card.precision,
+            "derived": [item.to_json() for item in self.derived],
         }

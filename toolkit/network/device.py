@@ -6,7 +6,7 @@ __all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
 
 from typing import Protocol
 
-from toolkit.errors import ProviderError, UsageError, suggest
+from toolkit.errors import ProviderError, UsageError, first_line, suggest
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 
@@ -43,7 +43,7 @@ class TorchMachine:
         try:
             torch.zeros(1, device="cuda").add_(1).item()
         except RuntimeError as error:
-            return f"a first CUDA kernel failed: {str(error).splitlines()[0]}"
+            return f"a first CUDA kernel failed: {first_line(error)}"
         return None
 
     def cuda_capability(self) -> tuple[int, int]:

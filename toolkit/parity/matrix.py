@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "require_providers", "run_parity"]
+__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "require_providers", "run_parity"]
 
 import contextlib
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.engine import SuiteOutcome, run_engine
-from toolkit.parity.reference import Reference, compute_reference
+from toolkit.parity.recording import Recording, record_reference
+from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.suites import make_suites
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
@@ -36,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 def run_parity(
     source: ModelSource, data: Dataset, config: ParityConfig, *, progress: Progress | None = None
 ) -> ParityReport:
-    """Compare every engine of the matrix with the float64 reference.
+    """Compare every engine of the matrix with the float64 reference on a data set's test images.
 
     Args:
         source: the model, with its run where there is one.
@@ -50,12 +50,27 @@ def run_parity(
         ModelError: no engine can open the file, or the reference cannot be computed.
     """
     card = require_providers(source, config)
+    recording = record_reference(source, data, config, card=card, environment={})
+    return judge_matrix(source, recording, config, card=card, progress=progress)
+
+
+def judge_matrix(
+    source: ModelSource, recording: Recording, config: ParityConfig, *, card: Card, progress: Progress | None = None
+) -> ParityReport:
+    """Compare every engine of the matrix with a reference that is known already; as `run_parity`.
+
+    Args:
+        source: the model, with its run where there is one.
+        recording: of this very file.
+        config: the axes.
+        card: what `require_providers` returned.
+        progress: called with the rows done and their number.
+    """
     variants = expand_variants(config, has_run=source.run is not None)
-    reference = compute_reference(source, make_suites(data.test.images, sample=config.sample), precision="fp32")
-    reference = reference.with_golden(card.golden)
+    reference = recording.reference
     rows = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, reference, config))
+        rows.append(_judge_variant(source, variant, reference, config, precision=card.precision))
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = _baseline(rows)
@@ -65,7 +80,8 @@ def run_parity(
         baseline=baseline,
         rows=tuple(_with_ratio(row, error) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
-        data={"name": data.name, "sha256": data.sha256},
+        data=recording.data,
+        recorded_on=recording.environment,
     )
 
 
@@ -96,22 +112,26 @@ def require_providers(source: ModelSource, config: ParityConfig) -> Card:
 
 
 def _judge_variant(
-    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig
+    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig, *, precision: str
 ) -> ParityRow:
     settings = variant.settings
     row = ParityRow(
         runtime=settings.runtime,
         provider=settings.provider,
-        precision=settings.precision,
+        precision=precision,
         threads=settings.threads,
         optimisation=settings.optimisation if settings.runtime == "ort" else None,
         status="fail",
     )
     if find_entry(settings.runtime).needs_run and source.run is None:
         return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
+    if find_entry(settings.runtime).needs_run and precision != settings.precision:
+        reason = f"this runtime executes the run's own {settings.precision} network, not this {precision} file"
+        return replace(row, status="skip", reason=reason)
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
-            return _summarise(_describe(row, worker.info), run_engine(worker, reference, config))
+            row = _describe(row, worker.info)
+            return _summarise(row, run_engine(worker, reference, config), available=len(reference.suites[0].logits))
     except UsageError:
         raise
     except WorkerError as error:
@@ -124,13 +144,24 @@ def _judge_variant(
 
 def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
     reason = f"asked for {row.provider}; {info.details.get('fallback_reason', '')}" if info.fallback else None
-    return replace(row, version=info.version, provider=info.provider_active, fallback=info.fallback, reason=reason)
+    return replace(
+        row,
+        version=info.version,
+        provider=info.provider_active,
+        fallback=info.fallback,
+        native_batch=info.native_batch,
+        reason=reason,
+    )
 
 
-def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
+def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) -> ParityRow:
     nearest = max(outcomes, key=_share_of_bound)
     failures = [f"{item.suite} at batch {item.batch}: {text}" for item in outcomes for text in item.judgement.failures]
-    full = {item.suite: item for item in reversed(outcomes)}
+    full: dict[str, SuiteOutcome] = {}
+    for item in outcomes:
+        full.setdefault(item.suite, item)  # the main batch size comes first
+    judged = full["test"].images
+    sampled = f"slow: {judged:,} of {available:,} test images, evenly spaced" if judged < available else None
     consistent = [item.judgement.label_consistent for item in outcomes]
     return replace(
         row,
@@ -143,7 +174,7 @@ def _summarise(row: ParityRow, outcomes: list[SuiteOutcome]) -> ParityRow:
         flips_excused=sum(item.judgement.flips_excused for item in full.values()),
         suites={name: _suite_json(item) for name, item in full.items()},
         status="fail" if failures else "pass",
-        reason="; ".join(filter(None, (row.reason, *failures))) or None,
+        reason="; ".join(filter(None, (row.reason, sampled, *failures))) or None,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
-from toolkit.parity.suites import Suite
+from toolkit.parity.suites import Suite, spread_indices
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
@@ -39,6 +39,11 @@ class SuiteReference:
     suite: Suite
     logits: NDArray[np.float64]
     bound: float
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> SuiteReference:
+        """Return what is known of some of the images."""
+        suite = replace(self.suite, images=self.suite.images[chosen])
+        return replace(self, suite=suite, logits=self.logits[chosen])
 
     @property
     def margins(self) -> NDArray[np.float64]:
@@ -102,9 +107,8 @@ def _collect(kind: str, suites: tuple[Suite, ...], logits: list[NDArray[np.float
 
 
 def _bound(graph: WorkerRuntime, suite: Suite) -> float:
-    count = min(BOUND_SAMPLE, len(suite.images))
-    chosen = np.linspace(0, len(suite.images) - 1, count).astype(np.int64)
-    return bound_from_sigma(graph.run({"images": suite.images[chosen]})["rounding_sigma"])
+    chosen = suite.images[spread_indices(len(suite.images), BOUND_SAMPLE)]
+    return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
 
 
 def _logits(runtime: WorkerRuntime, suite: Suite) -> NDArray[np.float64]:

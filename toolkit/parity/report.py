@@ -16,11 +16,11 @@ class ParityRow:
         runtime: registry name.
         version: the engine's version, None where it did not open.
         provider: the provider that was active, or the one asked for where none was.
-        precision: arithmetic asked for.
+        precision: arithmetic of the file.
         threads: threads asked for; 0 is the engine's own choice.
         optimisation: graph optimisation level; None where the engine has none.
         batch_sizes: every batch size that was run.
-        native_batch: whether the engine took every batch size itself.
+        native_batch: whether the engine took every batch size itself, or was called in a loop.
         images: images judged, all suites together.
         max_abs_logit_error: of the suite that comes nearest to its bound.
         bound: of that suite.
@@ -72,6 +72,7 @@ class ParityReport:
         rows: one for each engine and setting.
         model: `path` and `sha256`.
         data: `name` and `sha256` of the data set.
+        recorded_on: the machine that computed the reference, where it was not this one.
     """
 
     reference: str
@@ -80,6 +81,7 @@ class ParityReport:
     rows: tuple[ParityRow, ...]
     model: dict[str, Any]
     data: dict[str, Any]
+    recorded_on: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -99,5 +101,6 @@ class ParityReport:
             "model": self.model,
             "data": self.data,
             "environment": environment,
+            "recorded_on": self.recorded_on or None,
             "rows": [row.to_json() for row in self.rows],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Suite", "make_suites", "special_images"]
+__all__ = ["Suite", "make_suites", "special_images", "spread_indices"]
 
 from dataclasses import dataclass
 
@@ -28,9 +28,7 @@ class Suite:
 
 def make_suites(test: NDArray[np.uint8], *, sample: int | None = None) -> tuple[Suite, ...]:
     """Return the test images (all, or evenly spaced ones), seeded uniform noise and the special images."""
-    chosen = test
-    if sample is not None and sample < len(test):
-        chosen = test[np.linspace(0, len(test) - 1, sample).astype(np.int64)]
+    chosen = test[spread_indices(len(test), sample)] if sample is not None else test
     shape = test.shape[1:]
     noise = np.random.default_rng(NOISE_SEED).integers(0, 256, (NOISE_COUNT, *shape), np.uint8)
     return (
@@ -38,6 +36,11 @@ def make_suites(test: NDArray[np.uint8], *, sample: int | None = None) -> tuple[
         Suite(name="noise", images=noise),
         Suite(name="special", images=special_images(shape)),
     )
+
+
+def spread_indices(count: int, sample: int) -> NDArray[np.int64]:
+    """Return `sample` evenly spaced indices into `count` images, all of them where there are no more."""
+    return np.linspace(0, count - 1, min(sample, count)).astype(np.int64)
 
 
 def special_images(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -11,10 +11,8 @@ from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.providers import PROVIDERS, find_provider
-from toolkit.runtimes.registry import RUNTIMES, find_entry
+from toolkit.runtimes.registry import ENGINES, TORCH_DEVICES, find_entry
 
-REFERENCE_RUNTIMES = {"onnx-float64"}
-TORCH_DEVICES = ("cpu", "cuda", "mps")
 DEFAULT_RUNTIMES = ("torch", "ort")
 # A matrix wants every provider that works, so `auto` means the same here.
 EVERYTHING = {"all", "auto"}
@@ -47,14 +45,13 @@ def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVaria
     for provider in config.providers:
         if provider not in EVERYTHING and provider not in TORCH_DEVICES:
             find_provider(provider)
-    known = tuple(name for name in RUNTIMES if name not in REFERENCE_RUNTIMES)
-    names = known if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
+    names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
     rows: list[ParityVariant] = []
     for name in names:
         needs_run = find_entry(name).needs_run
         if needs_run and not has_run and config.runtimes is None:
             continue
-        rows += _of_ort(config) if name == "ort" else _of_torch(name, config)
+        rows += _of_ort(config) if name == "ort" else _of_engine(name, config)
     if not rows:
         raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}")
     return tuple(rows)
@@ -76,15 +73,18 @@ def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
                 yield ParityVariant(settings=settings, may_skip=everything)
 
 
-def _of_torch(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
-    everything, is_default = _is_everything(config), config.runtimes is None
-    devices = TORCH_DEVICES if everything else tuple(item for item in config.providers if item in TORCH_DEVICES)
+def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
+    entry, everything, is_default = find_entry(name), _is_everything(config), config.runtimes is None
+    devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
     if is_default and "cpu" not in devices:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
     for device in devices:
-        for threads in config.threads if device == "cpu" else config.threads[:1]:
+        for threads in config.threads if entry.has_threads and device == "cpu" else config.threads[:1]:
             settings = RuntimeSettings(
-                runtime=name, provider=device, threads=threads, allow_fallback=config.allow_fallback
+                runtime=name,
+                provider=device,
+                threads=threads if entry.has_threads else 0,
+                allow_fallback=config.allow_fallback,
             )
             yield ParityVariant(settings=settings, may_skip=everything or is_default or config.runtimes == ("all",))
 

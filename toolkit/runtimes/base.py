@@ -97,6 +97,7 @@ class RuntimeInfo:
         placement: number of graph nodes by provider, where the engine tells.
         metadata: the model's own metadata strings.
         details: engine settings worth recording.
+        native_batch: whether the engine takes a batch itself; where it is fixed to one size, it is called in a loop.
     """
 
     runtime: str
@@ -108,6 +109,7 @@ class RuntimeInfo:
     placement: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    native_batch: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

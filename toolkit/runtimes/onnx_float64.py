@@ -172,6 +172,13 @@ def _gemm(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rou
     return dense(inputs[0], weight, inputs[2].value if len(inputs) > 2 else None, roundoff=roundoff)
 
 
+def _cast(inputs: list[Rounded], attributes: Attributes, roundoff: float) -> Rounded:
+    """Round once towards float16; uint8 to float32, and wider than before, is exact."""
+    (item,) = inputs
+    narrow = attributes["to"] == onnx.TensorProto.FLOAT16
+    return pointwise(item.value, item.variance, roundoff=roundoff) if narrow else item
+
+
 def _sub(inputs: list[Rounded], _: Attributes, roundoff: float) -> Rounded:
     left, right = inputs
     return pointwise(left.value - right.value, left.variance + right.variance, roundoff=roundoff)
@@ -191,7 +198,7 @@ def _reduce_mean(inputs: list[Rounded], attributes: Attributes, roundoff: float)
 
 OPERATORS: dict[str, Operator] = {
     "BatchNormalization": _batch_normalization,
-    "Cast": lambda inputs, _, __: inputs[0],  # uint8 to float32 is exact
+    "Cast": _cast,
     "Concat": concatenate,
     "Conv": _conv,
     "Div": _div,

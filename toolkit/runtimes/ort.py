@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
 from toolkit.runtimes.providers import open_session
@@ -65,7 +65,7 @@ class OrtRuntime(Runtime):
         try:
             values = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise ModelError(f"ONNX Runtime failed while running the model: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
         return dict(zip(self._outputs, values, strict=True))
 
 

@@ -22,6 +22,7 @@ from toolkit.errors import WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_root
 from toolkit.runtimes.source import ModelSource
 
 MEMORY_LIMIT_BYTES = 12 << 30
@@ -123,6 +124,7 @@ class WorkerRuntime(Closing):
         root = str(Path(__file__).resolve().parents[2])
         environment = {
             **os.environ,
+            PRIVATE_FOLDER_VARIABLE: str(private_root()),
             "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", "")))),
         }
         command = [python, "-P", "-m", "toolkit.runtimes.worker"]

@@ -16,7 +16,7 @@ import platform
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, suggest
+from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, first_line, suggest
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort_api import OrtApi
 
@@ -188,8 +188,8 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
         session = api.create_session(model, entries=entries, options=options, providers=providers, devices=devices)
     except Exception as error:
         if spec.name == "cpu":
-            raise ModelError(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
-        raise ProviderError(explain_missing(spec, api=api, otherwise=_first_line(error))) from error
+            raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
+        raise ProviderError(explain_missing(spec, api=api, otherwise=first_line(error))) from error
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
         raise ProviderError(explain_missing(spec, api=api, otherwise=f"the session runs on {active}"))
@@ -209,7 +209,7 @@ def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
         raise ProviderError(f"provider {spec.name} is not installed ({error}); get it with: {spec.mend}") from error
     except Exception as error:
         raise ProviderError(
-            f"provider {spec.name} cannot be loaded: {_first_line(error)}; get it again with: {spec.mend}"
+            f"provider {spec.name} cannot be loaded: {first_line(error)}; get it again with: {spec.mend}"
         ) from error
     if not devices:
         raise ProviderError(
@@ -233,7 +233,3 @@ def _placement(session: Any) -> dict[str, int]:
         name = names.get(subgraph.ep_name, subgraph.ep_name)
         counts[name] = counts.get(name, 0) + len(subgraph.get_nodes())
     return counts
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

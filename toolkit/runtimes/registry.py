@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["RUNTIMES", "RuntimeEntry", "find_entry", "open_runtime"]
+__all__ = ["ENGINES", "RUNTIMES", "TORCH_DEVICES", "RuntimeEntry", "find_entry", "import_engine", "open_runtime"]
 
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, suggest
+from toolkit.runtimes.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import Runtime, RuntimeSettings
@@ -20,9 +21,13 @@ class RuntimeEntry(NamedTuple):
     Attributes:
         module: module of this package that defines it.
         class_name: its class.
-        package: import name of the engine.
+        package: import name of the engine; empty where it is none of Python's.
         install: what brings the engine.
         needs_run: whether it executes the network itself and so needs the run folder.
+        devices: what it can be asked to run on: ONNX Runtime's providers, PyTorch's devices.
+        has_threads: whether its number of threads can be set.
+        npm: packages of JavaScript that `toolkit runtimes install` brings into a private folder; none for Python's.
+        is_reference: whether it computes what others are compared with, and is no engine itself.
     """
 
     module: str
@@ -30,15 +35,69 @@ class RuntimeEntry(NamedTuple):
     package: str
     install: str
     needs_run: bool = False
+    devices: tuple[str, ...] = ("cpu",)
+    has_threads: bool = False
+    npm: tuple[str, ...] = ()
+    is_reference: bool = False
 
 
+EXTRA = "pip install 'onnx-parity-toolkit[runtimes]'"
+TORCH_DEVICES = ("cpu", "cuda", "mps")
 RUNTIMES: dict[str, RuntimeEntry] = {
-    "ort": RuntimeEntry("toolkit.runtimes.ort", "OrtRuntime", "onnxruntime", "pip install onnxruntime-gpu"),
-    "torch": RuntimeEntry(
-        "toolkit.runtimes.torch_eager", "TorchEagerRuntime", "torch", "pip install torch", needs_run=True
+    "ort": RuntimeEntry(
+        "toolkit.runtimes.ort",
+        "OrtRuntime",
+        "onnxruntime",
+        "pip install onnxruntime-gpu",
+        devices=tuple(PROVIDERS),
+        has_threads=True,
     ),
-    "onnx-float64": RuntimeEntry("toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx"),
+    "torch": RuntimeEntry(
+        "toolkit.runtimes.torch_eager",
+        "TorchEagerRuntime",
+        "torch",
+        "pip install torch",
+        needs_run=True,
+        devices=TORCH_DEVICES,
+        has_threads=True,
+    ),
+    "torch-compile": RuntimeEntry(
+        "toolkit.runtimes.torch_compiled",
+        "TorchCompiledRuntime",
+        "torch",
+        "pip install torch",
+        needs_run=True,
+        devices=("cpu", "cuda"),
+        has_threads=True,
+    ),
+    "onnx": RuntimeEntry("toolkit.runtimes.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
+    "openvino": RuntimeEntry("toolkit.runtimes.openvino_cpu", "OpenVinoRuntime", "openvino", EXTRA, has_threads=True),
+    "opencv": RuntimeEntry("toolkit.runtimes.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
+    "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
+    "iree": RuntimeEntry("toolkit.runtimes.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
+    "jax": RuntimeEntry("toolkit.runtimes.jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
+    "tvm": RuntimeEntry("toolkit.runtimes.tvm_relax", "TvmRuntime", "tvm", EXTRA),
+    "plain-c": RuntimeEntry("toolkit.runtimes.plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
+    "ort-node": RuntimeEntry(
+        "toolkit.runtimes.ort_node",
+        "OrtNodeRuntime",
+        "",
+        "toolkit runtimes install ort-node",
+        has_threads=True,
+        npm=("onnxruntime-node@1.30.0",),
+    ),
+    "ort-web": RuntimeEntry(
+        "toolkit.runtimes.ort_node",
+        "OrtWebRuntime",
+        "",
+        "toolkit runtimes install ort-web",
+        npm=("onnxruntime-web@1.30.0",),
+    ),
+    "onnx-float64": RuntimeEntry(
+        "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
+    ),
 }
+ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
 
 
 def find_entry(name: str) -> RuntimeEntry:
@@ -52,6 +111,20 @@ def find_entry(name: str) -> RuntimeEntry:
     return RUNTIMES[name]
 
 
+def import_engine(entry: RuntimeEntry) -> None:
+    """Import an engine's package, where it is one of Python's.
+
+    Raises:
+        ResourceError: it is not installed, or cannot be imported.
+    """
+    if not entry.package:
+        return
+    try:
+        importlib.import_module(entry.package)
+    except ImportError as error:
+        raise ResourceError(f"the engine cannot be imported: {error}; install it with: {entry.install}") from error
+
+
 def open_runtime(source: ModelSource, settings: RuntimeSettings) -> Runtime:
     """Open a model in this process.
 
@@ -62,11 +135,6 @@ def open_runtime(source: ModelSource, settings: RuntimeSettings) -> Runtime:
         ProviderError: the provider asked for is not active.
     """
     entry = find_entry(settings.runtime)
-    try:
-        importlib.import_module(entry.package)
-    except ImportError as error:
-        raise ResourceError(
-            f"runtime {settings.runtime} needs {entry.package}: {error}; install it with: {entry.install}"
-        ) from error
+    import_engine(entry)
     runtime: type[Runtime] = getattr(importlib.import_module(entry.module), entry.class_name)
     return runtime(source, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["TorchEagerRuntime"]
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +39,9 @@ class TorchEagerRuntime(Runtime):
         torch.backends.cudnn.allow_tf32 = self.settings.tf32
         network = read_checkpoint(read_run(source.run).checkpoint_path).network
         config = network.config
-        self._module = Classifier(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
+        self._module: Callable[..., tuple[torch.Tensor, ...]] = (
+            Classifier(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
+        )
         shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
         dtype = "float64" if self.settings.precision == "fp64" else "float32"
         self.info = RuntimeInfo(

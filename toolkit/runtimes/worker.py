@@ -7,9 +7,7 @@ from __future__ import annotations
 
 __all__ = ["main"]
 
-import importlib
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, ResourceError, ToolkitError
+from toolkit.errors import ModelError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.lifeline import end_with_the_parent
 from toolkit.runtimes.origin import require_origin
-from toolkit.runtimes.registry import RuntimeEntry, find_entry, open_runtime
+from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
 from toolkit.runtimes.source import ModelSource
 
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -49,7 +48,7 @@ class _Worker:
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
-        _import_engine(find_entry(settings.runtime))
+        import_engine(find_entry(settings.runtime))
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
@@ -72,7 +71,7 @@ class _Worker:
 
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
-    _end_with_the_parent()
+    end_with_the_parent()
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frames must stay clean
@@ -99,13 +98,6 @@ def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
     return vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
 
 
-def _import_engine(entry: RuntimeEntry) -> None:
-    try:
-        importlib.import_module(entry.package)
-    except ImportError as error:
-        raise ResourceError(f"the engine cannot be imported: {error}; install it with: {entry.install}") from error
-
-
 def _limit_memory(limit_bytes: int | None) -> None:
     """Lower the soft limit of address space where the system has one; macOS and Windows have none that works."""
     if limit_bytes is None or not sys.platform.startswith("linux"):
@@ -115,16 +107,6 @@ def _limit_memory(limit_bytes: int | None) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def _end_with_the_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere the closed pipe ends it after its request."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from toolkit.errors import ResourceError, UsageError
+from toolkit.errors import ResourceError, UsageError, first_line
 
 # A rank that says nothing for this long is dead or stuck; a step takes far less than a second.
 SILENCE = timedelta(minutes=2)
@@ -127,7 +127,7 @@ def _take_gpu(group: Group) -> None:
 
 
 def _lost(error: Exception) -> ResourceError:
-    first = str(error).splitlines()[0]
+    first = first_line(error)
     return ResourceError(
         f"another process of this training is gone ({first}); go on from the last checkpoint, again over as many "
         "processes, with: toolkit train --resume latest"

@@ -1,0 +1,115 @@
+"""Engines in private folders, with an npm that stands in for the real one: the network is not these tests' matter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from toolkit.cli.app import app
+from toolkit.errors import ResourceError, UsageError
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.listing import list_runtimes
+from toolkit.runtimes.private import find_private_folder, install_private, private_root
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.registry import RUNTIMES
+from toolkit.runtimes.source import ModelSource
+
+NPM = """#!/bin/sh
+echo "$@" > arguments
+mkdir -p node_modules
+"""
+BROKEN_NPM = """#!/bin/sh
+echo "npm error code E404" >&2
+echo "npm error 404 Not Found" >&2
+exit 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOOLKIT_RUNTIMES", str(tmp_path / "private"))
+    return tmp_path / "private"
+
+
+def put_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "npm").write_text(text)
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def row_of(name: str) -> tuple[bool, str | None]:
+    row = next(row for row in list_runtimes() if row.runtime == name)
+    return row.installed, row.version
+
+
+def test_an_installed_engine_is_found_and_listed(
+    tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_npm(tmp_path, monkeypatch, NPM)
+    assert row_of("ort-node") == (False, None)
+    app(args=["runtimes", "install", "ort-node"], standalone_mode=False)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(private / "ort-node") in captured.err
+    assert find_private_folder("ort-node") == private / "ort-node"
+    assert row_of("ort-node") == (True, RUNTIMES["ort-node"].npm[0].partition("@")[2])
+    arguments = (private / "ort-node" / "arguments").read_text().split()
+    assert "--ignore-scripts" in arguments
+    assert arguments[-1] == RUNTIMES["ort-node"].npm[0]
+
+
+def test_installing_again_replaces_what_was_there(
+    tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_npm(tmp_path, monkeypatch, NPM)
+    install_private("ort-web")
+    (private / "ort-web" / "left over").touch()
+    install_private("ort-web")
+    assert not (private / "ort-web" / "left over").exists()
+
+
+def test_a_failed_installation_is_no_installation(
+    tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_npm(tmp_path, monkeypatch, NPM)
+    install_private("ort-node")
+    put_npm(tmp_path, monkeypatch, BROKEN_NPM)
+    with pytest.raises(ResourceError, match=r"npm cannot install onnxruntime-node@.*: npm error code E404"):
+        install_private("ort-node")
+    with pytest.raises(ResourceError, match=r"runtime ort-node is not installed; .*toolkit runtimes install ort-node"):
+        find_private_folder("ort-node")
+
+
+def test_without_npm_the_message_says_what_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="no `npm` on the PATH; get it with"):
+        install_private("ort-node")
+
+
+@pytest.mark.parametrize(("name", "words"), [("ort-nod", "did you mean 'ort-node'"), ("tract", "lives in this Python")])
+def test_what_cannot_be_installed_privately_is_refused(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        install_private(name)
+
+
+def test_a_worker_without_the_engine_names_the_command(model_path: Path) -> None:
+    source = ModelSource.read(model_path)
+    with pytest.raises(ResourceError, match="toolkit runtimes install ort-node"):
+        WorkerRuntime(source, RuntimeSettings(runtime="ort-node"))
+
+
+def test_a_relative_results_folder_is_resolved_for_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TOOLKIT_RUNTIMES")
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", "results")
+    monkeypatch.chdir(tmp_path)
+    assert private_root() == (tmp_path / "results" / "runtimes")
+
+
+def test_the_marker_says_what_was_brought(tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_npm(tmp_path, monkeypatch, NPM)
+    marker = json.loads((install_private("ort-web") / "installed.json").read_text())
+    assert marker["packages"] == list(RUNTIMES["ort-web"].npm)

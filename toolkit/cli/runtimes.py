@@ -1,0 +1,35 @@
+"""`toolkit runtimes`: list, install."""
+
+from __future__ import annotations
+
+__all__ = ["runtimes_app"]
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.options import Json
+from toolkit.cli.output import Output, note
+
+runtimes_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The engines of the parity matrix.")
+
+
+@runtimes_app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """Say which engines are installed here, in which version, and what would bring the others."""
+    from toolkit.render_runtimes import runtimes_table
+    from toolkit.runtimes.listing import list_runtimes
+
+    rows = list_runtimes()
+    report = {"schema": "toolkit/runtimes/1", "rows": [row.to_json() for row in rows]}
+    Output(as_json=as_json).report(report, runtimes_table(rows))
+
+
+@runtimes_app.command("install")
+def install_command(name: Annotated[str, typer.Argument(help="A runtime that lives in a private folder.")]) -> None:
+    """Bring an engine that Python's own environment cannot hold into a private folder among the results."""
+    from toolkit.runtimes.private import install_private
+
+    note(f"installing {name}; its packages come from npm")
+    folder = install_private(name)
+    note(f"{name} is in {folder}")

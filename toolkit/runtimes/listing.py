@@ -1,0 +1,98 @@
+"""Which runtimes are installed, in which version, and what would bring the others; imports none of them."""
+
+from __future__ import annotations
+
+__all__ = ["RuntimeRow", "list_runtimes"]
+
+import importlib.metadata
+import importlib.util
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolkit.errors import ResourceError
+from toolkit.runtimes.private import find_private_folder
+from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeRow:
+    """One runtime and whether it is here.
+
+    Attributes:
+        runtime: registry name.
+        package: import name of the engine.
+        installed: whether it is found; `toolkit doctor` and `toolkit parity` say whether it works.
+        distribution: what brought it, as pip names it; None where nothing did.
+        version: the distribution's.
+        devices: what it can be asked to run on.
+        executes: `file`, or `run` where it executes the run's own network.
+        is_reference: whether it is what others are compared with.
+        install: the command that brings it.
+    """
+
+    runtime: str
+    package: str
+    installed: bool
+    distribution: str | None
+    version: str | None
+    devices: tuple[str, ...]
+    executes: str
+    is_reference: bool
+    install: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def list_runtimes() -> tuple[RuntimeRow, ...]:
+    """Return one row for each runtime, in the registry's order."""
+    distributions = importlib.metadata.packages_distributions()
+    return tuple(_describe(name, entry, distributions) for name, entry in RUNTIMES.items())
+
+
+def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
+    if entry.npm:
+        return _describe_private(name, entry)
+    installed = _is_installed(entry.package)
+    # A folder of several distributions (iree) is listed under the first.
+    brought_by = min(distributions.get(entry.package.partition(".")[0], []), default=None) if installed else None
+    return RuntimeRow(
+        runtime=name,
+        package=entry.package,
+        installed=installed,
+        distribution=brought_by,
+        version=importlib.metadata.version(brought_by) if brought_by else None,
+        devices=entry.devices,
+        executes="run" if entry.needs_run else "file",
+        is_reference=entry.is_reference,
+        install=entry.install,
+    )
+
+
+def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
+    try:
+        find_private_folder(name)
+    except ResourceError:
+        installed = False
+    else:
+        installed = True
+    distribution, _, version = entry.npm[0].rpartition("@")
+    return RuntimeRow(
+        runtime=name,
+        package="",
+        installed=installed,
+        distribution=distribution if installed else None,
+        version=version if installed else None,
+        devices=entry.devices,
+        executes="file",
+        is_reference=False,
+        install=entry.install,
+    )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:  # the package that it would lie in is not here
+        return False

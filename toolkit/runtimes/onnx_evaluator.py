@@ -1,0 +1,34 @@
+"""ONNX's own reference evaluator: slow, in NumPy, and what the standard means."""
+
+from __future__ import annotations
+
+__all__ = ["OnnxEvaluatorRuntime"]
+
+from typing import Any, ClassVar
+
+import onnx
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from toolkit.errors import ModelError
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.source import ModelSource
+
+
+class OnnxEvaluatorRuntime(Runtime):
+    """A file evaluated node by node in its own types."""
+
+    name: ClassVar[str] = "onnx"
+
+    def _open(self, source: ModelSource) -> None:
+        try:
+            self._evaluator = ReferenceEvaluator(onnx.ModelProto.FromString(source.model))
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            raise ModelError(f"the ONNX reference evaluator refuses the model: {error}") from error
+        self.info = describe_file(source, runtime=self.name, version=onnx.__version__)
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Evaluate every node; see `Runtime.compute`."""
+        values = self._evaluator.run(None, dict(feeds))
+        return {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}

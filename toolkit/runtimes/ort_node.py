@@ -1,0 +1,81 @@
+"""ONNX Runtime for JavaScript, in the machine's `node`: the native package, and the one that browsers load."""
+
+from __future__ import annotations
+
+__all__ = ["OrtNodeRuntime", "OrtWebRuntime"]
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.lifeline import end_with_the_parent
+from toolkit.runtimes.private import find_private_folder
+from toolkit.runtimes.source import ModelSource
+
+SCRIPT = Path(__file__).with_name("node_worker.mjs")
+
+
+class OrtNodeRuntime(Runtime):
+    """A file opened by onnxruntime-node in a process of its own."""
+
+    name: ClassVar[str] = "ort-node"
+    package: ClassVar[str] = "onnxruntime-node"
+    provider: ClassVar[str] = "cpu"
+
+    def _open(self, source: ModelSource) -> None:
+        node = shutil.which("node")
+        if node is None:
+            raise ResourceError("there is no `node` on the PATH; get it with: apt-get install nodejs npm")
+        folder = find_private_folder(self.name)
+        self._process = subprocess.Popen(
+            [node, str(SCRIPT), str(folder), self.package],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # One system call, in a process of one thread; other systems have no such call.
+            preexec_fn=end_with_the_parent if sys.platform.startswith("linux") else None,  # noqa: PLW1509
+        )
+        request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
+        header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
+        self.info = describe_file(
+            source, runtime=self.name, version=header["version"], details={"node": header["node"]}
+        )
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Send the inputs over and read the outputs; see `Runtime.compute`."""
+        outputs: dict[str, NDArray[Any]] = self._ask({"verb": "run"}, feeds)[1]
+        return outputs
+
+    def close(self) -> None:
+        """End the process; a second call does nothing."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def _ask(self, header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        try:
+            write_frame(cast("BinaryIO", self._process.stdin), header, arrays)
+            frame = read_frame(cast("BinaryIO", self._process.stdout))
+        except (OSError, EOFError) as error:
+            raise ModelError(f"{self.package} ended without an answer: {error}") from error
+        if frame is None:
+            raise ModelError(f"{self.package} ended without an answer, exit code {self._process.wait()}")
+        if "error" in frame[0]:
+            raise ModelError(f"{self.package} failed: {' '.join(frame[0]['error'].split())}")
+        return frame
+
+
+class OrtWebRuntime(OrtNodeRuntime):
+    """A file opened by onnxruntime-web's WebAssembly, as a browser would run it."""
+
+    name: ClassVar[str] = "ort-web"
+    package: ClassVar[str] = "onnxruntime-web"
+    provider: ClassVar[str] = "wasm"

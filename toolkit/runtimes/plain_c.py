@@ -1,0 +1,87 @@
+"""Plain C: the file written out as C source (emx-onnx-cgen) and compiled by the system's compiler."""
+
+from __future__ import annotations
+
+__all__ = ["PlainCRuntime"]
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.source import ModelSource
+
+NAME = "model"
+# Contractions off: what is measured is the C that was written, not fused multiply-adds of one machine.
+FLAGS = ("-O3", "-std=c11", "-ffp-contract=off", "-shared", "-fPIC")
+
+
+class PlainCRuntime(Runtime):
+    """A file as a C function of one image, called for each image of a batch."""
+
+    name: ClassVar[str] = "plain-c"
+
+    def _open(self, source: ModelSource) -> None:
+        compiler = _find_compiler()
+        Path("model.onnx").write_bytes(source.model)  # a worker's folder is its own
+        info = describe_file(
+            source, runtime=self.name, version=version("emx-onnx-cgen"), details={"compiler": compiler}
+        )
+        self.info = replace(info, native_batch=False)
+        symbols = dict.fromkeys(size for spec in self.info.inputs for size in spec.shape if isinstance(size, str))
+        fixed = [part for name in symbols for part in ("--input-dim", f"{name}=1")]
+        _run(
+            [sys.executable, "-m", "emx_onnx_cgen", "compile", *fixed, "--emit-data-file", "model.onnx", f"{NAME}.c"],
+            "emx-onnx-cgen refuses the model",
+        )
+        sources = [str(path) for path in sorted(Path().glob("*.c"))]
+        _run([compiler, *FLAGS, *sources, "-o", f"{NAME}.so", "-lm"], f"{compiler} refuses the C source")
+        library = ctypes.CDLL(str(Path(f"{NAME}.so").resolve()))
+        self._function = getattr(library, NAME)
+        if hasattr(library, f"{NAME}_load"):  # where the weights are too large for a source file
+            load = getattr(library, f"{NAME}_load")
+            load.restype = ctypes.c_bool
+            if not load(os.fsencode(f"{NAME}.bin")):
+                raise ModelError(f"the C source cannot load its weights from {NAME}.bin")
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Call the function once for each image; see `Runtime.compute`."""
+        count = len(next(iter(feeds.values())))
+        results = [self._compute_one({name: array[index] for name, array in feeds.items()}) for index in range(count)]
+        return {spec.name: np.concatenate([result[spec.name] for result in results]) for spec in self.info.outputs}
+
+    def _compute_one(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        inputs = [np.ascontiguousarray(feeds[spec.name]) for spec in self.info.inputs]
+        outputs = {spec.name: _room_for_one(spec) for spec in self.info.outputs}
+        self._function(*(ctypes.c_void_p(array.ctypes.data) for array in (*inputs, *outputs.values())))
+        return outputs
+
+
+def _room_for_one(spec: TensorSpec) -> NDArray[Any]:
+    return np.zeros([size if isinstance(size, int) else 1 for size in spec.shape], spec.dtype)
+
+
+def _find_compiler() -> str:
+    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
+    found = next((name for name in names if name and shutil.which(name)), None)
+    if found is None:
+        raise ResourceError("there is no C compiler (cc, gcc, clang); get one with: apt-get install gcc libc6-dev")
+    return found
+
+
+def _run(command: list[str], failure: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
+        raise ModelError(f"{failure}: {words[-1]}")

@@ -1,0 +1,42 @@
+"""TVM: the file through Relax, compiled by LLVM, untuned."""
+
+from __future__ import annotations
+
+__all__ = ["TvmRuntime"]
+
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+import tvm
+from numpy.typing import NDArray
+from tvm import relax
+from tvm.relax.frontend.onnx import from_onnx
+
+from toolkit.errors import ModelError, first_line
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.source import ModelSource
+
+
+class TvmRuntime(Runtime):
+    """A file compiled ahead of time; its batch axis stays symbolic."""
+
+    name: ClassVar[str] = "tvm"
+
+    def _open(self, source: ModelSource) -> None:
+        try:
+            module = from_onnx(onnx.ModelProto.FromString(source.model), keep_params_in_input=False)
+            executable = tvm.compile(module, target="llvm")
+        except Exception as error:  # the importer's and the compiler's errors share no base
+            raise ModelError(f"TVM refuses the model: {type(error).__name__}: {first_line(error)}") from error
+        self._function = relax.VirtualMachine(executable, tvm.cpu())["main"]
+        self.info = describe_file(source, runtime=self.name, version=tvm.__version__)
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Call the compiled function; see `Runtime.compute`."""
+        inputs = [tvm.runtime.tensor(np.ascontiguousarray(feeds[spec.name])) for spec in self.info.inputs]
+        values = self._function(*inputs)
+        # One output comes as itself, several as a sequence.
+        values = [values] if len(self.info.outputs) == 1 else values
+        return {spec.name: value.numpy() for spec, value in zip(self.info.outputs, values, strict=True)}
