@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PRIVATE_FOLDER_VARIABLE", "find_private_folder", "install_private", "private_root"]
+__all__ = ["PRIVATE_FOLDER_VARIABLE", "find_private_folder", "install_private", "private_packages", "private_root"]
 
 import os
 import shutil
@@ -37,6 +37,19 @@ def find_private_folder(name: str) -> Path:
     return folder
 
 
+def private_packages(name: str) -> tuple[str, ...]:
+    """Return the packages of npm that a runtime is made of.
+
+    Raises:
+        UsageError: the runtime is unknown, or lives in this Python.
+    """
+    entry = find_entry(name)
+    if not entry.npm:
+        private = ", ".join(key for key, other in RUNTIMES.items() if other.npm)
+        raise UsageError(f"runtime {name} lives in this Python; install it with: {entry.install} (private: {private})")
+    return entry.npm
+
+
 def install_private(name: str) -> Path:
     """Install a runtime's packages into its private folder, replacing what was there, and return the folder.
 
@@ -46,10 +59,7 @@ def install_private(name: str) -> Path:
         UsageError: the runtime is unknown, or lives in this Python.
         ResourceError: npm is missing or fails.
     """
-    entry = find_entry(name)
-    if not entry.npm:
-        private = ", ".join(key for key, other in RUNTIMES.items() if other.npm)
-        raise UsageError(f"runtime {name} lives in this Python; install it with: {entry.install} (private: {private})")
+    packages = private_packages(name)
     npm = shutil.which("npm")
     if npm is None:
         raise ResourceError("there is no `npm` on the PATH; get it with: apt-get install nodejs npm")
@@ -58,10 +68,10 @@ def install_private(name: str) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / "package.json").write_text("{}\n")
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *entry.npm]
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *packages]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ResourceError(f"npm cannot install {', '.join(entry.npm)}: {words[0]}")
-    write_json(folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(entry.npm)})
+        raise ResourceError(f"npm cannot install {', '.join(packages)}: {words[0]}")
+    write_json(folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)})
     return folder
