@@ -73,6 +73,7 @@ class _Writer:
         self.still_read: set[str] = set()
 
     def add(self, node: onnx.NodeProto) -> None:
+        """Write a node as it is, or with float16 inputs and outputs and the casts that it needs."""
         is_half = node.op_type in HEAVY or any(name in self._half and name not in self._outputs for name in node.input)
         if not is_half:
             self.still_read.update(node.input)

@@ -70,8 +70,8 @@ def run_and_report(
         note(f"recording {files.record}")
     with output.progress("parity", unit="rows") as bar:
         report = judge_matrix(source, recording, config, card=card, progress=bar)
-    if files.against is None:
-        report = replace(report, recorded_on={})  # here, and `environment` says where that is
+    if files.against is not None:
+        report = replace(report, recorded_on=recording.environment)
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)

@@ -79,6 +79,7 @@ class _Export:
 
     @property
     def spec(self) -> ExportSpec:
+        """What every file must look like."""
         return ExportSpec(input_shape=self.data.test.images.shape[1:])
 
     def write(

@@ -81,7 +81,6 @@ def judge_matrix(
         rows=tuple(_with_ratio(row, error) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
         data=recording.data,
-        recorded_on=recording.environment,
     )
 
 

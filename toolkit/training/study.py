@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from toolkit.errors import DataError, ResourceError, UsageError
+from toolkit.errors import DataError, ResourceError, UsageError, first_line
 from toolkit.training.fit import FitResult
 from toolkit.training.search_space import Dimension, Value
 from toolkit.training.streams import derive_seed
@@ -161,7 +161,7 @@ def _storage_errors_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OperationalError, StorageInternalError) as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
+        cause = first_line(error.__cause__ or error)
         raise ResourceError(f"cannot use the study {path}: {cause}; free space or name another with --study") from error
     except DatabaseError as error:
         raise DataError(f"{path} is no study: {error.orig}; name another file with --study") from error
