@@ -17,7 +17,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ProviderError, UsageError
-from toolkit.parity import engine, matrix, recording
+from toolkit.parity import image_trials, matrix, recording
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
@@ -67,8 +67,8 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
 def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
     model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "SLOW_IMAGES_PER_S", float("inf"))
-    monkeypatch.setattr(engine, "SLOW_SAMPLE", 30)
+    monkeypatch.setattr(image_trials, "SLOW_IMAGES_PER_S", float("inf"))
+    monkeypatch.setattr(image_trials, "SLOW_SAMPLE", 30)
     report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
     (row,) = report.rows
     assert row.status == "pass"

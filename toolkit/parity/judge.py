@@ -5,46 +5,20 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Judgement", "judge_outputs"]
+__all__ = ["judge_outputs"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.parity.judgement import Judgement
 from toolkit.parity.reference import SuiteReference
 
 # |d softmax_i| = p_i |dz_i - sum p_j dz_j| <= 2 p_i (1 - p_i) max|dz| <= max|dz| / 2; exp and the sum add a few
 # float32 roundings, 2^-20 in all.
 PROBABILITY_ROUNDING = 2.0**-20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What a comparison found; truthy when everything held.
-
-    Attributes:
-        max_abs_logit_error: None where the values could not be compared.
-        bound: the suite's.
-        label_consistent: whether `label` is the argmax of the engine's own `logits`.
-        flips: images whose label differs from the reference's.
-        flips_excused: those of them whose reference margin is under twice the bound.
-        worst_index: the image with the largest logit error.
-        failures: what did not hold, in the order of the checks.
-    """
-
-    max_abs_logit_error: float | None = None
-    bound: float
-    label_consistent: bool | None = None
-    flips: int = 0
-    flips_excused: int = 0
-    worst_index: int | None = None
-    failures: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return not self.failures
 
 
 def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference) -> Judgement:

@@ -14,10 +14,11 @@ from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.engine import SuiteOutcome, run_engine
+from toolkit.parity.image_trials import image_trials
 from toolkit.parity.recording import Recording, record_reference
 from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.trial import Outcome, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
@@ -130,7 +131,7 @@ def _judge_variant(
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = _describe(row, worker.info)
-            return _summarise(row, run_engine(worker, reference, config), available=len(reference.suites[0].logits))
+            return _summarise(row, run_trials(worker, image_trials(worker, reference, config)))
     except UsageError:
         raise
     except WorkerError as error:
@@ -153,19 +154,26 @@ def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
     )
 
 
-def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) -> ParityRow:
+def _summarise(row: ParityRow, outcomes: list[Outcome]) -> ParityRow:
     nearest = max(outcomes, key=_share_of_bound)
-    failures = [f"{item.suite} at batch {item.batch}: {text}" for item in outcomes for text in item.judgement.failures]
-    full: dict[str, SuiteOutcome] = {}
+    failures = [
+        f"{item.trial.suite} at batch {item.trial.batch}: {text}"
+        for item in outcomes
+        for text in item.judgement.failures
+    ]
+    full: dict[str, Outcome] = {}
     for item in outcomes:
-        full.setdefault(item.suite, item)  # the main batch size comes first
-    judged = full["test"].images
-    sampled = f"slow: {judged:,} of {available:,} test images, evenly spaced" if judged < available else None
+        full.setdefault(item.trial.suite, item)  # the main batch size comes first
+    first = outcomes[0].trial
+    judged = len(first.expected)
+    sampled = None
+    if judged < first.available:
+        sampled = f"slow: {judged:,} of {first.available:,} {first.suite} images, evenly spaced"
     consistent = [item.judgement.label_consistent for item in outcomes]
     return replace(
         row,
-        batch_sizes=tuple(dict.fromkeys(item.batch for item in outcomes)),
-        images=sum(item.images for item in full.values()),
+        batch_sizes=tuple(dict.fromkeys(item.trial.batch for item in outcomes)),
+        images=sum(len(item.trial.expected) for item in full.values()),
         max_abs_logit_error=nearest.judgement.max_abs_logit_error,
         bound=nearest.judgement.bound,
         label_consistent=None if None in consistent else all(consistent),
@@ -177,10 +185,10 @@ def _summarise(row: ParityRow, outcomes: list[SuiteOutcome], *, available: int) 
     )
 
 
-def _suite_json(item: SuiteOutcome) -> dict[str, object]:
+def _suite_json(item: Outcome) -> dict[str, object]:
     judgement = item.judgement
     return {
-        "images": item.images,
+        "images": len(item.trial.expected),
         "max_abs_logit_error": judgement.max_abs_logit_error,
         "bound": judgement.bound,
         "flips": judgement.flips,
@@ -188,7 +196,7 @@ def _suite_json(item: SuiteOutcome) -> dict[str, object]:
     }
 
 
-def _share_of_bound(item: SuiteOutcome) -> float:
+def _share_of_bound(item: Outcome) -> float:
     error = item.judgement.max_abs_logit_error
     return float("inf") if error is None else error / item.judgement.bound
 

@@ -1,0 +1,59 @@
+"""The trials of a model of ours: every suite at the main batch size, the first images at the small ones."""
+
+from __future__ import annotations
+
+__all__ = ["image_trials", "make_trial"]
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.judge import judge_outputs
+from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.suites import spread_indices
+from toolkit.parity.trial import Engine, Trial
+
+# An engine below this takes more than 20 s for MNIST's 10,000 test images, a reference evaluator more than a minute.
+SLOW_IMAGES_PER_S = 500.0
+SLOW_SAMPLE = 1_000
+RATE_RUNS = 3
+
+
+def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
+    """Yield the trials of one engine; one slower than `SLOW_IMAGES_PER_S` gets a sample of the test images."""
+    test = reference.suites[0]
+    is_slow = _images_per_s(engine, test.suite.images[: config.batch]) < SLOW_IMAGES_PER_S
+    judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if is_slow else test
+    yield make_trial(judged, config.batch, available=len(test.logits))
+    for entry in reference.suites[1:]:
+        yield make_trial(entry, config.batch)
+    for batch in config.small_batches:
+        yield make_trial(judged[: config.small_count], batch)
+
+
+def make_trial(entry: SuiteReference, batch: int, *, available: int | None = None) -> Trial:
+    """Return the trial of one suite, cut into batches."""
+    images = entry.suite.images
+    return Trial(
+        suite=entry.suite.name,
+        batch=batch,
+        available=len(images) if available is None else available,
+        feeds=tuple({"images": images[start : start + batch]} for start in range(0, len(images), batch)),
+        expected=entry,
+        judge=partial(judge_outputs, reference=entry),
+    )
+
+
+def _images_per_s(engine: Engine, images: NDArray[np.uint8]) -> float:
+    engine.run({"images": images})  # some compile at the first batch
+    # The fastest of a few: a busy machine does not make an engine slow.
+    times = []
+    for _ in range(RATE_RUNS):
+        start = time.perf_counter()
+        engine.run({"images": images})
+        times.append(time.perf_counter() - start)
+    return len(images) / min(times)
