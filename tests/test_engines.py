@@ -17,9 +17,10 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import judge_matrix, require_providers
+from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import Recording, record_reference
 from toolkit.parity.report import ParityRow
+from toolkit.parity.subject import require_providers
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.listing import list_runtimes
 from toolkit.runtimes.process import WorkerRuntime
@@ -52,7 +53,8 @@ def require(name: str) -> str:
 def proof(model_path: Path, trained_run: Path) -> tuple[Recording, Card]:
     """The reference of the product's file, computed once, and its card."""
     source, config = ModelSource.read(model_path, run=trained_run), ParityConfig(sample=40)
-    card = require_providers(source, config)
+    card = require_providers(source, config).card
+    assert card is not None
     return record_reference(source, load_mini(), config, card=card, environment={}), card
 
 
@@ -61,7 +63,7 @@ def judge(name: str, source: ModelSource, proof: tuple[Recording, Card]) -> Pari
         runtimes=(require(name),), threads=(0,), optimisations=("all",), small_batches=(1, 3), small_count=4
     )
     recording, card = proof
-    (row,) = judge_matrix(source, recording, config, card=card).rows
+    (row,) = judge_matrix(source, recording, config, precision=card.precision).rows
     return row
 
 

@@ -149,6 +149,11 @@ OPENS_ANYWAY = {
 }
 
 
+def is_sound(name: str, command: str) -> bool:
+    """Whether a file is nothing worse than a stranger's, which is judged by itself."""
+    return name == "no card" and command in {"selftest", "parity"}
+
+
 def run_command(command: str, path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     arguments = [command, str(path)]
     if command == "predict":
@@ -178,7 +183,10 @@ def check_refusal(done: subprocess.CompletedProcess[str], *, codes: set[int]) ->
 def test_a_hostile_file_ends_in_one_line(name: str, command: str, model_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "hostile.onnx"
     write_hostile(name, model_path.read_bytes(), path)
-    check_refusal(run_command(command, path, tmp_path), codes={4})
+    if is_sound(name, command):
+        assert run_command(command, path, tmp_path).returncode == 0
+    else:
+        check_refusal(run_command(command, path, tmp_path), codes={4})
 
 
 @pytest.mark.slow
@@ -190,7 +198,8 @@ def test_every_command_survives_every_hostile_file(name: str, command: str, mode
     done = run_command(command, path, tmp_path)
     assert "Traceback" not in done.stderr
     assert "bug in toolkit" not in done.stderr
-    assert done.returncode in ({0, 1, 2, 4} if command in {"inspect", "bench"} else {4})
+    codes = {0} if is_sound(name, command) else {4}
+    assert done.returncode in ({0, 1, 2, 4} if command in {"inspect", "bench"} else codes)
 
 
 def test_external_data_is_never_opened(model_path: Path, tmp_path: Path) -> None:

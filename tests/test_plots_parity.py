@@ -21,7 +21,9 @@ def row_of(runtime: str, status: str, **errors: float | None) -> ParityRow:
 
 
 def draw(*rows: ParityRow) -> np.ndarray:
-    report = ParityReport(reference="onnx-float64", bound=1e-4, baseline="", rows=rows, model={}, data={})
+    report = ParityReport(
+        reference="onnx-float64", bound=1e-4, bound_rule="", baseline="", rows=rows, model={}, data={}
+    )
     return np.asarray(Image.open(io.BytesIO(draw_parity(report))).convert("RGB"))
 
 

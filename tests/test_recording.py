@@ -15,8 +15,8 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import require_providers
 from toolkit.parity.recording import Recording, read_recording, record_reference, write_recording
+from toolkit.parity.subject import require_providers
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
 
@@ -31,7 +31,8 @@ def source(model_path: Path, trained_run: Path) -> ModelSource:
 
 @pytest.fixture(scope="module")
 def recording(source: ModelSource) -> Recording:
-    card = require_providers(source, QUICK)
+    card = require_providers(source, QUICK).card
+    assert card is not None
     return record_reference(source, load_mini(), QUICK, card=card, environment={"cpu": "of another machine"})
 
 
@@ -80,14 +81,15 @@ def _edit(name: str, change: Any) -> Any:
         lambda header, _: header.update(schema="toolkit/parity/1"),
         lambda header, _: header.update(suites=[]),
         lambda header, _: header.update(data=None),
+        lambda header, _: header.update(form="feeds"),
         lambda header, _: header["suites"][0].update(bound=float("inf")),
         lambda header, _: header["suites"][0].update(bound=-1.0),
         lambda header, _: header["suites"][0].update(bound="large"),
-        lambda _, arrays: arrays.pop("noise.logits"),
-        _edit("test.logits", lambda array: array[1:]),
-        _edit("test.logits", lambda array: array * np.nan),
-        _edit("test.logits", lambda array: array.astype(np.float32)),
-        _edit("test.images", lambda array: array.astype(np.float32)),
+        lambda _, arrays: arrays.pop("1.logits"),
+        _edit("0.logits", lambda array: array[1:]),
+        _edit("0.logits", lambda array: array * np.nan),
+        _edit("0.logits", lambda array: array.astype(np.float32)),
+        _edit("0.images", lambda array: array.astype(np.float32)),
     ],
 )
 def test_an_edited_recording_is_bad_data(edit: Any, recorded: Path, source: ModelSource) -> None:

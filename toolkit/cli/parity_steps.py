@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ParityFiles", "run_and_report"]
+__all__ = ["ParityFiles", "require_passed", "run_and_report"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,16 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model, load_recorded_data
 from toolkit.cli.output import Output, invocation, note
 from toolkit.durable import write_json
+from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.feed_config import FeedConfig
 
 if TYPE_CHECKING:
     from toolkit.card import Card
+    from toolkit.data import Dataset
     from toolkit.parity.recording import Recording
     from toolkit.parity.report import ParityReport
+    from toolkit.parity.subject import Subject
     from toolkit.runtimes.source import ModelSource
 
 
@@ -29,47 +33,45 @@ class ParityFiles:
         record: where the reference goes, None for nowhere.
         against: a recorded reference, None to compute it.
         output: where the report goes; a unique name by default.
+        run: the run that the model came from; found by its hash by default.
+        feeds: a stranger's inputs.
     """
 
     record: Path | None = None
     against: Path | None = None
     output: Path | None = None
+    run: Path | None = None
+    feeds: FeedConfig = field(default_factory=FeedConfig)
 
 
 def run_and_report(
-    path: Path,
-    config: ParityConfig,
-    *,
-    output: Output,
-    run: Path | None = None,
-    data: str | None = None,
-    files: ParityFiles | None = None,
+    path: Path, config: ParityConfig, *, output: Output, data: str | None = None, files: ParityFiles | None = None
 ) -> tuple[ParityReport, Path]:
     """Run the matrix, write its report and show it."""
     from toolkit.environment import describe_environment
-    from toolkit.network.run import find_run
-    from toolkit.parity.matrix import judge_matrix, require_providers
+    from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import read_recording, write_recording
+    from toolkit.parity.subject import require_providers
     from toolkit.render_parity import parity_table
-    from toolkit.runtimes.origin import find_origin
     from toolkit.runtimes.source import ModelSource
 
     files = files or ParityFiles()
     store = ArtifactStore.default()
     source = ModelSource.read(path)
-    card = require_providers(source, config)
+    subject = require_providers(source, config, files.feeds)
+    _check_words(subject, data=data, config=config, files=files, name=path.name)
     announce_model(path, store=store)  # after the refusals, which are one line
-    origin = find_origin(card.checkpoint_sha256, store=store) if run is None else find_run(run, store=store)
-    source, environment = replace(source, run=origin), describe_environment()
+    source, environment = _with_run(source, subject, run=files.run, store=store), describe_environment()
     if files.against is not None:
         recording = read_recording(files.against, source)
     else:
-        recording = _record(source, config, card, data=data, environment=environment, output=output)
+        recording = _record(source, config, subject, data=data, feeds=files.feeds, output=output)
+        recording = replace(recording, environment=environment)
     if files.record is not None:
         write_recording(files.record, recording)
         note(f"recording {files.record}")
     with output.progress("parity", unit="rows") as bar:
-        report = judge_matrix(source, recording, config, card=card, progress=bar)
+        report = judge_matrix(source, recording, config, precision=subject.precision, progress=bar)
     if files.against is not None:
         report = replace(report, recorded_on=recording.environment)
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
@@ -79,24 +81,69 @@ def run_and_report(
     return report, target
 
 
+def require_passed(report: ParityReport) -> None:
+    """End with the first failure in one line.
+
+    Raises:
+        CheckFailedError: a row failed, or none was judged.
+    """
+    if report.passed:
+        return
+    failed = [row for row in report.rows if row.status == "fail"]
+    first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
+    raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
+
+
+def _check_words(subject: Subject, *, data: str | None, config: ParityConfig, files: ParityFiles, name: str) -> None:
+    """Refuse options that mean nothing for this kind of file."""
+    has_feeds = files.feeds.given is not None or bool(files.feeds.shapes)
+    if subject.card is not None and has_feeds:
+        raise UsageError(f"{name} carries a card and is judged on images; leave out --inputs and --shape")
+    if subject.card is None and (data, config.sample, files.run) != (None, None, None):
+        raise UsageError(f"{name} carries no card, so --data, --sample and --run mean nothing to it; see --inputs")
+
+
+def _with_run(source: ModelSource, subject: Subject, *, run: Path | None, store: ArtifactStore) -> ModelSource:
+    from toolkit.network.run import find_run
+    from toolkit.runtimes.origin import find_origin
+
+    if subject.card is None:
+        return source
+    origin = find_origin(subject.card.checkpoint_sha256, store=store) if run is None else find_run(run, store=store)
+    return replace(source, run=origin)
+
+
 def _record(
     source: ModelSource,
     config: ParityConfig,
-    card: Card,
+    subject: Subject,
     *,
     data: str | None,
-    environment: dict[str, Any],
+    feeds: FeedConfig,
     output: Output,
 ) -> Recording:
-    from toolkit.evaluation.evaluate import require_same_data
-    from toolkit.network.run import read_run
-    from toolkit.parity.recording import record_reference
+    from toolkit.parity.feed_reference import FeedsReference
+    from toolkit.parity.recording import record_feeds, record_reference
 
+    if subject.card is None:
+        note(f"{source.path.name} carries no card: it is judged as a stranger's, on inputs made from what it declares")
+        recording = record_feeds(source, subject, feeds)
+        if isinstance(recording.reference, FeedsReference) and recording.reference.why_not_float64:
+            note(f"no float64 reference: {recording.reference.why_not_float64}")
+        return recording
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
+    dataset = _load_images(source, subject.card, data=data, output=output)
+    return record_reference(source, dataset, config, card=subject.card, environment={})
+
+
+def _load_images(source: ModelSource, card: Card, *, data: str | None, output: Output) -> Dataset:
+    from toolkit.evaluation.evaluate import require_same_data
+    from toolkit.network.run import read_run
+
     # A card must not tell where a user's own data lie; the run does.
-    recorded = card.data if source.run is None else read_run(source.run).data
+    recorded: dict[str, Any] = card.data if source.run is None else read_run(source.run).data
     dataset = load_recorded_data(data, recorded, output, size=(card.input.height, card.input.width))
     if data is None:
         require_same_data(dataset, card.data, owner=source.path.name)
-    return record_reference(source, dataset, config, card=card, environment=environment)
+    return dataset

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.card import Card
+from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
@@ -82,8 +82,19 @@ class InspectReport:
                     f"test accuracy {card.test_accuracy['value']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
                     f"{card.test_accuracy['correct']:,} of {card.test_accuracy['count']:,})"
                 )
-        lines.append("it meets every clause of the contract" if self.is_ours else "it breaks the contract:")
+        lines += [f"{role}: {'; '.join(map(_words, specs))}" for role, specs in self._interface()]
+        lines.append(self._verdict())
         return lines
+
+    def _interface(self) -> tuple[tuple[str, tuple[TensorSpec, ...]], ...]:
+        return ("inputs", self.info.inputs), ("outputs", self.info.outputs)
+
+    def _verdict(self) -> str:
+        if self.is_ours:
+            return "it meets every clause of the contract"
+        if self.card is None and CARD_KEY not in self.info.metadata:
+            return "it carries no card: a stranger's file, which the contract does not bind; what it would break:"
+        return "it breaks the contract:"
 
 
 def inspect_model(source: ModelSource) -> InspectReport:
@@ -116,6 +127,10 @@ def _prove_batches(runtime: WorkerRuntime) -> Clause:
         if any(len(array) != size for array in outputs.values()):
             return Clause(name, met=False, seen=f"batch {size} gives {[len(array) for array in outputs.values()]} rows")
     return Clause(name, met=True, seen="as many rows as images")
+
+
+def _words(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype} [{', '.join(str(size or '?') for size in spec.shape)}]"
 
 
 def _card_or_none(info: RuntimeInfo, source: ModelSource) -> Card | None:

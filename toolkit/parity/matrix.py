@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "require_providers", "run_parity"]
+__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "run_parity"]
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import numpy as np
-
-from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.image_trials import image_trials
+from toolkit.parity.judge_feeds import feed_trials
 from toolkit.parity.recording import Recording, record_reference
 from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.trial import Outcome, run_trials
+from toolkit.parity.subject import require_providers
+from toolkit.parity.trial import Engine, Outcome, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
-from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.base import RuntimeInfo
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
@@ -50,13 +47,15 @@ def run_parity(
         UsageError: an unknown runtime or provider.
         ModelError: no engine can open the file, or the reference cannot be computed.
     """
-    card = require_providers(source, config)
-    recording = record_reference(source, data, config, card=card, environment={})
-    return judge_matrix(source, recording, config, card=card, progress=progress)
+    subject = require_providers(source, config)
+    if subject.card is None:
+        raise ModelError(f"{source.path.name} carries no card, so images of a data set are nothing to it")
+    recording = record_reference(source, data, config, card=subject.card, environment={})
+    return judge_matrix(source, recording, config, precision=subject.precision, progress=progress)
 
 
 def judge_matrix(
-    source: ModelSource, recording: Recording, config: ParityConfig, *, card: Card, progress: Progress | None = None
+    source: ModelSource, recording: Recording, config: ParityConfig, *, precision: str, progress: Progress | None = None
 ) -> ParityReport:
     """Compare every engine of the matrix with a reference that is known already; as `run_parity`.
 
@@ -64,55 +63,37 @@ def judge_matrix(
         source: the model, with its run where there is one.
         recording: of this very file.
         config: the axes.
-        card: what `require_providers` returned.
+        precision: arithmetic of the file.
         progress: called with the rows done and their number.
     """
     variants = expand_variants(config, has_run=source.run is not None)
     reference = recording.reference
     rows = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, reference, config, precision=card.precision))
+        rows.append(_judge_variant(source, variant, reference, config, precision=precision))
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = _baseline(rows)
+    is_stranger = isinstance(reference, FeedsReference)
     return ParityReport(
         reference=reference.kind,
         bound=reference.suites[0].bound,
+        bound_rule=reference.rule,
         baseline=baseline,
-        rows=tuple(_with_ratio(row, error) for row in rows),
+        # A stranger's bound is a multiple of the baseline's error already.
+        rows=tuple(_with_ratio(row, error, limit=float("inf") if is_stranger else ERROR_RATIO_LIMIT) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
         data=recording.data,
     )
 
 
-def require_providers(source: ModelSource, config: ParityConfig) -> Card:
-    """Open and run the file on everything that was asked for by name, before anything is measured; return its card.
-
-    Raises:
-        ProviderError: a provider is not active.
-        ResourceError: a runtime is not installed.
-        ModelError: the file is refused or is not one of ours.
-    """
-    with WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker:
-        card = require_contract(worker.info, name=source.path.name)
-    images = np.zeros((1, *card.input.shape), np.uint8)
-    opened = set()
-    for variant in expand_variants(config, has_run=source.run is not None):
-        settings = replace(variant.settings, threads=0, optimisation="all")
-        has_no_run = find_entry(settings.runtime).needs_run and source.run is None
-        if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
-            continue
-        opened.add(settings)
-        with (
-            contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
-            WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker,
-        ):
-            run_first(worker, {"images": images})
-    return card
-
-
 def _judge_variant(
-    source: ModelSource, variant: ParityVariant, reference: Reference, config: ParityConfig, *, precision: str
+    source: ModelSource,
+    variant: ParityVariant,
+    reference: Reference | FeedsReference,
+    config: ParityConfig,
+    *,
+    precision: str,
 ) -> ParityRow:
     settings = variant.settings
     row = ParityRow(
@@ -131,7 +112,7 @@ def _judge_variant(
     try:
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = _describe(row, worker.info)
-            return _summarise(row, run_trials(worker, image_trials(worker, reference, config)))
+            return _summarise(row, run_trials(worker, _trials(worker, reference, config)))
     except UsageError:
         raise
     except WorkerError as error:
@@ -140,6 +121,12 @@ def _judge_variant(
         return replace(row, status="skip" if variant.may_skip else "fail", reason=str(error))
     except ToolkitError as error:
         return replace(row, reason=str(error))
+
+
+def _trials(engine: Engine, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
+    if isinstance(reference, FeedsReference):
+        return feed_trials(reference)
+    return image_trials(engine, reference, config)
 
 
 def _describe(row: ParityRow, info: RuntimeInfo) -> ParityRow:
@@ -198,7 +185,9 @@ def _suite_json(item: Outcome) -> dict[str, object]:
 
 def _share_of_bound(item: Outcome) -> float:
     error = item.judgement.max_abs_logit_error
-    return float("inf") if error is None else error / item.judgement.bound
+    if not error:
+        return float("inf") if error is None else 0.0
+    return error / item.judgement.bound
 
 
 def _baseline(rows: list[ParityRow]) -> tuple[str, float | None]:
@@ -208,18 +197,24 @@ def _baseline(rows: list[ParityRow]) -> tuple[str, float | None]:
         ("ort float32, unoptimised", row) for row in rows if row.runtime == "ort" and row.optimisation == "none"
     ]
     for name, row in candidates:
-        error = row.suites.get("test", {}).get("max_abs_logit_error")
+        error = _first_error(row)
         if row.status == "pass" and row.provider == "cpu" and error:
             return name, error
     return "none", None
 
 
-def _with_ratio(row: ParityRow, baseline: float | None) -> ParityRow:
-    error = row.suites.get("test", {}).get("max_abs_logit_error")
+def _first_error(row: ParityRow) -> float | None:
+    """Return the error on the test images, or on the first call of a stranger's file."""
+    error: float | None = next(iter(row.suites.values()), {}).get("max_abs_logit_error")
+    return error
+
+
+def _with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> ParityRow:
+    error = _first_error(row)
     if baseline is None or error is None:
         return row
     ratio = error / baseline
-    if ratio <= ERROR_RATIO_LIMIT:
+    if ratio <= limit:
         return replace(row, error_ratio=ratio)
-    reason = f"the error is {ratio:.3g} times the baseline's; the limit is {ERROR_RATIO_LIMIT:g}"
+    reason = f"the error is {ratio:.3g} times the baseline's; the limit is {limit:g}"
     return replace(row, error_ratio=ratio, status="fail", reason="; ".join(filter(None, (row.reason, reason))))

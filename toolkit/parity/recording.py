@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Recording", "read_recording", "record_reference", "write_recording"]
+__all__ = ["Recording", "read_recording", "record_feeds", "record_reference", "write_recording"]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 
 from toolkit.card import Card
 from toolkit.data.dataset import Dataset
-from toolkit.durable import open_atomic
+from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.reference import Reference, SuiteReference, compute_reference
-from toolkit.parity.suites import Suite, make_suites
+from toolkit.parity.feed_config import FeedConfig
+from toolkit.parity.feed_reference import FeedsReference, compute_feeds_reference
+from toolkit.parity.feeds import make_feed_sets
+from toolkit.parity.recording_suites import pack_suites, unpack_reference
+from toolkit.parity.reference import Reference, compute_reference
+from toolkit.parity.subject import Subject
+from toolkit.parity.suites import make_suites
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
 
-SCHEMA = "toolkit/parity-recording/1"
+SCHEMA = "toolkit/parity-recording/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +34,13 @@ class Recording:
     """Everything that a file's engines are judged by.
 
     Attributes:
-        reference: the images with their float64 logits and bounds.
+        reference: the inputs with their float64 answers and bounds.
         model_sha256: hash of the file that they belong to.
-        data: `name` and `sha256` of the data set.
+        data: `name` and `sha256` of the data set, or of a stranger's inputs.
         environment: the machine that computed them.
     """
 
-    reference: Reference
+    reference: Reference | FeedsReference
     model_sha256: str
     data: dict[str, Any]
     environment: dict[str, Any]
@@ -60,25 +65,39 @@ def record_reference(
     )
 
 
+def record_feeds(source: ModelSource, subject: Subject, feeds: FeedConfig) -> Recording:
+    """Compute the reference of a stranger's file on inputs that are given or made.
+
+    Raises:
+        ModelError: no reference can be computed.
+        WorkerError: a reference process died.
+        UsageError: no inputs can be made.
+    """
+    sets = make_feed_sets(subject.inputs, feeds)
+    name = "inputs made from the declared types and shapes" if feeds.given is None else "inputs given"
+    joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
+    return Recording(
+        reference=compute_feeds_reference(source, sets),
+        model_sha256=source.sha256,
+        data={"name": name, "sha256": sha256_bytes(joined)},
+        environment={},
+    )
+
+
 def write_recording(path: Path, recording: Recording) -> None:
     """Write a recording as one frame of a JSON header and raw buffers.
 
     Raises:
         ResourceError: the file system refused; nothing half-written stays.
     """
-    suites = recording.reference.suites
+    described, arrays = pack_suites(recording.reference)
     header = {
         "schema": SCHEMA,
-        "kind": recording.reference.kind,
         "model_sha256": recording.model_sha256,
         "data": recording.data,
         "environment": recording.environment,
-        "suites": [{"name": entry.suite.name, "bound": entry.bound} for entry in suites],
+        **described,
     }
-    arrays: dict[str, NDArray[Any]] = {}
-    for entry in suites:
-        arrays[f"{entry.suite.name}.images"] = entry.suite.images
-        arrays[f"{entry.suite.name}.logits"] = entry.logits
     with open_atomic(path) as stream:
         write_frame(stream, header, arrays)
 
@@ -111,24 +130,9 @@ def read_recording(path: Path, source: ModelSource) -> Recording:
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
-    suites = tuple(_rebuild_suite(item, arrays) for item in header["suites"])
-    if [entry.suite.name for entry in suites[:1]] != ["test"]:
-        raise ValueError("its first suite is not the test images")
     return Recording(
-        reference=Reference(kind=str(header["kind"]), suites=suites),
+        reference=unpack_reference(header, arrays),
         model_sha256=str(header["model_sha256"]),
         data=dict(header["data"]),
         environment=dict(header["environment"]),
     )
-
-
-def _rebuild_suite(item: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SuiteReference:
-    images, logits = arrays[f"{item['name']}.images"], arrays[f"{item['name']}.logits"]
-    if images.dtype != np.uint8 or images.ndim not in {3, 4} or not len(images):
-        raise ValueError(f"the images of {item['name']!r} are {images.dtype} {list(images.shape)}")
-    if logits.dtype != np.float64 or logits.ndim != 2 or len(logits) != len(images) or not np.isfinite(logits).all():
-        raise ValueError(f"the logits of {item['name']!r} are {logits.dtype} {list(logits.shape)}, or not all finite")
-    bound = float(item["bound"])
-    if not 0 < bound < np.inf:
-        raise ValueError(f"the bound of {item['name']!r} is {bound}")
-    return SuiteReference(suite=Suite(name=str(item["name"]), images=images), logits=logits, bound=bound)

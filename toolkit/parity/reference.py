@@ -78,6 +78,11 @@ class Reference:
     kind: str
     suites: tuple[SuiteReference, ...]
 
+    @property
+    def rule(self) -> str:
+        """Where the bound comes from."""
+        return "8 sigma of rounding errors propagated through the weights in float64 (docs/decisions/0001-bound.md)"
+
     def with_golden(self, golden: Golden | None) -> Reference:
         """Return the reference with the card's golden vectors as a further suite.
 

@@ -67,7 +67,8 @@ class ParityReport:
 
     Attributes:
         reference: which float64 answer was taken.
-        bound: for the test images.
+        bound: for the test images, or for the first call of a stranger's file.
+        bound_rule: where the bound comes from.
         baseline: whose error the ratios are against.
         rows: one for each engine and setting.
         model: `path` and `sha256`.
@@ -77,6 +78,7 @@ class ParityReport:
 
     reference: str
     bound: float
+    bound_rule: str
     baseline: str
     rows: tuple[ParityRow, ...]
     model: dict[str, Any]
@@ -97,6 +99,7 @@ class ParityReport:
             "passed": self.passed,
             "reference": self.reference,
             "bound": self.bound,
+            "bound_rule": self.bound_rule,
             "baseline": self.baseline,
             "model": self.model,
             "data": self.data,

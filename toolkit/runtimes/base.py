@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
@@ -65,8 +64,8 @@ class TensorSpec:
 
     Attributes:
         name: its name.
-        dtype: NumPy name of the element type.
-        shape: sizes; a name or None where a size is symbolic.
+        dtype: NumPy name of the element type; the engine's own word for what NumPy has not.
+        shape: sizes; a name or None where a size is symbolic; empty for a scalar, and where the rank is not told.
     """
 
     name: str
@@ -75,9 +74,9 @@ class TensorSpec:
 
     def explain_mismatch(self, array: NDArray[Any]) -> str | None:
         """Return None where the array fits, else what was seen and what was expected."""
-        fits = array.dtype == np.dtype(self.dtype) and array.ndim == len(self.shape)
+        fits = str(array.dtype) == self.dtype and (not self.shape or array.ndim == len(self.shape))
         if fits and all(
-            not isinstance(want, int) or want == seen for want, seen in zip(self.shape, array.shape, strict=True)
+            not isinstance(want, int) or want == seen for want, seen in zip(self.shape, array.shape, strict=False)
         ):
             return None
         return f"{self.name!r} is {array.dtype} {list(array.shape)}; expected {self.dtype} {list(self.shape)}"

@@ -49,5 +49,7 @@ def _spec(item: onnx.ValueInfoProto) -> TensorSpec:
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     except KeyError as error:
         raise ModelError(f"{item.name!r} is no tensor of a type that NumPy has") from error
+    if dtype.kind not in "biuf":
+        raise ModelError(f"{item.name!r} is a tensor of {dtype}; expected numbers that NumPy has")
     sizes = (dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in tensor.shape.dim)
     return TensorSpec(name=item.name, dtype=str(dtype), shape=tuple(sizes))

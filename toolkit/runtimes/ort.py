@@ -6,6 +6,7 @@ __all__ = ["OrtRuntime"]
 
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, first_line
@@ -19,7 +20,11 @@ DTYPES = {
     "tensor(double)": "float64",
     "tensor(float16)": "float16",
     "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
     "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
@@ -66,11 +71,12 @@ class OrtRuntime(Runtime):
             values = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
+        for name, value in zip(self._outputs, values, strict=True):
+            if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+                raise ModelError(f"output {name!r} holds {type(value).__name__} values; only numbers can be compared")
         return dict(zip(self._outputs, values, strict=True))
 
 
 def _spec(item: Any) -> TensorSpec:
-    if item.type not in DTYPES:
-        raise ModelError(f"{item.name!r} is of type {item.type}; known are {', '.join(DTYPES)}")
     shape = tuple(size if isinstance(size, int) else (str(size) if size else None) for size in item.shape)
-    return TensorSpec(name=item.name, dtype=DTYPES[item.type], shape=shape)
+    return TensorSpec(name=item.name, dtype=DTYPES.get(item.type, item.type), shape=shape)

@@ -38,8 +38,13 @@ class PlainCRuntime(Runtime):
         info = describe_file(
             source, runtime=self.name, version=version("emx-onnx-cgen"), details={"compiler": compiler}
         )
-        self.info = replace(info, native_batch=False)
-        symbols = dict.fromkeys(size for spec in self.info.inputs for size in spec.shape if isinstance(size, str))
+        symbols = dict.fromkeys(size for spec in info.inputs for size in spec.shape if isinstance(size, str))
+        self.info = replace(info, native_batch=not symbols)
+        closed = [spec.name for spec in info.outputs if not spec.shape or isinstance(spec.shape[0], int)]
+        if symbols and closed:
+            raise ModelError(
+                f"plain C is written for one item, and output {closed[0]!r} has no batch axis to join them"
+            )
         fixed = [part for name in symbols for part in ("--input-dim", f"{name}=1")]
         _run(
             [sys.executable, "-m", "emx_onnx_cgen", "compile", *fixed, "--emit-data-file", "model.onnx", f"{NAME}.c"],
@@ -56,13 +61,15 @@ class PlainCRuntime(Runtime):
                 raise ModelError(f"the C source cannot load its weights from {NAME}.bin")
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Call the function once for each image; see `Runtime.compute`."""
+        """Call the function once for each image, or once where no size is open; see `Runtime.compute`."""
+        if self.info.native_batch:
+            return self._compute_one(feeds)
         count = len(next(iter(feeds.values())))
         results = [self._compute_one({name: array[index] for name, array in feeds.items()}) for index in range(count)]
         return {spec.name: np.concatenate([result[spec.name] for result in results]) for spec in self.info.outputs}
 
     def _compute_one(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        inputs = [np.ascontiguousarray(feeds[spec.name]) for spec in self.info.inputs]
+        inputs = [np.asarray(feeds[spec.name], order="C") for spec in self.info.inputs]
         outputs = {spec.name: _room_for_one(spec) for spec in self.info.outputs}
         self._function(*(ctypes.c_void_p(array.ctypes.data) for array in (*inputs, *outputs.values())))
         return outputs

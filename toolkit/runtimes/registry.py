@@ -96,6 +96,12 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     "onnx-float64": RuntimeEntry(
         "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
     ),
+    "onnx-widened": RuntimeEntry(
+        "toolkit.runtimes.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
+    ),
+    "ort-jittered": RuntimeEntry(
+        "toolkit.runtimes.jittered", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
+    ),
 }
 ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
 

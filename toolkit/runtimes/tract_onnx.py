@@ -33,5 +33,5 @@ class TractRuntime(Runtime):
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the inputs in the file's order; see `Runtime.compute`."""
-        values = self._runnable.run([np.ascontiguousarray(feeds[spec.name]) for spec in self.info.inputs])
+        values = self._runnable.run([np.asarray(feeds[spec.name], order="C") for spec in self.info.inputs])
         return {spec.name: value.to_numpy() for spec, value in zip(self.info.outputs, values, strict=True)}

@@ -35,7 +35,7 @@ class TvmRuntime(Runtime):
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Call the compiled function; see `Runtime.compute`."""
-        inputs = [tvm.runtime.tensor(np.ascontiguousarray(feeds[spec.name])) for spec in self.info.inputs]
+        inputs = [tvm.runtime.tensor(np.asarray(feeds[spec.name], order="C")) for spec in self.info.inputs]
         values = self._function(*inputs)
         # One output comes as itself, several as a sequence.
         values = [values] if len(self.info.outputs) == 1 else values

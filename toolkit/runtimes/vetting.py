@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["vet_model"]
 
+import contextlib
 import math
 from typing import Any
 
@@ -24,7 +25,8 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         allow_foreign: accept operators outside ONNX's default domain.
 
     Returns:
-        A summary: `opset`, `domains`, `ir_version`, `operators`, `metadata`, `node_notes` (nodes that carry metadata).
+        A summary: `opset`, `domains`, `ir_version`, `operators`, `metadata`, `node_notes` (nodes that carry metadata),
+        `weight_types` (numbers in the weights by NumPy's name of their type).
 
     Raises:
         ModelError: not a model, external data, an absurd size, an unknown operator set, a foreign domain.
@@ -58,7 +60,19 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         "operators": [node.op_type for node in model.graph.node],
         "metadata": {entry.key: entry.value for entry in model.metadata_props},
         "node_notes": sum(bool(node.metadata_props or node.doc_string) for node in model.graph.node),
+        "weight_types": _count_weights(model),
     }
+
+
+def _count_weights(model: Any) -> dict[str, int]:
+    import onnx
+
+    counts: dict[str, int] = {}
+    for tensor in model.graph.initializer:
+        with contextlib.suppress(KeyError):  # a type that NumPy has no name for says nothing of the arithmetic
+            name = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+            counts[name] = counts.get(name, 0) + math.prod(tensor.dims)
+    return counts
 
 
 def _graphs(model: Any, *, name: str) -> Any:

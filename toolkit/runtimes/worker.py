@@ -10,6 +10,7 @@ __all__ = ["main"]
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
 from toolkit.runtimes.source import ModelSource
 
+MESSAGE_CAP = 600
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
@@ -87,9 +89,18 @@ def main() -> None:
                 {},
             )
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is an answer, not the worker's end
-            message = f"{type(error).__name__}: {error}"
-            header, arrays = {"error": {"type": "ModelError", "message": f"the engine failed: {message}"}}, {}
+            traceback.print_exc()  # into the log; the message is one line
+            message = f"the engine failed: {type(error).__name__}: {error}"
+            header, arrays = {"error": {"type": "ModelError", "message": message}}, {}
+        if "error" in header:
+            header["error"]["message"] = _one_line(header["error"]["message"])
         write_frame(answers, header, arrays)
+
+
+def _one_line(message: str) -> str:
+    """Return an engine's words without line breaks, and their beginning where they are a dump of the whole model."""
+    words = " ".join(message.split())
+    return words if len(words) <= MESSAGE_CAP else words[:MESSAGE_CAP] + " ..."
 
 
 def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""The options of `toolkit parity` that no other command has."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Against",
+    "InputsPath",
+    "Optimisations",
+    "PicturePath",
+    "Record",
+    "RunPath",
+    "Sample",
+    "Shapes",
+    "read_feed_config",
+]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.errors import UsageError
+from toolkit.parity.feed_config import FeedConfig
+
+Optimisations = Annotated[
+    str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+]
+Sample = Annotated[
+    int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)
+]
+RunPath = Annotated[
+    Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", help="Write images, reference answers and bounds for another machine.", show_default=False
+    ),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", help="Judge by what another machine recorded; needs no data.", show_default=False),
+]
+PicturePath = Annotated[
+    Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
+]
+InputsPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs", help="For a file without a card: an .npz with an array for each input.", show_default=False
+    ),
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        help="For a file without a card: an input's whole shape, as name=2,3,224,224; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def read_feed_config(inputs: Path | None, shapes: list[str] | None) -> FeedConfig:
+    """Read where a stranger's inputs come from.
+
+    Raises:
+        DataError: the .npz cannot be read.
+        UsageError: a shape is not written as name=2,3, or both are given.
+    """
+    sizes = dict(_split_shape(text) for text in shapes or ())
+    if inputs is None:
+        return FeedConfig(shapes=sizes)
+    from toolkit.data.zip_arrays import open_npz
+
+    with open_npz(inputs) as arrays:
+        return FeedConfig(given={name: arrays.read(name) for name in arrays.names}, shapes=sizes)
+
+
+def _split_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, equals, sizes = text.rpartition("=")
+    parts = sizes.split(",")
+    if not equals or not all(part.isascii() and part.isdigit() and 0 < int(part) < 1 << 31 for part in parts):
+        raise UsageError(f"--shape {text!r} is not a name and sizes; write it as name=2,3,224,224")
+    return name, tuple(int(part) for part in parts)

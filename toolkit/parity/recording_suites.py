@@ -1,0 +1,104 @@
+"""The suites of a recording as arrays with a description, both ways."""
+
+from __future__ import annotations
+
+__all__ = ["pack_suites", "unpack_reference"]
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
+from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.suites import Suite
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a reference as JSON values and arrays, named by the suite's number."""
+    arrays: dict[str, NDArray[Any]] = {}
+    items = []
+    suites: tuple[SuiteReference | FeedExpectation, ...] = reference.suites
+    for number, entry in enumerate(suites):
+        own = _pack_images(entry) if isinstance(entry, SuiteReference) else _pack_feeds(entry)
+        items.append(own[0])
+        arrays |= {f"{number}.{name}": array for name, array in own[1].items()}
+    form = "images" if isinstance(reference, Reference) else "feeds"
+    header: dict[str, Any] = {"form": form, "kind": reference.kind, "suites": items}
+    if isinstance(reference, FeedsReference):
+        header |= {"rule": reference.rule, "why_not_float64": reference.why_not_float64}
+    return header, arrays
+
+
+def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | FeedsReference:
+    """Rebuild what `pack_suites` returned.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is something else, or a part of it.
+    """
+    own = [
+        {name.partition(".")[2]: array for name, array in arrays.items() if name.partition(".")[0] == str(number)}
+        for number in range(len(header["suites"]))
+    ]
+    pairs = list(zip(header["suites"], own, strict=True))
+    if not pairs:
+        raise ValueError("it holds no suite")
+    if header["form"] == "images":
+        suites = tuple(_unpack_images(item, part) for item, part in pairs)
+        return Reference(kind=str(header["kind"]), suites=suites)
+    return FeedsReference(
+        kind=str(header["kind"]),
+        rule=str(header["rule"]),
+        why_not_float64=str(header["why_not_float64"]),
+        suites=tuple(_unpack_feeds(item, part) for item, part in pairs),
+    )
+
+
+def _pack_images(entry: SuiteReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    item = {"name": entry.suite.name, "bound": entry.bound}
+    return item, {"images": entry.suite.images, "logits": entry.logits}
+
+
+def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
+    images, logits = arrays["images"], arrays["logits"]
+    if images.dtype != np.uint8 or images.ndim not in {3, 4} or not len(images):
+        raise ValueError(f"the images of {item['name']!r} are {images.dtype} {list(images.shape)}")
+    if logits.dtype != np.float64 or logits.ndim != 2 or len(logits) != len(images) or not np.isfinite(logits).all():
+        raise ValueError(f"the logits of {item['name']!r} are {logits.dtype} {list(logits.shape)}, or not all finite")
+    bound = _positive(item["bound"], owner=item["name"])
+    return SuiteReference(suite=Suite(name=str(item["name"]), images=images), logits=logits, bound=bound)
+
+
+def _pack_feeds(entry: FeedExpectation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    item = {"name": entry.name, "dtypes": entry.dtypes, "bounds": entry.bounds}
+    groups = {"feed": entry.feeds, "output": entry.outputs, "undecided": entry.undecided}
+    return item, {f"{group}.{name}": array for group, part in groups.items() for name, array in part.items()}
+
+
+def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
+    def group(kind: str) -> dict[str, NDArray[Any]]:
+        return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
+
+    outputs, dtypes = group("output"), {str(name): str(dtype) for name, dtype in item["dtypes"].items()}
+    bounds = {str(name): _positive(value, owner=name) for name, value in item["bounds"].items()}
+    undecided = group("undecided")
+    if set(outputs) != set(dtypes) or set(outputs) != set(bounds) | set(undecided) or not outputs:
+        raise ValueError(f"the outputs of {item['name']!r} are not all there")
+    return FeedExpectation(
+        name=str(item["name"]),
+        feeds=group("feed"),
+        outputs=outputs,
+        dtypes=dtypes,
+        bounds=bounds,
+        undecided={name: array.astype(np.bool_) for name, array in undecided.items()},
+    )
+
+
+def _positive(value: Any, *, owner: str) -> float:
+    bound = float(value)
+    if not 0 < bound < np.inf:
+        raise ValueError(f"the bound of {owner!r} is {bound}")
+    return bound

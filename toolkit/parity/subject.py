@@ -1,0 +1,93 @@
+"""What a check is about: one of our models, or a stranger's; and whether everything asked for by name can open it."""
+
+from __future__ import annotations
+
+__all__ = ["Subject", "require_providers"]
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from toolkit.card import CARD_KEY, Card
+from toolkit.errors import ModelError, WorkerError
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.feed_config import FeedConfig
+from toolkit.parity.feeds import make_feed_sets
+from toolkit.parity.variants import expand_variants
+from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
+from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.source import ModelSource
+
+# What a file computes in, by the element type of most of its weights.
+PRECISIONS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A file as ONNX Runtime opened it.
+
+    Attributes:
+        card: of a model that meets our contract; None for a stranger's.
+        inputs: what it declares.
+        precision: arithmetic of the file.
+    """
+
+    card: Card | None
+    inputs: tuple[TensorSpec, ...]
+    precision: str
+
+
+def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConfig | None = None) -> Subject:
+    """Open and run the file on everything that was asked for by name, before anything is measured.
+
+    Args:
+        source: the model, with its run where there is one.
+        config: the axes.
+        feeds: where a stranger's inputs come from.
+
+    Raises:
+        ProviderError: a provider is not active.
+        ResourceError: a runtime is not installed.
+        ModelError: the file is refused, or has a card and is not one of ours.
+        UsageError: no inputs can be made for a stranger's file.
+    """
+    with WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker:
+        subject = _identify(worker, name=source.path.name)
+    first = _first_feeds(subject, feeds or FeedConfig())
+    opened = set()
+    for variant in expand_variants(config, has_run=source.run is not None):
+        settings = replace(variant.settings, threads=0, optimisation="all")
+        has_no_run = find_entry(settings.runtime).needs_run and source.run is None
+        if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
+            continue
+        opened.add(settings)
+        with (
+            contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
+            WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker,
+        ):
+            run_first(worker, first)
+    return subject
+
+
+def _identify(worker: WorkerRuntime, *, name: str) -> Subject:
+    inputs = worker.info.inputs
+    if CARD_KEY not in worker.info.metadata:
+        return Subject(card=None, inputs=inputs, precision=_precision(worker.model_summary))
+    card = require_contract(worker.info, name=name)
+    return Subject(card=card, inputs=inputs, precision=card.precision)
+
+
+def _precision(summary: dict[str, Any]) -> str:
+    counts = {key: value for key, value in summary["weight_types"].items() if key in PRECISIONS or key == "float32"}
+    return PRECISIONS.get(max(counts, key=lambda key: counts[key], default="float32"), "fp32")
+
+
+def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:
+    if subject.card is None:
+        return make_feed_sets(subject.inputs, feeds)[0].arrays
+    return {"images": np.zeros((1, *subject.card.input.shape), np.uint8)}

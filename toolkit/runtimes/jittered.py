@@ -1,0 +1,91 @@
+"""How far a file's answers move when its numbers do by one rounding: stands in where float64 cannot be had."""
+
+from __future__ import annotations
+
+__all__ = ["JitteredRuntime"]
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from toolkit.errors import ModelError, first_line
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.source import ModelSource
+
+# Different signs in each; the largest of eight is near what rounding does to one output.
+DRAWS = 8
+SEED = 20_261_125
+JITTERED = ("float32", "float16")
+
+
+class JitteredRuntime(Runtime):
+    """Unoptimised ONNX Runtime on weights and inputs that are each moved up or down by one unit in the last place.
+
+    Every answer is the largest distance, over the draws, from the file's own answer: `[]` for each output, in float64.
+    """
+
+    name: ClassVar[str] = "ort-jittered"
+
+    def _open(self, source: ModelSource) -> None:
+        self._generator = np.random.default_rng(SEED)
+        model = onnx.ModelProto.FromString(source.model)
+        try:
+            self._own = _session(source.model)
+            self._moved = [_session(self._jitter(model)) for _ in range(DRAWS)]
+        except Exception as error:  # ONNX Runtime's exceptions share no public base
+            raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
+        info = describe_file(source, runtime=self.name, version=str(onnxruntime.__version__))
+        self.info = replace(info, outputs=tuple(replace(spec, dtype="float64", shape=()) for spec in info.outputs))
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the file and its moved copies; see `Runtime.compute`."""
+        names = [spec.name for spec in self.info.outputs]
+        try:
+            own = self._own.run(names, dict(feeds))
+            moved = [
+                session.run(names, {name: self._move(array) for name, array in feeds.items()})
+                for session in self._moved
+            ]
+        except Exception as error:  # as above
+            raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
+        return {
+            name: np.array(max(_distance(values[index], own[index]) for values in moved))
+            for index, name in enumerate(names)
+        }
+
+    def _jitter(self, model: onnx.ModelProto) -> bytes:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        for tensor in copy.graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            if array.dtype.name in JITTERED:
+                tensor.CopyFrom(numpy_helper.from_array(self._move(array), tensor.name))
+        return bytes(copy.SerializeToString())
+
+    def _move(self, array: NDArray[Any]) -> NDArray[Any]:
+        if array.dtype.name not in JITTERED:
+            return array
+        direction = self._generator.choice([-np.inf, np.inf], array.shape).astype(array.dtype)
+        moved: NDArray[Any] = np.asarray(np.nextafter(array, direction))
+        # A zero is exact wherever it comes from, and padding or a mask is made of them.
+        return np.where((array == 0) | ~np.isfinite(array), array, moved)
+
+
+def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
+    if one.shape != other.shape or one.dtype.kind not in "fiu":
+        return 0.0
+    both = np.isfinite(one) & np.isfinite(other)
+    return float(np.abs(one.astype(np.float64) - other.astype(np.float64))[both].max(initial=0.0))
+
+
+def _session(model: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

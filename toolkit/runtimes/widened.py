@@ -1,0 +1,138 @@
+"""Any file in float64: its numbers widened exactly, its operators by ONNX's evaluator. A reference, not an engine."""
+
+from __future__ import annotations
+
+__all__ = ["WidenedRuntime", "widen_model"]
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from toolkit.errors import ModelError, first_line
+from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.source import ModelSource
+
+NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+NARROW_NAMES = {"float32", "float16", "bfloat16"}
+TRUE = "toolkit.true"
+# Integer attributes that name an element type.
+TYPE_ATTRIBUTES = {"to", "dtype", "output_datatype"}
+
+
+class WidenedRuntime(Runtime):
+    """A file evaluated with every number of 16 or 32 bits as float64; whole numbers keep their types."""
+
+    name: ClassVar[str] = "onnx-widened"
+
+    def _open(self, source: ModelSource) -> None:
+        info = describe_file(source, runtime=self.name, version=onnx.__version__)
+        try:
+            self._evaluator = ReferenceEvaluator(widen_model(onnx.ModelProto.FromString(source.model)))
+        except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
+            raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
+        self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Evaluate every node in float64; see `Runtime.compute`.
+
+        Raises:
+            ModelError: an operator of the evaluator fails, or computes in fewer bits whatever it is given.
+        """
+        wide = {name: array.astype(_widen_dtype(array.dtype)) for name, array in feeds.items()}
+        try:
+            values: dict[str, Any] = dict(self._evaluator.run(None, wide, intermediate=True))
+        except Exception as error:  # whatever the evaluator's operators raise
+            raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
+        narrow = [name for name, value in values.items() if getattr(value, "dtype", None) in (np.float32, np.float16)]
+        if narrow:
+            raise ModelError(f"the ONNX evaluator computes {narrow[0]!r} in {values[narrow[0]].dtype}, not in float64")
+        return {spec.name: np.asarray(values[spec.name]) for spec in self.info.outputs}
+
+
+def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy in which every float type of fewer bits is float64: inputs, weights, constants and casts."""
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    _widen_graph(wide.graph)
+    _state_conditions(wide)
+    for function in wide.functions:
+        _widen_nodes(function.node)
+    return wide
+
+
+def _state_conditions(model: onnx.ModelProto) -> None:
+    """Give every Loop without a condition one that is true: ONNX's evaluator takes its absence for false (1.23)."""
+    waiting = [model.graph]
+    for graph in waiting:
+        for node in graph.node:
+            if node.op_type == "Loop" and not node.input[1]:
+                node.input[1] = TRUE
+            waiting += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), TRUE))
+
+
+def _widen_graph(graph: onnx.GraphProto) -> None:
+    del graph.value_info[:]
+    for item in (*graph.input, *graph.output):
+        _widen_type(item.type)
+    for tensor in graph.initializer:
+        _widen_tensor(tensor)
+    _widen_nodes(graph.node)
+
+
+def _widen_nodes(nodes: Iterable[NodeProto]) -> None:
+    for node in nodes:
+        if node.op_type == "Constant":
+            _widen_constant(node)
+        if node.op_type == "ConstantOfShape" and not node.attribute:
+            node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
+        for attribute in node.attribute:
+            _widen_attribute(attribute)
+
+
+def _widen_constant(node: NodeProto) -> None:
+    for attribute in list(node.attribute):
+        if attribute.name in {"value_float", "value_floats"}:
+            value = np.array(helper.get_attribute_value(attribute), np.float64)
+            node.attribute.remove(attribute)
+            node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(value)))
+
+
+def _widen_attribute(attribute: AttributeProto) -> None:
+    if attribute.type == AttributeProto.INT and attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
+        attribute.i = TensorProto.DOUBLE
+    if attribute.HasField("t"):
+        _widen_tensor(attribute.t)
+    for tensor in attribute.tensors:
+        _widen_tensor(tensor)
+    for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+        _widen_graph(graph)
+
+
+def _widen_tensor(tensor: TensorProto) -> None:
+    if tensor.data_type in NARROW:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+
+
+def _widen_type(kind: TypeProto) -> None:
+    if kind.HasField("sequence_type"):
+        _widen_type(kind.sequence_type.elem_type)
+    elif kind.HasField("optional_type"):
+        _widen_type(kind.optional_type.elem_type)
+    elif kind.tensor_type.elem_type in NARROW:
+        kind.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def _widen_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float64) if dtype.name in NARROW_NAMES else dtype
+
+
+def _widen_spec(spec: TensorSpec) -> TensorSpec:
+    return replace(spec, dtype="float64") if spec.dtype in NARROW_NAMES else spec
