@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["parity_table"]
+__all__ = ["describe_replay", "parity_table", "replay_table"]
 
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.parity.replay import ReplayReport
 from toolkit.parity.report import ParityReport, ParityRow
 
+MOST_VALUES = 40
+MOST_WORDS = 300
 MARKS = {"pass": Text("PASS", "green"), "fail": Text("FAIL", "red"), "skip": Text("skip", "yellow")}
 
 
@@ -30,6 +33,36 @@ def parity_table(report: ParityReport) -> Table:
     return table
 
 
+def describe_replay(report: ReplayReport) -> str:
+    """Return the verdict on a replayed sample in one sentence."""
+    sample, judgement = report.sample, report.judgement
+    error = (
+        "none that can be compared" if judgement.max_abs_logit_error is None else f"{judgement.max_abs_logit_error:.3g}"
+    )
+    place = f"{sample.suite} item {sample.index}, in its call of {len(sample.recording.reference.suites[0])}"
+    return (
+        f"{'PASS' if report.passed else 'FAIL'} {sample.settings.runtime} {report.version} on {report.provider}: "
+        f"{place}; largest error {error}, bound {judgement.bound:.3g}"
+    )
+
+
+def replay_table(report: ReplayReport) -> list[Table]:
+    """Return for each output the reference, the answer and their difference at the sample."""
+    return [_values_table(name, columns) for name, columns in report.values.items()]
+
+
+def _values_table(name: str, columns: dict[str, list[float]]) -> Table:
+    table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+    for heading in ("", *columns):
+        table.add_column(heading, justify="right")
+    rows = list(zip(*columns.values(), strict=True))
+    for index, values in enumerate(rows[:MOST_VALUES]):
+        table.add_row(str(index), *(f"{value:.6g}" for value in values))
+    if len(rows) > MOST_VALUES:
+        table.add_row("...", *(f"{len(rows) - MOST_VALUES} more" for _ in columns))
+    return table
+
+
 def _cells(row: ParityRow) -> tuple[str | Text, ...]:
     flips = f"{row.flips} ({row.flips_excused} excused)" if row.flips else "0"
     provider = f"{row.provider} (fallback)" if row.fallback else row.provider
@@ -45,5 +78,9 @@ def _cells(row: ParityRow) -> tuple[str | Text, ...]:
         "" if row.bound is None else f"{row.bound:.2g}",
         "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
         flips if row.images else "",
-        row.reason or "",
+        _shorten(row.reason or ""),
     )
+
+
+def _shorten(words: str) -> str:
+    return words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " ... (all in the report)"

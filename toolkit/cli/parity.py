@@ -29,12 +29,14 @@ from toolkit.cli.parity_options import (
     Optimisations,
     PicturePath,
     Record,
+    Replay,
     RunPath,
     Sample,
     Shapes,
     read_feed_config,
 )
 from toolkit.cli.parity_steps import ParityFiles, require_passed, run_and_report
+from toolkit.cli.parity_worst import replay_and_report, worst_folder
 from toolkit.durable import write_atomic
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
@@ -59,12 +61,16 @@ def parity_command(
     record: Record = None,
     against: Against = None,
     picture: PicturePath = None,
+    replay: Replay = None,
     allow_fallback: AllowFallback = False,
     output_path: OutputPath = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compare engines with the float64 reference. The bound is known before any of them runs."""
+    if replay is not None:
+        replay_and_report(replay, model=model, output=Output(as_json=as_json))
+        return
     config = ParityConfig(
         runtimes=split_names(runtime) if runtime else None,
         providers=split_names(provider) if provider else DEFAULTS.providers,
@@ -97,6 +103,8 @@ def _check_outputs(output: Path | None, record: Path | None, picture: Path | Non
         raise UsageError(f"two outputs are both {max(targets, key=targets.count)}; give one of them another name")
     for target in targets:
         check_output(target, force=force, inputs=(model,))
+    if output is not None and worst_folder(output).exists() and not force:
+        raise UsageError(f"the folder {worst_folder(output)} of an earlier report exists; give another name or --force")
 
 
 def _draw(report: ParityReport, picture: Path) -> None:

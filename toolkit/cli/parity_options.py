@@ -8,6 +8,7 @@ __all__ = [
     "Optimisations",
     "PicturePath",
     "Record",
+    "Replay",
     "RunPath",
     "Sample",
     "Shapes",
@@ -43,6 +44,12 @@ Against = Annotated[
 ]
 PicturePath = Annotated[
     Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
+]
+Replay = Annotated[
+    Path | None,
+    typer.Option(
+        "--replay", help="Run an engine again on the worst sample of a row, from its file.", show_default=False
+    ),
 ]
 InputsPath = Annotated[
     Path | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model, load_recorded_data
 from toolkit.cli.output import Output, invocation, note
+from toolkit.cli.parity_worst import worst_folder, write_worst
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
@@ -75,6 +76,7 @@ def run_and_report(
     if files.against is not None:
         report = replace(report, recorded_on=recording.environment)
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
+    report = write_worst(report, recording, source, worst_folder(target))
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)
     output.report(value, parity_table(report), f"report {target}")

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import ModelError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.reference import Reference, SuiteReference
@@ -49,7 +50,10 @@ def make_trial(entry: SuiteReference, batch: int, *, available: int | None = Non
 
 
 def _images_per_s(engine: Engine, images: NDArray[np.uint8]) -> float:
-    engine.run({"images": images})  # some compile at the first batch
+    try:
+        engine.run({"images": images})  # some compile at the first batch
+    except ModelError:
+        return float("inf")  # the trial itself says what is wrong
     # The fastest of a few: a busy machine does not make an engine slow.
     times = []
     for _ in range(RATE_RUNS):

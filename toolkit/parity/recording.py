@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["Recording", "read_recording", "record_feeds", "record_reference", "write_recording"]
+__all__ = [
+    "Recording",
+    "load_recording",
+    "read_recording",
+    "record_feeds",
+    "record_reference",
+    "require_same_model",
+    "write_recording",
+]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +46,15 @@ class Recording:
         model_sha256: hash of the file that they belong to.
         data: `name` and `sha256` of the data set, or of a stranger's inputs.
         environment: the machine that computed them.
+        sample: what a replay needs besides: `settings` of the engine, `suite`, `batch`, `index`, `position` and the
+            model's `path`; empty for a whole recording.
     """
 
     reference: Reference | FeedsReference
     model_sha256: str
     data: dict[str, Any]
     environment: dict[str, Any]
+    sample: dict[str, Any] = field(default_factory=dict)
 
 
 def record_reference(
@@ -96,6 +107,7 @@ def write_recording(path: Path, recording: Recording) -> None:
         "model_sha256": recording.model_sha256,
         "data": recording.data,
         "environment": recording.environment,
+        "sample": recording.sample,
         **described,
     }
     with open_atomic(path) as stream:
@@ -109,24 +121,42 @@ def read_recording(path: Path, source: ModelSource) -> Recording:
         DataError: unreadable, or not a recording.
         ModelError: it belongs to another file.
     """
+    recording = load_recording(path)
+    require_same_model(recording, source, owner=path)
+    return recording
+
+
+def require_same_model(recording: Recording, source: ModelSource, *, owner: Path) -> None:
+    """Refuse to judge one file by another's answers.
+
+    Raises:
+        ModelError: the hashes differ.
+    """
+    if recording.model_sha256 != source.sha256:
+        raise ModelError(
+            f"{owner} records the file with SHA-256 {recording.model_sha256[:12]}..., "
+            f"{source.path.name} has {source.sha256[:12]}...; a proof holds for one file"
+        )
+
+
+def load_recording(path: Path) -> Recording:
+    """Read a recording of whatever file.
+
+    Raises:
+        DataError: unreadable, or not a recording.
+    """
     try:
         with path.open("rb") as stream:
             frame = read_frame(stream)
         if frame is None or frame[0]["schema"] != SCHEMA:
             raise DataError(f"{path} is not a recording of {SCHEMA}; make one with: toolkit parity --record")
-        recording = _rebuild(*frame)
+        return _rebuild(*frame)
     except OSError as error:
         raise DataError(f"cannot read the recording {path}: {error.strerror}") from error
-    except (EOFError, ValueError, KeyError, TypeError) as error:
+    except (EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a whole recording: {error}; make it again with: toolkit parity --record"
         ) from error
-    if recording.model_sha256 != source.sha256:
-        raise ModelError(
-            f"{path} records the file with SHA-256 {recording.model_sha256[:12]}..., "
-            f"{source.path.name} has {source.sha256[:12]}...; a proof holds for one file"
-        )
-    return recording
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
@@ -135,4 +165,5 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recordi
         model_sha256=str(header["model_sha256"]),
         data=dict(header["data"]),
         environment=dict(header["environment"]),
+        sample=dict(header["sample"]),
     )

@@ -5,11 +5,9 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Expected", "Reference", "SuiteReference", "compute_reference"]
+__all__ = ["Reference", "SuiteReference", "compute_reference"]
 
-from collections.abc import Sized
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +24,6 @@ from toolkit.runtimes.source import ModelSource
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
 BOUND_SAMPLE = 128
 TIMEOUT_S = 600.0
-
-
-class Expected(Sized, Protocol):
-    """The known answers of one suite; its length is the number of items."""
-
-    @property
-    def bound(self) -> float:
-        """Largest error that rounding explains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 __all__ = ["ParityReport", "ParityRow"]
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toolkit.parity.worst import WorstSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,9 @@ class ParityRow:
         flips_excused: those of them explained by the bound.
         fallback: whether another provider than the one asked for was active.
         suites: for each suite its `images`, `max_abs_logit_error`, `bound`, `flips` and `worst_index`.
+        worst: the sample that comes nearest to its bound, or the first that fails; None where nothing ran.
+        worst_files: where it was written: its `image`, and the file that `replay`s it.
+        causes: what explains a failure, where triage found something.
         status: `pass`, `fail` or `skip`.
         reason: every failure, or why it was skipped.
         log: the end of the engine's own log, where it failed.
@@ -52,13 +58,17 @@ class ParityRow:
     flips_excused: int = 0
     fallback: bool = False
     suites: dict[str, dict[str, Any]] = field(default_factory=dict)
+    worst: WorstSample | None = None
+    worst_files: dict[str, str] = field(default_factory=dict)
+    causes: tuple[str, ...] = ()
     status: str
     reason: str | None = None
     log: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self)
+        value = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**value, "worst": self.worst.to_json() if self.worst else None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import ModelError, WorkerError
+from toolkit.parity.feed_reference import FeedExpectation
 from toolkit.parity.judgement import Judgement
-from toolkit.parity.reference import Expected
+from toolkit.parity.reference import SuiteReference
 from toolkit.runtimes.base import Arrays
 
 
@@ -40,7 +42,7 @@ class Trial:
     batch: int
     available: int
     feeds: tuple[Arrays, ...]
-    expected: Expected
+    expected: SuiteReference | FeedExpectation
     judge: Callable[[Arrays], Judgement]
 
 
@@ -58,8 +60,22 @@ class Outcome:
 
 
 def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
-    """Run every trial and judge its answers."""
-    return [Outcome(trial=trial, judgement=trial.judge(_answer(engine, trial.feeds))) for trial in trials]
+    """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
+
+    Raises:
+        WorkerError: the engine died or hung; the trial is named.
+    """
+    return [Outcome(trial=trial, judgement=_judge(engine, trial)) for trial in trials]
+
+
+def _judge(engine: Engine, trial: Trial) -> Judgement:
+    try:
+        answers = _answer(engine, trial.feeds)
+    except ModelError as error:
+        return Judgement(bound=trial.expected.bound, failures=(str(error),))
+    except WorkerError as error:
+        raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
+    return trial.judge(answers)
 
 
 def _answer(engine: Engine, feeds: tuple[Arrays, ...]) -> dict[str, NDArray[Any]]:

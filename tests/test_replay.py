@@ -1,0 +1,83 @@
+"""The worst sample of a row is written as an image and a file, and the file runs it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_models import broken
+from PIL import Image
+
+from toolkit.cli.app import app
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
+
+NARROW = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--data", "mnist-mini", "--sample", "70"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    return tmp_path
+
+
+@pytest.fixture
+def report(here: Path, model_path: Path, trained_run: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Of a file whose label is the smallest logit's, judged against its run."""
+    (here / "broken.onnx").write_bytes(broken(model_path.read_bytes(), "one weight changed by 1 %"))
+    words = ["parity", str(here / "broken.onnx"), *NARROW, "--run", str(trained_run), "--json"]
+    with pytest.raises(CheckFailedError):
+        app(args=[*words, "--output", str(here / "report.json")], standalone_mode=False)
+    capsys.readouterr()
+    value: dict[str, Any] = json.loads((here / "report.json").read_text())
+    return value
+
+
+def test_a_failing_row_names_its_worst_sample_which_fails_again(
+    report: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = report["rows"]
+    assert row["status"] == "fail"
+    worst, files = row["worst"], row["worst_files"]
+    assert worst["error"] == row["suites"][worst["suite"]]["max_abs_logit_error"]
+    image = np.asarray(Image.open(files["image"]))
+    assert worst["suite"] == "test"
+    chosen = np.linspace(0, len(load_mini().test) - 1, 70).astype(np.int64)
+    assert np.array_equal(image, load_mini().test.images[chosen[worst["index"]]])
+    with pytest.raises(CheckFailedError, match="the sample fails again"):
+        app(args=["parity", "--replay", files["replay"], "--json"], standalone_mode=False)
+    replayed = json.loads(capsys.readouterr().out)
+    assert replayed["max_abs_logit_error"] == pytest.approx(worst["error"], rel=0.05)
+    differences = np.abs(replayed["values"]["logits"]["difference"])
+    assert differences.max() == pytest.approx(replayed["max_abs_logit_error"])
+    assert sorted(path.name for path in (here / "report-worst").iterdir()) == ["01-ort-cpu.png", "01-ort-cpu.replay"]
+
+
+def test_an_earlier_reports_samples_are_not_mixed_with_new_ones(
+    report: dict[str, Any], here: Path, model_path: Path
+) -> None:
+    (here / "report.json").unlink()
+    with pytest.raises(UsageError, match="report-worst"):
+        app(args=["parity", str(model_path), *NARROW, "--output", str(here / "report.json")], standalone_mode=False)
+
+
+def test_a_sample_belongs_to_its_file(report: dict[str, Any], here: Path, model_path: Path) -> None:
+    replay = report["rows"][0]["worst_files"]["replay"]
+    with pytest.raises(ModelError, match="a proof holds for one file"):
+        app(args=["parity", str(model_path), "--replay", replay], standalone_mode=False)
+    (here / "broken.onnx").unlink()
+    with pytest.raises(ModelError, match="not there any more"):
+        app(args=["parity", "--replay", replay], standalone_mode=False)
+
+
+def test_a_recording_of_a_whole_check_is_no_replay(here: Path, model_path: Path) -> None:
+    record = ["--record", str(here / "proof")]
+    app(args=["parity", str(model_path), *NARROW, *record], standalone_mode=False)
+    with pytest.raises(DataError, match="no replay file"):
+        app(args=["parity", "--replay", str(here / "proof")], standalone_mode=False)
+    (here / "proof").write_bytes((here / "proof").read_bytes()[:-5])
+    with pytest.raises(DataError, match="not a whole recording"):
+        app(args=["parity", "--replay", str(here / "proof")], standalone_mode=False)

@@ -1,0 +1,100 @@
+"""From an engine's outcomes to its row of the matrix."""
+
+from __future__ import annotations
+
+__all__ = ["describe_row", "find_baseline", "summarise_row", "with_ratio"]
+
+from dataclasses import replace
+
+from toolkit.parity.report import ParityRow
+from toolkit.parity.trial import Outcome
+from toolkit.parity.worst import find_worst, share_of_bound
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+
+
+def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
+    """Return the row with what is really running."""
+    reason = f"asked for {row.provider}; {info.details.get('fallback_reason', '')}" if info.fallback else None
+    return replace(
+        row,
+        version=info.version,
+        provider=info.provider_active,
+        fallback=info.fallback,
+        native_batch=info.native_batch,
+        reason=reason,
+    )
+
+
+def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSettings) -> ParityRow:
+    """Return the row of an engine that ran every trial."""
+    nearest = max(outcomes, key=share_of_bound)
+    failures = [
+        f"{item.trial.suite} at batch {item.trial.batch}: {text}"
+        for item in outcomes
+        for text in item.judgement.failures
+    ]
+    full: dict[str, Outcome] = {}
+    for item in outcomes:
+        full.setdefault(item.trial.suite, item)  # the main batch size comes first
+    first = outcomes[0].trial
+    judged = len(first.expected)
+    sampled = None
+    if judged < first.available:
+        sampled = f"slow: {judged:,} of {first.available:,} {first.suite} images, evenly spaced"
+    consistent = [item.judgement.label_consistent for item in outcomes]
+    return replace(
+        row,
+        batch_sizes=tuple(dict.fromkeys(item.trial.batch for item in outcomes)),
+        images=sum(len(item.trial.expected) for item in full.values()),
+        max_abs_logit_error=nearest.judgement.max_abs_logit_error,
+        bound=nearest.judgement.bound,
+        label_consistent=None if None in consistent else all(consistent),
+        flips=sum(item.judgement.flips for item in full.values()),
+        flips_excused=sum(item.judgement.flips_excused for item in full.values()),
+        suites={name: _suite_json(item) for name, item in full.items()},
+        worst=find_worst(outcomes, settings),
+        status="fail" if failures else "pass",
+        reason="; ".join(filter(None, (row.reason, sampled, *failures))) or None,
+    )
+
+
+def find_baseline(rows: list[ParityRow]) -> tuple[str, float | None]:
+    """Return whose error ratios are against: PyTorch float32's own, else unoptimised ONNX Runtime's."""
+    candidates = [("torch float32", row) for row in rows if row.runtime == "torch"]
+    candidates += [
+        ("ort float32, unoptimised", row) for row in rows if row.runtime == "ort" and row.optimisation == "none"
+    ]
+    for name, row in candidates:
+        error = _first_error(row)
+        if row.status == "pass" and row.provider == "cpu" and error:
+            return name, error
+    return "none", None
+
+
+def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> ParityRow:
+    """Return the row with its error against the baseline's; over the limit it fails."""
+    error = _first_error(row)
+    if baseline is None or error is None:
+        return row
+    ratio = error / baseline
+    if ratio <= limit:
+        return replace(row, error_ratio=ratio)
+    reason = f"the error is {ratio:.3g} times the baseline's; the limit is {limit:g}"
+    return replace(row, error_ratio=ratio, status="fail", reason="; ".join(filter(None, (row.reason, reason))))
+
+
+def _suite_json(item: Outcome) -> dict[str, object]:
+    judgement = item.judgement
+    return {
+        "images": len(item.trial.expected),
+        "max_abs_logit_error": judgement.max_abs_logit_error,
+        "bound": judgement.bound,
+        "flips": judgement.flips,
+        "worst_index": judgement.worst_index,
+    }
+
+
+def _first_error(row: ParityRow) -> float | None:
+    """Return the error on the test images, or on the first call of a stranger's file."""
+    error: float | None = next(iter(row.suites.values()), {}).get("max_abs_logit_error")
+    return error

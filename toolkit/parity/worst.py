@@ -1,0 +1,78 @@
+"""The worst sample of a row: what a person looks at first, and what can be run again."""
+
+from __future__ import annotations
+
+__all__ = ["WorstSample", "find_worst", "share_of_bound"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.feed_reference import FeedExpectation
+from toolkit.parity.reference import SuiteReference
+from toolkit.parity.trial import Outcome
+from toolkit.runtimes.base import RuntimeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstSample:
+    """One item of a suite, with the whole call in which it was seen: an error may depend on its neighbours.
+
+    Attributes:
+        settings: how the engine was opened.
+        suite: the suite's name.
+        batch: the batch size.
+        index: its place in what was judged of the suite.
+        position: its place in the call.
+        error: its error; None where values could not be compared.
+        expected: the known answers of the call.
+    """
+
+    settings: RuntimeSettings
+    suite: str
+    batch: int
+    index: int
+    position: int
+    error: float | None
+    expected: SuiteReference | FeedExpectation
+
+    @property
+    def image(self) -> NDArray[np.uint8] | None:
+        """The image, uint8 `[H, W]` or `[H, W, 3]`; None in a stranger's file."""
+        return self.expected.suite.images[self.position] if isinstance(self.expected, SuiteReference) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, without the answers."""
+        return {"suite": self.suite, "batch": self.batch, "index": self.index, "error": self.error}
+
+
+def find_worst(outcomes: Sequence[Outcome], settings: RuntimeSettings) -> WorstSample:
+    """Return the worst sample of the first trial that failed, else of the one that came nearest to its bound."""
+    failed = [outcome for outcome in outcomes if not outcome.judgement]
+    outcome = failed[0] if failed else max(outcomes, key=share_of_bound)
+    trial, judgement = outcome.trial, outcome.judgement
+    index = judgement.worst_index or 0
+    start, expected = 0, trial.expected
+    if isinstance(expected, SuiteReference):
+        start = index // trial.batch * trial.batch
+        expected = expected[start : start + trial.batch]
+    return WorstSample(
+        settings=settings,
+        suite=trial.suite,
+        batch=trial.batch,
+        index=index,
+        position=index - start,
+        error=judgement.max_abs_logit_error,
+        expected=expected,
+    )
+
+
+def share_of_bound(outcome: Outcome) -> float:
+    """Return the error as a share of the bound; infinite where values could not be compared."""
+    error = outcome.judgement.max_abs_logit_error
+    if not error:
+        return float("inf") if error is None else 0.0
+    return error / outcome.judgement.bound
