@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_replay", "parity_table", "replay_table"]
+__all__ = ["describe_causes", "describe_replay", "parity_table", "replay_table"]
 
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +31,15 @@ def parity_table(report: ParityReport) -> Table:
     for row in report.rows:
         table.add_row(*_cells(row))
     return table
+
+
+def describe_causes(report: ParityReport) -> list[str]:
+    """Return one line for each cause that triage found."""
+    lines: dict[str, list[str]] = {}
+    for row in report.rows:
+        for cause in row.causes:
+            lines.setdefault(cause, []).append(row.runtime)
+    return [f"cause ({', '.join(dict.fromkeys(names))}): {cause}" for cause, names in lines.items()]
 
 
 def describe_replay(report: ReplayReport) -> str:

@@ -53,7 +53,7 @@ def run_and_report(
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import read_recording, write_recording
     from toolkit.parity.subject import require_providers
-    from toolkit.render_parity import parity_table
+    from toolkit.render_parity import describe_causes, parity_table
     from toolkit.runtimes.source import ModelSource
 
     files = files or ParityFiles()
@@ -76,11 +76,20 @@ def run_and_report(
     if files.against is not None:
         report = replace(report, recorded_on=recording.environment)
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
-    report = write_worst(report, recording, source, worst_folder(target))
+    report = write_worst(_explain(report, source), recording, source, worst_folder(target))
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)
-    output.report(value, parity_table(report), f"report {target}")
+    output.report(value, parity_table(report), *describe_causes(report), f"report {target}")
     return report, target
+
+
+def _explain(report: ParityReport, source: ModelSource) -> ParityReport:
+    from toolkit.parity.triage import triage_report
+
+    if any(row.status == "fail" and row.worst is not None for row in report.rows):
+        note("looking for the cause")
+        return triage_report(report, source)
+    return report
 
 
 def require_passed(report: ParityReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["feed_trials", "judge_feeds"]
+__all__ = ["feed_trial", "feed_trials", "judge_feeds"]
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,15 +19,19 @@ from toolkit.runtimes.base import Arrays
 
 def feed_trials(reference: FeedsReference) -> Iterator[Trial]:
     """Yield one trial for each call."""
-    for entry in reference.suites:
-        yield Trial(
-            suite=entry.name,
-            batch=entry.batch,
-            available=entry.batch,
-            feeds=(entry.feeds,),
-            expected=entry,
-            judge=partial(judge_feeds, expected=entry),
-        )
+    return map(feed_trial, reference.suites)
+
+
+def feed_trial(entry: FeedExpectation) -> Trial:
+    """Return the trial of one call."""
+    return Trial(
+        suite=entry.name,
+        batch=entry.batch,
+        available=entry.batch,
+        feeds=(entry.feeds,),
+        expected=entry,
+        judge=partial(judge_feeds, expected=entry),
+    )
 
 
 def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Judgement:

@@ -18,7 +18,7 @@ from toolkit.parity.suites import Suite, spread_indices
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.rounding import bound_from_sigma
+from toolkit.runtimes.rounding import BOUND_FORMULA, bound_from_sigma
 from toolkit.runtimes.source import ModelSource
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
@@ -71,7 +71,7 @@ class Reference:
     @property
     def rule(self) -> str:
         """Where the bound comes from."""
-        return "8 sigma of rounding errors propagated through the weights in float64 (docs/decisions/0001-bound.md)"
+        return BOUND_FORMULA
 
     def with_golden(self, golden: Golden | None) -> Reference:
         """Return the reference with the card's golden vectors as a further suite.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toolkit.errors import DataError, ToolkitError
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.image_trials import make_trial
-from toolkit.parity.judge_feeds import feed_trials
+from toolkit.parity.judge_feeds import feed_trial
 from toolkit.parity.judgement import Judgement
 from toolkit.parity.recording import Recording, load_recording
 from toolkit.parity.reference import Reference, SuiteReference
@@ -160,7 +160,7 @@ def replay_sample(sample: Sample, source: ModelSource, *, timeout_s: float = 300
 def _trial(sample: Sample) -> Trial:
     reference = sample.recording.reference
     if isinstance(reference, FeedsReference):
-        return next(iter(feed_trials(reference)))
+        return feed_trial(reference.suites[0])
     (entry,) = reference.suites
     return make_trial(entry, len(entry))
 

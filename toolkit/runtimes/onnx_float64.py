@@ -100,7 +100,10 @@ def _evaluate(model: onnx.ModelProto, images: NDArray[np.uint8], roundoff: float
             break
         if node.op_type not in OPERATORS:
             known = ", ".join(sorted(OPERATORS))
-            raise ModelError(f"the rounding formula does not know the operator {node.op_type}; it knows {known}")
+            raise ModelError(
+                f"the rounding formula does not know the operator {node.op_type}, which no export of ours holds: the "
+                f"file was altered, or written in training mode; known are {known}"
+            )
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
         inputs = [values[name] for name in node.input if name]
         values[node.output[0]] = OPERATORS[node.op_type](inputs, attributes, roundoff)

@@ -99,6 +99,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     "onnx-widened": RuntimeEntry(
         "toolkit.runtimes.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
     ),
+    "torch-suspects": RuntimeEntry(
+        "toolkit.runtimes.torch_suspects",
+        "TorchSuspectsRuntime",
+        "torch",
+        "pip install torch",
+        needs_run=True,
+        is_reference=True,
+    ),
     "ort-jittered": RuntimeEntry(
         "toolkit.runtimes.jittered", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
     ),
