@@ -34,12 +34,13 @@ def parity_table(report: ParityReport) -> Table:
 
 
 def describe_causes(report: ParityReport) -> list[str]:
-    """Return one line for each cause that triage found."""
+    """Return one line for each cause that triage found, and for the first wrong node."""
     lines: dict[str, list[str]] = {}
     for row in report.rows:
         for cause in row.causes:
             lines.setdefault(cause, []).append(row.runtime)
-    return [f"cause ({', '.join(dict.fromkeys(names))}): {cause}" for cause, names in lines.items()]
+    found = [f"cause ({', '.join(dict.fromkeys(names))}): {cause}" for cause, names in lines.items()]
+    return [*found, f"first wrong ({report.bisect['runtime']}): {report.bisect['words']}"] if report.bisect else found
 
 
 def describe_replay(report: ReplayReport) -> str:

@@ -25,6 +25,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import Output, note
 from toolkit.cli.parity_options import (
     Against,
+    Bisect,
     InputsPath,
     Optimisations,
     PicturePath,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from toolkit.parity.report import ParityReport
 
 DEFAULTS = ParityConfig()
+AGAINST_ALONE = (
+    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs and --shape"
+)
 
 
 def parity_command(
@@ -62,6 +66,7 @@ def parity_command(
     against: Against = None,
     picture: PicturePath = None,
     replay: Replay = None,
+    bisect: Bisect = False,
     allow_fallback: AllowFallback = False,
     output_path: OutputPath = None,
     force: Force = False,
@@ -80,14 +85,17 @@ def parity_command(
         allow_fallback=allow_fallback,
     )
     path = choose_model(model, store=ArtifactStore.default())
-    if against is not None and (record, data, sample, run, inputs, shape) != (None,) * 6:
-        raise UsageError(
-            "--against brings its own inputs and answers; "
-            "leave out --record, --data, --sample, --run, --inputs and --shape"
-        )
+    options = (record, data, sample, run, inputs, shape)
+    if against is not None and any(option is not None for option in options):
+        raise UsageError(AGAINST_ALONE)
     _check_outputs(output_path, record, picture, model=path, force=force)
     files = ParityFiles(
-        record=record, against=against, output=output_path, run=run, feeds=read_feed_config(inputs, shape)
+        record=record,
+        against=against,
+        output=output_path,
+        run=run,
+        feeds=read_feed_config(inputs, shape),
+        bisect=bisect,
     )
     report, _ = run_and_report(path, config, data=data, files=files, output=Output(as_json=as_json))
     if picture is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "Against",
+    "Bisect",
     "InputsPath",
     "Optimisations",
     "PicturePath",
@@ -50,6 +51,9 @@ Replay = Annotated[
     typer.Option(
         "--replay", help="Run an engine again on the worst sample of a row, from its file.", show_default=False
     ),
+]
+Bisect = Annotated[
+    bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
 ]
 InputsPath = Annotated[
     Path | None,

@@ -36,6 +36,7 @@ class ParityFiles:
         output: where the report goes; a unique name by default.
         run: the run that the model came from; found by its hash by default.
         feeds: a stranger's inputs.
+        bisect: whether a failure is taken apart, node by node.
     """
 
     record: Path | None = None
@@ -43,6 +44,7 @@ class ParityFiles:
     output: Path | None = None
     run: Path | None = None
     feeds: FeedConfig = field(default_factory=FeedConfig)
+    bisect: bool = False
 
 
 def run_and_report(
@@ -76,19 +78,23 @@ def run_and_report(
     if files.against is not None:
         report = replace(report, recorded_on=recording.environment)
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
-    report = write_worst(_explain(report, source), recording, source, worst_folder(target))
+    report = _explain(report, source, bisect=files.bisect)
+    report = write_worst(report, recording, source, worst_folder(target))
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)
     output.report(value, parity_table(report), *describe_causes(report), f"report {target}")
     return report, target
 
 
-def _explain(report: ParityReport, source: ModelSource) -> ParityReport:
+def _explain(report: ParityReport, source: ModelSource, *, bisect: bool) -> ParityReport:
+    from toolkit.cli.parity_bisect import bisect_report
     from toolkit.parity.triage import triage_report
 
     if any(row.status == "fail" and row.worst is not None for row in report.rows):
         note("looking for the cause")
-        return triage_report(report, source)
+        report = triage_report(report, source)
+    if bisect and not report.passed:
+        report = bisect_report(report, source)
     return report
 
 

@@ -83,6 +83,7 @@ class ParityReport:
         rows: one for each engine and setting.
         model: `path` and `sha256`.
         data: `name` and `sha256` of the data set.
+        bisect: the first node that is wrong, where it was asked for and found.
         recorded_on: the machine that computed the reference, where it was not this one.
     """
 
@@ -93,6 +94,7 @@ class ParityReport:
     rows: tuple[ParityRow, ...]
     model: dict[str, Any]
     data: dict[str, Any]
+    bisect: dict[str, Any] = field(default_factory=dict)
     recorded_on: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -114,6 +116,7 @@ class ParityReport:
             "model": self.model,
             "data": self.data,
             "environment": environment,
+            "bisect": self.bisect or None,
             "recorded_on": self.recorded_on or None,
             "rows": [row.to_json() for row in self.rows],
         }

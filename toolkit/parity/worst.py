@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["WorstSample", "find_worst", "share_of_bound"]
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from toolkit.parity.feed_reference import FeedExpectation
 from toolkit.parity.reference import SuiteReference
 from toolkit.parity.trial import Outcome
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
+
+CONTRACT = ("logits", "probabilities", "label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class WorstSample:
         position: its place in the call.
         error: its error; None where values could not be compared.
         expected: the known answers of the call.
+        failures: what did not hold.
     """
 
     settings: RuntimeSettings
@@ -38,6 +42,21 @@ class WorstSample:
     position: int
     error: float | None
     expected: SuiteReference | FeedExpectation
+    failures: tuple[str, ...] = ()
+
+    @property
+    def feeds(self) -> Arrays:
+        """The inputs of the call."""
+        if isinstance(self.expected, SuiteReference):
+            return {"images": self.expected.suite.images}
+        return self.expected.feeds
+
+    @property
+    def failed_output(self) -> str:
+        """The output that the first failure names, else the first one."""
+        names = CONTRACT if isinstance(self.expected, SuiteReference) else tuple(self.expected.outputs)
+        words = re.findall(r"[`']([^`']+)[`']", self.failures[0] if self.failures else "")
+        return next((word for word in words if word in names), names[0])
 
     @property
     def image(self) -> NDArray[np.uint8] | None:
@@ -67,6 +86,7 @@ def find_worst(outcomes: Sequence[Outcome], settings: RuntimeSettings) -> WorstS
         position=index - start,
         error=judgement.max_abs_logit_error,
         expected=expected,
+        failures=judgement.failures,
     )
 
 

@@ -1,0 +1,350 @@
+"""A failure is explained: the file or the engine, and which of the usual mistakes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from broken_models import broken
+from onnx import helper
+from strangers import STRANGERS
+
+from toolkit.cli.app import app
+from toolkit.data.mini_subset import load_mini
+from toolkit.durable import sha256_bytes
+from toolkit.errors import CheckFailedError, ModelError
+from toolkit.network.checkpoint import read_checkpoint
+from toolkit.network.run import read_run
+from toolkit.parity import triage
+from toolkit.parity.bisect import bisect_engine, bisect_file
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import run_parity
+from toolkit.parity.reference import SuiteReference
+from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.suites import Suite
+from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
+from toolkit.parity.triage import triage_report
+from toolkit.parity.worst import WorstSample
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.cutting import cut_model, list_inner_tensors
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.torch_suspects import TorchSuspectsRuntime
+
+QUICK = ParityConfig(
+    runtimes=("ort",), threads=(1,), optimisations=("all",), sample=64, small_batches=(3,), small_count=6
+)
+LOGITS = np.random.default_rng(3).normal(0, 4, (20, 10))
+BOUND = 1e-4
+
+
+def source_of(model: bytes, run: Path | None = None) -> ModelSource:
+    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("model.onnx"), run=run)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponent / exponent.sum(axis=1, keepdims=True)
+
+
+ORDER = np.roll(np.arange(10), 3)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (softmax(LOGITS), "the logits are probabilities"),
+        (LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True)), "as by a log-softmax"),
+        (LOGITS[:, ORDER], "output k holds class [7, 8, 9, 0, 1, 2, 3, 4, 5, 6][k]"),
+        (LOGITS * 0.5, "0.5 times the reference's"),
+    ],
+)
+def test_logits_on_another_scale_or_in_another_order_are_recognised(seen: np.ndarray, words: str) -> None:
+    (found,) = explain_logits(seen, LOGITS, bound=BOUND)
+    assert words in found
+
+
+@pytest.mark.parametrize("seen", [LOGITS, LOGITS + BOUND / 2, LOGITS + np.random.default_rng(1).normal(0, 1, (20, 10))])
+def test_what_is_right_or_unexplained_gets_no_explanation(seen: np.ndarray) -> None:
+    assert list(explain_logits(seen, LOGITS, bound=BOUND)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"label": LOGITS.argmin(axis=1)}, "`label` is the smallest logit's"),
+        ({"label": LOGITS.argmax(axis=1) + 1}, "`label` is one too high"),
+        ({"label": np.zeros(20, np.int64)}, "`label` is not the largest logit's"),
+        ({"probabilities": softmax(LOGITS.T).T}, "a softmax over the batch"),
+        ({"probabilities": LOGITS}, "`probabilities` are the logits"),
+        ({"probabilities": softmax(LOGITS) ** 2}, "not the softmax of its logits"),
+    ],
+)
+def test_a_file_whose_logits_alone_are_right_is_recognised(change: dict[str, np.ndarray], words: str) -> None:
+    right = {"logits": LOGITS, "probabilities": softmax(LOGITS), "label": LOGITS.argmax(axis=1)}
+    assert list(explain_rest(right)) == []
+    (found,) = explain_rest({**right, **change})
+    assert words in found
+
+
+@pytest.fixture(scope="module")
+def suspects(model_path: Path, trained_run: Path) -> TorchSuspectsRuntime:
+    source = source_of(broken(model_path.read_bytes(), "bias dropped"), trained_run)
+    return TorchSuspectsRuntime(source, RuntimeSettings(runtime="torch-suspects"))
+
+
+def test_suspicions_are_the_networks_answers_to_what_they_say(
+    suspects: TorchSuspectsRuntime, trained_run: Path
+) -> None:
+    images = load_mini().test.images[:5]
+    network = read_checkpoint(read_run(trained_run).checkpoint_path).network.eval().double()
+    mean, std = network.mean.numpy(), float(network.std)
+    answers = suspects.run({"images": images})
+    wide = images.astype(np.float64)
+    # What the module is fed so that its own standardisation ends in the mistake.
+    fed = {
+        "height and width are swapped": wide.transpose(0, 2, 1),
+        "light and dark are inverted": 255 - wide,
+        "standardisation is missing": wide * std + mean,
+        "standardisation is done twice": (wide - mean) / std,
+        "the mean is not subtracted": wide + mean,
+        "nothing is divided by the standard deviation": (wide - mean) * std + mean,
+    }
+    with torch.inference_mode():
+        for name, values in fed.items():
+            expected = network(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+            assert np.abs(answers[name] - expected).max() < 1e-9, name
+    assert find_matches(answers["images are upside down"], answers, bound=1e-6) == ("images are upside down",)
+
+
+def test_weights_that_are_not_the_runs_are_listed(suspects: TorchSuspectsRuntime) -> None:
+    (words,) = suspects.info.details["weights"]
+    assert words.startswith("network.stages.0.convs.0.bias is not the run's in")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("mean off by one pixel", "network.mean is not the run's in"),
+        pytest.param("ReLU removed", "the exporter or an edit changed what is computed", marks=pytest.mark.slow),
+        pytest.param("label from the smallest logit", "`label` is the smallest logit's", marks=pytest.mark.slow),
+    ],
+)
+def test_a_fault_in_the_file_is_named(fault: str, words: str, model_path: Path, trained_run: Path) -> None:
+    source = source_of(broken(model_path.read_bytes(), fault), trained_run)
+    report = triage_report(run_parity(source, load_mini(), QUICK), source)
+    (row,) = report.rows
+    assert row.causes[0].startswith("the file: ")
+    assert words in row.causes[-1]
+
+
+def test_a_file_without_its_run_is_still_told_from_the_engine(model_path: Path) -> None:
+    source = source_of(broken(model_path.read_bytes(), "bias dropped"))
+    (row,) = triage_report(run_parity(source, load_mini(), QUICK), source).rows
+    assert [cause.split(":")[0] for cause in row.causes] == ["the file"]
+
+
+class FakeWorker:
+    """An engine whose answers depend on its settings and on the batch."""
+
+    def __init__(self, source: ModelSource, settings: RuntimeSettings, **_: Any) -> None:
+        self.settings, self.calls = settings, 0
+
+    def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        self.calls += 1
+        images = feeds["images"]
+        logits = LOGITS[images[:, 0, 0]].astype(np.float32)
+        if self.settings.runtime == "onnx-widened":
+            wide = LOGITS[images[:, 0, 0]]
+            return {"logits": wide, "probabilities": softmax(wide), "label": wide.argmax(axis=1)}
+        if self.settings.runtime == "onnx-float64":
+            return {"rounding_sigma": np.full((len(images), 10), 1e-3)}
+        logits = self.spoil(logits)
+        return {
+            "logits": logits,
+            "probabilities": softmax(logits).astype(np.float32),
+            "label": logits.argmax(axis=1),
+        }
+
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Chance(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.01 * self.calls)
+
+
+class BatchBaked(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.1) if len(logits) > 2 else logits
+
+
+class Optimised(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.1) if self.settings.optimisation != "none" else logits
+
+
+class Tf32(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.004) if self.settings.tf32 else logits
+
+
+class OnDevice(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.1) if self.settings.provider == "cuda" else logits
+
+
+class Threaded(FakeWorker):
+    def spoil(self, logits: np.ndarray) -> np.ndarray:
+        return logits + np.float32(0.1) if self.settings.threads != 1 else logits
+
+
+def failed_report(settings: RuntimeSettings, error: float) -> ParityReport:
+    images = np.zeros((6, 2, 2), np.uint8)
+    images[:, 0, 0] = np.arange(6)
+    expected = SuiteReference(suite=Suite(name="test", images=images), logits=LOGITS[:6], bound=BOUND)
+    worst = WorstSample(settings=settings, suite="test", batch=6, index=0, position=0, error=error, expected=expected)
+    row = ParityRow(
+        runtime=settings.runtime,
+        provider=settings.provider,
+        precision="fp32",
+        threads=settings.threads,
+        optimisation=None,
+        worst=worst,
+        status="fail",
+    )
+    return ParityReport(
+        reference="pytorch-float64", bound=BOUND, bound_rule="", baseline="", rows=(row,), model={}, data={}
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "words"),
+    [
+        (Chance, RuntimeSettings(threads=1, optimisation="none"), "chance: 'logits' differs between two runs"),
+        (BatchBaked, RuntimeSettings(threads=1, optimisation="none"), "the batch: right at 1, 2, wrong at 3, 6"),
+        (Optimised, RuntimeSettings(threads=1), "with --optimisation none the row passes"),
+        (Tf32, RuntimeSettings(provider="cuda", tf32=True, threads=1, optimisation="none"), "TF32: without it"),
+        (OnDevice, RuntimeSettings(provider="cuda", threads=1, optimisation="none"), "on the CPU instead of cuda"),
+        (Threaded, RuntimeSettings(optimisation="none"), "with --threads 1 the row passes"),
+    ],
+)
+def test_a_fault_in_the_engine_is_named(
+    engine: type[FakeWorker], settings: RuntimeSettings, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triage, "WorkerRuntime", engine)
+    (row,) = triage_report(failed_report(settings, error=0.1), source_of(b"model")).rows
+    assert len(row.causes) == 1
+    assert words in row.causes[0]
+
+
+def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Coarse(FakeWorker):
+        def spoil(self, logits: np.ndarray) -> np.ndarray:
+            return logits + np.float32(0.002)
+
+    monkeypatch.setattr(triage, "WorkerRuntime", Coarse)
+    settings = RuntimeSettings(threads=1, optimisation="none")
+    (row,) = triage_report(failed_report(settings, error=0.002), source_of(b"model")).rows
+    assert "float16 or TF32" in row.causes[0]
+
+
+def test_an_engine_that_ends_while_it_is_examined_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ends(FakeWorker):
+        def __init__(self, source: ModelSource, settings: RuntimeSettings, **more: Any) -> None:
+            if settings.runtime == "ort":
+                raise ModelError("it is gone")
+            super().__init__(source, settings, **more)
+
+    monkeypatch.setattr(triage, "WorkerRuntime", Ends)
+    (row,) = triage_report(failed_report(RuntimeSettings(), error=0.1), source_of(b"model")).rows
+    assert row.causes == ("while looking for the cause: it is gone",)
+
+
+def test_a_cut_graph_holds_what_its_tensor_needs_and_nothing_else() -> None:
+    source = source_of(STRANGERS["token ids"]().SerializeToString())
+    assert [item.operator for item in list_inner_tensors(source, "attention")] == [
+        "Gather",
+        "LayerNormalization",
+        "Transpose",
+        "MatMul",
+        "Softmax",
+    ]
+    cut = onnx.ModelProto.FromString(cut_model(source, "n").model)
+    assert [node.op_type for node in cut.graph.node] == ["Gather", "LayerNormalization"]
+    assert [item.name for item in cut.graph.output] == ["n"]
+    assert {item.name for item in cut.graph.initializer} == {"table", "gain", "shift"}
+
+
+def test_a_cut_graph_keeps_what_only_a_subgraph_names() -> None:
+    source = source_of(STRANGERS["loop"]().SerializeToString())
+    cut = onnx.ModelProto.FromString(cut_model(source, "y").model)
+    assert {item.name for item in cut.graph.initializer} == {"w", "times"}
+
+
+def chain(*, slope: float) -> bytes:
+    """Return six nodes; the fourth is a LeakyRelu of the given slope."""
+    operators = ["Tanh", "Neg", "Identity", "LeakyRelu", "Exp", "Abs"]
+    nodes = [
+        helper.make_node(operator, [f"t{index}"], [f"t{index + 1}"], **({"alpha": slope} if index == 3 else {}))
+        for index, operator in enumerate(operators)
+    ]
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 4]) for name in ("t0", "t6")]
+    graph = helper.make_graph(nodes, "chain", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return model.SerializeToString()
+
+
+@pytest.mark.slow
+def test_the_first_node_that_is_not_a_fresh_exports_is_found() -> None:
+    feeds = {"t0": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
+    finding = bisect_file(source_of(chain(slope=0.2)), source_of(chain(slope=0.1)), feeds, output="t6")
+    assert finding.tensor is not None
+    assert (finding.tensor.operator, finding.number, finding.count) == ("LeakyRelu", 4, 6)
+    assert "LeakyRelu (t3) -> t4" in finding.describe()
+    same = bisect_file(source_of(chain(slope=0.1)), source_of(chain(slope=0.1)), feeds, output="t6")
+    assert same.tensor is None
+
+
+@pytest.mark.slow
+def test_the_first_node_that_an_engine_computes_wrongly_is_found() -> None:
+    """OpenVINO told to use bfloat16 leaves the bound where a product is first rounded."""
+    source = source_of(STRANGERS["two inputs"]().SerializeToString())
+    generator = np.random.default_rng(1)
+    feeds: dict[str, Any] = {
+        "left": generator.standard_normal((2, 12)).astype(np.float32),
+        "right": generator.standard_normal((2, 5)).astype(np.float32),
+    }
+    settings = RuntimeSettings(runtime="openvino", threads=1)
+    assert bisect_engine(source, settings, feeds, output="values").tensor is None
+    finding = bisect_engine(source, replace(settings, precision="bf16"), feeds, output="values")
+    if finding.tensor is None:
+        pytest.skip("this processor gives OpenVINO no bfloat16")
+    assert finding.tensor.operator == "MatMul"
+
+
+@pytest.mark.slow
+def test_bisect_lays_a_broken_file_beside_a_fresh_export(
+    model_path: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(trained))
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(broken(model_path.read_bytes(), "kernel transposed"))
+    words = ["parity", str(path), "--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
+    with pytest.raises(CheckFailedError):
+        app(args=[*words, "--data", "mnist-mini", "--bisect", "--json"], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert report["bisect"]["tensor"]["operator"] == "Conv"
+    assert "network.stages.1.convs.0.weight" in report["bisect"]["words"]
