@@ -261,6 +261,17 @@ def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one(monkeypatch: pytes
     assert "float16 or TF32" in row.causes[0]
 
 
+def test_an_engine_that_is_wrong_without_a_usual_mistake_is_sent_to_bisect(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(FakeWorker):
+        def spoil(self, logits: np.ndarray) -> np.ndarray:
+            return logits + np.float32(5)
+
+    monkeypatch.setattr(triage, "WorkerRuntime", Wrong)
+    (row,) = triage_report(failed_report(RuntimeSettings(), error=5.0), source_of(b"model")).rows
+    assert len(row.causes) == 1
+    assert "--bisect" in row.causes[0]
+
+
 def test_an_engine_that_ends_while_it_is_examined_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ends(FakeWorker):
         def __init__(self, source: ModelSource, settings: RuntimeSettings, **more: Any) -> None:

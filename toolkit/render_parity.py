@@ -25,7 +25,7 @@ def parity_table(report: ParityReport) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "runtime", "version", "provider", "threads", "optimisation"):
         table.add_column(name)
-    for name in ("images", "max logit error", "bound", "ratio", "flips"):
+    for name in ("images", "max error", "bound", "ratio", "flips"):
         table.add_column(name, justify="right")
     table.add_column("reason", overflow="fold")
     for row in report.rows:

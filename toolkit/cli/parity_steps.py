@@ -17,6 +17,9 @@ from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_config import FeedConfig
 
+# Of a failure in the one line that ends the command; the report has the rest.
+MOST_WORDS = 400
+
 if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.data import Dataset
@@ -108,6 +111,7 @@ def require_passed(report: ParityReport) -> None:
         return
     failed = [row for row in report.rows if row.status == "fail"]
     first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
+    first = first if len(first) <= MOST_WORDS else f"{first[:MOST_WORDS]} ..."
     raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
 
 

@@ -28,6 +28,7 @@ from toolkit.runtimes.source import ModelSource
 
 # Rows of a file that is broken fail alike; the first few tell.
 MOST_ROWS = 4
+UNEXPLAINED = "the engine, by none of the usual mistakes; --bisect finds the first node that is wrong"
 TIMEOUT_S = 120.0
 
 
@@ -44,7 +45,7 @@ def triage_report(report: ParityReport, source: ModelSource) -> ParityReport:
     for row in failed:
         if row.worst is not None and of_file is None and isinstance(row.worst.expected, SuiteReference):
             of_file = _safely(_causes_in_file(row.worst, source))
-        found[id(row)] = (of_file or ()) or _safely(_causes_in_engine(row, source))
+        found[id(row)] = of_file or _safely(_causes_in_engine(row, source)) or (UNEXPLAINED,)
     return replace(report, rows=tuple(replace(row, causes=found.get(id(row), ())) for row in report.rows))
 
 
