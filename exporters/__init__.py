@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["ExportError", "ExportResult", "ExportSpec", "convert_to_half", "export_torch", "finish_model"]
+__all__ = [
+    "ExportError",
+    "ExportResult",
+    "ExportSpec",
+    "Int8Setting",
+    "convert_to_half",
+    "export_torch",
+    "finish_model",
+    "quantise_apart",
+]
 
 from exporters.finish import finish_model
+from exporters.int8_process import quantise_apart
 from exporters.result import ExportResult
 from exporters.spec import ExportError, ExportSpec
 from exporters.to_half import convert_to_half
+from exporters.to_int8 import Int8Setting
 from exporters.torch_dynamo import export_torch

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ExportError", "ExportSpec"]
+__all__ = ["ExportError", "ExportSpec", "first_line"]
 
 from dataclasses import dataclass
 
 
 class ExportError(Exception):
     """The exporter failed, or wrote something that its spec forbids."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of somebody else's says, without its further lines; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 __all__ = ["export_torch"]
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
+import os
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters.spec import ExportError, ExportSpec
+from exporters.quiet import noise_into
+from exporters.spec import ExportError, ExportSpec, first_line
 
 if TYPE_CHECKING:
     import onnx
     from torch import nn
 
 
-def export_torch(module: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
+def export_torch(module: nn.Module, spec: ExportSpec, *, log: Path = Path(os.devnull)) -> onnx.ModelProto:
     """Trace `module` and return its graph with a symbolic batch axis, everything in one message.
 
-    The module is put into eval mode. Nothing is printed; what the exporter said stands in the error when it fails.
+    The module is put into eval mode. Nothing is printed: what the exporter says is added to the log.
+
+    Args:
+        module: maps one input to the outputs of the spec.
+        spec: names, shapes and versions.
+        log: a file that the exporter's words are added to.
 
     Raises:
         ExportError: torch could not export the module.
@@ -30,9 +34,7 @@ def export_torch(module: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
 
     # 0 and 1 are specialised while tracing: a batch of 2 stays symbolic.
     example = torch.zeros((2, *spec.input_shape), dtype=getattr(torch, spec.input_dtype))
-    noise = io.StringIO()
-    handler = logging.StreamHandler(noise)
-    with _quiet(handler), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+    with noise_into(log):
         try:
             program = torch.onnx.export(
                 module.eval(),
@@ -46,22 +48,8 @@ def export_torch(module: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter raises many unrelated classes
-            raise ExportError(f"torch could not export the module: {error}\n{noise.getvalue()}") from error
+            traceback.print_exc()
+            raise ExportError(f"torch could not export the module: {first_line(error)}") from error
     if program is None:
-        raise ExportError(f"torch returned no program\n{noise.getvalue()}")
+        raise ExportError("torch could not export the module: it returned no program")
     return program.model_proto
-
-
-@contextlib.contextmanager
-def _quiet(handler: logging.Handler) -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [handler], False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
-            logger.handlers, logger.propagate = handlers, propagate
