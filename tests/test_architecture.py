@@ -15,6 +15,7 @@ LAYERS = [
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
     | {
         "render_evaluation",
+        "render_export",
         "render_runtimes",
         "render_tune",
         "plots",

@@ -22,6 +22,7 @@ from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.exporting import export as export_module
+from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.golden import choose_golden, synthetic_images
@@ -154,8 +155,8 @@ def test_a_file_whose_answers_differ_is_never_written(
 
     real = export_module.export_torch
 
-    def damage(module: Any, spec: Any) -> Any:
-        traced = real(module, spec)
+    def damage(module: Any, spec: Any, **log: Any) -> Any:
+        traced = real(module, spec, **log)
         FAULTS["bias dropped"](traced)
         return traced
 
@@ -290,9 +291,9 @@ def test_an_output_that_no_command_would_know_as_a_model_is_refused() -> None:
 def test_a_file_that_breaks_its_contract_is_never_written(
     trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = export_module.build_card
+    real = model_file.build_card
     monkeypatch.setattr(
-        export_module, "build_card", lambda *a, **k: replace(real(*a, **k), classes=("a", "b"), golden=None)
+        model_file, "build_card", lambda *a, **k: replace(real(*a, **k), classes=("a", "b"), golden=None)
     )
     with pytest.raises(CheckFailedError, match="breaks its contract"):
         export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))

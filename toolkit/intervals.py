@@ -1,8 +1,8 @@
-"""95 % intervals: of a share that was counted, and of a mean over repetitions; standard library only."""
+"""95 % intervals: of a share that was counted, of a paired difference, of a mean; standard library only."""
 
 from __future__ import annotations
 
-__all__ = ["spread", "t_interval", "wilson_interval"]
+__all__ = ["Z95", "paired_interval", "spread", "t_interval", "wilson_interval"]
 
 import math
 import statistics
@@ -29,6 +29,48 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     half = Z95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
     # Rounding must not push the interval past its own point at the edges.
     return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
+
+
+def paired_interval(only_first: float, only_second: float, count: int) -> tuple[float, float]:
+    """Return Tango's score interval at 95 % of a difference of paired shares (Tango 1998, Stat. Med. 17:891).
+
+    Its ends are the differences that a score test just fails to reject. Unlike Wald's it is not empty where no pair
+    differs: z^2 / (n + z^2) is then the upper end.
+
+    Args:
+        only_first: pairs in which only the first succeeds; a fraction where a plan is made.
+        only_second: pairs in which only the second one does.
+        count: all pairs.
+
+    Raises:
+        DataError: there are no pairs, or more differ than there are.
+    """
+    if count < 1 or min(only_first, only_second) < 0 or only_first + only_second > count:
+        raise DataError(f"no interval for {only_first} and {only_second} of {count} pairs; expected at least one pair")
+    share = (only_first - only_second) / count
+    ends = [_reach(only_first, only_second, count, target=target, start=share) for target in (Z95, -Z95)]
+    return ends[0], ends[1]
+
+
+def _reach(only_first: float, only_second: float, count: int, *, target: float, start: float) -> float:
+    """Return the difference whose score is `target`, by bisection: the score falls as the difference grows."""
+    inner, outer = start, -1.0 if target > 0 else 1.0
+    for _ in range(100):
+        middle = (inner + outer) / 2
+        is_inside = abs(_score(only_first, only_second, count, middle)) < abs(target)
+        inner, outer = (middle, outer) if is_inside else (inner, middle)
+    return outer
+
+
+def _score(only_first: float, only_second: float, count: int, difference: float) -> float:
+    """Return Tango's score: how many deviations the counts lie from what this true difference would give."""
+    linear = (2 * count - only_first + only_second) * difference - only_first - only_second
+    constant = -only_second * difference * (1 - difference)
+    # The likeliest share of the second kind under this difference.
+    share = (math.sqrt(max(0.0, linear**2 - 8 * count * constant)) - linear) / (4 * count)
+    variance = count * (2 * share + difference * (1 - difference))
+    distance = only_first - only_second - count * difference
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0
 
 
 def spread(values: Sequence[float]) -> float:

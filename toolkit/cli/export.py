@@ -12,7 +12,9 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output
+from toolkit.cli.output import Output, invocation, note
+from toolkit.durable import write_json
+from toolkit.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -27,8 +29,10 @@ Run = Annotated[
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.", show_default=False)]
 Precisions = Annotated[
-    str, typer.Option("--precision", help="fp32, which is always made, and fp16, which is derived from it.")
+    str, typer.Option("--precision", help="fp32, which is always made; fp16 and int8 are derived from it.")
 ]
+Provider = Annotated[str, typer.Option("--provider", help="Where int8 has to be faster than fp32.")]
+Calibration = Annotated[int, typer.Option("--calibration", help="Training images that int8 is calibrated on.")]
 GoldenKind = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +50,8 @@ def export_command(
     name: Name = None,
     output_path: OutputPath = None,
     precision: Precisions = "fp32",
+    provider: Provider = "cpu",
+    calibration: Calibration = 1_000,
     golden: GoldenKind = None,
     data: DataName = None,
     author: Author = "unspecified",
@@ -57,12 +63,15 @@ def export_command(
     from toolkit.exporting.config import ExportConfig
     from toolkit.exporting.export import export_run
     from toolkit.network.run import read_run
+    from toolkit.render_export import int8_table
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
     config = ExportConfig(
         name=name,
         output=output_path,
         precisions=split_names(precision),
+        provider=provider,
+        calibration_count=calibration,
         golden=golden,
         author=author,
         licence=licence,
@@ -71,9 +80,26 @@ def export_command(
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
-    report = export_run(folder, dataset, config, store=store)
+    with output.progress("trying int8", unit="settings") as bar:
+        report = export_run(folder, dataset, config, store=store, progress=bar)
+    target = _write_tries(report, store=store)
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
-    output.report(report.to_json(), *lines)
+    output.report(report.to_json(), *lines, *([] if report.int8 is None else int8_table(report.int8)))
+    if target is not None:
+        note(f"report: {target}")
+    if report.int8 is not None and not report.int8.passed:
+        raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
+
+
+def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:
+    from toolkit.environment import describe_environment
+
+    if report.int8 is None:
+        return None
+    target = store.new_file("reports", f"int8-{report.model.stem}", ".json")
+    about = {"command": invocation(), "environment": describe_environment()}
+    write_json(target, {**report.int8.to_json(), **about})
+    return target
 
 
 def _describe(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import DataError
+from toolkit.intervals import paired_interval
 
 SIGNIFICANCE = 0.05
 
@@ -36,6 +37,11 @@ class PairedReport:
     def difference(self) -> float:
         """Accuracy of the first minus that of the second, -1 to 1."""
         return (self.only_first - self.only_second) / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the difference (Tango 1998)."""
+        return paired_interval(self.only_first, self.only_second, self.count)
 
     @property
     def p_value(self) -> float:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from toolkit.errors import UsageError, suggest
 from toolkit.exporting.golden import GOLDEN_KINDS
+from toolkit.runtimes.providers import find_provider
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
+# Fewer say nothing about the ranges of a network's activations.
+LEAST_CALIBRATION = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,10 @@ class ExportConfig:
     Attributes:
         name: the model's name; the run's name by default, with `-epoch12` or `-best` for an earlier checkpoint.
         output: where to write; `models/<name>.onnx` by default.
-        precisions: `fp32`, which is always made, and what is derived from it: `fp16`, at `<name>.fp16.onnx`.
+        precisions: `fp32`, which is always made, and what is derived from it: `fp16`, at `<name>.fp16.onnx`, and
+            `int8`, at `<name>.int8.onnx`, which is kept only if its gate holds.
+        provider: where the int8 file has to be faster than the float32 one.
+        calibration_count: training images that int8 is calibrated on.
         golden: `data` (validation images), `synthetic` or `none`; by default `data` for catalogue data sets only,
             because a user's own images must not leak.
         author: written into the card.
@@ -31,6 +37,8 @@ class ExportConfig:
     name: str | None = None
     output: Path | None = None
     precisions: tuple[str, ...] = ("fp32",)
+    provider: str = "cpu"
+    calibration_count: int = 1_000
     golden: str | None = None
     author: str = "unspecified"
     licence: str = "NOASSERTION"
@@ -39,7 +47,13 @@ class ExportConfig:
     def __post_init__(self) -> None:
         for precision in self.precisions:
             if precision not in PRECISIONS:
-                raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: fp32, fp16")
+                known = ", ".join(PRECISIONS)
+                raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: {known}")
+        find_provider(self.provider)
+        if self.calibration_count < LEAST_CALIBRATION:
+            raise UsageError(
+                f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"
+            )
         if self.golden is not None and self.golden not in GOLDEN_KINDS:
             raise UsageError(f"unknown golden vectors {self.golden!r}{suggest(self.golden, GOLDEN_KINDS)}")
         if self.output is not None and self.output.suffix != ".onnx":

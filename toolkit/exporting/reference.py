@@ -5,7 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Probe", "make_golden", "make_probe"]
+__all__ = ["Probe", "make_golden", "make_probe", "split_training"]
 
 from dataclasses import dataclass
 
@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
 from toolkit.network.cnn import CNN
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
 from toolkit.runtimes.pieces import split_images
+from toolkit.runtimes.quantised import bound_from_errors
 from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_sigma
 
 # Images on which the bound is computed, besides the golden ones.
@@ -46,7 +47,14 @@ class Probe:
     precision: str
 
 
-def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision: str) -> Probe:
+def split_training(data: Dataset) -> tuple[Split, Split]:
+    """Return what calibrates and what validates: the last fifth of the training images, at most 10,000, is held out."""
+    return hold_out(data.train, min(10_000, len(data.train) // 5))
+
+
+def make_probe(
+    network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision: str, bound: float | None = None
+) -> Probe:
     """Choose images from the validation split and answer them in float64.
 
     Args:
@@ -54,8 +62,9 @@ def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision
         graph: traced from it, or derived from that.
         data: what it was trained on.
         precision: arithmetic of the graph.
+        bound: of a quantised graph, for which the formula gives none.
     """
-    held_out = hold_out(data.train, min(10_000, len(data.train) // 5))[1]
+    held_out = split_training(data)[1]
     logits = _logits(network, held_out.images).astype(np.float64)
     golden = choose_golden(held_out.labels, logits, image_bytes=held_out.images[0].nbytes)
     spaced = np.linspace(0, len(held_out) - 1, BOUND_SAMPLE).astype(np.int64)
@@ -63,7 +72,7 @@ def make_probe(network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision
     return Probe(
         images=images,
         logits=_float64_logits(network, images),
-        bound=_bound(graph, images, precision=precision),
+        bound=bound or _bound(graph, images, precision=precision),
         golden_count=len(golden),
         precision=precision,
     )
@@ -87,7 +96,8 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
     images, logits, bound = probe.images[:count], probe.logits[:count], probe.bound
     if kind == "synthetic":
         images = synthetic_images(shape, count=count)
-        logits, bound = _float64_logits(network, images), max(bound, _bound(graph, images, precision=probe.precision))
+        logits = _float64_logits(network, images)
+        bound = max(bound, _bound_others(graph, images, logits, precision=probe.precision))
     return Golden(
         origin=kind,
         images=images.tobytes(),
@@ -99,6 +109,16 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
 
 def _bound(graph: onnx.ModelProto, images: NDArray[np.uint8], *, precision: str) -> float:
     return bound_from_sigma(evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF[precision])[1])
+
+
+def _bound_others(
+    graph: onnx.ModelProto, images: NDArray[np.uint8], logits: NDArray[np.float64], *, precision: str
+) -> float:
+    """Return the bound on images of another kind, which leave the ranges of a quantised graph."""
+    if precision != "int8":
+        return _bound(graph, images, precision=precision)
+    exact = evaluate_with_rounding(graph, images, roundoff=UNIT_ROUNDOFF["fp32"])[0]
+    return bound_from_errors(exact - logits)
 
 
 def _float64_logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.exporting.int8_report import Int8Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class ExportReport:
         max_abs_logit_error: seen while proving it.
         engine: what proved it.
         derived: files of other precisions made from this one.
+        int8: how the int8 file was made, or why there is none; None where it was not asked for.
+        log: what the exporters printed.
     """
 
     model: Path
@@ -39,6 +42,8 @@ class ExportReport:
     max_abs_logit_error: float
     engine: str
     derived: tuple[ExportReport, ...] = ()
+    int8: Int8Report | None = None
+    log: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/export/1`."""
@@ -54,4 +59,6 @@ class ExportReport:
             "proven_by": self.engine,
             "precision": self.card.precision,
             "derived": [item.to_json() for item in self.derived],
+            "int8": None if self.int8 is None else self.int8.to_json(),
+            "log": None if self.log is None else str(self.log),
         }

@@ -67,7 +67,8 @@ def record_reference(
         WorkerError: a reference process died.
     """
     suites = make_suites(data.test.images, sample=config.sample)
-    reference = compute_reference(source, suites, precision=card.precision).with_golden(card.golden)
+    stated = card.bound.get("logits")
+    reference = compute_reference(source, suites, precision=card.precision, stated=stated).with_golden(card.golden)
     return Recording(
         reference=reference,
         model_sha256=source.sha256,

@@ -8,12 +8,14 @@ from __future__ import annotations
 __all__ = ["Reference", "SuiteReference", "compute_reference"]
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
+from toolkit.parity.quantised_bounds import bound_quantised
 from toolkit.parity.suites import Suite, spread_indices
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.pieces import split_images
@@ -88,8 +90,16 @@ class Reference:
         return replace(self, suites=(*self.suites, entry))
 
 
-def compute_reference(source: ModelSource, suites: tuple[Suite, ...], *, precision: str) -> Reference:
+def compute_reference(
+    source: ModelSource, suites: tuple[Suite, ...], *, precision: str, stated: float | None = None
+) -> Reference:
     """Compute float64 logits by the best reference at hand, and the bound from the file's own graph.
+
+    Args:
+        source: the model, with its run where there is one.
+        suites: the images, `test` first.
+        precision: arithmetic of the file.
+        stated: the card's bound, which a quantised file is held to because no formula gives one.
 
     Raises:
         ModelError: the run's checkpoint or the file's graph cannot be evaluated.
@@ -98,12 +108,18 @@ def compute_reference(source: ModelSource, suites: tuple[Suite, ...], *, precisi
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
     with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
-        bounds = [_bound(graph, suite) for suite in suites]
-        if source.run is None:
-            return _collect(kind, suites, [_logits(graph, suite) for suite in suites], bounds)
+        logits = [_logits(graph, suite) for suite in suites] if source.run is None else _torch_logits(source, suites)
+        if precision == "int8":
+            bounds = bound_quantised(suites, logits, stated=stated, evaluate=partial(_logits, graph))
+        else:
+            bounds = [_bound(graph, suite) for suite in suites]
+    return _collect(kind, suites, logits, bounds)
+
+
+def _torch_logits(source: ModelSource, suites: tuple[Suite, ...]) -> list[NDArray[np.float64]]:
     exact = RuntimeSettings(runtime="torch", precision="fp64")
     with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
-        return _collect(kind, suites, [_logits(network, suite) for suite in suites], bounds)
+        return [_logits(network, suite) for suite in suites]
 
 
 def _collect(kind: str, suites: tuple[Suite, ...], logits: list[NDArray[np.float64]], bounds: list[float]) -> Reference:

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
 from toolkit.runtimes.pieces import split_images
+from toolkit.runtimes.quantised import dequantize_linear, find_ranges, quantize_linear
 from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, transpose, unsqueeze
 from toolkit.runtimes.rounding import (
     UNIT_ROUNDOFF,
@@ -53,7 +54,8 @@ class OnnxFloat64Runtime(Runtime):
         image, logits = graph.input[0], graph.output[0]
         classes = logits.type.tensor_type.shape.dim[1].dim_value
         sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
-        self._roundoff = UNIT_ROUNDOFF[self.settings.precision]
+        # A quantised graph computes in float32 between its steps; what its steps do no roundoff describes.
+        self._roundoff = UNIT_ROUNDOFF.get(self.settings.precision, UNIT_ROUNDOFF["fp32"])
         self.info = RuntimeInfo(
             runtime=self.name,
             version=onnx.__version__,
@@ -95,6 +97,7 @@ def evaluate_with_rounding(
 def _evaluate(model: onnx.ModelProto, images: NDArray[np.uint8], roundoff: float) -> Rounded:
     values = {tensor.name: _exact(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     values[model.graph.input[0].name] = _exact(images)
+    ranges = find_ranges(model.graph)
     for node in model.graph.node:
         if "logits" in values:
             break
@@ -105,6 +108,8 @@ def _evaluate(model: onnx.ModelProto, images: NDArray[np.uint8], roundoff: float
                 f"file was altered, or written in training mode; known are {known}"
             )
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        if node.op_type == "QuantizeLinear":
+            attributes["range"] = ranges[node.input[2]]
         inputs = [values[name] for name in node.input if name]
         values[node.output[0]] = OPERATORS[node.op_type](inputs, attributes, roundoff)
     if "logits" not in values:
@@ -204,10 +209,12 @@ OPERATORS: dict[str, Operator] = {
     "Cast": _cast,
     "Concat": concatenate,
     "Conv": _conv,
+    "DequantizeLinear": dequantize_linear,
     "Div": _div,
     "Gemm": _gemm,
     "MaxPool": _max_pool,
     "Pad": pad,
+    "QuantizeLinear": quantize_linear,
     "ReduceMean": _reduce_mean,
     "Relu": lambda inputs, _, __: relu(inputs[0]),
     "Reshape": reshape,

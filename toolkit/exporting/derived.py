@@ -1,0 +1,112 @@
+"""Files of other precisions, made from the traced float32 graph."""
+
+from __future__ import annotations
+
+__all__ = ["derive_half", "derive_int8"]
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from exporters import ExportError, convert_to_half
+from toolkit.card import Card, card_beside
+from toolkit.errors import CheckFailedError, ModelError
+from toolkit.exporting.int8 import CALIBRATION_SEED, Int8Choice, calibration_images, choose_int8
+from toolkit.exporting.int8_gate import LEAST_COUNT, judge_int8
+from toolkit.exporting.int8_report import Int8Report
+from toolkit.exporting.model_file import FileMaker, Proven
+from toolkit.exporting.report import ExportReport
+
+Progress = Callable[[int, int | None], None]
+
+
+def derive_half(maker: FileMaker, proven: Proven, fp32: ExportReport) -> ExportReport:
+    """Make the float16 file beside the float32 one.
+
+    Raises:
+        ModelError: a weight does not fit into float16.
+    """
+    try:
+        half = convert_to_half(proven.graph)
+    except ExportError as error:
+        raise ModelError(f"{maker.name} has no float16 file: {error}") from error
+    beside = fp32.model.with_name(f"{fp32.model.stem}.fp16.onnx")
+    return maker.put(maker.prove(half, precision="fp16"), beside, derived_from_sha256=fp32.sha256)
+
+
+def derive_int8(
+    maker: FileMaker, proven: Proven, fp32: ExportReport, *, log: Path, progress: Progress | None = None
+) -> tuple[ExportReport | None, Int8Report]:
+    """Make the int8 file beside the float32 one, if its gate holds.
+
+    Args:
+        maker: of the export.
+        proven: the float32 graph and its labels.
+        fp32: the file made from it.
+        log: what the quantiser prints is added to it.
+        progress: called with the settings done and their number.
+
+    Returns:
+        The file, or None where the gate does not hold; and the table of tries. A file that an earlier export of this
+        float32 file had left is then removed.
+    """
+    config, count = maker.config, len(maker.data.test)
+    calibration = calibration_images(maker.data, config.calibration_count)
+    report = Int8Report(
+        model={"path": str(fp32.model), "sha256": fp32.sha256},
+        output=fp32.model.with_name(f"{fp32.model.stem}.int8.onnx"),
+        provider=config.provider,
+        calibration={"images": len(calibration), "seed": CALIBRATION_SEED},
+    )
+    if count < LEAST_COUNT:
+        return _refuse(report, f"{count:,} test images cannot show that it loses little; {LEAST_COUNT:,} are the least")
+    choice = choose_int8(
+        proven.graph,
+        proven.source,
+        maker.data,
+        bound=proven.probe.bound,
+        calibration=calibration,
+        provider=config.provider,
+        log=log,
+        progress=progress,
+    )
+    report = replace(report, tries=choice.tries, validation_count=choice.validation_count)
+    return _look_once(maker, proven, fp32, choice, report)
+
+
+def _look_once(
+    maker: FileMaker, proven: Proven, fp32: ExportReport, choice: Int8Choice, report: Int8Report
+) -> tuple[ExportReport | None, Int8Report]:
+    """Judge the chosen try on the test images and put it in place where the gate holds."""
+    if choice.chosen is None or choice.chosen.graph is None:
+        return _refuse(report, f"no setting gives a file that is faster than float32 on {report.provider}")
+    try:
+        candidate = maker.prove(choice.chosen.graph, precision="int8", bound=choice.bound)
+    except CheckFailedError as error:
+        return _refuse(report, str(error))
+    gate = judge_int8(maker.data.test.labels, proven.proof.labels, candidate.proof.labels)
+    report = replace(report, gate=gate)
+    if gate.failures:
+        return _refuse(report, *gate.failures)
+    calibrated = {f"calibration_{key}": value for key, value in report.calibration.items()}
+    file = maker.put(
+        candidate,
+        report.output,
+        derived_from_sha256=fp32.sha256,
+        bound={"logits": choice.bound, "formula": choice.formula},
+        recipe={**fp32.card.recipe, "int8": {"setting": choice.chosen.name, **calibrated}},
+    )
+    return file, report
+
+
+def _refuse(report: Int8Report, *failures: str) -> tuple[None, Int8Report]:
+    """Leave no file: one of this very float32 file, from an earlier export, goes with its card."""
+    beside = card_beside(report.output)
+    try:
+        origin = Card.loads(beside.read_bytes()).derived_from_sha256
+    except (OSError, ModelError):
+        origin = None  # none there, or somebody else's
+    if origin == report.model["sha256"]:
+        report.output.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
+    return None, replace(report, failures=failures)

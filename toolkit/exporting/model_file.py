@@ -1,0 +1,151 @@
+"""One file of an export: proven, finished with its card, put in place."""
+
+from __future__ import annotations
+
+__all__ = ["FileMaker", "Proven"]
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from exporters import ExportSpec, finish_model
+from toolkit.artifacts import check_output
+from toolkit.card import CARD_KEY, Card, card_beside
+from toolkit.data.dataset import Dataset
+from toolkit.data.public import is_public
+from toolkit.durable import sha256_bytes, write_atomic
+from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
+from toolkit.exporting.card_text import build_card
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.proof import Proof, prove_contract, prove_model
+from toolkit.exporting.reference import Probe, make_golden, make_probe
+from toolkit.exporting.report import ExportReport
+from toolkit.network.checkpoint import Checkpoint
+from toolkit.network.run import RunConfig
+from toolkit.runtimes.source import ModelSource
+
+PRODUCER = "onnx-parity-toolkit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A graph whose answers hold.
+
+    Attributes:
+        graph: what was proven.
+        probe: what it was held against.
+        proof: what running it showed.
+        accuracy: on the test images.
+        source: the file without its card, in memory.
+    """
+
+    graph: onnx.ModelProto
+    probe: Probe
+    proof: Proof
+    accuracy: AccuracyReport
+    source: ModelSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMaker:
+    """What all files of one export share.
+
+    Attributes:
+        run: where the checkpoint lies.
+        checkpoint: what is exported.
+        data: what it was trained on.
+        config: how.
+        name: the model's.
+    """
+
+    run: RunConfig
+    checkpoint: Checkpoint
+    data: Dataset
+    config: ExportConfig
+    name: str
+
+    @property
+    def spec(self) -> ExportSpec:
+        """What every file must look like."""
+        return ExportSpec(input_shape=self.data.test.images.shape[1:])
+
+    def prove(self, graph: onnx.ModelProto, *, precision: str, bound: float | None = None) -> Proven:
+        """Run a graph at every batch size and over all test images.
+
+        Args:
+            graph: traced, or derived from that.
+            precision: its arithmetic.
+            bound: of a quantised graph, for which no formula gives one.
+
+        Raises:
+            CheckFailedError: its answers differ from the float64 reference.
+        """
+        probe = make_probe(self.checkpoint.network, graph, self.data, precision=precision, bound=bound)
+        bare = _in_memory(finish_model(graph, self.spec, metadata={}, producer=PRODUCER).model, Path(self.name))
+        proof = prove_model(bare, self.data.test, probe=probe)
+        labels, classes = self.data.test.labels, len(self.data.classes)
+        accuracy = measure_accuracy(labels, proof.labels, classes=classes, dataset=self.data.name)
+        return Proven(graph=graph, probe=probe, proof=proof, accuracy=accuracy, source=bare)
+
+    def put(self, proven: Proven, output: Path, **card_changes: Any) -> ExportReport:
+        """Finish a proven graph with its card and put both in place.
+
+        Args:
+            proven: what `prove` returned.
+            output: where the file goes.
+            card_changes: fields of the card that are not the float32 file's.
+
+        Raises:
+            CheckFailedError: the finished file breaks its contract.
+            UsageError: an output exists with other content and `force` is not set.
+        """
+        card = replace(self._make_card(proven), **card_changes)
+        metadata = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
+        finished = finish_model(proven.graph, self.spec, metadata=metadata, producer=PRODUCER)
+        prove_contract(_in_memory(finished.model, output))
+        unchanged = _put(output, finished.model, card, force=self.config.force)
+        return ExportReport(
+            model=output,
+            sha256=sha256_bytes(finished.model),
+            size_bytes=len(finished.model),
+            unchanged=unchanged,
+            operators=finished.operators,
+            card=card,
+            accuracy=proven.accuracy,
+            max_abs_logit_error=proven.proof.max_abs_logit_error,
+            engine=proven.proof.engine,
+        )
+
+    def _make_card(self, proven: Proven) -> Card:
+        kind = self.config.golden or ("data" if is_public(self.data) else "synthetic")
+        card = build_card(
+            self.run,
+            self.checkpoint,
+            name=self.name,
+            precision=proven.probe.precision,
+            accuracy=proven.accuracy,
+            bound=proven.probe.bound,
+            golden=make_golden(kind, proven.probe, self.checkpoint.network, proven.graph),
+        )
+        return replace(card, author=self.config.author, licence=self.config.licence)
+
+
+def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:
+    unchanged = output.is_file() and output.read_bytes() == model
+    beside, text = card_beside(output), (card.dumps() + "\n").encode()
+    same_card = beside.is_file() and beside.read_bytes() == text
+    for path, is_same in ((output, unchanged), (beside, same_card)):
+        if not is_same:
+            check_output(path, force=force)
+    # The card goes first: a model without its own card beside it would be the worse half.
+    if not same_card:
+        write_atomic(beside, text)
+    if not unchanged:
+        write_atomic(output, model)
+    return unchanged
+
+
+def _in_memory(model: bytes, path: Path) -> ModelSource:
+    return ModelSource(model=model, sha256=sha256_bytes(model), path=path)

@@ -1,0 +1,55 @@
+"""The tries of an int8 file as a table, and its gate in words."""
+
+from __future__ import annotations
+
+__all__ = ["int8_table"]
+
+from rich.table import Table
+
+from toolkit.exporting.int8_report import Int8Report
+from toolkit.exporting.int8_tries import Int8Try
+
+
+def int8_table(report: Int8Report) -> list[Table | str]:
+    """Return one row for each setting, then a line about the test images."""
+    calibration = f"calibrated on {report.calibration['images']:,} training images"
+    title = f"int8, {calibration}, ranked on {report.validation_count:,} validation images"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("", "setting"):
+        table.add_column(name)
+    for name in ("MB", "labels changed", "right", "rms error", "max error", "times float32's speed"):
+        table.add_column(name, justify="right")
+    table.add_column("reason", overflow="fold")
+    for item in report.tries:
+        table.add_row(*_cells(item))
+    parts: list[Table | str] = [table] if report.tries else []
+    return [*parts, _gate_words(report)]
+
+
+def _cells(item: Int8Try) -> tuple[str, ...]:
+    if item.size_bytes is None:
+        return (item.status, item.name, "", "", "", "", "", "", item.reason or "")
+    speeds = ", ".join(f"{row.ratio:.2f} at batch {row.batch}" for row in item.speed)
+    return (
+        "" if item.status == "tried" else item.status,
+        item.name,
+        f"{item.size_bytes / 1e6:.2f}",
+        str(item.labels_changed),
+        f"{item.correct:,}",
+        f"{item.rms_logit_error:.2g}",
+        f"{item.max_logit_error:.2g}",
+        speeds,
+        item.reason or "",
+    )
+
+
+def _gate_words(report: Int8Report) -> str:
+    if report.gate is None:
+        return "the test images were not looked at"
+    gate, pairs = report.gate, report.gate.pairs
+    loss, (low, high) = pairs.difference, pairs.interval
+    verdict = "holds" if report.passed else "does not hold"
+    return (
+        f"gate {verdict} on {pairs.count:,} test images: {100 * loss:.3f} points lost "
+        f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %"
+    )
