@@ -9,6 +9,7 @@ __all__ = [
     "Int8Setting",
     "convert_to_half",
     "export_torch",
+    "export_torch_script",
     "finish_model",
     "quantise_apart",
 ]
@@ -20,3 +21,4 @@ from exporters.spec import ExportError, ExportSpec
 from exporters.to_half import convert_to_half
 from exporters.to_int8 import Int8Setting
 from exporters.torch_dynamo import export_torch
+from exporters.torch_script import export_torch_script

@@ -1,13 +1,26 @@
-"""The tries of an int8 file as a table, and its gate in words."""
+"""An export in words: the tries of an int8 file as a table, its gate, the comparison of two exporters."""
 
 from __future__ import annotations
 
-__all__ = ["int8_table"]
+__all__ = ["cross_check_words", "int8_table"]
 
 from rich.table import Table
 
+from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
 from toolkit.exporting.int8_tries import Int8Try
+
+
+def cross_check_words(check: CrossCheck) -> str:
+    """Return what was compared and the largest difference, as one line."""
+    sizes = ", ".join(map(str, check.batch_sizes))
+    errors = " and ".join(f"{error:.2g}" for error in check.max_abs_logit_errors)
+    differing = check.labels_differing
+    labels = f"{differing} labels differ, which rounding explains" if differing else "equal labels"
+    return (
+        f"cross-check with {check.exporters[1]} passed on {check.images:,} validation images, batch {sizes} and more: "
+        f"largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, {labels}"
+    )
 
 
 def int8_table(report: Int8Report) -> list[Table | str]:

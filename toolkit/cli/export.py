@@ -33,6 +33,10 @@ Precisions = Annotated[
 ]
 Provider = Annotated[str, typer.Option("--provider", help="Where int8 has to be faster than fp32.")]
 Calibration = Annotated[int, typer.Option("--calibration", help="Training images that int8 is calibrated on.")]
+CrossChecked = Annotated[
+    bool,
+    typer.Option("--cross-check", help="Also write with torch's other exporter and require equal answers."),
+]
 GoldenKind = Annotated[
     str | None,
     typer.Option(
@@ -52,6 +56,7 @@ def export_command(
     precision: Precisions = "fp32",
     provider: Provider = "cpu",
     calibration: Calibration = 1_000,
+    cross_check: CrossChecked = False,
     golden: GoldenKind = None,
     data: DataName = None,
     author: Author = "unspecified",
@@ -63,7 +68,7 @@ def export_command(
     from toolkit.exporting.config import ExportConfig
     from toolkit.exporting.export import export_run
     from toolkit.network.run import read_run
-    from toolkit.render_export import int8_table
+    from toolkit.render_export import cross_check_words, int8_table
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
     config = ExportConfig(
@@ -72,6 +77,7 @@ def export_command(
         precisions=split_names(precision),
         provider=provider,
         calibration_count=calibration,
+        cross_check=cross_check,
         golden=golden,
         author=author,
         licence=licence,
@@ -84,6 +90,7 @@ def export_command(
         report = export_run(folder, dataset, config, store=store, progress=bar)
     target = _write_tries(report, store=store)
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
+    lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
     output.report(report.to_json(), *lines, *([] if report.int8 is None else int8_table(report.int8)))
     if target is not None:
         note(f"report: {target}")
@@ -97,7 +104,7 @@ def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:
     if report.int8 is None:
         return None
     target = store.new_file("reports", f"int8-{report.model.stem}", ".json")
-    about = {"command": invocation(), "environment": describe_environment()}
+    about = {"command": invocation(), "environment": describe_environment(), "log": str(report.log)}
     write_json(target, {**report.int8.to_json(), **about})
     return target
 

@@ -27,6 +27,7 @@ class ExportConfig:
             `int8`, at `<name>.int8.onnx`, which is kept only if its gate holds.
         provider: where the int8 file has to be faster than the float32 one.
         calibration_count: training images that int8 is calibrated on.
+        cross_check: also write with torch's other exporter and require equal answers.
         golden: `data` (validation images), `synthetic` or `none`; by default `data` for catalogue data sets only,
             because a user's own images must not leak.
         author: written into the card.
@@ -39,6 +40,7 @@ class ExportConfig:
     precisions: tuple[str, ...] = ("fp32",)
     provider: str = "cpu"
     calibration_count: int = 1_000
+    cross_check: bool = False
     golden: str | None = None
     author: str = "unspecified"
     licence: str = "NOASSERTION"

@@ -16,10 +16,12 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.cross_check import CrossCheck, compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
 from toolkit.exporting.int8_speed import require_provider
-from toolkit.exporting.model_file import FileMaker
+from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.naming import choose_name
+from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
@@ -46,7 +48,7 @@ def export_run(
     Raises:
         DataError: the data set is not the one that the run was trained on.
         ModelError: the checkpoint cannot be used or exported.
-        CheckFailedError: a file's answers differ from the float64 reference.
+        CheckFailedError: a file's answers differ from the float64 reference, or those of two exporters.
         UsageError: an output exists with other content and `force` is not set.
         ProviderError: the provider on which int8 has to be faster is not active.
     """
@@ -63,7 +65,9 @@ def export_run(
     proven = maker.prove(graph, precision="fp32")
     if "int8" in config.precisions:
         require_provider(proven.source, data.test.images, provider=config.provider)
-    report = replace(maker.put(proven, config.output or store.model_path(name)), log=log)
+    checked = _cross_check(maker, proven, log=log) if config.cross_check else None
+    report = maker.put(proven, config.output or store.model_path(name))
+    report = replace(report, cross_check=checked, log=log)
     if "fp16" in config.precisions:
         report = replace(report, derived=(derive_half(maker, proven, report),))
     if "int8" in config.precisions:
@@ -79,6 +83,17 @@ def _begin_log(store: ArtifactStore, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
     return path
+
+
+def _cross_check(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
+    return compare_exporters(
+        maker.checkpoint.network,
+        proven.source,
+        split_training(maker.data)[1],
+        bound=proven.probe.bound,
+        num_operators=len(proven.graph.graph.node),
+        log=log,
+    )
 
 
 def _trace(maker: FileMaker, *, log: Path) -> onnx.ModelProto:

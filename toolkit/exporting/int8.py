@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.dataset import Dataset
 from toolkit.exporting.int8_speed import compare_speed
-from toolkit.exporting.int8_tries import SETTINGS, Int8Try, Validation, in_memory, rank_tries, try_setting
+from toolkit.exporting.int8_tries import SETTINGS, Int8Try, Validation, rank_tries, try_setting
 from toolkit.exporting.reference import split_training
 from toolkit.runtimes.quantised import bound_from_errors
 from toolkit.runtimes.source import ModelSource
@@ -100,7 +100,7 @@ def choose_int8(
 
 
 def _time(item: Int8Try, fp32: ModelSource, images: NDArray[np.uint8], *, provider: str) -> Int8Try:
-    rows = compare_speed(fp32, in_memory(item.model, item.name), images, provider=provider)
+    rows = compare_speed(fp32, ModelSource.in_memory(item.model, Path(item.name)), images, provider=provider)
     slower = [row for row in rows if not row.ratio > 1]
     if not slower:
         return replace(item, status="chosen", speed=rows)

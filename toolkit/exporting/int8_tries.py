@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
 from toolkit.data.dataset import Split
-from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, WorkerError
 from toolkit.exporting.int8_speed import SpeedRow
 from toolkit.runtimes.base import RuntimeSettings
@@ -117,7 +116,7 @@ def try_setting(
     try:
         quantised = quantise_apart(graph, calibration, SETTINGS[name], log=log)
         model = finish_model(quantised, ExportSpec(input_shape=shape), metadata={}, producer="int8").model
-        logits, labels = _answer(in_memory(model, name), validation.split.images)
+        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), validation.split.images)
     except (ExportError, ModelError, WorkerError) as error:
         return replace(tried, status="failed", reason=str(error))
     errors = np.abs(logits - validation.logits)
@@ -143,11 +142,6 @@ def rank_tries(tries: list[Int8Try]) -> list[Int8Try]:
     """
     usable = [item for item in tries if item.graph is not None]
     return sorted(usable, key=lambda item: (item.labels_changed, item.setting.first_in_float, item.rms_logit_error))
-
-
-def in_memory(model: bytes, name: str) -> ModelSource:
-    """Return a model that lies in no file."""
-    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path(name))
 
 
 def _answer(source: ModelSource, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -10,12 +10,13 @@ from typing import Any
 
 import onnx
 
-from exporters import ExportSpec, finish_model
+from exporters import ExportError, ExportResult, ExportSpec, finish_model
 from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, card_beside
 from toolkit.data.dataset import Dataset
 from toolkit.data.public import is_public
 from toolkit.durable import sha256_bytes, write_atomic
+from toolkit.errors import ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.exporting.card_text import build_card
 from toolkit.exporting.config import ExportConfig
@@ -81,9 +82,10 @@ class FileMaker:
 
         Raises:
             CheckFailedError: its answers differ from the float64 reference.
+            ModelError: the graph breaks the spec or onnx's checker.
         """
         probe = make_probe(self.checkpoint.network, graph, self.data, precision=precision, bound=bound)
-        bare = _in_memory(finish_model(graph, self.spec, metadata={}, producer=PRODUCER).model, Path(self.name))
+        bare = ModelSource.in_memory(self._finish(graph, {}).model, Path(self.name))
         proof = prove_model(bare, self.data.test, probe=probe)
         labels, classes = self.data.test.labels, len(self.data.classes)
         accuracy = measure_accuracy(labels, proof.labels, classes=classes, dataset=self.data.name)
@@ -103,8 +105,8 @@ class FileMaker:
         """
         card = replace(self._make_card(proven), **card_changes)
         metadata = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
-        finished = finish_model(proven.graph, self.spec, metadata=metadata, producer=PRODUCER)
-        prove_contract(_in_memory(finished.model, output))
+        finished = self._finish(proven.graph, metadata)
+        prove_contract(ModelSource.in_memory(finished.model, output))
         unchanged = _put(output, finished.model, card, force=self.config.force)
         return ExportReport(
             model=output,
@@ -117,6 +119,12 @@ class FileMaker:
             max_abs_logit_error=proven.proof.max_abs_logit_error,
             engine=proven.proof.engine,
         )
+
+    def _finish(self, graph: onnx.ModelProto, metadata: dict[str, str]) -> ExportResult:
+        try:
+            return finish_model(graph, self.spec, metadata=metadata, producer=PRODUCER)
+        except ExportError as error:
+            raise ModelError(f"{self.name} cannot be exported: {error}") from error
 
     def _make_card(self, proven: Proven) -> Card:
         kind = self.config.golden or ("data" if is_public(self.data) else "synthetic")
@@ -145,7 +153,3 @@ def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:
     if not unchanged:
         write_atomic(output, model)
     return unchanged
-
-
-def _in_memory(model: bytes, path: Path) -> ModelSource:
-    return ModelSource(model=model, sha256=sha256_bytes(model), path=path)

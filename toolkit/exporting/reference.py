@@ -5,7 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Probe", "make_golden", "make_probe", "split_training"]
+__all__ = ["Probe", "float64_logits", "make_golden", "make_probe", "split_training"]
 
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ def make_probe(
     images = held_out.images[np.concatenate([golden, spaced])]
     return Probe(
         images=images,
-        logits=_float64_logits(network, images),
+        logits=float64_logits(network, images),
         bound=bound or _bound(graph, images, precision=precision),
         golden_count=len(golden),
         precision=precision,
@@ -96,7 +96,7 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
     images, logits, bound = probe.images[:count], probe.logits[:count], probe.bound
     if kind == "synthetic":
         images = synthetic_images(shape, count=count)
-        logits = _float64_logits(network, images)
+        logits = float64_logits(network, images)
         bound = max(bound, _bound_others(graph, images, logits, precision=probe.precision))
     return Golden(
         origin=kind,
@@ -121,7 +121,8 @@ def _bound_others(
     return bound_from_errors(exact - logits)
 
 
-def _float64_logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+def float64_logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the network's logits `[N, K]` with its weights widened; it is float32 again when this returns."""
     network.double()
     try:
         return _logits(network, images).astype(np.float64, copy=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
 
 
@@ -29,6 +30,7 @@ class ExportReport:
         engine: what proved it.
         derived: files of other precisions made from this one.
         int8: how the int8 file was made, or why there is none; None where it was not asked for.
+        cross_check: how the other exporter's file compares; None where it was not asked for.
         log: what the exporters printed.
     """
 
@@ -43,6 +45,7 @@ class ExportReport:
     engine: str
     derived: tuple[ExportReport, ...] = ()
     int8: Int8Report | None = None
+    cross_check: CrossCheck | None = None
     log: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -60,5 +63,6 @@ class ExportReport:
             "precision": self.card.precision,
             "derived": [item.to_json() for item in self.derived],
             "int8": None if self.int8 is None else self.int8.to_json(),
+            "cross_check": None if self.cross_check is None else self.cross_check.to_json(),
             "log": None if self.log is None else str(self.log),
         }

@@ -30,6 +30,11 @@ class ModelSource:
     run: Path | None = None
 
     @classmethod
+    def in_memory(cls, model: bytes, path: Path) -> ModelSource:
+        """Return a model that lies in no file yet; `path` is what messages call it."""
+        return cls(model=model, sha256=sha256_bytes(model), path=path)
+
+    @classmethod
     def read(cls, path: Path, *, run: Path | None = None) -> ModelSource:
         """Read a file once.
 

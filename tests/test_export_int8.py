@@ -1,0 +1,241 @@
+"""`toolkit export --precision int8` from a run to a file that is kept or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_imports import modules_after
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.app import app
+from toolkit.data.mini_subset import load_mini
+from toolkit.errors import CheckFailedError, ProviderError, UsageError
+from toolkit.exporting import derived, int8, int8_gate
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.export import export_run
+from toolkit.exporting.int8 import calibration_images
+from toolkit.exporting.int8_speed import SpeedRow
+from toolkit.exporting.int8_tries import SETTINGS, Int8Try, rank_tries
+
+
+def row(ratio: float, *, batch: int = 1) -> SpeedRow:
+    times = {"fp32_ms": ratio, "int8_ms": 1.0, "ratio": ratio, "ratio_least": ratio, "ratio_most": ratio}
+    return SpeedRow(provider="cpu", batch=batch, rounds=1, samples=10, **times)
+
+
+def tried(name: str, *, changed: int, rms: float) -> Int8Try:
+    return Int8Try(name=name, setting=SETTINGS[name], labels_changed=changed, rms_logit_error=rms, graph=object())  # type: ignore[arg-type]  # stands for a graph
+
+
+def test_the_ranking_takes_labels_first_then_the_first_layer_then_the_error() -> None:
+    tries = [
+        tried("entropy", changed=1, rms=0.001),
+        tried("minmax, first layer float32", changed=0, rms=0.002),
+        tried("minmax", changed=0, rms=0.004),
+        tried("percentile 99.99", changed=0, rms=0.003),
+        replace(tried("minmax, last layer int8", changed=0, rms=0.0), graph=None, status="failed"),
+    ]
+    names = [item.name for item in rank_tries(tries)]
+    assert names == ["percentile 99.99", "minmax", "minmax, first layer float32", "entropy"]
+
+
+def test_calibration_takes_a_seeded_sample_and_never_a_validation_image() -> None:
+    mini = load_mini()
+    images = calibration_images(mini, 1000)
+    assert np.array_equal(images, calibration_images(mini, 1000))
+    assert len(images) == 1000
+    held_out = {image.tobytes() for image in mini.train.images[-1000:]}
+    training = {image.tobytes() for image in mini.train.images[:-1000]}
+    assert {image.tobytes() for image in images} <= training - held_out
+    assert len(calibration_images(mini, 50_000)) == 4000
+
+
+def test_the_first_that_is_faster_is_chosen_and_slower_ones_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratios = iter([(1.3, 0.97), (1.2, 1.1)])
+    monkeypatch.setattr(
+        int8,
+        "compare_speed",
+        lambda *_, **__: tuple(row(ratio, batch=batch) for ratio, batch in zip(next(ratios), (1, 64), strict=True)),
+    )
+    timed = [int8._time(tried("minmax", changed=0, rms=0.1), Any, np.zeros(1), provider="cpu") for _ in range(2)]
+    assert [item.status for item in timed] == ["slower", "chosen"]
+    assert timed[0].reason == "not faster at batch 64: 0.97 times float32's speed"
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean 'cuda'"):
+        ExportConfig(provider="cuada")
+    with pytest.raises(UsageError, match="the least is 16"):
+        ExportConfig(calibration_count=3)
+
+
+def test_too_few_test_images_are_refused_with_the_number_that_would_do_and_float32_stays(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path))
+    link(trained_run, tmp_path)
+    with pytest.raises(CheckFailedError, match=r"1,000 test images cannot show .* 2,558 are the least"):
+        app(args=["export", trained_run.name, "--precision", "fp32,int8", "--json"], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert Path(report["model"]["path"]).is_file()
+    assert report["derived"] == []
+    assert not report["int8"]["passed"]
+    assert [path.name for path in (tmp_path / "models").glob("*.int8.*")] == []
+    (kept,) = (tmp_path / "reports").glob("int8-*.json")
+    assert json.loads(kept.read_text())["failures"] == report["int8"]["failures"]
+
+
+@pytest.mark.slow
+def test_a_provider_that_is_not_active_ends_before_anything_is_written(trained_run: Path, tmp_path: Path) -> None:
+    config = ExportConfig(precisions=("fp32", "int8"), provider="tensorrt")
+    with pytest.raises(ProviderError, match="tensorrt is not active"):
+        export_run(trained_run, load_mini(), config, store=ArtifactStore(root=tmp_path))
+    assert not (tmp_path / "models").exists()
+
+
+def link(run: Path, artifacts: Path) -> None:
+    (artifacts / "runs").mkdir(exist_ok=True)
+    (artifacts / "runs" / run.name).symlink_to(run)
+
+
+@pytest.fixture(scope="module")
+def large_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mini's images with 3,000 of them as test images, in Keras's form."""
+    mini = load_mini()
+    images = np.concatenate([mini.train.images, mini.test.images])
+    labels = np.concatenate([mini.train.labels, mini.test.labels])
+    path = tmp_path_factory.mktemp("large") / "digits.npz"
+    np.savez(path, x_train=images[:3000], y_train=labels[:3000], x_test=images[3000:], y_test=labels[3000:])
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(large_test: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """An artifacts folder with a run on `large_test` and its files, and the report of the export."""
+    import contextlib
+    import io
+
+    root = tmp_path_factory.mktemp("int8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLKIT_ARTIFACTS", str(root))
+        app(args=["train", "--data", str(large_test), "--set", "epochs=4", "--seed", "0"], standalone_mode=False)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            app(args=["export", "--precision", "fp32,fp16,int8", "--json"], standalone_mode=False)
+    return root, json.loads(out.getvalue())
+
+
+@pytest.mark.slow
+def test_an_int8_file_has_its_own_card_and_passes_selftest_and_parity(
+    exported: tuple[Path, dict[str, Any]],
+    large_test: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, report = exported
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(root))
+    assert [item["precision"] for item in report["derived"]] == ["fp16", "int8"]
+    file = report["derived"][1]
+    path = Path(file["model"]["path"])
+    assert file["model"]["size_bytes"] == path.stat().st_size < 1_200_000
+    card = json.loads(Path(file["card"]).read_text())
+    assert card["precision"] == "int8"
+    assert card["derived_from_sha256"] == report["model"]["sha256"]
+    assert card["recipe"]["int8"]["calibration_images"] == 1000
+    assert card["bound"]["formula"].startswith("empirical")
+    chosen = next(row for row in report["int8"]["rows"] if row["status"] == "chosen")
+    assert card["bound"]["logits"] == pytest.approx(2 * chosen["max_logit_error"], rel=0.02)
+    assert card["golden"]["origin"] == "synthetic"  # a user's own images do not leak
+    assert card["golden"]["tolerance"] >= card["bound"]["logits"]
+    assert {row["name"] for row in report["int8"]["rows"]} == set(SETTINGS)
+    gate = report["int8"]["gate"]
+    assert card["test_accuracy"]["correct"] == pytest.approx(
+        report["test_accuracy"]["correct"] - gate["only_fp32_right"] + gate["only_int8_right"]
+    )
+    app(args=["selftest", str(path), "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["passed"]
+    narrow = ["--runtime", "ort,torch", "--threads", "1", "--sample", "64", "--data", str(large_test), "--json"]
+    app(args=["parity", str(path), *narrow], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["runtime"]: row["status"] for row in rows} == {"torch": "skip", "ort": "pass"}
+
+
+@pytest.mark.slow
+def test_the_parity_of_an_int8_file_sees_a_fault(
+    exported: tuple[Path, dict[str, Any]], large_test: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    root, report = exported
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(root))
+    model = onnx.load(report["derived"][1]["model"]["path"])
+    (weight,) = (
+        item
+        for item in model.graph.initializer
+        if item.name.endswith("convs.0.weight_quantized") and "stages.1" in item.name
+    )
+    array = numpy_helper.to_array(weight).copy()
+    array[:, :4] = 0  # a few channels lost
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    broken = tmp_path / "broken.onnx"
+    onnx.save(model, broken)
+    narrow = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "256"]
+    with pytest.raises(CheckFailedError, match="parity failed"):
+        app(args=["parity", str(broken), *narrow, "--data", str(large_test)], standalone_mode=False)
+
+
+@pytest.mark.slow
+def test_a_second_export_gives_the_same_bytes_and_leaves_onnx_runtime_to_others(
+    exported: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, report = exported
+    path = Path(report["derived"][1]["model"]["path"])
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.unlink()
+    loaded = modules_after(
+        ["export", "--precision", "int8"], cwd=tmp_path, environment={"TOOLKIT_ARTIFACTS": str(root)}
+    )
+    assert "onnxruntime" not in loaded
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+@pytest.mark.slow
+def test_a_gate_that_does_not_hold_removes_the_file_and_keeps_the_others_and_the_table(
+    exported: tuple[Path, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, report = exported
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(root))
+    monkeypatch.setattr(int8_gate, "LEAST_AGREEMENT", 1.1)
+    path = Path(report["derived"][1]["model"]["path"])
+    kept = path.read_bytes()
+    try:
+        with pytest.raises(CheckFailedError, match=r"no int8 file: its labels agree .*; every try is in"):
+            app(args=["export", "--precision", "fp32,fp16,int8"], standalone_mode=False)
+        assert not path.exists()
+        assert not path.with_suffix(".card.json").exists()
+        assert all(Path(item["model"]["path"]).is_file() for item in (report, report["derived"][0]))
+        assert "gate does not hold" in capsys.readouterr().out
+    finally:
+        path.write_bytes(kept)
+
+
+@pytest.mark.slow
+def test_where_nothing_is_faster_the_test_images_are_not_looked_at(
+    exported: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(exported[0]))
+    monkeypatch.setattr(int8, "compare_speed", lambda *_, **__: (row(0.9),))
+    monkeypatch.setattr(derived, "judge_int8", lambda *_: pytest.fail("the test images were looked at"))
+    with pytest.raises(CheckFailedError, match="no setting gives a file that is faster than float32 on cpu"):
+        app(args=["export", "--precision", "int8", "--name", "slow", "--json"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["int8"]["rows"]
+    assert {item["status"] for item in rows} == {"slower"}

@@ -1,0 +1,165 @@
+"""The same network written by torch's other exporter: two files that share no translation must give equal answers.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CrossCheck", "compare_exporters", "judge_cross_check"]
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters import ExportError, ExportSpec, export_torch_script, finish_model
+from toolkit.data.dataset import Split
+from toolkit.errors import CheckFailedError, ModelError
+from toolkit.exporting.reference import float64_logits
+from toolkit.network.cnn import CNN, Classifier
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import PROVEN_BATCHES
+from toolkit.runtimes.pieces import split_images
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.source import ModelSource
+
+# Float64 answers of more would cost longer than the export.
+MOST_IMAGES = 2_000
+PRODUCER = "cross-check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What one file gives.
+
+    Attributes:
+        logits: float32 `[N, K]`.
+        labels: int64 `[N]`.
+    """
+
+    logits: NDArray[np.floating]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """How the files of two exporters compare.
+
+    Attributes:
+        exporters: both, the file's own first.
+        images: validation images compared, all of them in large batches and the first ones in small ones.
+        batch_sizes: the small ones.
+        bound: largest logit error that rounding explains.
+        max_abs_logit_errors: of each file, against the float64 reference.
+        max_abs_difference: between the files.
+        labels_differing: answers whose labels differ (an image counts once for each batch that it was in), each
+            explained by a reference margin under twice the bound.
+        operators: nodes of each graph.
+    """
+
+    exporters: tuple[str, str]
+    images: int
+    batch_sizes: tuple[int, ...]
+    bound: float
+    max_abs_logit_errors: tuple[float, float]
+    max_abs_difference: float
+    labels_differing: int
+    operators: tuple[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def compare_exporters(
+    network: CNN, source: ModelSource, held_out: Split, *, bound: float, num_operators: int, log: Path
+) -> CrossCheck:
+    """Write a network with the TorchScript-based exporter, in memory, and compare its answers with a file's.
+
+    Args:
+        network: the checkpoint's.
+        source: the file of the dynamo-based exporter, without its card.
+        held_out: validation images.
+        bound: largest logit error that rounding explains.
+        num_operators: nodes of that file.
+        log: what the exporter prints is added to it.
+
+    Raises:
+        CheckFailedError: the answers differ.
+        ModelError: that exporter cannot write this network, or the engine refuses its file.
+    """
+    import torch
+
+    spec = ExportSpec(input_shape=held_out.images.shape[1:])
+    try:
+        graph = export_torch_script(Classifier(network), spec, log=log)
+        other = finish_model(graph, spec, metadata={}, producer=PRODUCER)
+    except ExportError as error:
+        raise ModelError(
+            f"no cross-check of this network: {error}; what torch said is in {log}; export without --cross-check"
+        ) from error
+    images = held_out.images[np.linspace(0, len(held_out) - 1, min(MOST_IMAGES, len(held_out))).astype(np.int64)]
+    first, second = (_answer(item, images) for item in (source, ModelSource.in_memory(other.model, Path(PRODUCER))))
+    reference = _like_answers(float64_logits(network, images))
+    differing = judge_cross_check(first, second, reference, bound=bound)
+    return CrossCheck(
+        exporters=(f"torch {torch.__version__} dynamo", f"torch {torch.__version__} TorchScript"),
+        images=len(images),
+        batch_sizes=PROVEN_BATCHES,
+        bound=bound,
+        max_abs_logit_errors=(_distance(first.logits, reference), _distance(second.logits, reference)),
+        max_abs_difference=_distance(first.logits, second.logits),
+        labels_differing=differing,
+        operators=(num_operators, len(other.operators)),
+    )
+
+
+def judge_cross_check(first: Answers, second: Answers, reference: NDArray[np.float64], *, bound: float) -> int:
+    """Return how many answers differ in their label between two files, all of them excused.
+
+    Args:
+        first: of the exporter whose file leaves.
+        second: of the other one.
+        reference: float64 `[N, K]`.
+        bound: largest logit error that rounding explains.
+
+    Raises:
+        CheckFailedError: an error exceeds the bound, or labels differ where the reference is clear.
+    """
+    for name, answers in (("dynamo", first), ("TorchScript", second)):
+        error = _distance(answers.logits, reference)
+        if not error <= bound:
+            raise CheckFailedError(
+                f"cross-check: the file of torch's {name} exporter differs from the float64 reference by {error:.3g}; "
+                f"rounding explains {bound:.3g}: nothing was written"
+            )
+    top = np.sort(reference, axis=1)
+    differing = first.labels != second.labels
+    clear = differing & (top[:, -1] - top[:, -2] >= 2 * bound)
+    if clear.any():
+        index = int(np.flatnonzero(clear)[0])
+        raise CheckFailedError(
+            f"cross-check: the files of torch's two exporters label {int(clear.sum())} images differently "
+            f"(first {first.labels[index]} and {second.labels[index]}), which rounding does not explain: "
+            "nothing was written"
+        )
+    return int(differing.sum())
+
+
+def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Answers:
+    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+        small = [runtime.run({"images": images[:size]}) for size in PROVEN_BATCHES]
+        answers = [*small, *(runtime.run({"images": piece}) for piece in split_images(images))]
+    logits, labels = (np.concatenate([item[name] for item in answers]) for name in ("logits", "label"))
+    return Answers(logits=logits, labels=labels)
+
+
+def _like_answers(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return reference rows in the order in which a file was asked: the small batches, then everything."""
+    return np.concatenate([*(logits[:size] for size in PROVEN_BATCHES), logits])
+
+
+def _distance(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:
+    return float(np.abs(left - right).max())
