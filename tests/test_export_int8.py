@@ -25,8 +25,8 @@ from toolkit.exporting.int8_tries import SETTINGS, Int8Try, rank_tries
 
 
 def row(ratio: float, *, batch: int = 1) -> SpeedRow:
-    times = {"fp32_ms": ratio, "int8_ms": 1.0, "ratio": ratio, "ratio_least": ratio, "ratio_most": ratio}
-    return SpeedRow(provider="cpu", batch=batch, rounds=1, samples=10, **times)
+    times = {"fp32_ms": ratio, "int8_ms": 1.0, "ratio": ratio}
+    return SpeedRow(provider="cpu", batch=batch, rounds=1, samples=10, ratio_ci95=(ratio, ratio), **times)
 
 
 def tried(name: str, *, changed: int, rms: float) -> Int8Try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.intervals import median_interval
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.measure import MeasurePlan
@@ -17,9 +18,11 @@ from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
 BATCHES = (1, 64)
-# A neighbour on the machine slows a stretch of time down: many short turns meet it alike.
-ROUNDS = 15
-PLAN = MeasurePlan(warmup_calls=2, warmup_s=0.02, min_calls=5, min_s=0.06, max_s=0.5)
+# A neighbour on the machine slows a stretch of time down: many short turns meet it alike. On a quiet machine the fewest
+# do; where the ratio is not clear of 1 there are more.
+LEAST_ROUNDS = 12
+MOST_ROUNDS = 60
+PLAN = MeasurePlan(warmup_calls=2, warmup_s=0.02, min_calls=5, min_s=0.05, max_s=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,7 @@ class SpeedRow:
         fp32_ms: median over the rounds of the median time of one call.
         int8_ms: the same of the int8 file.
         ratio: median over the rounds of float32's time to int8's; over 1 where int8 is faster.
-        ratio_least: the smallest of them.
-        ratio_most: the largest of them.
+        ratio_ci95: 95 % interval of that median.
         rounds: turns that each file had.
         samples: calls counted, both files together.
     """
@@ -43,8 +45,7 @@ class SpeedRow:
     fp32_ms: float
     int8_ms: float
     ratio: float
-    ratio_least: float
-    ratio_most: float
+    ratio_ci95: tuple[float, float]
     rounds: int
     samples: int
 
@@ -86,23 +87,30 @@ def compare_speed(
 
 
 def _compare(slow: WorkerRuntime, fast: WorkerRuntime, images: NDArray[np.uint8]) -> SpeedRow:
-    medians = np.zeros((ROUNDS, 2))
+    turns: list[tuple[float, float]] = []
     samples = 0
-    for index in range(ROUNDS):
-        order = ((0, slow), (1, fast)) if index % 2 == 0 else ((1, fast), (0, slow))
-        for column, worker in order:
-            times_ns = worker.measure({"images": images}, PLAN)["samples_ns"]
-            medians[index, column] = np.median(times_ns) / 1e6
-            samples += len(times_ns)
-    ratios = medians[:, 0] / medians[:, 1]
+    while True:
+        # Each goes first every other time.
+        workers = (slow, fast) if len(turns) % 2 == 0 else (fast, slow)
+        times_ns = {id(worker): worker.measure({"images": images}, PLAN)["samples_ns"] for worker in workers}
+        samples += sum(map(len, times_ns.values()))
+        turns.append((float(np.median(times_ns[id(slow)])), float(np.median(times_ns[id(fast)]))))
+        ratios = [before / after for before, after in turns]
+        if len(turns) >= MOST_ROUNDS or (len(turns) >= LEAST_ROUNDS and _is_clear(ratios)):
+            break
+    medians_ms = np.median(turns, axis=0) / 1e6
     return SpeedRow(
         provider=fast.info.provider_active,
         batch=len(images),
-        fp32_ms=float(np.median(medians[:, 0])),
-        int8_ms=float(np.median(medians[:, 1])),
+        fp32_ms=float(medians_ms[0]),
+        int8_ms=float(medians_ms[1]),
         ratio=float(np.median(ratios)),
-        ratio_least=float(ratios.min()),
-        ratio_most=float(ratios.max()),
-        rounds=ROUNDS,
+        ratio_ci95=median_interval(ratios),
+        rounds=len(turns),
         samples=samples,
     )
+
+
+def _is_clear(ratios: list[float]) -> bool:
+    low, high = median_interval(ratios)
+    return low > 1 or high < 1
