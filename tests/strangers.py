@@ -195,6 +195,27 @@ def _masked() -> onnx.ModelProto:
     )
 
 
+def _quantised() -> onnx.ModelProto:
+    rounded = np.random.default_rng(5).integers(-127, 128, (8, 4)).astype(np.int8)
+    return _model(
+        [
+            helper.make_node("QuantizeLinear", ["x", "x_scale", "x_zero"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "x_scale", "x_zero"], ["d"]),
+            helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["v"], axis=1),
+            helper.make_node("MatMul", ["d", "v"], ["y"]),
+        ],
+        [_value("x", FLOAT, ["n", 8])],
+        [_value("y", FLOAT, ["n", 4])],
+        [
+            numpy_helper.from_array(rounded, "w"),
+            numpy_helper.from_array(np.full(4, 0.01, np.float32), "w_scale"),
+            numpy_helper.from_array(np.zeros(4, np.int8), "w_zero"),
+            numpy_helper.from_array(np.float32(0.05), "x_scale"),
+            numpy_helper.from_array(np.uint8(128), "x_zero"),
+        ],
+    )
+
+
 def _unknown_rank() -> onnx.ModelProto:
     model = _two_inputs()
     for item in model.graph.output:
@@ -221,6 +242,7 @@ STRANGERS: dict[str, Callable[[], onnx.ModelProto]] = {
     "double and bytes": _double_and_bytes,
     "own function": _own_function,
     "masked": _masked,
+    "quantised": _quantised,
     "unknown rank": _unknown_rank,
     "chance": _chance,
 }

@@ -159,6 +159,14 @@ def test_a_loop_without_a_condition_runs_in_float64_too() -> None:
     assert np.abs(answer - expected).max() < 1e-14
 
 
+def test_a_quantised_file_of_an_older_opset_runs_in_float64() -> None:
+    values = np.random.default_rng(2).uniform(-6, 6, (3, 8)).astype(np.float32)
+    weights = {item.name: numpy_helper.to_array(item) for item in STRANGERS["quantised"]().graph.initializer}
+    steps = np.clip(np.rint(values / np.float64(np.float32(0.05))) + 128, 0, 255) - 128
+    expected = steps * np.float64(np.float32(0.05)) @ (weights["w"] * np.float64(np.float32(0.01)))
+    assert np.abs(widened("quantised").run({"x": values})["y"] - expected).max() < 1e-12
+
+
 def test_casts_and_made_tensors_are_widened_too() -> None:
     model = STRANGERS["two inputs"]()
     model.graph.node.extend(

@@ -13,6 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_19
 
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
@@ -22,6 +24,7 @@ from toolkit.runtimes.source import ModelSource
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 NARROW_NAMES = {"float32", "float16", "bfloat16"}
 TRUE = "toolkit.true"
+DEQUANTIZE_SINCE = 19
 # Integer attributes that name an element type.
 TYPE_ATTRIBUTES = {"to", "dtype", "output_datatype"}
 
@@ -34,7 +37,8 @@ class WidenedRuntime(Runtime):
     def _open(self, source: ModelSource) -> None:
         info = describe_file(source, runtime=self.name, version=onnx.__version__)
         try:
-            self._evaluator = ReferenceEvaluator(widen_model(onnx.ModelProto.FromString(source.model)))
+            wide = widen_model(onnx.ModelProto.FromString(source.model))
+            self._evaluator = ReferenceEvaluator(wide, new_ops=_missing_operators(wide))
         except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
@@ -65,6 +69,12 @@ def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
     for function in wide.functions:
         _widen_nodes(function.node)
     return wide
+
+
+def _missing_operators(model: onnx.ModelProto) -> list[type[OpRun]] | None:
+    """Return what ONNX's evaluator (1.23) lacks: DequantizeLinear before opset 19, which differs in its types only."""
+    is_old = any(entry.version < DEQUANTIZE_SINCE for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return [type("DequantizeLinear", (DequantizeLinear_19,), {"op_domain": ""})] if is_old else None
 
 
 def _state_conditions(model: onnx.ModelProto) -> None:
