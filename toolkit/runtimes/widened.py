@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_19
+from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25
 
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
@@ -74,7 +74,7 @@ def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
 def _missing_operators(model: onnx.ModelProto) -> list[type[OpRun]] | None:
     """Return what ONNX's evaluator (1.23) lacks: DequantizeLinear before opset 19, which differs in its types only."""
     is_old = any(entry.version < DEQUANTIZE_SINCE for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
-    return [type("DequantizeLinear", (DequantizeLinear_19,), {"op_domain": ""})] if is_old else None
+    return [type("DequantizeLinear", (DequantizeLinear_25,), {"op_domain": ""})] if is_old else None
 
 
 def _state_conditions(model: onnx.ModelProto) -> None:
