@@ -100,7 +100,8 @@ def _causes_in_engine(row: ParityRow, source: ModelSource) -> Iterator[str]:
         with WorkerRuntime(source, changed, timeout_s=TIMEOUT_S) as worker:
             if all(outcome.judgement for outcome in run_trials(worker, [trial])):
                 yield cause
-    if isinstance(worst.expected, SuiteReference) and worst.error is not None:
+    # In an int8 file no roundoff explains an error: its bound is empirical.
+    if isinstance(worst.expected, SuiteReference) and worst.error is not None and row.precision != "int8":
         yield from _arithmetic(worst.expected, worst.error, source)
 
 
