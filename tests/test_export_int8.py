@@ -71,6 +71,8 @@ def test_the_first_that_is_faster_is_chosen_and_slower_ones_say_so(monkeypatch: 
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match="did you mean 'cuda'"):
         ExportConfig(provider="cuada")
+    with pytest.raises(UsageError, match="--precision int8"):
+        ExportConfig(provider="cuda")
     with pytest.raises(UsageError, match="the least is 16"):
         ExportConfig(calibration_count=3)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["export_command"]
 
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,8 +88,10 @@ def export_command(
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
-    with output.progress("trying int8", unit="settings") as bar:
-        report = export_run(folder, dataset, config, store=store, progress=bar)
+    with ExitStack() as stack:
+        # Begun by the first int8 setting: before that, what reaches stderr belongs to the exporter's log.
+        begin = cache(lambda: stack.enter_context(output.progress("trying int8", unit="settings")))
+        report = export_run(folder, dataset, config, store=store, progress=lambda *counts: begin()(*counts))
     target = _write_tries(report, store=store)
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]

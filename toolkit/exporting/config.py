@@ -52,6 +52,8 @@ class ExportConfig:
                 known = ", ".join(PRECISIONS)
                 raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: {known}")
         find_provider(self.provider)
+        if self.provider != "cpu" and "int8" not in self.precisions:
+            raise UsageError(f"--provider {self.provider} is where int8 has to be faster; ask for it: --precision int8")
         if self.calibration_count < LEAST_CALIBRATION:
             raise UsageError(
                 f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"

@@ -72,7 +72,7 @@ def choose_int8(
         log: what the quantiser prints is added to it.
         progress: called with the settings done and their number.
     """
-    validation = Validation.of(fp32, split_training(data)[1], bound=bound)
+    validation = Validation.of(fp32, split_training(data)[1])
     tries = []
     for name in SETTINGS:
         tries.append(try_setting(name, graph, calibration, validation, log=log))

@@ -47,19 +47,17 @@ class Validation:
         split: images and true labels.
         logits: float32 `[N, K]`.
         labels: int64 `[N]`.
-        bound: largest error of those logits that rounding explains.
     """
 
     split: Split
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
-    bound: float
 
     @classmethod
-    def of(cls, source: ModelSource, split: Split, *, bound: float) -> Validation:
+    def of(cls, source: ModelSource, split: Split) -> Validation:
         """Ask the float32 file."""
         logits, labels = _answer(source, split.images)
-        return cls(split=split, logits=logits, labels=labels, bound=bound)
+        return cls(split=split, logits=logits, labels=labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
