@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,10 @@ from toolkit.exporting import derived, int8, int8_gate
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.int8 import calibration_images
+from toolkit.exporting.int8_report import Int8Report
 from toolkit.exporting.int8_speed import SpeedRow
 from toolkit.exporting.int8_tries import SETTINGS, Int8Try, rank_tries
+from toolkit.render_export import int8_table
 
 
 def row(ratio: float, *, batch: int = 1) -> SpeedRow:
@@ -66,6 +69,33 @@ def test_the_first_that_is_faster_is_chosen_and_slower_ones_say_so(monkeypatch: 
     timed = [int8._time(tried("minmax", changed=0, rms=0.1), Any, np.zeros(1), provider="cpu") for _ in range(2)]
     assert [item.status for item in timed] == ["slower", "chosen"]
     assert timed[0].reason == "not faster at batch 64: 0.97 times float32's speed"
+
+
+def test_the_table_has_a_row_for_every_try_and_says_what_the_test_images_said() -> None:
+    from rich.console import Console
+
+    truth = np.zeros(10_000, np.int64)
+    measured = {"size_bytes": 1_160_000, "correct": 9_972, "max_logit_error": 0.3}
+    chosen = replace(tried("minmax", changed=0, rms=0.0074), status="chosen", speed=(row(1.63), row(1.44)), **measured)
+    failed = Int8Try(name="entropy", setting=SETTINGS["entropy"], status="failed", reason="the quantiser hung")
+    report = Int8Report(
+        model={},
+        output=Path("m.int8.onnx"),
+        provider="cpu",
+        calibration={"images": 1000, "seed": 0},
+        validation_count=10_000,
+        tries=(chosen, failed),
+        gate=int8_gate.judge_int8(truth, truth, truth),
+    )
+    written = io.StringIO()
+    console = Console(width=160, file=written)
+    console.print(*int8_table(report), sep="\n")
+    text = written.getvalue()
+    assert "chosen  minmax   1.16        0  9,972  0.0074  0.3  1.63, 1.44" in text
+    assert "the quantiser hung" in text
+    assert "gate holds on 10,000 test images: 0.000 points lost (95 % interval -0.038 to 0.038)" in text
+    untouched = replace(report, tries=(), gate=None, failures=("too few",))
+    assert int8_table(untouched) == ["the test images were not looked at"]
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
@@ -121,7 +151,6 @@ def large_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(large_test: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """An artifacts folder with a run on `large_test` and its files, and the report of the export."""
     import contextlib
-    import io
 
     root = tmp_path_factory.mktemp("int8")
     with pytest.MonkeyPatch.context() as patch:

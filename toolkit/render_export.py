@@ -8,7 +8,10 @@ from rich.table import Table
 
 from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
+from toolkit.exporting.int8_speed import BATCHES
 from toolkit.exporting.int8_tries import Int8Try
+
+BATCH_WORDS = " and ".join(map(str, BATCHES))
 
 
 def cross_check_words(check: CrossCheck) -> str:
@@ -26,11 +29,12 @@ def cross_check_words(check: CrossCheck) -> str:
 def int8_table(report: Int8Report) -> list[Table | str]:
     """Return one row for each setting, then a line about the test images."""
     calibration = f"calibrated on {report.calibration['images']:,} training images"
-    title = f"int8, {calibration}, ranked on {report.validation_count:,} validation images"
+    ranked = f"ranked on {report.validation_count:,} validation images"
+    title = f"int8, {calibration}, {ranked}; logit errors and speed against float32's, at batch {BATCH_WORDS}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "setting"):
         table.add_column(name)
-    for name in ("MB", "labels changed", "right", "rms error", "max error", "times float32's speed"):
+    for name in ("MB", "changed", "right", "rms", "max", "speed"):
         table.add_column(name, justify="right")
     table.add_column("reason", overflow="fold")
     for item in report.tries:
@@ -42,7 +46,7 @@ def int8_table(report: Int8Report) -> list[Table | str]:
 def _cells(item: Int8Try) -> tuple[str, ...]:
     if item.size_bytes is None:
         return (item.status, item.name, "", "", "", "", "", "", item.reason or "")
-    speeds = ", ".join(f"{row.ratio:.2f} at batch {row.batch}" for row in item.speed)
+    speeds = ", ".join(f"{row.ratio:.2f}" for row in item.speed)
     return (
         "" if item.status == "tried" else item.status,
         item.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["export_command"]
 
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,8 +90,12 @@ def export_command(
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
     with ExitStack() as stack:
         # Begun by the first int8 setting: before that, what reaches stderr belongs to the exporter's log.
-        begin = cache(lambda: stack.enter_context(output.progress("trying int8", unit="settings")))
-        report = export_run(folder, dataset, config, store=store, progress=lambda *counts: begin()(*counts))
+        begin = cache(partial(stack.enter_context, output.progress("trying int8", unit="settings")))
+
+        def advance(done: int, total: int | None) -> None:
+            begin()(done, total)
+
+        report = export_run(folder, dataset, config, store=store, progress=advance)
     target = _write_tries(report, store=store)
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
