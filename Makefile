@@ -32,8 +32,7 @@ test-slow: $(VENV)/.dev
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev
-	$(BIN)/toolkit runtimes install ort-node
-	$(BIN)/toolkit runtimes install ort-web
+	for name in ort-node ort-web mnn ncnn tinygrad; do $(BIN)/toolkit runtimes install $$name || exit; done
 	$(BIN)/toolkit parity --runtime all --threads 0 --optimisation all --force \
 		--output artifacts/reports/parity-all.json --picture artifacts/reports/parity-all.png
 

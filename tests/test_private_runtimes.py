@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from toolkit.cli.app import app
-from toolkit.errors import ResourceError, UsageError
+from toolkit.cli.app import app, main
+from toolkit.errors import ResourceError, UsageError, WorkerError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.listing import list_runtimes
-from toolkit.runtimes.private import find_private_folder, install_private, private_root
+from toolkit.runtimes.private import find_private_folder, install_private, private_python, private_root
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.registry import RUNTIMES
+from toolkit.runtimes.registry import RUNTIMES, WORKER_PINS, RuntimeEntry
 from toolkit.runtimes.source import ModelSource
 
 NPM = """#!/bin/sh
@@ -25,6 +27,23 @@ echo "npm error code E404" >&2
 echo "npm error 404 Not Found" >&2
 exit 1
 """
+
+
+def put_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch, *, packages: tuple[str, ...]) -> None:
+    """Register a runtime whose engine is a wheel of one line, found in a folder and nowhere else."""
+    name, info = "pocket_engine-1.5-py3-none-any.whl", "pocket_engine-1.5.dist-info"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        wheel.writestr("pocket_engine.py", "ANSWER = 42\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: pocket-engine\nVersion: 1.5\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    entry = RuntimeEntry("nothing", "Nothing", "pocket_engine", "toolkit runtimes install pocket", pip=packages)
+    monkeypatch.setitem(RUNTIMES, "pocket", entry)
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +132,50 @@ def test_the_marker_says_what_was_brought(tmp_path: Path, private: Path, monkeyp
     put_npm(tmp_path, monkeypatch, NPM)
     marker = json.loads((install_private("ort-web") / "installed.json").read_text())
     assert marker["packages"] == list(RUNTIMES["ort-web"].npm)
+
+
+def test_a_private_environment_holds_its_engine_and_nothing_of_ours(
+    tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_wheel(tmp_path / "wheels", monkeypatch, packages=("pocket-engine==1.5",))
+    assert row_of("pocket") == (False, None)
+    assert install_private("pocket") == private / "pocket"
+    assert row_of("pocket") == (True, "1.5")
+    python = private_python("pocket")
+    assert python is not None
+    program = "import importlib.util as u, pocket_engine; print(pocket_engine.ANSWER, u.find_spec('numpy'))"
+    done = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True, check=True, env={})
+    assert done.stdout.split() == ["42", "None"]
+    # The worker runs there: the one package that it needs is what it misses.
+    with pytest.raises(WorkerError, match="left with exit code") as caught:
+        WorkerRuntime(ModelSource(model=b"x", sha256="", path=Path("m.onnx")), RuntimeSettings(runtime="pocket"))
+    assert "No module named 'numpy'" in caught.value.log
+
+
+def test_a_private_environment_in_other_versions_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_wheel(tmp_path / "wheels", monkeypatch, packages=("pocket-engine==1.5",))
+    install_private("pocket")
+    monkeypatch.setitem(RUNTIMES, "pocket", RUNTIMES["pocket"]._replace(pip=("pocket-engine==1.6",)))
+    with pytest.raises(
+        ResourceError, match=r"installed as .*1\.5.*; expected .*1\.6.*; mend it with: toolkit runtimes"
+    ):
+        private_python("pocket")
+    assert row_of("pocket") == (False, None)
+
+
+def test_a_failed_pip_is_one_line_and_no_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_wheel(tmp_path / "wheels", monkeypatch, packages=("pocket-engine==9.9",))
+    with pytest.raises(SystemExit) as left:
+        main(["runtimes", "install", "pocket"])
+    assert left.value.code == 5
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert "pip cannot install pocket-engine==9.9: ERROR: No matching distribution found" in line
+    assert row_of("pocket") == (False, None)
+
+
+def test_private_pins_are_those_of_the_constraints() -> None:
+    constraints = (Path(__file__).resolve().parent.parent / "constraints.txt").read_text().splitlines()
+    assert set(WORKER_PINS) <= set(constraints)
+    assert all("==" in pin for entry in RUNTIMES.values() for pin in entry.pip)

@@ -27,9 +27,9 @@ def list_command(as_json: Json = False) -> None:
 
 @runtimes_app.command("install")
 def install_command(name: Annotated[str, typer.Argument(help="A runtime that lives in a private folder.")]) -> None:
-    """Bring an engine that Python's own environment cannot hold into a private folder among the results."""
+    """Bring an engine that cannot share this environment into a private folder among the results."""
     from toolkit.runtimes.private import install_private, private_packages
 
-    note(f"installing {', '.join(private_packages(name))} from npm")
+    note(f"installing {', '.join(private_packages(name))}")
     folder = install_private(name)
     note(f"{name} is in {folder}")

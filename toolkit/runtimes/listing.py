@@ -52,7 +52,7 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
 
 
 def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
-    if entry.npm:
+    if entry.private:
         return _describe_private(name, entry)
     installed = _is_installed(entry.package)
     # A folder of several distributions (iree) is listed under the first.
@@ -77,10 +77,10 @@ def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
         installed = False
     else:
         installed = True
-    distribution, _, version = entry.npm[0].rpartition("@")
+    distribution, _, version = entry.private[0].replace("==", "@").rpartition("@")
     return RuntimeRow(
         runtime=name,
-        package="",
+        package=entry.package,
         installed=installed,
         distribution=distribution if installed else None,
         version=version if installed else None,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["PRIVATE_FOLDER_VARIABLE", "find_private_folder", "install_private", "private_packages", "private_root"]
+__all__ = [
+    "PRIVATE_FOLDER_VARIABLE",
+    "find_private_folder",
+    "install_private",
+    "private_packages",
+    "private_python",
+    "private_root",
+]
 
 import os
 import shutil
 import subprocess
+import sys
+import venv
 from pathlib import Path
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.durable import write_json
+from toolkit.durable import read_json, write_json
 from toolkit.errors import ResourceError, UsageError
 from toolkit.runtimes.registry import RUNTIMES, find_entry
 
@@ -29,49 +38,93 @@ def find_private_folder(name: str) -> Path:
     """Return a runtime's folder.
 
     Raises:
-        ResourceError: it was not installed, or not to its end.
+        ResourceError: it was not installed, not to its end, or in other versions than this toolkit asks for.
     """
-    folder = private_root() / name
+    folder, entry = private_root() / name, find_entry(name)
     if not (folder / MARKER).is_file():
-        raise ResourceError(f"runtime {name} is not installed; install it with: {find_entry(name).install}")
+        raise ResourceError(f"runtime {name} is not installed; install it with: {entry.install}")
+    packages = read_json(folder / MARKER).get("packages")
+    if packages != list(entry.private):
+        raise ResourceError(
+            f"runtime {name} is installed as {packages}; expected {list(entry.private)}; mend it with: {entry.install}"
+        )
     return folder
 
 
+def private_python(name: str) -> str | None:
+    """Return the interpreter of a runtime's own environment, None where it lives in this one.
+
+    Raises:
+        UsageError: the runtime is unknown.
+        ResourceError: as `find_private_folder`.
+    """
+    return str(_python_in(find_private_folder(name))) if find_entry(name).pip else None
+
+
 def private_packages(name: str) -> tuple[str, ...]:
-    """Return the packages of npm that a runtime is made of.
+    """Return the packages that a runtime's private folder is made of.
 
     Raises:
         UsageError: the runtime is unknown, or lives in this Python.
     """
     entry = find_entry(name)
-    if not entry.npm:
-        private = ", ".join(key for key, other in RUNTIMES.items() if other.npm)
+    if not entry.private:
+        private = ", ".join(key for key, other in RUNTIMES.items() if other.private)
         raise UsageError(f"runtime {name} lives in this Python; install it with: {entry.install} (private: {private})")
-    return entry.npm
+    return entry.private
 
 
 def install_private(name: str) -> Path:
     """Install a runtime's packages into its private folder, replacing what was there, and return the folder.
 
-    Package scripts are not run: what they would fetch (CUDA libraries) is not asked for.
+    The marker that makes it an installation is written last.
 
     Raises:
         UsageError: the runtime is unknown, or lives in this Python.
-        ResourceError: npm is missing or fails.
+        ResourceError: npm or pip is missing or fails, or the folder cannot be written.
     """
     packages = private_packages(name)
+    install = _install_npm if find_entry(name).npm else _install_pip
+    folder = private_root() / name
+    try:
+        if folder.exists():
+            (folder / MARKER).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        install(folder, packages)
+        write_json(
+            folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)}
+        )
+    except OSError as error:
+        raise ResourceError(f"cannot install runtime {name} into {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _install_npm(folder: Path, packages: tuple[str, ...]) -> None:
+    """Install without package scripts: what they would fetch (CUDA libraries) is not asked for."""
     npm = shutil.which("npm")
     if npm is None:
         raise ResourceError("there is no `npm` on the PATH; get it with: apt-get install nodejs npm")
-    folder = private_root() / name
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
     (folder / "package.json").write_text("{}\n")
     command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *packages]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ResourceError(f"npm cannot install {', '.join(packages)}: {words[0]}")
-    write_json(folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)})
-    return folder
+
+
+def _install_pip(folder: Path, packages: tuple[str, ...]) -> None:
+    """Make an environment of exactly these pinned packages: without their dependencies, no constraint is needed."""
+    venv.create(folder, with_pip=False)
+    options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--timeout=15"]
+    command = [sys.executable, "-m", "pip", "--python", str(_python_in(folder)), "install", *options, *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        errors = [line for line in words if line.startswith("ERROR:")]
+        reason = (errors or words)[-1]
+        raise ResourceError(f"pip cannot install {', '.join(packages)}: {reason}; it needs an index that it can reach")
+
+
+def _python_in(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

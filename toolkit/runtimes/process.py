@@ -22,11 +22,14 @@ from toolkit.errors import WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.measure import MeasurePlan
-from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_root
+from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_python, private_root
 from toolkit.runtimes.source import ModelSource
 
 MEMORY_LIMIT_BYTES = 12 << 30
 LOG_TAIL_BYTES = 4000
+PRIVATE_START = (
+    "import runpy, sys; sys.path.append({root!r}); runpy.run_module('toolkit.runtimes.worker', run_name='__main__')"
+)
 # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
 UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 
@@ -39,7 +42,7 @@ class WorkerRuntime(Closing):
         settings: how to execute it.
         timeout_s: most seconds for one request.
         allow_foreign: accept operators outside ONNX's default domain.
-        python: interpreter of the worker; this one by default.
+        python: interpreter of the worker; by default the engine's private one, or this one where it has none.
 
     Raises:
         WorkerError: the worker died or hung, with its log.
@@ -54,15 +57,17 @@ class WorkerRuntime(Closing):
         timeout_s: float = 120.0,
         allow_foreign: bool = True,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-        python: str = sys.executable,
+        python: str | None = None,
     ) -> None:
+        private = private_python(settings.runtime) if python is None else None
+        self._is_private = private is not None
         self._timeout_s = timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; close() ends it
         self._timed_out = False
         self._lock = threading.Lock()
         try:
-            self._process = self._start(python)
+            self._process = self._start(python or private or sys.executable)
         except WorkerError:
             self._log.close()
             self._folder.cleanup()
@@ -120,7 +125,8 @@ class WorkerRuntime(Closing):
         self._folder.cleanup()
 
     def _start(self, python: str) -> subprocess.Popen[bytes]:
-        # The package's own folder goes in front, so that a foreign interpreter finds the worker without an install.
+        # The package's own folder, so that a foreign interpreter finds the worker without an install. Where the package
+        # was installed, that folder holds this Python's other packages too: they come after the interpreter's own.
         root = str(Path(__file__).resolve().parents[2])
         environment = {
             **os.environ,

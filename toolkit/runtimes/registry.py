@@ -26,7 +26,8 @@ class RuntimeEntry(NamedTuple):
         needs_run: whether it executes the network itself and so needs the run folder.
         devices: what it can be asked to run on: ONNX Runtime's providers, PyTorch's devices.
         has_threads: whether its number of threads can be set.
-        npm: packages of JavaScript that `toolkit runtimes install` brings into a private folder; none for Python's.
+        npm: packages of JavaScript that `toolkit runtimes install` brings into a private folder.
+        pip: packages of Python that it brings into a private environment, all of them: none brings others along.
         is_reference: whether it computes what others are compared with, and is no engine itself.
     """
 
@@ -38,10 +39,18 @@ class RuntimeEntry(NamedTuple):
     devices: tuple[str, ...] = ("cpu",)
     has_threads: bool = False
     npm: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
     is_reference: bool = False
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """What its private folder holds, the engine itself first; empty where it lives in this Python."""
+        return self.npm or self.pip
 
 
 EXTRA = "pip install 'onnx-parity-toolkit[runtimes]'"
+# What a worker needs besides the engine; the same versions as in constraints.txt.
+WORKER_PINS = ("numpy==2.4.6", "onnx==1.23.2", "protobuf==7.36.2", "ml_dtypes==0.6.0", "typing_extensions==4.16.0")
 TORCH_DEVICES = ("cpu", "cuda", "mps")
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
@@ -92,6 +101,29 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         "",
         "toolkit runtimes install ort-web",
         npm=("onnxruntime-web@1.30.0",),
+    ),
+    "mnn": RuntimeEntry(
+        "toolkit.runtimes.mnn_module",
+        "MnnRuntime",
+        "MNN",
+        "toolkit runtimes install mnn",
+        has_threads=True,
+        pip=("mnn==3.6.1", *WORKER_PINS),
+    ),
+    "ncnn": RuntimeEntry(
+        "toolkit.runtimes.ncnn_pnnx",
+        "NcnnRuntime",
+        "ncnn",
+        "toolkit runtimes install ncnn",
+        has_threads=True,
+        pip=("ncnn==1.0.20261020", "pnnx==20261020", *WORKER_PINS),
+    ),
+    "tinygrad": RuntimeEntry(
+        "toolkit.runtimes.tinygrad_zig",
+        "TinygradRuntime",
+        "tinygrad",
+        "toolkit runtimes install tinygrad",
+        pip=("tinygrad==0.14.0", "ziglang==0.17.0", *WORKER_PINS),
     ),
     "onnx-float64": RuntimeEntry(
         "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
