@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from exporters import ExportError, Int8Setting, quantise_apart
 from exporters.relu_first import move_relu_first
 from toolkit.errors import ModelError
+from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
-from toolkit.runtimes.quantised import bound_from_errors
 
 ROUNDOFF = 2.0**-24
 

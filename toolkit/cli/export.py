@@ -20,6 +20,8 @@ from toolkit.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from toolkit.card import Card
+    from toolkit.data import Dataset
+    from toolkit.exporting.config import ExportConfig
     from toolkit.exporting.report import ExportReport
 
 Run = Annotated[
@@ -68,9 +70,7 @@ def export_command(
 ) -> None:
     """Write a run as one self-contained .onnx. With its card, and proven before it is put in place."""
     from toolkit.exporting.config import ExportConfig
-    from toolkit.exporting.export import export_run
     from toolkit.network.run import read_run
-    from toolkit.render_export import cross_check_words, int8_table
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
     config = ExportConfig(
@@ -88,6 +88,18 @@ def export_command(
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
+    report = _export(folder, dataset, config, output=output, store=store)
+    target = _write_tries(report, store=store)
+    _show(report, output, asked=golden)
+    if report.int8 is not None:
+        note(f"report: {target}")
+        if not report.int8.passed:
+            raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
+
+
+def _export(run: Path, data: Dataset, config: ExportConfig, *, output: Output, store: ArtifactStore) -> ExportReport:
+    from toolkit.exporting.export import export_run
+
     with ExitStack() as stack:
         # Begun by the first int8 setting: before that, what reaches stderr belongs to the exporter's log.
         begin = cache(partial(stack.enter_context, output.progress("trying int8", unit="settings")))
@@ -95,15 +107,15 @@ def export_command(
         def advance(done: int, total: int | None) -> None:
             begin()(done, total)
 
-        report = export_run(folder, dataset, config, store=store, progress=advance)
-    target = _write_tries(report, store=store)
-    lines = [line for item in (report, *report.derived) for line in _describe(item, asked=golden)]
+        return export_run(run, data, config, store=store, progress=advance)
+
+
+def _show(report: ExportReport, output: Output, *, asked: str | None) -> None:
+    from toolkit.render_export import cross_check_words, int8_table
+
+    lines = [line for item in (report, *report.derived) for line in _describe(item, asked=asked)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
     output.report(report.to_json(), *lines, *([] if report.int8 is None else int8_table(report.int8)))
-    if target is not None:
-        note(f"report: {target}")
-    if report.int8 is not None and not report.int8.passed:
-        raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
 
 
 def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:

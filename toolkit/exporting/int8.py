@@ -16,7 +16,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.exporting.int8_speed import compare_speed
 from toolkit.exporting.int8_tries import SETTINGS, Int8Try, Validation, rank_tries, try_setting
 from toolkit.exporting.reference import split_training
-from toolkit.runtimes.quantised import bound_from_errors
+from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.source import ModelSource
 
 CALIBRATION_SEED = 0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.suites import Suite
-from toolkit.runtimes.quantised import bound_from_errors
+from toolkit.runtimes.empirical_bound import bound_from_errors
 
 Answer = Callable[[Suite], NDArray[np.float64]]
 

@@ -109,7 +109,9 @@ def _evaluate(model: onnx.ModelProto, images: NDArray[np.uint8], roundoff: float
             )
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
         if node.op_type == "QuantizeLinear":
-            attributes["range"] = ranges[node.input[2]]
+            if node.input[-1] not in ranges:
+                raise ModelError("the rounding formula knows QuantizeLinear with a zero point of uint8 or int8 only")
+            attributes["range"] = ranges[node.input[-1]]
         inputs = [values[name] for name in node.input if name]
         values[node.output[0]] = OPERATORS[node.op_type](inputs, attributes, roundoff)
     if "logits" not in values:
