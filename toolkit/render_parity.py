@@ -23,7 +23,7 @@ def parity_table(report: ParityReport) -> Table:
         f"parity {verdict} against {report.reference}, bound {report.bound:.2g} ({suite}), ratios to {report.baseline}"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("", "runtime", "version", "provider", "threads", "optimisation"):
+    for name in ("", "runtime", "version", "provider", "precision", "threads", "optimisation"):
         table.add_column(name)
     for name in ("images", "max error", "bound", "ratio", "flips"):
         table.add_column(name, justify="right")
@@ -81,6 +81,7 @@ def _cells(row: ParityRow) -> tuple[str | Text, ...]:
         row.runtime,
         row.version or "",
         provider,
+        row.precision,
         str(row.threads or "own"),
         row.optimisation or "",
         f"{row.images:,}" if row.images else "",

@@ -29,6 +29,7 @@ from toolkit.cli.parity_options import (
     InputsPath,
     Optimisations,
     PicturePath,
+    Precisions,
     Record,
     Replay,
     RunPath,
@@ -55,6 +56,7 @@ def parity_command(
     model: ModelPath = None,
     runtime: Runtimes = None,
     provider: Providers = None,
+    precision: Precisions = None,
     threads: Threads = None,
     optimisation: Optimisations = None,
     data: DataName = None,
@@ -79,6 +81,7 @@ def parity_command(
     config = ParityConfig(
         runtimes=split_names(runtime) if runtime else None,
         providers=split_names(provider) if provider else DEFAULTS.providers,
+        precisions=split_names(precision) if precision else None,
         threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
         optimisations=split_names(optimisation) if optimisation else DEFAULTS.optimisations,
         sample=sample,
@@ -89,14 +92,8 @@ def parity_command(
     if against is not None and any(option is not None for option in options):
         raise UsageError(AGAINST_ALONE)
     _check_outputs(output_path, record, picture, model=path, force=force)
-    files = ParityFiles(
-        record=record,
-        against=against,
-        output=output_path,
-        run=run,
-        feeds=read_feed_config(inputs, shape),
-        bisect=bisect,
-    )
+    feeds = read_feed_config(inputs, shape)
+    files = ParityFiles(record=record, against=against, output=output_path, run=run, feeds=feeds, bisect=bisect)
     report, _ = run_and_report(path, config, data=data, files=files, output=Output(as_json=as_json))
     if picture is not None:
         _draw(report, picture)

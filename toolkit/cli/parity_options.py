@@ -8,6 +8,7 @@ __all__ = [
     "InputsPath",
     "Optimisations",
     "PicturePath",
+    "Precisions",
     "Record",
     "Replay",
     "RunPath",
@@ -26,6 +27,14 @@ from toolkit.parity.feed_config import FeedConfig
 
 Optimisations = Annotated[
     str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
+        show_default=False,
+    ),
 ]
 Sample = Annotated[
     int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)

@@ -6,7 +6,10 @@ __all__ = ["ParityConfig"]
 
 from dataclasses import dataclass
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, suggest
+
+# What an engine may compute a float32 file in; what a file itself is stored in is not asked for here.
+ARITHMETICS = ("fp32", "tf32", "bf16", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,7 @@ class ParityConfig:
     Attributes:
         runtimes: registry names; None for ONNX Runtime, and PyTorch where the run is at hand.
         providers: ONNX Runtime's providers; `all` tries every one and may skip.
+        precisions: what engines compute in; None for float32, and with the runtimes `all` for everything they can.
         threads: thread counts; 0 is the engine's own choice.
         optimisations: ONNX Runtime's graph optimisation levels.
         batch: batch size for the whole test set.
@@ -28,6 +32,7 @@ class ParityConfig:
 
     runtimes: tuple[str, ...] | None = None
     providers: tuple[str, ...] = ("cpu",)
+    precisions: tuple[str, ...] | None = None
     threads: tuple[int, ...] = (0, 1)
     optimisations: tuple[str, ...] = ("all", "none")
     batch: int = 64
@@ -38,6 +43,10 @@ class ParityConfig:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.precisions or () if name not in ARITHMETICS]
+        if unknown:
+            known = ", ".join(ARITHMETICS)
+            raise UsageError(f"unknown precision {unknown[0]!r}{suggest(unknown[0], ARITHMETICS)}; known: {known}")
         if min(self.batch, self.small_count, *self.small_batches) < 1:
             raise UsageError("batch sizes and image counts must be at least 1")
         if self.sample is not None and self.sample < 1:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.image_trials import image_trials
@@ -20,6 +21,7 @@ from toolkit.parity.rows import describe_row, find_baseline, summarise_row, with
 from toolkit.parity.subject import require_providers
 from toolkit.parity.trial import Engine, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
@@ -68,48 +70,43 @@ def judge_matrix(
     """
     variants = expand_variants(config, has_run=source.run is not None)
     reference = recording.reference
+    arithmetics = Arithmetics(source=source, precision=precision, reference=reference)
     rows = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, reference, config, precision=precision))
+        rows.append(_judge_variant(source, variant, arithmetics, config))
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = find_baseline(rows)
-    is_stranger = isinstance(reference, FeedsReference)
+    # A stranger's bound is a multiple of the baseline's error already.
+    limit = float("inf") if isinstance(reference, FeedsReference) else ERROR_RATIO_LIMIT
     return ParityReport(
         reference=reference.kind,
         bound=reference.suites[0].bound,
         bound_rule=reference.rule,
         baseline=baseline,
-        # A stranger's bound is a multiple of the baseline's error already.
-        rows=tuple(with_ratio(row, error, limit=float("inf") if is_stranger else ERROR_RATIO_LIMIT) for row in rows),
+        rows=tuple(with_ratio(row, arithmetics.scale_baseline(error, row.precision), limit=limit) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
         data=recording.data,
     )
 
 
 def _judge_variant(
-    source: ModelSource,
-    variant: ParityVariant,
-    reference: Reference | FeedsReference,
-    config: ParityConfig,
-    *,
-    precision: str,
+    source: ModelSource, variant: ParityVariant, arithmetics: Arithmetics, config: ParityConfig
 ) -> ParityRow:
-    settings = variant.settings
+    settings, precision = variant.settings, arithmetics.precision
     row = ParityRow(
         runtime=settings.runtime,
         provider=settings.provider,
-        precision=precision,
+        precision=precision if settings.arithmetic == "fp32" else settings.arithmetic,
         threads=settings.threads,
         optimisation=settings.optimisation if settings.runtime == "ort" else None,
         status="fail",
     )
-    if find_entry(settings.runtime).needs_run and source.run is None:
-        return replace(row, status="skip", reason="no run: this runtime executes the run's own network")
-    if find_entry(settings.runtime).needs_run and precision != settings.precision:
-        reason = f"this runtime executes the run's own {settings.precision} network, not this {precision} file"
-        return replace(row, status="skip", reason=reason)
+    why_not = _explain_skip(source, settings, precision) or arithmetics.explain_absence(settings)
+    if why_not is not None:
+        return replace(row, status="skip", reason=why_not)
     try:
+        reference = arithmetics.reference_for(settings)
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = describe_row(row, worker.info)
             return summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
@@ -121,6 +118,16 @@ def _judge_variant(
         return replace(row, status="skip" if variant.may_skip else "fail", reason=str(error))
     except ToolkitError as error:
         return replace(row, reason=str(error))
+
+
+def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str) -> str | None:
+    if not find_entry(settings.runtime).needs_run:
+        return None
+    if source.run is None:
+        return "no run: this runtime executes the run's own network"
+    if precision != settings.precision:
+        return f"this runtime executes the run's own {settings.precision} network, not this {precision} file"
+    return None
 
 
 def _trials(engine: Engine, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:

@@ -5,7 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Reference", "SuiteReference", "compute_reference"]
+__all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -114,6 +114,13 @@ def compute_reference(
         else:
             bounds = [_bound(graph, suite) for suite in suites]
     return _collect(kind, suites, logits, bounds)
+
+
+def bound_suites(source: ModelSource, suites: tuple[Suite, ...], *, settings: RuntimeSettings) -> list[float]:
+    """Return the bound of every suite in the arithmetic of these settings, from the file's own graph."""
+    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
+    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+        return [_bound(graph, suite) for suite in suites]
 
 
 def _torch_logits(source: ModelSource, suites: tuple[Suite, ...]) -> list[NDArray[np.float64]]:

@@ -19,7 +19,7 @@ class ParityRow:
         runtime: registry name.
         version: the engine's version, None where it did not open.
         provider: the provider that was active, or the one asked for where none was.
-        precision: arithmetic of the file.
+        precision: arithmetic of the file, or the one that the engine was asked to compute it in.
         threads: threads asked for; 0 is the engine's own choice.
         optimisation: graph optimisation level; None where the engine has none.
         batch_sizes: every batch size that was run.

@@ -6,6 +6,7 @@ __all__ = ["ParityVariant", "expand_variants"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
@@ -53,7 +54,8 @@ def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVaria
             continue
         rows += _of_ort(config) if name == "ort" else _of_engine(name, config)
     if not rows:
-        raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}")
+        asked = f" in {', '.join(config.precisions)}" if config.precisions else ""
+        raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}{asked}")
     return tuple(rows)
 
 
@@ -63,12 +65,13 @@ def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
         if provider not in PROVIDERS:
             continue
         for threads in config.threads if provider == "cpu" else config.threads[:1]:
-            for optimisation in config.optimisations:
+            for optimisation, precision in product(config.optimisations, _precisions("ort", provider, config)):
                 settings = RuntimeSettings(
                     provider=provider,
                     threads=threads,
                     optimisation=optimisation,
                     allow_fallback=config.allow_fallback,
+                    tf32=precision == "tf32",
                 )
                 yield ParityVariant(settings=settings, may_skip=everything)
 
@@ -79,14 +82,24 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
     if is_default and "cpu" not in devices:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
     for device in devices:
-        for threads in config.threads if entry.has_threads and device == "cpu" else config.threads[:1]:
+        several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
+        for threads, precision in product(several, _precisions(name, device, config)):
             settings = RuntimeSettings(
                 runtime=name,
                 provider=device,
                 threads=threads if entry.has_threads else 0,
                 allow_fallback=config.allow_fallback,
+                precision="fp32" if precision == "tf32" else precision,
+                tf32=precision == "tf32",
             )
             yield ParityVariant(settings=settings, may_skip=everything or is_default or config.runtimes == ("all",))
+
+
+def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:
+    """Return what an engine computes in on a device, of what was asked for."""
+    asked = config.precisions or (("all",) if config.runtimes == ("all",) else ("fp32",))
+    possible = [item for item in find_entry(name).precisions if item != "tf32" or device == "cuda"]
+    return [item for item in possible if item in asked or "all" in asked]
 
 
 def _is_everything(config: ParityConfig) -> bool:

@@ -53,6 +53,11 @@ class RuntimeSettings:
         if not 0 <= self.threads <= 1024:
             raise UsageError(f"threads is {self.threads}; expected 0 (the engine's own choice) to 1024")
 
+    @property
+    def arithmetic(self) -> str:
+        """The precision that answers are judged by: `tf32` where float32 products may be rounded to it."""
+        return "tf32" if self.tf32 else self.precision
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return asdict(self)

@@ -55,7 +55,7 @@ class OnnxFloat64Runtime(Runtime):
         classes = logits.type.tensor_type.shape.dim[1].dim_value
         sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
         # A quantised graph computes in float32 between its steps; what its steps do no roundoff describes.
-        self._roundoff = UNIT_ROUNDOFF.get(self.settings.precision, UNIT_ROUNDOFF["fp32"])
+        self._roundoff = UNIT_ROUNDOFF.get(self.settings.arithmetic, UNIT_ROUNDOFF["fp32"])
         self.info = RuntimeInfo(
             runtime=self.name,
             version=onnx.__version__,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import openvino
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, UsageError
+from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
@@ -34,7 +34,10 @@ class OpenVinoRuntime(Runtime):
             self._compiled = core.compile_model(core.read_model(source.model), "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO refuses the model: {' '.join(str(error).split())}") from error
-        details = {"precision": str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())}
+        active = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        if active != HINTS[self.settings.precision]:
+            raise ResourceError(f"OpenVINO computes in {active} on this processor, not in {self.settings.precision}")
+        details = {"precision": active}
         self.info = describe_file(
             source, runtime=self.name, version=openvino.__version__.split("-")[0], details=details
         )

@@ -28,6 +28,7 @@ class RuntimeEntry(NamedTuple):
         has_threads: whether its number of threads can be set.
         npm: packages of JavaScript that `toolkit runtimes install` brings into a private folder.
         pip: packages of Python that it brings into a private environment, all of them: none brings others along.
+        precisions: what it can compute a float32 file in; `tf32` on CUDA only.
         is_reference: whether it computes what others are compared with, and is no engine itself.
     """
 
@@ -40,6 +41,7 @@ class RuntimeEntry(NamedTuple):
     has_threads: bool = False
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("fp32",)
     is_reference: bool = False
 
     @property
@@ -60,6 +62,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         "pip install onnxruntime-gpu",
         devices=tuple(PROVIDERS),
         has_threads=True,
+        precisions=("fp32", "tf32"),
     ),
     "torch": RuntimeEntry(
         "toolkit.runtimes.torch_eager",
@@ -69,6 +72,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         needs_run=True,
         devices=TORCH_DEVICES,
         has_threads=True,
+        precisions=("fp32", "tf32"),
     ),
     "torch-compile": RuntimeEntry(
         "toolkit.runtimes.torch_compiled",
@@ -78,9 +82,17 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         needs_run=True,
         devices=("cpu", "cuda"),
         has_threads=True,
+        precisions=("fp32", "tf32"),
     ),
     "onnx": RuntimeEntry("toolkit.runtimes.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
-    "openvino": RuntimeEntry("toolkit.runtimes.openvino_cpu", "OpenVinoRuntime", "openvino", EXTRA, has_threads=True),
+    "openvino": RuntimeEntry(
+        "toolkit.runtimes.openvino_cpu",
+        "OpenVinoRuntime",
+        "openvino",
+        EXTRA,
+        has_threads=True,
+        precisions=("fp32", "bf16"),
+    ),
     "opencv": RuntimeEntry("toolkit.runtimes.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
     "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
     "iree": RuntimeEntry("toolkit.runtimes.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),

@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 
-# Half the distance from 1 to the next number: IEEE 754 binary32 and binary16, and bfloat16's 8 bits of significand.
-UNIT_ROUNDOFF = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}
+# Half the distance from 1 to the next number: IEEE 754 binary32 and binary16, bfloat16's 8 bits of significand and
+# TF32's 11. The last two are taken for every step, though sums are kept in float32.
+UNIT_ROUNDOFF = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8, "tf32": 2.0**-11}
 
 # How many standard deviations are still called rounding.
 BOUND_FACTOR = 8.0
