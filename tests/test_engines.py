@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from broken_models import broken
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from tiny_models import build_model
 
 from toolkit.card import Card
@@ -112,6 +112,34 @@ def test_engine_runs_a_file_with_two_inputs_and_one_output(name: str) -> None:
     with _open(require(name), model) as worker:
         outputs = worker.run({"right": right, "left": left})
     np.testing.assert_array_equal(outputs["total"], left - right)
+
+
+def _half_gemm() -> onnx.ModelProto:
+    """A float32 input cast to float16 after a first step, then a Gemm in float16: what `export --precision fp16` writes."""
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])
+    weights = [
+        numpy_helper.from_array(np.ones(shape, np.float16), name) for name, shape in (("w", (2, 3)), ("b", (2,)))
+    ]
+    nodes = [
+        helper.make_node("Neg", ["x"], ["negative"]),
+        helper.make_node("Cast", ["negative"], ["half"], to=TensorProto.FLOAT16),
+        helper.make_node("Gemm", ["half", "w", "b"], ["product"], transB=1),
+        helper.make_node("Cast", ["product"], ["y"], to=TensorProto.FLOAT),
+    ]
+    graph = helper.make_graph(nodes, "half", inputs, [output], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_jax_casts_what_it_computed() -> None:
+    with _open(require("jax"), _half_gemm()) as worker:
+        outputs = worker.run({"x": np.array([[1, 2, 3]], np.float32)})
+    np.testing.assert_array_equal(outputs["y"], [[-5, -5]])
+
+
+def test_tract_says_why_it_refuses_a_gemm_in_float16() -> None:
+    with pytest.raises(ModelError, match=r"Gemm .* Caused by: Output mismatch .*F16 got .*F32$"):
+        _open(require("tract"), _half_gemm())
 
 
 def _open(name: str, model: onnx.ModelProto) -> WorkerRuntime:

@@ -22,8 +22,12 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
+from toolkit.parity.report import ParityRow
+from toolkit.parity.rows import summarise_row
 from toolkit.parity.suites import Suite, make_suites, special_images
+from toolkit.parity.trial import run_trials
 from toolkit.parity.variants import expand_variants
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.origin import find_origin
 from toolkit.runtimes.source import ModelSource
 
@@ -32,6 +36,19 @@ QUICK = ParityConfig(threads=(0,), optimisations=("all",), sample=200, small_bat
 
 def source_of(model: bytes, run: Path | None) -> ModelSource:
     return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("model.onnx"), run=run)
+
+
+EMPTY_ROW = ParityRow(
+    runtime="ort", provider="cpu", precision="fp32", threads=0, optimisation=None, status="fail", reason=None
+)
+
+
+class AnswersItself:
+    """An engine of no arithmetic: images of zeros, answered with the first class."""
+
+    def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        logits = np.eye(10, dtype=np.float32)[np.zeros(len(feeds["images"]), np.int64)]
+        return {"logits": logits, "probabilities": logits, "label": logits.argmax(axis=1)}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +96,24 @@ def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
         "special": 10,
         "golden": 16,
     }
+
+
+@pytest.mark.parametrize(("rate", "counts"), [(60.0, [514, 514, 514]), (40.0, [2, 4, 258])])
+def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
+    rate: float, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TVM takes 5 float16 images a second: 514 of them at each of five batch sizes would take minutes."""
+    suite = Suite(name="test", images=np.zeros((2000, 4, 4), np.uint8))
+    entry = SuiteReference(suite=suite, logits=np.eye(10)[np.arange(2000) % 10], bound=1e-3)
+    monkeypatch.setattr(image_trials, "_images_per_s", lambda *_: rate)
+    trials = image_trials.image_trials(
+        AnswersItself(), Reference(kind="x", suites=(entry,)), ParityConfig(small_batches=(1, 3, 257))
+    )
+    outcomes = run_trials(AnswersItself(), trials)
+    row = summarise_row(EMPTY_ROW, outcomes, RuntimeSettings())
+    assert [len(item.trial.expected) for item in outcomes] == [1000, *counts]
+    words = "slow: 1,000 of 2,000 test images, evenly spaced; "
+    assert str(row.reason).startswith(f"{words}other batch sizes on a batch and one image; " if rate < 50 else words)
 
 
 def test_a_slow_engine_is_judged_on_images_from_the_whole_test_set() -> None:

@@ -21,19 +21,22 @@ from toolkit.parity.trial import Engine, Trial
 # An engine below this takes more than 20 s for MNIST's 10,000 test images, a reference evaluator more than a minute.
 SLOW_IMAGES_PER_S = 500.0
 SLOW_SAMPLE = 1_000
+# One below this takes minutes for the small batches too. Each is then run on one full batch and a rest of one image.
+VERY_SLOW_IMAGES_PER_S = 50.0
 RATE_RUNS = 3
 
 
 def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
     """Yield the trials of one engine; one slower than `SLOW_IMAGES_PER_S` gets a sample of the test images."""
     test = reference.suites[0]
-    is_slow = _images_per_s(engine, test.suite.images[: config.batch]) < SLOW_IMAGES_PER_S
-    judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if is_slow else test
+    rate = _images_per_s(engine, test.suite.images[: config.batch])
+    judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if rate < SLOW_IMAGES_PER_S else test
     yield make_trial(judged, config.batch, available=len(test.logits))
     for entry in reference.suites[1:]:
         yield make_trial(entry, config.batch)
     for batch in config.small_batches:
-        yield make_trial(judged[: config.small_count], batch)
+        count = config.small_count if rate >= VERY_SLOW_IMAGES_PER_S else min(config.small_count, batch + 1)
+        yield make_trial(judged[:count], batch)
 
 
 def make_trial(entry: SuiteReference, batch: int, *, available: int | None = None) -> Trial:

@@ -36,11 +36,7 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
     full: dict[str, Outcome] = {}
     for item in outcomes:
         full.setdefault(item.trial.suite, item)  # the main batch size comes first
-    first = outcomes[0].trial
-    judged = len(first.expected)
-    sampled = None
-    if judged < first.available:
-        sampled = f"slow: {judged:,} of {first.available:,} {first.suite} images, evenly spaced"
+    sampled = _describe_sample(outcomes)
     consistent = [item.judgement.label_consistent for item in outcomes]
     return replace(
         row,
@@ -81,6 +77,17 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
         return replace(row, error_ratio=ratio)
     reason = f"the error is {ratio:.3g} times the baseline's; the limit is {limit:g}"
     return replace(row, error_ratio=ratio, status="fail", reason="; ".join(filter(None, (row.reason, reason))))
+
+
+def _describe_sample(outcomes: list[Outcome]) -> str | None:
+    first = outcomes[0].trial
+    judged = len(first.expected)
+    if judged >= first.available:
+        return None
+    words = f"slow: {judged:,} of {first.available:,} {first.suite} images, evenly spaced"
+    others = [item.trial for item in outcomes if item.trial.suite == first.suite and item.trial.batch != first.batch]
+    is_very_slow = len({len(trial.expected) for trial in others}) > 1
+    return f"{words}; other batch sizes on a batch and one image" if is_very_slow else words
 
 
 def _suite_json(item: Outcome) -> dict[str, object]:

@@ -37,7 +37,9 @@ class JaxRuntime(Runtime):
             for spec in self.info.inputs
         }
         try:
-            function, self._weights = call_onnx.call_onnx_model(onnx.ModelProto.FromString(source.model), example)
+            # It casts only what it knows the type of: an input, a weight, or what the file states for it.
+            model = onnx.shape_inference.infer_shapes(onnx.ModelProto.FromString(source.model))
+            function, self._weights = call_onnx.call_onnx_model(model, example)
         except Exception as error:  # whatever the importer raises; it has no exception of its own
             raise ModelError(f"jaxonnxruntime refuses the model: {type(error).__name__}: {error}") from error
         self._function = jax.jit(function)
