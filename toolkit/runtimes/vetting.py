@@ -14,6 +14,8 @@ DEFAULT_DOMAINS = {"", "ai.onnx"}
 NODE_CAP = 200_000
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
+# A card takes some 300 kB.
+METADATA_CAP_BYTES = 16 << 20
 
 
 def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
@@ -99,6 +101,9 @@ def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
         raise ModelError(f"{name} has no nodes")
     if not model.graph.output:
         raise ModelError(f"{name} has no outputs")
+    metadata_bytes = sum(entry.ByteSize() for entry in model.metadata_props)
+    if metadata_bytes > METADATA_CAP_BYTES:
+        raise ModelError(f"{name} has {metadata_bytes} bytes of metadata; the most is {METADATA_CAP_BYTES}")
 
 
 def _check_tensors(graphs: list[Any], *, name: str) -> None:
