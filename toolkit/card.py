@@ -207,8 +207,8 @@ def card_beside(model: Path) -> Path:
 def _check_accuracy(value: Any) -> None:
     if isinstance(value, dict):
         interval = value.get("ci95")
-        is_pair = isinstance(interval, list | tuple) and len(interval) == 2
-        if is_pair and all(map(_is_number, (*interval, *(value.get(key) for key in ("value", "correct", "count"))))):
+        numbers = [value.get(key) for key in ("value", "correct", "count")]
+        if isinstance(interval, list | tuple) and len(interval) == 2 and all(map(_is_number, [*numbers, *interval])):
             return
     raise ModelError("the card's test accuracy is incomplete; expected the numbers value, correct, count and ci95")
 
