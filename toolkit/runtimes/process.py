@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime"]
+__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime", "blame_the_file"]
 
 import contextlib
 import math
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import UsageError, WorkerError, error_from_json
+from toolkit.errors import ModelError, UsageError, WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.measure import MeasurePlan
@@ -188,6 +189,22 @@ class WorkerRuntime(Closing):
         else:
             reason = f"left with exit code {code} without an answer"
         return WorkerError(f"the engine {reason} during {verb!r}", log=self.log)
+
+
+@contextlib.contextmanager
+def blame_the_file(name: str) -> Iterator[None]:
+    """Turn the end of a worker into the fault of the file that it opened, where nothing else is asked of the engine.
+
+    Raises:
+        ModelError: the engine crashed or hung.
+        WorkerError: no worker could be started, which says nothing about the file.
+    """
+    try:
+        yield
+    except WorkerError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
 
 
 def _time_limit_s() -> float:
