@@ -6,7 +6,7 @@ Run by hand, on a model and its run, with a run of another seed:
 
 Every fault is first proven to be one (unoptimised ONNX Runtime answers differently); the file's card stays as it was.
 Then the real commands judge each file: `toolkit parity --runtime ort --run RUN` and `toolkit selftest`. PYTHON is an
-interpreter that has `polygraphy`, `optimum-onnx`, `onnxruntime`, `torch` and `safetensors`; its tools' default checks
+interpreter with `polygraphy`, `onnx-graphsurgeon`, `optimum-onnx`, `onnxruntime` and `torch`; their default checks
 judge the same files. `--curve N` looks for the smallest change of N weights a layer that is seen. A judged file is
 written to the results at once and is not judged again.
 """

@@ -32,7 +32,7 @@ results = RunResults()
 results.add([IterationResult(dict(numpy.load(sys.argv[1])))], runner_name="torch")
 results.save(sys.argv[2])
 """
-PACKAGES = ("polygraphy", "optimum", "optimum-onnx", "onnxruntime", "torch", "onnx")
+PACKAGES = ("polygraphy", "onnx-graphsurgeon", "optimum", "optimum-onnx", "onnxruntime", "torch", "onnx")
 
 
 def describe_peers(python: Path) -> dict[str, str]:
@@ -66,9 +66,10 @@ def ask_peers(
 
 def _judge(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if "[E]" in line or "FAILED" in line]
-    if done.returncode and not lines:
-        raise RuntimeError(f"{command} left with {done.returncode}: {done.stderr[-2000:]}")
+    output = done.stdout + done.stderr
+    lines = [line for line in output.splitlines() if "[E]" in line or "FAILED" in line]
+    if done.returncode and (not lines or "could not be imported" in output):
+        raise RuntimeError(f"{command} left with {done.returncode}: {output[-2000:]}")
     return {
         "caught": bool(done.returncode),
         "code": done.returncode,
