@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CASES", "COMMANDS", "command_line", "write_case"]
+__all__ = ["CASES", "COMMANDS", "command_line", "expected_codes", "write_case"]
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from hostile_cards import CARDS, INTERFACES, Change, put_card, read
 from hostile_files import FLIPPED, NOT_MODELS, Writer
-from hostile_graphs import GRAPHS, Maker
+from hostile_graphs import EXTERNAL, GRAPHS, Maker
 from PIL import Image
 
 COMMANDS = ("inspect", "selftest", "predict", "parity", "bench")
@@ -69,3 +69,21 @@ CASES: dict[str, Callable[[Path, bytes], object]] = {
     **_named("interface", {name: _changing(change) for name, change in INTERFACES.items()}),
     **_named("card", {name: _changing(change) for name, change in CARDS.items()}),
 }
+
+# What an engine may open and run, so that a command has something to say about it, or not.
+ANSWER = {0, 1, 4}
+# `inspect` describes and `bench` measures whatever an engine opens; they read no card. 2: no input can be made for it.
+LENIENT = {"inspect": ANSWER, "bench": {*ANSWER, 2}}
+# Nothing worse than a stranger's file, which is judged by itself, or not even that.
+SOUND = {"interface: no card"}
+
+
+def expected_codes(name: str, command: str) -> set[int]:
+    """Return the exit codes that are right for a command on a case."""
+    if name.startswith("file: bit "):
+        return ANSWER
+    if name.startswith("file: ") or name.removeprefix("graph: ") in EXTERNAL:
+        return {4}
+    if command in LENIENT:
+        return LENIENT[command]
+    return ANSWER if name in SOUND else {4}

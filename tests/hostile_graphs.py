@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-__all__ = ["GRAPHS", "nested_functions", "wrap"]
+__all__ = ["EXTERNAL", "GRAPHS"]
 
 INT64_MAX = np.iinfo(np.int64).max
 
