@@ -1,14 +1,12 @@
 """The smallest relative change of one weight that is seen, by bisection over powers of two.
 
-For speed the product's own judges are called in this process (`judge_outputs` on every suite of `record_reference`,
-`run_selftest`); the commands call the same functions. Parity's engine here is optimised ONNX Runtime at batch 64.
+The judges are those of `in_process.py`; parity's engine here is optimised ONNX Runtime.
 """
 
 from __future__ import annotations
 
 __all__ = ["draw_curve"]
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 import onnx
 
 from mutations.graph import Graph
+from mutations.in_process import Sees, open_parity, open_selftest
 
 SEED = 20_261_125
 LAYERS = {
@@ -32,15 +31,12 @@ LAYERS = {
 }
 # Changes from 2^-23, one unit in the last place, to 2^4: sixteen times the weight.
 SMALLEST, LARGEST = -23, 4
-BATCH = 64
-
-Sees = Callable[[bytes], bool]
 
 
 def draw_curve(model: Path, run: Path, *, weights: int) -> list[dict[str, Any]]:
     """Return one row a weight: `layer`, `place`, and the smallest change that either judge sees, or None."""
     original = model.read_bytes()
-    judges = {"parity": _parity(model, run), "selftest": _selftest(model)}
+    judges = {"parity": open_parity(model, run, optimisations=("all",)), "selftest": open_selftest(model)}
     rows = []
     for layer, ending in LAYERS.items():
         for place in _choose(original, ending, weights):
@@ -88,54 +84,3 @@ def _change(original: bytes, ending: str, place: int, relative: float) -> bytes:
 def _graph(original: bytes) -> Graph:
     model = onnx.ModelProto.FromString(original)
     return Graph(model, donor=model)
-
-
-def _parity(model: Path, run: Path) -> Sees:
-    from toolkit.data import load_dataset
-    from toolkit.parity.config import ParityConfig
-    from toolkit.parity.image_trials import make_trial
-    from toolkit.parity.recording import record_reference
-    from toolkit.parity.trial import run_trials
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.registry import open_runtime
-    from toolkit.runtimes.source import ModelSource
-
-    source = ModelSource.read(model, run=run)
-    reference = record_reference(
-        source, load_dataset("mnist"), ParityConfig(), card=_read_card(model), environment={}
-    ).reference
-
-    def sees(changed: bytes) -> bool:
-        with open_runtime(_source(changed), RuntimeSettings()) as engine:
-            outcomes = run_trials(engine, (make_trial(entry, BATCH) for entry in reference.suites))
-        return not all(outcome.judgement for outcome in outcomes)
-
-    return sees
-
-
-def _selftest(model: Path) -> Sees:
-    from toolkit.evaluation.selftest import run_selftest
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.registry import open_runtime
-
-    card = _read_card(model)
-
-    def sees(changed: bytes) -> bool:
-        with open_runtime(_source(changed), RuntimeSettings()) as engine:
-            return not run_selftest(engine, card).passed
-
-    return sees
-
-
-def _source(model: bytes) -> Any:
-    from toolkit.durable import sha256_bytes
-    from toolkit.runtimes.source import ModelSource
-
-    return ModelSource(model=model, sha256=sha256_bytes(model), path=Path("changed.onnx"))
-
-
-def _read_card(model: Path) -> Any:
-    from toolkit.card import CARD_KEY, Card
-
-    entries = onnx.ModelProto.FromString(model.read_bytes()).metadata_props
-    return Card.loads(next(entry.value for entry in entries if entry.key == CARD_KEY))

@@ -28,6 +28,9 @@ def print_tables(results: dict[str, Any]) -> None:
     for name in judges:
         missed = [row["fault"].replace("_", " ") for row in faults if not row[name]["caught"]]
         print(f"\nmissed by {JUDGES[name]}: {', '.join(missed) or 'none'}")
+    refused = [row for row in faults if "by_values" in row]
+    print(f"\nrefused for an operator or attribute that the bound does not cover: {len(refused)} of those that parity")
+    print(f"caught; by their answers alone {sum(row['by_values'] for row in refused)} of them differ")
     if "curve" in results:
         _print_curve(results["curve"])
 
