@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-cuda parity-all check format clean
+.PHONY: quickstart install test test-slow test-hostile test-cuda parity-all check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -25,10 +25,14 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not network" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not network" --cov --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Hostile and broken model files, made by the tests, through every command that reads one.
+test-hostile: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -m hostile tests/test_hostile.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

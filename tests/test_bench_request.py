@@ -121,6 +121,12 @@ def test_type_without_natural_values_is_refused_naming_the_input() -> None:
         make_feeds((TensorSpec(name="ids", dtype="int64", shape=("batch", 4)),), batch=1, golden=None)
 
 
+def test_input_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    spec = TensorSpec(name="x", dtype="uint8", shape=("batch", 10**10, 28))
+    with pytest.raises(UsageError, match="'x' of .* is larger than 4 GB"):
+        make_feeds((spec,), batch=1, golden=None)
+
+
 def test_fixed_batch_is_taken_when_none_is_asked_for_and_refused_when_another_is() -> None:
     fixed = (TensorSpec(name="x", dtype="uint8", shape=(4, 8)),)
     assert choose_batches(None, fixed) == (4,)

@@ -92,3 +92,35 @@ def test_the_schema_stands_first_and_nothing_is_a_time() -> None:
     value = make_card().to_json()
     assert next(iter(value)) == "schema"
     assert not {"time", "date", "created", "timestamp"} & set(value)
+
+
+LIES: list[tuple[dict[str, object], str]] = [
+    ({"network": [1]}, "'network' is of type list"),
+    ({"data": "mnist"}, "'data' is of type str"),
+    ({"name": 7}, "'name' is of type int"),
+    ({"checkpoint_sha256": 5}, "'checkpoint_sha256' is of type int"),
+    ({"precision": "fp3"}, "precision is 'fp3'"),
+    ({"bound": {"logits": -1.0}}, "bound is -1.0"),
+    ({"test_accuracy": {"value": 1.0}}, "accuracy is incomplete"),
+    ({"test_accuracy": "all right"}, "accuracy is incomplete"),
+    ({"test_accuracy": {"value": 1, "correct": 1, "count": 1, "ci95": [0]}}, "accuracy is incomplete"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), LIES)
+def test_values_of_another_kind_are_refused(change: dict[str, object], message: str) -> None:
+    text = json.dumps({**make_card().to_json(), **change})
+    with pytest.raises(ModelError, match=message):
+        Card.loads(text)
+
+
+@pytest.mark.parametrize("change", [{"tolerance": float("inf")}, {"shape": [0, 2, 2], "images": "", "logits": []}])
+def test_golden_vectors_that_could_not_fail_are_refused(change: dict[str, object]) -> None:
+    value = make_card().to_json()
+    with pytest.raises(ModelError, match="golden vectors hold"):
+        Card.loads(json.dumps({**value, "golden": {**value["golden"], **change}}))
+
+
+def test_a_card_of_brackets_is_no_json() -> None:
+    with pytest.raises(ModelError, match="not JSON"):
+        Card.loads("[" * 100_000)

@@ -16,6 +16,9 @@ from toolkit.errors import ModelError
 
 CARD_KEY = "toolkit.card"
 CARD_SCHEMA = "toolkit/card/1"
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+_TEXTS = ("name", "precision", "checkpoint_sha256", "author", "licence")
+_OBJECTS = ("standardisation", "network", "recipe", "data", "bound", "guard", "minimum", "versions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,9 @@ class Golden:
                 f"the card's golden vectors hold {len(self.images)} bytes and {len(self.logits)} answers; "
                 f"shape {list(self.shape)} needs {math.prod(self.shape)} and {self.shape[0]}"
             )
-        if not self.tolerance > 0 or not all(math.isfinite(value) for row in self.logits for value in row):
+        if not self.logits:
+            raise ModelError("the card's golden vectors hold no image; expected at least one")
+        if not 0 < self.tolerance < math.inf or not all(math.isfinite(value) for row in self.logits for value in row):
             raise ModelError(
                 "the card's golden vectors hold a tolerance that is not positive or an answer that is not finite"
             )
@@ -123,6 +128,21 @@ class Card:
     author: str
     licence: str
 
+    def __post_init__(self) -> None:
+        for key in _TEXTS:
+            if not isinstance(getattr(self, key), str):
+                raise ModelError(f"the card's {key!r} is {_kind(getattr(self, key))}; expected text")
+        for key in _OBJECTS:
+            if not isinstance(getattr(self, key), dict):
+                raise ModelError(f"the card's {key!r} is {_kind(getattr(self, key))}; expected an object")
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"the card's precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
+        largest = self.bound.get("logits")
+        if largest is not None and not (_is_number(largest) and 0 < largest < math.inf):
+            raise ModelError(f"the card's bound is {largest!r}; expected a number over 0")
+        if self.test_accuracy is not None:
+            _check_accuracy(self.test_accuracy)
+
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values, `schema` first."""
         value = {"schema": CARD_SCHEMA, **{item.name: getattr(self, item.name) for item in fields(self)}}
@@ -151,7 +171,7 @@ class Card:
         """
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"the model's card is not JSON: {error}") from error
         if not isinstance(value, dict) or value.get("schema") != CARD_SCHEMA:
             seen = value.get("schema") if isinstance(value, dict) else type(value).__name__
@@ -182,3 +202,20 @@ class Card:
 def card_beside(model: Path) -> Path:
     """Return the path of the card that lies beside a model: `<name>.card.json`."""
     return model.with_suffix(".card.json")
+
+
+def _check_accuracy(value: Any) -> None:
+    if isinstance(value, dict):
+        interval = value.get("ci95")
+        numbers = [value.get(key) for key in ("value", "correct", "count")]
+        if isinstance(interval, list | tuple) and len(interval) == 2 and all(map(_is_number, [*numbers, *interval])):
+            return
+    raise ModelError("the card's test accuracy is incomplete; expected the numbers value, correct, count and ci95")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(value: object) -> str:
+    return f"of type {type(value).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Feeds", "choose_batches", "make_feeds"]
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SEED = 20_261_101
 FLOATS = {"float16", "float32", "float64"}
+MADE_CAP_BYTES = 4 << 30
+BYTES_AT_MOST = 8
 
 
 class Feeds(NamedTuple):
@@ -45,8 +48,8 @@ def make_feeds(inputs: tuple[TensorSpec, ...], *, batch: int, golden: Golden | N
         The golden images, or random uint8 in 0..255 and floats in [0, 1), the same in every run.
 
     Raises:
-        UsageError: an input has a fixed batch of another size, a second symbolic size, or a type that has no natural
-            random values; the message names it.
+        UsageError: an input has a fixed batch of another size, a second symbolic size, more than 4 GB, or a type that
+            has no natural random values; the message names it.
     """
     if golden is not None and len(inputs) == 1 and _fits(inputs[0], golden, batch=batch):
         images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
@@ -96,4 +99,6 @@ def _shape(spec: TensorSpec, batch: int) -> tuple[int, ...]:
             f"input {spec.name!r} has shape {list(spec.shape)}: sizes after the batch are symbolic, so no input can be "
             "made for it; export the model with fixed sizes"
         )
+    if math.prod((batch, *sizes)) * BYTES_AT_MOST > MADE_CAP_BYTES:
+        raise UsageError(f"input {spec.name!r} of {[batch, *sizes]} is larger than {MADE_CAP_BYTES >> 30} GB")
     return (batch, *sizes)

@@ -14,7 +14,7 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
 
 
@@ -101,9 +101,9 @@ def inspect_model(source: ModelSource) -> InspectReport:
     """Open a file in a worker, judge it clause by clause, and run it at every batch size that the contract promises.
 
     Raises:
-        ModelError: not a model, or one that no engine opens.
+        ModelError: not a model, or one that crashes or hangs the engine or does not open.
     """
-    with WorkerRuntime(source, RuntimeSettings(), timeout_s=60) as runtime:
+    with blame_the_file(str(source.path)), WorkerRuntime(source, RuntimeSettings(), timeout_s=60) as runtime:
         clauses = check_contract(runtime.info, runtime.model_summary)
         if all(clause.met for clause in clauses):
             clauses.append(_prove_batches(runtime))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from toolkit.errors import CheckFailedError, ModelError, WorkerError
 from toolkit.parity.feeds import FeedSet
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
 
 BASELINE_FACTOR = 16.0
@@ -123,7 +123,8 @@ def compute_feeds_reference(source: ModelSource, sets: tuple[FeedSet, ...]) -> F
 def _baseline(source: ModelSource, sets: tuple[FeedSet, ...]) -> list[Outputs]:
     settings = RuntimeSettings(optimisation="none", threads=1)
     try:
-        first, second = _run_all(source, settings, sets), _run_all(source, settings, sets[:1])
+        with blame_the_file(str(source.path)):
+            first, second = _run_all(source, settings, sets), _run_all(source, settings, sets[:1])
     except ModelError as error:
         raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
     for name, array in second[0].items():

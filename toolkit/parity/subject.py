@@ -19,7 +19,7 @@ from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.first_run import run_first
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
 
@@ -56,7 +56,10 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
         ModelError: the file is refused, or has a card and is not one of ours.
         UsageError: no inputs can be made for a stranger's file.
     """
-    with WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker:
+    with (
+        blame_the_file(str(source.path)),
+        WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker,
+    ):
         subject = _identify(worker, name=source.path.name)
     first = _first_feeds(subject, feeds or FeedConfig())
     opened = set()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.durable import read_json, sha256_bytes, write_json
-from toolkit.errors import DataError, ModelError, ResourceError, WorkerError
+from toolkit.errors import DataError, ResourceError
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.first_run import run_first
 
@@ -66,19 +66,17 @@ def probe_folder() -> Path:
 
 
 def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
-    from toolkit.runtimes.process import WorkerRuntime
+    from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 
     name = str(source.path)
-    try:
-        with WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker:
-            card = require_contract(worker.info, name=name)
-            outputs = run_first(worker, {"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
-            check_outputs(outputs, card, count=PROBE_BATCH, name=name)
-            return worker.info.provider_active
-    except WorkerError as error:
-        if isinstance(error.__cause__, OSError):  # no worker could be started: that says nothing about the file
-            raise
-        raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
+    with (
+        blame_the_file(name),
+        WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker,
+    ):
+        card = require_contract(worker.info, name=name)
+        outputs = run_first(worker, {"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
+        check_outputs(outputs, card, count=PROBE_BATCH, name=name)
+        return worker.info.provider_active
 
 
 def _default_timeout(settings: RuntimeSettings) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime"]
+__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime", "blame_the_file"]
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import WorkerError, error_from_json
+from toolkit.errors import ModelError, UsageError, WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.measure import MeasurePlan
@@ -30,6 +32,8 @@ LOG_TAIL_BYTES = 4000
 PRIVATE_START = (
     "import runpy, sys; sys.path.append({root!r}); runpy.run_module('toolkit.runtimes.worker', run_name='__main__')"
 )
+# Seconds that no request to an engine may pass, whatever the command allows.
+TIME_LIMIT_VARIABLE = "TOOLKIT_TIME_LIMIT"
 # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
 UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 
@@ -40,7 +44,7 @@ class WorkerRuntime(Closing):
     Args:
         source: the model.
         settings: how to execute it.
-        timeout_s: most seconds for one request.
+        timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
         allow_foreign: accept operators outside ONNX's default domain.
         python: interpreter of the worker; by default the engine's private one, or this one where it has none.
 
@@ -61,7 +65,7 @@ class WorkerRuntime(Closing):
     ) -> None:
         private = private_python(settings.runtime) if python is None else None
         self._is_private = private is not None
-        self._timeout_s = timeout_s
+        self._timeout_s = min(timeout_s, _time_limit_s())
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; close() ends it
         self._timed_out = False
@@ -185,3 +189,30 @@ class WorkerRuntime(Closing):
         else:
             reason = f"left with exit code {code} without an answer"
         return WorkerError(f"the engine {reason} during {verb!r}", log=self.log)
+
+
+@contextlib.contextmanager
+def blame_the_file(name: str) -> Iterator[None]:
+    """Turn the end of a worker into the fault of the file that it opened, where nothing else is asked of the engine.
+
+    Raises:
+        ModelError: the engine crashed or hung.
+        WorkerError: no worker could be started, which says nothing about the file.
+    """
+    try:
+        yield
+    except WorkerError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
+
+
+def _time_limit_s() -> float:
+    text = os.environ.get(TIME_LIMIT_VARIABLE, "inf")
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise UsageError(f"{TIME_LIMIT_VARIABLE} is {text!r}; expected a number of seconds over 0")
+    return limit

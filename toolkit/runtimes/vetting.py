@@ -14,6 +14,8 @@ DEFAULT_DOMAINS = {"", "ai.onnx"}
 NODE_CAP = 200_000
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
+# A card takes some 300 kB.
+METADATA_CAP_BYTES = 16 << 20
 
 
 def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
@@ -78,18 +80,19 @@ def _count_weights(model: Any) -> dict[str, int]:
 def _graphs(model: Any, *, name: str) -> Any:
     """Yield the main graph, every nested one and every function body, without recursion."""
     waiting = [model.graph, *model.functions]
+    for part in model.training_info:
+        waiting += [part.initialization, part.algorithm]
     seen = 0
     while waiting:
         graph = waiting.pop()
         yield graph
-        for node in graph.node:
-            seen += 1
-            if seen > NODE_CAP:
-                raise ModelError(f"{name} has more than {NODE_CAP} nodes")
-            for attribute in node.attribute:
-                waiting.extend(attribute.graphs)
-                if attribute.HasField("g"):
-                    waiting.append(attribute.g)
+        seen += len(graph.node)
+        if seen > NODE_CAP:
+            raise ModelError(f"{name} has more than {NODE_CAP} nodes")
+        for attribute in _attributes(graph):
+            waiting.extend(attribute.graphs)
+            if attribute.HasField("g"):
+                waiting.append(attribute.g)
 
 
 def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
@@ -99,6 +102,9 @@ def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
         raise ModelError(f"{name} has no nodes")
     if not model.graph.output:
         raise ModelError(f"{name} has no outputs")
+    metadata_bytes = sum(entry.ByteSize() for entry in model.metadata_props)
+    if metadata_bytes > METADATA_CAP_BYTES:
+        raise ModelError(f"{name} has {metadata_bytes} bytes of metadata; the most is {METADATA_CAP_BYTES}")
 
 
 def _check_tensors(graphs: list[Any], *, name: str) -> None:
@@ -117,16 +123,23 @@ def _tensors(graphs: list[Any]) -> Any:
             yield from graph.initializer
             for sparse in graph.sparse_initializer:
                 yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
-                for sparse in (
-                    *attribute.sparse_tensors,
-                    *((attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()),
-                ):
-                    yield from (sparse.values, sparse.indices)
+        for attribute in _attributes(graph):
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for sparse in (
+                *attribute.sparse_tensors,
+                *((attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()),
+            ):
+                yield from (sparse.values, sparse.indices)
+
+
+def _attributes(graph: Any) -> Any:
+    """Yield the attributes of every node, and the defaults of a function's own."""
+    if hasattr(graph, "attribute_proto"):
+        yield from graph.attribute_proto
+    for node in graph.node:
+        yield from node.attribute
 
 
 def _check_opset(model: Any, *, name: str) -> None:

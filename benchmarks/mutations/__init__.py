@@ -1,0 +1,1 @@
+"""Faults put into exported graphs, and who sees them."""
