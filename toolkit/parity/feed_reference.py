@@ -213,10 +213,9 @@ def _expect(feed: FeedSet, exact: Outputs, seen: Outputs, bounds: dict[str, floa
 def _differ(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where two answers are not the same thing: another whole number, or a number here and none there."""
     if seen.dtype.kind != "f":
-        different: NDArray[np.bool_] = seen != exact
-        return different
+        return np.asarray(seen != exact)
     same = (np.isfinite(seen) & np.isfinite(exact)) | (seen == exact) | (np.isnan(seen) & np.isnan(exact))
-    return np.logical_not(same)
+    return np.asarray(~same)
 
 
 def _require_decided(suites: tuple[FeedExpectation, ...]) -> None:
