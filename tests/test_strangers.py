@@ -368,6 +368,8 @@ def test_a_stranger_tests_itself(
     assert report["passed"]
     assert report["vectors"] == 8
     assert 0 < report["max_abs_logit_error"] < report["tolerance"] < 1e-5
+    with pytest.raises(UsageError, match="runs on one provider, not all"):
+        app(args=["selftest", str(path), "--provider", "all"], standalone_mode=False)
 
 
 @pytest.mark.parametrize(
