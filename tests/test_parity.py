@@ -16,9 +16,10 @@ from machine import skip_where_cuda_works
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
-from toolkit.errors import ProviderError, UsageError
+from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.parity import image_trials, matrix, recording
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
@@ -27,6 +28,7 @@ from toolkit.parity.rows import summarise_row
 from toolkit.parity.suites import Suite, make_suites, special_images
 from toolkit.parity.trial import run_trials
 from toolkit.parity.variants import expand_variants
+from toolkit.parity.worst import find_worst
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.origin import find_origin
 from toolkit.runtimes.source import ModelSource
@@ -379,6 +381,41 @@ def test_every_kind_of_failure_is_named(change: Any, words: str) -> None:
     import re
 
     assert re.search(words, " ".join(judgement.failures))
+
+
+@pytest.mark.parametrize("name", ["logits", "probabilities", "label"])
+def test_the_worst_item_is_the_one_that_shows_the_failure(name: str) -> None:
+    logits = np.random.default_rng(2).normal(0, 4, (6, 4))
+    outputs = answers(logits)
+    outputs["logits"][1] += np.float32(1e-3)  # the largest error, within the bound
+    outputs[name][4] = (outputs["label"][4] + 1) % 4 if name == "label" else np.nan
+    judgement = judge_outputs(outputs, reference_of(logits))
+    assert not judgement
+    assert judgement.worst_index == 4
+
+
+def test_a_call_that_is_refused_or_short_is_the_worst_sample() -> None:
+    logits = np.random.default_rng(2).normal(0, 4, (7, 4))
+    trial = make_trial(reference_of(logits), 3)
+
+    class Baked:
+        """Refuses or pads the rest, a single image."""
+
+        def __init__(self, *, refuses: bool) -> None:
+            self.refuses, self.calls = refuses, 0
+
+        def run(self, feeds: Any) -> dict[str, np.ndarray]:
+            count, start = len(feeds["images"]), 3 * self.calls
+            self.calls += 1
+            if count == 1 and self.refuses:
+                raise ModelError("not one")
+            return answers(np.resize(logits[start : start + count], (3, 4)))
+
+    for refuses in (True, False):
+        outcomes = run_trials(Baked(refuses=refuses), [trial])
+        assert not outcomes[0].judgement
+        worst = find_worst(outcomes, RuntimeSettings())
+        assert (worst.index, len(worst.expected)) == (6, 1)
 
 
 def test_a_flip_is_excused_only_where_the_reference_hardly_decides() -> None:

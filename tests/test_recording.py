@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,32 @@ def test_an_edited_recording_is_bad_data(edit: Any, recorded: Path, source: Mode
         write_frame(stream, header, arrays)
     with pytest.raises(DataError, match=r"is not a .*recording"):
         read_recording(recorded, source)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7, 0.9999])
+def test_a_flipped_bit_is_seen(share: float, recorded: Path, source: ModelSource) -> None:
+    data = bytearray(recorded.read_bytes())
+    data[int(share * len(data))] ^= 1
+    recorded.write_bytes(data)
+    with pytest.raises(DataError, match=r"SHA-256 that it was written with"):
+        read_recording(recorded, source)
+
+
+def test_a_bound_that_was_widened_is_seen(recorded: Path, source: ModelSource) -> None:
+    with recorded.open("rb") as stream:
+        frame = read_frame(stream)
+    assert frame is not None
+    frame[0]["suites"][0]["bound"] *= 10
+    with recorded.open("wb") as stream:
+        write_frame(stream, *frame)
+    with pytest.raises(DataError, match=r"SHA-256 that it was written with"):
+        read_recording(recorded, source)
+
+
+def test_one_rows_sample_is_no_proof(recording: Recording, source: ModelSource, tmp_path: Path) -> None:
+    write_recording(tmp_path / "row.replay", replace(recording, sample={"suite": "test"}))
+    with pytest.raises(DataError, match="no whole check"):
+        read_recording(tmp_path / "row.replay", source)
 
 
 def test_what_is_not_a_recording_at_all_is_bad_data(tmp_path: Path, source: ModelSource) -> None:

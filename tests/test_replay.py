@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from broken_models import broken
+from fake_engine import FakeEngine
 from PIL import Image
 
 from toolkit.cli.app import app
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
+from toolkit.parity import replay
+from toolkit.parity.recording import Recording
+from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.replay import Sample, replay_sample
+from toolkit.parity.suites import Suite
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.source import ModelSource
 
 NARROW = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--data", "mnist-mini", "--sample", "70"]
 
@@ -62,6 +70,40 @@ def test_an_earlier_reports_samples_are_not_mixed_with_new_ones(
     (here / "report.json").unlink()
     with pytest.raises(UsageError, match="report-worst"):
         app(args=["parity", str(model_path), *NARROW, "--output", str(here / "report.json")], standalone_mode=False)
+
+
+def test_samples_that_were_given_up_are_removed(
+    report: dict[str, Any], here: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "report-worst" / "02-ort-cuda.replay").touch()
+    (here / "report-worst" / "notes.txt").touch()
+    words = ["parity", str(model_path), *NARROW, "--output", str(here / "report.json"), "--force"]
+    app(args=words, standalone_mode=False)
+    names = ["01-ort-cpu.png", "01-ort-cpu.replay", "notes.txt"]
+    assert sorted(path.name for path in (here / "report-worst").iterdir()) == names
+
+
+@pytest.mark.parametrize("option", [["--runtime", "torch"], ["--output", "a.json"], ["--bisect"], ["--force"]])
+def test_a_replay_takes_no_option_that_it_would_ignore(option: list[str], here: Path) -> None:
+    with pytest.raises(UsageError, match="only the model and --json"):
+        app(args=["parity", "--replay", str(here / "a.replay"), *option], standalone_mode=False)
+
+
+def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = RuntimeSettings()
+    entry = SuiteReference(
+        suite=Suite(name="test", images=np.zeros((1, 8, 8), np.uint8)), logits=np.eye(3)[:1], bound=1e-3
+    )
+    recording = Recording(
+        reference=Reference(kind="onnx-float64", suites=(entry,)), model_sha256="", data={}, environment={}
+    )
+    sample = Sample(
+        recording=recording, settings=settings, suite="test", index=0, position=0, model_path=here / "m", run=None
+    )
+    refuses = FakeEngine(run_error=ModelError("not this one"))
+    monkeypatch.setattr(replay, "WorkerRuntime", lambda *_, **__: refuses)
+    report = replay_sample(sample, ModelSource(model=b"", sha256="", path=here / "m"))
+    assert report.judgement.failures == ("not this one",)
 
 
 def test_a_sample_belongs_to_its_file(report: dict[str, Any], here: Path, model_path: Path) -> None:

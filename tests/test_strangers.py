@@ -59,7 +59,7 @@ def expectation(**changes: Any) -> FeedExpectation:
         "outputs": {"y": np.array([[1.0, -np.inf], [3.0, 4.0]]), "best": np.array([0, 1])},
         "dtypes": {"y": "float32", "best": "int64"},
         "bounds": {"y": 1e-3},
-        "undecided": {"best": np.array([False, True])},
+        "undecided": {"best": np.array([False, True]), "y": np.zeros((2, 2), bool)},
     }
     return FeedExpectation(**{**fields, **changes})
 
@@ -235,6 +235,66 @@ def test_a_whole_number_that_float32_does_not_decide_is_excused() -> None:
     assert (judgement.flips, judgement.flips_excused) == (1, 1)
 
 
+def test_a_number_that_is_infinite_in_float32_alone_is_excused() -> None:
+    over = {"undecided": {"best": np.array([False, True]), "y": np.array([[False, False], [True, False]])}}
+    changed = {**RIGHT, "y": np.array([[1.0, -np.inf], [np.inf, 4.0]], np.float32)}
+    assert judge_feeds(changed, expectation(**over))
+    assert not judge_feeds(changed, expectation())
+
+
+def stub_answers(monkeypatch: pytest.MonkeyPatch, own: list[Any], exact: list[Any]) -> tuple[FeedSet, ...]:
+    """Let unoptimised ONNX Runtime and the evaluator answer these calls with one output."""
+
+    def answer(_: ModelSource, settings: RuntimeSettings, sets: tuple[FeedSet, ...]) -> list[dict[str, Any]]:
+        values = exact if settings.runtime == "onnx-widened" else own
+        return [{"y": np.asarray(value)} for value in values[: len(sets)]]
+
+    monkeypatch.setattr(feed_reference, "_run_all", answer)
+    return tuple(FeedSet(str(number), {}) for number in range(len(own)))
+
+
+@pytest.mark.parametrize(
+    ("own", "exact", "words"),
+    [
+        ([np.full((2, 2), np.nan)], [np.full((2, 2), np.nan)], "nothing can be compared"),
+        ([np.zeros((2, 0), np.float32)], [np.zeros((2, 0))], "nothing can be compared"),
+        ([np.array([0, 1, 2])], [np.array([2, 1, 0])], "disagree on 2 of 3 numbers of output 'y'"),
+        ([np.array([np.nan, 1.0])], [np.array([1.0, 1.0])], "disagree on 1 of 2 numbers of output 'y'"),
+    ],
+)
+def test_a_reference_by_which_anything_would_pass_is_refused(
+    own: list[Any], exact: list[Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CheckFailedError, match=words):
+        compute_feeds_reference(source_of("half"), stub_answers(monkeypatch, own, exact))
+
+
+def test_a_bound_is_never_more_than_rounding_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = stub_answers(monkeypatch, [np.full(3, 1.04)], [np.ones(3)])
+    (entry,) = compute_feeds_reference(source_of("half"), sets).suites
+    assert entry.bound == pytest.approx(0.05 * 1.04)
+
+
+def test_zeros_by_cancellation_are_held_against_the_other_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant image after a normalisation: 0 in float64, noise in float32, and no reason to refuse the file."""
+    own = [np.full(3, 2.0), np.full(3, 3.0), np.full(3, 0.003)]
+    sets = stub_answers(monkeypatch, own, [np.full(3, 2.0 + 1e-7), np.full(3, 3.0), np.zeros(3)])
+    *others, cancelled = compute_feeds_reference(source_of("half"), sets).suites
+    assert cancelled.bound == pytest.approx(16 * 0.003)
+    assert max(entry.bound for entry in others) < 1e-5
+
+
+def test_an_output_that_is_no_tensor_of_numbers_is_named(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
+    model = onnx.ModelProto.FromString(source_of("masked").model)
+    model.graph.node.append(onnx.helper.make_node("SequenceConstruct", ["y"], ["all"]))
+    value.name = "all"
+    model.graph.output.append(value)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"output 'all' is a seq\(tensor\(float\)\); only tensors of numbers"):
+        app(args=["parity", str(tmp_path / "m.onnx")], standalone_mode=False)
+
+
 def test_two_that_differ_by_more_than_rounding_are_no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(_: ModelSource, settings: RuntimeSettings, sets: tuple[FeedSet, ...]) -> list[dict[str, Any]]:
         factor = 1.1 if settings.runtime == "onnx-widened" else 1.0
@@ -308,6 +368,8 @@ def test_a_stranger_tests_itself(
     assert report["passed"]
     assert report["vectors"] == 8
     assert 0 < report["max_abs_logit_error"] < report["tolerance"] < 1e-5
+    with pytest.raises(UsageError, match="runs on one provider, not all"):
+        app(args=["selftest", str(path), "--provider", "all"], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from broken_models import broken
-from onnx import helper
+from onnx import helper, numpy_helper
 from strangers import STRANGERS
 
 from toolkit.cli.app import app
@@ -21,7 +21,7 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.run import read_run
-from toolkit.parity import triage
+from toolkit.parity import bisect, triage
 from toolkit.parity.bisect import bisect_engine, bisect_file
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import run_parity
@@ -35,6 +35,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.cutting import cut_model, list_inner_tensors
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.torch_suspects import TorchSuspectsRuntime
+from toolkit.runtimes.widened import WidenedRuntime
 
 QUICK = ParityConfig(
     runtimes=("ort",), threads=(1,), optimisations=("all",), sample=64, small_batches=(3,), small_count=6
@@ -125,6 +126,21 @@ def test_suspicions_are_the_networks_answers_to_what_they_say(
 def test_weights_that_are_not_the_runs_are_listed(suspects: TorchSuspectsRuntime) -> None:
     (words,) = suspects.info.details["weights"]
     assert words.startswith("network.stages.0.convs.0.bias is not the run's in")
+    assert suspects.info.details["are_all_known"]
+
+
+def test_a_file_of_fewer_bits_holds_the_runs_weights_rounded(model_path: Path, trained_run: Path) -> None:
+    """Rounding is no change, and weights that are not found are not said to be right."""
+    half, other = (onnx.ModelProto.FromString(model_path.read_bytes()) for _ in range(2))
+    for tensor in half.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            rounded = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(rounded, f"{tensor.name}.half"))
+    other.graph.initializer[0].name = "quantised"
+    for model, are_all_known in ((half, True), (other, False)):
+        source = source_of(model.SerializeToString(), trained_run)
+        details = TorchSuspectsRuntime(source, RuntimeSettings(runtime="torch-suspects")).info.details
+        assert details == {"weights": [], "are_all_known": are_all_known}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +277,24 @@ def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one(monkeypatch: pytes
     assert "float16 or TF32" in row.causes[0]
 
 
+@pytest.mark.parametrize(("error", "sigma"), [(BOUND / 2, 1e-3), (2.0, 1.0)])
+def test_fewer_bits_explain_no_error_that_is_none_and_none_as_wide_as_the_logits(
+    error: float, sigma: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wide(FakeWorker):
+        def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+            outputs = super().run(feeds)
+            return {"rounding_sigma": outputs["rounding_sigma"] * sigma * 1e3} if len(outputs) == 1 else outputs
+
+        def spoil(self, logits: np.ndarray) -> np.ndarray:
+            return logits + np.float32(error)
+
+    monkeypatch.setattr(triage, "WorkerRuntime", Wide)
+    settings = RuntimeSettings(threads=1, optimisation="none")
+    (row,) = triage_report(failed_report(settings, error=error), source_of(b"model")).rows
+    assert not any("fewer bits" in cause for cause in row.causes)
+
+
 def test_an_engine_that_is_wrong_without_a_usual_mistake_is_sent_to_bisect(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(FakeWorker):
         def spoil(self, logits: np.ndarray) -> np.ndarray:
@@ -327,6 +361,51 @@ def test_the_first_node_that_is_not_a_fresh_exports_is_found() -> None:
     assert "LeakyRelu (t3) -> t4" in finding.describe()
     same = bisect_file(source_of(chain(slope=0.1)), source_of(chain(slope=0.1)), feeds, output="t6")
     assert same.tensor is None
+
+
+def branches(*, slope: float) -> bytes:
+    """Return two branches that meet; the one listed first holds a LeakyRelu of the given slope."""
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"]),
+        helper.make_node("LeakyRelu", ["x"], ["b"], alpha=slope),
+        helper.make_node("Tanh", ["x"], ["c"]),
+        helper.make_node("Exp", ["c"], ["d"]),
+        helper.make_node("Add", ["a", "b"], ["e"]),
+        helper.make_node("Mul", ["e", "d"], ["y"]),
+    ]
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "branches", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return model.SerializeToString()
+
+
+def test_a_node_whose_input_is_wrong_already_is_not_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(source: ModelSource, feeds: Any) -> Any:
+        return WidenedRuntime(source, RuntimeSettings(runtime="onnx-widened")).run(feeds)
+
+    monkeypatch.setattr(bisect, "_in_float64", answer)
+    feeds = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
+    finding = bisect_file(source_of(branches(slope=0.2)), source_of(branches(slope=0.1)), feeds, output="y")
+    assert finding.tensor is not None
+    assert finding.tensor.operator == "LeakyRelu"
+
+
+def test_an_output_that_no_node_makes_cannot_be_bisected() -> None:
+    with pytest.raises(ModelError, match="an input or a weight"):
+        bisect_engine(source_of(branches(slope=0.1)), RuntimeSettings(), {}, output="x")
+
+
+def test_a_cut_keeps_no_input_that_it_does_not_read_and_no_output_that_is_left_out() -> None:
+    cut = onnx.ModelProto.FromString(cut_model(source_of(STRANGERS["two inputs"]().SerializeToString()), "wide").model)
+    assert [item.name for item in cut.graph.input] == ["left"]
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    nodes = [
+        helper.make_node("GRU", ["x", "w", "r"], ["", "h"], hidden_size=2),
+        helper.make_node("Clip", ["h", "", "top"], ["y"]),
+    ]
+    model = helper.make_model(helper.make_graph(nodes, "left out", value[:1], value[1:]))
+    tensors = list_inner_tensors(source_of(model.SerializeToString()), "y")
+    assert [tensor.name for tensor in tensors] == ["h", "y"]
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ DEFAULTS = ParityConfig()
 AGAINST_ALONE = (
     "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs and --shape"
 )
+REPLAY_ALONE = "--replay runs a row's engine again as it was opened; only the model and --json go with it"
 
 
 def parity_command(
@@ -76,6 +77,9 @@ def parity_command(
 ) -> None:
     """Compare engines with the float64 reference. The bound is known before any of them runs."""
     if replay is not None:
+        others = (runtime, provider, threads, optimisation, data, sample, run, inputs, shape, record, against, picture)
+        if any(option is not None for option in (*others, output_path)) or bisect or allow_fallback or force:
+            raise UsageError(REPLAY_ALONE)
         replay_and_report(replay, model=model, output=Output(as_json=as_json))
         return
     config = ParityConfig(

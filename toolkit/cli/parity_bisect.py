@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from toolkit.runtimes.source import ModelSource
 
 EXPORT_TIMEOUT_S = 300
+# A quantised file depends on images that were drawn for it: another one is not the same graph.
+EXPORTED = ("fp32", "fp16")
 
 
 def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
@@ -36,36 +38,45 @@ def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
     row = next(row for row in report.rows if row.worst is worst)
     note("looking for the first node that is wrong")
     try:
-        finding = _bisect(worst, source, of_file=any(cause.startswith("the file") for cause in row.causes))
+        is_of_file = any(cause.startswith("the file") for cause in row.causes)
+        finding = _bisect(worst, source, file_precision=row.precision if is_of_file else None)
     except ToolkitError as error:
         note(f"--bisect ends without an answer: {error}")
         return report
     return replace(report, bisect={"runtime": row.runtime, **finding.to_json(), "words": finding.describe()})
 
 
-def _bisect(worst: WorstSample, source: ModelSource, *, of_file: bool) -> Finding:
+def _bisect(worst: WorstSample, source: ModelSource, *, file_precision: str | None) -> Finding:
     from toolkit.parity.bisect import bisect_engine, bisect_file
 
     feeds, output = worst.feeds, worst.failed_output
-    if not of_file:
+    if file_precision is None:
         return bisect_engine(source, worst.settings, feeds, output=output)
     if source.run is None:
         raise ModelError("the file itself is wrong, and the run to lay it beside is not here")
+    if file_precision not in EXPORTED:
+        raise ModelError(f"the {file_precision} file itself is wrong; only {' and '.join(EXPORTED)} are exported again")
     with tempfile.TemporaryDirectory(prefix="toolkit-bisect-") as folder:
-        return bisect_file(source, _export_again(source.run, Path(folder)), feeds, output=output)
+        fresh = _export_again(source.run, Path(folder), precision=file_precision)
+        return bisect_file(source, fresh, feeds, output=output)
 
 
-def _export_again(run: Path, folder: Path) -> ModelSource:
+def _export_again(run: Path, folder: Path, *, precision: str) -> ModelSource:
     """Export a run in a process of its own, because this one does not load torch, into a folder of its own."""
     from toolkit.runtimes.source import ModelSource
 
     target = folder / "fresh.onnx"
     command = [sys.executable, "-m", "toolkit", "export", str(run.resolve()), "--output", str(target)]
+    if precision != "fp32":
+        command += ["--precision", f"fp32,{precision}"]
     environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, timeout=EXPORT_TIMEOUT_S
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, timeout=EXPORT_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ResourceError(f"the run could not be exported again in {EXPORT_TIMEOUT_S} s") from error
     if done.returncode:
         words = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ResourceError(f"the run could not be exported again: {words}")
-    return ModelSource.read(target)
+    return ModelSource.read(target if precision == "fp32" else target.with_suffix(f".{precision}.onnx"))

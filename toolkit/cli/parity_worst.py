@@ -29,7 +29,13 @@ def worst_folder(report_path: Path) -> Path:
 
 
 def write_worst(report: ParityReport, recording: Recording, source: ModelSource, folder: Path) -> ParityReport:
-    """Write each row's worst sample as an image and as a file that replays it; return the report that names them."""
+    """Write each row's worst sample as an image and as a file that replays it; return the report that names them.
+
+    Samples of an earlier report in the same folder, which `--force` gave up, are removed.
+    """
+    for path in folder.glob("[0-9]*-*"):
+        if path.suffix in {".png", ".replay"}:
+            path.unlink()
     rows = tuple(
         replace(row, worst_files=_write_row(row, recording, source, folder / _row_name(row, number)))
         for number, row in enumerate(report.rows, start=1)

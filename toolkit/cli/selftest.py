@@ -50,7 +50,7 @@ def selftest_command(
             raise UsageError(f"{source.path.name} carries a card with its own images; leave out --inputs and --shape")
         report, what = _replay_golden(source, settings), "golden vectors"
     else:
-        report, what = _judge_stranger(source, settings, feeds), "made calls (no card: against its own float64)"
+        report, what = _judge_stranger(source, settings, feeds), "calls (no card: against its own float64)"
     verdict = "PASS" if report.passed else "FAIL"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
     fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
@@ -81,7 +81,10 @@ def _judge_stranger(source: ModelSource, settings: RuntimeSettings, feeds: FeedC
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import record_feeds
     from toolkit.parity.subject import require_providers
+    from toolkit.parity.variants import EVERYTHING
 
+    if settings.provider in EVERYTHING:
+        raise UsageError(f"a self-test of a file without a card runs on one provider, not {settings.provider}; name it")
     config = ParityConfig(
         runtimes=("ort",),
         providers=(settings.provider,),

@@ -6,9 +6,11 @@ __all__ = ["Finding", "bisect_engine", "bisect_file"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.feed_reference import compute_feeds_reference
@@ -16,7 +18,7 @@ from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import feed_trial
 from toolkit.parity.trial import run_trials
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.cutting import InnerTensor, cut_model, list_inner_tensors
+from toolkit.runtimes.cutting import InnerTensor, cut_model, list_inner_tensors, list_inputs
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -73,16 +75,20 @@ def bisect_engine(source: ModelSource, settings: RuntimeSettings, feeds: Arrays,
     Raises:
         ModelError: there is no reference for a cut.
     """
-    sets = (FeedSet("worst", dict(feeds)),)
+    answers_whole = False
 
     def probe(tensor: InnerTensor) -> str:
+        nonlocal answers_whole
         cut = cut_model(source, tensor.name)
-        (expected,) = compute_feeds_reference(cut, sets).suites
+        (expected,) = compute_feeds_reference(cut, (FeedSet("worst", _feeds_of(cut, feeds)),)).suites
         try:
             with WorkerRuntime(cut, settings, timeout_s=TIMEOUT_S) as worker:
                 (outcome,) = run_trials(worker, [feed_trial(expected)])
         except (ModelError, WorkerError) as error:
+            if answers_whole:  # an engine that answers the whole graph fails at the cut, not at a node
+                raise ModelError(f"the engine ends at the graph cut at {tensor.name!r}: {error}") from error
             return f"the engine ends at the graph cut here: {error}"
+        answers_whole = answers_whole or tensor.name == output
         return "; ".join(outcome.judgement.failures)
 
     return _search(list_inner_tensors(source, output), probe, right="the engine agrees with the file's own float64")
@@ -118,20 +124,34 @@ def bisect_file(source: ModelSource, fresh: ModelSource, feeds: Arrays, *, outpu
 
 def _in_float64(source: ModelSource, feeds: Arrays) -> Arrays:
     with WorkerRuntime(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=TIMEOUT_S) as worker:
-        return worker.run(feeds)
+        return worker.run(_feeds_of(source, feeds))
+
+
+def _feeds_of(cut: ModelSource, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    return {name: feeds[name] for name in list_inputs(cut)}
 
 
 def _search(tensors: Sequence[InnerTensor], probe: Probe, *, right: str) -> Finding:
-    """Halve the nodes between one that is right and one that is wrong until they are neighbours."""
-    problem = probe(tensors[-1])
-    if not problem:
+    """Halve the nodes between one that is right and one that is wrong until they are neighbours.
+
+    Neighbours in the list may lie on different branches: where a tensor that the found node takes is wrong too, the
+    search goes on before that one.
+
+    Raises:
+        ModelError: no node makes the output, or a graph that is cut cannot be judged.
+    """
+    if not tensors:
+        raise ModelError("no node makes this output: it is an input or a weight of the file")
+    look = cache(lambda index: probe(tensors[index]))
+    number_of = {tensor.name: index for index, tensor in enumerate(tensors)}
+    if not look(len(tensors) - 1):
         return Finding(tensor=None, number=0, count=len(tensors), problem=right)
-    low, high = -1, len(tensors) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        seen = probe(tensors[middle])
-        if seen:
-            high, problem = middle, seen
-        else:
-            low = middle
-    return Finding(tensor=tensors[high], number=high + 1, count=len(tensors), problem=problem)
+    last: int | None = len(tensors) - 1
+    while last is not None:
+        low, found = -1, last
+        while found - low > 1:
+            middle = (low + found) // 2
+            low, found = (low, middle) if look(middle) else (middle, found)
+        takes = sorted(number_of[name] for name in tensors[found].inputs if name in number_of)
+        last = next((index for index in takes if look(index)), None)
+    return Finding(tensor=tensors[found], number=found + 1, count=len(tensors), problem=look(found))

@@ -20,6 +20,9 @@ from toolkit.parity.reference import SuiteReference
 # float32 roundings, 2^-20 in all.
 PROBABILITY_ROUNDING = 2.0**-20
 
+# The first item that shows it, and what does not hold.
+Failure = tuple[int, str]
+
 
 def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference) -> Judgement:
     """Compare an engine's outputs with the reference; all failures are gathered.
@@ -31,11 +34,10 @@ def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference
     problems = _check_form(outputs, reference.logits.shape)
     if problems:
         return Judgement(bound=reference.bound, failures=tuple(problems))
-    infinite = [name for name in ("logits", "probabilities") if not np.isfinite(outputs[name]).all()]
-    if infinite:
-        return Judgement(
-            bound=reference.bound, failures=tuple(_describe_infinite(name, outputs[name]) for name in infinite)
-        )
+    infinite = [_find_infinite(name, outputs[name]) for name in ("logits", "probabilities")]
+    found = [item for item in infinite if item is not None]
+    if found:
+        return Judgement(bound=reference.bound, worst_index=found[0][0], failures=tuple(text for _, text in found))
     error = np.abs(outputs["logits"] - reference.logits).max(axis=1)
     labels = outputs["label"]
     consistent = bool(np.array_equal(labels, outputs["logits"].argmax(axis=1)))
@@ -43,21 +45,23 @@ def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference
     excused = flipped & (reference.margins < 2 * reference.bound)
     failures = _value_failures(outputs, reference, error)
     if not consistent:
-        failures.append("`label` is not the argmax of the engine's own `logits`")
+        index = int((labels != outputs["logits"].argmax(axis=1)).argmax())
+        failures.append((index, "`label` is not the argmax of the engine's own `logits`"))
     if (flipped & ~excused).any():
         index = int(np.flatnonzero(flipped & ~excused)[0])
-        failures.append(
+        text = (
             f"{int((flipped & ~excused).sum())} labels differ from the reference, first at image {index} "
             f"({labels[index]} for {reference.logits[index].argmax()}, reference margin {reference.margins[index]:.3g})"
         )
+        failures.append((index, text))
     return Judgement(
         max_abs_logit_error=float(error.max()),
         bound=reference.bound,
         label_consistent=consistent,
         flips=int(flipped.sum()),
         flips_excused=int(excused.sum()),
-        worst_index=int(error.argmax()),
-        failures=tuple(failures),
+        worst_index=failures[0][0] if failures else int(error.argmax()),
+        failures=tuple(text for _, text in failures),
     )
 
 
@@ -72,21 +76,26 @@ def _check_form(outputs: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> 
     return problems
 
 
-def _describe_infinite(name: str, array: NDArray[Any]) -> str:
+def _find_infinite(name: str, array: NDArray[Any]) -> Failure | None:
     bad = ~np.isfinite(array).all(axis=1)
-    return f"`{name}` is not finite for {int(bad.sum())} images, first image {int(np.flatnonzero(bad)[0])}"
+    if not bad.any():
+        return None
+    index = int(bad.argmax())
+    return index, f"`{name}` is not finite for {int(bad.sum())} images, first image {index}"
 
 
 def _value_failures(
     outputs: Mapping[str, NDArray[Any]], reference: SuiteReference, error: NDArray[np.float64]
-) -> list[str]:
+) -> list[Failure]:
     failures = []
     if not error.max() <= reference.bound:  # also when it is NaN
-        seen = f"`logits` differ by {error.max():.3g} at image {int(error.argmax())}"
-        failures.append(f"{seen}; rounding explains {reference.bound:.3g}")
+        index = int(error.argmax())
+        seen = f"`logits` differ by {error.max():.3g} at image {index}"
+        failures.append((index, f"{seen}; rounding explains {reference.bound:.3g}"))
     shifted = np.exp(reference.logits - reference.logits.max(axis=1, keepdims=True))
-    off = float(np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max())
+    off = np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
     allowed = reference.bound / 2 + PROBABILITY_ROUNDING
-    if not off <= allowed:
-        failures.append(f"`probabilities` differ by {off:.3g}; rounding explains {allowed:.3g}")
+    if not off.max() <= allowed:
+        text = f"`probabilities` differ by {off.max():.3g}; rounding explains {allowed:.3g}"
+        failures.append((int(off.argmax()), text))
     return failures

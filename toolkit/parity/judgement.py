@@ -18,7 +18,7 @@ class Judgement:
         label_consistent: whether `label` is the argmax of the engine's own `logits`; None where there is no label.
         flips: labels, or whole numbers, that differ from the reference's.
         flips_excused: those of them that rounding explains.
-        worst_index: the item with the largest error.
+        worst_index: the item that shows the first failure, else the one with the largest error.
         failures: what did not hold, in the order of the checks.
     """
 

@@ -12,6 +12,9 @@ __all__ = [
     "write_recording",
 ]
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,7 @@ from toolkit.parity.suites import make_suites
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
 
-SCHEMA = "toolkit/parity-recording/2"
+SCHEMA = "toolkit/parity-recording/3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,17 +115,19 @@ def write_recording(path: Path, recording: Recording) -> None:
         **described,
     }
     with open_atomic(path) as stream:
-        write_frame(stream, header, arrays)
+        write_frame(stream, {**header, "sha256": _hash(header, arrays)}, arrays)
 
 
 def read_recording(path: Path, source: ModelSource) -> Recording:
     """Read a recording of this very file.
 
     Raises:
-        DataError: unreadable, or not a recording.
+        DataError: unreadable, or not a recording of a whole check.
         ModelError: it belongs to another file.
     """
     recording = load_recording(path)
+    if recording.sample:
+        raise DataError(f"{path} holds one row's worst sample, no whole check; run it with: toolkit parity --replay")
     require_same_model(recording, source, owner=path)
     return recording
 
@@ -161,10 +166,23 @@ def load_recording(path: Path) -> Recording:
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
-    return Recording(
+    sha256 = header.pop("sha256")
+    recording = Recording(
         reference=unpack_reference(header, arrays),
         model_sha256=str(header["model_sha256"]),
         data=dict(header["data"]),
         environment=dict(header["environment"]),
         sample=dict(header["sample"]),
     )
+    if sha256 != _hash(header, arrays):
+        raise ValueError("its content does not have the SHA-256 that it was written with")
+    return recording
+
+
+def _hash(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the hash of everything that a recording says: one flipped bit must not move a bound."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

@@ -85,7 +85,7 @@ def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
     outputs, dtypes = group("output"), {str(name): str(dtype) for name, dtype in item["dtypes"].items()}
     bounds = {str(name): _positive(value, owner=name) for name, value in item["bounds"].items()}
     undecided = group("undecided")
-    if set(outputs) != set(dtypes) or set(outputs) != set(bounds) | set(undecided) or not outputs:
+    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) or not outputs:
         raise ValueError(f"the outputs of {item['name']!r} are not all there")
     return FeedExpectation(
         name=str(item["name"]),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import DataError, ToolkitError
+from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge_feeds import feed_trial
@@ -145,14 +145,19 @@ def replay_sample(sample: Sample, source: ModelSource, *, timeout_s: float = 300
         ToolkitError: the engine does not open, or ends.
     """
     trial = _trial(sample)
+    outputs: dict[str, NDArray[Any]] = {}
     with WorkerRuntime(source, sample.settings, timeout_s=timeout_s) as worker:
-        outputs = worker.run(trial.feeds[0])
         info = worker.info
+        try:
+            outputs = worker.run(trial.feeds[0])
+            judgement = trial.judge(outputs)
+        except ModelError as error:  # it was a failed row, and it fails again
+            judgement = Judgement(bound=trial.expected.bound, failures=(str(error),))
     return ReplayReport(
         sample=sample,
         version=info.version,
         provider=info.provider_active,
-        judgement=trial.judge(outputs),
+        judgement=judgement,
         values=dict(_values(trial.expected, outputs, position=sample.position)),
     )
 

@@ -28,6 +28,8 @@ from toolkit.runtimes.source import ModelSource
 
 # Rows of a file that is broken fail alike; the first few tell.
 MOST_ROWS = 4
+# A bound that is wider than this share of the logits' own spread would explain nearly any fault.
+TELLING_SHARE = 0.1
 UNEXPLAINED = "the engine, by none of the usual mistakes; --bisect finds the first node that is wrong"
 TIMEOUT_S = 120.0
 
@@ -81,9 +83,8 @@ def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
         with WorkerRuntime(source, RuntimeSettings(runtime="torch-suspects"), timeout_s=TIMEOUT_S) as suspects:
             known += find_matches(seen, suspects.run({"images": images}), bound=bound)
             known += suspects.info.details["weights"][:MOST_ROWS]
-            known = known or [
-                "the graph: every weight is the run's, so the exporter or an edit changed what is computed"
-            ]
+            if not known and suspects.info.details["are_all_known"]:
+                known = ["the graph: every weight is the run's, so the exporter or an edit changed what is computed"]
     yield from known
 
 
@@ -101,8 +102,8 @@ def _causes_in_engine(row: ParityRow, source: ModelSource) -> Iterator[str]:
             if all(outcome.judgement for outcome in run_trials(worker, [trial])):
                 yield cause
     # In an int8 file no roundoff explains an error: its bound is empirical.
-    if isinstance(worst.expected, SuiteReference) and worst.error is not None and row.precision != "int8":
-        yield from _arithmetic(worst.expected, worst.error, source)
+    if isinstance(worst.expected, SuiteReference) and row.precision != "int8":
+        yield from _arithmetic(worst.expected, worst.error or 0.0, source)
 
 
 def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
@@ -159,12 +160,15 @@ def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]
 
 
 def _arithmetic(expected: SuiteReference, error: float, source: ModelSource) -> Iterator[str]:
-    """Yield the arithmetic of fewer bits whose rounding would explain an error that float32's does not."""
+    """Yield the arithmetic of fewer bits whose rounding would explain an error that the file's own does not."""
+    if error <= expected.bound:
+        return  # the logits are right; something else failed
+    telling = TELLING_SHARE * float(np.ptp(expected.logits, axis=1).max())
     for precision in ("fp16", "bf16"):
         settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
         with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as graph:
             bound = bound_from_sigma(graph.run({"images": expected.suite.images})["rounding_sigma"])
-        if error <= bound:
+        if error <= bound <= telling:
             name = {"fp16": "float16 or TF32", "bf16": "bfloat16"}[precision]
             unit = f"2^{np.log2(UNIT_ROUNDOFF[precision]):.0f}"
             yield f"fewer bits: the error fits the rounding of {name} (unit {unit}, bound {bound:.3g}), not float32's"

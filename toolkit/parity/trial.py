@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Engine", "Outcome", "Trial", "run_trials"]
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,17 +69,29 @@ def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
 
 
 def _judge(engine: Engine, trial: Trial) -> Judgement:
-    try:
-        answers = _answer(engine, trial.feeds)
-    except ModelError as error:
-        return Judgement(bound=trial.expected.bound, failures=(str(error),))
-    except WorkerError as error:
-        raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
-    return trial.judge(answers)
+    answers: list[Arrays] = []
+    for feed in trial.feeds:
+        try:
+            answers.append(engine.run(feed))
+        except ModelError as error:
+            first = len(answers) * trial.batch
+            return Judgement(bound=trial.expected.bound, worst_index=first, failures=(str(error),))
+        except WorkerError as error:
+            raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
+    judgement = trial.judge(_join(answers))
+    if judgement or judgement.worst_index is not None:
+        return judgement
+    return replace(judgement, worst_index=trial.batch * _find_odd(answers, trial))
 
 
-def _answer(engine: Engine, feeds: tuple[Arrays, ...]) -> dict[str, NDArray[Any]]:
-    answers = [engine.run(feed) for feed in feeds]
+def _join(answers: list[Arrays]) -> Arrays:
     if len(answers) == 1:
         return answers[0]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _find_odd(answers: list[Arrays], trial: Trial) -> int:
+    """Return the first call that answers with another number of items than it was fed, else the first one."""
+    sizes = [(len(next(iter(feed.values()), ())), answer) for feed, answer in zip(trial.feeds, answers, strict=True)]
+    odd = (any(array.shape[:1] != (size,) for array in answer.values()) for size, answer in sizes)
+    return next((number for number, is_odd in enumerate(odd) if is_odd), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ParityVariant", "expand_variants"]
+__all__ = ["EVERYTHING", "ParityVariant", "expand_variants"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InnerTensor", "cut_model", "list_inner_tensors"]
+__all__ = ["InnerTensor", "cut_model", "list_inner_tensors", "list_inputs"]
 
 from typing import NamedTuple
 
@@ -42,8 +42,15 @@ def list_inner_tensors(source: ModelSource, output: str) -> tuple[InnerTensor, .
     )
 
 
+def list_inputs(source: ModelSource) -> tuple[str, ...]:
+    """Return the names of what a graph is fed."""
+    graph = onnx.ModelProto.FromString(source.model).graph
+    weights = {item.name for item in graph.initializer}
+    return tuple(item.name for item in graph.input if item.name not in weights)
+
+
 def cut_model(source: ModelSource, tensor: str) -> ModelSource:
-    """Return the model with one tensor as its only output, and only the nodes that it needs.
+    """Return the model with one tensor as its only output, and only the nodes and inputs that it needs.
 
     The path is kept for messages; the hash is the cut file's own.
     """
@@ -60,6 +67,10 @@ def cut_model(source: ModelSource, tensor: str) -> ModelSource:
     weights = [item for item in model.graph.initializer if item.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(weights)
+    # Some engines drop an input that nothing reads, and then refuse to be fed it.
+    inputs = [item for item in model.graph.input if item.name in used]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
     data = model.SerializeToString()
     return ModelSource(model=data, sha256=sha256_bytes(data), path=source.path, run=None)
 
@@ -70,8 +81,8 @@ def _needed(nodes: list[NodeProto], tensor: str) -> list[tuple[NodeProto, str]]:
     for node in reversed(nodes):
         made = wanted.intersection(node.output)
         if made:
-            found.append((node, tensor if tensor in made else node.output[0]))
-            wanted.update(node.input)
+            found.append((node, tensor if tensor in made else next(name for name in node.output if name in made)))
+            wanted.update(filter(None, node.input))  # an input or output that is left out has an empty name
             wanted.update(name for item in node.attribute if item.HasField("g") for name in _names_used(item.g))
     return found[::-1]
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from toolkit.errors import ModelError
@@ -22,6 +22,10 @@ from toolkit.network.cnn import CNN
 from toolkit.network.run import list_checkpoints, read_run, split_reference
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
 from toolkit.runtimes.source import ModelSource
+
+# What the conversion to fewer bits puts behind a weight's name.
+HALF_ENDING = ".half"
+FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
 
 Change = Callable[[Tensor], Tensor]
 
@@ -41,7 +45,8 @@ OF_COLOUR: dict[str, Change] = {"red and blue are swapped": lambda images: image
 class TorchSuspectsRuntime(Runtime):
     """The run's network in float64 under each suspicion; one output for each, float64 `[N, K]`.
 
-    `details["weights"]` lists the weights in which the file differs from the run.
+    `details["weights"]` lists the weights in which the file differs from the run, `details["are_all_known"]` tells
+    whether each weight of the run was found in the file.
     """
 
     name: ClassVar[str] = "torch-suspects"
@@ -61,7 +66,7 @@ class TorchSuspectsRuntime(Runtime):
             outputs=tuple(
                 TensorSpec(name=name, dtype="float64", shape=("batch", config.classes)) for name in self._names()
             ),
-            details={"weights": list(_changed_weights(source.model, self._network))},
+            details=dict(zip(("weights", "are_all_known"), _compare_weights(source.model, self._network), strict=True)),
         )
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
@@ -135,17 +140,25 @@ def _answer_by(run: Path, images: Tensor) -> Tensor:
     return answer
 
 
-def _changed_weights(model: bytes, network: CNN) -> Iterator[str]:
-    """Yield one phrase for each of the file's weights that the run has by the same name with other numbers."""
+def _compare_weights(model: bytes, network: CNN) -> tuple[list[str], bool]:
+    """Return one phrase for each weight of the file with other numbers than the run's, and whether all were found.
+
+    A file of fewer bits holds the run's numbers rounded to them.
+    """
     own = {f"network.{name}": value.numpy() for name, value in network.state_dict().items()}
+    found: dict[str, str] = {}
     for tensor in onnx.ModelProto.FromString(model).graph.initializer:
-        right = own.get(tensor.name)
-        if right is None:
-            continue
-        seen = numpy_helper.to_array(tensor).astype(np.float64)
-        if seen.shape != right.shape:
-            yield f"{tensor.name} is {list(seen.shape)} in the file and {list(right.shape)} in the run"
-        elif not np.array_equal(seen, right):
-            differs = int((seen != right).sum())
-            largest = float(np.abs(seen - right).max())
-            yield f"{tensor.name} is not the run's in {differs:,} of {seen.size:,} numbers, by up to {largest:.3g}"
+        name = tensor.name.removesuffix(HALF_ENDING)
+        if name in own and tensor.data_type in FLOATS:
+            found[name] = _describe_change(tensor.name, numpy_helper.to_array(tensor), own[name])
+    return [words for words in found.values() if words], set(found) == set(own)
+
+
+def _describe_change(name: str, seen: NDArray[Any], wide: NDArray[np.float64]) -> str:
+    if seen.shape != wide.shape:
+        return f"{name} is {list(seen.shape)} in the file and {list(wide.shape)} in the run"
+    right = wide.astype(seen.dtype)
+    if np.array_equal(seen, right):
+        return ""
+    largest = float(np.abs(seen.astype(np.float64) - right.astype(np.float64)).max())
+    return f"{name} is not the run's in {int((seen != right).sum()):,} of {seen.size:,} numbers, by up to {largest:.3g}"
