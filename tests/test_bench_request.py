@@ -123,7 +123,7 @@ def test_type_without_natural_values_is_refused_naming_the_input() -> None:
 
 def test_input_that_no_memory_holds_is_refused_before_it_is_made() -> None:
     spec = TensorSpec(name="x", dtype="uint8", shape=("batch", 10**10, 28))
-    with pytest.raises(UsageError, match="'x' of .* is larger than 4 GB"):
+    with pytest.raises(UsageError, match=r"'x' of .* is larger than 4 GB"):
         make_feeds((spec,), batch=1, golden=None)
 
 

@@ -18,6 +18,7 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.parity import image_trials, matrix, recording
+from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge import judge_outputs
@@ -163,7 +164,8 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
-        row = matrix._judge_variant(source, variant, good_reference, config, precision="fp32")
+        arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference)
+        row = matrix._judge_variant(source, variant, arithmetics, config)
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
 
