@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from strangers import STRANGERS
 
 from toolkit.cli.app import app
+from toolkit.cli.parity_bisect import bisect_report
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, ModelError
@@ -388,6 +389,12 @@ def test_a_node_whose_input_is_wrong_already_is_not_the_first(monkeypatch: pytes
     finding = bisect_file(source_of(branches(slope=0.2)), source_of(branches(slope=0.1)), feeds, output="y")
     assert finding.tensor is not None
     assert finding.tensor.operator == "LeakyRelu"
+
+
+def test_fewer_bits_that_were_asked_for_are_no_wrong_node(capsys: pytest.CaptureFixture[str]) -> None:
+    report = failed_report(RuntimeSettings(runtime="openvino", precision="bf16"), error=0.1)
+    assert not bisect_report(report, source_of(b"model")).bisect
+    assert "bf16 leaves float32's bound at its first product" in capsys.readouterr().err
 
 
 def test_an_output_that_no_node_makes_cannot_be_bisected() -> None:

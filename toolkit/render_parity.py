@@ -18,10 +18,8 @@ MARKS = {"pass": Text("PASS", "green"), "fail": Text("FAIL", "red"), "skip": Tex
 def parity_table(report: ParityReport) -> Table:
     """Return one row for each engine and setting, with the verdict in the title."""
     verdict = "PASS" if report.passed else "FAIL"
-    suite = next((name for row in report.rows for name in row.suites), "test")
-    title = (
-        f"parity {verdict} against {report.reference}, bound {report.bound:.2g} ({suite}), ratios to {report.baseline}"
-    )
+    suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
+    title = f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}, ratios to {report.baseline}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "runtime", "version", "provider", "precision", "threads", "optimisation"):
         table.add_column(name)

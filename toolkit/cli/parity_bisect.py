@@ -39,7 +39,9 @@ def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
     note("looking for the first node that is wrong")
     try:
         is_of_file = any(cause.startswith("the file") for cause in row.causes)
-        finding = _bisect(worst, source, file_precision=row.precision if is_of_file else None)
+        # Fewer bits than the file's are asked for in float32 files only; the row then names those.
+        precision = row.precision if worst.settings.arithmetic == "fp32" else "fp32"
+        finding = _bisect(worst, source, file_precision=precision if is_of_file else None)
     except ToolkitError as error:
         note(f"--bisect ends without an answer: {error}")
         return report
@@ -50,6 +52,10 @@ def _bisect(worst: WorstSample, source: ModelSource, *, file_precision: str | No
     from toolkit.parity.bisect import bisect_engine, bisect_file
 
     feeds, output = worst.feeds, worst.failed_output
+    if file_precision is None and worst.settings.arithmetic != "fp32":
+        raise ModelError(
+            f"{worst.settings.arithmetic} leaves float32's bound at its first product, and has none inside"
+        )
     if file_precision is None:
         return bisect_engine(source, worst.settings, feeds, output=output)
     if source.run is None:
