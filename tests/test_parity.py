@@ -202,6 +202,15 @@ def good_reference(model_path: Path, trained_run: Path, mini: Any) -> Reference:
     return compute_reference(source_of(model_path.read_bytes(), trained_run), suites, precision="fp32")
 
 
+def test_a_file_does_not_raise_its_own_bound(model_path: Path, mini: Any) -> None:
+    suites = make_suites(mini.test.images, sample=8)
+    source = source_of(broken(model_path.read_bytes(), "standardisation without the mean"), None)
+    own = compute_reference(source, suites, precision="fp32").suites
+    held = compute_reference(source, suites, precision="fp32", stated=own[0].bound / 10).suites
+    assert held[0].bound == pytest.approx(0.4 * own[0].bound)
+    assert [entry.bound for entry in held[1:]] == [entry.bound for entry in own[1:]]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_file_fails(
     fault: str,
