@@ -225,7 +225,7 @@ def test_a_kind_of_operator_that_the_formula_does_not_know_is_refused(
         evaluate_with_rounding(model, np.zeros((1, 1, 4, 4), np.uint8), roundoff=U)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_network_with_test_time_shifts_is_evaluated_and_bounded(channels: int) -> None:
     torch.manual_seed(3)
     config = NetworkConfig(height=20, width=20, channels=channels, hidden_units=16, test_shift_pixels=2)

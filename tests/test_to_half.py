@@ -105,6 +105,7 @@ def test_a_cast_to_half_rounds_and_a_cast_back_does_not() -> None:
     assert (evaluate_with_rounding(half, images, roundoff=UNIT_ROUNDOFF["fp16"])[1] < with_cast).all()
 
 
+@pytest.mark.slow
 def test_a_derived_file_has_its_own_card_and_passes_its_own_parity(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,7 +147,7 @@ def test_a_file_of_fewer_bits_holds_the_runs_weights_rounded(model_path: Path, t
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("mean off by one pixel", "network.mean is not the run's in"),
+        pytest.param("mean off by one pixel", "network.mean is not the run's in", marks=pytest.mark.slow),
         pytest.param("ReLU removed", "the exporter or an edit changed what is computed", marks=pytest.mark.slow),
         pytest.param("label from the smallest logit", "`label` is the smallest logit's", marks=pytest.mark.slow),
     ],
