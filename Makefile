@@ -25,7 +25,8 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not network" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not network" \
+		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
