@@ -43,6 +43,9 @@ def describe_peers(python: Path) -> dict[str, str]:
     return dict(json.loads(done.stdout))
 
 
+MARKS = ("[E]", "FAILED", "[ONNXRuntimeError]")
+
+
 def ask_peers(
     python: Path, mutants: dict[str, Path], *, model: Path, run: Path, folder: Path
 ) -> dict[str, dict[str, Any]]:
@@ -67,7 +70,8 @@ def ask_peers(
 def _judge(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
-    lines = [line for line in output.splitlines() if "[E]" in line or "FAILED" in line]
+    # A tool also sees a fault when its engine refuses the file: then the engine's own words are the last.
+    lines = [line for line in output.splitlines() if any(mark in line for mark in MARKS)]
     if done.returncode and (not lines or "could not be imported" in output):
         raise RuntimeError(f"{command} left with {done.returncode}: {output[-2000:]}")
     return {
