@@ -1,0 +1,57 @@
+"""What sources yield: pictures that are still encoded, and blocks of pixels; nothing is decoded yet."""
+
+from __future__ import annotations
+
+__all__ = ["ArrayItem", "ImageItem", "Item"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ImageItem:
+    """One picture of one row, or the reason why there is none. Small and picklable: it travels to the decoders.
+
+    Attributes:
+        source: where it comes from, as text that every terminal and every CSV reader can take.
+        index: its position inside the source, from 0.
+        content: the file to read, or the encoded bytes; None where it cannot be had.
+        message: what was done to get there; the reason where there is no content.
+    """
+
+    source: str
+    index: int
+    content: Path | bytes | None
+    message: str = ""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that it becomes: 1."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayItem:
+    """Neighbouring pictures of one array, whose values nobody has judged yet.
+
+    Attributes:
+        source: as in `ImageItem`.
+        start: position of the first one inside the source.
+        images: `[N, H, W]` or `[N, H, W, 3]`, of any real dtype; may be a view of a mapped file.
+    """
+
+    source: str
+    start: int
+    images: npt.NDArray[Any]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that it becomes: N."""
+        return len(self.images)
+
+
+Item: TypeAlias = ImageItem | ArrayItem
