@@ -21,6 +21,7 @@ LAYERS = [
         "plots",
         "plots_evaluation",
         "plots_parity",
+        "plots_predictions",
         "plots_tune",
     },
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
@@ -39,6 +40,7 @@ ALLOWED_SIDEWAYS = {
     ("data", "imaging"),
     ("plots_evaluation", "plots"),
     ("plots_parity", "plots"),
+    ("plots_predictions", "plots"),
     ("plots_tune", "plots"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from tiny_models import build_card, build_model, save_model
 from toolkit.card import Card
 from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError, ProviderError, ResourceError, UsageError
-from toolkit.prediction import run as run_module
+from toolkit.prediction import work as work_module
+from toolkit.prediction.blocks import Block
 from toolkit.prediction.config import PredictionConfig
-from toolkit.prediction.engine import predict_batches
-from toolkit.prediction.rows import COLUMNS, Row, Sample
+from toolkit.prediction.engine import Engine
+from toolkit.prediction.rows import COLUMNS, Row
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.sinks import CsvSink
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
@@ -64,15 +64,20 @@ def image_of(*, bright: int) -> np.ndarray:
     return image
 
 
-def samples_of(images: list[np.ndarray | None]) -> list[Sample]:
-    return [
-        Sample(source="x", index=i, image=image, message="" if image is not None else "broken")
-        for i, image in enumerate(images)
-    ]
+def block_of(images: list[np.ndarray | None]) -> Block:
+    usable = [number for number, image in enumerate(images) if image is not None]
+    return Block(
+        sources=["x"] * len(images),
+        indices=np.arange(len(images)),
+        images=np.array([images[number] for number in usable], np.uint8).reshape(len(usable), 8, 8),
+        places=np.array(usable, np.int64),
+        messages={number: "broken" for number, image in enumerate(images) if image is None},
+    )
 
 
 def predict(images: list[np.ndarray | None], *, batch: int = 4, runner: Any = None, card: Card = CARD) -> list[Row]:
-    return list(predict_batches(runner or Bands(), samples_of(images), card=card, batch=batch, provider="cpu"))
+    engine = Engine(runner or Bands(), card, batch=batch, provider="cpu")
+    return list(engine.answer(block_of(images)).rows())
 
 
 def test_rows_name_the_class_its_probability_and_the_runtimes_margin() -> None:
@@ -120,19 +125,6 @@ def test_padding_of_the_last_batch_never_holds_an_older_image() -> None:
 
     predict([image_of(bright=0)] * 5, batch=4, runner=Keeper())
     assert not seen[-1][1:].any()
-
-
-def test_at_most_one_batch_is_held() -> None:
-    taken: list[int] = []
-
-    def endless() -> Iterator[Sample]:
-        for index in range(10_000):
-            taken.append(index)
-            yield Sample(source="x", index=index, image=image_of(bright=0))
-
-    rows = predict_batches(Bands(), endless(), card=CARD, batch=8, provider="cpu")
-    assert next(rows).index == 0
-    assert len(taken) == 8
 
 
 def test_nan_answer_is_an_error_row_and_never_a_label() -> None:
@@ -192,60 +184,6 @@ def test_rows_do_not_depend_on_the_batch(
         (row.index, row.label, row.status, row.margin) for row in other
     ]
     assert np.allclose([row.probability or 0 for row in one], [row.probability or 0 for row in other], rtol=1e-6)
-
-
-def write_csv(rows: list[Row], *, classes: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    stream = io.BytesIO()
-    sink = CsvSink(stream, classes=classes)
-    for row in rows:
-        sink.write(row)
-    sink.finish()
-    return list(csv.DictReader(io.StringIO(stream.getvalue().decode("utf-8"), newline="")))
-
-
-TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"))
-
-
-@given(source=TEXTS, message=TEXTS, value=st.floats(0, 1, width=32), index=st.integers(0, 10**9))
-def test_csv_gives_back_what_was_written(source: str, message: str, value: float, index: int) -> None:
-    row = Row(
-        source=source,
-        index=index,
-        label="a,b",
-        probability=value,
-        margin=value,
-        provider="cpu",
-        status="ok",
-        message=message,
-    )
-    (record,) = write_csv([row])
-    assert list(record) == list(COLUMNS)
-    assert (record["source"], record["message"], record["label"], record["index"]) == (
-        source,
-        message,
-        "a,b",
-        str(index),
-    )
-    assert np.float32(record["probability"]) == np.float32(value)
-
-
-def test_csv_has_one_column_per_class_where_asked() -> None:
-    rows = [
-        Row(
-            source="x",
-            index=0,
-            label="b",
-            probability=0.75,
-            margin=1.0,
-            provider="cpu",
-            status="ok",
-            probabilities=(0.25, 0.75),
-        ),
-        Row(source="y", index=0, provider="cpu", status="error", message="broken"),
-    ]
-    good, bad = write_csv(rows, classes=("a", "b"))
-    assert (good["p_a"], good["p_b"]) == ("0.25", "0.75")
-    assert (bad["p_a"], bad["p_b"], bad["probability"], bad["label"]) == ("", "", "", "")
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -376,7 +314,7 @@ def test_strict_provider_is_refused_before_any_input_is_opened(tmp_path: Path, m
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("an input was opened")
 
-    monkeypatch.setattr(run_module, "open_sources", never)
+    monkeypatch.setattr(work_module, "open_items", never)
     stream = io.BytesIO()
     config = PredictionConfig(model=save_model(tmp_path / "m.onnx"), inputs=(tmp_path,), provider="cuda")
     skip_where_cuda_works()
@@ -410,7 +348,17 @@ def test_auto_goes_on_and_says_what_it_passed_over(tmp_path: Path, pictures: Pat
     assert report.notes[0].startswith("auto passed over cuda: ")
 
 
-@pytest.mark.parametrize("changes", [{"inputs": ()}, {"batch": 0}, {"batch": 65_537}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": ()},
+        {"batch": -1},
+        {"batch": 65_537},
+        {"executor": "spark"},
+        {"processes": -1},
+        {"resume": True},
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         PredictionConfig(**{"model": Path("m.onnx"), "inputs": (Path("x"),), **changes})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArtifactStore", "check_output"]
+__all__ = ["ArtifactStore", "cache_folder", "check_output"]
 
 import os
 import time
@@ -29,6 +29,15 @@ def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
         raise UsageError(f"the output {path} is a folder; give a file name")
     if path.exists() and not force:
         raise UsageError(f"the output {path} exists; give another name or --force")
+
+
+def cache_folder() -> Path:
+    """Return where things are kept that can be made again: `TOOLKIT_CACHE`, else a folder in the user's cache."""
+    cache = os.environ.get("TOOLKIT_CACHE")
+    if cache:
+        return Path(cache)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises without a home
+    return Path(base) / "onnx-parity-toolkit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,12 +44,34 @@ def prediction_summary(report: PredictionReport) -> list[Text]:
     errors = f", {report.num_errors} without an answer" if report.num_errors else ""
     lines = [f"{count:,} images, {report.num_ok:,} predicted{errors}{shown}"]
     speed = f", {report.images_per_s:,.0f} images/s with reading and decoding" if report.images_per_s else ""
-    lines.append(f"model {report.model} on {report.provider_active}{speed}")
+    lines.append(f"model {report.model}, {_engine(report)}{speed}")
+    if report.num_resumed:
+        lines.append(f"{report.num_resumed:,} of the rows were written before this run")
+    if report.score is not None:
+        lines.append(_score(report))
     if report.fallback:
         lines.append(f"FALLBACK: {report.provider_requested} was asked for; {report.fallback_reason}")
     if report.output is not None:
         lines.append(f"rows in {report.output}")
     return [Text(_visible(line)) for line in lines]
+
+
+def _engine(report: PredictionReport) -> str:
+    place = report.provider_active if report.runtime == "ort" else f"{report.runtime} {report.runtime_version}"
+    precision = "" if report.precision == "fp32" else f" in {report.precision}"
+    return f"on {place}{precision}, batch {report.batch}"
+
+
+def _score(report: PredictionReport) -> str:
+    score = report.score
+    if score is None or not score["count"]:
+        return "no file's name begins with a class"
+    low, high = (100 * value for value in score["ci95"])
+    share = 100 * score["accuracy"]
+    return (
+        f"{score['correct']:,} of {score['count']:,} agree with their file's name: {share:.2f} % "
+        f"(95 % interval {low:.2f} to {high:.2f})"
+    )
 
 
 def _cells(row: Row) -> list[Text]:

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ class Output:
 
     @contextmanager
     def progress(self, label: str, *, unit: str = "") -> Iterator[ProgressBar]:
-        """Show a progress bar on stderr; it prints nothing where stderr is not a terminal."""
+        """Show a progress bar with rate and time left on stderr; it prints nothing where stderr is not a terminal."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -82,6 +83,7 @@ class Output:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
         )
         console = self._console(stderr=True)
@@ -107,11 +109,19 @@ class ProgressBar:
 
     def __init__(self, bar: Any, label: str) -> None:
         self._bar = bar
-        self._task = bar.add_task(label, total=None)
+        self._task = bar.add_task(label, total=None, rate="")
+        self._start = time.monotonic()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anybody sees it."""
+        return not self._bar.disable
 
     def __call__(self, done: int, total: int | None) -> None:
         """Move the bar to `done` of `total`; None where the total is unknown."""
-        self._bar.update(self._task, completed=done, total=total)
+        elapsed = time.monotonic() - self._start
+        rate = f"{done / elapsed:,.0f}/s" if elapsed > 0 else ""
+        self._bar.update(self._task, completed=done, total=total, rate=rate)
 
     def print(self, lines: Iterable[str]) -> None:
         """Print lines above the bar, to stderr."""

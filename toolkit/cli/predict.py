@@ -4,80 +4,90 @@ from __future__ import annotations
 
 __all__ = ["predict_command"]
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.context import announce_model
-from toolkit.cli.options import AllowFallback, Force, Json, OutputPath
-from toolkit.cli.output import Output, note
-from toolkit.errors import UsageError
-from toolkit.prediction.config import DEFAULT_BATCH, DEFAULT_PROVIDER, PredictionConfig
-
-STDOUT = Path("-")
+from toolkit.cli.options import AllowFallback, Force, Json
+from toolkit.cli.predict_options import Request, make_config, split_inputs
+from toolkit.cli.predict_results import carry_out
+from toolkit.prediction.config import DEFAULT_BATCH, DEFAULT_PROVIDER, DEFAULT_RUNTIME
 
 Inputs = Annotated[
-    list[Path], typer.Argument(help="Images, folders, IDX or NPY files; one that ends in .onnx is the model.")
+    list[str],
+    typer.Argument(
+        help="Images, folders, 'globs', ZIP and TAR archives, IDX, NPY, NPZ, Parquet; - for names on stdin; "
+        "one that ends in .onnx is the model."
+    ),
 ]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout; a unique name by default.")
+]
+Form = Annotated[
+    str | None, typer.Option("--format", help="csv, jsonl, parquet or npy; by the output's ending, else csv.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished output, by default the latest.")]
+Runtime = Annotated[str, typer.Option("--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).")]
 Provider = Annotated[str, typer.Option("--provider", help="cpu, cuda, tensorrt, openvino, or auto: cuda, else cpu.")]
-BatchSize = Annotated[int, typer.Option("--batch", help="Images in one call; the last batch is padded.")]
+Precision = Annotated[str, typer.Option("--precision", help="Arithmetic of the engine: fp32, bf16 or tf32.")]
+BatchSize = Annotated[
+    str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
+]
 Probabilities = Annotated[bool, typer.Option("--probabilities", help="Add one column p_<class> for every class.")]
+Truths = Annotated[
+    bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
+]
+Gallery = Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")]
+Cache = Annotated[bool, typer.Option("--cache", help="Keep prepared pictures, so that the next run need not decode.")]
+Executor = Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")]
+Processes = Annotated[
+    int | None, typer.Option("--processes", help="Most decoder processes; one for each core by default.")
+]
 ThreadCount = Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")]
 
 
 def predict_command(
     inputs: Inputs,
-    provider: Provider = DEFAULT_PROVIDER,
-    output: OutputPath = None,
+    output: OutputFile = None,
+    form: Form = None,
     force: Force = False,
-    batch: BatchSize = DEFAULT_BATCH,
+    resume: Resume = False,
+    runtime: Runtime = DEFAULT_RUNTIME,
+    provider: Provider = DEFAULT_PROVIDER,
+    precision: Precision = "fp32",
+    batch: BatchSize = str(DEFAULT_BATCH),
     probabilities: Probabilities = False,
+    labels_from_filename: Truths = False,
+    gallery: Gallery = None,
+    cache: Cache = False,
+    executor: Executor = "local",
+    processes: Processes = None,
     allow_fallback: AllowFallback = False,
     threads: ThreadCount = 0,
     as_json: Json = False,
 ) -> None:
-    """Predict images: one CSV row each, -o - for stdout. The model is the .onnx given, else the latest."""
-    to_stdout = output == STDOUT
-    if to_stdout and as_json:
-        raise UsageError("--output - and --json both want stdout; choose one")
-    given, images = _split_inputs(inputs)
+    """Predict images: one row each, -o - for stdout. The model is the .onnx given, else the latest."""
+    given, images = split_inputs(inputs)
     store = ArtifactStore.default()
-    model = given or store.latest_model()
-    config = PredictionConfig(
-        model=model,
+    request = Request(
+        output=output, form=form, resume=resume, batch=batch, gallery=gallery, cache=cache, as_json=as_json
+    )
+    config = make_config(
+        request,
+        store,
+        model=given or store.latest_model(),
         inputs=images,
-        output=None if to_stdout else output or store.new_file("predictions", model.stem, ".csv"),
         force=force,
+        runtime=runtime,
         provider=provider,
-        batch=batch,
+        precision=precision,
         probabilities=probabilities,
+        truths=labels_from_filename,
+        executor=executor,
+        processes=processes,
         allow_fallback=allow_fallback,
         threads=threads,
     )
-    from toolkit.prediction.run import run_prediction
-    from toolkit.render_predictions import prediction_summary, predictions_table
-
-    out = Output(as_json=as_json or to_stdout)
-    with out.progress("predicting", unit="images") as bar:
-        report = run_prediction(config, progress=bar, stream=sys.stdout.buffer if to_stdout else None)
-    if given is None:
-        announce_model(model, store=store)  # after the refusals, which are one line
-    for sentence in report.notes:
-        note(sentence)
-    table = [predictions_table(report)] if report.preview else []
-    if to_stdout:
-        out.show(*prediction_summary(report))
-    else:
-        out.report(report.to_json(), *table, *prediction_summary(report))
-    report.raise_for_errors()
-
-
-def _split_inputs(inputs: list[Path]) -> tuple[Path | None, tuple[Path, ...]]:
-    models = [path for path in inputs if path.suffix.lower() == ".onnx"]
-    images = tuple(path for path in inputs if path not in models)
-    if len(models) > 1:
-        raise UsageError(f"{len(models)} models given ({', '.join(map(str, models))}); expected one")
-    return (models[0] if models else None), images
+    carry_out(config, request, store=store, is_latest=given is None)

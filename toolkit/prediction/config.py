@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_BATCH", "DEFAULT_PROVIDER", "PredictionConfig"]
+__all__ = ["AUTO_BATCH", "DEFAULT_BATCH", "DEFAULT_PROVIDER", "DEFAULT_RUNTIME", "PredictionConfig"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_BATCH = 64
+AUTO_BATCH = 0
 DEFAULT_PROVIDER = "cpu"
+DEFAULT_RUNTIME = "ort"
 MAX_BATCH = 65_536
+EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +26,22 @@ class PredictionConfig:
 
     Attributes:
         model: the `.onnx` file.
-        inputs: image files, folders, IDX and NPY files, in the order of the rows.
-        output: the CSV file to write; None where the caller gives a stream.
+        inputs: image files, folders, globs, archives, IDX, NPY, NPZ and Parquet files, in the order of the rows; `-`
+            reads such names from standard input.
+        output: the file to write; None where the caller gives a stream.
+        form: `csv`, `jsonl`, `parquet` or `npy`; None: by the output's ending.
         force: overwrite an output that exists.
+        resume: go on with an output that was left unfinished.
+        runtime: a name of the registry.
         provider: a provider's name, or `auto`: CUDA where it works, else the CPU.
-        batch: images in one call, 1 to 65536; the last batch is padded, so that an engine meets one shape only.
+        precision: arithmetic of the engine.
+        batch: images in one call, 1 to 65536, padded so that an engine meets one shape only; 0 measures and picks.
         probabilities: add one column per class.
+        truths: add the class that each file's name begins with, and count how many answers agree.
+        gallery: picture to draw of the least sure images; None for none.
+        cache: file in which prepared pictures are kept; None for none.
+        executor: `local`, or `ray` for many machines.
+        processes: most decoder processes; None: one for each core.
         allow_fallback: go on with the CPU where the provider is not active, and mark every row.
         threads: threads inside one operator; 0 leaves the engine its own choice.
     """
@@ -36,15 +49,30 @@ class PredictionConfig:
     model: Path
     inputs: tuple[Path, ...]
     output: Path | None = None
+    form: str | None = None
     force: bool = False
+    resume: bool = False
+    runtime: str = DEFAULT_RUNTIME
     provider: str = DEFAULT_PROVIDER
+    precision: str = "fp32"
     batch: int = DEFAULT_BATCH
     probabilities: bool = False
+    truths: bool = False
+    gallery: Path | None = None
+    cache: Path | None = None
+    executor: str = EXECUTORS[0]
+    processes: int | None = None
     allow_fallback: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise UsageError("nothing to predict; give image files, folders, IDX or NPY files")
-        if not 1 <= self.batch <= MAX_BATCH:
+            raise UsageError("nothing to predict; give image files, folders, archives, IDX, NPY or Parquet files")
+        if self.batch != AUTO_BATCH and not 1 <= self.batch <= MAX_BATCH:
             raise UsageError(f"the batch is {self.batch}; expected 1 to {MAX_BATCH}")
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"unknown executor {self.executor!r}{suggest(self.executor, EXECUTORS)}")
+        if self.processes is not None and self.processes < 0:
+            raise UsageError(f"processes is {self.processes}; expected 0 or more")
+        if self.resume and self.output is None:
+            raise UsageError("--resume needs an output that is a file")

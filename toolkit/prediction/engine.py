@@ -1,23 +1,25 @@
-"""Samples in, rows out: fixed batches, bounded memory, the order kept."""
+"""A block's pictures through the model: batches of one size, answers as columns."""
 
 from __future__ import annotations
 
-__all__ = ["BatchRunner", "RowMaker", "predict_batches"]
+__all__ = ["BatchRunner", "Engine"]
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from toolkit.prediction.rows import Row, Sample, Status
+from toolkit.prediction.blocks import Answers, Block
 from toolkit.runtimes.contract import check_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
     from toolkit.card import Card
+    from toolkit.prediction.rows import Status
+
+    Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 class BatchRunner(Protocol):
@@ -27,87 +29,102 @@ class BatchRunner(Protocol):
         """Execute the model once."""
 
 
-def predict_batches(
-    runner: BatchRunner, samples: Iterable[Sample], *, card: Card, batch: int, provider: str, fallback: bool = False
-) -> Iterator[Row]:
-    """Yield one row per sample, in the samples' order.
-
-    At most `batch` samples are held. Every call has exactly `batch` images, padded with zeros, so that an engine that
-    prepares itself for a shape does so once.
+class Engine:
+    """Answers blocks; every call of the runtime has exactly `batch` images, so that it meets one shape only.
 
     Args:
         runner: the opened model.
-        samples: images ready for the model, or reasons.
         card: the model's card.
-        batch: images in one call.
+        batch: images in one call; the last call of a block is padded with zeros.
         provider: the provider that is active.
         fallback: whether that is not the one asked for; marks every answered row.
-
-    Raises:
-        ModelError: the model fails, or its answers do not follow from its card.
-    """
-    maker = RowMaker(card, provider=provider, status="fallback" if fallback else "ok")
-    images = np.zeros((batch, *card.input.shape), np.uint8)
-    remaining = iter(samples)
-    while chunk := list(islice(remaining, batch)):
-        usable = [sample.image for sample in chunk if sample.image is not None]
-        outputs: Mapping[str, npt.NDArray[Any]] = {}
-        if usable:
-            np.stack(usable, out=images[: len(usable)])
-            images[len(usable) :] = 0
-            outputs = runner.run({"images": images})
-            check_outputs(outputs, card, count=batch, name=card.name)
-        yield from maker.make_rows(chunk, outputs)
-
-
-class RowMaker:
-    """Turns a batch's outputs into rows.
-
-    Args:
-        card: names the classes.
-        provider: the provider that is active.
-        status: of an answered row.
     """
 
-    def __init__(self, card: Card, *, provider: str, status: Status) -> None:
+    def __init__(
+        self,
+        runner: BatchRunner,
+        card: Card,
+        *,
+        batch: int,
+        provider: str,
+        fallback: bool = False,
+    ) -> None:
+        self._runner = runner
         self._card = card
+        self._batch = batch
         self._provider = provider
-        self._status = status
+        self._status: Status = "fallback" if fallback else "ok"
 
-    def make_rows(self, samples: Iterable[Sample], outputs: Mapping[str, npt.NDArray[Any]]) -> Iterator[Row]:
-        """Yield one row per sample; the n-th sample with an image has the n-th place in the outputs."""
-        place = 0
-        for sample in samples:
-            if sample.image is None:
-                yield self._error(sample, sample.message)
-                continue
-            logits, probabilities = outputs["logits"][place], outputs["probabilities"][place]
-            if np.isfinite(logits).all() and np.isfinite(probabilities).all():
-                yield self._answer(sample, logits, probabilities, label=int(outputs["label"][place]))
-            else:
-                yield self._error(sample, f"{self._card.name} answered NaN or infinity for this image")
-            place += 1
+    def answer(self, block: Block) -> Answers:
+        """Run the block's pictures.
 
-    def _answer(self, sample: Sample, logits: npt.NDArray[Any], probabilities: npt.NDArray[Any], *, label: int) -> Row:
-        values = tuple(probabilities.tolist())
-        return Row(
-            source=sample.source,
-            index=sample.index,
-            label=self._card.classes[label],
-            probability=values[label],
-            margin=_margin(logits),
+        Raises:
+            ModelError: the model fails, or its answers do not follow from its card.
+        """
+        outputs = self._run(block.images)
+        count, classes = block.num_rows, len(self._card.classes)
+        labels = np.full(count, -1, np.int64)
+        probability = np.full(count, np.nan, np.float32)
+        probabilities = np.full((count, classes), np.nan, np.float32)
+        margin = np.full(count, np.nan)
+        is_finite = _finite_rows(outputs)
+        places, chosen = block.places[is_finite], outputs["label"][is_finite]
+        labels[places] = chosen
+        probabilities[places] = outputs["probabilities"][is_finite]
+        probability[places] = probabilities[places, chosen]
+        margin[places] = _margins(outputs["logits"][is_finite])
+        return Answers(
+            sources=block.sources,
+            indices=block.indices,
+            labels=labels,
+            probability=probability,
+            margin=margin,
+            probabilities=probabilities,
+            messages=self._messages(block, is_finite),
+            classes=self._card.classes,
             provider=self._provider,
             status=self._status,
-            message=sample.message,
-            probabilities=values,
         )
 
-    def _error(self, sample: Sample, reason: str) -> Row:
-        return Row(source=sample.source, index=sample.index, provider=self._provider, status="error", message=reason)
+    def _run(self, images: npt.NDArray[np.uint8]) -> Outputs:
+        """Return the three outputs for all images; empty arrays where there are none."""
+        classes, parts = len(self._card.classes), []
+        for start in range(0, len(images), self._batch):
+            part = images[start : start + self._batch]
+            feed = part if len(part) == self._batch else _padded(part, self._batch)
+            outputs = self._runner.run({"images": feed})
+            check_outputs(outputs, self._card, count=self._batch, name=self._card.name)
+            parts.append({name: value[: len(part)] for name, value in outputs.items()})
+        if len(parts) == 1:
+            return parts[0]
+        empty = {
+            "logits": np.empty((0, classes), np.float32),
+            "probabilities": np.empty((0, classes), np.float32),
+            "label": np.empty(0, np.int64),
+        }
+        return {name: np.concatenate([value, *(part[name] for part in parts)]) for name, value in empty.items()}
+
+    def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_]) -> dict[int, str]:
+        messages = dict(block.messages)
+        for place in block.places[~is_finite].tolist():
+            messages[place] = f"{self._card.name} answered NaN or infinity for this image"
+        return messages
 
 
-def _margin(logits: npt.NDArray[Any]) -> float | None:
-    if logits.size < 2:
-        return None
-    second, first = sorted(logits.tolist())[-2:]
-    return float(first - second)
+def _finite_rows(outputs: Outputs) -> npt.NDArray[np.bool_]:
+    values = np.concatenate([outputs["logits"], outputs["probabilities"]], axis=1)
+    return np.asarray(np.isfinite(values).all(axis=1))
+
+
+def _padded(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    padded = np.zeros((count, *images.shape[1:]), np.uint8)
+    padded[: len(images)] = images
+    return padded
+
+
+def _margins(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    if logits.shape[1] < 2:
+        return np.full(len(logits), np.nan)
+    top = np.partition(logits, -2, axis=1)[:, -2:].astype(np.float64)
+    margins: npt.NDArray[np.float64] = top[:, 1] - top[:, 0]
+    return margins

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ArrayItem", "ImageItem", "Item"]
+__all__ = ["ArrayItem", "ImageItem", "Item", "OnNote", "failed_item"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ class ImageItem:
     Attributes:
         source: where it comes from, as text that every terminal and every CSV reader can take.
         index: its position inside the source, from 0.
-        content: the file to read, or the encoded bytes; None where it cannot be had.
+        content: the name of the file to read, or the encoded bytes; None where it cannot be had.
         message: what was done to get there; the reason where there is no content.
     """
 
     source: str
     index: int
-    content: Path | bytes | None
+    content: str | bytes | None
     message: str = ""
 
     @property
@@ -55,3 +55,9 @@ class ArrayItem:
 
 
 Item: TypeAlias = ImageItem | ArrayItem
+OnNote: TypeAlias = Callable[[str], None]
+
+
+def failed_item(source: str, reason: object, *, index: int = 0) -> ImageItem:
+    """Return the row of what cannot be had; the reason becomes one line."""
+    return ImageItem(source, index, None, " ".join(str(reason).split()))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 __all__ = ["printable_path"]
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import PurePath
 
 
-def printable_path(path: Path) -> str:
+def printable_path(path: PurePath | str) -> str:
     r"""Return a path as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(path)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

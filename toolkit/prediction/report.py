@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW_ROWS", "SCHEMA", "PredictionReport"]
+__all__ = ["SCHEMA", "PredictionReport"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError
+from toolkit.intervals import wilson_interval
 from toolkit.prediction.names import printable_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from toolkit.prediction.gallery import GalleryPicture
     from toolkit.prediction.rows import Row
 
 SCHEMA = "toolkit/predictions/1"
-PREVIEW_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +29,22 @@ class PredictionReport:
         model_sha256: hash of the bytes that ran.
         num_ok: rows with an answer.
         num_errors: rows without one.
+        num_resumed: of both, rows that an earlier run had written.
+        num_truths: rows whose file's name tells their class; None where nobody asked.
+        num_right: of those, rows answered with it.
+        runtime: the engine that ran.
+        runtime_version: its version.
+        precision: arithmetic that was asked for.
         provider_requested: the provider asked for.
         provider_active: the provider that ran.
         fallback: whether that is not what was asked for.
         fallback_reason: why, where it is so.
         batch: images in one call.
+        processes: decoder processes that were started.
         seconds: wall time from the first input's opening to the last row's writing.
         output: the CSV; None where it went to a stream.
-        preview: the first rows, at most 20.
+        preview: the first rows of this run, at most 20.
+        gallery: pictures to show, least sure first; empty where nobody asked.
         first_error: message of the first row without an answer; empty where all have one.
         notes: what was left out or tried in vain, one sentence each.
     """
@@ -44,22 +53,42 @@ class PredictionReport:
     model_sha256: str
     num_ok: int
     num_errors: int
+    num_resumed: int = 0
+    num_truths: int | None = None
+    num_right: int = 0
+    runtime: str
+    runtime_version: str
+    precision: str
     provider_requested: str
     provider_active: str
     fallback: bool
     fallback_reason: str
     batch: int
+    processes: int = 0
     seconds: float
     output: Path | None
     preview: tuple[Row, ...]
+    gallery: tuple[GalleryPicture, ...] = ()
     first_error: str
     notes: tuple[str, ...] = ()
 
     @property
     def images_per_s(self) -> float | None:
-        """Rows per second of wall time, reading and decoding included; None where there was no row."""
-        count = self.num_ok + self.num_errors
+        """This run's rows per second of wall time, reading and decoding included; None where there was no row."""
+        count = self.num_ok + self.num_errors - self.num_resumed
         return count / self.seconds if count and self.seconds > 0 else None
+
+    @property
+    def score(self) -> dict[str, Any] | None:
+        """`correct` of `count` rows whose name tells their class, `accuracy` with `ci95` (Wilson); None unasked."""
+        if not self.num_truths:
+            return None if self.num_truths is None else {"count": 0, "correct": 0, "accuracy": None, "ci95": None}
+        return {
+            "count": self.num_truths,
+            "correct": self.num_right,
+            "accuracy": self.num_right / self.num_truths,
+            "ci95": list(wilson_interval(self.num_right, self.num_truths)),
+        }
 
     def raise_for_errors(self) -> None:
         """Turn error rows into the command's end; the CSV holds every row by then.
@@ -79,12 +108,18 @@ class PredictionReport:
             "count": self.num_ok + self.num_errors,
             "ok": self.num_ok,
             "errors": self.num_errors,
+            "resumed": self.num_resumed,
+            "score": self.score,
             "first_error": self.first_error,
+            "runtime": self.runtime,
+            "runtime_version": self.runtime_version,
+            "precision": self.precision,
             "provider_requested": self.provider_requested,
             "provider_active": self.provider_active,
             "fallback": self.fallback,
             "fallback_reason": self.fallback_reason,
             "batch": self.batch,
+            "processes": self.processes,
             "seconds": self.seconds,
             "images_per_s": self.images_per_s,
             "output": None if self.output is None else printable_path(self.output),

@@ -1,37 +1,18 @@
-"""What goes in and what comes out: one sample, one row."""
+"""One answer as a row."""
 
 from __future__ import annotations
 
-__all__ = ["COLUMNS", "Row", "Sample", "Status"]
+__all__ = ["COLUMNS", "TRUTH_COLUMN", "Row", "Status"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from typing import Any, Literal
 
 Status = Literal["ok", "fallback", "error"]
 
 # The columns of the CSV, in order; a contract.
 COLUMNS = ("source", "index", "label", "probability", "margin", "provider", "status", "message")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One image on its way to the model, or the reason why it cannot get there.
-
-    Attributes:
-        source: the file that it comes from, as text that every terminal and every CSV reader can take.
-        index: its position inside the source, from 0.
-        image: uint8 of the model's input shape; None where it could not be had.
-        message: what was done to the image; the reason where there is none.
-    """
-
-    source: str
-    index: int
-    image: npt.NDArray[np.uint8] | None
-    message: str = ""
+# Stands after them where labels were told by the files' names.
+TRUTH_COLUMN = "truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +20,8 @@ class Row:
     """One answer.
 
     Attributes:
-        source: as in the sample.
-        index: as in the sample.
+        source: what it comes from, as text that every terminal and every CSV reader can take.
+        index: its position inside the source, from 0.
         label: name of the class; empty in an error row.
         probability: of that class, 0 to 1; None in an error row.
         margin: the runtime's own largest logit minus its second largest; None in an error row or with one class.

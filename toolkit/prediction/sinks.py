@@ -1,59 +1,77 @@
-"""Rows into CSV."""
+"""Where rows go: one sink per format, each writing to a binary stream as the answers come."""
 
 from __future__ import annotations
 
-__all__ = ["CsvSink"]
+__all__ = ["FORMATS", "Sink", "choose_format", "open_sink"]
 
-import csv
-import io
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from toolkit.prediction.rows import COLUMNS
+from toolkit.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from toolkit.prediction.rows import Row
+    from toolkit.prediction.blocks import Answers
+
+FORMATS = ("csv", "jsonl", "parquet", "npy")
+_ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
+# Their files begin or end with what is known only when all rows are written.
+_NEED_A_FILE = ("parquet", "npy")
 
 
-class CsvSink:
-    """Writes rows as UTF-8 CSV (RFC 4180, lines end in one newline); the header goes out at once.
+class Sink(Protocol):
+    """Writes rows; whatever `write` was given is in the stream when it returns, but for the stream's own buffer."""
 
-    Args:
-        stream: binary, left open.
-        classes: one column `p_<class>` for each, after the fixed ones; none where it is empty.
-    """
+    def begin(self) -> None:
+        """Write what stands before the first row."""
 
-    def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = ()) -> None:
-        self._text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
-        self._plain = csv.writer(self._text, lineterminator="\n")
-        # Python's writer leaves a carriage return unquoted unless it ends lines with one; readers would split there.
-        self._quoted = csv.writer(self._text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        self._num_classes = len(classes)
-        self._plain.writerow([*COLUMNS, *(f"p_{name}" for name in classes)])
-
-    def write(self, row: Row) -> None:
-        """Write one row; float32 values stand with the 9 digits that give them back exactly."""
-        fields = [
-            row.source,
-            row.index,
-            row.label,
-            _number(row.probability),
-            _number(row.margin),
-            row.provider,
-            row.status,
-            row.message,
-        ]
-        if self._num_classes:
-            fields += [_number(value) for value in row.probabilities or (None,) * self._num_classes]
-        has_return = "\r" in row.source or "\r" in row.message or "\r" in row.label
-        (self._quoted if has_return else self._plain).writerow(fields)
+    def write(self, answers: Answers) -> None:
+        """Write rows."""
 
     def finish(self) -> None:
-        """Flush what is buffered and let go of the stream, which stays open."""
-        self._text.flush()
-        self._text.detach()
+        """Write what stands after the last row."""
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.9g}"
+def choose_format(name: str | None, output: Path | None) -> str:
+    """Return a format by its name, else by the output's ending, else `csv`.
+
+    Raises:
+        UsageError: the name is unknown, or the format cannot go to a stream.
+    """
+    if name is not None and name not in FORMATS:
+        raise UsageError(f"unknown format {name!r}{suggest(name, FORMATS)}; known: {', '.join(FORMATS)}")
+    chosen = name or (_ENDINGS.get(output.suffix.lower(), "csv") if output is not None else "csv")
+    if output is None and chosen in _NEED_A_FILE:
+        raise UsageError(f"{chosen} needs a file; give --output FILE, or csv or jsonl for stdout")
+    return chosen
+
+
+def open_sink(form: str, stream: BinaryIO, *, classes: Sequence[str], probabilities: bool, truths: bool) -> Sink:
+    """Return a sink.
+
+    Args:
+        form: one of `FORMATS`.
+        stream: binary, left open; `parquet` and `npy` also read it and move in it.
+        classes: names of the model's classes.
+        probabilities: add one column per class.
+        truths: add the column `truth`.
+
+    Raises:
+        ResourceError: the format's package is not installed.
+    """
+    if form == "jsonl":
+        from toolkit.prediction.jsonl_sink import JsonLinesSink
+
+        return JsonLinesSink(stream, classes=classes if probabilities else (), truths=truths)
+    if form == "parquet":
+        from toolkit.prediction.parquet_sink import ParquetSink
+
+        return ParquetSink(stream, classes=classes if probabilities else (), truths=truths)
+    if form == "npy":
+        from toolkit.prediction.npy_sink import NpySink
+
+        return NpySink(stream, num_classes=len(classes) if probabilities else 0, truths=truths)
+    from toolkit.prediction.csv_sink import CsvSink
+
+    return CsvSink(stream, classes=classes if probabilities else (), truths=truths)

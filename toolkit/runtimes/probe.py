@@ -5,13 +5,13 @@ from __future__ import annotations
 __all__ = ["ensure_probed", "probe_folder"]
 
 import contextlib
-import os
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toolkit.artifacts import cache_folder
 from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ResourceError
 from toolkit.runtimes.contract import check_outputs, require_contract
@@ -57,12 +57,8 @@ def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: 
 
 
 def probe_folder() -> Path:
-    """Return where probed files are remembered: under `TOOLKIT_CACHE`, else the user's cache folder."""
-    cache = os.environ.get("TOOLKIT_CACHE")
-    if cache:
-        return Path(cache) / "probed"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises without a home
-    return Path(base) / "onnx-parity-toolkit" / "probed"
+    """Return where probed files are remembered: a folder of `cache_folder()`."""
+    return cache_folder() / "probed"
 
 
 def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:

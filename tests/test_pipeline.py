@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from imaging_samples import encode
+from prediction_samples import SPEC, answers_of, array_item, image_item
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.prediction import decoder_pool, pipeline
+from toolkit.prediction.blocks import Answers, Block, join_blocks
+from toolkit.prediction.decoder_pool import DecoderPool
+from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.pipeline import Pipeline
+from toolkit.prediction.prepare_items import Preparation, prepare_items
+
+PREPARATION = Preparation(spec=SPEC)
+
+
+def png(value: int) -> bytes:
+    image = np.zeros((8, 8), np.uint8)
+    image[0, 0] = value
+    return encode(image)
+
+
+def brightness(block: Block) -> Answers:
+    """Answers whose margin is the first pixel's value."""
+    answers = answers_of([0] * block.num_rows)
+    answers.margin[block.places] = block.images[:, 0, 0]
+    answers.labels[sorted(set(range(block.num_rows)) - set(block.places.tolist()))] = -1
+    return answers
+
+
+def test_answers_come_in_the_order_of_the_jobs() -> None:
+    jobs: list[list[Item]] = [[array_item(3, start=3 * number)] for number in range(20)]
+    with Pipeline(brightness, PREPARATION, processes=0) as line:
+        values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
+    assert values == list(range(60))
+
+
+def test_few_jobs_are_taken_ahead() -> None:
+    taken: list[int] = []
+
+    def jobs() -> Iterator[Sequence[Item]]:
+        for number in range(1000):
+            taken.append(number)
+            yield [array_item(1, start=number)]
+
+    with Pipeline(brightness, PREPARATION, processes=0) as line:
+        most = 0
+        for done, _ in enumerate(line.run(jobs())):
+            most = max(most, len(taken) - done)
+            if done > 100:
+                break
+    assert most <= pipeline.SPARE_BLOCKS + 2
+
+
+def test_a_model_that_fails_ends_the_pipeline_with_its_error() -> None:
+    def fail(block: Block) -> Answers:
+        raise ModelError(f"broken at {block.indices[0]}")
+
+    with Pipeline(fail, PREPARATION, processes=0) as line, pytest.raises(ModelError, match="broken at 0"):
+        list(line.run([[array_item(2)], [array_item(2)]]))
+
+
+def test_hungry_models_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where decoding is what takes the time, it moves into processes, and nothing changes but the speed."""
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    jobs: list[list[Item]] = [[image_item(f"{number}.png", png(number))] for number in range(40)]
+    with Pipeline(brightness, PREPARATION, processes=2) as line:
+        values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
+        assert line.num_processes == 2
+    assert values == list(range(40))
+
+
+def test_arrays_and_sated_models_need_no_process() -> None:
+    with Pipeline(brightness, PREPARATION, processes=2) as line:
+        list(line.run([[array_item(8)] for _ in range(50)]))
+        assert line.num_processes == 0
+
+    def slow(block: Block) -> Answers:
+        time.sleep(0.02)
+        return brightness(block)
+
+    with Pipeline(slow, PREPARATION, processes=2) as line:
+        list(line.run([[image_item("x.png", png(1))] for _ in range(40)]))
+        assert line.num_processes == 0
+
+
+def test_closing_in_the_middle_leaves_no_thread_and_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    before = threading.active_count()
+    with Pipeline(brightness, PREPARATION, processes=2) as line:
+        answers = line.run([image_item(f"{number}.png", png(number))] for number in range(10_000))
+        for _ in range(20):
+            next(answers)
+        pool = line._pool
+        assert pool is not None
+        processes = list(pool._all)
+    assert all(process.poll() is not None for process in processes)
+    assert threading.active_count() == before
+
+
+def test_processes_prepare_as_this_process_does(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(7))
+    items: list[Item] = [
+        image_item("a.png", str(tmp_path / "a.png")),
+        image_item("broken.png", b"no image"),
+        array_item(3),
+        image_item("gone.png", None),
+        image_item("b.png", png(9)),
+    ]
+    near = prepare_items(items, PREPARATION)
+    with DecoderPool(PREPARATION, size=1) as pool:
+        far = pool.prepare(items)
+    assert (list(near.sources), near.messages) == (list(far.sources), far.messages)
+    assert near.messages.keys() == {1, 5}
+    for name in ("indices", "images", "places"):
+        assert (getattr(near, name) == getattr(far, name)).all()
+
+
+def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
+    """A pool whose processes die of pictures called deadly.png."""
+    program = (
+        "import os, signal, time; import toolkit.prediction.prepare_items as p; import toolkit.prediction.decoder as d\n"
+        "real = p.decode_image\n"
+        f"p.decode_image = lambda c, name: {death} if name == 'deadly.png' else real(c, name=name)\n"
+        "d.MOST_SECONDS = 0.3\n"
+        "d.main()"
+    )
+    start = decoder_pool.subprocess.Popen
+    monkeypatch.setattr(
+        decoder_pool.subprocess,
+        "Popen",
+        lambda command, **kwargs: start([sys.executable, "-c", program], **kwargs),
+    )
+    return DecoderPool(PREPARATION, size=2)
+
+
+@pytest.mark.parametrize(
+    ("death", "said"),
+    [("os.kill(os.getpid(), signal.SIGSEGV)", "crashed (exit code -11)"), ("time.sleep(60)", "took over 20 s")],
+)
+def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyPatch, death: str, said: str) -> None:
+    items = [image_item(f"{number}.png", png(number)) for number in range(5)]
+    items[2] = image_item("deadly.png", png(2))
+    with deadly_pool(monkeypatch, death) as pool:
+        block = pool.prepare(items)
+        assert pool.prepare([items[0]]).places.tolist() == [0]
+    assert block.messages == {2: f"deadly.png: its decoder {said}"}
+    assert block.places.tolist() == [0, 1, 3, 4]
+    assert block.images[:, 0, 0].tolist() == [0, 1, 3, 4]
+
+
+def test_a_decoder_that_cannot_start_is_no_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_pool.sys, "executable", "/bin/false")
+    with DecoderPool(PREPARATION, size=1) as pool, pytest.raises(ResourceError, match="while it started"):
+        pool.prepare([image_item("a.png", png(1))])
+    monkeypatch.setattr(decoder_pool.sys, "executable", "/nowhere/python")
+    with pytest.raises(ResourceError, match="cannot start"):
+        DecoderPool(PREPARATION, size=1)
+
+
+def test_decoders_end_when_their_input_does_and_ignore_ctrl_c() -> None:
+    with DecoderPool(PREPARATION, size=1) as pool:
+        pool.prepare([image_item("a.png", png(1))])
+        (process,) = pool._all
+        os.kill(process.pid, signal.SIGINT)
+        assert pool.prepare([image_item("a.png", png(1))]).num_rows == 1
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+
+
+def test_joined_blocks_keep_places_and_messages() -> None:
+    parts = [prepare_items([item], PREPARATION) for item in (array_item(2), image_item("x", None), array_item(1))]
+    whole = join_blocks(parts)
+    assert whole.num_rows == 4
+    assert whole.places.tolist() == [0, 1, 3]
+    assert whole.messages == {2: "broken"}
+    assert list(whole.sources) == ["a.npy", "a.npy", "x", "a.npy"]
+
+
+def test_items_without_rows_give_an_empty_block() -> None:
+    block = prepare_items([array_item(0)], PREPARATION)
+    assert (block.num_rows, len(block.images)) == (0, 0)
+
+
+def values_of(block: Block) -> list[Any]:
+    return block.images[:, 0, 0].tolist()
+
+
+def test_values_that_are_no_pixels_are_reasons_with_their_index() -> None:
+    item = array_item(3)
+    floats = item.images.astype(np.float64)
+    floats[1, 2, 2] = np.nan
+    floats[0, 3, 3] = 200
+    floats[2, 3, 3] = 200
+    block = prepare_items([type(item)("f.npy", 5, floats)], PREPARATION)
+    assert block.indices.tolist() == [5, 6, 7]
+    assert block.places.tolist() == [0, 2]
+    assert "nan at row 2" in block.messages[1]
+
+
+def test_a_bad_item_stands_where_it_was() -> None:
+    items: list[Item] = [ImageItem("b", 4, None, "gone"), image_item("a.png", png(3))]
+    block = prepare_items(items, PREPARATION)
+    assert (block.indices.tolist(), block.places.tolist(), values_of(block)) == ([4, 0], [1], [3])
+    assert block.messages == {0: "gone"}

@@ -1,0 +1,129 @@
+"""Neighbouring rows on their way through the pipeline: pictures made ready, then answered."""
+
+from __future__ import annotations
+
+__all__ = ["Answers", "Block", "join_blocks"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.prediction.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from toolkit.prediction.rows import Status
+
+# Legend of the shapes: N rows, M <= N of them have a picture, K classes.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Rows whose pictures are decoded and fitted.
+
+    Attributes:
+        sources: N names of what the rows come from.
+        indices: int64 `[N]`, their positions inside their sources.
+        images: uint8 `[M, *input shape]`.
+        places: int64 `[M]`, the row of each picture, rising.
+        messages: by row: what was done to its picture, or why there is none; rows without a message are left out.
+    """
+
+    sources: Sequence[str]
+    indices: npt.NDArray[np.int64]
+    images: npt.NDArray[np.uint8]
+    places: npt.NDArray[np.int64]
+    messages: dict[int, str]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows: N."""
+        return len(self.sources)
+
+
+def join_blocks(blocks: Sequence[Block]) -> Block:
+    """Return the rows of several blocks as one."""
+    starts = np.cumsum([0, *(block.num_rows for block in blocks)])
+    return Block(
+        sources=[source for block in blocks for source in block.sources],
+        indices=np.concatenate([block.indices for block in blocks]),
+        images=np.concatenate([block.images for block in blocks]),
+        places=np.concatenate([block.places + start for block, start in zip(blocks, starts, strict=False)]),
+        messages={
+            row + int(start): text
+            for block, start in zip(blocks, starts, strict=False)
+            for row, text in block.messages.items()
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """A block's rows, answered, column by column.
+
+    Attributes:
+        sources: as in the block.
+        indices: as in the block.
+        labels: int64 `[N]`, the class; -1 in an error row.
+        probability: float32 `[N]`, of that class; NaN in an error row.
+        margin: float64 `[N]`, the runtime's own largest logit minus its second largest; NaN in an error row and with
+            one class.
+        probabilities: float32 `[N, K]`; NaN in an error row.
+        messages: by row; rows without a message are left out.
+        classes: K names.
+        provider: the provider that is active.
+        status: of an answered row.
+        truths: N names of the classes that the files' names tell, "" where they tell none; empty where nobody asked.
+    """
+
+    sources: Sequence[str]
+    indices: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float32]
+    margin: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float32]
+    messages: dict[int, str]
+    classes: Sequence[str]
+    provider: str
+    status: Status
+    truths: Sequence[str] = ()
+
+    @property
+    def num_rows(self) -> int:
+        """Rows: N."""
+        return len(self.sources)
+
+    @property
+    def num_errors(self) -> int:
+        """Rows without an answer."""
+        return int(np.count_nonzero(self.labels < 0))
+
+    def rows(self, stop: int | None = None) -> Iterator[Row]:
+        """Yield the first `stop` rows one by one, all by default; slower than the columns."""
+        for place in range(self.num_rows if stop is None else min(stop, self.num_rows)):
+            yield self.row(place)
+
+    def row(self, place: int) -> Row:
+        """Return one row."""
+        common: dict[str, Any] = {
+            "source": self.sources[place],
+            "index": int(self.indices[place]),
+            "provider": self.provider,
+            "message": self.messages.get(place, ""),
+        }
+        label = int(self.labels[place])
+        if label < 0:
+            return Row(**common, status="error")
+        margin = float(self.margin[place])
+        return Row(
+            **common,
+            status=self.status,
+            label=self.classes[label],
+            probability=float(self.probability[place]),
+            margin=None if np.isnan(margin) else margin,
+            probabilities=tuple(self.probabilities[place].tolist()),
+        )

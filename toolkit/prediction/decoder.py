@@ -1,0 +1,60 @@
+"""A process that prepares pictures: jobs come in on its standard input, blocks go out on its standard output."""
+
+from __future__ import annotations
+
+__all__ = ["MOST_SECONDS", "READY", "main"]
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.prediction.cache import open_cache
+from toolkit.prediction.crossing import read_items, read_preparation, write_block
+from toolkit.prediction.prepare_items import prepare_items
+from toolkit.runtimes.lifeline import end_with_the_parent
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+# A picture that takes longer ends the process; the parent finds out which one it was.
+MOST_SECONDS = 20
+READY = b"ready"
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    end_with_the_parent()
+    with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as replies:
+        os.dup2(2, 1)  # whatever a library prints must not get between the blocks
+        _serve(requests, replies)
+
+
+def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    preparation, cache_path = read_preparation(requests)
+    with open_cache(None if cache_path is None else Path(cache_path), preparation) as cache:
+        replies.write(READY)
+        replies.flush()
+        while True:
+            try:
+                items = read_items(requests)
+            except EOFError:
+                return
+            block = prepare_items(items, preparation, cache=cache, before=_start_clock)
+            _stop_clock()
+            write_block(replies, block)
+
+
+def _start_clock() -> None:
+    if hasattr(signal, "setitimer"):  # Windows has none
+        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+
+
+def _stop_clock() -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    main()

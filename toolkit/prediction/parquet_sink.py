@@ -1,0 +1,126 @@
+"""Rows into Parquet: Arrow's batches while they come, which a killed run can go on with, turned at the end."""
+
+from __future__ import annotations
+
+__all__ = ["ParquetSink"]
+
+import tempfile
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from toolkit.errors import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from toolkit.prediction.blocks import Answers
+
+INSTALL = "pip install 'onnx-parity-toolkit[parquet]'"
+ROWS_IN_A_GROUP = 65_536
+COPY_BYTES = 4 << 20
+
+
+class ParquetSink:
+    """Writes rows as Parquet with the CSV's columns; what a row has not is null.
+
+    Until `finish` the stream holds Arrow record batches without the schema message, one after the other.
+
+    Args:
+        stream: binary, readable and seekable, left open.
+        classes: one column `p_<class>` for each; none where it is empty.
+        truths: add the column `truth`.
+
+    Raises:
+        ResourceError: pyarrow is not installed.
+    """
+
+    def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:
+        try:
+            arrow = import_module("pyarrow")
+            self._parquet: Any = import_module("pyarrow.parquet")
+        except ImportError as error:
+            raise ResourceError(f"Parquet needs pyarrow ({error}); get it with: {INSTALL}") from error
+        self._arrow: Any = arrow
+        self._stream = stream
+        self._classes = tuple(classes)
+        self._truths = truths
+        self._schema = self._make_schema()
+
+    def begin(self) -> None:
+        """Write nothing: Arrow's batches stand alone."""
+
+    def write(self, answers: Answers) -> None:
+        """Write rows."""
+        batch = self._arrow.record_batch(self._columns(answers), schema=self._schema)
+        self._stream.write(batch.serialize())
+
+    def finish(self) -> None:
+        """Put a Parquet file in the place of the Arrow batches."""
+        with tempfile.TemporaryFile() as whole:
+            with self._parquet.ParquetWriter(whole, self._schema, compression="zstd") as writer:
+                for table in self._tables():
+                    writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
+            whole.seek(0)
+            self._stream.seek(0)
+            self._stream.truncate()
+            while part := whole.read(COPY_BYTES):
+                self._stream.write(part)
+
+    def _tables(self) -> Iterator[Any]:
+        """Yield tables of about one row group each."""
+        self._stream.seek(0)
+        reader = self._arrow.ipc.MessageReader.open_stream(self._arrow.PythonFile(self._stream, mode="r"))
+        waiting: list[Any] = []
+        num_rows = 0
+        for message in reader:
+            waiting.append(self._arrow.ipc.read_record_batch(message, self._schema))
+            num_rows += waiting[-1].num_rows
+            if num_rows >= ROWS_IN_A_GROUP:
+                yield self._arrow.Table.from_batches(waiting)
+                waiting, num_rows = [], 0
+        if waiting:
+            yield self._arrow.Table.from_batches(waiting)
+
+    def _make_schema(self) -> Any:
+        arrow = self._arrow
+        fields = [
+            ("source", arrow.string()),
+            ("index", arrow.int64()),
+            ("label", arrow.string()),
+            ("probability", arrow.float32()),
+            ("margin", arrow.float64()),
+            ("provider", arrow.string()),
+            ("status", arrow.string()),
+            ("message", arrow.string()),
+        ]
+        if self._truths:
+            fields.append(("truth", arrow.string()))
+        fields += [(f"p_{name}", arrow.float32()) for name in self._classes]
+        return arrow.schema(fields)
+
+    def _columns(self, answers: Answers) -> list[Any]:
+        arrow, count = self._arrow, answers.num_rows
+        is_error = answers.labels < 0
+        labels = arrow.array(list(answers.classes)).take(arrow.array(answers.labels, mask=is_error))
+        statuses = arrow.array([answers.status, "error"]).take(arrow.array(is_error.astype(np.int8)))
+        columns = [
+            arrow.array(_valid(answers.sources)),
+            arrow.array(answers.indices),
+            labels,
+            arrow.array(answers.probability, from_pandas=True),
+            arrow.array(answers.margin, from_pandas=True),
+            arrow.repeat(answers.provider, count),
+            statuses,
+            arrow.array(_valid([answers.messages.get(place, "") for place in range(count)])),
+        ]
+        if self._truths:
+            columns.append(arrow.array([truth or None for truth in answers.truths], arrow.string()))
+        columns += [arrow.array(values, from_pandas=True) for values in answers.probabilities.T[: len(self._classes)]]
+        return columns
+
+
+def _valid(texts: Sequence[str]) -> list[str]:
+    r"""Return texts that UTF-8 can hold; what it cannot is written as `\udcXX`."""
+    return [text if text.isascii() else text.encode("utf-8", "backslashreplace").decode() for text in texts]

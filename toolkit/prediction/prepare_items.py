@@ -1,0 +1,135 @@
+"""From items to a block: decode, judge the values, fit; whatever cannot be used becomes a reason."""
+
+from __future__ import annotations
+
+__all__ = ["Preparation", "prepare_items"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.errors import DataError
+from toolkit.imaging.decode import decode_image
+from toolkit.imaging.prepare import prepare_image
+from toolkit.prediction.blocks import Block
+from toolkit.prediction.items import ArrayItem, ImageItem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from toolkit.card import InputSpec
+    from toolkit.prediction.cache import PictureCache
+    from toolkit.prediction.items import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How pictures are brought to a model; small and picklable.
+
+    Attributes:
+        spec: what the model takes.
+    """
+
+    spec: InputSpec
+
+
+def prepare_items(
+    items: Sequence[Item],
+    preparation: Preparation,
+    *,
+    cache: PictureCache | None = None,
+    before: Callable[[], object] | None = None,
+) -> Block:
+    """Return the items' rows, ready for the model, in their order.
+
+    Args:
+        items: pictures and blocks of pixels.
+        preparation: how they are brought to the model.
+        cache: pictures that were prepared before.
+        before: called before each encoded picture.
+    """
+    builder = _BlockBuilder(sum(item.num_rows for item in items), preparation)
+    known = cache.find(items) if cache is not None else {}
+    for number, item in enumerate(items):
+        if isinstance(item, ArrayItem):
+            builder.add_array(item)
+        elif number in known:
+            builder.add(item.source, item.index, *known[number])
+        else:
+            if before is not None:
+                before()
+            builder.add_picture(item)
+    block = builder.build()
+    if cache is not None:
+        cache.keep(items, block, known=known)
+    return block
+
+
+class _BlockBuilder:
+    """Rows added one after the other."""
+
+    def __init__(self, num_rows: int, preparation: Preparation) -> None:
+        self._spec = preparation.spec
+        self._sources: list[str] = []
+        self._indices = np.empty(num_rows, np.int64)
+        self._images = np.empty((num_rows, *preparation.spec.shape), np.uint8)
+        self._places = np.empty(num_rows, np.int64)
+        self._num_images = 0
+        self._messages: dict[int, str] = {}
+
+    def add(self, source: str, index: int, image: npt.NDArray[np.uint8] | None, message: str) -> None:
+        """Add one row; without a picture the message is the reason."""
+        row = len(self._sources)
+        self._sources.append(source)
+        self._indices[row] = index
+        if message:
+            self._messages[row] = message
+        if image is not None:
+            self._images[self._num_images] = image
+            self._places[self._num_images] = row
+            self._num_images += 1
+
+    def add_picture(self, item: ImageItem) -> None:
+        """Decode and fit one picture."""
+        if item.content is None:
+            self.add(item.source, item.index, None, item.message)
+            return
+        try:
+            content = Path(item.content) if isinstance(item.content, str) else item.content
+            decoded = decode_image(content, name=item.source)
+            image, note = prepare_image(decoded.pixels, self._spec)
+        except DataError as error:
+            self.add(item.source, item.index, None, " ".join(str(error).split()))
+        else:
+            notes = (item.message, *decoded.notes, note)
+            self.add(item.source, item.index, image, "; ".join(filter(None, notes)))
+
+    def add_array(self, item: ArrayItem) -> None:
+        """Judge and fit the pictures of an array."""
+        # Imported here: one PNG must not pay for it.
+        from toolkit.data.arrays import refuse_unit_scale, to_pixels
+
+        for offset, values in enumerate(item.images):
+            try:
+                refuse_unit_scale(values, name="the image's")
+                pixels, done = to_pixels(values)
+                image, note = prepare_image(pixels, self._spec)
+            except DataError as error:
+                self.add(item.source, item.start + offset, None, " ".join(str(error).split()))
+            else:
+                self.add(item.source, item.start + offset, image, "; ".join(filter(None, (done, note))))
+
+    def build(self) -> Block:
+        """Return what was added."""
+        images: Any = self._images[: self._num_images]
+        return Block(
+            sources=self._sources,
+            indices=self._indices,
+            images=images,
+            places=self._places[: self._num_images],
+            messages=self._messages,
+        )

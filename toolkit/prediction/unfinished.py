@@ -1,0 +1,179 @@
+"""An output while it is written: a part and a record of how far it is trusted, so that a killed run can go on."""
+
+from __future__ import annotations
+
+__all__ = ["Progress", "Unfinished", "latest_unfinished", "part_of", "record_of"]
+
+import contextlib
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from toolkit.closing import Closing
+from toolkit.durable import move_durably, read_json, write_json
+from toolkit.errors import DataError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = "toolkit/unfinished/1"
+PART = ".part"
+RECORD = ".part.json"
+# Seconds between two records: what a kill costs at most.
+PERIOD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an output is written.
+
+    Attributes:
+        rows: rows that are whole.
+        errors: of them, rows without an answer.
+        truths: of them, rows whose file's name tells their class.
+        right: of those, rows whose label is that class.
+        last: source and index of the last one; None before the first.
+    """
+
+    rows: int = 0
+    errors: int = 0
+    truths: int = 0
+    right: int = 0
+    last: tuple[str, int] | None = None
+
+
+def part_of(output: Path) -> Path:
+    """Return where an output lies until it is whole."""
+    return output.with_name(output.name + PART)
+
+
+def record_of(output: Path) -> Path:
+    """Return where an unfinished output's record lies."""
+    return output.with_name(output.name + RECORD)
+
+
+def latest_unfinished(folder: Path) -> Path:
+    """Return the output in a folder that was left unfinished last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    records = sorted(folder.glob(f"*{RECORD}"), key=lambda path: path.stat().st_mtime_ns)
+    if not records:
+        raise UsageError(f"nothing to resume: {folder} holds no unfinished result; name it with --output")
+    return records[-1].with_name(records[-1].name.removesuffix(RECORD))
+
+
+class Unfinished(Closing):
+    """An output's part, opened for writing at its trusted end.
+
+    Args:
+        output: the name that the whole file will take.
+        identity: what must be the same for a run to go on with another's part; plain JSON values.
+        resume: go on with what lies there; else begin anew.
+        force: begin anew even where an unfinished result lies.
+
+    Raises:
+        UsageError: nothing to go on with, or another identity; an unfinished result lies there and neither was asked.
+        ResourceError: the files cannot be written.
+    """
+
+    def __init__(self, output: Path, identity: dict[str, Any], *, resume: bool, force: bool) -> None:
+        self._output, self._identity = output, identity
+        self._part, self._record = part_of(output), record_of(output)
+        self._next_record = time.monotonic() + PERIOD_S
+        self._is_whole = False
+        self.progress, trusted_bytes = self._read_record() if resume else (Progress(), 0)
+        if not resume and not force and self._part.exists():
+            raise UsageError(f"{self._part} is an unfinished result; go on with --resume or start over with --force")
+        self.stream = self._open(trusted_bytes, anew=not resume)
+
+    def advance(self, progress: Progress) -> None:
+        """Note that everything up to here is in the stream; it is recorded from time to time."""
+        self.progress = progress
+        if time.monotonic() >= self._next_record:
+            self.record()
+
+    def record(self) -> None:
+        """Bring what is written to the disk and record how far it goes."""
+        with self._failures_named():
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            size = self.stream.tell()
+        write_json(
+            self._record,
+            {"schema": SCHEMA, "identity": self._identity, "bytes": size, **asdict(self.progress)},
+        )
+        self._next_record = time.monotonic() + PERIOD_S
+
+    def finish(self) -> None:
+        """Give the whole file its name."""
+        with self._failures_named():
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            self.stream.close()
+        move_durably(self._part, self._output)
+        self._record.unlink(missing_ok=True)
+        self._is_whole = True
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.stream.close()
+        self._part.unlink(missing_ok=True)
+        self._record.unlink(missing_ok=True)
+        self._is_whole = True
+
+    def close(self) -> None:
+        """Leave the part and its record behind, unless the output is whole or nothing was written."""
+        if self._is_whole:
+            return
+        if not self.progress.rows:
+            self.discard()
+            return
+        with contextlib.suppress(ResourceError):  # the disk may be full: the last record still holds
+            self.record()
+        with contextlib.suppress(OSError):
+            self.stream.close()
+
+    def _read_record(self) -> tuple[Progress, int]:
+        if not self._record.exists() or not self._part.exists():
+            raise UsageError(f"nothing to resume at {self._output}: {self._part} is not there; leave out --resume")
+        try:
+            value = read_json(self._record)
+            seen, size = dict(value["identity"]), int(value["bytes"])
+            last = None if value["last"] is None else (str(value["last"][0]), int(value["last"][1]))
+            counts = {name: int(value[name]) for name in ("rows", "errors", "truths", "right")}
+        except (DataError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise UsageError(f"{self._record} cannot be used ({error}); start over with --force") from error
+        changed = [name for name in self._identity if seen.get(name) != self._identity[name]]
+        if changed:
+            name = changed[0]
+            raise UsageError(
+                f"{self._part} was begun with {name} {seen.get(name)!r}, now it is {self._identity[name]!r}; "
+                "ask for the same, or start over with --force"
+            )
+        if self._part.stat().st_size < size:
+            raise UsageError(f"{self._part} is shorter than its record says; start over with --force")
+        return Progress(**counts, last=last), size
+
+    def _open(self, size: int, *, anew: bool) -> BinaryIO:
+        with self._failures_named():
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            stream = self._part.open("w+b" if anew else "r+b")
+            if anew:
+                self._record.unlink(missing_ok=True)
+            else:
+                stream.truncate(size)
+                stream.seek(size)
+            return stream
+
+    @contextlib.contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(
+                f"cannot write {self._output}: {error.strerror or error}; free space or choose another folder"
+            ) from error

@@ -1,0 +1,158 @@
+"""The work of one prediction whose model and output are open: items to rows, counted on the way."""
+
+from __future__ import annotations
+
+__all__ = ["ShowProgress", "Work"]
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from toolkit.prediction.batch_size import measure_batches
+from toolkit.prediction.config import AUTO_BATCH
+from toolkit.prediction.engine import Engine
+from toolkit.prediction.gallery import GalleryPicker
+from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
+from toolkit.prediction.open_items import open_items
+from toolkit.prediction.outputs import StreamTarget
+from toolkit.prediction.pipeline import Pipeline, usable_cores
+from toolkit.prediction.prepare_items import Preparation
+from toolkit.prediction.report import PredictionReport
+from toolkit.prediction.row_count import RowCount
+from toolkit.prediction.sinks import open_sink
+from toolkit.prediction.tally import Tally
+from toolkit.prediction.truths import tell_truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toolkit.prediction.blocks import Answers
+    from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.items import Item
+    from toolkit.prediction.open_model import OpenedModel
+    from toolkit.prediction.outputs import Target
+    from toolkit.prediction.sinks import Sink
+
+ShowProgress = Callable[[int, int | None], None]
+
+
+@dataclass(kw_only=True)
+class Work:
+    """What is needed for it.
+
+    Attributes:
+        config: what was asked for.
+        model: the opened model.
+        form: a format of the sinks.
+        target: the opened output.
+        stdin: where an input called `-` reads names from.
+        notes: one sentence each about what was left out or chosen.
+    """
+
+    config: PredictionConfig
+    model: OpenedModel
+    form: str
+    target: Target
+    stdin: BinaryIO
+    notes: list[str] = field(default_factory=list)
+
+    def do(self, progress: ShowProgress | None) -> PredictionReport:
+        """Write every row and return the counts; as `run_prediction`."""
+        start = time.perf_counter()
+        self.notes += self.model.notes
+        resumed = self.target.progress.rows
+        batch = self._choose_batch()
+        tally = Tally(self.target.progress)
+        picker = GalleryPicker() if self.config.gallery is not None else None
+        total = RowCount(self.config.inputs) if progress is not None else None
+        sink = self._open_sink()
+        with self._open_pipeline(batch) as pipeline:
+            for block, plain in pipeline.run(self._jobs(batch)):
+                answers = self._add_truths(plain)
+                sink.write(answers)
+                tally.count(answers)
+                self.target.advance(tally.progress)
+                if picker is not None:
+                    picker.see(block, answers)
+                if progress is not None and total is not None:
+                    progress(tally.progress.rows, total.known)
+            processes = pipeline.num_processes
+        sink.finish()
+        self.target.finish()
+        seconds = time.perf_counter() - start
+        report = self._report(tally, picker, batch=batch, processes=processes, seconds=seconds)
+        return replace(report, num_resumed=resumed)
+
+    def _choose_batch(self) -> int:
+        if self.config.batch != AUTO_BATCH:
+            return self.config.batch
+        batch, rates = measure_batches(self.model.runtime, self.model.card.input)
+        shown = ", ".join(f"{size}: {rate:,.0f}" for size, rate in rates.items())
+        self.notes.append(f"batch {batch} was chosen; images/s by batch: {shown}")
+        return batch
+
+    def _open_sink(self) -> Sink:
+        sink = open_sink(
+            self.form,
+            self.target.stream,
+            classes=self.model.card.classes,
+            probabilities=self.config.probabilities,
+            truths=self.config.truths,
+        )
+        if not self.target.progress.rows:
+            sink.begin()
+        return sink
+
+    def _open_pipeline(self, batch: int) -> Pipeline:
+        info, card = self.model.runtime.info, self.model.card
+        engine = Engine(self.model.runtime, card, batch=batch, provider=info.provider_active, fallback=info.fallback)
+        wanted = self.config.processes
+        return Pipeline(
+            engine.answer,
+            Preparation(spec=card.input),
+            cache_path=self.config.cache,
+            processes=usable_cores() if wanted is None else wanted,
+        )
+
+    def _jobs(self, batch: int) -> Iterator[list[Item]]:
+        done = self.target.progress
+        items: Iterator[Item] = open_items(self.config.inputs, on_note=self.notes.append, stdin=self.stdin)
+        if done.rows:
+            items = skip_rows(items, done.rows, last=done.last)
+        return group_items(items, rows_per_job(batch, self.model.card.input))
+
+    def _add_truths(self, answers: Answers) -> Answers:
+        if not self.config.truths:
+            return answers
+        classes = self.model.card.classes
+        return replace(answers, truths=[tell_truth(source, classes) for source in answers.sources])
+
+    def _report(
+        self, tally: Tally, picker: GalleryPicker | None, *, batch: int, processes: int, seconds: float
+    ) -> PredictionReport:
+        info, done = self.model.runtime.info, tally.progress
+        is_file = not isinstance(self.target, StreamTarget)
+        return PredictionReport(
+            model=self.config.model,
+            model_sha256=self.model.source.sha256,
+            num_ok=done.rows - done.errors,
+            num_errors=done.errors,
+            num_truths=done.truths if self.config.truths else None,
+            num_right=done.right,
+            runtime=info.runtime,
+            runtime_version=info.version,
+            precision=self.config.precision,
+            provider_requested=self.config.provider,
+            provider_active=info.provider_active,
+            fallback=info.fallback,
+            fallback_reason=str(info.details.get("fallback_reason", "")),
+            batch=batch,
+            processes=processes,
+            seconds=seconds,
+            output=self.config.output if is_file else None,
+            preview=tuple(tally.preview),
+            gallery=tuple(picker.pick()) if picker is not None else (),
+            first_error=tally.first_error,
+            notes=tuple(self.notes),
+        )
