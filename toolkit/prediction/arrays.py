@@ -6,12 +6,12 @@ __all__ = ["iterate_array", "open_npy"]
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from toolkit.data.arrays import as_batch, read_npy_header, refuse_unit_scale, to_pixels
+from toolkit.data.arrays import as_batch, refuse_unit_scale, to_pixels
 from toolkit.errors import DataError
 from toolkit.imaging.prepare import prepare_image
+from toolkit.prediction.mapped_array import map_npy
 from toolkit.prediction.names import printable_path
+from toolkit.prediction.regular_file import open_regular
 from toolkit.prediction.rows import Sample
 
 if TYPE_CHECKING:
@@ -27,18 +27,13 @@ def open_npy(path: Path) -> npt.NDArray[Any]:
     """Map one NPY file into memory; pickled objects are never loaded.
 
     Returns:
-        Read-only, of the file's own dtype and shape.
+        Read-only `[N, H, W]` or `[N, H, W, 3]`, of the file's own dtype.
 
     Raises:
         DataError: not NPY, damaged, objects inside, bytes missing or left over.
     """
-    try:
-        return _map_array(path)
-    except Exception as error:  # the header is parsed as Python: what that raises is no short list
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
-            f"{printable_path(path)} cannot be read as an NPY array: {reason}; write it with numpy.save"
-        ) from error
+    with open_regular(str(path)) as stream:
+        return map_npy(stream, name=printable_path(path)).images
 
 
 def iterate_array(array: npt.NDArray[Any], spec: InputSpec, *, source: str) -> Iterator[Sample]:
@@ -65,15 +60,3 @@ def iterate_array(array: npt.NDArray[Any], spec: InputSpec, *, source: str) -> I
             yield Sample(source=source, index=index, image=None, message=str(error))
         else:
             yield Sample(source=source, index=index, image=image, message="; ".join(filter(None, (note, done))))
-
-
-def _map_array(path: Path) -> npt.NDArray[Any]:
-    with path.open("rb") as stream:
-        header = read_npy_header(stream)
-        start = stream.tell()
-    end, size = start + header.size_bytes, path.stat().st_size
-    if end != size:
-        raise ValueError(f"it has {size} bytes where its header says {end}")
-    if 0 in header.shape:  # nothing can be mapped
-        return np.empty(header.shape, header.dtype)
-    return np.memmap(path, dtype=header.dtype, mode="r", offset=start, shape=header.shape, order=header.order)

@@ -1,0 +1,225 @@
+"""Archives read in place: their images and arrays, member after member; nothing is ever written.
+
+Members are taken in the archive's own order. Names mean nothing here but a name: `../x.png` and `/x.png` are read like
+any other, duplicates are read twice. A link or a device with an image's name is an item without content. Folders,
+archives inside, and files of other names are left out and counted.
+"""
+
+from __future__ import annotations
+
+__all__ = ["count_zip", "iterate_tar", "iterate_zip"]
+
+import os
+from typing import TYPE_CHECKING, BinaryIO
+
+from toolkit.errors import DataError
+from toolkit.imaging.decode import MAX_FILE_BYTES
+from toolkit.prediction.array_source import iterate_stream
+from toolkit.prediction.array_stream import ArrayStream
+from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.left_out import LeftOut, is_array_name
+from toolkit.prediction.listing import is_image_name
+from toolkit.prediction.names import printable_member, printable_name
+from toolkit.prediction.regular_file import open_regular
+from toolkit.prediction.tar_reader import TarReader
+from toolkit.prediction.unpack_budget import UnpackBudget
+from toolkit.prediction.unpacked import open_unpacked
+from toolkit.prediction.zip_reader import ZipReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from toolkit.prediction.kinds import Kind
+    from toolkit.prediction.tar_reader import TarMember
+    from toolkit.prediction.zip_reader import ZipMember
+
+    OnNote = Callable[[str], None]
+
+NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
+
+
+def iterate_zip(path: str, *, on_note: OnNote | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a ZIP archive, which an NPZ file is too.
+
+    Args:
+        path: a regular file.
+        on_note: called with one sentence about what was left out.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
+        yield from _end_in_item(_ZipItems(path, stream, budget), on_note)
+
+
+def count_zip(path: str) -> int:
+    """Return the rows that a ZIP archive's directory, and the headers of the arrays in it, promise.
+
+    Raises:
+        DataError: it cannot be opened, or has a damaged directory.
+    """
+    with open_regular(path) as stream:
+        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
+        return _ZipItems(path, stream, budget).count_rows() or 1  # one that holds nothing is one error
+
+
+def iterate_tar(path: str, kind: Kind, *, on_note: OnNote | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a tar archive.
+
+    Args:
+        path: a regular file.
+        kind: what it is packed with, if anything.
+        on_note: called with one sentence about what was left out.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        name = printable_name(path)
+        budget = UnpackBudget(name, packed_bytes=_size_of(stream))
+        yield from _end_in_item(_TarItems(path, open_unpacked(stream, kind, name=name, budget=budget)), on_note)
+
+
+class _ArchiveItems:
+    """The items of an archive; what both kinds share.
+
+    Args:
+        path: the archive.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = printable_name(path)
+        self.left_out = LeftOut(self.name)
+
+    def __iter__(self) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def _name_member(self, name: str) -> str:
+        is_key = name.endswith(NPY_ENDING) and self.path.lower().endswith(NPZ_ENDING)
+        return printable_member(self.path, name.removesuffix(NPY_ENDING) if is_key else name)
+
+
+class _ZipItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget) -> None:
+        super().__init__(path)
+        self._budget = budget
+        self._reader = ZipReader(stream, name=self.name, budget=budget)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            source = self._name_member(member.name)
+            try:
+                if is_image_name(member.name):
+                    yield self._read_image(member, source)
+                elif is_array_name(member.name):
+                    yield from self._read_array(member, source)
+                elif not member.is_folder:
+                    self.left_out.add_file(source)
+            except DataError as error:
+                if self._budget.is_spent:
+                    raise
+                yield _failed(source, str(error))
+
+    def count_rows(self) -> int:
+        total = 0
+        for member in self._reader.members():
+            if is_image_name(member.name):
+                total += 1
+            elif is_array_name(member.name):
+                total += self._count_array(member)
+        return total
+
+    def _count_array(self, member: ZipMember) -> int:
+        try:
+            array = ArrayStream(self._reader.read_chunks(member, name=self.name), name=self.name)
+            count = array.num_images if array.is_images else 0
+        except DataError:
+            return 1  # an error
+        return count
+
+    def _read_image(self, member: ZipMember, source: str) -> ImageItem:
+        _check_member(source, size_bytes=member.size_bytes, problem="a link" if member.is_link else "")
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks(member, name=source)))
+
+    def _read_array(self, member: ZipMember, source: str) -> Iterator[Item]:
+        """Yield an array's blocks after a first pass to its end, where its checksum is compared."""
+        if member.is_link:
+            raise DataError(f"{source} is a link in the archive, which is not followed")
+        left_bytes = self._budget.left_bytes
+        array = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        if not array.is_images:
+            self.left_out.add_array(source)
+            return
+        for _ in array.read_blocks():
+            pass
+        self._budget.left_bytes = left_bytes
+        again = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        yield from iterate_stream(again, source)
+
+
+class _TarItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO) -> None:
+        super().__init__(path)
+        self._reader = TarReader(stream, name=self.name)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            if member.is_folder:
+                continue
+            source = self._name_member(member.name)
+            if is_image_name(member.name):
+                yield self._read_image(member, source)
+            elif is_array_name(member.name) and not member.problem:
+                yield from self._read_array(source)
+            else:
+                self.left_out.add_file(source)
+
+    def _read_image(self, member: TarMember, source: str) -> ImageItem:
+        try:
+            _check_member(source, size_bytes=member.size_bytes, problem=member.problem)
+        except DataError as error:
+            return _failed(source, str(error))
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks()))
+
+    def _read_array(self, source: str) -> Iterator[Item]:
+        """Yield an array's blocks as they come: a stream is read once, and tar has no checksum of a member."""
+        try:
+            array = ArrayStream(self._reader.read_chunks(), name=source)
+            if array.is_images:
+                yield from iterate_stream(array, source)
+            else:
+                self.left_out.add_array(source)
+        except DataError as error:  # where the archive itself is cut off, its next header says so too
+            yield _failed(source, str(error))
+
+
+def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:
+    """Yield an archive's items; a damaged archive ends in an item without content, one that holds nothing is one."""
+    found = 0
+    try:
+        for item in items:
+            found += 1
+            yield item
+    except DataError as error:
+        yield _failed(items.name, str(error))
+    else:
+        if not found:
+            yield _failed(items.name, f"{items.name} holds no image and no array of images")
+    items.left_out.tell(on_note)
+
+
+def _check_member(source: str, *, size_bytes: int, problem: str) -> None:
+    if problem:
+        raise DataError(f"{source} is {problem} in the archive, which is not followed")
+    if size_bytes > MAX_FILE_BYTES:
+        raise DataError(f"{source} has {size_bytes} bytes; the most for an image is {MAX_FILE_BYTES}")
+
+
+def _failed(source: str, reason: str) -> ImageItem:
+    return ImageItem(source, 0, None, " ".join(reason.split()))
+
+
+def _size_of(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_size

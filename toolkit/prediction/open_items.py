@@ -1,0 +1,127 @@
+"""What a user names in, what has to be predicted out: every kind of source behind one call, nothing decoded yet."""
+
+from __future__ import annotations
+
+__all__ = ["STDIN", "open_items", "tidy_path"]
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from toolkit.errors import DataError
+from toolkit.prediction.globs import expand_glob, is_glob
+from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
+from toolkit.prediction.listing import is_image_name, iterate_folder
+from toolkit.prediction.names import printable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    OnNote = Callable[[str], None]
+
+STDIN = "-"
+
+
+def open_items(
+    inputs: Iterable[Path | str], *, on_note: OnNote | None = None, stdin: BinaryIO | None = None
+) -> Iterator[Item]:
+    """Yield what every source holds, in order; nothing is opened before it is asked for, and nothing raises for data.
+
+    A source is a file, a folder (searched through, sorted, links to folders not followed), a pattern that names no file
+    itself (`scans/**/*.png`, quoted), or `-`: a list of any of these on standard input, one a line, or ended by NUL.
+    A file is judged by its content: an image, NPY, IDX (both also in gzip), NPZ or ZIP, tar (also in gzip, bzip2, xz),
+    Parquet. Files that a folder, a pattern or the list names with an image's ending are taken for images unopened.
+
+    The same sources give the same items in the same order. Blocks of arrays have at most 4,096 images and 64 MiB.
+    Whatever cannot be used is one item without content.
+
+    Args:
+        inputs: the sources.
+        on_note: called with one sentence about what was left out on purpose.
+        stdin: where a list comes from; binary.
+
+    Raises:
+        ResourceError: a Parquet file, and pyarrow is not installed.
+    """
+    is_read = False
+    for given in inputs:
+        path = os.fspath(given)
+        if path != STDIN:
+            yield from _open_source(tidy_path(path), on_note=on_note, is_named=True)
+        elif stdin is None or is_read:
+            reason = "can be read once" if is_read else "is not at hand"
+            yield ImageItem(STDIN, 0, None, f"standard input {reason}; give - once, with a list of paths on it")
+        else:
+            is_read = True
+            yield from _read_list(stdin, on_note=on_note)
+
+
+def _read_list(stdin: BinaryIO, *, on_note: OnNote | None) -> Iterator[Item]:
+    from toolkit.prediction.path_list import read_paths
+
+    try:
+        for path in read_paths(stdin):
+            if path == STDIN:
+                yield ImageItem(STDIN, 0, None, "a list of paths cannot hold -; expected files, folders or patterns")
+            else:
+                yield from _open_source(tidy_path(path), on_note=on_note, is_named=False)
+    except DataError as error:
+        yield ImageItem(STDIN, 0, None, str(error))
+
+
+def tidy_path(path: str) -> str:
+    """Return a path as Path writes it: `./a//b/` is `a/b`; one that is tidy costs nothing."""
+    is_tidy = not path.startswith("./") and "//" not in path and "/./" not in path and not path.endswith("/")
+    return path if is_tidy or not path else str(Path(path))
+
+
+def _open_source(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+    if not is_glob(path):
+        yield from _open_path(path, on_note=on_note, is_named=is_named)
+        return
+    is_empty = True
+    for match in expand_glob(path):
+        is_empty = False
+        yield from _open_path(match, on_note=on_note, is_named=False)
+    if is_empty:
+        name = printable_name(path)
+        yield ImageItem(name, 0, None, f"{name} matches no file, and no file has that name")
+
+
+def _open_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+    name = printable_name(path)
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - no Path for every file of a list
+        if stat.S_ISDIR(mode):
+            yield from iterate_folder(path, on_note=on_note)
+        elif not stat.S_ISREG(mode):
+            yield ImageItem(name, 0, None, f"{name} is not a regular file and was not opened")
+        elif not is_named and is_image_name(path):
+            yield ImageItem(name, 0, path)
+        else:
+            yield from _open_file(path, on_note=on_note)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        yield ImageItem(name, 0, None, f"cannot read {name}: {reason}")
+    except DataError as error:
+        yield ImageItem(name, 0, None, " ".join(str(error).split()))
+
+
+def _open_file(path: str, *, on_note: OnNote | None) -> Iterator[Item]:
+    kind = judge_file(path)
+    # Every kind is imported when it is met: one PNG must not pay for the others.
+    if kind == Kind.IMAGE:
+        return iter([ImageItem(printable_name(path), 0, path)])
+    if kind in ARRAY_KINDS:
+        from toolkit.prediction.array_source import iterate_array_file
+
+        return iterate_array_file(path, kind)
+    if kind == Kind.PARQUET:
+        from toolkit.prediction.parquet_source import iterate_parquet
+
+        return iterate_parquet(path)
+    from toolkit.prediction.archives import iterate_tar, iterate_zip
+
+    return iterate_zip(path, on_note=on_note) if kind == Kind.ZIP else iterate_tar(path, kind, on_note=on_note)
