@@ -270,7 +270,7 @@ def test_files_are_judged_by_content_and_not_by_name(tree: Path) -> None:
 
 
 def test_a_file_that_is_nothing_known_is_left_to_the_decoder(tree: Path) -> None:
-    for number, data in enumerate([b"", b"x", b"II*\0" * 300, b"7" * 2000]):
+    for number, data in enumerate([b"", b"x", b"II*\0" * 300, b"7" * 2000, b"\0\0\0\x0cjP  ", b"\0\0"]):
         Path(f"{number}.bin").write_bytes(data)
         (item,) = list_items(f"{number}.bin")
         assert item.content == f"{number}.bin"  # type: ignore[union-attr]

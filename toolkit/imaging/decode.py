@@ -36,6 +36,7 @@ from PIL import (
 )
 
 from toolkit.errors import DataError
+from toolkit.imaging.density import check_density
 from toolkit.imaging.flatten import flatten_image, is_grey_mode
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
 
@@ -136,6 +137,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Deco
             _verify_checksums(data, name=title)
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check_header(image, name=title)
+            check_density(image, num_bytes=len(data), name=title)
             image.load()
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in TURNING_ORIENTATIONS
             ImageOps.exif_transpose(image, in_place=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "judge_file", "judge_head"]
+__all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "judge_file", "judge_head"]
 
 import enum
 import zlib
 
 from toolkit.prediction.regular_file import read_head
+from toolkit.prediction.tar_header import BLOCK_BYTES, is_header
 
 HEAD_BYTES = 1024
-TAR_BLOCK_BYTES = 512
 GZIP_WINDOW_BITS = 31
 IDX_MAGIC = b"\0\0"
+IDX_ELEMENT_TYPES = b"\x08\x09\x0b\x0c\x0d\x0e"
 NPY_ENDING = ".npy"
 
 
@@ -74,24 +75,18 @@ def _judge_plain(head: bytes) -> Kind:
     for magic, kind in MAGICS.items():
         if head.startswith(magic):
             return kind
-    if _is_tar(head):
+    if is_header(head):
         return Kind.TAR
-    return Kind.IDX if head.startswith(IDX_MAGIC) else Kind.IMAGE
+    return Kind.IDX if is_idx(head) else Kind.IMAGE
 
 
-def _is_tar(head: bytes) -> bool:
-    """Compare the checksum of a tar's first header, which every kind of tar has: the sum of its bytes, in octal."""
-    if len(head) < TAR_BLOCK_BYTES or not head[0]:
-        return False
-    header = head[:TAR_BLOCK_BYTES]
-    written = header[148:156].strip(b"\0 ")
-    if not written.isdigit() or any(digit > ord("7") for digit in written):
-        return False
-    return int(written, 8) == sum(header[:148]) + 8 * ord(" ") + sum(header[156:])
+def is_idx(head: bytes) -> bool:
+    """Say whether a file begins as IDX does: two zeros and an element's type; JPEG 2000 begins with three zeros."""
+    return head.startswith(IDX_MAGIC) and head[2:3] in IDX_ELEMENT_TYPES and len(head) > len(IDX_MAGIC)
 
 
 def _inflate_head(head: bytes) -> bytes:
     try:
-        return zlib.decompressobj(wbits=GZIP_WINDOW_BITS).decompress(head, TAR_BLOCK_BYTES)
+        return zlib.decompressobj(wbits=GZIP_WINDOW_BITS).decompress(head, BLOCK_BYTES)
     except zlib.error:
         return b""

@@ -13,6 +13,7 @@ from toolkit.errors import DataError
 from toolkit.imaging.decode import IMAGE_ENDINGS, decode_image
 from toolkit.imaging.prepare import prepare_image
 from toolkit.prediction.folders import walk_folder
+from toolkit.prediction.kinds import is_idx
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.rows import Sample
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 NPY_MAGIC = b"\x93NUMPY"
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"
-IDX_MAGIC = b"\0\0"
 HEAD_BYTES = 8
 ENDINGS = " ".join(IMAGE_ENDINGS)
 
@@ -98,7 +98,7 @@ def _open_array(path: Path) -> npt.NDArray[Any] | None:
         return open_npy(path)
     if head.startswith(ZIP_MAGIC):
         raise DataError(f"{printable_path(path)} is a ZIP or NPZ archive; save one array with numpy.save instead")
-    if head.startswith((GZIP_MAGIC, IDX_MAGIC)):
+    if head.startswith(GZIP_MAGIC) or is_idx(head):
         from toolkit.data.idx import read_idx
 
         return read_idx(path, ranks=(3, 4), name=printable_path(path))

@@ -1,7 +1,6 @@
 """tar archives as streams, packed or not: one pass, bounded memory, nothing written anywhere.
 
-Python's tarfile keeps every member, and reads a long name or a pax header of whatever size it claims. It still parses
-the headers here.
+Python's tarfile keeps every member, and reads a long name or a pax header of whatever size it claims.
 
 Source of the format: POSIX.1-2017, pax, "pax Interchange Format"; the GNU tar manual, "Basic Tar Format".
 """
@@ -11,21 +10,22 @@ from __future__ import annotations
 __all__ = ["TarMember", "TarReader"]
 
 import os
-import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import DataError
+from toolkit.prediction.tar_header import BLOCK_BYTES, FILE, FOLDER, TarHeader, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-BLOCK_BYTES = 512
 CHUNK_BYTES = 1 << 18
 # Long names and pax headers: names, times, attributes. Nobody needs a megabyte.
 MAX_HEADER_BYTES = 1 << 20
-SKIPPED_TYPES = {tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE}
-PAX_TYPES = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}
+END_BLOCK = bytes(BLOCK_BYTES)
+LONG_NAME, LONG_LINK = b"L", b"K"
+PAX, OLD_PAX, GLOBAL_PAX = b"x", b"X", b"g"
+HARD_LINK, LINK, CONTIGUOUS, SPARSE = b"1", b"2", b"7", b"S"
 
 
 class TarMember(NamedTuple):
@@ -66,13 +66,13 @@ class TarReader:
         """
         long_name, pax = "", {}
         while (header := self._read_header()) is not None:
-            self._padding = -header.size % BLOCK_BYTES
-            self._left = header.size
-            if header.type == tarfile.GNUTYPE_LONGNAME:
+            self._padding = -header.size_bytes % BLOCK_BYTES
+            self._left = header.size_bytes
+            if header.kind == LONG_NAME:
                 long_name = self._read_extra().rstrip(b"\0").decode("utf-8", "surrogateescape")
-            elif header.type in PAX_TYPES:
+            elif header.kind in {PAX, OLD_PAX}:
                 pax = _parse_pax(self._read_extra())
-            elif header.type not in SKIPPED_TYPES:
+            elif header.kind not in {LONG_LINK, GLOBAL_PAX}:
                 if pax.get("size", "").isdigit():
                     self._left = int(pax["size"])
                     self._padding = -self._left % BLOCK_BYTES
@@ -97,19 +97,16 @@ class TarReader:
             self._left -= len(chunk)
             yield chunk
 
-    def _read_header(self) -> tarfile.TarInfo | None:
+    def _read_header(self) -> TarHeader | None:
         block = self._stream.read(BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
             raise DataError(f"{self._name} is cut off: its end mark is missing; get the file again")
-        if not any(block):
+        if block == END_BLOCK:
             return None
         try:
-            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError) as error:
+            return parse_header(block)
+        except ValueError as error:
             raise DataError(f"{self._name} has a damaged member header: {error}; get the file again") from error
-        if header.size < 0:
-            raise DataError(f"{self._name} has a damaged member header: {header.size} bytes; get the file again")
-        return header
 
     def _read_extra(self) -> bytes:
         if self._left > MAX_HEADER_BYTES:
@@ -143,12 +140,12 @@ def _parse_pax(body: bytes) -> dict[str, str]:
     return records
 
 
-def _describe(header: tarfile.TarInfo, *, name: str, pax: dict[str, str], size: int) -> TarMember:
+def _describe(header: TarHeader, *, name: str, pax: dict[str, str], size: int) -> TarMember:
     problem = ""
-    if header.issym() or header.islnk():
+    if header.kind in {HARD_LINK, LINK}:
         problem = "a link"
-    elif header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in pax):
+    elif header.kind == SPARSE or any(key.startswith("GNU.sparse.") for key in pax):
         problem = "a sparse file"
-    elif not (header.isreg() or header.isdir()):
+    elif header.kind not in {FILE, CONTIGUOUS, FOLDER}:
         problem = "no regular file"
-    return TarMember(name, size, problem, header.isdir())
+    return TarMember(name, size, problem, header.kind == FOLDER)
