@@ -197,6 +197,15 @@ def test_a_damaged_member_is_one_error_and_the_rest_is_done(tmp_path: Path) -> N
     assert all("damaged" in message for message in messages_of(items))
 
 
+def test_an_array_whose_checksum_does_not_hold_gives_no_images(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"x.npy": npy_bytes(GREY)}, method=zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[500] ^= 1
+    path.write_bytes(data)
+    (item,) = list_items(path)
+    assert "its checksum" in messages_of([item])[0]
+
+
 @pytest.mark.parametrize("cut", [1, 10, 21, 22, 40, 100, 200])
 def test_a_zip_without_its_end_is_one_error(tmp_path: Path, cut: int) -> None:
     path = write_zip(tmp_path / "x.zip", {"a.png": SEVEN_PNG, "b.png": SEVEN_PNG})
