@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-cuda parity-all check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -20,12 +20,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,runtimes,digits,tensorboard,tune,parquet,ray]'
+	$(PIP) --editable '.[dev,openvino,runtimes,digits,tensorboard,tune,parquet,fast,ray]'
 	touch $@
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not network" \
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not network" \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
@@ -34,6 +34,10 @@ test-slow: $(VENV)/.dev
 # Hostile and broken model files, made by the tests, through every command that reads one.
 test-hostile: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m hostile tests/test_hostile.py
+
+# Thousands of mutated image files through `toolkit predict`: answers or error rows, in bounded time and memory.
+test-fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest -m fuzz tests/test_predict_fuzz.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

@@ -5,7 +5,7 @@ Source of the format: LeCun, Cortes, Burges, "The MNIST database of handwritten 
 
 from __future__ import annotations
 
-__all__ = ["MAX_BODY_BYTES", "encode_idx", "read_idx", "write_idx"]
+__all__ = ["MAX_BODY_BYTES", "encode_idx", "read_idx", "read_idx_shape", "write_idx"]
 
 import gzip
 import math
@@ -63,6 +63,33 @@ def read_idx(
         return _read_array(chunks, ranks=ranks, max_bytes=max_bytes, name=title)
 
 
+def read_idx_shape(reader: ChunkReader, *, ranks: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """Read an IDX header of uint8 elements and return its dimensions; the reader is left at the first element.
+
+    Args:
+        reader: at the first byte.
+        ranks: the numbers of dimensions that are accepted.
+        name: what the source is called in messages.
+
+    Raises:
+        DataError: it is not IDX, or names another type or rank.
+    """
+    magic = reader.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ELEMENT_TYPES:
+        found = magic.hex(" ") or "nothing"
+        raise DataError(f"{name} is not an IDX file: it begins with {found}, expected 00 00 08 and the rank")
+    if magic[2] != UINT8_CODE:
+        found = f"{ELEMENT_TYPES[magic[2]]} (type 0x{magic[2]:02x})"
+        raise DataError(f"{name} holds {found} elements; expected uint8 (type 0x08)")
+    rank = magic[3]
+    if rank not in ranks:
+        raise DataError(f"{name} has rank {rank}; expected {' or '.join(map(str, ranks))}")
+    packed = reader.read(4 * rank)
+    if len(packed) < 4 * rank:
+        raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
+    return struct.unpack(f">{rank}I", packed)
+
+
 def encode_idx(array: npt.NDArray[np.uint8], *, compress: bool = False) -> bytes:
     """Return `array` as the bytes of an IDX file; the same array gives the same bytes.
 
@@ -105,7 +132,7 @@ def _open_regular(path: Path) -> Iterator[Iterator[bytes]]:
 def _read_array(chunks: Iterable[bytes], *, ranks: tuple[int, ...], max_bytes: int, name: str) -> npt.NDArray[np.uint8]:
     limit = max_bytes + MAX_HEADER_BYTES + MAX_COUNTED_REST_BYTES
     reader = ChunkReader(unpack_chunks(chunks, limit=limit, name=name))
-    shape = _read_shape(reader, ranks=ranks, name=name)
+    shape = read_idx_shape(reader, ranks=ranks, name=name)
     expected = math.prod(shape)
     if expected > max_bytes:
         raise DataError(f"{name}: dimensions {list(shape)} need {expected} bytes; the cap is {max_bytes}")
@@ -119,20 +146,3 @@ def _read_array(chunks: Iterable[bytes], *, ranks: tuple[int, ...], max_bytes: i
         size = f"{least}{found} bytes of elements, expected {expected} for {list(shape)}"
         raise DataError(f"{name} has trailing bytes: {size}")
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
-
-
-def _read_shape(reader: ChunkReader, *, ranks: tuple[int, ...], name: str) -> tuple[int, ...]:
-    magic = reader.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ELEMENT_TYPES:
-        found = magic.hex(" ") or "nothing"
-        raise DataError(f"{name} is not an IDX file: it begins with {found}, expected 00 00 08 and the rank")
-    if magic[2] != UINT8_CODE:
-        found = f"{ELEMENT_TYPES[magic[2]]} (type 0x{magic[2]:02x})"
-        raise DataError(f"{name} holds {found} elements; expected uint8 (type 0x08)")
-    rank = magic[3]
-    if rank not in ranks:
-        raise DataError(f"{name} has rank {rank}; expected {' or '.join(map(str, ranks))}")
-    packed = reader.read(4 * rank)
-    if len(packed) < 4 * rank:
-        raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
-    return struct.unpack(f">{rank}I", packed)

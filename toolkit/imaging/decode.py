@@ -10,6 +10,7 @@ __all__ = [
     "Decoded",
     "ImageHeader",
     "decode_image",
+    "prefer_fast_decoder",
     "read_image_header",
 ]
 
@@ -35,7 +36,9 @@ from PIL import (
 )
 
 from toolkit.errors import DataError
+from toolkit.imaging.density import check_density
 from toolkit.imaging.flatten import flatten_image, is_grey_mode
+from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +51,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 MAX_PIXELS = 40_000_000
 MAX_FILE_BYTES = 128 << 20
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Non-blocking: a FIFO must not wait for its writer.
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
 WEBP_HEADER_BYTES = 30
 TURNING_ORIENTATIONS = range(2, 9)
@@ -108,29 +112,32 @@ def read_image_header(path: Path) -> ImageHeader:
                 return ImageHeader(height=height, width=width, is_grey=is_grey_mode(image.mode))
 
 
-def decode_image(source: bytes | Path, *, name: str | None = None) -> Decoded:
+def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Decoded:
     """Decode one still PNG, JPEG, BMP, GIF or WebP image.
 
     EXIF rotation is applied, 16-bit grey is divided by 256, transparency is flattened (see `flatten_image`).
 
     Args:
-        source: the file's bytes, or a regular file.
+        source: the file's bytes, or the path of a regular file.
         name: what the image is called in messages; the path by default.
 
     Raises:
         DataError: not a regular file, unreadable, empty, larger than `MAX_FILE_BYTES` or `MAX_PIXELS` (judged from the
             header, before any pixel is decoded), of another format, animated, truncated, damaged.
     """
-    title = name or (str(source) if isinstance(source, Path) else "the image")
-    data = _read_regular(source, name=title) if isinstance(source, Path) else source
+    title = name or ("the image" if isinstance(source, bytes) else str(source))
+    data = source if isinstance(source, bytes) else _read_regular(source, name=title)
     if not data:
         raise DataError(f"{title} is empty (0 bytes); expected an image")
+    if data.startswith(PNG_SIGNATURE) and (plain := decode_plain_png(data)) is not None:
+        return Decoded(pixels=plain[0], notes=plain[1])
     with _failures_named(title, data):
         _check_webp_canvas(data, name=title)
         if data.startswith(PNG_SIGNATURE):
             _verify_checksums(data, name=title)
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check_header(image, name=title)
+            check_density(image, num_bytes=len(data), name=title)
             image.load()
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in TURNING_ORIENTATIONS
             ImageOps.exif_transpose(image, in_place=True)
@@ -138,22 +145,39 @@ def decode_image(source: bytes | Path, *, name: str | None = None) -> Decoded:
             return Decoded(pixels=pixels, notes=("turned as its EXIF says", *notes) if is_turned else notes)
 
 
-def _read_regular(path: Path, *, name: str) -> bytes:
-    with _open_regular(path, name=name) as stream:
-        return stream.read(MAX_FILE_BYTES)
+def _read_regular(path: str | Path, *, name: str) -> bytes:
+    # Not through a stream, and for as many bytes as there are: for a small file that costs a third.
+    try:
+        descriptor = os.open(path, OPEN_FLAGS)
+        try:
+            size_bytes = _check_regular(descriptor, name=name)
+            data = os.read(descriptor, size_bytes)
+            while len(data) < size_bytes and (more := os.read(descriptor, size_bytes - len(data))):
+                data += more
+            return data
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DataError(f"cannot read {name}: {reason}") from error
+
+
+def _check_regular(descriptor: int, *, name: str) -> int:
+    """Return an open file's size in bytes; judged by the descriptor, so nothing can be swapped."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{name} is not a regular file; expected an image")
+    if status.st_size > MAX_FILE_BYTES:
+        raise DataError(f"{name} has {status.st_size} bytes; the most for an image is {MAX_FILE_BYTES}")
+    return status.st_size
 
 
 @contextmanager
 def _open_regular(path: Path, *, name: str) -> Iterator[BinaryIO]:
     try:
-        # Non-blocking: a FIFO must not wait for its writer. Judged by the descriptor, so nothing can be swapped.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, OPEN_FLAGS)
         with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"{name} is not a regular file; expected an image")
-            if status.st_size > MAX_FILE_BYTES:
-                raise DataError(f"{name} has {status.st_size} bytes; the most for an image is {MAX_FILE_BYTES}")
+            _check_regular(descriptor, name=name)
             yield stream
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from error

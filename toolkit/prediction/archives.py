@@ -1,175 +1,225 @@
-"""Pictures inside ZIP and TAR archives, read in place: nothing is ever written, and nothing grows past its cap."""
+"""Archives read in place: their images and arrays, member after member; nothing is ever written.
+
+Members are taken in the archive's own order. Names mean nothing here but a name: `../x.png` and `/x.png` are read like
+any other, duplicates are read twice. A link or a device with an image's name is an item without content. Folders,
+archives inside, and files of other names are left out and counted.
+"""
 
 from __future__ import annotations
 
 __all__ = ["count_zip", "iterate_tar", "iterate_zip"]
 
 import os
-import stat
-import tarfile
-import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import DataError
-from toolkit.imaging.decode import IMAGE_ENDINGS, MAX_FILE_BYTES
-from toolkit.prediction.items import ImageItem, failed_item
-from toolkit.prediction.names import printable_path
+from toolkit.imaging.decode import MAX_FILE_BYTES
+from toolkit.prediction.array_source import iterate_stream
+from toolkit.prediction.array_stream import ArrayStream
+from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.left_out import LeftOut, is_array_name
+from toolkit.prediction.listing import is_image_name
+from toolkit.prediction.names import printable_member, printable_name
+from toolkit.prediction.regular_file import open_regular
+from toolkit.prediction.tar_reader import TarReader
+from toolkit.prediction.unpack_budget import UnpackBudget
+from toolkit.prediction.unpacked import open_unpacked
+from toolkit.prediction.zip_reader import ZipReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterator
 
-    from toolkit.prediction.items import Item, OnNote
+    from toolkit.prediction.kinds import Kind
+    from toolkit.prediction.tar_reader import TarMember
+    from toolkit.prediction.zip_reader import ZipMember
 
-# zipfile makes an object of every member when it opens an archive: about 600 bytes each.
-MAX_ZIP_MEMBERS = 200_000
-MAX_DIRECTORY_BYTES = 64 << 20
-# Deflate cannot do better than 1:1032; a picture never comes near it.
-MAX_RATIO = 900
-LEAST_SUSPICIOUS_BYTES = 16 << 20
-END_MAGIC, END_BYTES, END_COMMENT_BYTES = b"PK\5\6", 22, 0xFFFF
-IS_ENCRYPTED = 0x1
+    OnNote = Callable[[str], None]
+
+NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
 
 
-def iterate_zip(path: Path, *, on_note: OnNote) -> Iterator[Item]:
-    """Yield a ZIP archive's pictures in its own order, as `archive.zip!member`.
+def iterate_zip(path: str, *, on_note: OnNote | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a ZIP archive, which an NPZ file is too.
 
-    Members with other endings, archives inside it among them, are left out and counted. Links, encrypted, damaged and
-    over-large members are rows without an image. Names are only shown: `../` leads nowhere.
+    Args:
+        path: a regular file.
+        on_note: called with one sentence about what was left out.
 
     Raises:
-        DataError: no ZIP archive, damaged, or with more than 200,000 members.
+        DataError: it cannot be opened.
     """
-    title = printable_path(path)
-    found = left_out = 0
-    with _open_zip(path, title) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
+    with open_regular(path) as stream:
+        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
+        yield from _end_in_item(_ZipItems(path, stream, budget), on_note)
+
+
+def count_zip(path: str) -> int:
+    """Return the rows that a ZIP archive's directory, and the headers of the arrays in it, promise.
+
+    Raises:
+        DataError: it cannot be opened, or has a damaged directory.
+    """
+    with open_regular(path) as stream:
+        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
+        return _ZipItems(path, stream, budget).count_rows() or 1  # one that holds nothing is one error
+
+
+def iterate_tar(path: str, kind: Kind, *, on_note: OnNote | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a tar archive.
+
+    Args:
+        path: a regular file.
+        kind: what it is packed with, if anything.
+        on_note: called with one sentence about what was left out.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        name = printable_name(path)
+        budget = UnpackBudget(name, packed_bytes=_size_of(stream))
+        yield from _end_in_item(_TarItems(path, open_unpacked(stream, kind, name=name, budget=budget)), on_note)
+
+
+class _ArchiveItems:
+    """The items of an archive; what both kinds share.
+
+    Args:
+        path: the archive.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = printable_name(path)
+        self.left_out = LeftOut(self.name)
+
+    def __iter__(self) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def _name_member(self, name: str) -> str:
+        is_key = name.endswith(NPY_ENDING) and self.path.lower().endswith(NPZ_ENDING)
+        return printable_member(self.path, name.removesuffix(NPY_ENDING) if is_key else name)
+
+
+class _ZipItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget) -> None:
+        super().__init__(path)
+        self._budget = budget
+        self._reader = ZipReader(stream, name=self.name, budget=budget)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            source = self._name_member(member.name)
+            try:
+                if is_image_name(member.name):
+                    yield self._read_image(member, source)
+                elif is_array_name(member.name):
+                    yield from self._read_array(member, source)
+                elif not member.is_folder:
+                    self.left_out.add_file(source)
+            except DataError as error:
+                if self._budget.is_spent:
+                    raise
+                yield _failed(source, str(error))
+
+    def count_rows(self) -> int:
+        total = 0
+        for member in self._reader.members():
+            if is_image_name(member.name):
+                total += 1
+            elif is_array_name(member.name):
+                total += self._count_array(member)
+        return total
+
+    def _count_array(self, member: ZipMember) -> int:
+        try:
+            array = ArrayStream(self._reader.read_chunks(member, name=self.name), name=self.name)
+            count = array.num_images if array.is_images else 0
+        except DataError:
+            return 1  # an error
+        return count
+
+    def _read_image(self, member: ZipMember, source: str) -> ImageItem:
+        _check_member(source, size_bytes=member.size_bytes, problem="a link" if member.is_link else "")
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks(member, name=source)))
+
+    def _read_array(self, member: ZipMember, source: str) -> Iterator[Item]:
+        """Yield an array's blocks after a first pass to its end, where its checksum is compared."""
+        if member.is_link:
+            raise DataError(f"{source} is a link in the archive, which is not followed")
+        left_bytes = self._budget.left_bytes
+        array = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        if not array.is_images:
+            self.left_out.add_array(source)
+            return
+        for _ in array.read_blocks():
+            pass
+        self._budget.left_bytes = left_bytes
+        again = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        yield from iterate_stream(again, source)
+
+
+class _TarItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO) -> None:
+        super().__init__(path)
+        self._reader = TarReader(stream, name=self.name)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            if member.is_folder:
                 continue
-            if not info.filename.lower().endswith(IMAGE_ENDINGS):
-                left_out += 1
-                continue
+            source = self._name_member(member.name)
+            if is_image_name(member.name):
+                yield self._read_image(member, source)
+            elif is_array_name(member.name) and not member.problem:
+                yield from self._read_array(source)
+            else:
+                self.left_out.add_file(source)
+
+    def _read_image(self, member: TarMember, source: str) -> ImageItem:
+        try:
+            _check_member(source, size_bytes=member.size_bytes, problem=member.problem)
+        except DataError as error:
+            return _failed(source, str(error))
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks()))
+
+    def _read_array(self, source: str) -> Iterator[Item]:
+        """Yield an array's blocks as they come: a stream is read once, and tar has no checksum of a member."""
+        try:
+            array = ArrayStream(self._reader.read_chunks(), name=source)
+            if array.is_images:
+                yield from iterate_stream(array, source)
+            else:
+                self.left_out.add_array(source)
+        except DataError as error:  # where the archive itself is cut off, its next header says so too
+            yield _failed(source, str(error))
+
+
+def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:
+    """Yield an archive's items; a damaged archive ends in an item without content, one that holds nothing is one."""
+    found = 0
+    try:
+        for item in items:
             found += 1
-            yield _read_zip_member(archive, info, f"{title}!{printable_path(info.filename)}")
-    yield from _conclude(title, found, left_out, on_note)
-
-
-def count_zip(path: Path) -> int:
-    """Return how many rows `iterate_zip` yields.
-
-    Raises:
-        DataError: as `iterate_zip`.
-    """
-    with _open_zip(path, str(path)) as archive:
-        names = (info.filename.lower() for info in archive.infolist() if not info.is_dir())
-        return max(1, sum(name.endswith(IMAGE_ENDINGS) for name in names))
-
-
-def iterate_tar(path: Path, *, on_note: OnNote) -> Iterator[Item]:
-    """Yield a TAR archive's pictures in its own order, packed by gzip, bzip2, xz or not, as `archive.tar!member`.
-
-    As `iterate_zip`; a member that is larger than any picture may be ends the archive, because what follows could only
-    be reached through it.
-
-    Raises:
-        DataError: no TAR archive, or it is damaged from some place on.
-    """
-    title = printable_path(path)
-    found = left_out = 0
-    try:
-        # A stream is never sought in, and its members are forgotten as they pass.
-        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
-            for member in archive:
-                archive.members = []  # type: ignore[attr-defined]  # else it keeps every one that it has seen
-                if member.isdir():
-                    continue
-                if not member.name.lower().endswith(IMAGE_ENDINGS):
-                    left_out += 1
-                    _check_size(member.size, name=f"{title}!{printable_path(member.name)}")
-                    continue
-                found += 1
-                yield _read_tar_member(archive, member, f"{title}!{printable_path(member.name)}")
-    except DataError:
-        raise
-    except Exception as error:  # tarfile, zlib, lzma and bz2 have no common base
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{title} is damaged after {found} pictures: {reason}; get it again") from error
-    yield from _conclude(title, found, left_out, on_note)
-
-
-def _read_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> ImageItem:
-    try:
-        _check_zip_member(info, source)
-        with archive.open(info) as member:
-            data = member.read(info.file_size + 1)
+            yield item
     except DataError as error:
-        return failed_item(source, error)
-    except Exception as error:  # noqa: BLE001 - zipfile raises BadZipFile, zlib.error, NotImplementedError, EOFError ...
-        return failed_item(source, f"{source} is damaged: {error or type(error).__name__}")
-    return ImageItem(source, 0, data)
+        yield _failed(items.name, str(error))
+    else:
+        if not found:
+            yield _failed(items.name, f"{items.name} holds no image and no array of images")
+    items.left_out.tell(on_note)
 
 
-def _check_zip_member(info: zipfile.ZipInfo, source: str) -> None:
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise DataError(f"{source} is a link, which is not followed")
-    if info.flag_bits & IS_ENCRYPTED:
-        raise DataError(f"{source} is encrypted; unpack it first")
-    _check_size(info.file_size, name=source)
-    if info.file_size > max(LEAST_SUSPICIOUS_BYTES, MAX_RATIO * info.compress_size):
-        raise DataError(f"{source} claims {info.file_size} bytes of {info.compress_size}; that is no picture")
+def _check_member(source: str, *, size_bytes: int, problem: str) -> None:
+    if problem:
+        raise DataError(f"{source} is {problem} in the archive, which is not followed")
+    if size_bytes > MAX_FILE_BYTES:
+        raise DataError(f"{source} has {size_bytes} bytes; the most for an image is {MAX_FILE_BYTES}")
 
 
-def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> ImageItem:
-    if not member.isreg():
-        kind = "a link" if member.issym() or member.islnk() else "no regular file"
-        return failed_item(source, f"{source} is {kind} and was not opened")
-    _check_size(member.size, name=source)
-    stream = archive.extractfile(member)
-    assert stream is not None
-    data = stream.read(member.size)
-    if len(data) != member.size:
-        raise DataError(f"{source} has {len(data)} bytes; its header says {member.size}: the archive is truncated")
-    return ImageItem(source, 0, data)
+def _failed(source: str, reason: str) -> ImageItem:
+    return ImageItem(source, 0, None, " ".join(reason.split()))
 
 
-def _check_size(size: int, *, name: str) -> None:
-    if size > MAX_FILE_BYTES:
-        raise DataError(f"{name} has {size} bytes; the most for an image is {MAX_FILE_BYTES}")
-
-
-def _conclude(title: str, found: int, left_out: int, on_note: OnNote) -> Iterator[Item]:
-    endings = " ".join(IMAGE_ENDINGS)
-    if not found:
-        yield failed_item(title, f"{title} holds no image; expected members ending in {endings}")
-    elif left_out:
-        on_note(f"{title}: {left_out} members left out, their names do not end in {endings}")
-
-
-def _open_zip(path: Path, title: str) -> zipfile.ZipFile:
-    try:
-        with path.open("rb") as stream:
-            _check_directory(stream)
-        return zipfile.ZipFile(path)
-    except DataError:
-        raise
-    except Exception as error:  # as above
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{title} cannot be read as a ZIP archive: {reason}; get it again") from error
-
-
-def _check_directory(stream: BinaryIO) -> None:
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - END_BYTES - END_COMMENT_BYTES))
-    tail = stream.read()
-    end = tail.rfind(END_MAGIC)
-    if end < 0 or len(tail) < end + END_BYTES:
-        raise ValueError("it has no directory: truncated, or no ZIP archive")
-    members = int.from_bytes(tail[end + 10 : end + 12], "little")
-    directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
-    # ZIP64 puts 0xFFFF here and the true number elsewhere; the directory's size bounds it all the same.
-    if directory_bytes > MAX_DIRECTORY_BYTES or (members != 0xFFFF and members > MAX_ZIP_MEMBERS):
-        raise ValueError(
-            f"its directory has {directory_bytes} bytes; the most is {MAX_DIRECTORY_BYTES}, about {MAX_ZIP_MEMBERS} "
-            "members; unpack it into a folder or make it a TAR archive"
-        )
+def _size_of(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_size

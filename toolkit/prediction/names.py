@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["printable_path"]
+__all__ = ["printable_member", "printable_name", "printable_path"]
 
-from pathlib import PurePath
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def printable_path(path: PurePath | str) -> str:
+def printable_path(path: Path) -> str:
     r"""Return a path as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
-    text = str(path)
+    return printable_name(str(path))
+
+
+def printable_name(text: str) -> str:
+    r"""Return a name as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable_member(archive: str, member: str) -> str:
+    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
+    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
+    return f"{printable_name(archive)}!{printable_name(safe)}"

@@ -1,181 +1,127 @@
-"""Inputs to items: what each one is, judged by its content; what cannot be used is reported, not raised."""
+"""What a user names in, what has to be predicted out: every kind of source behind one call, nothing decoded yet."""
 
 from __future__ import annotations
 
-__all__ = ["open_items", "recognise"]
+__all__ = ["STDIN", "open_items", "tidy_path"]
 
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from toolkit.data.gunzip import ChunkReader, read_chunks, unpack_chunks
 from toolkit.errors import DataError
-from toolkit.imaging.decode import IMAGE_ENDINGS
-from toolkit.prediction.folders import walk_folder
-from toolkit.prediction.globs import expand_glob
-from toolkit.prediction.items import ImageItem, failed_item
-from toolkit.prediction.name_list import read_names
-from toolkit.prediction.names import printable_path
+from toolkit.prediction.globs import expand_glob, is_glob
+from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
+from toolkit.prediction.listing import is_image_name, iterate_folder
+from toolkit.prediction.names import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterable, Iterator
 
-    from toolkit.prediction.items import Item, OnNote
+    OnNote = Callable[[str], None]
 
-STDIN = Path("-")
-NPY_MAGIC = b"\x93NUMPY"
-GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-TAR_PACKED_MAGICS = (b"BZh", b"\xfd7zXZ\0")
-PARQUET_MAGIC = b"PAR1"
-IDX_MAGIC = b"\0\0"
-TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
-HEAD_BYTES = 512
-ENDINGS = " ".join(IMAGE_ENDINGS)
+STDIN = "-"
 
 
 def open_items(
-    inputs: Iterable[Path], *, on_note: OnNote = lambda _: None, stdin: BinaryIO | None = None
+    inputs: Iterable[Path | str], *, on_note: OnNote | None = None, stdin: BinaryIO | None = None
 ) -> Iterator[Item]:
-    """Yield what every input holds, in order; nothing is opened before it is asked for.
+    """Yield what every source holds, in order; nothing is opened before it is asked for, and nothing raises for data.
 
-    An input is a file, a folder (its files with an image's ending, sorted, subfolders included), a glob that no file is
-    called like, or `-` for names on standard input, one a line or ended by NUL. A file is an image, a ZIP or TAR
-    archive, an IDX, NPY, NPZ or Parquet file by its content. The same inputs yield the same items.
+    A source is a file, a folder (searched through, sorted, links to folders not followed), a pattern that names no file
+    itself (`scans/**/*.png`, quoted), or `-`: a list of any of these on standard input, one a line, or ended by NUL.
+    A file is judged by its content: an image, NPY, IDX (both also in gzip), NPZ or ZIP, tar (also in gzip, bzip2, xz),
+    Parquet. Files that a folder, a pattern or the list names with an image's ending are taken for images unopened.
+
+    The same sources give the same items in the same order. Blocks of arrays have at most 4,096 images and 64 MiB.
+    Whatever cannot be used is one item without content.
 
     Args:
-        inputs: what was asked for.
+        inputs: the sources.
         on_note: called with one sentence about what was left out on purpose.
-        stdin: where `-` reads.
+        stdin: where a list comes from; binary.
 
     Raises:
-        ResourceError: a package that an input needs is not installed.
+        ResourceError: a Parquet file, and pyarrow is not installed.
     """
+    is_read = False
     for given in inputs:
-        if given != STDIN:
-            yield from _open_input(given, on_note=on_note)
-        elif stdin is None:
-            yield failed_item("-", "standard input is closed; expected names of files")
+        path = os.fspath(given)
+        if path != STDIN:
+            yield from _open_source(tidy_path(path), on_note=on_note, is_named=True)
+        elif stdin is None or is_read:
+            reason = "can be read once" if is_read else "is not at hand"
+            yield ImageItem(STDIN, 0, None, f"standard input {reason}; give - once, with a list of paths on it")
         else:
-            for name in read_names(stdin):
-                item = _open_input(Path(name), on_note=on_note) if name != "-" else [failed_item("-", "- inside -")]
-                yield from item
+            is_read = True
+            yield from _read_list(stdin, on_note=on_note)
 
 
-def recognise(path: Path) -> str:
-    """Return what a regular file is by its first bytes: `npy`, `npz`, `zip`, `tar`, `idx`, `parquet` or `image`.
+def _read_list(stdin: BinaryIO, *, on_note: OnNote | None) -> Iterator[Item]:
+    from toolkit.prediction.path_list import read_paths
 
-    Raises:
-        DataError: it cannot be read.
-    """
-    head = _read_head(path)
-    if path.suffix.lower() == ".npy" or head.startswith(NPY_MAGIC):
-        return "npy"
-    if head.startswith(ZIP_MAGICS):
-        return "npz" if path.suffix.lower() == ".npz" else "zip"
-    if head.startswith(PARQUET_MAGIC):
-        return "parquet"
-    if head.startswith(GZIP_MAGIC):
-        return "tar" if _is_tar(_unpack_head(path)) else "idx"
-    if head.startswith(TAR_PACKED_MAGICS) or _is_tar(head):
-        return "tar"
-    return "idx" if head.startswith(IDX_MAGIC) else "image"
-
-
-def _open_input(path: Path, *, on_note: OnNote) -> Iterator[Item]:
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        matches = expand_glob(path)
-        if matches is None:
-            yield failed_item(printable_path(path), f"cannot read {printable_path(path)}: {reason or error}")
-        elif not matches:
-            yield failed_item(printable_path(path), f"nothing is called like {printable_path(path)}")
-        else:
-            for match in matches:
-                yield from _open_input(match, on_note=on_note)
-        return
-    if stat.S_ISDIR(mode):
-        yield from _open_folder(path, on_note=on_note)
-    elif stat.S_ISREG(mode):
-        yield from _open_file(path, on_note=on_note)
-    else:
-        name = printable_path(path)
-        yield failed_item(name, f"{name} is not a regular file; expected an image, an archive or an array")
-
-
-def _open_folder(folder: Path, *, on_note: OnNote) -> Iterator[Item]:
-    found = skipped = 0
-    for path, problem in walk_folder(str(folder)):
-        if problem:
-            yield failed_item(printable_path(path), f"{printable_path(path)} {problem}")
-        elif path.lower().endswith(IMAGE_ENDINGS):
-            found += 1
-            yield ImageItem(printable_path(path), 0, path)
-        else:
-            skipped += 1
-    name = printable_path(folder)
-    if not found:
-        yield failed_item(name, f"{name} holds no image; expected files ending in {ENDINGS}")
-    elif skipped:
-        on_note(f"{name}: {skipped} files left out, their names do not end in {ENDINGS}")
-
-
-def _open_file(path: Path, *, on_note: OnNote) -> Iterator[Item]:
-    try:
-        kind = recognise(path)
-        if kind == "image":
-            yield ImageItem(printable_path(path), 0, str(path))
-        elif kind in {"npy", "npz", "idx"}:
-            yield from _open_arrays(path, kind, on_note=on_note)
-        else:
-            yield from _open_container(path, kind, on_note=on_note)
+        for path in read_paths(stdin):
+            if path == STDIN:
+                yield ImageItem(STDIN, 0, None, "a list of paths cannot hold -; expected files, folders or patterns")
+            else:
+                yield from _open_source(tidy_path(path), on_note=on_note, is_named=False)
     except DataError as error:
-        yield failed_item(printable_path(path), error)
+        yield ImageItem(STDIN, 0, None, str(error))
 
 
-def _open_arrays(path: Path, kind: str, *, on_note: OnNote) -> Iterator[Item]:
-    # Imported for arrays only: one PNG must not pay for it.
-    from toolkit.prediction.arrays import iterate_idx, iterate_npy, iterate_npz
-
-    if kind == "npz":
-        yield from iterate_npz(path, on_note=on_note)
-    else:
-        yield from (iterate_npy if kind == "npy" else iterate_idx)(path)
+def tidy_path(path: str) -> str:
+    """Return a path as Path writes it: `./a//b/` is `a/b`; one that is tidy costs nothing."""
+    is_tidy = not path.startswith("./") and "//" not in path and "/./" not in path and not path.endswith("/")
+    return path if is_tidy or not path else str(Path(path))
 
 
-def _open_container(path: Path, kind: str, *, on_note: OnNote) -> Iterator[Item]:
-    if kind == "parquet":
-        from toolkit.prediction.parquet_items import iterate_parquet
-
-        yield from iterate_parquet(path)
+def _open_source(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+    if not is_glob(path):
+        yield from _open_path(path, on_note=on_note, is_named=is_named)
         return
+    is_empty = True
+    for match in expand_glob(path):
+        is_empty = False
+        yield from _open_path(match, on_note=on_note, is_named=False)
+    if is_empty:
+        name = printable_name(path)
+        yield ImageItem(name, 0, None, f"{name} matches no file, and no file has that name")
+
+
+def _open_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+    name = printable_name(path)
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - no Path for every file of a list
+        if stat.S_ISDIR(mode):
+            yield from iterate_folder(path, on_note=on_note)
+        elif not stat.S_ISREG(mode):
+            yield ImageItem(name, 0, None, f"{name} is not a regular file and was not opened")
+        elif not is_named and is_image_name(path):
+            yield ImageItem(name, 0, path)
+        else:
+            yield from _open_file(path, on_note=on_note)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        yield ImageItem(name, 0, None, f"cannot read {name}: {reason}")
+    except DataError as error:
+        yield ImageItem(name, 0, None, " ".join(str(error).split()))
+
+
+def _open_file(path: str, *, on_note: OnNote | None) -> Iterator[Item]:
+    kind = judge_file(path)
+    # Every kind is imported when it is met: one PNG must not pay for the others.
+    if kind == Kind.IMAGE:
+        return iter([ImageItem(printable_name(path), 0, path)])
+    if kind in ARRAY_KINDS:
+        from toolkit.prediction.array_source import iterate_array_file
+
+        return iterate_array_file(path, kind)
+    if kind == Kind.PARQUET:
+        from toolkit.prediction.parquet_source import iterate_parquet
+
+        return iterate_parquet(path)
     from toolkit.prediction.archives import iterate_tar, iterate_zip
 
-    yield from (iterate_zip if kind == "zip" else iterate_tar)(path, on_note=on_note)
-
-
-def _read_head(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as stream:
-            return stream.read(HEAD_BYTES) or b""
-    except OSError as error:
-        raise DataError(f"cannot read {printable_path(path)}: {error.strerror or error}") from error
-
-
-def _unpack_head(path: Path) -> bytes:
-    """Return the first bytes inside a gzip file; whatever is wrong with it is found by who reads on."""
-    try:
-        with path.open("rb") as stream:
-            chunks = unpack_chunks(read_chunks(stream), limit=1 << 40, name=printable_path(path))
-            return ChunkReader(chunks).read(HEAD_BYTES)
-    except (DataError, OSError):
-        return b""
-
-
-def _is_tar(head: bytes) -> bool:
-    return head[TAR_MAGIC_AT : TAR_MAGIC_AT + len(TAR_MAGIC)] == TAR_MAGIC
+    return iterate_zip(path, on_note=on_note) if kind == Kind.ZIP else iterate_tar(path, kind, on_note=on_note)

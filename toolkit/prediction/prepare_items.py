@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Preparation", "prepare_items"]
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,8 +98,7 @@ class _BlockBuilder:
             self.add(item.source, item.index, None, item.message)
             return
         try:
-            content = Path(item.content) if isinstance(item.content, str) else item.content
-            decoded = decode_image(content, name=item.source)
+            decoded = decode_image(item.content, name=item.source)
             image, note = prepare_image(decoded.pixels, self._spec)
         except DataError as error:
             self.add(item.source, item.index, None, " ".join(str(error).split()))

@@ -1,0 +1,155 @@
+"""Small plain PNG files, decoded without what Pillow does around every file.
+
+Most of what Pillow spends on a picture of 28x28 pixels is not decoding: it opens the file twice (once for its
+checksums), looks for metadata, and keeps warnings. Here the chunks are walked once, every checksum is compared, and the
+pixel data go straight to Pillow's own decoder. Whatever is not plain, and whatever does not add up, is left to the long
+way, which gives the verdict: here nothing is refused.
+
+Source of the format: PNG Specification (Third Edition), W3C, chapters 5 and 11.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PNG_SIGNATURE", "decode_plain_png", "prefer_fast_decoder"]
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from PIL import Image
+
+from toolkit.imaging.flatten import flatten_image
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from toolkit.imaging.fast_png import FastDecoder
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PLAIN_BYTES = 1 << 20
+MAX_PLAIN_PIXELS = 1 << 18
+# Chunks that say nothing about the pixels' values as they are decoded, by their only valid lengths.
+HARMLESS_BYTES = {b"pHYs": 9, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32, b"tIME": 7}
+GREY_8, RGB_8 = (8, 0), (8, 2)
+# Of these the decoded bytes are the pixels.
+SHAPE_ENDS: dict[tuple[int, int], tuple[int, ...]] = {GREY_8: (), RGB_8: (3,)}
+# (bit depth, colour type) -> Pillow's mode and the order of the bytes in the file; palettes take the long way.
+LAYOUTS = {
+    (1, 0): ("1", "1"),
+    (2, 0): ("L", "L;2"),
+    (4, 0): ("L", "L;4"),
+    GREY_8: ("L", "L"),
+    (16, 0): ("I;16", "I;16B"),
+    RGB_8: ("RGB", "RGB"),
+    (8, 4): ("LA", "LA"),
+    (8, 6): ("RGBA", "RGBA"),
+}
+_CHUNK_START = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
+_HEADER = struct.Struct(">IIBBBBB")
+HEADER_CHUNK = b"\0\0\0\rIHDR"
+HEADER_END = 8 + 8 + _HEADER.size + 4
+PLAIN_METHODS = (0, 0, 0)
+
+
+class _PlainPng(NamedTuple):
+    width: int
+    height: int
+    layout: tuple[int, int]
+    compressed: bytes
+    is_bare: bool
+
+
+class _State:
+    decoder: FastDecoder | None = None
+
+
+_state = _State()
+
+
+def prefer_fast_decoder() -> str:
+    """Use imagecodecs' decoder from now on where it is installed: for many images, as importing it takes time.
+
+    The answers stay the same. It holds for the whole process and may be called again.
+
+    Returns:
+        `imagecodecs`, or `pillow` where it cannot be used.
+    """
+    from toolkit.imaging.fast_png import find_fast_decoder
+
+    _state.decoder = _state.decoder or find_fast_decoder()
+    return "pillow" if _state.decoder is None else _state.decoder.name
+
+
+def decode_plain_png(data: bytes) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
+    """Decode a small PNG without metadata, whose checksums all hold; exactly as the long way does.
+
+    Args:
+        data: a whole file, beginning with the signature.
+
+    Returns:
+        uint8 `[H, W]` or `[H, W, 3]`, writable, and what was done, in words; None where the long way has to judge.
+    """
+    try:
+        plain = _read_plain(data)
+        return None if plain is None else _decode_pixels(data, plain)
+    except Exception:  # noqa: BLE001 - whatever it is, the long way meets it too and names it
+        return None
+
+
+def _read_plain(data: bytes) -> _PlainPng | None:
+    """Return what has to be decoded, every checksum compared; None where the file is not a small plain one."""
+    if len(data) > MAX_PLAIN_BYTES or not data.startswith(HEADER_CHUNK, 8):
+        return None
+    width, height, depth, colour, *methods = _HEADER.unpack_from(data, 16)
+    layout = (depth, colour)
+    if tuple(methods) != PLAIN_METHODS or layout not in LAYOUTS or not 0 < width * height <= MAX_PLAIN_PIXELS:
+        return None
+    if crc32(data[12 : HEADER_END - 4]) != _CHECKSUM.unpack_from(data, HEADER_END - 4)[0]:
+        return None
+    pieces, is_bare = _collect_pieces(data)
+    if not pieces:
+        return None
+    return _PlainPng(width, height, layout, pieces[0] if len(pieces) == 1 else b"".join(pieces), is_bare)
+
+
+def _collect_pieces(data: bytes) -> tuple[list[bytes], bool]:
+    """Return the bodies of the IDAT chunks, and whether nothing else is there.
+
+    No body is returned where anything unknown, damaged or left over is found.
+    """
+    pieces: list[bytes] = []
+    place, size, is_bare, is_body_over = HEADER_END, len(data), True, False
+    while True:
+        length, kind = _CHUNK_START.unpack_from(data, place)
+        end = place + 8 + length
+        if end + 4 > size or crc32(data[place + 4 : end]) != _CHECKSUM.unpack_from(data, end)[0]:
+            return [], False
+        if kind == b"IDAT" and not is_body_over:
+            pieces.append(data[place + 8 : end])
+        elif kind == b"IEND":
+            return (pieces if length == 0 and end + 4 == size else []), is_bare
+        elif HARMLESS_BYTES.get(kind) == length:
+            is_bare, is_body_over = False, bool(pieces)
+        else:
+            return [], False
+        place = end + 4
+
+
+def _decode_pixels(data: bytes, plain: _PlainPng) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
+    shape = SHAPE_ENDS.get(plain.layout)
+    if shape is not None:
+        shape = (plain.height, plain.width, *shape)
+        if plain.is_bare and _state.decoder is not None:
+            pixels = _state.decoder.decode_checked(data, plain.compressed, shape=shape)
+            if pixels is not None:
+                return pixels, ()
+        # A copy that can be written to, as the long way gives.
+        return np.frombuffer(bytearray(_unpack(plain).tobytes()), np.uint8).reshape(shape), ()
+    return flatten_image(_unpack(plain))
+
+
+def _unpack(plain: _PlainPng) -> Image.Image:
+    mode, order = LAYOUTS[plain.layout]
+    return Image.frombytes(mode, (plain.width, plain.height), plain.compressed, "zip", order, 0)

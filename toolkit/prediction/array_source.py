@@ -1,0 +1,94 @@
+"""NPY and IDX files into blocks of pixels: mapped where they lie plain, streamed where they are packed."""
+
+from __future__ import annotations
+
+__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file"]
+
+import os
+from typing import TYPE_CHECKING, BinaryIO
+
+from toolkit.data.gunzip import read_chunks, unpack_chunks
+from toolkit.errors import DataError
+from toolkit.prediction.array_stream import ArrayStream, block_length
+from toolkit.prediction.items import ArrayItem
+from toolkit.prediction.kinds import Kind
+from toolkit.prediction.mapped_array import map_idx, map_npy
+from toolkit.prediction.names import printable_name
+from toolkit.prediction.regular_file import open_regular
+from toolkit.prediction.unpack_budget import FREE_BYTES, MAX_RATIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toolkit.prediction.mapped_array import MappedArray
+
+
+def iterate_array_file(path: str, kind: Kind) -> Iterator[ArrayItem]:
+    """Yield the blocks of an array's file.
+
+    A packed file is unpacked twice: first to its end, where its checksum stands, so that a damaged one gives no images.
+
+    Args:
+        path: a regular file.
+        kind: `NPY`, `IDX`, or one of the two in gzip.
+
+    Raises:
+        DataError: the file cannot be read as what it is, or holds no images.
+    """
+    name = printable_name(path)
+    if kind in {Kind.NPY, Kind.IDX}:
+        yield from _cut(open_array_file(path, kind), name)
+        return
+    with open_regular(path) as stream:
+        for _ in _open_packed(stream, name).read_blocks():
+            pass
+        yield from iterate_stream(_open_packed(stream, name), name)
+
+
+def iterate_stream(array: ArrayStream, source: str) -> Iterator[ArrayItem]:
+    """Yield the blocks of a streamed array.
+
+    Raises:
+        DataError: as `ArrayStream.read_blocks`.
+    """
+    start = 0
+    for block in array.read_blocks():
+        yield ArrayItem(source, start, block)
+        start += len(block)
+
+
+def open_array_file(path: str, kind: Kind) -> MappedArray:
+    """Map a plain NPY or IDX file into memory; nothing is read and pickled objects are never loaded.
+
+    Raises:
+        DataError: another kind of file, damaged, bytes missing or left over, no images.
+    """
+    name = printable_name(path)
+    with open_regular(path) as stream:
+        return map_npy(stream, name=name) if kind == Kind.NPY else map_idx(stream, name=name)
+
+
+def count_packed(path: str) -> int:
+    """Return the images that the header of a gzip file promises.
+
+    Raises:
+        DataError: the header cannot be read, or is not of images.
+    """
+    with open_regular(path) as stream:
+        return _open_packed(stream, printable_name(path)).num_images
+
+
+def _open_packed(stream: BinaryIO, name: str) -> ArrayStream:
+    limit = MAX_RATIO * stream.seek(0, os.SEEK_END) + FREE_BYTES
+    stream.seek(0)
+    array = ArrayStream(unpack_chunks(read_chunks(stream), limit=limit, name=name), name=name)
+    if not array.is_images:
+        raise DataError(f"{name} has rank {len(array.shape)}; expected 3 or 4")
+    return array
+
+
+def _cut(array: MappedArray, source: str) -> Iterator[ArrayItem]:
+    length = block_length(array.image_bytes)
+    for start in range(0, len(array.images), length):
+        yield ArrayItem(source, start, array.images[start : start + length])
+        array.forget(start, length)

@@ -1,0 +1,138 @@
+"""An array read from a stream of bytes in blocks of images: nothing of it is held but the block."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_BLOCK_BYTES", "MAX_BLOCK_IMAGES", "ArrayStream", "block_length"]
+
+import math
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+
+from toolkit.data.arrays import as_batch, read_npy_header
+from toolkit.data.gunzip import ChunkReader
+from toolkit.data.idx import read_idx_shape
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+MAX_BLOCK_IMAGES = 4096
+MAX_BLOCK_BYTES = 64 << 20
+MAX_HEADER_BYTES = 1 << 20
+NPY_MAGIC = b"\x93NUMPY"
+
+
+def block_length(image_bytes: int) -> int:
+    """Return how many images of this size make a block: at most 4,096 and 64 MiB, and at least one."""
+    return max(1, min(MAX_BLOCK_IMAGES, MAX_BLOCK_BYTES // max(1, image_bytes)))
+
+
+class ArrayStream:
+    """The array of an NPY or IDX file that comes as chunks; the first bytes say which of the two.
+
+    Args:
+        chunks: the file's bytes, in pieces of any size; only as many as needed are taken.
+        name: what the array is called in messages.
+
+    Attributes:
+        shape: of the whole array.
+        dtype: of its elements.
+
+    Raises:
+        DataError: a damaged header, Python objects.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], *, name: str) -> None:
+        self._name = name
+        self._reader = _CountedReader(chunks)
+        self._is_fortran = False
+        try:
+            if self._reader.peek(len(NPY_MAGIC)) == NPY_MAGIC:
+                header = read_npy_header(cast("BinaryIO", self._reader))  # it only calls read
+                self.shape, self.dtype, self._is_fortran = header.shape, header.dtype, header.order == "F"
+            else:
+                self.shape = read_idx_shape(self._reader, ranks=(1, 3, 4), name=name)
+                self.dtype = np.dtype(np.uint8)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # the header is parsed as Python: what that raises is no short list
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
+
+    @property
+    def is_images(self) -> bool:
+        """Whether it has an image's dimensions; labels, `[N]` or `[N, 1]` of integers, have not."""
+        is_column = len(self.shape) == 2 and self.shape[1] == 1 and self.dtype.kind in "biu"
+        return len(self.shape) >= 2 and not is_column
+
+    @property
+    def num_images(self) -> int:
+        """How many images the header promises.
+
+        Raises:
+            DataError: as `read_blocks`, as far as the header tells.
+        """
+        self._check_shape()
+        return 1 if len(self.shape) == 2 else self.shape[0]
+
+    def read_blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield `[n, H, W]` or `[n, H, W, 3]` of the array's own dtype, read-only or not, each a block.
+
+        Raises:
+            DataError: it cannot be images, or its bytes are not exactly as many as its header says.
+        """
+        left, shape = self.num_images, self.shape[-2:] if len(self.shape) == 2 else self.shape[1:]
+        image_bytes = math.prod(shape) * self.dtype.itemsize
+        if self._is_fortran:
+            yield from self._read_fortran(left * image_bytes)
+            left = 0
+        while left:
+            count = min(left, block_length(image_bytes))
+            body = self._take(count * image_bytes)
+            yield as_batch(np.frombuffer(body, self.dtype).reshape(count, *shape), name=self._name)
+            left -= count
+        if self._reader.read(1):
+            raise DataError(f"{self._name} has trailing bytes after the array that its header describes")
+
+    def _read_fortran(self, size_bytes: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield an array whose images do not lie one after another; it has to be held whole."""
+        if size_bytes > MAX_BLOCK_BYTES:
+            limit = f"the most of one that is packed is {MAX_BLOCK_BYTES}"
+            raise DataError(f"{self._name} has {size_bytes} bytes in Fortran order; {limit}: write it in C order")
+        whole = np.frombuffer(self._take(size_bytes), self.dtype).reshape(self.shape, order="F")
+        images = as_batch(whole, name=self._name)
+        for start in range(0, len(images), MAX_BLOCK_IMAGES):
+            yield images[start : start + MAX_BLOCK_IMAGES]
+
+    def _take(self, count: int) -> bytearray:
+        body = self._reader.take(count)
+        if len(body) < count:
+            raise DataError(
+                f"{self._name} is short: its bytes end before the {list(self.shape)} of its header are full"
+            )
+        return body
+
+    def _check_shape(self) -> None:
+        try:
+            as_batch(np.broadcast_to(np.zeros((), self.dtype), self.shape), name=self._name)
+        except ValueError as error:  # more elements than there are numbers for
+            raise DataError(f"{self._name} has the impossible shape {list(self.shape)}") from error
+
+
+class _CountedReader(ChunkReader):
+    """Refuses headers that claim to be huge, and lets the first bytes be looked at."""
+
+    def peek(self, count: int) -> bytes:
+        """Return the next bytes and leave them where they are."""
+        head = self.read(count)
+        self._buffer[:0] = head
+        return head
+
+    def read(self, count: int) -> bytes:
+        """Return the next `count` bytes; fewer only where the stream ends."""
+        if count > MAX_HEADER_BYTES:
+            raise ValueError(f"its header claims {count} bytes")
+        return super().read(count)

@@ -1,0 +1,151 @@
+"""tar archives as streams, packed or not: one pass, bounded memory, nothing written anywhere.
+
+Python's tarfile keeps every member, and reads a long name or a pax header of whatever size it claims.
+
+Source of the format: POSIX.1-2017, pax, "pax Interchange Format"; the GNU tar manual, "Basic Tar Format".
+"""
+
+from __future__ import annotations
+
+__all__ = ["TarMember", "TarReader"]
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from toolkit.errors import DataError
+from toolkit.prediction.tar_header import BLOCK_BYTES, FILE, FOLDER, TarHeader, parse_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+CHUNK_BYTES = 1 << 18
+# Long names and pax headers: names, times, attributes. Nobody needs a megabyte.
+MAX_HEADER_BYTES = 1 << 20
+END_BLOCK = bytes(BLOCK_BYTES)
+LONG_NAME, LONG_LINK = b"L", b"K"
+PAX, OLD_PAX, GLOBAL_PAX = b"x", b"X", b"g"
+HARD_LINK, LINK, CONTIGUOUS, SPARSE = b"1", b"2", b"7", b"S"
+
+
+class TarMember(NamedTuple):
+    """A member as its headers tell of it.
+
+    Attributes:
+        name: as it stands there; bytes that are no text are kept as surrogates.
+        size_bytes: of its content.
+        problem: empty for a file or a folder; else what it is instead, such as "a link".
+        is_folder: whether it stands for a folder.
+    """
+
+    name: str
+    size_bytes: int
+    problem: str
+    is_folder: bool
+
+
+class TarReader:
+    """An open tar archive.
+
+    Args:
+        stream: the plain bytes; where it can seek, what is not asked for is not read.
+        name: what the archive is called in messages.
+    """
+
+    def __init__(self, stream: BinaryIO, *, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._left = 0  # bytes of the current member and its padding
+        self._padding = 0
+
+    def members(self) -> Iterator[TarMember]:
+        """Yield the members in order; the content of each can be read until the next one is asked for.
+
+        Raises:
+            DataError: a damaged header, or an end without its mark.
+        """
+        long_name, pax = "", {}
+        while (header := self._read_header()) is not None:
+            self._padding = -header.size_bytes % BLOCK_BYTES
+            self._left = header.size_bytes
+            if header.kind == LONG_NAME:
+                long_name = self._read_extra().rstrip(b"\0").decode("utf-8", "surrogateescape")
+            elif header.kind in {PAX, OLD_PAX}:
+                pax = _parse_pax(self._read_extra())
+            elif header.kind not in {LONG_LINK, GLOBAL_PAX}:
+                if pax.get("size", "").isdigit():
+                    self._left = int(pax["size"])
+                    self._padding = -self._left % BLOCK_BYTES
+                yield _describe(header, name=pax.get("path") or long_name or header.name, pax=pax, size=self._left)
+                long_name, pax = "", {}
+            self._skip()
+        if not self._stream.seekable():
+            while self._stream.read(CHUNK_BYTES):  # a checksum of packed data stands at their end
+                pass
+
+    def read_chunks(self) -> Iterator[bytes]:
+        """Yield the content of the current member.
+
+        Raises:
+            DataError: the archive ends in it.
+        """
+        while self._left:
+            chunk = self._stream.read(min(CHUNK_BYTES, self._left))
+            if not chunk:
+                self._left = 0
+                raise DataError(f"{self._name} is cut off inside a member; get the file again")
+            self._left -= len(chunk)
+            yield chunk
+
+    def _read_header(self) -> TarHeader | None:
+        block = self._stream.read(BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            raise DataError(f"{self._name} is cut off: its end mark is missing; get the file again")
+        if block == END_BLOCK:
+            return None
+        try:
+            return parse_header(block)
+        except ValueError as error:
+            raise DataError(f"{self._name} has a damaged member header: {error}; get the file again") from error
+
+    def _read_extra(self) -> bytes:
+        if self._left > MAX_HEADER_BYTES:
+            seen = f"a name or header of {self._left} bytes"
+            raise DataError(f"{self._name} has {seen}; the most is {MAX_HEADER_BYTES}: the rest was not opened")
+        return b"".join(self.read_chunks())
+
+    def _skip(self) -> None:
+        if self._stream.seekable():
+            self._stream.seek(self._left + self._padding, os.SEEK_CUR)  # past the end: the next header is missing
+            self._left = self._padding = 0
+            return
+        for _ in self.read_chunks():
+            pass
+        if self._padding and len(self._stream.read(self._padding)) < self._padding:
+            raise DataError(f"{self._name} is cut off inside a member; get the file again")
+        self._padding = 0
+
+
+def _parse_pax(body: bytes) -> dict[str, str]:
+    """Return a pax header's records, `<length> <key>=<value>` and a newline each; what does not fit is left out."""
+    records: dict[str, str] = {}
+    while body:
+        digits, _, _ = body[:24].partition(b" ")
+        length = int(digits) if digits.isdigit() else 0
+        if length <= len(digits) + 1:
+            break
+        key, _, value = body[len(digits) + 1 : length - 1].partition(b"=")
+        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        body = body[length:]
+    return records
+
+
+def _describe(header: TarHeader, *, name: str, pax: dict[str, str], size: int) -> TarMember:
+    problem = ""
+    if header.kind in {HARD_LINK, LINK}:
+        problem = "a link"
+    elif header.kind == SPARSE or any(key.startswith("GNU.sparse.") for key in pax):
+        problem = "a sparse file"
+    elif header.kind not in {FILE, CONTIGUOUS, FOLDER}:
+        problem = "no regular file"
+    return TarMember(name, size, problem, header.kind == FOLDER)
