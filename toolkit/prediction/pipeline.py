@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Pipeline", "usable_cores"]
 
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from toolkit.closing import Closing
+from toolkit.imaging.plain_png import prefer_fast_decoder
 from toolkit.prediction.cache import PictureCache
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.prepare_items import prepare_items
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 # Decoding in this process until it is clear that the model waits for it: processes take a moment to start.
 PATIENCE_S = 0.4
 HUNGRY_SHARE = 0.2
+# From here on importing a faster decoder pays.
+MANY_PICTURES = 2000
 # Blocks that may wait between two steps, beyond one for each decoder.
 SPARE_BLOCKS = 2
 
@@ -68,6 +72,7 @@ class Pipeline(Closing):
         self._far: ThreadPoolExecutor | None = None
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="run")
         self._hunger = _Hunger()
+        self._num_encoded = 0
 
     @property
     def num_processes(self) -> int:
@@ -105,6 +110,10 @@ class Pipeline(Closing):
             self._start_pool()
         if is_encoded and self._pool is not None and self._far is not None:
             return self._far.submit(self._pool.prepare, job)
+        self._num_encoded += len(job) if is_encoded else 0
+        if self._num_encoded > MANY_PICTURES:
+            self._near.submit(prefer_fast_decoder)
+            self._num_encoded = -sys.maxsize  # once
         return self._near.submit(prepare_items, job, self._preparation, cache=self._cache)
 
     def _start_pool(self) -> None:
