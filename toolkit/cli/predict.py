@@ -13,6 +13,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.options import AllowFallback, Force, Json
 from toolkit.cli.predict_options import Request, make_config, split_inputs
 from toolkit.cli.predict_results import carry_out
+from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.prediction.config import DEFAULT_BATCH, DEFAULT_PROVIDER, DEFAULT_RUNTIME
 
 Inputs = Annotated[
@@ -35,6 +36,10 @@ Precision = Annotated[str, typer.Option("--precision", help="Arithmetic of the e
 BatchSize = Annotated[
     str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
 ]
+Fit = Annotated[
+    str, typer.Option("--fit", help="How a picture becomes the model's size: auto, mnist, stretch or none.")
+]
+Polarity = Annotated[str, typer.Option("--polarity", help="What pictures are: auto, light-on-dark or dark-on-light.")]
 Probabilities = Annotated[bool, typer.Option("--probabilities", help="Add one column p_<class> for every class.")]
 Truths = Annotated[
     bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
@@ -57,6 +62,8 @@ def predict_command(
     runtime: Runtime = DEFAULT_RUNTIME,
     provider: Provider = DEFAULT_PROVIDER,
     precision: Precision = "fp32",
+    fit: Fit = AUTO,
+    polarity: Polarity = AUTO,
     batch: BatchSize = str(DEFAULT_BATCH),
     probabilities: Probabilities = False,
     labels_from_filename: Truths = False,
@@ -83,6 +90,7 @@ def predict_command(
         runtime=runtime,
         provider=provider,
         precision=precision,
+        settings=PrepareSettings(fit=fit, polarity=polarity),
         probabilities=probabilities,
         truths=labels_from_filename,
         executor=executor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["fit_image"]
+__all__ = ["fit_image", "fit_like_mnist"]
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from toolkit.errors import DataError, ModelError
+from toolkit.imaging.ground import Ground, measure_ground
+from toolkit.imaging.pieces import Piece, find_pieces, keep_drawing
 from toolkit.imaging.polarity import ground_level
 
 if TYPE_CHECKING:
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
 MNIST_BOX_SHARE = 20 / 28
 # Paler than this share of the strongest ink is noise of the ground, not ink.
 INK_SHARE = 0.2
+# On an uneven ground ink is also stronger than this many standard deviations of the paper's texture.
+INK_DEVIATIONS = 5
+# Larger pictures are reduced by whole factors first, averaging areas: a stroke stays several pixels wide.
+LARGEST_SIDE = 512
 
 
 def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Bring an image to the model's height and width; one that has them is returned untouched.
 
-    `mnist`: the ground is taken off, the ink's bounding box is scaled until its longer side is 20/28 of the image's
-    shorter one, and its centre of mass is put in the centre. `stretch`: the whole picture is resized.
+    `mnist`: as `fit_like_mnist`. `stretch`: the whole picture is resized.
 
     Args:
         pixels: uint8 `[H, W]` or `[H, W, 3]`, light ink on a dark ground where `spec.fit` is `mnist`.
@@ -46,7 +51,7 @@ def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.
     if spec.fit == "none":
         raise DataError(f"the image is {width}x{height}; the model takes exactly {spec.width}x{spec.height}")
     if spec.fit == "mnist" and pixels.ndim == 2:
-        return _fit_like_mnist(pixels, spec)
+        return fit_like_mnist(pixels, spec)[0]
     if spec.fit == "stretch":
         return _resize(pixels, width=spec.width, height=spec.height)
     raise ModelError(
@@ -54,8 +59,85 @@ def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.
     )
 
 
-def _fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
-    ink = _crop_to_ink(pixels)
+def fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    """Place the ink of a picture as MNIST's authors placed their digits.
+
+    The ground is taken off (its slope too, where the picture is lit unevenly), specks are left out, the ink's bounding
+    box is scaled until its longer side is 20/28 of the image's shorter one, and its centre of mass is put on the pixel
+    in the middle. The strongest ink becomes 255.
+
+    Args:
+        pixels: uint8 `[H, W]`, light ink on a dark ground.
+        spec: gives height and width.
+
+    Returns:
+        uint8 `[spec.height, spec.width]`, and what was seen on the way, in words.
+
+    Raises:
+        DataError: nothing stands out from the ground.
+    """
+    picture = _reduce(pixels)
+    ink, threshold, notes = _take_ground_off(picture)
+    box, seen = _find_drawing(ink > threshold)
+    cropped = ink[box.top : box.bottom, box.left : box.right] * (255 / ink.max())
+    return _place(np.rint(cropped).astype(np.uint8), spec), [*notes, *seen]
+
+
+def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    factor = max(pixels.shape) // LARGEST_SIDE
+    return np.array(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
+
+
+def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], float, list[str]]:
+    """Return how far every pixel stands out, at least 0, from which on that is ink, and what was done."""
+    ground = measure_ground(picture)
+    if ground is None:
+        ink = np.clip(picture.astype(np.float32) - ground_level(picture), 0, None)
+    else:
+        ink = _above(picture, ground)
+    strongest = float(ink.max())
+    if strongest <= 0:
+        raise DataError("the image is blank: nothing stands out from its ground")
+    threshold = INK_SHARE * strongest
+    if ground is None:
+        return ink, threshold, []
+    least = max(threshold, INK_DEVIATIONS * ground.noise)
+    if strongest <= least:
+        raise DataError("the image is blank: nothing stands out from its uneven ground")
+    # Texture that is left would be drawn as pale ink.
+    ink[ink < threshold / 2] = 0
+    return ink, least, ["uneven ground taken off"]
+
+
+def _above(picture: npt.NDArray[np.uint8], ground: Ground) -> npt.NDArray[np.float32]:
+    above = np.clip(picture - ground.surface, 0, None)
+    # One glossy pixel must not make all ink pale.
+    most = np.float32(np.percentile(above, 99.9))
+    return np.asarray(np.minimum(above, most), np.float32)
+
+
+def _find_drawing(is_ink: npt.NDArray[np.bool_]) -> tuple[Piece, list[str]]:
+    """Return the box around the ink without specks, and what was seen."""
+    rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
+    whole = Piece(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1, int(is_ink.sum()))
+    pieces = find_pieces(is_ink[whole.top : whole.bottom, whole.left : whole.right])
+    if pieces is None:
+        return whole, ["no drawing: ink in very many pieces"]
+    kept, drawings = keep_drawing(pieces)
+    box = Piece(
+        whole.top + min(piece.top for piece in kept),
+        whole.top + max(piece.bottom for piece in kept),
+        whole.left + min(piece.left for piece in kept),
+        whole.left + max(piece.right for piece in kept),
+        sum(piece.mass for piece in kept),
+    )
+    specks = len(pieces) - len(kept)
+    notes = [f"{specks} specks left out"] if specks else []
+    return box, notes + ([f"{drawings} drawings side by side"] if drawings > 1 else [])
+
+
+def _place(ink: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Scale ink and put its centre of mass in the middle."""
     box = max(1, round(min(spec.height, spec.width) * MNIST_BOX_SHARE))
     scale = box / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
@@ -64,18 +146,6 @@ def _fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArr
     top, left = (_offset(ink.sum(axis=1 - axis, dtype=np.float64), side=canvas.shape[axis]) for axis in (0, 1))
     canvas[top : top + height, left : left + width] = ink
     return canvas
-
-
-def _crop_to_ink(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    ground = ground_level(pixels)
-    strongest = int(pixels.max()) - ground
-    if strongest <= 0:
-        raise DataError("the image is blank: nothing stands out from its ground")
-    is_ink = pixels > ground + INK_SHARE * strongest
-    rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
-    cropped = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
-    ink: npt.NDArray[np.uint8] = np.rint(np.clip(cropped - ground, 0, None) * (255 / strongest)).astype(np.uint8)
-    return ink
 
 
 def _offset(mass: npt.NDArray[np.float64], *, side: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ground_level", "invert", "is_dark_on_light"]
+__all__ = ["FRAME_SHARE", "SAMPLED_SIDE", "ground_level", "invert", "is_dark_on_light"]
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from toolkit.imaging.ground import measure_ground
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -15,22 +17,30 @@ if TYPE_CHECKING:
 FRAME_SHARE = 1 / 16
 # Statistics are taken from at most about this many rows and columns.
 SAMPLED_SIDE = 256
+# On an uneven ground only what lies this many standard deviations of its texture off says anything.
+STANDS_OUT = 4
 
 
 def is_dark_on_light(pixels: npt.NDArray[np.uint8]) -> bool:
     """Tell whether what stands out from the ground is darker than it.
 
-    The ground is the median of the image's frame; the answer is whether the pixels under it weigh more than those over
-    it. An image without contrast is neither; the light-on-dark case is `is_dark_on_light(invert(pixels))`.
+    The ground is the median of the image's frame, or a sloping surface where the picture is lit unevenly; the answer is
+    whether the pixels under it weigh more than those over it. An image without contrast is neither; the light-on-dark
+    case is `is_dark_on_light(invert(pixels))`.
 
     Args:
         pixels: uint8 `[H, W]` or `[H, W, 3]`.
     """
     grey = _sample(pixels)
-    ground = _frame_median(grey)
-    if ground == 0:
-        return False
-    difference = grey.astype(np.float32) - ground
+    uneven = measure_ground(grey)
+    if uneven is not None:
+        difference = grey - uneven.surface
+        difference[np.abs(difference) < STANDS_OUT * uneven.noise] = 0
+    else:
+        ground = _frame_median(grey)
+        if ground == 0:
+            return False
+        difference = grey.astype(np.float32) - ground
     return bool(-difference[difference < 0].sum() > difference[difference > 0].sum())
 
 

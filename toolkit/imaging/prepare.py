@@ -4,21 +4,29 @@ from __future__ import annotations
 
 __all__ = ["prepare_image"]
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from toolkit.imaging.fit import fit_image
+from toolkit.imaging.fit import fit_image, fit_like_mnist
 from toolkit.imaging.polarity import invert, is_dark_on_light
+from toolkit.imaging.settings import AUTO, PrepareSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import InputSpec
 
+AS_IT_COMES = PrepareSettings()
+# By what the model takes: what is said where a picture is the other way round.
+INVERTED_NOTES = {"light-on-dark": "inverted: dark on light", "dark-on-light": "inverted: light on dark"}
 
-def prepare_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], str]:
+
+def prepare_image(
+    pixels: npt.NDArray[np.uint8], spec: InputSpec, settings: PrepareSettings = AS_IT_COMES
+) -> tuple[npt.NDArray[np.uint8], str]:
     """Bring an image to the channels, the polarity and the size that a model takes.
 
     An image that has all three already is returned untouched, with an empty note.
@@ -26,6 +34,7 @@ def prepare_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.N
     Args:
         pixels: uint8 `[H, W]` or `[H, W, 3]`.
         spec: what the model takes.
+        settings: what the user wishes otherwise.
 
     Returns:
         uint8 of `spec.shape`, and what was done, such as `inverted: dark on light; fitted 100x80 -> 28x28`.
@@ -33,16 +42,30 @@ def prepare_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.N
     Raises:
         DataError: the image is blank or of a size that the model's card does not let us change.
     """
-    notes = []
-    image, note = _match_channels(pixels, spec.channels)
-    notes.append(note)
-    image, note = _match_polarity(image, spec.polarity)
-    notes.append(note)
+    image, channels_note = _match_channels(pixels, spec.channels)
+    image, polarity_note = _match_polarity(image, spec.polarity, settings.polarity)
+    image, fit_notes = _match_size(image, spec, settings.fit)
+    return image, "; ".join(filter(None, (channels_note, polarity_note, *fit_notes)))
+
+
+def _match_size(image: npt.NDArray[np.uint8], spec: InputSpec, wish: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
     height, width = image.shape[:2]
-    fitted = fit_image(image, spec)
-    if fitted is not image:
-        notes.append(f"fitted {width}x{height} -> {spec.width}x{spec.height}")
-    return fitted, "; ".join(filter(None, notes))
+    fit = spec.fit if wish == AUTO else wish
+    is_fitting = (height, width) == (spec.height, spec.width)
+    if is_fitting and wish in {AUTO, "none", "stretch"}:
+        return image, []
+    if fit == "mnist" and image.ndim == 2:
+        fitted, notes = _fit_drawing(image, spec)
+    else:
+        fitted, notes = fit_image(image, replace(spec, fit=fit)), []
+    return fitted, [*notes, f"fitted {width}x{height} -> {spec.width}x{spec.height}"]
+
+
+def _fit_drawing(image: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    if spec.polarity != "dark-on-light":
+        return fit_like_mnist(image, spec)
+    fitted, notes = fit_like_mnist(invert(image), spec)
+    return invert(fitted), notes
 
 
 def _match_channels(pixels: npt.NDArray[np.uint8], channels: int) -> tuple[npt.NDArray[np.uint8], str]:
@@ -53,9 +76,11 @@ def _match_channels(pixels: npt.NDArray[np.uint8], channels: int) -> tuple[npt.N
     return pixels, ""
 
 
-def _match_polarity(pixels: npt.NDArray[np.uint8], polarity: str) -> tuple[npt.NDArray[np.uint8], str]:
-    if polarity == "light-on-dark" and is_dark_on_light(pixels):
-        return invert(pixels), "inverted: dark on light"
-    if polarity == "dark-on-light" and is_dark_on_light(invert(pixels)):
-        return invert(pixels), "inverted: light on dark"
-    return pixels, ""
+def _match_polarity(pixels: npt.NDArray[np.uint8], polarity: str, wish: str) -> tuple[npt.NDArray[np.uint8], str]:
+    if polarity not in INVERTED_NOTES:
+        return pixels, ""
+    if wish == AUTO:
+        is_other = is_dark_on_light(pixels if polarity == "light-on-dark" else invert(pixels))
+    else:
+        is_other = wish != polarity
+    return (invert(pixels), INVERTED_NOTES[polarity]) if is_other else (pixels, "")

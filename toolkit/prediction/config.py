@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["AUTO_BATCH", "DEFAULT_BATCH", "DEFAULT_PROVIDER", "DEFAULT_RUNTIME", "PredictionConfig"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from toolkit.errors import UsageError, suggest
+from toolkit.imaging.settings import PrepareSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ class PredictionConfig:
         runtime: a name of the registry.
         provider: a provider's name, or `auto`: CUDA where it works, else the CPU.
         precision: arithmetic of the engine.
+        settings: how pictures are brought to the model.
         batch: images in one call, 1 to 65536, padded so that an engine meets one shape only; 0 measures and picks.
         probabilities: add one column per class.
         truths: add the class that each file's name begins with, and count how many answers agree.
@@ -55,6 +57,7 @@ class PredictionConfig:
     runtime: str = DEFAULT_RUNTIME
     provider: str = DEFAULT_PROVIDER
     precision: str = "fp32"
+    settings: PrepareSettings = field(default_factory=PrepareSettings)
     batch: int = DEFAULT_BATCH
     probabilities: bool = False
     truths: bool = False

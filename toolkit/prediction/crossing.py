@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from toolkit.card import InputSpec
+from toolkit.imaging.settings import PrepareSettings
 from toolkit.prediction.blocks import Block
 from toolkit.prediction.items import ArrayItem, ImageItem
 from toolkit.prediction.prepare_items import Preparation
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def write_preparation(stream: BinaryIO, preparation: Preparation, *, cache: str | None) -> None:
     """Write how pictures are prepared, and where prepared ones are kept."""
-    write_frame(stream, {"spec": asdict(preparation.spec), "cache": cache})
+    write_frame(stream, {"spec": asdict(preparation.spec), "settings": asdict(preparation.settings), "cache": cache})
 
 
 def read_preparation(stream: BinaryIO) -> tuple[Preparation, str | None]:
@@ -35,7 +36,8 @@ def read_preparation(stream: BinaryIO) -> tuple[Preparation, str | None]:
         EOFError: there is nothing.
     """
     header, _ = _read(stream)
-    return Preparation(spec=InputSpec(**header["spec"])), header["cache"]
+    settings = PrepareSettings(**header["settings"])
+    return Preparation(spec=InputSpec(**header["spec"]), settings=settings), header["cache"]
 
 
 def write_items(stream: BinaryIO, items: Sequence[Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Preparation", "prepare_items"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image
 from toolkit.imaging.prepare import prepare_image
+from toolkit.imaging.prepare_batch import prepare_batch
+from toolkit.imaging.settings import PrepareSettings
 from toolkit.prediction.blocks import Block
 from toolkit.prediction.items import ArrayItem, ImageItem
 
@@ -31,9 +33,11 @@ class Preparation:
 
     Attributes:
         spec: what the model takes.
+        settings: what the user wishes otherwise.
     """
 
     spec: InputSpec
+    settings: PrepareSettings = field(default_factory=PrepareSettings)
 
 
 def prepare_items(
@@ -72,7 +76,7 @@ class _BlockBuilder:
     """Rows added one after the other."""
 
     def __init__(self, num_rows: int, preparation: Preparation) -> None:
-        self._spec = preparation.spec
+        self._spec, self._settings = preparation.spec, preparation.settings
         self._sources: list[str] = []
         self._indices = np.empty(num_rows, np.int64)
         self._images = np.empty((num_rows, *preparation.spec.shape), np.uint8)
@@ -99,7 +103,7 @@ class _BlockBuilder:
             return
         try:
             decoded = decode_image(item.content, name=item.source)
-            image, note = prepare_image(decoded.pixels, self._spec)
+            image, note = prepare_image(decoded.pixels, self._spec, self._settings)
         except DataError as error:
             self.add(item.source, item.index, None, " ".join(str(error).split()))
         else:
@@ -107,7 +111,10 @@ class _BlockBuilder:
             self.add(item.source, item.index, image, "; ".join(filter(None, notes)))
 
     def add_array(self, item: ArrayItem) -> None:
-        """Judge and fit the pictures of an array."""
+        """Judge and fit the pictures of an array: all at once where they are bytes, one by one where they are not."""
+        if item.images.dtype == np.uint8:
+            self._add_bytes(item)
+            return
         # Imported here: one PNG must not pay for it.
         from toolkit.data.arrays import refuse_unit_scale, to_pixels
 
@@ -115,11 +122,22 @@ class _BlockBuilder:
             try:
                 refuse_unit_scale(values, name="the image's")
                 pixels, done = to_pixels(values)
-                image, note = prepare_image(pixels, self._spec)
+                image, note = prepare_image(pixels, self._spec, self._settings)
             except DataError as error:
                 self.add(item.source, item.start + offset, None, " ".join(str(error).split()))
             else:
                 self.add(item.source, item.start + offset, image, "; ".join(filter(None, (done, note))))
+
+    def _add_bytes(self, item: ArrayItem) -> None:
+        batch = prepare_batch(np.ascontiguousarray(item.images), self._spec, self._settings)
+        row, count = len(self._sources), item.num_rows
+        self._sources += [item.source] * count
+        self._indices[row : row + count] = np.arange(item.start, item.start + count)
+        places = slice(self._num_images, self._num_images + len(batch.images))
+        self._images[places] = batch.images
+        self._places[places] = batch.places + row
+        self._num_images = places.stop
+        self._messages |= {row + place: text for place, text in batch.messages.items()}
 
     def build(self) -> Block:
         """Return what was added."""

@@ -70,6 +70,8 @@ def _identity(config: PredictionConfig, model: OpenedModel, form: str) -> dict[s
         "runtime": info.runtime,
         "provider": info.provider_active,
         "precision": config.precision,
+        "fit": config.settings.fit,
+        "polarity": config.settings.polarity,
         "format": form,
         "probabilities": config.probabilities,
         "truths": config.truths,

@@ -110,7 +110,7 @@ class Work:
         wanted = self.config.processes
         return Pipeline(
             engine.answer,
-            Preparation(spec=card.input),
+            Preparation(spec=card.input, settings=self.config.settings),
             cache_path=self.config.cache,
             processes=usable_cores() if wanted is None else wanted,
         )

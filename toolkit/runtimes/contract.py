@@ -137,6 +137,9 @@ def _output_clauses(outputs: tuple[TensorSpec, ...], card: Card | None) -> list[
         shape = "[batch]" if rank == 1 else f"[batch, {len(card.classes) if card else 'classes'}]"
         seen = _describe(spec) if spec else f"outputs {', '.join(found)}"
         clauses.append(Clause(f"output `{name}`, {dtype}, {shape}", met=fits and agrees, seen=seen))
+    if len(found) < len(outputs):
+        seen = ", ".join(spec.name for spec in outputs)
+        clauses.append(Clause("every output declared once", met=False, seen=seen))
     if set(found) - set(wanted):
         extra = ", ".join(sorted(set(found) - set(wanted)))
         clauses.append(Clause("no further outputs", met=False, seen=extra))

@@ -1,0 +1,87 @@
+"""Ink in pieces: which belong to the drawing, and which are specks."""
+
+from __future__ import annotations
+
+__all__ = ["Piece", "find_pieces", "keep_drawing"]
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# A piece with less ink than this share of the largest is a speck.
+SPECK_SHARE = 0.04
+# Pieces of at least this share that lie beside one another are taken for drawings of their own.
+OWN_SHARE = 0.35
+# More runs than this are noise or texture, no drawing; looking for its pieces would take long and say nothing.
+MOST_RUNS = 5000
+
+
+class Piece(NamedTuple):
+    """Pixels that touch, corners included.
+
+    Attributes:
+        top: first row.
+        bottom: one past the last row.
+        left: first column.
+        right: one past the last column.
+        mass: number of its pixels.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    mass: int
+
+
+def find_pieces(is_ink: npt.NDArray[np.bool_]) -> list[Piece] | None:
+    """Return the connected pieces of a mask `[H, W]`, the largest first; None where it is no drawing.
+
+    Runs of ink in a row are joined with those that they touch in the row above.
+    """
+    edges = np.diff(np.pad(is_ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    if len(rows) > MOST_RUNS:
+        return None
+    labels = _join_runs(rows.tolist(), starts.tolist(), ends.tolist())
+    pieces: dict[int, Piece] = {}
+    for label, row, start, end in zip(labels, rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        piece = pieces.get(label, Piece(row, row, start, end, 0))
+        pieces[label] = Piece(
+            piece.top, row + 1, min(piece.left, start), max(piece.right, end), piece.mass + end - start
+        )
+    return sorted(pieces.values(), key=lambda piece: -piece.mass)
+
+
+def keep_drawing(pieces: list[Piece]) -> tuple[list[Piece], int]:
+    """Return the pieces that are no specks, and how many drawings stand beside one another."""
+    kept = [piece for piece in pieces if piece.mass >= SPECK_SHARE * pieces[0].mass]
+    own = sorted((piece for piece in kept if piece.mass >= OWN_SHARE * pieces[0].mass), key=lambda piece: piece.left)
+    drawings, reach = 0, -1
+    for piece in own:
+        drawings += piece.left >= reach
+        reach = max(reach, piece.right)
+    return kept, drawings
+
+
+def _join_runs(rows: list[int], starts: list[int], ends: list[int]) -> list[int]:
+    """Return a label for each run, given in the order of their rows; runs that touch have the same."""
+    parent = list(range(len(rows)))
+
+    def root(label: int) -> int:
+        while parent[label] != label:
+            parent[label] = parent[parent[label]]
+            label = parent[label]
+        return label
+
+    of_row: dict[int, list[int]] = {}
+    for run, row in enumerate(rows):
+        for other in of_row.get(row - 1, ()):
+            if starts[other] <= ends[run] and ends[other] >= starts[run]:
+                parent[root(run)] = root(other)
+        of_row.setdefault(row, []).append(run)
+    return [root(run) for run in range(len(rows))]

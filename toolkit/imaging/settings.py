@@ -1,0 +1,35 @@
+"""What a user may wish of the way from a picture to a model's input; light enough for the command line."""
+
+from __future__ import annotations
+
+__all__ = ["AUTO", "FITS", "POLARITIES", "PrepareSettings"]
+
+from dataclasses import dataclass
+
+from toolkit.errors import UsageError, suggest
+
+AUTO = "auto"
+FITS = (AUTO, "mnist", "stretch", "none")
+POLARITIES = (AUTO, "light-on-dark", "dark-on-light")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareSettings:
+    """Wishes; `auto` leaves it to what the picture shows and the model's card asks for.
+
+    Attributes:
+        fit: how a picture of another size is brought to the model's: `mnist` (the ink in a box of 20/28, its centre of
+            mass in the middle), `stretch` (the whole picture), `none` (refused); `auto` as the card says. A wish other
+            than `auto` also holds for pictures of the model's own size.
+        polarity: what the picture is: `light-on-dark`, `dark-on-light`, or `auto`: told from each picture.
+    """
+
+    fit: str = AUTO
+    polarity: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise UsageError(f"unknown fit {self.fit!r}{suggest(self.fit, FITS)}; known: {', '.join(FITS)}")
+        if self.polarity not in POLARITIES:
+            known = ", ".join(POLARITIES)
+            raise UsageError(f"unknown polarity {self.polarity!r}{suggest(self.polarity, POLARITIES)}; known: {known}")
