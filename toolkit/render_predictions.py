@@ -45,6 +45,8 @@ def prediction_summary(report: PredictionReport) -> list[Text]:
     lines = [f"{count:,} images, {report.num_ok:,} predicted{errors}{shown}"]
     speed = f", {report.images_per_s:,.0f} images/s with reading and decoding" if report.images_per_s else ""
     lines.append(f"model {report.model}, {_engine(report)}{speed}")
+    if report.num_doubtful:
+        lines.append(f"{report.num_doubtful:,} of the answers are doubtful; the column message says why")
     if report.num_resumed:
         lines.append(f"{report.num_resumed:,} of the rows were written before this run")
     if report.score is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["build_card"]
 
 from importlib import metadata
+from typing import Any
 
 import toolkit
 from toolkit.card import Card, Golden, InputSpec
@@ -25,6 +26,7 @@ def build_card(
     precision: str,
     accuracy: AccuracyReport,
     bound: float,
+    guard: dict[str, Any],
     golden: Golden | None,
 ) -> Card:
     """Return the card of a run's file."""
@@ -50,6 +52,7 @@ def build_card(
             "ci95": list(accuracy.interval),
         },
         bound={"logits": bound, "formula": BOUND_FORMULA},
+        guard=guard,
         golden=golden,
         minimum=MINIMUM,
         versions={**versions, "toolkit": toolkit.__version__},

@@ -135,6 +135,7 @@ class FileMaker:
             precision=proven.probe.precision,
             accuracy=proven.accuracy,
             bound=proven.probe.bound,
+            guard=proven.probe.guard,
             golden=make_golden(kind, proven.probe, self.checkpoint.network, proven.graph),
         )
         return replace(card, author=self.config.author, licence=self.config.licence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["Probe", "float64_logits", "make_golden", "make_probe", "split_training"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from toolkit.card import Golden
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
+from toolkit.exporting.guard import calibrate_guard
 from toolkit.network.cnn import CNN
 from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
@@ -38,6 +40,7 @@ class Probe:
         bound: largest logit error that rounding explains.
         golden_count: how many of the first images may become golden vectors.
         precision: arithmetic of the file, whose rounding the bound allows.
+        guard: thresholds of the input guard, from the whole validation split.
     """
 
     images: NDArray[np.uint8]
@@ -45,6 +48,7 @@ class Probe:
     bound: float
     golden_count: int
     precision: str
+    guard: dict[str, Any]
 
 
 def split_training(data: Dataset) -> tuple[Split, Split]:
@@ -75,6 +79,7 @@ def make_probe(
         bound=bound or _bound(graph, images, precision=precision),
         golden_count=len(golden),
         precision=precision,
+        guard=calibrate_guard(held_out.images, logits),
     )
 
 

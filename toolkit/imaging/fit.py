@@ -11,6 +11,7 @@ from PIL import Image
 
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.ground import Ground, measure_ground
+from toolkit.imaging.guard import DOUBT
 from toolkit.imaging.pieces import Piece, find_pieces, keep_drawing
 from toolkit.imaging.polarity import ground_level
 
@@ -122,7 +123,7 @@ def _find_drawing(is_ink: npt.NDArray[np.bool_]) -> tuple[Piece, list[str]]:
     whole = Piece(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1, int(is_ink.sum()))
     pieces = find_pieces(is_ink[whole.top : whole.bottom, whole.left : whole.right])
     if pieces is None:
-        return whole, ["no drawing: ink in very many pieces"]
+        return whole, [f"{DOUBT}ink in very many pieces"]
     kept, drawings = keep_drawing(pieces)
     box = Piece(
         whole.top + min(piece.top for piece in kept),
@@ -133,7 +134,7 @@ def _find_drawing(is_ink: npt.NDArray[np.bool_]) -> tuple[Piece, list[str]]:
     )
     specks = len(pieces) - len(kept)
     notes = [f"{specks} specks left out"] if specks else []
-    return box, notes + ([f"{drawings} drawings side by side"] if drawings > 1 else [])
+    return box, notes + ([f"{DOUBT}{drawings} drawings side by side"] if drawings > 1 else [])
 
 
 def _place(ink: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:

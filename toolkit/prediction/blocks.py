@@ -77,6 +77,7 @@ class Answers:
         classes: K names.
         provider: the provider that is active.
         status: of an answered row.
+        num_doubtful: answered rows whose message says why the answer is to be doubted.
         truths: N names of the classes that the files' names tell, "" where they tell none; empty where nobody asked.
     """
 
@@ -90,6 +91,7 @@ class Answers:
     classes: Sequence[str]
     provider: str
     status: Status
+    num_doubtful: int = 0
     truths: Sequence[str] = ()
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from toolkit.imaging.guard import DOUBT, Guard
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.runtimes.contract import check_outputs
 
@@ -53,6 +54,7 @@ class Engine:
         self._card = card
         self._batch = batch
         self._provider = provider
+        self._guard = Guard.from_card(card.guard, classes=len(card.classes))
         self._status: Status = "fallback" if fallback else "ok"
 
     def answer(self, block: Block) -> Answers:
@@ -73,6 +75,7 @@ class Engine:
         probabilities[places] = outputs["probabilities"][is_finite]
         probability[places] = probabilities[places, chosen]
         margin[places] = _margins(outputs["logits"][is_finite])
+        messages = self._messages(block, is_finite, self._doubts(block, outputs["logits"], is_finite))
         return Answers(
             sources=block.sources,
             indices=block.indices,
@@ -80,10 +83,11 @@ class Engine:
             probability=probability,
             margin=margin,
             probabilities=probabilities,
-            messages=self._messages(block, is_finite),
+            messages=messages,
             classes=self._card.classes,
             provider=self._provider,
             status=self._status,
+            num_doubtful=sum(DOUBT in text and labels[row] >= 0 for row, text in messages.items()),
         )
 
     def _run(self, images: npt.NDArray[np.uint8]) -> Outputs:
@@ -104,8 +108,18 @@ class Engine:
         }
         return {name: np.concatenate([value, *(part[name] for part in parts)]) for name, value in empty.items()}
 
-    def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_]) -> dict[int, str]:
+    def _doubts(self, block: Block, logits: npt.NDArray[Any], is_finite: npt.NDArray[np.bool_]) -> dict[int, str]:
+        """Return by row why its answer is to be doubted."""
+        if self._guard is None or not is_finite.any():
+            return {}
+        places = block.places[is_finite]
+        judged = self._guard.judge(block.images[is_finite], logits[is_finite])
+        return {int(places[number]): text for number, text in judged.items()}
+
+    def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_], doubts: Mapping[int, str]) -> dict[int, str]:
         messages = dict(block.messages)
+        for place, doubt in doubts.items():
+            messages[place] = f"{messages[place]}; {doubt}" if place in messages else doubt
         for place in block.places[~is_finite].tolist():
             messages[place] = f"{self._card.name} answered NaN or infinity for this image"
         return messages

@@ -29,6 +29,7 @@ class PredictionReport:
         model_sha256: hash of the bytes that ran.
         num_ok: rows with an answer.
         num_errors: rows without one.
+        num_doubtful: rows with an answer that the guard doubts; their messages say why.
         num_resumed: of both, rows that an earlier run had written.
         num_truths: rows whose file's name tells their class; None where nobody asked.
         num_right: of those, rows answered with it.
@@ -53,6 +54,7 @@ class PredictionReport:
     model_sha256: str
     num_ok: int
     num_errors: int
+    num_doubtful: int = 0
     num_resumed: int = 0
     num_truths: int | None = None
     num_right: int = 0
@@ -108,6 +110,7 @@ class PredictionReport:
             "count": self.num_ok + self.num_errors,
             "ok": self.num_ok,
             "errors": self.num_errors,
+            "doubtful": self.num_doubtful,
             "resumed": self.num_resumed,
             "score": self.score,
             "first_error": self.first_error,

@@ -36,6 +36,7 @@ class Tally:
         self.progress = Progress(
             rows=done.rows + answers.num_rows,
             errors=done.errors + errors,
+            doubtful=done.doubtful + answers.num_doubtful,
             truths=done.truths + truths,
             right=done.right + right,
             last=(answers.sources[-1], int(answers.indices[-1])) if answers.num_rows else done.last,

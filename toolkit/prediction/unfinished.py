@@ -32,6 +32,7 @@ class Progress:
     Attributes:
         rows: rows that are whole.
         errors: of them, rows without an answer.
+        doubtful: of them, answered rows that the guard doubts.
         truths: of them, rows whose file's name tells their class.
         right: of those, rows whose label is that class.
         last: source and index of the last one; None before the first.
@@ -39,6 +40,7 @@ class Progress:
 
     rows: int = 0
     errors: int = 0
+    doubtful: int = 0
     truths: int = 0
     right: int = 0
     last: tuple[str, int] | None = None
@@ -144,7 +146,7 @@ class Unfinished(Closing):
             value = read_json(self._record)
             seen, size = dict(value["identity"]), int(value["bytes"])
             last = None if value["last"] is None else (str(value["last"][0]), int(value["last"][1]))
-            counts = {name: int(value[name]) for name in ("rows", "errors", "truths", "right")}
+            counts = {name: int(value[name]) for name in ("rows", "errors", "doubtful", "truths", "right")}
         except (DataError, KeyError, TypeError, ValueError, IndexError) as error:
             raise UsageError(f"{self._record} cannot be used ({error}); start over with --force") from error
         changed = [name for name in self._identity if seen.get(name) != self._identity[name]]

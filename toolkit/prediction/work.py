@@ -138,6 +138,7 @@ class Work:
             model_sha256=self.model.source.sha256,
             num_ok=done.rows - done.errors,
             num_errors=done.errors,
+            num_doubtful=done.doubtful,
             num_truths=done.truths if self.config.truths else None,
             num_right=done.right,
             runtime=info.runtime,
