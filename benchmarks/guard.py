@@ -13,8 +13,10 @@ __all__ = ["main"]
 
 import argparse
 import json
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np
+import onnxruntime
 from off_domain import LETTERS, blanks, letters, noise, pairs, textures
 
-from toolkit.data.dataset import load_dataset
+from toolkit.card import Card, card_beside
+from toolkit.data.load import load_dataset
 from toolkit.environment import describe_environment
 from toolkit.imaging.guard import Guard
-from toolkit.runtimes.open_runtime import open_runtime
 
 GOALS = {"test": 0.01, "blanks": 0.99, "noise": 0.99, "textures": 0.9, "letters": 0.6}
 REPEATS = 5
@@ -56,3 +59,48 @@ def main() -> None:
         "environment": describe_environment(),
     }
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+def _measure(model: Path, sets: dict[str, Any]) -> dict[str, Any]:
+    card = Card.loads(card_beside(model).read_bytes())
+    guard = Guard.from_card(card.guard, classes=len(card.classes))
+    if guard is None:
+        raise SystemExit(f"{model} has no guard in its card")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.read_bytes(), options, providers=["CPUExecutionProvider"])
+    answers = {name: _answer(session, pictures) for name, pictures in sets.items()}
+    shares = {name: len(guard.judge(pictures, answers[name])) / len(pictures) for name, pictures in sets.items()}
+    own, whole = (
+        _microseconds(lambda: guard.judge(sets["test"], answers["test"]), len(sets["test"])),
+        _microseconds(lambda: _answer(session, sets["test"]), len(sets["test"])),
+    )
+    return {
+        "model": card.name,
+        "recipe": card.recipe.get("name", ""),
+        "shares": {name: round(share, 4) for name, share in shares.items()},
+        "missed_goals": [
+            name for name, goal in GOALS.items() if (shares[name] > goal if name == "test" else shares[name] < goal)
+        ],
+        "guard_us_per_image": round(own, 2),
+        "model_us_per_image": round(whole, 2),
+        "card_bytes": len(json.dumps(card.guard, separators=(",", ":"))),
+    }
+
+
+def _answer(session: onnxruntime.InferenceSession, pictures: Any) -> Any:
+    parts = [pictures[start : start + 64] for start in range(0, len(pictures), 64)]
+    return np.concatenate([session.run(["logits"], {"images": part})[0] for part in parts])
+
+
+def _microseconds(call: Callable[[], object], count: int) -> float:
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e6 * statistics.median(times) / count
+
+
+if __name__ == "__main__":
+    main()
