@@ -87,7 +87,7 @@ class Engine:
             classes=self._card.classes,
             provider=self._provider,
             status=self._status,
-            num_doubtful=sum(DOUBT in text and labels[row] >= 0 for row, text in messages.items()),
+            num_doubtful=sum(1 for row, text in messages.items() if DOUBT in text and labels[row] >= 0),
         )
 
     def _run(self, images: npt.NDArray[np.uint8]) -> Outputs:
