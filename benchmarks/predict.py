@@ -5,7 +5,7 @@
 Pictures are PNGs of 28x28 (the embedded MNIST digits, repeated), on all cores the process may use:
 
 - D: decoding and fitting alone, by as many decoder processes as there are cores;
-- I: the engine alone, ONNX Runtime with its own number of threads, batch 64;
+- I: the engine alone, ONNX Runtime with a thread for each core, batch 64;
 - bound: 1 / (1/D + 1/I), what a perfect pipeline reaches where both share the cores;
 - loop: Pillow, batches of 64, ONNX Runtime, csv.writer, one after the other in one process.
 
@@ -42,11 +42,11 @@ from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
 from toolkit.environment import describe_environment
 from toolkit.prediction.config import PredictionConfig
+from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.jobs import group_items, rows_per_job
 from toolkit.prediction.open_items import open_items
 from toolkit.prediction.open_model import open_model
-from toolkit.prediction.pipeline import usable_cores
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.run import run_prediction
 
@@ -175,7 +175,8 @@ def _decode_seconds(spec: InputSpec, pictures: Path) -> float:
 
 
 def _engine_seconds(model: Path, images: Any, *, runtime: str = "ort") -> float:
-    with open_model(PredictionConfig(model=model, inputs=(model,), runtime=runtime)).runtime as engine:
+    config = PredictionConfig(model=model, inputs=(model,), runtime=runtime, threads=usable_cores())
+    with open_model(config).runtime as engine:
         whole = len(images) // BATCH * BATCH
         engine.run({"images": images[:BATCH]})
         start = time.perf_counter()

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS pictures (key BLOB PRIMARY KEY, pixels BLOB,
 
 
 class PictureCache(Closing):
-    """Prepared pictures in an SQLite file; shared by processes, and nothing is lost that was written before a kill.
+    """Prepared pictures in an SQLite file; shared by threads and processes; a kill loses nothing that was written.
 
     Args:
         path: the file; made where it is missing.
@@ -49,6 +50,7 @@ class PictureCache(Closing):
 
     def __init__(self, path: Path, preparation: Preparation) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._shape = preparation.spec.shape
         self._key = hashlib.blake2b(f"{VERSION} {preparation!r}".encode(), digest_size=32).digest()
         with self._failures_named():
@@ -61,7 +63,7 @@ class PictureCache(Closing):
     def find(self, items: Sequence[Item]) -> dict[int, tuple[npt.NDArray[np.uint8], str]]:
         """Return the pictures among `items` that are known, by their place in it, with their messages."""
         found = {}
-        with self._failures_named():
+        with self._failures_named(), self._lock:
             for number, key in self._keys(items):
                 query = "SELECT pixels, message FROM pictures WHERE key = ?"
                 row = self._base.execute(query, (key,)).fetchone()
@@ -80,7 +82,7 @@ class PictureCache(Closing):
             for number, key in self._keys(items)
             if number not in known and starts[number] in places
         ]
-        with self._failures_named():
+        with self._failures_named(), self._lock:
             self._base.execute("BEGIN IMMEDIATE")
             self._base.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", fresh)
             self._base.execute("COMMIT")

@@ -1,10 +1,10 @@
-"""Decode, run, write at the same time, in bounded memory; decoders become processes where a thread is too slow."""
+"""Decode, run, write at the same time, in bounded memory; decoders become processes where threads are too slow."""
 
 from __future__ import annotations
 
-__all__ = ["Pipeline", "usable_cores"]
+__all__ = ["Pipeline"]
 
-import os
+import contextlib
 import sys
 import threading
 import time
@@ -36,22 +36,19 @@ MANY_PICTURES = 2000
 SPARE_BLOCKS = 2
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Pipeline(Closing):
     """Jobs in, answered blocks out, in order.
 
-    One thread decodes and one runs the model. Where the model spends over a fifth of its time waiting, decoding moves
-    into processes, one for each core.
+    One thread decodes and one runs the model, as a device wants it; or several threads, one for each core, each decode
+    a block and run it, which costs no handing over. Where they spend over a fifth of their time waiting (the model for
+    pictures, or threads for Python's one lock), decoding moves into processes.
 
     Args:
-        answer: runs one block; called from one thread only.
+        answer: runs one block; called from as many threads as there are runners.
         preparation: how pictures are brought to the model.
         cache_path: file of pictures that were prepared before; None for none.
         processes: most decoder processes; 0 keeps decoding in this process.
+        runners: blocks that the model runs at a time.
     """
 
     def __init__(
@@ -61,6 +58,7 @@ class Pipeline(Closing):
         *,
         cache_path: Path | None = None,
         processes: int,
+        runners: int = 1,
     ) -> None:
         self._answer = answer
         self._preparation = preparation
@@ -70,8 +68,11 @@ class Pipeline(Closing):
         self._pool: DecoderPool | None = None
         self._near = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._far: ThreadPoolExecutor | None = None
-        self._runner = ThreadPoolExecutor(1, thread_name_prefix="run")
-        self._hunger = _Hunger()
+        self._runners = runners
+        self._runner = ThreadPoolExecutor(runners, thread_name_prefix="run")
+        self._hunger = _Hunger(runners)
+        # Two threads that decode at the same time hand Python's one lock to and fro at every system call: half as fast.
+        self._decoding = threading.Lock()
         self._num_encoded = 0
 
     @property
@@ -84,7 +85,8 @@ class Pipeline(Closing):
         waiting: deque[Future[tuple[Block, Answers]]] = deque()
         for job in jobs:
             waiting.append(self._submit(job))
-            while len(waiting) > self.num_processes + SPARE_BLOCKS or (waiting and waiting[0].done()):
+            most = self.num_processes + self._runners - 1 + SPARE_BLOCKS
+            while len(waiting) > most or (waiting and waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -102,9 +104,13 @@ class Pipeline(Closing):
             self._cache.close()
 
     def _submit(self, job: Sequence[Item]) -> Future[tuple[Block, Answers]]:
-        return self._runner.submit(self._run_block, self._decode(job))
+        decoded = self._decode(job)
+        if decoded is None:
+            return self._runner.submit(self._decode_and_run, job)
+        return self._runner.submit(self._run_decoded, decoded)
 
-    def _decode(self, job: Sequence[Item]) -> Future[Block]:
+    def _decode(self, job: Sequence[Item]) -> Future[Block] | None:
+        """Let a job be decoded; None where the thread that runs it is to do that."""
         is_encoded = any(not isinstance(item, ArrayItem) and item.content is not None for item in job)
         if is_encoded and self._pool is None and self._processes > 0 and self._hunger.is_great():
             self._start_pool()
@@ -114,7 +120,10 @@ class Pipeline(Closing):
         if self._num_encoded > MANY_PICTURES:
             self._near.submit(prefer_fast_decoder)
             self._num_encoded = -sys.maxsize  # once
-        return self._near.submit(prepare_items, job, self._preparation, cache=self._cache)
+        return self._near.submit(self._prepare, job) if self._runners == 1 else None
+
+    def _prepare(self, job: Sequence[Item]) -> Block:
+        return prepare_items(job, self._preparation, cache=self._cache)
 
     def _start_pool(self) -> None:
         from toolkit.prediction.decoder_pool import DecoderPool
@@ -122,35 +131,61 @@ class Pipeline(Closing):
         self._pool = DecoderPool(self._preparation, size=self._processes, cache=self._cache_path)
         self._far = ThreadPoolExecutor(self._processes, thread_name_prefix="decoders")
 
-    def _run_block(self, decoded: Future[Block]) -> tuple[Block, Answers]:
-        with self._hunger:
+    def _run_decoded(self, decoded: Future[Block]) -> tuple[Block, Answers]:
+        with self._hunger.waiting():
             block = decoded.result()
+        return block, self._answer(block)
+
+    def _decode_and_run(self, job: Sequence[Item]) -> tuple[Block, Answers]:
+        start, busy = time.perf_counter(), time.thread_time()
+        with self._decoding:
+            block = self._prepare(job)
+        # What did not compute waited: for the lock, for a disk, for a core.
+        self._hunger.add((time.perf_counter() - start) - (time.thread_time() - busy))
         return block, self._answer(block)
 
 
 class _Hunger:
-    """How much of its time a consumer waits: inside `with`, it does."""
+    """How much of their time consumers wait.
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
+    Args:
+        consumers: how many there are.
+    """
+
+    def __init__(self, consumers: int) -> None:
+        self._consumers = consumers
+        self._start = self._last = time.perf_counter()
         self._waited = 0.0
-        self._since: float | None = None
+        self._num_waiting = 0
         self._lock = threading.Lock()
 
     def is_great(self) -> bool:
         """Whether enough time has passed, and much of it was waiting."""
+        with self._lock:
+            self._go_on()
+            elapsed = self._last - self._start
+            return elapsed > PATIENCE_S and self._waited > HUNGRY_SHARE * elapsed * self._consumers
+
+    def add(self, seconds: float) -> None:
+        """Count what a consumer has waited."""
+        with self._lock:
+            self._waited += max(0.0, seconds)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Inside, a consumer waits."""
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, number: int) -> None:
+        with self._lock:
+            self._go_on()
+            self._num_waiting += number
+
+    def _go_on(self) -> None:
         now = time.perf_counter()
-        with self._lock:
-            waited = self._waited + (now - self._since if self._since is not None else 0.0)
-        elapsed = now - self._start
-        return elapsed > PATIENCE_S and waited > HUNGRY_SHARE * elapsed
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._since = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            assert self._since is not None
-            self._waited += time.perf_counter() - self._since
-            self._since = None
+        self._waited += self._num_waiting * (now - self._last)
+        self._last = now

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.config import AUTO_BATCH
+from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
 from toolkit.prediction.open_items import open_items
 from toolkit.prediction.outputs import StreamTarget
-from toolkit.prediction.pipeline import Pipeline, usable_cores
+from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.report import PredictionReport
 from toolkit.prediction.row_count import RowCount
@@ -113,6 +114,7 @@ class Work:
             Preparation(spec=card.input, settings=self.config.settings),
             cache_path=self.config.cache,
             processes=usable_cores() if wanted is None else wanted,
+            runners=self.model.runs_at_once,
         )
 
     def _jobs(self, batch: int) -> Iterator[list[Item]]:
