@@ -78,7 +78,8 @@ class DecoderPool(Closing):
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):  # what nobody has read is written once more
+                        pipe.close()
         self._all.clear()
 
     def _ask(self, items: Sequence[Item]) -> tuple[Block | None, str]:
@@ -113,7 +114,9 @@ class DecoderPool(Closing):
             raise ResourceError(f"cannot start a process to decode pictures: {error.strerror}") from error
         self._all.append(process)
         assert process.stdin is not None
-        write_preparation(cast("BinaryIO", process.stdin), self._preparation, cache=self._cache)
+        # One that has ended already is found out when its sign is read.
+        with contextlib.suppress(BrokenPipeError):
+            write_preparation(cast("BinaryIO", process.stdin), self._preparation, cache=self._cache)
         return process
 
 

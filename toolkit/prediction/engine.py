@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["BatchRunner", "Engine"]
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,6 +41,7 @@ class Engine:
         batch: images in one call; the last call of a block is padded with zeros.
         provider: the provider that is active.
         fallback: whether that is not the one asked for; marks every answered row.
+        reentrant: whether the runner may be called from several threads at a time; else they take turns.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class Engine:
         batch: int,
         provider: str,
         fallback: bool = False,
+        reentrant: bool = False,
     ) -> None:
         self._runner = runner
+        self._turn = contextlib.nullcontext() if reentrant else threading.Lock()
         self._card = card
         self._batch = batch
         self._provider = provider
@@ -96,7 +101,8 @@ class Engine:
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
             feed = part if len(part) == self._batch else _padded(part, self._batch)
-            outputs = self._runner.run({"images": feed})
+            with self._turn:
+                outputs = self._runner.run({"images": feed})
             check_outputs(outputs, self._card, count=self._batch, name=self._card.name)
             parts.append({name: value[: len(part)] for name, value in outputs.items()})
         if len(parts) == 1:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 AUTO = "auto"
 # TensorRT builds an engine for minutes and OpenVINO may compute in bfloat16: both are asked for by name only.
 AUTO_ORDER = ("cuda", "cpu")
-# Engine and provider that run several batches at a time, one thread each: on a processor as fast as many threads in one
-# batch, and what else a batch needs is done by all cores too.
-REENTRANT = ("ort", "cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +34,6 @@ class OpenedModel:
         runtime: the opened engine; in a process of its own where it lives in a private environment.
         card: the model's card.
         settings: how it was opened.
-        runs_at_once: batches that the engine may be given at the same time.
         notes: providers that `auto` passed over, with their reasons.
     """
 
@@ -45,7 +41,6 @@ class OpenedModel:
     runtime: Runtime | WorkerRuntime
     card: Card
     settings: RuntimeSettings
-    runs_at_once: int = 1
     notes: tuple[str, ...] = ()
 
 
@@ -84,14 +79,15 @@ def _check_request(config: PredictionConfig) -> None:
 
 
 def _open(source: ModelSource, config: PredictionConfig, *, provider: str, notes: tuple[str, ...] = ()) -> OpenedModel:
-    is_reentrant = (config.runtime, provider) == REENTRANT and not config.threads
-    runs_at_once = usable_cores() if is_reentrant else 1
+    # On a processor as fast as all cores in one batch, and what else a batch needs is then done by all of them too.
+    is_reentrant = provider in find_entry(config.runtime).reentrant and not config.threads
     settings = RuntimeSettings(
         runtime=config.runtime,
         provider=provider,
         precision="fp32" if config.precision == "tf32" else config.precision,
         tf32=config.precision == "tf32",
-        threads=1 if runs_at_once > 1 else config.threads,
+        threads=config.threads,
+        runs_at_once=usable_cores() if is_reentrant else 1,
         allow_fallback=config.allow_fallback and config.provider != AUTO,
     )
     ensure_probed(source, settings)
@@ -101,9 +97,7 @@ def _open(source: ModelSource, config: PredictionConfig, *, provider: str, notes
     except BaseException:
         runtime.close()
         raise
-    return OpenedModel(
-        source=source, runtime=runtime, card=card, settings=settings, runs_at_once=runs_at_once, notes=notes
-    )
+    return OpenedModel(source=source, runtime=runtime, card=card, settings=settings, notes=notes)
 
 
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:

@@ -106,19 +106,26 @@ class ParquetSink:
         labels = arrow.array(list(answers.classes)).take(arrow.array(answers.labels, mask=is_error))
         statuses = arrow.array([answers.status, "error"]).take(arrow.array(is_error.astype(np.int8)))
         columns = [
-            arrow.array(_valid(answers.sources)),
+            self._texts(answers.sources),
             arrow.array(answers.indices),
             labels,
             arrow.array(answers.probability, from_pandas=True),
             arrow.array(answers.margin, from_pandas=True),
             arrow.repeat(answers.provider, count),
             statuses,
-            arrow.array(_valid([answers.messages.get(place, "") for place in range(count)])),
+            self._texts(
+                [answers.messages.get(place, "") for place in range(count)] if answers.messages else [""] * count
+            ),
         ]
         if self._truths:
             columns.append(arrow.array([truth or None for truth in answers.truths], arrow.string()))
         columns += [arrow.array(values, from_pandas=True) for values in answers.probabilities.T[: len(self._classes)]]
         return columns
+
+    def _texts(self, texts: Sequence[str]) -> Any:
+        if texts and list(texts).count(texts[0]) == len(texts):  # an array's rows come from one file
+            return self._arrow.repeat(_valid(texts[:1])[0], len(texts))
+        return self._arrow.array(_valid(texts), self._arrow.string())
 
 
 def _valid(texts: Sequence[str]) -> list[str]:

@@ -32,6 +32,8 @@ PATIENCE_S = 0.4
 HUNGRY_SHARE = 0.2
 # From here on importing a faster decoder pays.
 MANY_PICTURES = 2000
+# Threads for a model that runs once at a time: one reads what the last run answered while the next one runs.
+TURNS = 2
 # Blocks that may wait between two steps, beyond one for each decoder.
 SPARE_BLOCKS = 2
 
@@ -39,16 +41,17 @@ SPARE_BLOCKS = 2
 class Pipeline(Closing):
     """Jobs in, answered blocks out, in order.
 
-    One thread decodes and one runs the model, as a device wants it; or several threads, one for each core, each decode
-    a block and run it, which costs no handing over. Where they spend over a fifth of their time waiting (the model for
+    One thread decodes and two take turns at running the model and reading its answers, as a device wants it; or, where
+    the model may be run several times at once, a thread for each core decodes a block and runs it, which costs no
+    handing over. Where they spend over a fifth of their time waiting (the model for
     pictures, or threads for Python's one lock), decoding moves into processes.
 
     Args:
-        answer: runs one block; called from as many threads as there are runners.
+        answer: runs one block; called from several threads.
         preparation: how pictures are brought to the model.
         cache_path: file of pictures that were prepared before; None for none.
         processes: most decoder processes; 0 keeps decoding in this process.
-        runners: blocks that the model runs at a time.
+        runs_at_once: how often the model may be run at the same time.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Pipeline(Closing):
         *,
         cache_path: Path | None = None,
         processes: int,
-        runners: int = 1,
+        runs_at_once: int = 1,
     ) -> None:
         self._answer = answer
         self._preparation = preparation
@@ -66,11 +69,11 @@ class Pipeline(Closing):
         self._cache = PictureCache(cache_path, preparation) if cache_path is not None else None
         self._processes = processes
         self._pool: DecoderPool | None = None
-        self._near = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._near = ThreadPoolExecutor(1, thread_name_prefix="decode") if runs_at_once == 1 else None
         self._far: ThreadPoolExecutor | None = None
-        self._runners = runners
-        self._runner = ThreadPoolExecutor(runners, thread_name_prefix="run")
-        self._hunger = _Hunger(runners)
+        self._runners = max(runs_at_once, TURNS)
+        self._runner = ThreadPoolExecutor(self._runners, thread_name_prefix="run")
+        self._hunger = _Hunger(self._runners)
         # Two threads that decode at the same time hand Python's one lock to and fro at every system call: half as fast.
         self._decoding = threading.Lock()
         self._num_encoded = 0
@@ -118,9 +121,9 @@ class Pipeline(Closing):
             return self._far.submit(self._pool.prepare, job)
         self._num_encoded += len(job) if is_encoded else 0
         if self._num_encoded > MANY_PICTURES:
-            self._near.submit(prefer_fast_decoder)
+            self._runner.submit(prefer_fast_decoder)
             self._num_encoded = -sys.maxsize  # once
-        return self._near.submit(self._prepare, job) if self._runners == 1 else None
+        return None if self._near is None else self._near.submit(self._prepare, job)
 
     def _prepare(self, job: Sequence[Item]) -> Block:
         return prepare_items(job, self._preparation, cache=self._cache)

@@ -107,14 +107,21 @@ class Work:
 
     def _open_pipeline(self, batch: int) -> Pipeline:
         info, card = self.model.runtime.info, self.model.card
-        engine = Engine(self.model.runtime, card, batch=batch, provider=info.provider_active, fallback=info.fallback)
+        engine = Engine(
+            self.model.runtime,
+            card,
+            batch=batch,
+            provider=info.provider_active,
+            fallback=info.fallback,
+            reentrant=self.model.settings.runs_at_once > 1,
+        )
         wanted = self.config.processes
         return Pipeline(
             engine.answer,
             Preparation(spec=card.input, settings=self.config.settings),
             cache_path=self.config.cache,
             processes=usable_cores() if wanted is None else wanted,
-            runners=self.model.runs_at_once,
+            runs_at_once=self.model.settings.runs_at_once,
         )
 
     def _jobs(self, batch: int) -> Iterator[list[Item]]:

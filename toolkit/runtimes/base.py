@@ -30,6 +30,8 @@ class RuntimeSettings:
         provider: ONNX Runtime's provider, or the device of a runtime that has devices.
         precision: arithmetic that is asked for.
         threads: threads inside one operator; 0 leaves the engine its own choice.
+        runs_at_once: calls of `run` at the same time that the model is opened for, each on its share of the cores; over
+            1 only where the registry calls the runtime reentrant on the device.
         optimisation: graph optimisation level: `all`, `extended`, `basic` or `none`.
         tf32: let CUDA round float32 products to TF32.
         allow_fallback: go on with the CPU where the provider is not active, and mark the result.
@@ -39,6 +41,7 @@ class RuntimeSettings:
     provider: str = "cpu"
     precision: str = "fp32"
     threads: int = 0
+    runs_at_once: int = 1
     optimisation: str = "all"
     tf32: bool = False
     allow_fallback: bool = False
@@ -50,6 +53,8 @@ class RuntimeSettings:
             raise UsageError(
                 f"unknown optimisation level {self.optimisation!r}{suggest(self.optimisation, OPTIMISATIONS)}"
             )
+        if not 1 <= self.runs_at_once <= 1024:
+            raise UsageError(f"runs_at_once is {self.runs_at_once}; expected 1 to 1024")
         if not 0 <= self.threads <= 1024:
             raise UsageError(f"threads is {self.threads}; expected 0 (the engine's own choice) to 1024")
 

@@ -180,7 +180,8 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
         entries["session.disable_cpu_ep_fallback"] = "1"
     options = {
         "graph_optimization_level": OPTIMISATION_LEVELS[settings.optimisation],
-        "intra_op_num_threads": settings.threads,
+        # Several runs at a time share the cores by having one thread each.
+        "intra_op_num_threads": settings.threads or (1 if settings.runs_at_once > 1 else 0),
     }
     provider_options = _provider_options(spec, settings)
     providers = [(spec.ort_name, provider_options)]

@@ -29,6 +29,7 @@ class RuntimeEntry(NamedTuple):
         npm: packages of JavaScript that `toolkit runtimes install` brings into a private folder.
         pip: packages of Python that it brings into a private environment, all of them: none brings others along.
         precisions: what it can compute a float32 file in; `tf32` on CUDA only.
+        reentrant: devices on which an opened model can be run several times at once.
         is_reference: whether it computes what others are compared with, and is no engine itself.
     """
 
@@ -42,6 +43,7 @@ class RuntimeEntry(NamedTuple):
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
+    reentrant: tuple[str, ...] = ()
     is_reference: bool = False
 
     @property
@@ -63,6 +65,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         devices=tuple(PROVIDERS),
         has_threads=True,
         precisions=("fp32", "tf32"),
+        reentrant=("cpu",),
     ),
     "torch": RuntimeEntry(
         "toolkit.runtimes.torch_eager",
@@ -92,6 +95,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         EXTRA,
         has_threads=True,
         precisions=("fp32", "bf16"),
+        reentrant=("cpu",),
     ),
     "opencv": RuntimeEntry("toolkit.runtimes.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
     "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
