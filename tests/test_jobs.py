@@ -74,9 +74,9 @@ def test_nothing_is_taken_before_it_is_needed() -> None:
 @pytest.mark.parametrize(
     ("batch", "spec", "rows"),
     [
-        (64, SPEC, 256),
-        (100, SPEC, 200),
-        (1, SPEC, 256),
+        (64, SPEC, 512),
+        (100, SPEC, 500),
+        (1, SPEC, 512),
         (1024, SPEC, 1024),
         (8, InputSpec(height=1024, width=1024, channels=3), 8),
         (2, InputSpec(height=1024, width=1024, channels=3), 4),

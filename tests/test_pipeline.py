@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from imaging_samples import encode
 from prediction_samples import SPEC, answers_of, array_item, image_item
+from tiny_models import build_card
 
 from toolkit.errors import ModelError, ResourceError
 from toolkit.prediction import decoder_pool, pipeline
 from toolkit.prediction.blocks import Answers, Block, join_blocks
+from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
+from toolkit.prediction.engine import Engine
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation, prepare_items
@@ -217,3 +220,64 @@ def test_a_bad_item_stands_where_it_was() -> None:
     block = prepare_items(items, PREPARATION)
     assert (block.indices.tolist(), block.places.tolist(), values_of(block)) == ([4, 0], [1], [3])
     assert block.messages == {0: "gone"}
+
+
+def test_a_model_that_runs_several_times_at_once_is_given_several_blocks() -> None:
+    barrier = threading.Barrier(3, timeout=20)
+
+    def together(block: Block) -> Answers:
+        barrier.wait()
+        return brightness(block)
+
+    jobs: list[list[Item]] = [[image_item(f"{number}.png", png(number))] for number in range(30)]
+    with Pipeline(together, PREPARATION, processes=0, runs_at_once=3) as line:
+        values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
+    assert values == list(range(30))
+
+
+def test_threads_that_wait_for_pictures_get_decoder_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.05)
+    prepare = pipeline.prepare_items
+
+    def slow(*arguments: Any, **more: Any) -> Block:
+        time.sleep(0.02)  # a slow disk
+        return prepare(*arguments, **more)
+
+    monkeypatch.setattr(pipeline, "prepare_items", slow)
+    jobs: list[list[Item]] = [[image_item(f"{number}.png", png(number % 250))] for number in range(60)]
+    with Pipeline(brightness, PREPARATION, processes=1, runs_at_once=2, cache_path=tmp_path / "cache") as line:
+        values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
+        assert line.num_processes == 1
+    assert values == [number % 250 for number in range(60)]
+
+
+def test_engines_that_are_not_reentrant_are_run_by_one_thread_at_a_time() -> None:
+    inside, most = 0, 0
+
+    class Runner:
+        def run(self, feeds: Any) -> dict[str, np.ndarray]:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.002)
+            inside -= 1
+            count = len(feeds["images"])
+            return {
+                "logits": np.zeros((count, 2), np.float32),
+                "probabilities": np.full((count, 2), 0.5, np.float32),
+                "label": np.zeros(count, np.int64),
+            }
+
+    engine = Engine(Runner(), build_card(classes=("a", "b")), batch=2, provider="cpu")
+    with Pipeline(engine.answer, PREPARATION, processes=0) as line:
+        assert sum(block.num_rows for block, _ in line.run([[array_item(2)] for _ in range(20)])) == 40
+    assert most == 1
+
+
+def test_a_containers_quota_counts(tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    cores = usable_cores(quota)
+    assert cores >= 1
+    for text, expected in (("max 100000", cores), ("50000 100000", 1), ("10000000000 100000", cores), ("", cores)):
+        quota.write_text(text)
+        assert usable_cores(quota) == expected

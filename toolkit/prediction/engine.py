@@ -119,7 +119,8 @@ class Engine:
         if self._guard is None or not is_finite.any():
             return {}
         places = block.places[is_finite]
-        judged = self._guard.judge(block.images[is_finite], logits[is_finite])
+        images = block.images if is_finite.all() else block.images[is_finite]
+        judged = self._guard.judge(images, logits[is_finite])
         return {int(places[number]): text for number, text in judged.items()}
 
     def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_], doubts: Mapping[int, str]) -> dict[int, str]:
@@ -132,8 +133,9 @@ class Engine:
 
 
 def _finite_rows(outputs: Outputs) -> npt.NDArray[np.bool_]:
-    values = np.concatenate([outputs["logits"], outputs["probabilities"]], axis=1)
-    return np.asarray(np.isfinite(values).all(axis=1))
+    # A sum is finite where all its terms are, or they are far beyond what a model answers.
+    sums = outputs["logits"].sum(axis=1, dtype=np.float64) + outputs["probabilities"].sum(axis=1, dtype=np.float64)
+    return np.asarray(np.isfinite(sums))
 
 
 def _padded(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:

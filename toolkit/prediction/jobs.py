@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from toolkit.prediction.items import Item
 
 # Few enough that the first answers come soon, many enough that handing them over costs little.
-JOB_ROWS = 256
+JOB_ROWS = 512
 JOB_BYTES = 16 << 20
 
 
 def rows_per_job(batch: int, spec: InputSpec) -> int:
-    """Return how many rows travel together: whole batches, about 256 rows, at most about 16 MB of pictures."""
+    """Return how many rows travel together: whole batches, about 512 rows, at most about 16 MB of pictures."""
     most = min(JOB_ROWS, JOB_BYTES // math.prod(spec.shape))
     return batch * max(1, most // batch)
 

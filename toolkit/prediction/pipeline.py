@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from toolkit.prediction.prepare_items import Preparation
 
 # Decoding in this process until it is clear that the model waits for it: processes take a moment to start.
-PATIENCE_S = 0.4
-HUNGRY_SHARE = 0.2
+PATIENCE_S = 0.8
+HUNGRY_SHARE = 0.3
 # From here on importing a faster decoder pays.
 MANY_PICTURES = 2000
 # Threads for a model that runs once at a time: one reads what the last run answered while the next one runs.
@@ -43,7 +43,7 @@ class Pipeline(Closing):
 
     One thread decodes and two take turns at running the model and reading its answers, as a device wants it; or, where
     the model may be run several times at once, a thread for each core decodes a block and runs it, which costs no
-    handing over. Where they spend over a fifth of their time waiting (the model for
+    handing over. Where they spend over three tenths of their time waiting (the model for
     pictures, or threads for Python's one lock), decoding moves into processes.
 
     Args:
