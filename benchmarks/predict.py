@@ -41,7 +41,7 @@ from predict_memory import measure_memory
 from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
 from toolkit.environment import describe_environment
-from toolkit.prediction.config import PredictionConfig
+from toolkit.prediction.config import EngineChoice, PredictionConfig
 from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.jobs import group_items, rows_per_job
@@ -154,7 +154,7 @@ def _ratios(parts: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def _decode_all(model: Path, pictures: Path) -> tuple[InputSpec, Any]:
-    with open_model(PredictionConfig(model=model, inputs=(pictures,))).runtime as runtime:
+    with open_model(model, EngineChoice()).runtime as runtime:
         from toolkit.runtimes.contract import require_contract
 
         spec = require_contract(runtime.info, name=str(model)).input
@@ -175,8 +175,7 @@ def _decode_seconds(spec: InputSpec, pictures: Path) -> float:
 
 
 def _engine_seconds(model: Path, images: Any, *, runtime: str = "ort") -> float:
-    config = PredictionConfig(model=model, inputs=(model,), runtime=runtime, threads=usable_cores())
-    with open_model(config).runtime as engine:
+    with open_model(model, EngineChoice(runtime=runtime, threads=usable_cores())).runtime as engine:
         whole = len(images) // BATCH * BATCH
         engine.run({"images": images[:BATCH]})
         start = time.perf_counter()

@@ -12,7 +12,8 @@ from PIL import Image, ImageFile
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError
-from toolkit.imaging.decode import MAX_FILE_BYTES, decode_image
+from toolkit.imaging.decode import decode_image
+from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.prepare import prepare_image
 
 SEVEN = draw_seven()

@@ -10,7 +10,7 @@ import pytest
 from item_sources import SEVEN_PNG, list_items, messages_of
 
 from toolkit.errors import ResourceError
-from toolkit.imaging.decode import MAX_FILE_BYTES
+from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction import parquet_source
 from toolkit.prediction.counting import count_rows
 from toolkit.prediction.items import ImageItem

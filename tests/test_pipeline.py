@@ -135,7 +135,7 @@ def test_processes_prepare_as_this_process_does(tmp_path: Path) -> None:
 def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
     """A pool whose processes die of pictures called deadly.png."""
     program = (
-        "import os, signal, time; import toolkit.prediction.prepare_items as p; import toolkit.prediction.decoder as d\n"
+        "import os, signal, time; import toolkit.imaging.decode as p; import toolkit.prediction.decoder as d\n"
         "real = p.decode_image\n"
         f"p.decode_image = lambda c, name: {death} if name == 'deadly.png' else real(c, name=name)\n"
         "d.MOST_SECONDS = 0.3\n"

@@ -14,7 +14,7 @@ from prediction_samples import SPEC, answers_of, image_item
 
 from toolkit.card import InputSpec
 from toolkit.errors import ResourceError
-from toolkit.prediction import prepare_items as prepare_module
+from toolkit.imaging import decode as decode_module
 from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.cache import PictureCache
@@ -42,13 +42,13 @@ def items_of(folder: Path) -> list[Item]:
 
 def test_cached_pictures_are_not_decoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    real = prepare_module.decode_image
+    real = decode_module.decode_image
 
     def decode(content: Any, *, name: str) -> Any:
         decoded.append(name)
         return real(content, name=name)
 
-    monkeypatch.setattr(prepare_module, "decode_image", decode)
+    monkeypatch.setattr(decode_module, "decode_image", decode)
     with PictureCache(folder / "c" / "p.sqlite", PREPARATION) as cache:
         first = prepare_items(items_of(folder), PREPARATION, cache=cache)
     assert len(decoded) == 5

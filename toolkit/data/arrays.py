@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.imaging.decode import MAX_PIXELS
+from toolkit.imaging.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,8 +5,6 @@ from __future__ import annotations
 __all__ = [
     "FORMATS",
     "IMAGE_ENDINGS",
-    "MAX_FILE_BYTES",
-    "MAX_PIXELS",
     "Decoded",
     "ImageHeader",
     "decode_image",
@@ -38,6 +36,7 @@ from PIL import (
 from toolkit.errors import DataError
 from toolkit.imaging.density import check_density
 from toolkit.imaging.flatten import flatten_image, is_grey_mode
+from toolkit.imaging.limits import MAX_FILE_BYTES, MAX_PIXELS
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-MAX_PIXELS = 40_000_000
-MAX_FILE_BYTES = 128 << 20
 # Non-blocking: a FIFO must not wait for its writer.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
@@ -122,8 +119,8 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Deco
         name: what the image is called in messages; the path by default.
 
     Raises:
-        DataError: not a regular file, unreadable, empty, larger than `MAX_FILE_BYTES` or `MAX_PIXELS` (judged from the
-            header, before any pixel is decoded), of another format, animated, truncated, damaged.
+        DataError: not a regular file, unreadable, empty, over 128 MiB or 40 million pixels (judged from the header,
+            before any pixel is decoded), of another format, animated, truncated, damaged.
     """
     title = name or ("the image" if isinstance(source, bytes) else str(source))
     data = source if isinstance(source, bytes) else _read_regular(source, name=title)

@@ -7,7 +7,6 @@ __all__ = ["fit_image", "fit_like_mnist"]
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.ground import Ground, measure_ground
@@ -86,7 +85,11 @@ def fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.
 
 def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     factor = max(pixels.shape) // LARGEST_SIDE
-    return np.array(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
+    if factor <= 1:
+        return pixels
+    from PIL import Image  # here, because arrays of the model's size need no Pillow
+
+    return np.array(Image.fromarray(pixels).reduce(factor))
 
 
 def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], float, list[str]]:
@@ -157,4 +160,6 @@ def _offset(mass: npt.NDArray[np.float64], *, side: int) -> int:
 
 
 def _resize(pixels: npt.NDArray[np.uint8], *, width: int, height: int) -> npt.NDArray[np.uint8]:
+    from PIL import Image  # as above
+
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from toolkit.imaging.fit import fit_image, fit_like_mnist
 from toolkit.imaging.polarity import invert, is_dark_on_light
@@ -70,6 +69,8 @@ def _fit_drawing(image: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDA
 
 def _match_channels(pixels: npt.NDArray[np.uint8], channels: int) -> tuple[npt.NDArray[np.uint8], str]:
     if channels == 1 and pixels.ndim == 3:
+        from PIL import Image  # here, because arrays of the model's own kind need no Pillow
+
         return np.array(Image.fromarray(pixels).convert("L")), "colour turned to grey"
     if channels == 3 and pixels.ndim == 2:
         return np.repeat(pixels[..., np.newaxis], 3, axis=2), "grey repeated as RGB"

@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import DataError
-from toolkit.imaging.decode import MAX_FILE_BYTES
+from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.array_source import iterate_stream
 from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item

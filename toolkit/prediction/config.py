@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO_BATCH", "DEFAULT_BATCH", "DEFAULT_PROVIDER", "DEFAULT_RUNTIME", "PredictionConfig"]
+__all__ = ["AUTO_BATCH", "DEFAULT_BATCH", "DEFAULT_PROVIDER", "DEFAULT_RUNTIME", "EngineChoice", "PredictionConfig"]
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +19,25 @@ DEFAULT_PROVIDER = "cpu"
 DEFAULT_RUNTIME = "ort"
 MAX_BATCH = 65_536
 EXECUTORS = ("local", "ray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChoice:
+    """What is to run a model.
+
+    Attributes:
+        runtime: a name of the registry.
+        provider: a provider's name, or `auto`: CUDA where it works, else the CPU.
+        precision: arithmetic of the engine.
+        threads: threads inside one operator; 0 leaves the engine its own choice.
+        allow_fallback: go on with the CPU where the provider is not active, and mark what it answers.
+    """
+
+    runtime: str = DEFAULT_RUNTIME
+    provider: str = DEFAULT_PROVIDER
+    precision: str = "fp32"
+    threads: int = 0
+    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +98,14 @@ class PredictionConfig:
             raise UsageError(f"processes is {self.processes}; expected 0 or more")
         if self.resume and self.output is None:
             raise UsageError("--resume needs an output that is a file")
+
+    @property
+    def engine(self) -> EngineChoice:
+        """What is to run the model."""
+        return EngineChoice(
+            runtime=self.runtime,
+            provider=self.provider,
+            precision=self.precision,
+            threads=self.threads,
+            allow_fallback=self.allow_fallback,
+        )

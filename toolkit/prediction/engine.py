@@ -33,14 +33,15 @@ class BatchRunner(Protocol):
 
 
 class Engine:
-    """Answers blocks; every call of the runtime has exactly `batch` images, so that it meets one shape only.
+    """Answers blocks; every call of the runtime has `batch` images at most, and where it pads, exactly.
 
     Args:
         runner: the opened model.
         card: the model's card.
-        batch: images in one call; the last call of a block is padded with zeros.
+        batch: images in one call.
         provider: the provider that is active.
         fallback: whether that is not the one asked for; marks every answered row.
+        pads: fill the last call of a block with zeros, because a device compiles or tunes every new shape.
         reentrant: whether the runner may be called from several threads at a time; else they take turns.
     """
 
@@ -52,12 +53,14 @@ class Engine:
         batch: int,
         provider: str,
         fallback: bool = False,
+        pads: bool = True,
         reentrant: bool = False,
     ) -> None:
         self._runner = runner
         self._turn = contextlib.nullcontext() if reentrant else threading.Lock()
         self._card = card
         self._batch = batch
+        self._pads = pads
         self._provider = provider
         self._guard = Guard.from_card(card.guard, classes=len(card.classes))
         self._status: Status = "fallback" if fallback else "ok"
@@ -100,10 +103,10 @@ class Engine:
         classes, parts = len(self._card.classes), []
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
-            feed = part if len(part) == self._batch else _padded(part, self._batch)
+            feed = _padded(part, self._batch) if self._pads and len(part) < self._batch else part
             with self._turn:
                 outputs = self._runner.run({"images": feed})
-            check_outputs(outputs, self._card, count=self._batch, name=self._card.name)
+            check_outputs(outputs, self._card, count=len(feed), name=self._card.name)
             parts.append({name: value[: len(part)] for name, value in outputs.items()})
         if len(parts) == 1:
             return parts[0]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 __all__ = ["AUTO", "OpenedModel", "open_model"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import ProviderError, UsageError
-from toolkit.prediction.cores import usable_cores
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.probe import ensure_probed
@@ -16,8 +15,10 @@ from toolkit.runtimes.registry import find_entry, open_runtime
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.card import Card
-    from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.config import EngineChoice
     from toolkit.runtimes.process import WorkerRuntime
 
 AUTO = "auto"
@@ -44,8 +45,14 @@ class OpenedModel:
     notes: tuple[str, ...] = ()
 
 
-def open_model(config: PredictionConfig) -> OpenedModel:
+def open_model(model: Path, choice: EngineChoice, *, runs_at_once: int = 1) -> OpenedModel:
     """Probe and open a model; what is hashed is what runs.
+
+    Args:
+        model: the `.onnx` file.
+        choice: what is to run it.
+        runs_at_once: how often its caller would like to run it at the same time; it is opened for that where the engine
+            can on this provider and is left its own choice of threads, else for one.
 
     Raises:
         UsageError: the runtime or the provider is unknown, or they do not go together.
@@ -53,42 +60,43 @@ def open_model(config: PredictionConfig) -> OpenedModel:
         ProviderError: the provider asked for is not active and no fallback was allowed.
         ResourceError: the runtime is not installed.
     """
-    _check_request(config)
-    source = ModelSource.read(config.model)
-    if config.provider != AUTO:
-        return _open(source, config, provider=config.provider)
+    _check_choice(choice)
+    source = ModelSource.read(model)
+    if choice.provider != AUTO:
+        return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once)
     notes: list[str] = []
     for provider in AUTO_ORDER[:-1]:
         try:
-            return _open(source, config, provider=provider, notes=tuple(notes))
+            opened = _open(source, choice, provider=provider, runs_at_once=runs_at_once)
         except ProviderError as error:
             notes.append(f"auto passed over {provider}: {error}")
-    return _open(source, config, provider=AUTO_ORDER[-1], notes=tuple(notes))
+        else:
+            return replace(opened, notes=tuple(notes))
+    return replace(_open(source, choice, provider=AUTO_ORDER[-1], runs_at_once=runs_at_once), notes=tuple(notes))
 
 
-def _check_request(config: PredictionConfig) -> None:
-    entry = find_entry(config.runtime)
+def _check_choice(choice: EngineChoice) -> None:
+    entry = find_entry(choice.runtime)
     if entry.needs_run or entry.is_reference:
-        raise UsageError(f"runtime {config.runtime} does not execute a file by itself; toolkit parity compares it")
+        raise UsageError(f"runtime {choice.runtime} does not execute a file by itself; toolkit parity compares it")
     devices = (*entry.devices, *([AUTO] if len(entry.devices) > 1 else []))
-    if config.provider not in devices and len(entry.devices) == 1:
-        raise UsageError(f"runtime {config.runtime} runs on {entry.devices[0]}, not on {config.provider}")
-    if config.precision not in entry.precisions:
+    if choice.provider not in devices and len(entry.devices) == 1:
+        raise UsageError(f"runtime {choice.runtime} runs on {entry.devices[0]}, not on {choice.provider}")
+    if choice.precision not in entry.precisions:
         known = ", ".join(entry.precisions)
-        raise UsageError(f"runtime {config.runtime} computes in {known}, not in {config.precision}")
+        raise UsageError(f"runtime {choice.runtime} computes in {known}, not in {choice.precision}")
 
 
-def _open(source: ModelSource, config: PredictionConfig, *, provider: str, notes: tuple[str, ...] = ()) -> OpenedModel:
-    # On a processor as fast as all cores in one batch, and what else a batch needs is then done by all of them too.
-    is_reentrant = provider in find_entry(config.runtime).reentrant and not config.threads
+def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int) -> OpenedModel:
+    is_reentrant = provider in find_entry(choice.runtime).reentrant and not choice.threads
     settings = RuntimeSettings(
-        runtime=config.runtime,
+        runtime=choice.runtime,
         provider=provider,
-        precision="fp32" if config.precision == "tf32" else config.precision,
-        tf32=config.precision == "tf32",
-        threads=config.threads,
-        runs_at_once=usable_cores() if is_reentrant else 1,
-        allow_fallback=config.allow_fallback and config.provider != AUTO,
+        precision="fp32" if choice.precision == "tf32" else choice.precision,
+        tf32=choice.precision == "tf32",
+        threads=choice.threads,
+        runs_at_once=runs_at_once if is_reentrant else 1,
+        allow_fallback=choice.allow_fallback and choice.provider != AUTO,
     )
     ensure_probed(source, settings)
     runtime = _open_here_or_there(source, settings)
@@ -97,7 +105,7 @@ def _open(source: ModelSource, config: PredictionConfig, *, provider: str, notes
     except BaseException:
         runtime.close()
         raise
-    return OpenedModel(source=source, runtime=runtime, card=card, settings=settings, notes=notes)
+    return OpenedModel(source=source, runtime=runtime, card=card, settings=settings)
 
 
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:

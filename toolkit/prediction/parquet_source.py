@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError, ResourceError
-from toolkit.imaging.decode import MAX_FILE_BYTES
+from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.items import ImageItem
 from toolkit.prediction.names import printable_name
 from toolkit.prediction.regular_file import open_regular

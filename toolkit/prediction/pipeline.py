@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from toolkit.closing import Closing
-from toolkit.imaging.plain_png import prefer_fast_decoder
 from toolkit.prediction.cache import PictureCache
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.prepare_items import prepare_items
@@ -121,7 +120,7 @@ class Pipeline(Closing):
             return self._far.submit(self._pool.prepare, job)
         self._num_encoded += len(job) if is_encoded else 0
         if self._num_encoded > MANY_PICTURES:
-            self._runner.submit(prefer_fast_decoder)
+            self._runner.submit(_prefer_fast_decoder)
             self._num_encoded = -sys.maxsize  # once
         return None if self._near is None else self._near.submit(self._prepare, job)
 
@@ -146,6 +145,12 @@ class Pipeline(Closing):
         # What did not compute waited: for the lock, for a disk, for a core.
         self._hunger.add((time.perf_counter() - start) - (time.thread_time() - busy))
         return block, self._answer(block)
+
+
+def _prefer_fast_decoder() -> None:
+    from toolkit.imaging.plain_png import prefer_fast_decoder  # arrays need no Pillow
+
+    prefer_fast_decoder()
 
 
 class _Hunger:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.imaging.decode import decode_image
 from toolkit.imaging.prepare import prepare_image
 from toolkit.imaging.prepare_batch import prepare_batch
 from toolkit.imaging.settings import PrepareSettings
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import InputSpec
+    from toolkit.imaging.decode import Decoded
     from toolkit.prediction.cache import PictureCache
     from toolkit.prediction.items import Item
 
@@ -83,6 +83,7 @@ class _BlockBuilder:
         self._places = np.empty(num_rows, np.int64)
         self._num_images = 0
         self._messages: dict[int, str] = {}
+        self._decode: Callable[..., Decoded] | None = None
 
     def add(self, source: str, index: int, image: npt.NDArray[np.uint8] | None, message: str) -> None:
         """Add one row; without a picture the message is the reason."""
@@ -101,8 +102,13 @@ class _BlockBuilder:
         if item.content is None:
             self.add(item.source, item.index, None, item.message)
             return
+        if self._decode is None:
+            # Once for all pictures, and not at all for arrays, which need no Pillow.
+            from toolkit.imaging.decode import decode_image
+
+            self._decode = decode_image
         try:
-            decoded = decode_image(item.content, name=item.source)
+            decoded = self._decode(item.content, name=item.source)
             image, note = prepare_image(decoded.pixels, self._spec, self._settings)
         except DataError as error:
             self.add(item.source, item.index, None, " ".join(str(error).split()))

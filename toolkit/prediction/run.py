@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import OpenedModel, open_model
 from toolkit.prediction.outputs import check_outputs_free, open_output
@@ -50,7 +51,8 @@ def run_prediction(
     form = choose_format(config.form, config.output if stream is None else None)
     if stream is None:
         check_outputs_free(config)
-    model = open_model(config)
+    # As many at once as there are cores: as fast as all cores in one batch, and all of them do what else a batch needs.
+    model = open_model(config.model, config.engine, runs_at_once=usable_cores())
     with ExitStack() as stack:
         stack.enter_context(model.runtime)
         target = open_output(config, _identity(config, model, form), stream)

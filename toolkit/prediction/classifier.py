@@ -1,0 +1,203 @@
+"""The library's face of prediction: a model file in, answers out.
+
+Shapes: N images, K classes, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Classifier", "Prediction"]
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from toolkit.closing import Closing
+from toolkit.errors import DataError, UsageError, suggest
+from toolkit.imaging.settings import AUTO, PrepareSettings
+from toolkit.prediction.blocks import Answers, Block
+from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
+from toolkit.prediction.engine import Engine
+from toolkit.prediction.given_images import make_items
+from toolkit.prediction.open_model import open_model
+from toolkit.prediction.prepare_items import Preparation, prepare_items
+from toolkit.runtimes.registry import find_entry
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from toolkit.card import Card
+    from toolkit.prediction.given_images import OneImage
+
+ON_ERROR = ("raise", "keep")
+# Images in one call of the runtime. A device meets this one shape only: every new one would be compiled or tuned.
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Answers, in the order of the images.
+
+    Attributes:
+        classes: the K names.
+        labels: N names of classes; "" where an image has no answer.
+        class_indices: int64 `[N]`, their positions in `classes`; -1 where an image has no answer.
+        probability: float32 `[N]`, of the class named, 0 to 1; NaN where there is no answer.
+        probabilities: float32 `[N, K]`, of every class; NaN where there is no answer.
+        margin: float64 `[N]`, largest logit minus the second largest; NaN where there is no answer, and with one class.
+        messages: N texts: what was done to an image, why its answer is doubtful, why it has none; "" where nothing is
+            to be said.
+        provider: the provider that answered.
+        fallback: whether that is not the one asked for.
+    """
+
+    classes: tuple[str, ...]
+    labels: tuple[str, ...]
+    class_indices: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+    margin: npt.NDArray[np.float64]
+    messages: tuple[str, ...]
+    provider: str
+    fallback: bool
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.labels)
+
+
+class Classifier(Closing):
+    """A model file, opened for predictions; needs NumPy and ONNX Runtime, and Pillow for pictures and other sizes.
+
+    May be used by several threads at the same time. Close it, or use it in a `with` statement.
+
+        with Classifier("digits.onnx") as classifier:
+            print(classifier.predict("seven.png").labels)
+
+    Args:
+        model: the `.onnx` file, with the card that `toolkit export` wrote into it.
+        provider: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` (CUDA where it works, else the CPU). One that is
+            asked for by name and not active is an error.
+        runtime: the engine: `ort`, `openvino` and the others of `toolkit runtimes list`.
+        precision: arithmetic of the engine: `fp32`; `tf32` on CUDA, `bf16` with OpenVINO.
+        threads: threads inside one operator; 0 leaves the engine its own choice.
+        fit: how a picture becomes the model's size: `auto` (as the card says), `mnist`, `stretch`, `none`.
+        polarity: what pictures are: `auto`, `light-on-dark`, `dark-on-light`.
+        allow_fallback: go on with the CPU where the provider is not active; `Prediction.fallback` then says so.
+
+    Raises:
+        UsageError: an argument that nobody knows, or a provider that the runtime has not.
+        ModelError: the file cannot be used.
+        ProviderError: the provider asked for is not active.
+        ResourceError: the runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        provider: str = DEFAULT_PROVIDER,
+        runtime: str = DEFAULT_RUNTIME,
+        precision: str = "fp32",
+        threads: int = 0,
+        fit: str = AUTO,
+        polarity: str = AUTO,
+        allow_fallback: bool = False,
+    ) -> None:
+        settings = PrepareSettings(fit=fit, polarity=polarity)
+        choice = EngineChoice(
+            runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
+        )
+        opened = open_model(Path(model), choice)
+        self._runtime, self._card = opened.runtime, opened.card
+        info = opened.runtime.info
+        is_plain = info.provider_active in find_entry(runtime).reentrant
+        self._preparation = Preparation(spec=opened.card.input, settings=settings)
+        self._engine = Engine(
+            opened.runtime,
+            opened.card,
+            batch=BATCH,
+            provider=info.provider_active,
+            fallback=info.fallback,
+            reentrant=is_plain,
+            pads=not is_plain,
+        )
+
+    @property
+    def card(self) -> Card:
+        """What the model file says about itself: classes, input, test accuracy, golden vectors."""
+        return self._card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        return self._card.classes
+
+    @property
+    def provider(self) -> str:
+        """The provider that is active."""
+        return self._runtime.info.provider_active
+
+    def predict(
+        self, images: OneImage | Sequence[OneImage], *, on_error: Literal["raise", "keep"] = "raise"
+    ) -> Prediction:
+        """Answer one image or many.
+
+        Args:
+            images: an array of pixels from 0 to 255, uint8 or whole numbers of another type: `[H, W]` and `[H, W, 3]`
+                (RGB) are one image, `[N, H, W]`, `[N, H, W, 1]` and `[N, H, W, 3]` are N; or a file's path, its encoded
+                bytes (PNG, JPEG, BMP, GIF, WebP), a PIL image; or a sequence of these, one image each, of any sizes.
+                What is not of the model's size, channels and polarity is brought there as `toolkit predict` does.
+            on_error: `raise`, or `keep` an image that cannot be used as a row without an answer.
+
+        Returns:
+            One answer for each image, in their order.
+
+        Raises:
+            UsageError: `images` is of another type.
+            DataError: an image cannot be used, and they are not to be kept.
+            ModelError: the model fails.
+        """
+        if on_error not in ON_ERROR:
+            raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}")
+        items, notes = make_items(images)
+        block = prepare_items(items, self._preparation)
+        answers = self._engine.answer(_with_notes(block, notes))
+        if on_error == "raise" and answers.num_errors:
+            first = int(np.flatnonzero(answers.labels < 0)[0])
+            raise DataError(
+                f"{answers.num_errors} of {answers.num_rows} images have no prediction; the first: "
+                f"{answers.messages.get(first, '')}"
+            )
+        return _as_prediction(answers)
+
+    def close(self) -> None:
+        """Release the model."""
+        self._runtime.close()
+
+
+def _as_prediction(answers: Answers) -> Prediction:
+    classes = tuple(answers.classes)
+    return Prediction(
+        classes=classes,
+        labels=tuple(classes[label] if label >= 0 else "" for label in answers.labels.tolist()),
+        class_indices=answers.labels,
+        probability=answers.probability,
+        probabilities=answers.probabilities,
+        margin=answers.margin,
+        messages=tuple(answers.messages.get(place, "") for place in range(answers.num_rows)),
+        provider=answers.provider,
+        fallback=answers.status == "fallback",
+    )
+
+
+def _with_notes(block: Block, notes: dict[int, str]) -> Block:
+    if not notes:
+        return block
+    messages = dict(block.messages)
+    for row, note in notes.items():
+        messages[row] = f"{note}; {messages[row]}" if row in messages else note
+    return replace(block, messages=messages)
