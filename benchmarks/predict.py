@@ -49,6 +49,7 @@ from toolkit.prediction.open_items import open_items
 from toolkit.prediction.open_model import open_model
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.run import run_prediction
+from toolkit.runtimes.source import ModelSource
 
 SCHEMA = "toolkit/benchmark-predict/1"
 BATCH = 64
@@ -154,7 +155,7 @@ def _ratios(parts: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def _decode_all(model: Path, pictures: Path) -> tuple[InputSpec, Any]:
-    with open_model(model, EngineChoice()).runtime as runtime:
+    with open_model(ModelSource.read(model), EngineChoice()).runtime as runtime:
         from toolkit.runtimes.contract import require_contract
 
         spec = require_contract(runtime.info, name=str(model)).input
@@ -175,7 +176,7 @@ def _decode_seconds(spec: InputSpec, pictures: Path) -> float:
 
 
 def _engine_seconds(model: Path, images: Any, *, runtime: str = "ort") -> float:
-    with open_model(model, EngineChoice(runtime=runtime, threads=usable_cores())).runtime as engine:
+    with open_model(ModelSource.read(model), EngineChoice(runtime=runtime, threads=usable_cores())).runtime as engine:
         whole = len(images) // BATCH * BATCH
         engine.run({"images": images[:BATCH]})
         start = time.perf_counter()

@@ -25,6 +25,7 @@ from toolkit.prediction.given_images import make_items
 from toolkit.prediction.open_model import open_model
 from toolkit.prediction.prepare_items import Preparation, prepare_items
 from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -111,7 +112,7 @@ class Classifier(Closing):
         choice = EngineChoice(
             runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
         )
-        opened = open_model(Path(model), choice)
+        opened = open_model(ModelSource.read(Path(model)), choice)
         self._runtime, self._card = opened.runtime, opened.card
         info = opened.runtime.info
         is_plain = info.provider_active in find_entry(runtime).reentrant

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO_BATCH", "DEFAULT_BATCH", "DEFAULT_PROVIDER", "DEFAULT_RUNTIME", "EngineChoice", "PredictionConfig"]
+__all__ = [
+    "AUTO_BATCH",
+    "DEFAULT_BATCH",
+    "DEFAULT_PROVIDER",
+    "DEFAULT_RUNTIME",
+    "RAY",
+    "EngineChoice",
+    "PredictionConfig",
+]
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +26,7 @@ AUTO_BATCH = 0
 DEFAULT_PROVIDER = "cpu"
 DEFAULT_RUNTIME = "ort"
 MAX_BATCH = 65_536
-EXECUTORS = ("local", "ray")
+LOCAL, RAY = EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class PredictionConfig:
         gallery: picture to draw of the least sure images; None for none.
         cache: file in which prepared pictures are kept; None for none.
         executor: `local`, or `ray` for many machines.
-        processes: most decoder processes; None: one for each core.
+        processes: most decoder processes, or over Ray most workers; None: one for each core, or GPU.
         allow_fallback: go on with the CPU where the provider is not active, and mark every row.
         threads: threads inside one operator; 0 leaves the engine its own choice.
     """
@@ -82,7 +90,7 @@ class PredictionConfig:
     truths: bool = False
     gallery: Path | None = None
     cache: Path | None = None
-    executor: str = EXECUTORS[0]
+    executor: str = LOCAL
     processes: int | None = None
     allow_fallback: bool = False
     threads: int = 0
@@ -94,6 +102,10 @@ class PredictionConfig:
             raise UsageError(f"the batch is {self.batch}; expected 1 to {MAX_BATCH}")
         if self.executor not in EXECUTORS:
             raise UsageError(f"unknown executor {self.executor!r}{suggest(self.executor, EXECUTORS)}")
+        if self.executor == RAY and self.batch == AUTO_BATCH:
+            raise UsageError("--batch auto measures this machine; give a number for --executor ray")
+        if self.executor == RAY and self.cache is not None:
+            raise UsageError("--cache keeps pictures on this machine; it cannot with --executor ray")
         if self.processes is not None and self.processes < 0:
             raise UsageError(f"processes is {self.processes}; expected 0 or more")
         if self.resume and self.output is None:

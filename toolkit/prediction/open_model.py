@@ -12,14 +12,13 @@ from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.probe import ensure_probed
 from toolkit.runtimes.registry import find_entry, open_runtime
-from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from toolkit.card import Card
     from toolkit.prediction.config import EngineChoice
+    from toolkit.prediction.described_runtime import DescribedRuntime
     from toolkit.runtimes.process import WorkerRuntime
+    from toolkit.runtimes.source import ModelSource
 
 AUTO = "auto"
 # TensorRT builds an engine for minutes and OpenVINO may compute in bfloat16: both are asked for by name only.
@@ -32,24 +31,25 @@ class OpenedModel:
 
     Attributes:
         source: the bytes that run, and their hash.
-        runtime: the opened engine; in a process of its own where it lives in a private environment.
+        runtime: the opened engine; in a process of its own where it lives in a private environment; only what it says
+            of itself where it runs on other machines.
         card: the model's card.
         settings: how it was opened.
         notes: providers that `auto` passed over, with their reasons.
     """
 
     source: ModelSource
-    runtime: Runtime | WorkerRuntime
+    runtime: Runtime | WorkerRuntime | DescribedRuntime
     card: Card
     settings: RuntimeSettings
     notes: tuple[str, ...] = ()
 
 
-def open_model(model: Path, choice: EngineChoice, *, runs_at_once: int = 1) -> OpenedModel:
+def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int = 1) -> OpenedModel:
     """Probe and open a model; what is hashed is what runs.
 
     Args:
-        model: the `.onnx` file.
+        source: the model file.
         choice: what is to run it.
         runs_at_once: how often its caller would like to run it at the same time; it is opened for that where the engine
             can on this provider and is left its own choice of threads, else for one.
@@ -61,7 +61,6 @@ def open_model(model: Path, choice: EngineChoice, *, runs_at_once: int = 1) -> O
         ResourceError: the runtime is not installed.
     """
     _check_choice(choice)
-    source = ModelSource.read(model)
     if choice.provider != AUTO:
         return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once)
     notes: list[str] = []

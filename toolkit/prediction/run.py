@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from toolkit.prediction.config import RAY
 from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import OpenedModel, open_model
@@ -15,9 +16,11 @@ from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks import choose_format
 from toolkit.prediction.stopping import stopping_kept
 from toolkit.prediction.work import Work
+from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
     from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.report import PredictionReport
     from toolkit.prediction.work import ShowProgress
 
@@ -51,16 +54,29 @@ def run_prediction(
     form = choose_format(config.form, config.output if stream is None else None)
     if stream is None:
         check_outputs_free(config)
-    # As many at once as there are cores: as fast as all cores in one batch, and all of them do what else a batch needs.
-    model = open_model(config.model, config.engine, runs_at_once=usable_cores())
+    source = ModelSource.read(config.model)
     with ExitStack() as stack:
+        cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None
+        if cluster is None:
+            # As many runs at once as there are cores: all of them then do what else a batch needs, too.
+            model = open_model(source, config.engine, runs_at_once=usable_cores())
+        else:
+            from toolkit.prediction.ray_parts import make_run_request
+
+            model = cluster.open_model(source, make_run_request(source, config))
         stack.enter_context(model.runtime)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
         names = stdin if stdin is not None else sys.stdin.buffer
-        work = Work(config=config, model=model, form=form, target=target, stdin=names)
+        work = Work(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
         with stopping_kept(target, config.output if stream is None else None):
             return work.do(progress)
+
+
+def _reach_cluster(config: PredictionConfig) -> RayCluster:
+    from toolkit.prediction.ray_cluster import RayCluster
+
+    return RayCluster(provider=config.provider, workers=config.processes)
 
 
 def _identity(config: PredictionConfig, model: OpenedModel, form: str) -> dict[str, Any]:

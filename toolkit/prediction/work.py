@@ -6,6 +6,7 @@ __all__ = ["ShowProgress", "Work"]
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,7 +16,7 @@ from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
-from toolkit.prediction.open_items import open_items
+from toolkit.prediction.open_items import STDIN, open_items
 from toolkit.prediction.outputs import StreamTarget
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
@@ -26,13 +27,14 @@ from toolkit.prediction.tally import Tally
 from toolkit.prediction.truths import tell_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from toolkit.prediction.blocks import Answers
+    from toolkit.prediction.blocks import Answers, Block
     from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.items import Item
     from toolkit.prediction.open_model import OpenedModel
     from toolkit.prediction.outputs import Target
+    from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.sinks import Sink
 
 ShowProgress = Callable[[int, int | None], None]
@@ -49,6 +51,8 @@ class Work:
         target: the opened output.
         stdin: where an input called `-` reads names from.
         notes: one sentence each about what was left out or chosen.
+        cluster: what answers; None for this machine alone.
+        processes: decoder processes, or workers of the cluster, that were at work.
     """
 
     config: PredictionConfig
@@ -57,6 +61,8 @@ class Work:
     target: Target
     stdin: BinaryIO
     notes: list[str] = field(default_factory=list)
+    cluster: RayCluster | None = None
+    processes: int = 0
 
     def do(self, progress: ShowProgress | None) -> PredictionReport:
         """Write every row and return the counts; as `run_prediction`."""
@@ -68,8 +74,8 @@ class Work:
         picker = GalleryPicker() if self.config.gallery is not None else None
         total = RowCount(self.config.inputs) if progress is not None else None
         sink = self._open_sink()
-        with self._open_pipeline(batch) as pipeline:
-            for block, plain in pipeline.run(self._jobs(batch)):
+        with closing(self._answer(batch)) as answered:
+            for block, plain in answered:
                 answers = self._add_truths(plain)
                 sink.write(answers)
                 tally.count(answers)
@@ -78,11 +84,10 @@ class Work:
                     picker.see(block, answers)
                 if progress is not None and total is not None:
                     progress(tally.progress.rows, total.known)
-            processes = pipeline.num_processes
         sink.finish()
         self.target.finish()
         seconds = time.perf_counter() - start
-        report = self._report(tally, picker, batch=batch, processes=processes, seconds=seconds)
+        report = self._report(tally, picker, batch=batch, seconds=seconds)
         return replace(report, num_resumed=resumed)
 
     def _choose_batch(self) -> int:
@@ -104,6 +109,25 @@ class Work:
         if not self.target.progress.rows:
             sink.begin()
         return sink
+
+    def _answer(self, batch: int) -> Generator[tuple[Block, Answers], None, None]:
+        """Yield every job's answers, in order."""
+        if self.cluster is None:
+            with self._open_pipeline(batch) as pipeline:
+                yield from pipeline.run(self._jobs(batch))
+                self.processes = pipeline.num_processes
+            return
+        from toolkit.prediction.ray_parts import ReadRequest, make_run_request
+
+        done, config = self.target.progress, self.config
+        read = ReadRequest(
+            inputs=config.inputs,
+            stdin=self.stdin.read() if STDIN in map(str, config.inputs) else b"",
+            rows=rows_per_job(batch, self.model.card.input),
+            done=(done.rows, done.last),
+        )
+        self.processes = self.cluster.num_workers
+        yield from self.cluster.run(read, make_run_request(self.model.source, config), on_note=self.notes.append)
 
     def _open_pipeline(self, batch: int) -> Pipeline:
         info, card = self.model.runtime.info, self.model.card
@@ -137,9 +161,7 @@ class Work:
         classes = self.model.card.classes
         return replace(answers, truths=[tell_truth(source, classes) for source in answers.sources])
 
-    def _report(
-        self, tally: Tally, picker: GalleryPicker | None, *, batch: int, processes: int, seconds: float
-    ) -> PredictionReport:
+    def _report(self, tally: Tally, picker: GalleryPicker | None, *, batch: int, seconds: float) -> PredictionReport:
         info, done = self.model.runtime.info, tally.progress
         is_file = not isinstance(self.target, StreamTarget)
         return PredictionReport(
@@ -158,7 +180,7 @@ class Work:
             fallback=info.fallback,
             fallback_reason=str(info.details.get("fallback_reason", "")),
             batch=batch,
-            processes=processes,
+            processes=self.processes,
             seconds=seconds,
             output=self.config.output if is_file else None,
             preview=tuple(tally.preview),
