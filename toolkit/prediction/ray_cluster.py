@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ["RayCluster"]
 
+import contextlib
 import io
 import logging
 import os
 import signal
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,7 @@ class RayCluster(Closing):
     def __init__(self, *, provider: str, workers: int | None) -> None:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        warnings.filterwarnings("ignore", module=r"ray\..*")  # of Ray about itself
         try:
             self._ray: Any = import_module("ray")
             self._data: Any = import_module("ray.data")
@@ -128,9 +131,8 @@ class RayCluster(Closing):
         own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(workers or 1, usable_cores())}
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            self._ray.init(
-                include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **own
-            )
+            with _native_stderr_closed():
+                self._ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **own)
         except Exception as error:  # Ray's errors share no base
             raise ResourceError(f"Ray cannot be used: {' '.join(str(error).split())[:300]}") from error
         if signal.getsignal(signal.SIGTERM) is not handler:
@@ -175,6 +177,19 @@ class RayCluster(Closing):
                 return [read_task(lambda: (_as_table(arrow, [frame]) for frame in read_jobs(request)), unknown)]
 
         return Source()
+
+
+@contextlib.contextmanager
+def _native_stderr_closed() -> Iterator[None]:
+    """Keep what Ray's C++ writes at its start from the user; what fails is raised all the same."""
+    saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nothing)
 
 
 def _make_caller() -> Any:

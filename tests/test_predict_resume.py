@@ -1,0 +1,107 @@
+"""A prediction that is killed goes on: no row twice, none lost, the bytes of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imaging_samples import encode
+
+from toolkit.data.mini_subset import load_mini
+from toolkit.prediction.unfinished import part_of, record_of
+
+IMAGES = load_mini().train.images
+# With one thread some seconds of work: time to be disturbed in.
+COUNT = 60_000
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("resume")
+    np.save(folder / "array.npy", np.resize(IMAGES, (COUNT, 28, 28)))
+    (folder / "few").mkdir()
+    for number in range(30):
+        (folder / "few" / f"{number:02}.png").write_bytes(encode(IMAGES[number]))
+    (folder / "few" / "zz.png").write_bytes(b"broken")
+    return [folder / "few", folder / "array.npy"]
+
+
+def command(model: Path, inputs: list[Path], output: Path, *more: str) -> list[str]:
+    rest = ["-o", str(output), "--threads", "1", "--json", *more]
+    return [sys.executable, "-m", "toolkit", "predict", str(model), *map(str, inputs), *rest]
+
+
+def recorded_rows(output: Path) -> int:
+    return int(json.loads(record_of(output).read_text())["rows"]) if record_of(output).exists() else 0
+
+
+def disturb(arguments: list[str], output: Path, number: signal.Signals, *, beyond: int = 0) -> int:
+    """Start the command, send a signal once more rows are recorded than before, and return its exit code."""
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while recorded_rows(output) <= beyond and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, "it was through before it could be disturbed"
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    assert b"Traceback" not in stderr
+    return process.returncode
+
+
+def check_resumed(model: Path, inputs: list[Path], folder: Path, ending: str, numbers: list[signal.Signals]) -> None:
+    whole, output = folder / f"whole.{ending}", folder / f"rows.{ending}"
+    subprocess.run(command(model, inputs, whole), capture_output=True, check=False)
+    seen = 0
+    for place, number in enumerate(numbers):
+        code = disturb(command(model, inputs, output, *(["--resume"] if place else [])), output, number, beyond=seen)
+        assert code == (-number if number == signal.SIGKILL else 128 + number)
+        assert not output.exists()
+        rows = recorded_rows(output)
+        assert seen < rows < COUNT + 31
+        seen = rows
+    done = subprocess.run(command(model, inputs, output, "--resume"), capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["count"], report["errors"]) == (3, COUNT + 31, 1)
+    assert report["resumed"] >= seen
+    assert output.read_bytes() == whole.read_bytes()
+    assert not part_of(output).exists()
+    assert not record_of(output).exists()
+
+
+def test_a_killed_run_goes_on(model_path: Path, inputs: list[Path], tmp_path: Path) -> None:
+    check_resumed(model_path, inputs, tmp_path, "csv", [signal.SIGKILL])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "npy", "parquet"])
+def test_a_run_that_is_disturbed_again_and_again_goes_on(
+    model_path: Path, inputs: list[Path], tmp_path: Path, ending: str
+) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    check_resumed(model_path, inputs, tmp_path, ending, [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+
+
+def test_what_cannot_be_gone_on_with_is_said(model_path: Path, inputs: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
+    arguments = command(model_path, inputs, output)
+    nothing = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
+    assert (nothing.returncode, "nothing to resume" in nothing.stderr) == (2, True)
+    assert disturb(arguments, output, signal.SIGINT) == 130
+    again = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (again.returncode, "--resume or start over with --force" in again.stderr) == (2, True)
+    other = subprocess.run(
+        [*arguments, "--resume", "--polarity", "light-on-dark"], capture_output=True, text=True, check=False
+    )
+    assert (other.returncode, "polarity" in other.stderr) == (2, True)
+    fewer = subprocess.run(
+        command(model_path, inputs[:1], output, "--resume"), capture_output=True, text=True, check=False
+    )
+    assert (fewer.returncode, "inputs" in fewer.stderr) == (2, True)
+    assert part_of(output).exists()
