@@ -95,6 +95,7 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
         tf32=choice.precision == "tf32",
         threads=choice.threads,
         runs_at_once=runs_at_once if is_reentrant else 1,
+        io_binding=True,
         allow_fallback=choice.allow_fallback and choice.provider != AUTO,
     )
     ensure_probed(source, settings)

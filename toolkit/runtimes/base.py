@@ -32,6 +32,8 @@ class RuntimeSettings:
         threads: threads inside one operator; 0 leaves the engine its own choice.
         runs_at_once: calls of `run` at the same time that the model is opened for, each on its share of the cores; over
             1 only where the registry calls the runtime reentrant on the device.
+        io_binding: on a device, keep inputs and outputs in its memory between runs; such a runtime is run by one thread
+            at a time.
         optimisation: graph optimisation level: `all`, `extended`, `basic` or `none`.
         tf32: let CUDA round float32 products to TF32.
         allow_fallback: go on with the CPU where the provider is not active, and mark the result.
@@ -42,6 +44,7 @@ class RuntimeSettings:
     precision: str = "fp32"
     threads: int = 0
     runs_at_once: int = 1
+    io_binding: bool = False
     optimisation: str = "all"
     tf32: bool = False
     allow_fallback: bool = False

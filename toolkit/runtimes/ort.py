@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
+from toolkit.runtimes.ort_binding import DEVICES, BoundSession
 from toolkit.runtimes.providers import open_session
 from toolkit.runtimes.source import ModelSource
 
@@ -50,7 +51,9 @@ class OrtRuntime(Runtime):
         opened = open_session(source.model, self.settings, api=self._api)
         self._session = opened.session
         self._outputs = [item.name for item in self._session.get_outputs()]
-        details = dict(opened.details)
+        device = DEVICES.get(opened.provider) if self.settings.io_binding else None
+        self._bound = BoundSession(self._session, self._outputs, device=device, api=self._api) if device else None
+        details = {**opened.details, **({"io_binding": device} if device else {})}
         if opened.fallback_reason:
             details["fallback_reason"] = opened.fallback_reason
         self.info = RuntimeInfo(
@@ -68,7 +71,10 @@ class OrtRuntime(Runtime):
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the session on host arrays; see `Runtime.compute`."""
         try:
-            values = self._session.run(self._outputs, dict(feeds))
+            if self._bound is not None:
+                values = self._bound.run(feeds)
+            else:
+                values = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
         for name, value in zip(self._outputs, values, strict=True):

@@ -9,7 +9,10 @@ import ctypes
 import io
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
@@ -53,6 +56,9 @@ class OrtApi(Protocol):
         devices: list[Any],
     ) -> Any:
         """Create an `InferenceSession`; `devices` of a plug-in or `providers`, never both."""
+
+    def device_value(self, array: NDArray[Any], device: str) -> Any:
+        """Return an `OrtValue` with an array's values in a device's memory."""
 
 
 class RealOrtApi:
@@ -131,6 +137,10 @@ class RealOrtApi:
             session_options.add_provider_for_devices(devices, {})
             return self._ort.InferenceSession(model, session_options)
         return self._ort.InferenceSession(model, session_options, providers=providers, enable_fallback=0)
+
+    def device_value(self, array: NDArray[Any], device: str) -> Any:
+        """Return an `OrtValue` with an array's values in a device's memory."""
+        return self._ort.OrtValue.ortvalue_from_numpy(array, device, 0)
 
 
 _registered: set[str] = set()
