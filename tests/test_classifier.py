@@ -172,7 +172,7 @@ def test_other_engines(model_path: Path, classifier: Classifier, runtime: str) -
 
 
 def test_it_needs_numpy_and_onnxruntime_only(model_path: Path) -> None:
-    """With everything else blocked; the probe, which runs in a process of its own, is too."""
+    """With everything else blocked."""
     program = f"""
 import sys
 allowed = {{"numpy", "onnxruntime", "toolkit"}}

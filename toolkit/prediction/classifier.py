@@ -73,6 +73,7 @@ class Prediction:
 class Classifier(Closing):
     """A model file, opened for predictions; needs NumPy and ONNX Runtime, and Pillow for pictures and other sizes.
 
+    The file is opened in this process and not tried in another one first, as the commands do: for files that you trust.
     May be used by several threads at the same time. Close it, or use it in a `with` statement.
 
         with Classifier("digits.onnx") as classifier:
@@ -112,7 +113,7 @@ class Classifier(Closing):
         choice = EngineChoice(
             runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
         )
-        opened = open_model(ModelSource.read(Path(model)), choice)
+        opened = open_model(ModelSource.read(Path(model)), choice, probe=False)
         self._runtime, self._card = opened.runtime, opened.card
         info = opened.runtime.info
         is_plain = info.provider_active in find_entry(runtime).reentrant

@@ -45,7 +45,7 @@ class OpenedModel:
     notes: tuple[str, ...] = ()
 
 
-def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int = 1) -> OpenedModel:
+def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int = 1, probe: bool = True) -> OpenedModel:
     """Probe and open a model; what is hashed is what runs.
 
     Args:
@@ -53,6 +53,7 @@ def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int =
         choice: what is to run it.
         runs_at_once: how often its caller would like to run it at the same time; it is opened for that where the engine
             can on this provider and is left its own choice of threads, else for one.
+        probe: run a file that was never seen in a worker first, so that one that crashes the engine is an error.
 
     Raises:
         UsageError: the runtime or the provider is unknown, or they do not go together.
@@ -62,16 +63,18 @@ def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int =
     """
     _check_choice(choice)
     if choice.provider != AUTO:
-        return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once)
+        return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once, probe=probe)
     notes: list[str] = []
     for provider in AUTO_ORDER[:-1]:
         try:
-            opened = _open(source, choice, provider=provider, runs_at_once=runs_at_once)
+            opened = _open(source, choice, provider=provider, runs_at_once=runs_at_once, probe=probe)
         except ProviderError as error:
             notes.append(f"auto passed over {provider}: {error}")
         else:
             return replace(opened, notes=tuple(notes))
-    return replace(_open(source, choice, provider=AUTO_ORDER[-1], runs_at_once=runs_at_once), notes=tuple(notes))
+    return replace(
+        _open(source, choice, provider=AUTO_ORDER[-1], runs_at_once=runs_at_once, probe=probe), notes=tuple(notes)
+    )
 
 
 def _check_choice(choice: EngineChoice) -> None:
@@ -86,7 +89,7 @@ def _check_choice(choice: EngineChoice) -> None:
         raise UsageError(f"runtime {choice.runtime} computes in {known}, not in {choice.precision}")
 
 
-def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int) -> OpenedModel:
+def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int, probe: bool) -> OpenedModel:
     is_reentrant = provider in find_entry(choice.runtime).reentrant and not choice.threads
     settings = RuntimeSettings(
         runtime=choice.runtime,
@@ -98,7 +101,8 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
         io_binding=True,
         allow_fallback=choice.allow_fallback and choice.provider != AUTO,
     )
-    ensure_probed(source, settings)
+    if probe:
+        ensure_probed(source, settings)
     runtime = _open_here_or_there(source, settings)
     try:
         card = require_contract(runtime.info, name=str(source.path))
