@@ -14,6 +14,7 @@ LAYERS = [
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
     | {
+        "render_compare",
         "render_evaluation",
         "render_export",
         "render_runtimes",

@@ -17,6 +17,7 @@ COMMANDS += [
     "parity",
     "predict",
     "bench",
+    "compare",
     "doctor",
     "tune",
     "learning-curve",

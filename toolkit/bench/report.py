@@ -30,6 +30,7 @@ class BenchRow:
         latency_ms: `mean`, `min`, `max`, `p50` to `p99.9` of one call; a percentile with too few samples is None.
         latency_missing: for each percentile that is None, why.
         throughput_items_per_s: items per second over all counted calls.
+        ci95: 95 % intervals of the percentiles (ms) and of `throughput_items_per_s`; None where nothing was measured.
         stable: whether three consecutive windows agree within 10 %; None where that is not known.
         spread: by how much they differ, as a share.
         cold: `import_ms`, `load_ms`, `first_run_ms` of a fresh process.
@@ -51,6 +52,7 @@ class BenchRow:
     latency_ms: dict[str, float | None] | None = None
     latency_missing: dict[str, str] = field(default_factory=dict)
     throughput_items_per_s: float | None = None
+    ci95: dict[str, list[float]] | None = None
     stable: bool | None = None
     spread: float | None = None
     cold: dict[str, float] | None = None

@@ -7,6 +7,7 @@ __all__ = ["PreparedBench", "prepare_bench", "run_bench"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from toolkit.bench.bootstrap import bootstrap_intervals
 from toolkit.bench.inputs import choose_batches, make_feeds
 from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants, settings_for
 from toolkit.bench.report import BenchReport, BenchRow
@@ -139,6 +140,7 @@ def _measured_row(
         latency_ms=statistics.latency_json(),
         latency_missing=statistics.missing,
         throughput_items_per_s=statistics.throughput_items_per_s,
+        ci95=bootstrap_intervals(result["samples_ns"], batch=known["batch"]),
         stable=statistics.stable,
         spread=statistics.spread,
         cold={**cold, "first_run_ms": int(result["first_run_ns"][0]) / 1e6},

@@ -1,0 +1,229 @@
+"""Two benchmark results, row by row: intervals decide, not points."""
+
+from __future__ import annotations
+
+__all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results", "read_result"]
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.bench.conditions import METRICS, Condition
+from toolkit.bench.report import BENCH_SCHEMA
+from toolkit.durable import read_json
+from toolkit.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMPARISON_SCHEMA = "toolkit/comparison/1"
+# What makes two rows the same row.
+IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario")
+# What else has to be the same for their difference to be the engine's, by the word that allows another.
+MACHINE = (("platform", "machine"), ("cpu", "model"), ("cpu", "logical_cores"), ("cpu", "quota_cores"))
+SETTINGS = ("optimisation", "tf32", "feeds", "plan")
+ALLOWANCES = ("machine", "model", "settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChange:
+    """What became of a row.
+
+    Attributes:
+        row: its identity: runtime, provider, precision, batch, threads, scenario.
+        ratios: by metric new / old: `low`, `high` (from the ends of both 95 % intervals) and `point`.
+        verdicts: by condition `regression`, `fine`, `open` (the interval holds the limit) or `unstable` (one of the rows
+            was measured while the machine was busy with something else: its interval is of that, too).
+        problem: why nothing could be compared; empty where it could.
+    """
+
+    row: dict[str, Any]
+    ratios: dict[str, dict[str, float]]
+    verdicts: dict[str, str]
+    problem: str = ""
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether a condition surely holds, or the row is gone."""
+        return bool(self.problem) or "regression" in self.verdicts.values()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two results held beside one another.
+
+    Attributes:
+        old: path of the first.
+        new: path of the second.
+        changes: one for each row of the old result.
+        added: identities of rows that only the new result has.
+        differences: what else differs, one sentence each: versions, and what was allowed to.
+    """
+
+    old: str
+    new: str
+    changes: tuple[RowChange, ...]
+    added: tuple[dict[str, Any], ...]
+    differences: tuple[str, ...]
+
+    @property
+    def regressions(self) -> tuple[RowChange, ...]:
+        """The rows that became too slow, failed or are gone."""
+        return tuple(change for change in self.changes if change.is_regression)
+
+    @property
+    def undecided(self) -> tuple[RowChange, ...]:
+        """The rows of which a condition cannot be told."""
+        return tuple(change for change in self.changes if {"open", "unstable"} & {*change.verdicts.values()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values of schema `toolkit/comparison/1`."""
+        return {
+            "schema": COMPARISON_SCHEMA,
+            "old": self.old,
+            "new": self.new,
+            "passed": not self.regressions,
+            "undecided": len(self.undecided),
+            "differences": list(self.differences),
+            "changes": [{**asdict(change), "is_regression": change.is_regression} for change in self.changes],
+            "added": list(self.added),
+        }
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read what `toolkit bench` wrote.
+
+    Raises:
+        DataError: it cannot be read or is of another schema.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("schema") != BENCH_SCHEMA:
+        raise DataError(f"{path} is no benchmark result; expected schema {BENCH_SCHEMA!r}")
+    rows = value.get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and {*IDENTITY, "status"} <= {*row} for row in rows):
+        raise DataError(f"{path} holds rows that are none of toolkit bench's")
+    return value
+
+
+def compare_results(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    *,
+    names: tuple[str, str],
+    conditions: tuple[Condition, ...] = (),
+    allow: frozenset[str] = frozenset(),
+) -> Comparison:
+    """Compare two results.
+
+    Args:
+        old: as `read_result` returns it.
+        new: as well.
+        names: what they are called.
+        conditions: which changes are regressions.
+        allow: of `machine`, `model`, `settings`, what may differ.
+
+    Raises:
+        UsageError: something differs that may not, or a row holds no interval that a condition asks for.
+    """
+    differences = _check_same(old, new, allow=allow)
+    found = {_identity(row): row for row in new["rows"]}
+    changes = []
+    for row in old["rows"]:
+        if row["status"] != "pass":
+            continue
+        other = found.get(_identity(row))
+        differences += _check_settings(row, other, allow=allow) if other else []
+        changes.append(_compare_rows(row, other, conditions))
+    known = {_identity(row) for row in old["rows"] if row["status"] == "pass"}
+    added = tuple(_describe(row) for row in new["rows"] if row["status"] == "pass" and _identity(row) not in known)
+    if not changes:
+        raise UsageError(f"{names[0]} has no row that passed; there is nothing to compare")
+    return Comparison(
+        old=names[0], new=names[1], changes=tuple(changes), added=added, differences=tuple(dict.fromkeys(differences))
+    )
+
+
+def _check_same(old: dict[str, Any], new: dict[str, Any], *, allow: frozenset[str]) -> list[str]:
+    notes = []
+    for group, name in MACHINE:
+        seen = [_get(result, "environment", group, name) for result in (old, new)]
+        notes += _differ("machine", f"{group} {name}", *seen, allow=allow)
+    notes += _differ("machine", "gpus", *(_gpu_names(result) for result in (old, new)), allow=allow)
+    notes += _differ("model", "model", *(_get(result, "model", "sha256") for result in (old, new)), allow=allow)
+    before, after = (_get(result, "environment", "packages") or {} for result in (old, new))
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return notes + [f"{name} was {before.get(name)}, is {after.get(name)}" for name in changed]
+
+
+def _check_settings(old: dict[str, Any], new: dict[str, Any], *, allow: frozenset[str]) -> list[str]:
+    return [
+        note
+        for name in SETTINGS
+        for note in _differ(
+            "settings", name, old.get("settings", {}).get(name), new.get("settings", {}).get(name), allow=allow
+        )
+    ]
+
+
+def _differ(kind: str, name: str, old: object, new: object, *, allow: frozenset[str]) -> list[str]:
+    if old == new:
+        return []
+    text = f"{name} was {old}, is {new}"
+    if kind not in allow:
+        raise UsageError(f"{text}: these results cannot be compared; to do it all the same: --allow {kind}")
+    return [text]
+
+
+def _compare_rows(old: dict[str, Any], new: dict[str, Any] | None, conditions: tuple[Condition, ...]) -> RowChange:
+    row = _describe(old)
+    if new is None:
+        return RowChange(row=row, ratios={}, verdicts={}, problem="the new result has no such row")
+    if new["status"] != "pass":
+        return RowChange(row=row, ratios={}, verdicts={}, problem=f"{new['status']}: {new.get('reason', '')}")
+    ratios = {metric: ratio for metric in METRICS if (ratio := _ratio(old, new, metric)) is not None}
+    verdicts = {}
+    is_stable = old.get("stable") is not False and new.get("stable") is not False
+    for condition in conditions:
+        ratio = ratios.get(condition.metric)
+        if ratio is None:
+            raise UsageError(
+                f"{_name(row)} has no interval of {condition.metric} in both results; measure longer, or again"
+            )
+        answer = condition.judge(ratio["low"], ratio["high"])
+        verdict = "open" if answer is None else "regression" if answer else "fine"
+        verdicts[condition.text] = verdict if is_stable else "unstable"
+    return RowChange(row=row, ratios=ratios, verdicts=verdicts)
+
+
+def _ratio(old: dict[str, Any], new: dict[str, Any], metric: str) -> dict[str, float] | None:
+    """Return new / old: the least and the most that both intervals allow, and that of the points."""
+    key = "throughput_items_per_s" if metric == "throughput" else metric
+    before, after = ((row.get("ci95") or {}).get(key) for row in (old, new))
+    points: list[Any] = [
+        row.get(key) if metric == "throughput" else (row.get("latency_ms") or {}).get(key) for row in (old, new)
+    ]
+    if before is None or after is None or None in points or min(before[0], points[0]) <= 0:
+        return None
+    return {"low": after[0] / before[1], "high": after[1] / before[0], "point": points[1] / points[0]}
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in IDENTITY)
+
+
+def _describe(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in IDENTITY}
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"row {row['runtime']} on {row['provider_active']}, {row['precision']}, batch {row['batch']}"
+
+
+def _gpu_names(result: dict[str, Any]) -> list[Any]:
+    gpus = _get(result, "environment", "gpus") or []
+    return [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)]
+
+
+def _get(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
