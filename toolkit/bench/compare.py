@@ -31,8 +31,8 @@ class RowChange:
     Attributes:
         row: its identity: runtime, provider, precision, batch, threads, scenario.
         ratios: by metric new / old: `low`, `high` (from the ends of both 95 % intervals) and `point`.
-        verdicts: by condition `regression`, `fine`, `open` (the interval holds the limit) or `unstable` (one of the rows
-            was measured while the machine was busy with something else: its interval is of that, too).
+        verdicts: by condition `regression`, `fine`, `open` (the interval holds the limit) or `unstable` (one of the
+            rows was measured while the machine was busy with something else: its interval is of that, too).
         problem: why nothing could be compared; empty where it could.
     """
 
