@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine, make_info
 from rich.console import Console
+from strangers import STRANGERS, make_stranger
 from tiny_models import build_card, build_model, save_model
 
 from toolkit.artifacts import ArtifactStore
@@ -23,6 +24,7 @@ from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError
 from toolkit.render_bench import render_bench
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.measure import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
@@ -241,6 +243,8 @@ def test_row_holds_every_key_of_the_contract() -> None:
     assert row["latency_ms"]["p50"] == 1
     assert row["latency_ms"]["p99"] is None
     assert row["throughput_items_per_s"] == pytest.approx(1000)
+    assert row["ci95"]["p50"] == [1, 1]
+    assert row["ci95"]["throughput_items_per_s"] == pytest.approx([1000, 1000])
     assert (row["scenario"], row["stable"], row["samples"]) == ("single-stream", True, 200)
 
 
@@ -267,6 +271,20 @@ def test_real_sweep_measures_a_model_of_ours_with_its_golden_images(tmp_path: Pa
 def test_real_strangers_file_is_measured_with_random_inputs() -> None:
     (row,) = run_bench(BenchConfig(plan=QUICK), _source(build_model(batch=4))).rows
     assert (row.batch, row.settings["feeds"], row.precision) == (4, "random", "fp32")
+
+
+@pytest.mark.parametrize(
+    "name", ["two inputs", *(pytest.param(name, marks=pytest.mark.slow) for name in STRANGERS if name != "two inputs")]
+)
+def test_real_strangers_of_every_kind_are_measured(tmp_path: Path, name: str) -> None:
+    source = ModelSource.read(make_stranger(tmp_path / "stranger.onnx", name))
+    shapes = {"ids": (2, 7)} if name == "token ids" else {}
+    for row in run_bench(BenchConfig(plan=QUICK, feeds=FeedConfig(shapes=shapes)), source).rows:
+        assert (row.status, row.samples, row.settings["feeds"]) == ("pass", 40, "random")
+        assert row.ci95 is not None
+        assert row.latency_ms is not None
+        low, high = row.ci95["p50"]
+        assert low <= row.latency_ms["p50"] <= high  # type: ignore[operator]
 
 
 def test_real_hang_is_a_failed_row() -> None:

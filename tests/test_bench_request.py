@@ -14,6 +14,7 @@ from toolkit.bench.variants import expand_variants
 from toolkit.card import Golden
 from toolkit.errors import UsageError
 from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.feed_config import FeedConfig
 
 GOLDEN = Golden(
     origin="synthetic", images=bytes(range(192)), shape=(3, 8, 8), logits=((0.0, 1.0, 2.0),) * 3, tolerance=1e-4
@@ -110,20 +111,45 @@ def test_random_inputs_have_the_declared_type_and_are_not_zeros(dtype: str) -> N
     np.testing.assert_array_equal(array, make_feeds((spec,), batch=64, golden=None).arrays["x"])
 
 
-def test_second_symbolic_size_is_refused_naming_the_input() -> None:
+def test_second_symbolic_size_is_refused_naming_the_shape_to_give() -> None:
     spec = TensorSpec(name="tokens", dtype="float32", shape=("batch", "length"))
-    with pytest.raises(UsageError, match=r"input 'tokens' has shape \['batch', 'length'\]"):
+    with pytest.raises(UsageError, match=r"set them with --shape tokens=2,..."):
         make_feeds((spec,), batch=1, golden=None)
+    config = FeedConfig(shapes={"tokens": (3, 16)})
+    assert choose_batches(None, (spec,), config) == (3,)
+    assert make_feeds((spec,), batch=3, golden=None, config=config).arrays["tokens"].shape == (3, 16)
+    with pytest.raises(UsageError, match="have a batch of 3; leave out --batch"):
+        choose_batches((1, 2), (spec,), config)
 
 
-def test_type_without_natural_values_is_refused_naming_the_input() -> None:
-    with pytest.raises(UsageError, match="input 'ids' is int64"):
-        make_feeds((TensorSpec(name="ids", dtype="int64", shape=("batch", 4)),), batch=1, golden=None)
+def test_whole_numbers_are_indices_that_are_valid_nearly_everywhere() -> None:
+    array = make_feeds((TensorSpec(name="ids", dtype="int64", shape=("batch", 4)),), batch=9, golden=None).arrays["ids"]
+    assert (array.dtype, array.shape, set(np.unique(array))) == (np.int64, (9, 4), {0, 1})
+
+
+def test_given_arrays_are_fed_as_they_are() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=("batch", "width"))
+    given = {"x": np.full((5, 2), 7, np.float32)}
+    feeds = make_feeds((spec,), batch=5, golden=None, config=FeedConfig(given=given))
+    assert (feeds.origin, feeds.arrays["x"].tolist()) == ("given", given["x"].tolist())
+    assert choose_batches(None, (spec,), FeedConfig(given=given)) == (5,)
+    with pytest.raises(UsageError, match="inputs are"):
+        make_feeds((spec,), batch=5, golden=None, config=FeedConfig(given={"y": given["x"]}))
+
+
+def test_an_input_of_fixed_size_beside_one_with_a_batch_keeps_its_size() -> None:
+    specs = (
+        TensorSpec(name="x", dtype="float32", shape=("batch", 3)),
+        TensorSpec(name="table", dtype="float32", shape=(4, 3)),
+    )
+    assert choose_batches(None, specs) == DEFAULT_BATCHES
+    arrays = make_feeds(specs, batch=7, golden=None).arrays
+    assert (arrays["x"].shape, arrays["table"].shape) == ((7, 3), (4, 3))
 
 
 def test_input_that_no_memory_holds_is_refused_before_it_is_made() -> None:
     spec = TensorSpec(name="x", dtype="uint8", shape=("batch", 10**10, 28))
-    with pytest.raises(UsageError, match=r"'x' of .* is larger than 4 GB"):
+    with pytest.raises(UsageError, match=r"'x' of .* is larger than 1 GB"):
         make_feeds((spec,), batch=1, golden=None)
 
 

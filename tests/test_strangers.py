@@ -19,7 +19,6 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.parity import feed_reference
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_config import FeedConfig
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference, compute_feeds_reference
 from toolkit.parity.feeds import FeedSet, make_feed_sets
 from toolkit.parity.judge_feeds import judge_feeds
@@ -27,6 +26,7 @@ from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import read_recording, record_feeds, write_recording
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.base import RuntimeSettings, TensorSpec
+from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.jittered import JitteredRuntime
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.widened import WidenedRuntime

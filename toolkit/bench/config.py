@@ -6,11 +6,12 @@ __all__ = ["DEFAULT_BATCHES", "DEFAULT_PLAN", "BenchConfig", "plan_within"]
 
 import math
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.base import PRECISIONS
+from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.measure import MeasurePlan
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class BenchConfig:
         tf32: let CUDA round float32 products to TF32.
         optimisation: graph optimisation level, as in `RuntimeSettings`.
         allow_fallback: measure on the CPU where a provider is not active, and mark the row.
+        feeds: arrays or shapes that the user gave.
+        inputs_path: where those arrays lie.
         plan: warm-up and length of one row.
         grace_s: seconds beyond the plan's own after which a worker is taken for hung, which is a failed row.
     """
@@ -46,6 +49,8 @@ class BenchConfig:
     tf32: bool = False
     optimisation: str = "all"
     allow_fallback: bool = False
+    feeds: FeedConfig = field(default_factory=FeedConfig)
+    inputs_path: Path | None = None
     plan: MeasurePlan = DEFAULT_PLAN
     grace_s: float = 120.0
 
@@ -78,6 +83,10 @@ class BenchConfig:
         options = [part for name, values in lists.items() if values for part in (name, ",".join(map(str, values)))]
         if self.plan != DEFAULT_PLAN:
             options += ["--seconds", f"{self.plan.max_s:g}"]
+        if self.inputs_path is not None:
+            options += ["--inputs", str(self.inputs_path)]
+        for name, shape in self.feeds.shapes.items():
+            options += ["--shape", f"{name}={','.join(map(str, shape))}"]
         flags = [name for name, on in (("--tf32", self.tf32), ("--allow-fallback", self.allow_fallback)) if on]
         return shlex.join(["toolkit", "bench", str(model), *options, *flags])
 

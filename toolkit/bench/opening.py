@@ -169,8 +169,8 @@ def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision
 
 
 def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> None:
-    batch = min(choose_batches(config.batches, engine.info.inputs))
-    feeds = make_feeds(engine.info.inputs, batch=batch, golden=golden).arrays
+    batch = min(choose_batches(config.batches, engine.info.inputs, config.feeds))
+    feeds = make_feeds(engine.info.inputs, batch=batch, golden=golden, config=config.feeds).arrays
     run_first(engine, feeds)
 
 

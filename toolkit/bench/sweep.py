@@ -66,7 +66,7 @@ class PreparedBench:
     def _jobs(self, probe: Probe) -> list[tuple[Probe, int | None, int | None]]:
         if probe.info is None:
             return [(probe, None, None)]
-        batches = choose_batches(self.config.batches, probe.info.inputs)
+        batches = choose_batches(self.config.batches, probe.info.inputs, self.config.feeds)
         return [(probe, threads, batch) for threads in self.config.threads for batch in batches]
 
     def _row(self, probe: Probe, threads: int | None, batch: int | None) -> BenchRow:
@@ -90,7 +90,7 @@ class PreparedBench:
         config, plan = self.config, self.config.plan
         settings = settings_for(probe.variant, config, precision=probe.precision, threads=threads, source=self.source)
         with self.opener(self.source, settings, config.timeout_s) as engine:
-            feeds = make_feeds(engine.info.inputs, batch=batch, golden=probe.golden)
+            feeds = make_feeds(engine.info.inputs, batch=batch, golden=probe.golden, config=config.feeds)
             result, cold, info = engine.measure(feeds.arrays, plan), engine.cold_ms, engine.info
         recorded = {"feeds": feeds.origin, "plan": plan.to_json(), **_engine_settings(settings, info)}
         return _measured_row(known, info=info, settings=recorded, cold=cold, result=result)

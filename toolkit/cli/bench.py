@@ -25,6 +25,7 @@ from toolkit.cli.options import (
     split_numbers,
 )
 from toolkit.cli.output import Output, note
+from toolkit.cli.parity_options import InputsPath, Shapes, read_feed_config
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError
 
@@ -46,6 +47,8 @@ def bench_command(
     threads: Threads = "0",
     runtime: Runtimes = "ort",
     precision: Precisions = None,
+    inputs: InputsPath = None,
+    shape: Shapes = None,
     tf32: Tf32 = False,
     seconds: Seconds = None,
     allow_fallback: AllowFallback = False,
@@ -68,6 +71,8 @@ def bench_command(
         threads=split_numbers(threads or "0", option="--threads", least=0),
         precisions=() if precision is None else split_names(precision),
         tf32=tf32,
+        feeds=read_feed_config(inputs, shape),
+        inputs_path=inputs,
         allow_fallback=allow_fallback,
         plan=DEFAULT_PLAN if seconds is None else plan_within(seconds),
     )

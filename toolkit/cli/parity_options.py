@@ -23,7 +23,7 @@ from typing import Annotated
 import typer
 
 from toolkit.errors import UsageError
-from toolkit.parity.feed_config import FeedConfig
+from toolkit.runtimes.feed_config import FeedConfig
 
 Optimisations = Annotated[
     str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")

@@ -15,7 +15,7 @@ from toolkit.cli.parity_worst import worst_folder, write_worst
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_config import FeedConfig
+from toolkit.runtimes.feed_config import FeedConfig
 
 # Of a failure in the one line that ends the command; the report has the rest.
 MOST_WORDS = 400

@@ -18,8 +18,8 @@ from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.evaluation.selftest import SelftestReport
-    from toolkit.parity.feed_config import FeedConfig
     from toolkit.runtimes.base import RuntimeSettings
+    from toolkit.runtimes.feed_config import FeedConfig
     from toolkit.runtimes.source import ModelSource
 
 Provider = Annotated[str, typer.Option("--provider", help="Where to run: cpu, cuda, tensorrt or openvino.")]

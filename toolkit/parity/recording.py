@@ -27,13 +27,13 @@ from toolkit.data.dataset import Dataset
 from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_config import FeedConfig
 from toolkit.parity.feed_reference import FeedsReference, compute_feeds_reference
 from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.subject import Subject
 from toolkit.parity.suites import make_suites
+from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
 

@@ -13,11 +13,11 @@ import numpy as np
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_config import FeedConfig
 from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.registry import find_entry
