@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from toolkit.bench.config import BenchConfig
 from toolkit.bench.origin import find_origin_run
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import prepare_bench, run_bench
+from toolkit.bench.tables import rows_csv, samples_csv
 from toolkit.card import Golden
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError
@@ -342,3 +344,27 @@ def test_table_shows_fallbacks_skips_and_unstable_rows_with_their_brackets() -> 
     assert "SKIP  ort on cuda: pip install x[cuda,cudnn]" in text
     assert "UNSTABLE  ort on cuda, batch 1: the medians of three windows differ by 25%" in text
     assert "too few samples" in text
+
+
+def test_rows_and_samples_as_csv() -> None:
+    count = {"opened": 0}
+
+    def crash_on_second_row(_: RuntimeSettings) -> FakeEngine:
+        count["opened"] += 1
+        return FakeEngine(measure_error=WorkerError("it died", log="") if count["opened"] == 3 else None)
+
+    report = run_bench(_config(batches=(1, 2)), _source(), opener=_opener({("ort", "cpu"): crash_on_second_row}))
+    assert [row.status for row in report.rows] == ["pass", "fail"]
+    rows = list(csv.DictReader(io.StringIO(rows_csv(report))))
+    assert [row["status"] for row in rows] == [row.status for row in report.rows]
+    first = report.rows[0]
+    assert first.latency_ms is not None
+    assert first.ci95 is not None
+    assert float(rows[0]["p50_ms"]) == first.latency_ms["p50"]
+    assert float(rows[0]["throughput_items_per_s_low"]) == first.ci95["throughput_items_per_s"][0]
+    assert rows[0]["p99_ms"] == rows[0]["p99_low"] == ""
+    samples = list(csv.DictReader(io.StringIO(samples_csv(report))))
+    assert len(samples) == sum(row.samples or 0 for row in report.rows)
+    assert first.samples_ns is not None
+    assert [int(line["latency_ns"]) for line in samples if line["row"] == "0"] == first.samples_ns.tolist()
+    assert "samples_ns" not in first.to_json()

@@ -5,7 +5,11 @@ from __future__ import annotations
 __all__ = ["BENCH_SCHEMA", "SCENARIO", "BenchReport", "BenchRow"]
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BENCH_SCHEMA = "toolkit/bench/1"
 # MLPerf's word: one caller, the next call starts when the last one has answered.
@@ -37,6 +41,7 @@ class BenchRow:
         status: `pass`, `fail` or `skip`.
         reason: why it failed, was skipped or fell back.
         log: last lines of the worker, for a failure.
+        samples_ns: int64 `[samples]`, nanoseconds of every counted call in the order measured; not part of the JSON.
     """
 
     runtime: str
@@ -59,10 +64,11 @@ class BenchRow:
     status: str = "pass"
     reason: str = ""
     log: str = ""
+    samples_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        names = tuple(self.__dataclass_fields__)
+        names = tuple(name for name in self.__dataclass_fields__ if name != "samples_ns")
         return {"scenario": SCENARIO, **{name: getattr(self, name) for name in names}}
 
 

@@ -141,6 +141,7 @@ def _measured_row(
         latency_missing=statistics.missing,
         throughput_items_per_s=statistics.throughput_items_per_s,
         ci95=bootstrap_intervals(result["samples_ns"], batch=known["batch"]),
+        samples_ns=result["samples_ns"],
         stable=statistics.stable,
         spread=statistics.spread,
         cold={**cold, "first_run_ms": int(result["first_run_ns"][0]) / 1e6},
