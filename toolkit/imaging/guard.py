@@ -5,7 +5,7 @@ Shapes: N pictures, K classes.
 
 from __future__ import annotations
 
-__all__ = ["DOUBT", "LOGIT_MEASURES", "Guard", "measure_logits"]
+__all__ = ["DOUBT", "Guard", "measure_logits", "measure_margins"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # What every note of the guard begins with.
 DOUBT = "doubtful: "
-LOGIT_MEASURES = ("distance", "strength", "margin")
 # What is said where a measure is under its least or over its most, in the order of what says most.
 WORDS = (
     ("contrast", "nothing to see: contrast {value:.1f}, training images have {low:.1f} at least", ""),
@@ -123,12 +122,24 @@ def measure_logits(logits: npt.NDArray[Any], centres: Array | None, whitening: A
     wide = logits.astype(np.float64)
     measures = {"strength": wide.max(axis=1, initial=-np.inf)}
     if wide.shape[1] > 1:
-        top = np.partition(wide, -2, axis=1)[:, -2:]
-        measures["margin"] = top[:, 1] - top[:, 0]
+        measures["margin"] = measure_margins(wide)
     if centres is not None and whitening is not None:
         scattered = (wide - centres[wide.argmax(axis=1)]) @ whitening.T
         measures["distance"] = np.sqrt(np.einsum("nk,nk->n", scattered, scattered))
     return measures
+
+
+def measure_margins(logits: npt.NDArray[Any]) -> Array:
+    """Return the largest logit minus the second largest, float64 `[N]`; NaN with one class.
+
+    Args:
+        logits: `[N, K]`, finite.
+    """
+    if logits.shape[1] < 2:
+        return np.full(len(logits), np.nan)
+    top = np.partition(logits, -2, axis=1)[:, -2:].astype(np.float64)
+    margins: Array = top[:, 1] - top[:, 0]
+    return margins
 
 
 def _read_limits(pair: Any) -> tuple[float, float]:

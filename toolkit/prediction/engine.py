@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from toolkit.imaging.guard import DOUBT, Guard
+from toolkit.imaging.guard import DOUBT, Guard, measure_margins
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.runtimes.contract import check_outputs
 
@@ -82,7 +82,7 @@ class Engine:
         labels[places] = chosen
         probabilities[places] = outputs["probabilities"][is_finite]
         probability[places] = probabilities[places, chosen]
-        margin[places] = _margins(outputs["logits"][is_finite])
+        margin[places] = measure_margins(outputs["logits"][is_finite])
         messages = self._messages(block, is_finite, self._doubts(block, outputs["logits"], is_finite))
         return Answers(
             sources=block.sources,
@@ -136,7 +136,7 @@ class Engine:
 
 
 def _finite_rows(outputs: Outputs) -> npt.NDArray[np.bool_]:
-    # A sum is finite where all its terms are, or they are far beyond what a model answers.
+    # A sum is finite where all its terms are: float32 numbers cannot leave the range of float64.
     sums = outputs["logits"].sum(axis=1, dtype=np.float64) + outputs["probabilities"].sum(axis=1, dtype=np.float64)
     return np.asarray(np.isfinite(sums))
 
@@ -145,11 +145,3 @@ def _padded(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
     padded = np.zeros((count, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
     return padded
-
-
-def _margins(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    if logits.shape[1] < 2:
-        return np.full(len(logits), np.nan)
-    top = np.partition(logits, -2, axis=1)[:, -2:].astype(np.float64)
-    margins: npt.NDArray[np.float64] = top[:, 1] - top[:, 0]
-    return margins

@@ -35,13 +35,13 @@ from toolkit.prediction.ray_parts import (
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.frames import read_frame
+from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 INSTALL = "pip install 'onnx-parity-toolkit[ray]'"
-GPU_PROVIDERS = ("cuda", "tensorrt")
 # Ray's own words are for those who look after a cluster; its errors reach the user as exceptions.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
@@ -66,7 +66,7 @@ class RayCluster(Closing):
             self._data: Any = import_module("ray.data")
         except ImportError as error:
             raise ResourceError(f"--executor ray needs Ray ({error}); get it with: {INSTALL}") from error
-        self._needs_gpu = provider in GPU_PROVIDERS
+        self._needs_gpu = provider in DEVICES
         self._is_own = not self._ray.is_initialized()
         if self._is_own:
             self._connect(workers)
