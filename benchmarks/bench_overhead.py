@@ -28,7 +28,8 @@ from toolkit.bench.inputs import make_feeds
 from toolkit.environment import describe_environment
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import read_card
-from toolkit.runtimes.measure import MeasurePlan, measure
+from toolkit.runtimes.measure import measure
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 

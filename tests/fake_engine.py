@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.errors import ToolkitError
 from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.measure import Window
 
 IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 8, 8))
 
@@ -37,6 +38,7 @@ class FakeEngine:
         metadata: dict[str, str] | None = None,
         run_error: ToolkitError | None = None,
         measure_error: ToolkitError | None = None,
+        failing_batch: int | None = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
         self.info = info or make_info()
@@ -44,6 +46,7 @@ class FakeEngine:
         self.cold_ms = {"import_ms": 30.0, "load_ms": 20.0}
         self.fed: list[Any] = []
         self._run_error, self._measure_error = run_error, measure_error
+        self._failing_batch = failing_batch
         self._outputs = outputs or {}
 
     def run(self, feeds: Any) -> dict[str, Any]:
@@ -51,11 +54,12 @@ class FakeEngine:
             raise self._run_error
         return self._outputs
 
-    def measure(self, feeds: Any, plan: Any) -> dict[str, Any]:
+    def measure(self, feeds: Any, plan: Any) -> Window:
         self.fed.append(feeds)
-        if self._measure_error is not None:
+        if self._measure_error is not None and self._failing_batch in {None, len(feeds["images"])}:
             raise self._measure_error
-        return {"first_run_ns": np.array([5_000_000]), "samples_ns": np.full(200, 1_000_000, np.int64)}
+        samples = np.full(plan.min_calls, 1_000_000, np.int64)
+        return Window(5_000_000, samples, samples, {})
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.durable import sha256_bytes
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.measure import MeasurePlan, measure
+from toolkit.runtimes.measure import measure
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 
@@ -96,12 +98,12 @@ def test_the_timing_loop_keeps_every_call(model_path: Path) -> None:
         def run(self, feeds: object) -> None:
             calls.append("checked")
 
-        def compute(self, feeds: object) -> None:
-            calls.append("bare")
+        def prepare(self, feeds: object, *, boundary: str) -> Any:
+            return lambda: calls.append("bare")
 
     plan = MeasurePlan(warmup_calls=3, warmup_s=0, min_calls=20, min_s=0, max_s=5)
     result = measure(Counting(), {}, plan)  # type: ignore[arg-type]  # a fake
     assert calls == ["checked", *["bare"] * 23]
-    assert len(result["samples_ns"]) == 20
-    assert (result["samples_ns"] >= 0).all()
-    assert result["first_run_ns"][0] > 0
+    assert len(result.samples_ns) == 20
+    assert (result.samples_ns >= 0).all()
+    assert result.first_run_ns > 0

@@ -23,9 +23,10 @@ from toolkit.render_compare import render_comparison
 
 
 def make_row(samples_ns: np.ndarray, *, batch: int = 8, **changes: Any) -> dict[str, Any]:
-    summary = summarise(samples_ns, batch=batch)
+    summary = summarise(samples_ns, items=batch)
     return {
         "scenario": "single-stream",
+        "boundary": "host",
         "runtime": "ort",
         "provider_active": "cpu",
         "precision": "fp32",
@@ -35,7 +36,7 @@ def make_row(samples_ns: np.ndarray, *, batch: int = 8, **changes: Any) -> dict[
         "settings": {"optimisation": "all", "tf32": False, "feeds": "golden", "plan": {"max_s": 3.5}},
         "latency_ms": summary.latency_json(),
         "throughput_items_per_s": summary.throughput_items_per_s,
-        "ci95": bootstrap_intervals(samples_ns, batch=batch),
+        "ci95": bootstrap_intervals(samples_ns, items=batch),
         **changes,
     }
 
@@ -217,7 +218,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(share: float) -> No
             level = share * level + np.sqrt(1 - share**2) * value
             values.append(level)
         times = np.exp(np.array(values) * 0.2 + np.log(1e6))
-        intervals = bootstrap_intervals(times.astype(np.int64), batch=1)
+        intervals = bootstrap_intervals(times.astype(np.int64), items=1)
         held["p50"] += intervals["p50"][0] <= 1.0 <= intervals["p50"][1]
         truth = 1e9 / (1e6 * np.exp(0.02))
         held[THROUGHPUT] += intervals[THROUGHPUT][0] <= truth <= intervals[THROUGHPUT][1]
@@ -226,5 +227,5 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(share: float) -> No
 
 
 def test_too_few_samples_have_no_interval() -> None:
-    assert bootstrap_intervals(samples(count=10), batch=1) == {}
-    assert set(bootstrap_intervals(samples(count=70), batch=1)) == {"p50", "p90", THROUGHPUT}
+    assert bootstrap_intervals(samples(count=10), items=1) == {}
+    assert set(bootstrap_intervals(samples(count=70), items=1)) == {"p50", "p90", THROUGHPUT}

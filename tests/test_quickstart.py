@@ -13,7 +13,7 @@ from toolkit.cli import quickstart_steps
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.parity.config import ParityConfig
-from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ResourceError, UsageError, WorkerError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -269,17 +269,17 @@ def test_real_timing_loop_counts_every_call_inside_the_worker() -> None:
     plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=10)
     with WorkerRuntime(_source(), RuntimeSettings(threads=1)) as runtime:
         result = runtime.measure({INPUT: np.zeros((2, 12, 12), np.uint8)}, plan)
-    assert result["samples_ns"].shape == (40,)
-    assert result["samples_ns"].dtype == np.int64
-    assert (result["samples_ns"] > 0).all()
-    assert result["first_run_ns"].shape == (1,)
+    assert result.samples_ns.shape == (40,)
+    assert result.samples_ns.dtype == np.int64
+    assert (result.samples_ns > 0).all()
+    assert result.first_run_ns > 0
 
 
 def test_timing_loop_ends_at_its_longest_time_even_with_few_calls(strange_python: str) -> None:
     plan = MeasurePlan(warmup_calls=0, warmup_s=0, min_calls=10**9, min_s=0, max_s=0.2)
     start = time.monotonic()
     with _open(strange_python, "well") as runtime:
-        samples = runtime.measure({"images": IMAGES}, plan)["samples_ns"]
+        samples = runtime.measure({"images": IMAGES}, plan).samples_ns
     assert 1 <= samples.size < 10**7
     assert time.monotonic() - start < 15
 

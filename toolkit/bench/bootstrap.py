@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.bench.statistics import PERCENTILES, nearest_rank, sample_floor
+from toolkit.bench.statistics import PERCENTILES, rank_of, sample_floor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,9 @@ RESAMPLES = 400
 SEED = 0
 
 
-def bootstrap_intervals(samples_ns: NDArray[np.int64], *, batch: int) -> dict[str, list[float]]:
+def bootstrap_intervals(
+    samples_ns: NDArray[np.int64], *, items: int, gaps_ns: NDArray[np.int64] | None = None
+) -> dict[str, list[float]]:
     """Return 95 % intervals of every percentile that has samples enough, in milliseconds, and of the throughput.
 
     Calls that follow one another resemble one another: a busy second slows them all. So blocks of calls are drawn,
@@ -28,8 +30,9 @@ def bootstrap_intervals(samples_ns: NDArray[np.int64], *, batch: int) -> dict[st
     of Politis and Romano, 1992), 400 times from a fixed seed; the interval is between the 2.5 and 97.5 % quantiles.
 
     Args:
-        samples_ns: int64 `[n]`, nanoseconds of each counted call, in the order measured.
-        batch: items in one call.
+        samples_ns: int64 `[n]`, nanoseconds of each counted query, in the order measured.
+        items: items in one query.
+        gaps_ns: as in `summarise`.
 
     Returns:
         By name `p50` to `p99.9` and `throughput_items_per_s`: low and high. Empty with under 11 samples, p50's floor.
@@ -41,13 +44,15 @@ def bootstrap_intervals(samples_ns: NDArray[np.int64], *, batch: int) -> dict[st
     length = math.ceil(count ** (1 / 3))
     generator = np.random.default_rng(SEED)
     wrapped = np.concatenate([samples_ns, samples_ns[:length]])
+    gaps = wrapped if gaps_ns is None else np.concatenate([gaps_ns, gaps_ns[:length]])
+    ranks = [rank_of(name, count) for name in names]
     drawn: dict[str, list[float]] = {name: [] for name in (*names, THROUGHPUT)}
     for _ in range(RESAMPLES):
         starts = generator.integers(0, count, math.ceil(count / length))
-        resample = wrapped[(starts[:, None] + np.arange(length)).reshape(-1)[:count]]
-        drawn[THROUGHPUT].append(batch * count / (max(int(resample.sum()), 1) / 1e9))
-        resample.sort()
-        for name in names:
-            drawn[name].append(nearest_rank(resample, name) / 1e6)
+        places = (starts[:, None] + np.arange(length)).reshape(-1)[:count]
+        drawn[THROUGHPUT].append(items * count / (max(int(gaps[places].sum()), 1) / 1e9))
+        resample = np.partition(wrapped[places], ranks)
+        for name, rank in zip(names, ranks, strict=True):
+            drawn[name].append(float(resample[rank]) / 1e6)
     tail = (1 - CONFIDENCE_95) / 2
     return {name: [float(value) for value in np.quantile(values, [tail, 1 - tail])] for name, values in drawn.items()}

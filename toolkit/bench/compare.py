@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"
 # What makes two rows the same row.
-IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario")
+IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary")
 # What else has to be the same for their difference to be the engine's, by the word that allows another.
 MACHINE = (("platform", "machine"), ("cpu", "model"), ("cpu", "logical_cores"), ("cpu", "quota_cores"))
 SETTINGS = ("optimisation", "tf32", "feeds", "plan")

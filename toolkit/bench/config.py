@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from toolkit.errors import UsageError
 from toolkit.runtimes.base import PRECISIONS
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from toolkit.runtimes.base import RuntimeSettings
 
 DEFAULT_BATCHES = (1, 32, 256)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.
@@ -65,6 +67,10 @@ class BenchConfig:
             raise UsageError(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
         if not self.grace_s > 0:
             raise UsageError(f"the grace of a worker is {self.grace_s:g} s; expected more than 0")
+
+    def plan_for(self, settings: RuntimeSettings) -> MeasurePlan:
+        """Return the plan of a row on a worker with these settings."""
+        return replace(self.plan, runs_at_once=settings.runs_at_once)
 
     @property
     def timeout_s(self) -> float:

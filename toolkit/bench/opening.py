@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from toolkit.bench.config import BenchConfig
     from toolkit.bench.variants import Variant
     from toolkit.runtimes.base import Arrays
-    from toolkit.runtimes.measure import MeasurePlan
+    from toolkit.runtimes.measure import Window
+    from toolkit.runtimes.measure_plan import MeasurePlan
     from toolkit.runtimes.source import ModelSource
 
 
@@ -38,8 +39,8 @@ class Engine(Protocol):
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once."""
 
-    def measure(self, feeds: Arrays, plan: MeasurePlan) -> dict[str, NDArray[Any]]:
-        """Run the timing loop."""
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
+        """Run the timing loop of one window."""
 
     def __enter__(self) -> Self: ...
 
@@ -67,6 +68,7 @@ class Probe:
         log: last lines of the worker, for a failure.
         info: what is running, where it opened.
         golden: images of the model's card, where it has some.
+        source: the file of that precision; None where it is the model itself.
         error: what was raised, where something was.
     """
 
@@ -77,6 +79,7 @@ class Probe:
     log: str = ""
     info: RuntimeInfo | None = None
     golden: Golden | None = None
+    source: ModelSource | None = None
     error: ToolkitError | None = None
 
 

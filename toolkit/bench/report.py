@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BENCH_SCHEMA", "SCENARIO", "BenchReport", "BenchRow"]
+__all__ = ["BENCH_SCHEMA", "BenchReport", "BenchRow"]
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BENCH_SCHEMA = "toolkit/bench/1"
-# MLPerf's word: one caller, the next call starts when the last one has answered.
-SCENARIO = "single-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +27,26 @@ class BenchRow:
         precision: arithmetic asked for.
         batch: items in one call; None for a row about all batch sizes.
         threads: threads inside one operator, 0 the engine's own choice; None for a row about all of them.
+        scenario: MLPerf's word for how calls arrive, as in `MeasurePlan`.
+        boundary: `host`, from host arrays to host arrays, or `device`, where both stay in the device's memory.
         settings: plan, feeds, placement and engine settings.
-        samples: number of counted calls; None where nothing was measured.
-        latency_ms: `mean`, `min`, `max`, `p50` to `p99.9` of one call; a percentile with too few samples is None.
+        samples: number of counted queries, each of one call (of `streams` calls in `multi-stream`); None where nothing
+            was measured.
+        latency_ms: `mean`, `min`, `max`, `p50` to `p99.9` of one query; a percentile with too few samples is None.
         latency_missing: for each percentile that is None, why.
-        throughput_items_per_s: items per second over all counted calls.
+        throughput_items_per_s: items per second over all counted queries.
         ci95: 95 % intervals of the percentiles (ms) and of `throughput_items_per_s`; None where nothing was measured.
-        stable: whether three consecutive windows agree within 10 %; None where that is not known.
+        windows: of each, in the order measured: `calls`, `median_ms`, `throughput_items_per_s`.
+        stable: whether the last three windows agree within 10 %; None where that is not known.
         spread: by how much they differ, as a share.
-        cold: `import_ms`, `load_ms`, `first_run_ms` of a fresh process.
+        quantiles_ms: what the cumulative distribution is drawn from: the quantiles of `rows.QUANTILES`.
+        machine: shares of all processors that this row, others and the hypervisor had, seconds of throttling by a
+            quota, thermal events, the load average; None where the machine does not tell.
+        memory: `host_peak_bytes` of the worker while the row was measured, `gpu_used_bytes` after it.
+        energy_j_per_item: joules of the processor's `package` (RAPL) and of the `gpu` (NVML); None where nobody tells.
+        phases_ms: medians of `copy_in`, `compute`, `copy_out` and `host` overhead where a device has its own memory.
+        cold: `import_ms` and `load_ms` of the row's process, and `first_run_ms`, its first call with this batch size:
+            the first of all where `settings.first_in_process` says so.
         status: `pass`, `fail` or `skip`.
         reason: why it failed, was skipped or fell back.
         log: last lines of the worker, for a failure.
@@ -52,6 +61,8 @@ class BenchRow:
     precision: str
     batch: int | None = None
     threads: int | None = None
+    scenario: str = "single-stream"
+    boundary: str = "host"
     settings: dict[str, Any] = field(default_factory=dict)
     samples: int | None = None
     latency_ms: dict[str, float | None] | None = None
@@ -60,6 +71,12 @@ class BenchRow:
     ci95: dict[str, list[float]] | None = None
     stable: bool | None = None
     spread: float | None = None
+    windows: list[dict[str, float]] = field(default_factory=list)
+    quantiles_ms: list[float] | None = None
+    machine: dict[str, float | None] | None = None
+    memory: dict[str, float | None] | None = None
+    energy_j_per_item: dict[str, float | None] | None = None
+    phases_ms: dict[str, float] | None = None
     cold: dict[str, float] | None = None
     status: str = "pass"
     reason: str = ""
@@ -68,8 +85,7 @@ class BenchRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        names = tuple(name for name in self.__dataclass_fields__ if name != "samples_ns")
-        return {"scenario": SCENARIO, **{name: getattr(self, name) for name in names}}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "samples_ns"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +95,16 @@ class BenchReport:
     Attributes:
         command: what repeats it.
         environment: the machine, as `describe_environment` tells.
-        model: `path` and `sha256`.
-        rows: in the order measured.
+        model: `path`, `sha256` and `size_bytes`.
+        rows: in the order asked for.
+        is_interrupted: whether it was ended before all rows were measured.
     """
 
     command: str
     environment: dict[str, Any]
-    model: dict[str, str]
+    model: dict[str, Any]
     rows: tuple[BenchRow, ...]
+    is_interrupted: bool = False
 
     @property
     def failed(self) -> tuple[BenchRow, ...]:
@@ -100,6 +118,7 @@ class BenchReport:
             "command": self.command,
             "environment": self.environment,
             "model": self.model,
-            "passed": not self.failed,
+            "passed": not self.failed and not self.is_interrupted,
+            "interrupted": self.is_interrupted,
             "rows": [row.to_json() for row in self.rows],
         }

@@ -1,8 +1,8 @@
-"""From samples to numbers that can be believed: percentiles with sample floors, throughput, stability."""
+"""From samples to numbers that can be believed: percentiles with sample floors, throughput."""
 
 from __future__ import annotations
 
-__all__ = ["PERCENTILES", "LatencyStatistics", "nearest_rank", "sample_floor", "summarise"]
+__all__ = ["PERCENTILES", "LatencyStatistics", "nearest_rank", "rank_of", "sample_floor", "summarise"]
 
 import functools
 import math
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99.9")
 CONFIDENCE = 0.99
-WINDOWS = 3
-STABLE_SPREAD = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +30,7 @@ class LatencyStatistics:
         max_ms: longest call.
         percentiles_ms: `p50` to `p99.9`, nearest rank; None below the sample floor.
         missing: for each percentile that is None, why.
-        throughput_items_per_s: items in all calls over the time of all calls.
-        spread: largest over smallest median of three consecutive windows, less 1; None with too few samples.
-        stable: whether the spread is at most 0.10; None where it is not known.
+        throughput_items_per_s: items in all queries over the time of all gaps.
     """
 
     samples: int
@@ -44,8 +40,6 @@ class LatencyStatistics:
     percentiles_ms: dict[str, float | None]
     missing: dict[str, str]
     throughput_items_per_s: float
-    spread: float | None
-    stable: bool | None
 
     def latency_json(self) -> dict[str, float | None]:
         """Return `latency_ms` of a row: mean, min, max and every percentile."""
@@ -81,17 +75,25 @@ def nearest_rank(ordered: NDArray[np.integer[Any]], percentile: str) -> int:
         ordered: samples `[n]` in ascending order, at least one.
         percentile: such as `p99.9`.
     """
+    return int(ordered[rank_of(percentile, len(ordered))])
+
+
+def rank_of(percentile: str, count: int) -> int:
+    """Return the place, from 0, of the nearest-rank percentile among `count` ordered samples."""
     # A fraction, because 0.07 * 100 is over 7 in floating point and would take the wrong rank.
-    rank = math.ceil(_share(percentile) * len(ordered))
-    return int(ordered[max(rank, 1) - 1])
+    return max(math.ceil(_share(percentile) * count), 1) - 1
 
 
-def summarise(samples_ns: NDArray[np.int64], *, batch: int) -> LatencyStatistics:
+def summarise(
+    samples_ns: NDArray[np.int64], *, items: int, gaps_ns: NDArray[np.int64] | None = None
+) -> LatencyStatistics:
     """Reduce the samples of one row.
 
     Args:
-        samples_ns: int64 `[n]`, nanoseconds of each counted call in the order measured, at least one.
-        batch: items in one call.
+        samples_ns: int64 `[n]`, nanoseconds of each counted query in the order measured, at least one.
+        items: items in one query.
+        gaps_ns: int64 `[n]`, nanoseconds from the answer before to each; the samples themselves where one query follows
+            the other.
 
     Raises:
         ValueError: there are no samples.
@@ -100,7 +102,7 @@ def summarise(samples_ns: NDArray[np.int64], *, batch: int) -> LatencyStatistics
         raise ValueError("no samples to summarise")
     ordered, count = np.sort(samples_ns), int(samples_ns.size)
     enough = {name: count >= sample_floor(name) for name in PERCENTILES}
-    spread = _window_spread(samples_ns)
+    gaps = samples_ns if gaps_ns is None else gaps_ns
     return LatencyStatistics(
         samples=count,
         mean_ms=float(samples_ns.mean()) / 1e6,
@@ -112,17 +114,8 @@ def summarise(samples_ns: NDArray[np.int64], *, batch: int) -> LatencyStatistics
             for name in PERCENTILES
             if not enough[name]
         },
-        throughput_items_per_s=batch * count / (max(int(samples_ns.sum()), 1) / 1e9),
-        spread=spread,
-        stable=None if spread is None else spread <= STABLE_SPREAD,
+        throughput_items_per_s=items * count / (max(int(gaps.sum()), 1) / 1e9),
     )
-
-
-def _window_spread(samples_ns: NDArray[np.int64]) -> float | None:
-    if samples_ns.size < WINDOWS * sample_floor("p50"):
-        return None
-    medians = [nearest_rank(np.sort(window), "p50") for window in np.array_split(samples_ns, WINDOWS)]
-    return max(medians) / max(min(medians), 1) - 1
 
 
 def _share(percentile: str) -> Fraction:

@@ -1,4 +1,4 @@
-"""The sweep: every combination in a fresh worker, one row each, whatever happens to the others."""
+"""The sweep: every combination one row, in workers, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ __all__ = ["PreparedBench", "prepare_bench", "run_bench"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolkit.bench.bootstrap import bootstrap_intervals
-from toolkit.bench.inputs import choose_batches, make_feeds
+from toolkit.bench.inputs import choose_batches
 from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants, settings_for
 from toolkit.bench.report import BenchReport, BenchRow
-from toolkit.bench.statistics import summarise
+from toolkit.bench.rows import make_row
+from toolkit.bench.tracks import Job, Lane, measure_jobs
 from toolkit.bench.variants import expand_variants
 from toolkit.environment import describe_environment
-from toolkit.errors import ToolkitError, WorkerError
-from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from toolkit.bench.config import BenchConfig
     from toolkit.runtimes.source import ModelSource
@@ -47,53 +43,62 @@ class PreparedBench:
     opener: Opener = open_worker
 
     def measure(self, *, progress: Callable[[int, int], None] | None = None) -> BenchReport:
-        """Measure every row.
+        """Measure every row; an interrupt ends it with the rows that are finished.
 
         Args:
             progress: called with (rows done, rows in all).
         """
-        jobs = [job for probe in self.probes for job in self._jobs(probe)]
-        rows = []
-        for number, (probe, threads, batch) in enumerate(jobs):
-            if progress:
-                progress(number, len(jobs))
-            rows.append(self._row(probe, threads, batch))
-        if progress:
-            progress(len(jobs), len(jobs))
-        model = {"path": str(self.source.path), "sha256": self.source.sha256}
-        return BenchReport(command=self.command, environment=self.environment, model=model, rows=tuple(rows))
-
-    def _jobs(self, probe: Probe) -> list[tuple[Probe, int | None, int | None]]:
-        if probe.info is None:
-            return [(probe, None, None)]
-        batches = choose_batches(self.config.batches, probe.info.inputs, self.config.feeds)
-        return [(probe, threads, batch) for threads in self.config.threads for batch in batches]
-
-    def _row(self, probe: Probe, threads: int | None, batch: int | None) -> BenchRow:
-        variant = probe.variant
-        known: dict[str, Any] = {
-            "runtime": variant.runtime,
-            "provider_requested": variant.provider,
-            "precision": probe.precision,
-            "batch": batch,
-            "threads": threads,
-        }
-        if probe.info is None or threads is None or batch is None:
-            return BenchRow(**known, status=probe.status, reason=probe.reason, log=probe.log)
+        rows: dict[int, BenchRow] = {}
+        jobs = self._plan(rows)
+        total, is_interrupted = len(rows) + len(jobs), False
+        tell = progress or (lambda _, __: None)
+        tell(len(rows), total)
         try:
-            return self._measure_row(probe, known, threads=threads, batch=batch)
-        except ToolkitError as error:
-            log = error.log if isinstance(error, WorkerError) else ""
-            return BenchRow(**known, version=probe.info.version, status="fail", reason=str(error), log=log)
+            for done in measure_jobs(jobs, self.config, self.opener):
+                rows[done.job.number] = make_row(done, self.config.plan_for(done.job.lane.settings))
+                tell(len(rows), total)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        return BenchReport(
+            command=self.command,
+            environment=self.environment,
+            model=self.source.describe(),
+            rows=tuple(rows[number] for number in sorted(rows)),
+            is_interrupted=is_interrupted,
+        )
 
-    def _measure_row(self, probe: Probe, known: dict[str, Any], *, threads: int, batch: int) -> BenchRow:
-        config, plan = self.config, self.config.plan
-        settings = settings_for(probe.variant, config, precision=probe.precision, threads=threads, source=self.source)
-        with self.opener(self.source, settings, config.timeout_s) as engine:
-            feeds = make_feeds(engine.info.inputs, batch=batch, golden=probe.golden, config=config.feeds)
-            result, cold, info = engine.measure(feeds.arrays, plan), engine.cold_ms, engine.info
-        recorded = {"feeds": feeds.origin, "plan": plan.to_json(), **_engine_settings(settings, info)}
-        return _measured_row(known, info=info, settings=recorded, cold=cold, result=result)
+    def _plan(self, rows: dict[int, BenchRow]) -> list[Job]:
+        """Return what is to be measured; variants that did not open are rows at once."""
+        jobs: list[Job] = []
+        lanes = 0
+        for probe in self.probes:
+            if probe.info is None:
+                rows[len(rows) + len(jobs)] = self._row_of(probe)
+                continue
+            batches = choose_batches(self.config.batches, probe.info.inputs, self.config.feeds)
+            for threads in self.config.threads:
+                lane = self._lane(probe, threads, lanes)
+                lanes += 1
+                for batch in batches:
+                    jobs.append(Job(number=len(rows) + len(jobs), lane=lane, batch=batch))
+        return jobs
+
+    def _lane(self, probe: Probe, threads: int, number: int) -> Lane:
+        source = probe.source or self.source
+        settings = settings_for(probe.variant, self.config, precision=probe.precision, threads=threads, source=source)
+        return Lane(number=number, probe=probe, source=source, settings=settings)
+
+    def _row_of(self, probe: Probe) -> BenchRow:
+        return BenchRow(
+            runtime=probe.variant.runtime,
+            provider_requested=probe.variant.provider,
+            precision=probe.precision,
+            scenario=self.config.plan.scenario,
+            boundary=self.config.plan.boundary,
+            status=probe.status,
+            reason=probe.reason,
+            log=probe.log,
+        )
 
 
 def prepare_bench(
@@ -119,41 +124,3 @@ def run_bench(
 ) -> BenchReport:
     """Check, then measure: `prepare_bench` and `PreparedBench.measure` in one call, with the errors of the first."""
     return prepare_bench(config, source, command=command, opener=opener).measure()
-
-
-def _measured_row(
-    known: dict[str, Any],
-    *,
-    info: RuntimeInfo,
-    settings: dict[str, Any],
-    cold: dict[str, float],
-    result: dict[str, NDArray[Any]],
-) -> BenchRow:
-    statistics = summarise(result["samples_ns"], batch=known["batch"])
-    return BenchRow(
-        **known,
-        version=info.version,
-        provider_active=info.provider_active,
-        fallback=info.fallback,
-        settings=settings,
-        samples=statistics.samples,
-        latency_ms=statistics.latency_json(),
-        latency_missing=statistics.missing,
-        throughput_items_per_s=statistics.throughput_items_per_s,
-        ci95=bootstrap_intervals(result["samples_ns"], batch=known["batch"]),
-        samples_ns=result["samples_ns"],
-        stable=statistics.stable,
-        spread=statistics.spread,
-        cold={**cold, "first_run_ms": int(result["first_run_ns"][0]) / 1e6},
-        reason=str(info.details.get("fallback_reason", "")),
-    )
-
-
-def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, Any]:
-    return {
-        "optimisation": settings.optimisation,
-        "tf32": settings.tf32,
-        "allow_fallback": settings.allow_fallback,
-        "placement": info.placement,
-        "engine": info.details,
-    }

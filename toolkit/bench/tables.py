@@ -9,7 +9,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from toolkit.bench.bootstrap import THROUGHPUT
-from toolkit.bench.report import SCENARIO
 from toolkit.bench.statistics import PERCENTILES
 
 if TYPE_CHECKING:
@@ -17,7 +16,21 @@ if TYPE_CHECKING:
 
     from toolkit.bench.report import BenchReport, BenchRow
 
-IDENTITY = ("runtime", "version", "provider_requested", "provider_active", "fallback", "precision", "batch", "threads")
+IDENTITY = (
+    *("scenario", "boundary", "runtime", "version", "provider_requested", "provider_active", "fallback"),
+    *("precision", "batch", "threads"),
+)
+    "scenario",
+    "boundary",
+    "runtime",
+    "version",
+    "provider_requested",
+    "provider_active",
+    "fallback",
+    "precision",
+    "batch",
+    "threads",
+)
 LATENCIES = ("mean", "min", "max", *PERCENTILES)
 COLD = ("import_ms", "load_ms", "first_run_ms")
 INTERVALS = ("p50", "p99", THROUGHPUT)
@@ -29,7 +42,7 @@ def rows_csv(report: BenchReport) -> str:
     Columns: what the row is, `samples`, `mean_ms` to `p99.9_ms`, `throughput_items_per_s`, both ends of the 95 %
     intervals of p50, p99 and throughput, `stable`, `spread`, the cold times, `status`, `reason`.
     """
-    names = ["scenario", *IDENTITY, "samples", *(f"{name}_ms" for name in LATENCIES), THROUGHPUT]
+    names = [*IDENTITY, "samples", *(f"{name}_ms" for name in LATENCIES), THROUGHPUT]
     names += [f"{name}_{end}" for name in INTERVALS for end in ("low", "high")]
     names += ["stable", "spread", *COLD, "status", "reason"]
     return _table(names, (_cells(row) for row in report.rows))
@@ -50,7 +63,6 @@ def _cells(row: BenchRow) -> list[Any]:
     latency, intervals, cold = row.latency_ms or {}, row.ci95 or {}, row.cold or {}
     ends = [end for name in INTERVALS for end in intervals.get(name, (None, None))]
     return [
-        SCENARIO,
         *(getattr(row, name) for name in IDENTITY),
         row.samples,
         *(latency.get(name) for name in LATENCIES),

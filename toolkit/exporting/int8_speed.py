@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from toolkit.intervals import median_interval
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.first_run import run_first
-from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -92,7 +92,7 @@ def _compare(slow: WorkerRuntime, fast: WorkerRuntime, images: NDArray[np.uint8]
     while True:
         # Each goes first every other time.
         workers = (slow, fast) if len(turns) % 2 == 0 else (fast, slow)
-        times_ns = {id(worker): worker.measure({"images": images}, PLAN)["samples_ns"] for worker in workers}
+        times_ns = {id(worker): worker.measure({"images": images}, PLAN).samples_ns for worker in workers}
         samples += sum(map(len, times_ns.values()))
         turns.append((float(np.median(times_ns[id(slow)])), float(np.median(times_ns[id(fast)]))))
         ratios = [before / after for before, after in turns]

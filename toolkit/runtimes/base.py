@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpec"]
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -156,6 +157,20 @@ class Runtime(Closing, ABC):
     @abstractmethod
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once without any check: what a timing loop measures. Returns every output by name."""
+
+    def prepare(self, feeds: Arrays, *, boundary: str = "host") -> Callable[[], object]:
+        """Return the call that a timing loop repeats: from these arrays to the outputs, with as little else as can be.
+
+        Args:
+            feeds: every input by name.
+            boundary: `host`, or `device` where inputs and outputs stay in the device's memory.
+
+        Raises:
+            UsageError: the runtime has no such boundary.
+        """
+        if boundary != "host":
+            raise UsageError(f"runtime {self.name} cannot be measured from {boundary} to {boundary} memory, only host")
+        return functools.partial(self.compute, feeds)
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once.

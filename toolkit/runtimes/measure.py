@@ -1,83 +1,116 @@
-"""The timing loop; it runs inside the worker, next to the engine."""
+"""The timing loops of one window; they run inside the worker, next to the engine."""
 
 from __future__ import annotations
 
-__all__ = ["MeasurePlan", "measure"]
+__all__ = ["REAL_CLOCK", "Clock", "Window", "measure"]
 
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import UsageError
+from toolkit.runtimes.meters import Meters
+from toolkit.runtimes.scenarios import Clock, Loop, run_offline, run_server, run_streams
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import Arrays, Runtime
+    from toolkit.runtimes.measure_plan import MeasurePlan
+
+# A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
+AWAKE_NS = 500_000
+Call = Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasurePlan:
-    """How long and how often to measure.
+class Window(NamedTuple):
+    """What one window left; nothing was left out of it.
 
     Attributes:
-        warmup_calls: least calls before the clock counts.
-        warmup_s: least seconds before the clock counts.
-        min_calls: least calls that are counted.
-        min_s: least seconds that are counted.
-        max_s: most seconds that are counted; ends the loop even before `min_calls`.
+        first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
+        samples_ns: int64 `[n]`, the latency of every counted query.
+        gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
+        facts: what the meters saw meanwhile, and `unserved`: arrivals of `server` that were not answered in time.
     """
 
-    warmup_calls: int = 10
-    warmup_s: float = 0.3
-    min_calls: int = 100
-    min_s: float = 1.0
-    max_s: float = 5.0
-
-    def __post_init__(self) -> None:
-        if min(self.warmup_calls, self.warmup_s, self.min_s) < 0 or self.min_calls < 1 or self.max_s < self.min_s:
-            raise UsageError(
-                f"the measuring plan {self} makes no sense: counts must be positive and max_s at least min_s"
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain JSON values."""
-        return asdict(self)
+    first_run_ns: int
+    samples_ns: NDArray[np.int64]
+    gaps_ns: NDArray[np.int64]
+    facts: dict[str, Any]
 
 
-def measure(runtime: Runtime, feeds: Arrays, plan: MeasurePlan) -> dict[str, NDArray[Any]]:
-    """Time calls with the same feeds, host to host.
+def _wait_until(moment_ns: int) -> None:
+    while (left := moment_ns - time.perf_counter_ns()) > 0:
+        if left > AWAKE_NS:
+            time.sleep((left - AWAKE_NS) / 1e9)
+
+
+REAL_CLOCK = Clock(time.perf_counter_ns, _wait_until)
+
+
+def measure(
+    runtime: Runtime, feeds: Arrays, plan: MeasurePlan, *, clock: Clock = REAL_CLOCK, meters: Meters | None = None
+) -> Window:
+    """Time calls with the same feeds.
 
     The first call is checked as `Runtime.run` checks; the counted ones are the engine's alone.
 
-    Returns:
-        `first_run_ns` int64 `[1]`: the very first call. `samples_ns` int64 `[n]`: every counted call, none left out.
+    Args:
+        runtime: an opened model.
+        feeds: every input by name.
+        plan: what to ask and for how long.
+        clock: tells the time and waits; another one in tests.
+        meters: what is read before and after the counted part.
+
+    Raises:
+        UsageError: the runtime cannot be measured that way.
     """
-    clock = time.perf_counter_ns
-    start = clock()
+    start = clock.now()
     runtime.run(feeds)
-    first = clock() - start
-    compute = runtime.compute
-    _warm_up(runtime, feeds, plan)
+    first = clock.now() - start
+    call = runtime.prepare(feeds, boundary=plan.boundary)
+    _warm_up(call, plan, clock)
+    reading = meters or Meters()
+    before = reading.read()
+    done = _run_scenario(call, plan, clock)
+    facts = {**reading.since(before), "unserved": done.unserved}
+    return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)
+
+
+def _run_scenario(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+    if plan.driver == "loadgen":
+        from toolkit.runtimes.loadgen import run_loadgen
+
+        return run_loadgen(call, plan)
+    if plan.scenario == "server":
+        return run_server(call, plan, clock)
+    if plan.scenario == "multi-stream":
+        return run_streams(call, plan, clock)
+    if plan.scenario == "offline" and plan.runs_at_once > 1:
+        return run_offline(call, plan, clock)
+    return _run_one_by_one(call, plan, clock.now)
+
+
+def _run_one_by_one(call: Call, plan: MeasurePlan, now_ns: Callable[[], int]) -> Loop:
     samples: list[int] = []
-    start = before = clock()
+    keep = samples.append
+    least_ns, most_ns, least_calls = plan.min_s * 1e9, plan.max_s * 1e9, plan.min_calls
+    start = before = now_ns()
     while True:
-        compute(feeds)
-        now = clock()
-        samples.append(now - before)
+        call()
+        now = now_ns()
+        keep(now - before)
         before = now
-        elapsed_s = (now - start) / 1e9
-        if elapsed_s >= plan.max_s or (elapsed_s >= plan.min_s and len(samples) >= plan.min_calls):
-            break
-    return {"first_run_ns": np.array([first], np.int64), "samples_ns": np.array(samples, np.int64)}
+        elapsed = now - start
+        if elapsed >= least_ns and (len(samples) >= least_calls or elapsed >= most_ns):
+            return Loop(samples, samples)
 
 
-def _warm_up(runtime: Runtime, feeds: Arrays, plan: MeasurePlan) -> None:
-    start, calls = time.perf_counter_ns(), 0
-    while calls < plan.warmup_calls or (time.perf_counter_ns() - start) / 1e9 < plan.warmup_s:
-        runtime.compute(feeds)
+def _warm_up(call: Call, plan: MeasurePlan, clock: Clock) -> None:
+    start, calls = clock.now(), 0
+    while calls < plan.warmup_calls or (clock.now() - start) / 1e9 < plan.warmup_s:
+        call()
         calls += 1
         # A slow engine is warm after a few calls: the counted part is what the time is for.
-        if (time.perf_counter_ns() - start) / 1e9 > max(plan.warmup_s, plan.max_s):
+        if (clock.now() - start) / 1e9 > max(plan.warmup_s, plan.max_s):
             return

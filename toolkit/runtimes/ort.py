@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["OrtRuntime"]
 
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, first_line
+from toolkit.errors import ModelError, UsageError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
 from toolkit.runtimes.ort_binding import DEVICES, BoundSession
@@ -67,6 +69,17 @@ class OrtRuntime(Runtime):
             metadata=dict(self._session.get_modelmeta().custom_metadata_map),
             details=details,
         )
+
+    def prepare(self, feeds: Arrays, *, boundary: str = "host") -> Callable[[], object]:
+        """Return ONNX Runtime's own call and nothing around it; see `Runtime.prepare`."""
+        if boundary == "device":
+            if self._bound is None:
+                place = self.info.provider_active
+                raise UsageError(f"provider {place} has no memory of its own, or --no-io-binding was given")
+            return self._bound.resident(feeds)
+        if self._bound is not None:
+            return functools.partial(self._bound.run, feeds)
+        return functools.partial(self._session.run, self._outputs, dict(feeds))
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the session on host arrays; see `Runtime.compute`."""

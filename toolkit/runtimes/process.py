@@ -23,7 +23,8 @@ from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, WorkerError, error_from_json
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.measure import MeasurePlan
+from toolkit.runtimes.measure import Window
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_python, private_root
 from toolkit.runtimes.source import ModelSource
 
@@ -99,9 +100,10 @@ class WorkerRuntime(Closing):
         """Execute the model once in the worker; as `Runtime.run`."""
         return self._request({"verb": "run"}, feeds)[1]
 
-    def measure(self, feeds: Arrays, plan: MeasurePlan) -> dict[str, NDArray[Any]]:
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
         """Run the timing loop inside the worker; as `measure.measure`."""
-        return self._request({"verb": "measure", "plan": plan.to_json()}, feeds)[1]
+        told, arrays = self._request({"verb": "measure", "plan": plan.to_json()}, feeds)
+        return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
 
     @property
     def log(self) -> str:

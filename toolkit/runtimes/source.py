@@ -29,6 +29,10 @@ class ModelSource:
     path: Path
     run: Path | None = None
 
+    def describe(self) -> dict[str, str | int]:
+        """Return what a report says about it: `path`, `sha256` and `size_bytes`."""
+        return {"path": str(self.path), "sha256": self.sha256, "size_bytes": len(self.model)}
+
     @classmethod
     def in_memory(cls, model: bytes, path: Path) -> ModelSource:
         """Return a model that lies in no file yet; `path` is what messages call it."""

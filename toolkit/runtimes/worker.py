@@ -61,9 +61,12 @@ class _Worker:
         return {}, self._opened().run(arrays)
 
     def _measure(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
-        from toolkit.runtimes.measure import MeasurePlan, measure
+        from toolkit.runtimes.measure import measure
+        from toolkit.runtimes.measure_plan import MeasurePlan
 
-        return {}, measure(self._opened(), arrays, MeasurePlan(**header["plan"]))
+        window = measure(self._opened(), arrays, MeasurePlan(**header["plan"]))
+        told = {"first_run_ns": window.first_run_ns, "facts": window.facts}
+        return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
 
     def _opened(self) -> Runtime:
         if self._runtime is None:

@@ -1,0 +1,155 @@
+"""From what was measured to a row of the report."""
+
+from __future__ import annotations
+
+__all__ = ["make_row"]
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.bench.bootstrap import bootstrap_intervals
+from toolkit.bench.report import BenchRow
+from toolkit.bench.statistics import summarise
+from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
+from toolkit.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.bench.tracks import Finished
+    from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+    from toolkit.runtimes.measure import Window
+    from toolkit.runtimes.measure_plan import MeasurePlan
+
+# What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
+QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)
+
+
+def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
+    """Return the row of a job that is done.
+
+    Args:
+        done: what became of it.
+        plan: of the whole row.
+    """
+    lane = done.job.lane
+    known: dict[str, Any] = {
+        "runtime": lane.settings.runtime,
+        "provider_requested": lane.settings.provider,
+        "precision": lane.probe.precision,
+        "batch": done.job.batch,
+        "threads": lane.settings.threads,
+        "scenario": plan.scenario,
+        "boundary": plan.boundary,
+    }
+    info = done.info or lane.probe.info
+    known["version"] = info.version if info else None
+    if done.error is not None or info is None or not done.windows:
+        log = done.error.log if isinstance(done.error, WorkerError) else ""
+        return BenchRow(**known, status="fail", reason=str(done.error), log=log)
+    overload = _explain_overload(done.windows, plan)
+    measured = _measured(done.windows, plan, batch=done.job.batch)
+    cold = {**done.cold, "first_run_ms": done.windows[0].first_run_ns / 1e6}
+    return BenchRow(
+        **known,
+        **measured,
+        provider_active=info.provider_active,
+        fallback=info.fallback,
+        settings={
+            "feeds": done.feeds,
+            "plan": plan.to_json(),
+            "first_in_process": done.is_first,
+            **_engine_settings(lane.settings, info),
+        },
+        cold=cold,
+        status="fail" if overload else "pass",
+        reason=overload or str(info.details.get("fallback_reason", "")),
+    )
+
+
+def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> dict[str, Any]:
+    samples, gaps = pool_windows(windows)
+    items = batch * (plan.streams if plan.scenario == "multi-stream" else 1)
+    statistics = summarise(samples, items=items, gaps_ns=gaps)
+    spread = window_spread(windows, plan.scenario)
+    facts = [window.facts for window in windows]
+    return {
+        "samples": statistics.samples,
+        "latency_ms": statistics.latency_json(),
+        "latency_missing": statistics.missing,
+        "throughput_items_per_s": statistics.throughput_items_per_s,
+        "ci95": bootstrap_intervals(samples, items=items, gaps_ns=gaps),
+        "samples_ns": samples,
+        "quantiles_ms": [float(value) / 1e6 for value in np.quantile(samples, QUANTILES, method="inverted_cdf")],
+        "windows": [_describe(window, items) for window in windows],
+        "stable": None if spread is None else spread <= STABLE_SPREAD,
+        "spread": spread,
+        "machine": _machine(facts),
+        "memory": {name: _most(facts, name) for name in ("host_peak_bytes", "gpu_used_bytes")},
+        "energy_j_per_item": _energy(facts, items * statistics.samples),
+        "phases_ms": next((fact["phases_ms"] for fact in facts if fact.get("phases_ms")), None),
+    }
+
+
+def _describe(window: Window, items: int) -> dict[str, float]:
+    summary = summarise(window.samples_ns, items=items, gaps_ns=window.gaps_ns)
+    return {
+        "calls": summary.samples,
+        "median_ms": float(np.median(window.samples_ns)) / 1e6,
+        "throughput_items_per_s": summary.throughput_items_per_s,
+    }
+
+
+def _machine(facts: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Return who had the processors while the row was measured, as shares of all of them, and what slowed them."""
+    elapsed = sum(fact.get("elapsed_s", 0.0) for fact in facts)
+    available = elapsed * next((fact["processors"] for fact in facts if "processors" in fact), 1)
+    busy, own, steal = (_sum(facts, name) for name in ("busy_s", "own_cpu_s", "steal_s"))
+    others = None if busy is None or own is None else max(busy - own, 0.0)
+    shares = {"own_share": own, "others_share": others, "steal_share": steal}
+    return {
+        **{name: None if value is None or not available else value / available for name, value in shares.items()},
+        "throttled_s": _sum(facts, "throttled_s"),
+        "thermal_events": _sum(facts, "thermal_events"),
+        "load_average": _most(facts, "load_average"),
+    }
+
+
+def _energy(facts: Sequence[dict[str, Any]], items: int) -> dict[str, float | None]:
+    """Return joules an item, of the processor's package (RAPL) and of the GPU (NVML); None where nobody tells."""
+    joules = {name: _sum(facts, f"{name}_j") for name in ("package", "gpu")}
+    return {name: None if value is None else value / items for name, value in joules.items()}
+
+
+def _sum(facts: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [fact[name] for fact in facts if name in fact]
+    return float(sum(values)) if len(values) == len(facts) else None
+
+
+def _most(facts: Sequence[dict[str, Any]], name: str) -> float | None:
+    return max((fact[name] for fact in facts if fact.get(name) is not None), default=None)
+
+
+def _explain_overload(windows: Sequence[Window], plan: MeasurePlan) -> str:
+    unserved = sum(window.facts.get("unserved", 0) for window in windows)
+    if not unserved:
+        return ""
+    _, gaps = pool_windows(windows)
+    served = gaps.size / max(int(gaps.sum()) / 1e9, 1e-9)
+    return (
+        f"{plan.rate:g} calls a second are more than it serves: {served:,.0f} a second were answered, "
+        f"{unserved:,} waited at the end; the latencies are those of the answered ones"
+    )
+
+
+def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, Any]:
+    return {
+        "optimisation": settings.optimisation,
+        "tf32": settings.tf32,
+        "io_binding": settings.io_binding,
+        "runs_at_once": settings.runs_at_once,
+        "allow_fallback": settings.allow_fallback,
+        "placement": info.placement,
+        "engine": info.details,
+    }

@@ -1,0 +1,69 @@
+"""How one row, or one window of it, is to be measured."""
+
+from __future__ import annotations
+
+__all__ = ["SCENARIOS", "MeasurePlan"]
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolkit.errors import UsageError, suggest
+
+# MLPerf Inference's words (its rules, section 4).
+SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
+DRIVERS = ("toolkit", "loadgen")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurePlan:
+    """What is asked, how long and how often.
+
+    Attributes:
+        scenario: `single-stream`: one call, and the next when it has answered. `multi-stream`: `streams` items arrive
+            together, and the next when all are answered. `server`: calls arrive at random, `rate` a second on average,
+            and wait their turn; their latency counts from the arrival. `offline`: everything is there from the start.
+        streams: items that arrive together in `multi-stream`; MLPerf has 8.
+        rate: calls a second that arrive in `server`.
+        runs_at_once: calls in flight at the same time in `multi-stream` and `offline`.
+        seed: of the arrivals.
+        driver: `toolkit`, or `loadgen`: MLPerf's own load generator.
+        boundary: `host`: from host arrays to host arrays. `device`: inputs and outputs stay in the device's memory.
+        warmup_calls: least calls before the clock counts.
+        warmup_s: least seconds before the clock counts.
+        min_calls: least calls that are counted.
+        min_s: least seconds that are counted.
+        max_s: most seconds that are counted; ends the loop even before `min_calls`.
+    """
+
+    scenario: str = "single-stream"
+    streams: int = 8
+    rate: float | None = None
+    runs_at_once: int = 1
+    seed: int = 0
+    driver: str = "toolkit"
+    boundary: str = "host"
+    warmup_calls: int = 10
+    warmup_s: float = 0.3
+    min_calls: int = 100
+    min_s: float = 1.0
+    max_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if min(self.warmup_calls, self.warmup_s, self.min_s) < 0 or self.min_calls < 1 or self.max_s < self.min_s:
+            raise UsageError(
+                f"the measuring plan {self} makes no sense: counts must be positive and max_s at least min_s"
+            )
+        for name, known in (("scenario", SCENARIOS), ("driver", DRIVERS), ("boundary", ("host", "device"))):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(f"unknown {name} {value!r}{suggest(value, known)}; known: {', '.join(known)}")
+        if min(self.streams, self.runs_at_once) < 1:
+            raise UsageError(f"streams is {self.streams}, runs_at_once {self.runs_at_once}; expected 1 or more")
+        if (self.scenario == "server") != (self.rate is not None):
+            raise UsageError("scenario server needs the rate of arrivals, and no other one takes it: --rate 100")
+        if self.rate is not None and not 0 < self.rate < 1e7:
+            raise UsageError(f"the rate is {self.rate:g} calls a second; expected more than 0 and under 10 million")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
+        return asdict(self)
