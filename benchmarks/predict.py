@@ -42,7 +42,7 @@ from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
 from toolkit.environment import describe_environment
 from toolkit.prediction.config import EngineChoice, PredictionConfig
-from toolkit.prediction.cores import usable_cores
+from toolkit.environment import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.jobs import group_items, rows_per_job
 from toolkit.prediction.open_items import open_items

@@ -60,6 +60,9 @@ class ClockedEngine(FakeEngine):
         self._call()
         return {}
 
+    def time_phases(self, feeds: Any, now_ns: Any, calls: int) -> None:
+        return None
+
     def measure(self, feeds: Any, plan: MeasurePlan) -> Window:
         self.order.append(self)
         return measure(self, feeds, plan, clock=self.clock.as_clock(), meters=NoMeters())  # type: ignore[arg-type]

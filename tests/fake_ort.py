@@ -25,7 +25,11 @@ class FakeSession:
 
     def get_provider_graph_assignment_info(self) -> list[Any]:
         return [
-            SimpleNamespace(ep_name=name, get_nodes=lambda n=count: [None] * n) for name, count in self._nodes.items()
+            SimpleNamespace(
+                ep_name=name,
+                get_nodes=lambda n=count: [SimpleNamespace(op_type="Conv", name=f"node{i}") for i in range(n)],
+            )
+            for name, count in self._nodes.items()
         ]
 
     def get_inputs(self) -> list[Any]:

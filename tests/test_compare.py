@@ -27,6 +27,7 @@ def make_row(samples_ns: np.ndarray, *, batch: int = 8, **changes: Any) -> dict[
     return {
         "scenario": "single-stream",
         "boundary": "host",
+        "io_binding": False,
         "runtime": "ort",
         "provider_active": "cpu",
         "precision": "fp32",

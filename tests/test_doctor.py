@@ -16,11 +16,12 @@ from fake_ort import FakeOrtApi
 from rich.console import Console
 
 from toolkit.doctor import checks
-from toolkit.doctor.checks import ask_torch, run_doctor
+from toolkit.doctor.checks import run_doctor
 from toolkit.doctor.convolution import OUTPUT, build_model, judge_answer, make_images, make_weights
 from toolkit.doctor.cuda import CudaVersions, check_cuda_versions, check_gpu, read_cuda_versions
 from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.doctor.torch_probe import probe_torch
+from toolkit.doctor.torch_rows import ask_torch
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.render_doctor import render_doctor
 from toolkit.runtimes.base import RuntimeSettings

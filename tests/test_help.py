@@ -18,6 +18,7 @@ COMMANDS += [
     "predict",
     "bench",
     "compare",
+    "report",
     "doctor",
     "tune",
     "learning-curve",

@@ -15,10 +15,10 @@ from imaging_samples import encode
 from prediction_samples import SPEC, answers_of, array_item, image_item
 from tiny_models import build_card
 
+from toolkit.environment import usable_cores
 from toolkit.errors import ModelError, ResourceError
 from toolkit.prediction import decoder_pool, pipeline
 from toolkit.prediction.blocks import Answers, Block, join_blocks
-from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.items import ImageItem, Item

@@ -15,7 +15,8 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime
 from toolkit.runtimes.ort_api import RealOrtApi
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.providers import PROVIDERS, check_installation, explain_missing, find_provider, open_session
+from toolkit.runtimes.provider_list import PROVIDERS, find_provider
+from toolkit.runtimes.providers import check_installation, explain_missing, open_session
 from toolkit.runtimes.source import ModelSource
 
 CUDA = "CUDAExecutionProvider"
@@ -90,7 +91,14 @@ def test_tf32_is_explicit_and_recorded(tf32: bool, value: str) -> None:
     api = FakeOrtApi()
     opened = open_session(b"model", RuntimeSettings(provider="cuda", tf32=tf32), api=api)
     options = api.sessions[0].providers[0][1]
-    assert options == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": value}
+    assert options == {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": value,
+        "arena_extend_strategy": "kNextPowerOfTwo",
+        "do_copy_in_default_stream": "1",
+        "prefer_nhwc": "0",
+        "enable_cuda_graph": "0",
+    }
     assert opened.details["provider_options"] == options
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_environment", "parse_cpuinfo"]
+__all__ = ["describe_environment", "parse_cpuinfo", "usable_cores"]
 
 import contextlib
+import math
 import os
 import platform
 import subprocess
@@ -28,6 +29,8 @@ PACKAGES = (
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512", "avx_vnni", "amx", "asimd", "sve", "bf16", "i8mm")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
 TOOL_TIMEOUT_S = 15
+# A container's share of the machine: microseconds of work that are allowed in a period, and the period (cgroup v2).
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class CpuInfo(NamedTuple):
@@ -42,6 +45,13 @@ class CpuInfo(NamedTuple):
     model: str | None
     instruction_sets: list[str] | None
     physical_cores: int | None
+
+
+def usable_cores(quota: Path = QUOTA) -> int:
+    """Return how many cores this process may use at the same time: at least 1, a container's quota rounded up."""
+    allowed = _quota_cores(_read_text(quota))
+    cores = len(_usable_processors())
+    return cores if allowed is None else max(1, min(cores, math.ceil(allowed)))
 
 
 def describe_environment() -> dict[str, Any]:
@@ -96,8 +106,12 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _usable_processors() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def _describe_cpu() -> dict[str, Any]:
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    usable = _usable_processors()
     info = parse_cpuinfo(_read_text("/proc/cpuinfo"), usable=usable)
     model = info.model or _first_line(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or None
     return {
@@ -105,7 +119,7 @@ def _describe_cpu() -> dict[str, Any]:
         "instruction_sets": info.instruction_sets,
         "physical_cores": info.physical_cores,
         "logical_cores": len(usable),
-        "quota_cores": _quota_cores(_read_text("/sys/fs/cgroup/cpu.max")),
+        "quota_cores": _quota_cores(_read_text(QUOTA)),
     }
 
 

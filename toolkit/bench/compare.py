@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"
 # What makes two rows the same row.
-IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary")
+IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary", "io_binding")
 # What else has to be the same for their difference to be the engine's, by the word that allows another.
 MACHINE = (("platform", "machine"), ("cpu", "model"), ("cpu", "logical_cores"), ("cpu", "quota_cores"))
-SETTINGS = ("optimisation", "tf32", "feeds", "plan")
+SETTINGS = ("optimisation", "tf32", "device", "feeds", "plan")
 ALLOWANCES = ("machine", "model", "settings")
 
 

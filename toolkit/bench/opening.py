@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants", "settings_for"]
+__all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from toolkit.bench.engine_settings import NoRunError, bindings_of, settings_for
 from toolkit.bench.inputs import choose_batches, make_feeds
+from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
 from toolkit.card import CARD_KEY, Card, Golden
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_entry, precisions_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,10 +51,6 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-class _NoRunError(ModelError):
-    """A runtime executes a run's network, and the model comes without one."""
-
-
 Opener = Callable[["ModelSource", RuntimeSettings, float], Engine]
 
 
@@ -62,7 +60,8 @@ class Probe:
 
     Attributes:
         variant: the runtime on its provider.
-        precision: arithmetic asked for.
+        precision: of the row: what the engine computes in, or the file's.
+        arithmetic: what the engine was asked to compute a float32 file in.
         status: `pass`, `fail` or `skip`.
         reason: why, where it is not `pass`.
         log: last lines of the worker, for a failure.
@@ -74,6 +73,7 @@ class Probe:
 
     variant: Variant
     precision: str
+    arithmetic: str = "fp32"
     status: str = "pass"
     reason: str = ""
     log: str = ""
@@ -86,36 +86,6 @@ class Probe:
 def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> Engine:
     """Open a model in a worker process of this interpreter."""
     return WorkerRuntime(source, settings, timeout_s=timeout_s)
-
-
-def settings_for(
-    variant: Variant, config: BenchConfig, *, precision: str, threads: int, source: ModelSource
-) -> RuntimeSettings:
-    """Return the settings of one variant of a sweep.
-
-    Args:
-        variant: the runtime on its provider.
-        config: the sweep.
-        precision: arithmetic to ask for.
-        threads: threads inside one operator.
-        source: tells whether there is a run to execute.
-
-    Raises:
-        ModelError: the runtime needs a run and the source has none.
-    """
-    if find_entry(variant.runtime).needs_run and source.run is None:
-        raise _NoRunError(
-            f"no run: runtime {variant.runtime} executes a run's network, and this model comes without one"
-        )
-    return RuntimeSettings(
-        runtime=variant.runtime,
-        provider=variant.provider,
-        precision=precision,
-        threads=threads,
-        optimisation=config.optimisation,
-        tf32=config.tf32,
-        allow_fallback=config.allow_fallback,
-    )
 
 
 def probe_variants(
@@ -137,38 +107,65 @@ def probe_variants(
             continue
         mine = [_probe(variant, config, source, precision, opener) for precision in config.precisions or ("",)]
         probes.extend(mine)
-        if any(isinstance(probe.error, _NoRunError) for probe in mine):
+        if any(isinstance(probe.error, NoRunError) for probe in mine):
             settled.add((variant.runtime, -1))
         if variant.group is not None and any(probe.status == "pass" for probe in mine):
             settled.add((variant.runtime, variant.group))
+    _check_precisions(probes, config)
     errors = [probe.error for probe in probes]
     if errors and all(isinstance(error, ModelError) for error in errors):
         raise errors[0]  # type: ignore[misc]  # all() has just shown that it is an error
     return tuple(probes)
 
 
+def _check_precisions(probes: list[Probe], config: BenchConfig) -> None:
+    """Refuse a precision that none of the variants has; where one has it the others are skipped rows."""
+    for precision in config.precisions:
+        mine = [probe for probe in probes if probe.precision == precision]
+        lacking = [probe.error for probe in mine if isinstance(probe.error, NoPrecisionError)]
+        if lacking and not any(probe.status == "pass" for probe in mine):
+            raise lacking[0]
+
+
 def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
     if variant.impossible:
         return Probe(variant=variant, precision=precision or "fp32", status="skip", reason=variant.impossible)
-    threads = config.threads[0]
     try:
-        settings = settings_for(variant, config, precision=precision or "fp32", threads=threads, source=source)
-        with opener(source, settings, config.timeout_s) as engine:
-            card = _card(engine)
-            own = card.precision if card and variant.runtime == "ort" else "fp32"
-            if variant.runtime == "ort" and precision and precision != own:
-                raise UsageError(
-                    f"the file is {own}, not {precision}; a file of another precision comes from: toolkit export"
-                )
-            golden = card.golden if card else None
-            _run_once(engine, config, golden)
-            return Probe(variant=variant, precision=precision or own, info=engine.info, golden=golden)
+        return _open_once(variant, config, source, precision, opener)
     except ToolkitError as error:
         status = _judge(error, variant)
         log = error.log if isinstance(error, WorkerError) else ""
         return Probe(
             variant=variant, precision=precision or "fp32", status=status, reason=str(error), log=log, error=error
         )
+
+
+def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
+    arithmetic = precision if precision in precisions_of(variant.runtime, variant.provider) else "fp32"
+    settings = settings_for(
+        variant,
+        config,
+        precision=arithmetic,
+        threads=config.threads[0],
+        source=source,
+        io_binding=bindings_of(variant, config)[0],
+    )
+    with opener(source, settings, config.timeout_s) as engine:
+        card = _card(engine)
+        own = card.precision if card and not find_entry(variant.runtime).needs_run else "fp32"
+        golden = card.golden if card else None
+        known: dict[str, Any] = {"variant": variant, "arithmetic": arithmetic, "golden": golden}
+        # A file of another precision than float32 is computed in its own whatever the engine was asked for.
+        label = arithmetic if own == "fp32" else own
+        if precision in {"", label}:
+            _run_once(engine, config, golden)
+            return Probe(**known, precision=label, info=engine.info)
+        if find_entry(variant.runtime).needs_run:
+            raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
+    derived = find_precision_file(source, own, precision)
+    with opener(derived, settings, config.timeout_s) as engine:
+        _run_once(engine, config, golden)
+        return Probe(**known, precision=precision, info=engine.info, source=derived)
 
 
 def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> None:
@@ -179,13 +176,15 @@ def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> Non
 
 def _judge(error: ToolkitError, variant: Variant) -> str:
     """Return `skip` or `fail`, or raise the error when it is about something asked for by name."""
+    if isinstance(error, NoPrecisionError):
+        return "skip"  # unless nobody has it, which is seen when all are known
     if isinstance(error, WorkerError):
         return "fail"  # a crash is never a skip
     named = variant.provider_named if isinstance(error, ProviderError) else variant.runtime_named
     if isinstance(error, ModelError):
-        if isinstance(error, _NoRunError) and named:
+        if isinstance(error, NoRunError) and named:
             raise error
-        return "skip" if isinstance(error, _NoRunError) else "fail"
+        return "skip" if isinstance(error, NoRunError) else "fail"
     if isinstance(error, UsageError | ResourceError) and not named:
         return "skip"
     raise error

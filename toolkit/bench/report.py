@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from toolkit.bench.floors import Floor
+
 BENCH_SCHEMA = "toolkit/bench/1"
 
 
@@ -29,6 +31,7 @@ class BenchRow:
         threads: threads inside one operator, 0 the engine's own choice; None for a row about all of them.
         scenario: MLPerf's word for how calls arrive, as in `MeasurePlan`.
         boundary: `host`, from host arrays to host arrays, or `device`, where both stay in the device's memory.
+        io_binding: whether inputs and outputs had buffers of the device that were kept between calls.
         settings: plan, feeds, placement and engine settings.
         samples: number of counted queries, each of one call (of `streams` calls in `multi-stream`); None where nothing
             was measured.
@@ -44,6 +47,10 @@ class BenchRow:
             quota, thermal events, the load average; None where the machine does not tell.
         memory: `host_peak_bytes` of the worker while the row was measured, `gpu_used_bytes` after it.
         energy_j_per_item: joules of the processor's `package` (RAPL) and of the `gpu` (NVML); None where nobody tells.
+        multiply_adds: of convolutions and matrix products in one call, counted in the graph; None where that is not
+            possible.
+        matmul_share: the share of the machine's own float32 matrix product that was reached.
+        verdict: what the time was spent on, in words with the figure behind them.
         phases_ms: medians of `copy_in`, `compute`, `copy_out` and `host` overhead where a device has its own memory.
         cold: `import_ms` and `load_ms` of the row's process, and `first_run_ms`, its first call with this batch size:
             the first of all where `settings.first_in_process` says so.
@@ -63,6 +70,7 @@ class BenchRow:
     threads: int | None = None
     scenario: str = "single-stream"
     boundary: str = "host"
+    io_binding: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     samples: int | None = None
     latency_ms: dict[str, float | None] | None = None
@@ -76,6 +84,9 @@ class BenchRow:
     machine: dict[str, float | None] | None = None
     memory: dict[str, float | None] | None = None
     energy_j_per_item: dict[str, float | None] | None = None
+    multiply_adds: int | None = None
+    matmul_share: float | None = None
+    verdict: str = ""
     phases_ms: dict[str, float] | None = None
     cold: dict[str, float] | None = None
     status: str = "pass"
@@ -97,6 +108,10 @@ class BenchReport:
         environment: the machine, as `describe_environment` tells.
         model: `path`, `sha256` and `size_bytes`.
         rows: in the order asked for.
+        floors: what this machine can do at best, of each provider and number of threads.
+        advice: which variant to use from which batch size on.
+        chosen: of a search: the number of the best row, `objective`, `max_p99_ms`, `settings` as code to copy.
+        unmet: what a search did not find.
         is_interrupted: whether it was ended before all rows were measured.
     """
 
@@ -104,12 +119,23 @@ class BenchReport:
     environment: dict[str, Any]
     model: dict[str, Any]
     rows: tuple[BenchRow, ...]
+    floors: tuple[Floor, ...] = ()
+    advice: tuple[str, ...] = ()
+    chosen: dict[str, Any] | None = None
+    unmet: str = ""
     is_interrupted: bool = False
 
     @property
     def failed(self) -> tuple[BenchRow, ...]:
         """The rows that failed."""
         return tuple(row for row in self.rows if row.status == "fail")
+
+    @property
+    def problem(self) -> str:
+        """Why the benchmark is not passed, in one sentence; empty where it is."""
+        if self.unmet:
+            return self.unmet
+        return f"{len(self.failed)} of {len(self.rows)} rows failed: {self.failed[0].reason}" if self.failed else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/bench/1`."""
@@ -118,7 +144,10 @@ class BenchReport:
             "command": self.command,
             "environment": self.environment,
             "model": self.model,
-            "passed": not self.failed and not self.is_interrupted,
+            "passed": not self.problem and not self.is_interrupted,
             "interrupted": self.is_interrupted,
+            "floors": [floor.to_json() for floor in self.floors],
+            "advice": list(self.advice),
+            "chosen": self.chosen,
             "rows": [row.to_json() for row in self.rows],
         }

@@ -13,6 +13,7 @@ from toolkit.bench.report import BenchRow
 from toolkit.bench.statistics import summarise
 from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
 from toolkit.errors import WorkerError
+from toolkit.runtimes.ort_binding import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
         "threads": lane.settings.threads,
         "scenario": plan.scenario,
         "boundary": plan.boundary,
+        "io_binding": lane.settings.io_binding,
     }
     info = done.info or lane.probe.info
     known["version"] = info.version if info else None
@@ -60,6 +62,7 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
             "feeds": done.feeds,
             "plan": plan.to_json(),
             "first_in_process": done.is_first,
+            "file": lane.probe.source.path.name if lane.probe.source else None,
             **_engine_settings(lane.settings, info),
         },
         cold=cold,
@@ -88,6 +91,7 @@ def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> di
         "machine": _machine(facts),
         "memory": {name: _most(facts, name) for name in ("host_peak_bytes", "gpu_used_bytes")},
         "energy_j_per_item": _energy(facts, items * statistics.samples),
+        "multiply_adds": next((fact["multiply_adds"] for fact in facts if fact.get("multiply_adds")), None),
         "phases_ms": next((fact["phases_ms"] for fact in facts if fact.get("phases_ms")), None),
     }
 
@@ -147,7 +151,7 @@ def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, 
     return {
         "optimisation": settings.optimisation,
         "tf32": settings.tf32,
-        "io_binding": settings.io_binding,
+        "device": settings.device.to_json() if info.provider_active in DEVICES else {},
         "runs_at_once": settings.runs_at_once,
         "allow_fallback": settings.allow_fallback,
         "placement": info.placement,

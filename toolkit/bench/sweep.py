@@ -4,19 +4,24 @@ from __future__ import annotations
 
 __all__ = ["PreparedBench", "prepare_bench", "run_bench"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from toolkit.bench.engine_settings import bindings_of, settings_for
+from toolkit.bench.floors import Floor, measure_floor
 from toolkit.bench.inputs import choose_batches
-from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants, settings_for
+from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
 from toolkit.bench.tracks import Job, Lane, measure_jobs
 from toolkit.bench.variants import expand_variants
+from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
 from toolkit.environment import describe_environment
+from toolkit.runtimes.provider_list import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from toolkit.bench.config import BenchConfig
     from toolkit.runtimes.source import ModelSource
@@ -42,11 +47,12 @@ class PreparedBench:
     environment: dict[str, Any]
     opener: Opener = open_worker
 
-    def measure(self, *, progress: Callable[[int, int], None] | None = None) -> BenchReport:
+    def measure(self, *, progress: Callable[[int, int], None] | None = None, with_floors: bool = True) -> BenchReport:
         """Measure every row; an interrupt ends it with the rows that are finished.
 
         Args:
             progress: called with (rows done, rows in all).
+            with_floors: also measure what the machine can do at best.
         """
         rows: dict[int, BenchRow] = {}
         jobs = self._plan(rows)
@@ -59,12 +65,25 @@ class PreparedBench:
                 tell(len(rows), total)
         except KeyboardInterrupt:
             is_interrupted = True
+        floors = () if is_interrupted or not with_floors else self._floors(rows.values())
+        explained = _explain_all([rows[number] for number in sorted(rows)], floors)
         return BenchReport(
             command=self.command,
             environment=self.environment,
             model=self.source.describe(),
-            rows=tuple(rows[number] for number in sorted(rows)),
+            rows=explained,
+            floors=floors,
+            advice=tuple(find_crossovers(explained)),
             is_interrupted=is_interrupted,
+        )
+
+    def _floors(self, rows: Iterable[BenchRow]) -> tuple[Floor, ...]:
+        """Measure what the providers of the rows can do at best, each once for each number of threads."""
+        wanted = {(row.provider_active, row.threads): None for row in rows if row.multiply_adds}
+        return tuple(
+            measure_floor(provider, threads, self.opener, timeout_s=self.config.timeout_s)
+            for provider, threads in wanted
+            if provider in PROVIDERS and threads is not None
         )
 
     def _plan(self, rows: dict[int, BenchRow]) -> list[Job]:
@@ -76,16 +95,23 @@ class PreparedBench:
                 rows[len(rows) + len(jobs)] = self._row_of(probe)
                 continue
             batches = choose_batches(self.config.batches, probe.info.inputs, self.config.feeds)
-            for threads in self.config.threads:
-                lane = self._lane(probe, threads, lanes)
+            for threads, binding in product(self.config.threads, bindings_of(probe.variant, self.config)):
+                lane = self._lane(probe, threads, lanes, io_binding=binding)
                 lanes += 1
-                for batch in batches:
-                    jobs.append(Job(number=len(rows) + len(jobs), lane=lane, batch=batch))
+                first = len(rows) + len(jobs)
+                jobs += [Job(number=first + place, lane=lane, batch=batch) for place, batch in enumerate(batches)]
         return jobs
 
-    def _lane(self, probe: Probe, threads: int, number: int) -> Lane:
+    def _lane(self, probe: Probe, threads: int, number: int, *, io_binding: bool) -> Lane:
         source = probe.source or self.source
-        settings = settings_for(probe.variant, self.config, precision=probe.precision, threads=threads, source=source)
+        settings = settings_for(
+            probe.variant,
+            self.config,
+            precision=probe.arithmetic,
+            threads=threads,
+            source=source,
+            io_binding=io_binding,
+        )
         return Lane(number=number, probe=probe, source=source, settings=settings)
 
     def _row_of(self, probe: Probe) -> BenchRow:
@@ -99,6 +125,14 @@ class PreparedBench:
             reason=probe.reason,
             log=probe.log,
         )
+
+
+def _explain_all(rows: list[BenchRow], floors: tuple[Floor, ...]) -> tuple[BenchRow, ...]:
+    verdicts = explain_rows(rows, floors)
+    return tuple(
+        replace(row, verdict=verdicts.get(number, ""), matmul_share=share_of_floor(row, floors))
+        for number, row in enumerate(rows)
+    )
 
 
 def prepare_bench(

@@ -18,18 +18,7 @@ if TYPE_CHECKING:
 
 IDENTITY = (
     *("scenario", "boundary", "runtime", "version", "provider_requested", "provider_active", "fallback"),
-    *("precision", "batch", "threads"),
-)
-    "scenario",
-    "boundary",
-    "runtime",
-    "version",
-    "provider_requested",
-    "provider_active",
-    "fallback",
-    "precision",
-    "batch",
-    "threads",
+    *("precision", "batch", "threads", "io_binding"),
 )
 LATENCIES = ("mean", "min", "max", *PERCENTILES)
 COLD = ("import_ms", "load_ms", "first_run_ms")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from toolkit.bench.config import BenchConfig
 from toolkit.errors import UsageError, suggest
-from toolkit.runtimes.providers import PROVIDERS
+from toolkit.runtimes.provider_list import PROVIDERS
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, TORCH_DEVICES, find_entry
 
 WILDCARDS = ("auto", "all")

@@ -26,6 +26,7 @@ STABLE_SPREAD = 0.10
 MOST_WINDOWS = 6
 # After other variants had their turn a few calls bring caches and clocks back; the first window warms up in full.
 AGAIN_CALLS, AGAIN_S = 3, 0.02
+PHASE_CALLS = 30
 
 
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:
@@ -57,6 +58,7 @@ def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None
         min_s=min(plan.min_s / WINDOWS, longest_s),
         max_s=longest_s,
         seed=plan.seed + len(done),
+        phase_calls=0 if done else PHASE_CALLS,
     )
 
 

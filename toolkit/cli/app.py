@@ -22,6 +22,7 @@ from toolkit.cli.learning_curve import learning_curve_command
 from toolkit.cli.parity import parity_command
 from toolkit.cli.predict import predict_command
 from toolkit.cli.quickstart import quickstart_command
+from toolkit.cli.report import report_command
 from toolkit.cli.runtimes import runtimes_app
 from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
@@ -49,6 +50,7 @@ app.command("parity")(parity_command)
 app.command("predict")(predict_command)
 app.command("bench")(bench_command)
 app.command("compare")(compare_command)
+app.command("report")(report_command)
 app.command("doctor")(doctor_command)
 
 

@@ -17,8 +17,8 @@ class DoctorRow:
     """One thing examined.
 
     Attributes:
-        name: `ort/cuda`, `torch/cpu`, `onnxruntime installation`, `CUDA versions`, `GPU`.
-        kind: `provider`, `installation`, `cuda` or `gpu`.
+        name: `ort/cuda`, `torch/cpu`, `openvino/cpu`, `onnxruntime installation`, `CUDA versions`, `cuDNN`, `GPU`.
+        kind: `provider` (of ONNX Runtime, or a device of PyTorch), `runtime`, `installation`, `cuda`, `library`, `gpu`.
         version: installed version, None where nothing is.
         opens: whether it opens; None where that was not tried.
         runs: whether a real convolution gives the right answer; None where that was not tried.
@@ -75,7 +75,7 @@ class DoctorReport:
         Raises:
             UsageError: nothing of that name was examined.
         """
-        rows = {row.name: row for row in self.rows if row.kind == "provider"}
+        rows = {row.name: row for row in self.rows if row.kind in {"provider", "runtime"}}
         for key in (name, f"ort/{name}", f"{name}/cpu"):
             if key in rows:
                 return rows[key]

@@ -6,6 +6,7 @@ __all__ = ["main", "probe_torch"]
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from toolkit.doctor.convolution import judge_answer, make_images, make_weights
@@ -20,14 +21,15 @@ def probe_torch(machine: Machine | None = None) -> dict[str, Any]:
         machine: answers about devices; torch's own by default.
 
     Returns:
-        `version`, `cuda` (CUDA version that torch was built for, or None) and `devices`: for each device `opens`,
-        `runs` and `reason`.
+        `version`, `cuda` (CUDA version that torch was built for, or None), `devices`: for each device `opens`, `runs`
+        and `reason`; and `compiled`, the same for `torch.compile` on the CPU, which needs a C++ compiler.
     """
     import torch
 
     asked = machine or TorchMachine()
     devices = {name: _probe_device(name, asked) for name in DEVICE_NAMES if name != "auto"}
-    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices}
+    compiled = _try("cpu", torch.compile)
+    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices, "compiled": compiled}
 
 
 def _probe_device(name: str, machine: Machine) -> dict[str, Any]:
@@ -35,19 +37,24 @@ def _probe_device(name: str, machine: Machine) -> dict[str, Any]:
         select_device(name, machine=machine)
     except ProviderError as error:
         return {"opens": False, "runs": None, "reason": str(error)}
+    return _try(name, lambda function: function)
+
+
+def _try(device: str, prepare: Callable[[Any], Any]) -> dict[str, Any]:
     try:
-        reason = _convolve(name)
+        reason = _convolve(device, prepare)
     except Exception as error:  # noqa: BLE001 - each backend of torch fails in its own way
         reason = f"a convolution failed: {(str(error).splitlines() or ['no message'])[0]}"
     return {"opens": True, "runs": reason is None, "reason": reason or ""}
 
 
-def _convolve(device: str) -> str | None:
+def _convolve(device: str, prepare: Callable[[Any], Any]) -> str | None:
     import torch
 
     images = torch.from_numpy(make_images()).to(device).unsqueeze(1).float()
     weights = torch.from_numpy(make_weights()).to(device)
-    return judge_answer(torch.relu(torch.conv2d(images, weights)).cpu().numpy())
+    convolve = prepare(lambda batch: torch.relu(torch.conv2d(batch, weights)))
+    return judge_answer(convolve(images).cpu().numpy())
 
 
 def main() -> None:

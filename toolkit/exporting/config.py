@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.errors import UsageError, suggest
 from toolkit.exporting.golden import GOLDEN_KINDS
-from toolkit.runtimes.providers import find_provider
+from toolkit.runtimes.provider_list import find_provider
 
 PRECISIONS = ("fp32", "fp16", "int8")
 # Fewer say nothing about the ranges of a network's activations.

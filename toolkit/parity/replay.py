@@ -127,7 +127,7 @@ def read_sample(path: Path) -> Sample:
     try:
         return Sample(
             recording=recording,
-            settings=RuntimeSettings(**place["settings"]),
+            settings=RuntimeSettings.from_json(place["settings"]),
             suite=str(place["suite"]),
             index=int(place["index"]),
             position=int(place["position"]),

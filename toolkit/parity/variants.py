@@ -11,8 +11,8 @@ from itertools import product
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.providers import PROVIDERS, find_provider
-from toolkit.runtimes.registry import ENGINES, TORCH_DEVICES, find_entry
+from toolkit.runtimes.provider_list import PROVIDERS, find_provider
+from toolkit.runtimes.registry import ENGINES, TORCH_DEVICES, find_entry, precisions_of
 
 DEFAULT_RUNTIMES = ("torch", "ort")
 # A matrix wants every provider that works, so `auto` means the same here.
@@ -98,7 +98,7 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
 def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:
     """Return what an engine computes in on a device, of what was asked for."""
     asked = config.precisions or (("all",) if config.runtimes == ("all",) else ("fp32",))
-    possible = [item for item in find_entry(name).precisions if item != "tf32" or device == "cuda"]
+    possible = precisions_of(name, device)
     return [item for item in possible if item in asked or "all" in asked]
 
 

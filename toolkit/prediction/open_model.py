@@ -11,7 +11,7 @@ from toolkit.errors import ProviderError, UsageError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.probe import ensure_probed
-from toolkit.runtimes.registry import find_entry, open_runtime
+from toolkit.runtimes.registry import find_entry, open_runtime, precisions_of
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -84,9 +84,10 @@ def _check_choice(choice: EngineChoice) -> None:
     devices = (*entry.devices, *([AUTO] if len(entry.devices) > 1 else []))
     if choice.provider not in devices and len(entry.devices) == 1:
         raise UsageError(f"runtime {choice.runtime} runs on {entry.devices[0]}, not on {choice.provider}")
-    if choice.precision not in entry.precisions:
-        known = ", ".join(entry.precisions)
-        raise UsageError(f"runtime {choice.runtime} computes in {known}, not in {choice.precision}")
+    known = entry.precisions if choice.provider == AUTO else precisions_of(choice.runtime, choice.provider)
+    if choice.precision not in known:
+        where = f"runtime {choice.runtime} on {choice.provider}"
+        raise UsageError(f"{where} computes in {', '.join(known)}, not in {choice.precision}")
 
 
 def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int, probe: bool) -> OpenedModel:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.closing import Closing
+from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError
 from toolkit.prediction.blocks import Answers, Block
-from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.crossing import read_answers
 from toolkit.prediction.described_runtime import DescribedRuntime
 from toolkit.prediction.open_model import OpenedModel

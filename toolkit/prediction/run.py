@@ -8,8 +8,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from toolkit.environment import usable_cores
 from toolkit.prediction.config import RAY
-from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import OpenedModel, open_model
 from toolkit.prediction.outputs import check_outputs_free, open_output

@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from toolkit.environment import usable_cores
 from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.config import AUTO_BATCH
-from toolkit.prediction.cores import usable_cores
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows

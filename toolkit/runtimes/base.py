@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, suggest
+from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.source import ModelSource
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
@@ -37,6 +38,8 @@ class RuntimeSettings:
             at a time.
         optimisation: graph optimisation level: `all`, `extended`, `basic` or `none`.
         tf32: let CUDA round float32 products to TF32.
+        device: options of the providers that have a device of their own.
+        require_all_nodes: refuse a model of which the provider leaves nodes to the CPU.
         allow_fallback: go on with the CPU where the provider is not active, and mark the result.
     """
 
@@ -48,6 +51,8 @@ class RuntimeSettings:
     io_binding: bool = False
     optimisation: str = "all"
     tf32: bool = False
+    device: DeviceOptions = field(default_factory=DeviceOptions)
+    require_all_nodes: bool = True
     allow_fallback: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +75,11 @@ class RuntimeSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RuntimeSettings:
+        """Rebuild what `to_json` returned."""
+        return cls(**{**value, "device": DeviceOptions(**value.get("device", {}))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +181,19 @@ class Runtime(Closing, ABC):
         if boundary != "host":
             raise UsageError(f"runtime {self.name} cannot be measured from {boundary} to {boundary} memory, only host")
         return functools.partial(self.compute, feeds)
+
+    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float] | None:  # noqa: ARG002 - most engines have one memory
+        """Time the parts of a call apart; None where inputs and outputs lie in the engine's own memory already.
+
+        Args:
+            feeds: every input by name.
+            now_ns: tells the time in nanoseconds.
+            calls: how often each part is timed.
+
+        Returns:
+            Medians in milliseconds: `copy_in`, `compute`, `copy_out`, `host`.
+        """
+        return None
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once.

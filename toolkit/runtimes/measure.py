@@ -74,6 +74,8 @@ def measure(
     before = reading.read()
     done = _run_scenario(call, plan, clock)
     facts = {**reading.since(before), "unserved": done.unserved}
+    if plan.phase_calls:
+        facts["phases_ms"] = runtime.time_phases(feeds, clock.now, plan.phase_calls)
     return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)
 
 

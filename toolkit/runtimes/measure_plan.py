@@ -28,6 +28,7 @@ class MeasurePlan:
         seed: of the arrivals.
         driver: `toolkit`, or `loadgen`: MLPerf's own load generator.
         boundary: `host`: from host arrays to host arrays. `device`: inputs and outputs stay in the device's memory.
+        phase_calls: how often copies and computing are timed apart, where a device has its own memory; 0 is not at all.
         warmup_calls: least calls before the clock counts.
         warmup_s: least seconds before the clock counts.
         min_calls: least calls that are counted.
@@ -42,6 +43,7 @@ class MeasurePlan:
     seed: int = 0
     driver: str = "toolkit"
     boundary: str = "host"
+    phase_calls: int = 0
     warmup_calls: int = 10
     warmup_s: float = 0.3
     min_calls: int = 100

@@ -48,8 +48,8 @@ class Meters:
 
         Returns:
             `elapsed_s`; `own_cpu_s`, processor seconds of this process; `busy_s`, of the whole machine; `steal_s`,
-            taken by the hypervisor; `throttled_s`, by a container's quota; `thermal_events`; `package_j` and `gpu_j`, energy.
-            And as they are now: `processors`, `load_average`, `host_peak_bytes`, `gpu_used_bytes`.
+            taken by the hypervisor; `throttled_s`, by a container's quota; `thermal_events`; energy `package_j` and
+            `gpu_j`. And as they are now: `processors`, `load_average`, `host_peak_bytes`, `gpu_used_bytes`.
         """
         after = self._counters()
         changes = {name: after[name] - value for name, value in before.items() if name in after}

@@ -54,7 +54,12 @@ class OrtRuntime(Runtime):
         self._session = opened.session
         self._outputs = [item.name for item in self._session.get_outputs()]
         device = DEVICES.get(opened.provider) if self.settings.io_binding else None
-        self._bound = BoundSession(self._session, self._outputs, device=device, api=self._api) if device else None
+        has_graphs = self.settings.device.cuda_graph
+        self._bound = (
+            BoundSession(self._session, self._outputs, device=device, api=self._api, has_graphs=has_graphs)
+            if device
+            else None
+        )
         details = {**opened.details, **({"io_binding": device} if device else {})}
         if opened.fallback_reason:
             details["fallback_reason"] = opened.fallback_reason
@@ -80,6 +85,10 @@ class OrtRuntime(Runtime):
         if self._bound is not None:
             return functools.partial(self._bound.run, feeds)
         return functools.partial(self._session.run, self._outputs, dict(feeds))
+
+    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float] | None:
+        """Time copies and computing apart where a device has its own memory; see `Runtime.time_phases`."""
+        return self._bound.time_phases(feeds, now_ns, calls) if self._bound is not None else None
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the session on host arrays; see `Runtime.compute`."""

@@ -55,10 +55,13 @@ class OrtApi(Protocol):
         providers: list[Any],
         devices: list[Any],
     ) -> Any:
-        """Create an `InferenceSession`; `devices` of a plug-in or `providers`, never both."""
+        """Create an `InferenceSession` on a plug-in's `devices`, or on `providers`: names with their options."""
 
     def device_value(self, array: NDArray[Any], device: str) -> Any:
         """Return an `OrtValue` with an array's values in a device's memory."""
+
+    def run_options(self, entries: dict[str, str]) -> Any:
+        """Return the options of one run."""
 
 
 class RealOrtApi:
@@ -134,13 +137,20 @@ class RealOrtApi:
         for key, value in entries.items():
             session_options.add_session_config_entry(key, value)
         if devices:
-            session_options.add_provider_for_devices(devices, {})
+            session_options.add_provider_for_devices(devices, providers[0][1])
             return self._ort.InferenceSession(model, session_options)
         return self._ort.InferenceSession(model, session_options, providers=providers, enable_fallback=0)
 
     def device_value(self, array: NDArray[Any], device: str) -> Any:
         """Return an `OrtValue` with an array's values in a device's memory."""
         return self._ort.OrtValue.ortvalue_from_numpy(array, device, 0)
+
+    def run_options(self, entries: dict[str, str]) -> Any:
+        """Return the options of one run."""
+        options = self._ort.RunOptions()
+        for key, value in entries.items():
+            options.add_run_config_entry(key, value)
+        return options
 
 
 _registered: set[str] = set()

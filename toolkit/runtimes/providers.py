@@ -1,24 +1,20 @@
-"""The one list of ONNX Runtime's providers, and the strict way to open a session on one of them."""
+"""The strict way to open a session on one of ONNX Runtime's providers."""
 
 from __future__ import annotations
 
-__all__ = [
-    "PROVIDERS",
-    "OpenedSession",
-    "ProviderSpec",
-    "check_installation",
-    "explain_missing",
-    "find_provider",
-    "open_session",
-]
+__all__ = ["OpenedSession", "check_installation", "explain_missing", "open_session"]
 
+import functools
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, first_line, suggest
+from toolkit.errors import ModelError, ProviderError, ResourceError, first_line
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort_api import OrtApi
+from toolkit.runtimes.placement import read_placement
+from toolkit.runtimes.provider_list import PROVIDERS, ProviderSpec, find_provider
 
 OPTIMISATION_LEVELS = {
     "all": "ORT_ENABLE_ALL",
@@ -28,49 +24,11 @@ OPTIMISATION_LEVELS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderSpec:
-    """One provider.
-
-    Attributes:
-        name: our word for it.
-        ort_name: ONNX Runtime's word.
-        libraries: shared libraries to try, in order, when it does not open; the first that fails names what is missing.
-        plugin: module of a plug-in provider, None for one that is built in.
-        mend: what brings what is missing.
-    """
-
-    name: str
-    ort_name: str
-    libraries: tuple[str, ...] = ()
-    plugin: str | None = None
-    mend: str = ""
-
-
-PROVIDERS: dict[str, ProviderSpec] = {
-    spec.name: spec
-    for spec in (
-        ProviderSpec(name="cpu", ort_name="CPUExecutionProvider"),
-        ProviderSpec(
-            name="cuda",
-            ort_name="CUDAExecutionProvider",
-            libraries=("libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudnn.so.9"),
-            mend="pip install 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
-        ),
-        ProviderSpec(
-            name="tensorrt",
-            ort_name="TensorrtExecutionProvider",
-            libraries=("libnvinfer.so.10", "libonnxruntime_providers_tensorrt.so", "libcuda.so.1"),
-            mend="pip install 'tensorrt-cu13>=10,<11' 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
-        ),
-        ProviderSpec(
-            name="openvino",
-            ort_name="OpenVINOExecutionProvider",
-            plugin="onnxruntime_ep_openvino",
-            mend="pip install 'onnx-parity-toolkit[openvino]'",
-        ),
-    )
-}
+OUR_NAMES = {spec.ort_name: spec.name for spec in PROVIDERS.values()}
+RECORD_PLACEMENT = {"session.record_ep_graph_assignment_info": "1"}
+ALL_NODES = "session.disable_cpu_ep_fallback"
+# What ONNX Runtime says when a node was left to the CPU although that was forbidden.
+CPU_FALLBACK = "fallback to CPU EP has been explicitly disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +50,6 @@ class OpenedSession:
     placement: dict[str, int] = field(default_factory=dict)
     fallback_reason: str = ""
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def find_provider(name: str) -> ProviderSpec:
-    """Return a provider by our word for it.
-
-    Raises:
-        UsageError: the word is unknown.
-    """
-    if name not in PROVIDERS:
-        raise UsageError(f"unknown provider {name!r}{suggest(name, PROVIDERS)}; known: {', '.join(PROVIDERS)}")
-    return PROVIDERS[name]
 
 
 def check_installation(api: OrtApi) -> None:
@@ -175,30 +122,52 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
         )
     if spec.libraries:
         api.preload()
-    entries = {"session.record_ep_graph_assignment_info": "1"}
-    if spec.name != "cpu":
-        entries["session.disable_cpu_ep_fallback"] = "1"
-    options = {
-        "graph_optimization_level": OPTIMISATION_LEVELS[settings.optimisation],
-        # Several runs at a time share the cores by having one thread each.
-        "intra_op_num_threads": settings.threads or (1 if settings.runs_at_once > 1 else 0),
-    }
-    provider_options = _provider_options(spec, settings)
-    providers = [(spec.ort_name, provider_options)]
+    provider_options = settings.device.for_provider(
+        spec.name, tf32=settings.tf32, precision=settings.precision, threads=settings.threads
+    )
+    create = functools.partial(
+        api.create_session,
+        model,
+        options={
+            "graph_optimization_level": OPTIMISATION_LEVELS[settings.optimisation],
+            # Several runs at a time share the cores by having one thread each.
+            "intra_op_num_threads": settings.threads or (1 if settings.runs_at_once > 1 else 0),
+        },
+        providers=[(spec.ort_name, provider_options)],
+        devices=devices,
+    )
+    strict = {ALL_NODES: "1"} if spec.name != "cpu" and settings.require_all_nodes else {}
     try:
-        session = api.create_session(model, entries=entries, options=options, providers=providers, devices=devices)
+        session = create(entries={**RECORD_PLACEMENT, **strict})
     except Exception as error:
         if spec.name == "cpu":
             raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
-        raise ProviderError(explain_missing(spec, api=api, otherwise=first_line(error))) from error
+        reason = _explain_nodes(spec, create, error) if strict else first_line(error)
+        raise ProviderError(explain_missing(spec, api=api, otherwise=reason)) from error
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
         raise ProviderError(explain_missing(spec, api=api, otherwise=f"the session runs on {active}"))
+    placement = read_placement(session, spec.name, OUR_NAMES)
+    if spec.name not in placement.counts:
+        raise ProviderError(f"provider {spec.name} is active but took no node of this model: {placement.counts}")
     details = {
         "optimisation": settings.optimisation,
         **({"provider_options": provider_options} if provider_options else {}),
+        **({"elsewhere": placement.elsewhere} if placement.elsewhere else {}),
     }
-    return OpenedSession(session=session, provider=spec.name, placement=_placement(session), details=details)
+    return OpenedSession(session=session, provider=spec.name, placement=placement.counts, details=details)
+
+
+def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], error: Exception) -> str:
+    """Return which nodes the provider left, where that is why a session that wants all of them there was refused."""
+    if CPU_FALLBACK not in str(error):
+        return first_line(error)
+    try:
+        left = read_placement(create(entries=RECORD_PLACEMENT), spec.name, OUR_NAMES)
+    except Exception as second:  # noqa: BLE001 - ONNX Runtime's exceptions share no public base; the first one is told
+        return f"{first_line(error)} (and without that demand: {first_line(second)})"
+    total = sum(left.counts.values())
+    return f"only {left.counts.get(spec.name, 0)} of {total} nodes run there; elsewhere: {', '.join(left.elsewhere)}"
 
 
 def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
@@ -218,19 +187,3 @@ def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
             "processor (release 1.8 accepts Intel processors only); use --provider cpu"
         )
     return devices[:1]
-
-
-def _provider_options(spec: ProviderSpec, settings: RuntimeSettings) -> dict[str, str]:
-    if spec.name != "cuda":
-        return {}
-    # HEURISTIC: EXHAUSTIVE costs hundreds of ms for every new shape, DEFAULT is the slow fallback mode of cuDNN.
-    return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "1" if settings.tf32 else "0"}
-
-
-def _placement(session: Any) -> dict[str, int]:
-    names = {spec.ort_name: spec.name for spec in PROVIDERS.values()}
-    counts: dict[str, int] = {}
-    for subgraph in session.get_provider_graph_assignment_info():
-        name = names.get(subgraph.ep_name, subgraph.ep_name)
-        counts[name] = counts.get(name, 0) + len(subgraph.get_nodes())
-    return counts

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["ENGINES", "RUNTIMES", "TORCH_DEVICES", "RuntimeEntry", "find_entry", "import_engine", "open_runtime"]
+__all__ = [
+    "ENGINES",
+    "RUNTIMES",
+    "TORCH_DEVICES",
+    "RuntimeEntry",
+    "find_entry",
+    "import_engine",
+    "open_runtime",
+    "precisions_of",
+]
 
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, suggest
-from toolkit.runtimes.providers import PROVIDERS
+from toolkit.runtimes.provider_list import PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import Runtime, RuntimeSettings
@@ -171,6 +180,16 @@ def find_entry(name: str) -> RuntimeEntry:
     if name not in RUNTIMES:
         raise UsageError(f"unknown runtime {name!r}{suggest(name, RUNTIMES)}; known: {', '.join(RUNTIMES)}")
     return RUNTIMES[name]
+
+
+def precisions_of(name: str, device: str) -> tuple[str, ...]:
+    """Return what a runtime can compute a float32 file in on a device, or on a provider of ONNX Runtime.
+
+    Raises:
+        UsageError: the runtime is unknown.
+    """
+    own = tuple(item for item in find_entry(name).precisions if item != "tf32" or device == "cuda")
+    return (*own, *PROVIDERS[device].precisions) if name == "ort" and device in PROVIDERS else own
 
 
 def import_engine(entry: RuntimeEntry) -> None:

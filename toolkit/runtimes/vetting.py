@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["vet_model"]
+__all__ = ["iterate_tensors", "vet_model"]
 
 import contextlib
 import math
@@ -66,6 +66,19 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
     }
 
 
+def iterate_tensors(model: Any, *, name: str) -> Any:
+    """Yield every tensor that a model holds: weights, attributes, those of nested graphs and functions.
+
+    Args:
+        model: an `onnx.ModelProto`.
+        name: the file's name, for messages.
+
+    Raises:
+        ModelError: there are more nodes than a model has.
+    """
+    return _tensors(list(_graphs(model, name=name)))
+
+
 def _count_weights(model: Any) -> dict[str, int]:
     import onnx
 
@@ -110,7 +123,10 @@ def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
 def _check_tensors(graphs: list[Any], *, name: str) -> None:
     for tensor in _tensors(graphs):
         if tensor.external_data or tensor.data_location == 1:
-            raise ModelError(f"{name}: tensor {tensor.name!r} lies outside the file; external data is never opened")
+            raise ModelError(
+                f"{name}: tensor {tensor.name!r} lies outside the file; external data is never opened "
+                "(toolkit bench --allow-external-data takes it from a model that you trust)"
+            )
         if any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > TENSOR_CAP_BYTES:
             raise ModelError(
                 f"{name}: tensor {tensor.name!r} has shape {list(tensor.dims)}, more than this machine should hold"

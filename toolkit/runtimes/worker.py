@@ -32,6 +32,7 @@ Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 class _Worker:
     def __init__(self) -> None:
         self._runtime: Runtime | None = None
+        self._model = b""
 
     def answer(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         verbs = {"load": self._load, "run": self._run, "measure": self._measure}
@@ -39,13 +40,14 @@ class _Worker:
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         _limit_memory(header["memory_limit_bytes"])
-        settings = RuntimeSettings(**header["settings"])
+        settings = RuntimeSettings.from_json(header["settings"])
         source = ModelSource(
             model=arrays["model"].tobytes(),
             sha256=header["sha256"],
             path=Path(header["path"]),
             run=Path(header["run"]) if header["run"] else None,
         )
+        self._model = source.model
         summary = _vet(source, allow_foreign=header["allow_foreign"])
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
@@ -63,9 +65,16 @@ class _Worker:
     def _measure(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         from toolkit.runtimes.measure import measure
         from toolkit.runtimes.measure_plan import MeasurePlan
+        from toolkit.runtimes.work import count_multiply_adds
 
-        window = measure(self._opened(), arrays, MeasurePlan(**header["plan"]))
-        told = {"first_run_ns": window.first_run_ns, "facts": window.facts}
+        plan = MeasurePlan(**header["plan"])
+        window = measure(self._opened(), arrays, plan)
+        facts = dict(window.facts)
+        if plan.phase_calls:
+            facts["multiply_adds"] = count_multiply_adds(
+                self._model, {name: array.shape for name, array in arrays.items()}
+            )
+        told = {"first_run_ns": window.first_run_ns, "facts": facts}
         return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
 
     def _opened(self) -> Runtime:

@@ -1,0 +1,92 @@
+"""What `toolkit bench` does between its options and its table."""
+
+from __future__ import annotations
+
+__all__ = ["carry_out"]
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.cli.bench_request import BenchRequest, make_config
+from toolkit.cli.context import announce_model, choose_model
+from toolkit.cli.output import Output, note
+from toolkit.durable import write_atomic, write_json
+from toolkit.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.bench.config import BenchConfig
+    from toolkit.bench.report import BenchReport
+    from toolkit.runtimes.source import ModelSource
+
+
+def carry_out(request: BenchRequest) -> None:
+    """Measure, write what was asked for, show it."""
+    from toolkit.render_bench import render_bench
+
+    store, console = ArtifactStore.default(), Output(as_json=request.as_json)
+    config = make_config(request, store)
+    path = choose_model(request.model, store=store)
+    for target in filter(None, (request.output, request.picture, request.csv, request.samples)):
+        check_output(target, force=request.force, inputs=(path,))
+    source = _read(path, config, store)
+    report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
+    written = _write(report, request, request.output or store.new_file("reports", "bench", ".json"))
+    console.report(report.to_json(), *render_bench(report))
+    note(f"report: {written}")
+    if report.is_interrupted:
+        raise KeyboardInterrupt
+    if report.problem:
+        raise CheckFailedError(report.problem)
+
+
+def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
+    from toolkit.bench.origin import find_origin_run
+    from toolkit.runtimes.external_data import read_with_external_data
+    from toolkit.runtimes.source import ModelSource
+
+    source = read_with_external_data(path) if config.allow_external_data else ModelSource.read(path)
+    return replace(source, run=find_origin_run(source, store=store))
+
+
+def _sweep(
+    request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
+) -> BenchReport:
+    from toolkit.bench.command_line import command_line
+    from toolkit.bench.sweep import prepare_bench
+
+    prepared = prepare_bench(config, source, command=command_line(config, source.path))
+    if request.model is None:
+        announce_model(source.path, store=store)  # after the refusals, which are one line
+    with console.progress("measuring", unit="rows") as bar:
+        return prepared.measure(progress=bar)
+
+
+def _search(
+    request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
+) -> BenchReport:
+    from toolkit.bench.auto import Goal, search_settings
+    from toolkit.bench.command_line import command_line
+
+    goal = Goal(objective=request.goal, max_p99_ms=request.max_p99_ms)
+    if request.model is None:
+        announce_model(source.path, store=store)
+    command = " ".join([command_line(config, source.path), *goal.options()])
+    with console.progress("searching", unit="rows") as bar:
+        return search_settings(config, goal, source, command=command, progress=bar)
+
+
+def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:
+    from toolkit.bench.tables import rows_csv, samples_csv
+
+    write_json(target, report.to_json())
+    for path, text in ((request.csv, rows_csv), (request.samples, samples_csv)):
+        if path is not None:
+            write_atomic(path, text(report).encode())
+    if request.picture is not None:
+        from toolkit.plots_bench import draw_bench
+
+        write_atomic(request.picture, draw_bench([report.to_json()]))
+    return ", ".join(str(path) for path in (target, request.picture, request.csv, request.samples) if path is not None)

@@ -1,0 +1,84 @@
+"""`toolkit report`."""
+
+from __future__ import annotations
+
+__all__ = ["report_command"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.cli.options import Force, OutputPath
+from toolkit.cli.output import note
+from toolkit.durable import read_json, write_atomic
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from toolkit.render_report import Part
+
+Files = Annotated[
+    list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).", show_default=False)
+]
+
+
+def report_command(files: Files, output: OutputPath = None, force: Force = False) -> None:
+    """Make one page of many results: Markdown, with a picture beside it for each model that was measured."""
+    from toolkit.render_report import render_page
+
+    store = ArtifactStore.default()
+    target = output or store.new_file("reports", "report", ".md")
+    check_output(target, force=force, inputs=tuple(files))
+    parts, problems = _read_all(files)
+    if not parts:
+        raise DataError(f"none of {len(files)} files is a result: {problems[0]}")
+    pictures = _draw(parts, target, force=force, inputs=tuple(files))
+    page = render_page(parts, pictures={model: path.name for model, path in pictures.items()}, problems=problems)
+    write_atomic(target, page.encode())
+    note(f"page: {', '.join(map(str, (target, *pictures.values())))}; {len(parts)} results")
+    if problems:
+        raise DataError(f"{len(problems)} of {len(files)} files were left out: {problems[0]}")
+
+
+def _read_all(files: list[Path]) -> tuple[list[Part], list[str]]:
+    """Return the results that can be used, and why the others cannot."""
+    from toolkit.render_report import KINDS, Part, render_page
+
+    parts: list[Part] = []
+    problems: list[str] = []
+    for path in files:
+        try:
+            value = read_json(path)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        schema = value.get("schema") if isinstance(value, dict) else None
+        if schema not in KINDS:
+            problems.append(f"{path} is no result of a known kind; its schema is {schema!r}, known: {', '.join(KINDS)}")
+            continue
+        part = Part(path.name, value)
+        try:
+            render_page([part], pictures={})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problems.append(f"{path} does not hold what its schema {schema!r} says ({type(error).__name__}: {error})")
+            continue
+        parts.append(part)
+    return parts, problems
+
+
+def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, ...]) -> dict[str, Path]:
+    """Draw the benchmarks of each model into a file beside the page."""
+    from toolkit.bench.report import BENCH_SCHEMA
+    from toolkit.plots_bench import draw_bench
+
+    by_model: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.value["schema"] == BENCH_SCHEMA and any(row.get("latency_ms") for row in part.value["rows"]):
+            by_model.setdefault(str(part.value["model"]["path"]).replace("\\", "/").rpartition("/")[2], []).append(part)
+    pictures = {model: target.with_name(f"{target.stem}-{Path(model).stem}.png") for model in by_model}
+    for path in pictures.values():
+        check_output(path, force=force, inputs=inputs)
+    for model, path in pictures.items():
+        write_atomic(path, draw_bench([part.value for part in by_model[model]]))
+    return pictures

@@ -1,0 +1,94 @@
+"""PyTorch's devices, asked in a process of their own."""
+
+from __future__ import annotations
+
+__all__ = ["TorchProbe", "ask_torch", "check_torch"]
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from toolkit.doctor.reasons import explain_error, installed_version
+from toolkit.doctor.report import DoctorRow
+from toolkit.errors import ResourceError, ToolkitError, WorkerError
+from toolkit.runtimes.registry import RUNTIMES
+
+TIMEOUT_S = 120.0
+# What PyPI serves for Linux and Windows is the build for CUDA 13 (torch 2.11 and later).
+MENDS = {
+    "torch/cuda": "pip install --force-reinstall 'torch>=2.11' (PyPI's build for CUDA 13) and an NVIDIA driver >= 580",
+    "torch-compile/cpu": "install a C++ compiler: apt install g++",
+}
+
+TorchProbe = Callable[[], dict[str, Any]]
+
+
+def ask_torch() -> dict[str, Any]:
+    """Ask PyTorch about its devices in a process of its own: this one must stay free of torch.
+
+    Raises:
+        ResourceError: torch is not installed or cannot be imported.
+        WorkerError: the process crashed, hung, or answered nonsense.
+    """
+    command = [sys.executable, "-P", "-m", "toolkit.doctor.torch_probe"]
+    # As for a worker: the package's own folder goes in front, so that an uninstalled tree works too.
+    folders = (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", ""))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
+    except subprocess.TimeoutExpired as error:
+        raise WorkerError(f"torch hung for {TIMEOUT_S:g} s and was ended") from error
+    except OSError as error:
+        raise WorkerError(f"cannot start {sys.executable}: {error.strerror}") from error
+    log = done.stderr.strip()
+    last = log.splitlines()[-1] if log else ""
+    if done.returncode < 0:
+        raise WorkerError(f"torch crashed with {signal.Signals(-done.returncode).name}", log=log[-4000:])
+    if done.returncode and last.startswith(("ImportError", "ModuleNotFoundError", "OSError")):
+        raise ResourceError(f"torch cannot be imported: {last}; install it with: {RUNTIMES['torch'].install}")
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        raise WorkerError(f"torch did not answer: {last or 'no output'}", log=log[-4000:]) from error
+    return answer
+
+
+def check_torch(probe: TorchProbe) -> list[DoctorRow]:
+    """Return a row for each device of PyTorch, or one that says why it cannot be asked."""
+    try:
+        answer = probe()
+    except ToolkitError as error:
+        status, log = ("fail", error.log) if isinstance(error, WorkerError) else ("absent", "")
+        version = installed_version(("torch",))
+        row = DoctorRow(
+            name="torch/cpu",
+            kind="provider",
+            version=version,
+            opens=False,
+            status=status,
+            log=log,
+            **explain_error(error),
+        )
+        return [row]
+    rows = [_torch_row(f"torch/{name}", answer["version"], found) for name, found in answer["devices"].items()]
+    compiled = answer.get("compiled")
+    return [*rows, *([_torch_row("torch-compile/cpu", answer["version"], compiled)] if compiled else [])]
+
+
+def _torch_row(name: str, version: str, found: dict[str, Any]) -> DoctorRow:
+    status = "pass" if found["runs"] else "fail" if found["opens"] else "absent"
+    return DoctorRow(
+        name=name,
+        kind="provider",
+        version=version,
+        opens=found["opens"],
+        runs=found["runs"],
+        status=status,
+        reason=found["reason"],
+        mend=MENDS.get(name, "") if status != "pass" else "",
+    )

@@ -1,0 +1,188 @@
+"""Many results as one page of Markdown."""
+
+from __future__ import annotations
+
+__all__ = ["KINDS", "Part", "render_page"]
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from toolkit.bench.report import BENCH_SCHEMA
+
+
+class Part(NamedTuple):
+    """One result.
+
+    Attributes:
+        name: what the page calls it: its file.
+        value: the JSON that a command wrote.
+    """
+
+    name: str
+    value: dict[str, Any]
+
+
+def render_page(parts: Sequence[Part], *, pictures: dict[str, str], problems: Sequence[str] = ()) -> str:
+    """Return a page: one section for each kind of result, then the machines and the commands that repeat them.
+
+    Args:
+        parts: of the schemas in `KINDS`.
+        pictures: file name of a picture by the model of the benchmarks that it shows.
+        problems: files that could not be used, one sentence each.
+    """
+    lines = ["# Results", ""]
+    benches = [part for part in parts if part.value["schema"] == BENCH_SCHEMA]
+    lines += _benchmarks(benches, pictures) if benches else []
+    for schema, (title, header, rows) in KINDS.items():
+        mine = [part for part in parts if part.value["schema"] == schema]
+        if mine and schema != BENCH_SCHEMA:
+            lines += [f"## {title}", "", *_table(header, (row for part in mine for row in rows(part))), ""]
+    lines += ["## Where and how", "", *_table(ORIGIN, (_origin(part) for part in parts)), ""]
+    lines += ["Commands that repeat them:", "", "```", *(part.value.get("command", "") for part in parts), "```"]
+    if problems:
+        lines += ["", "## Left out", "", *(f"- {_cell(problem)}" for problem in problems)]
+    return "\n".join(lines) + "\n"
+
+
+def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
+    lines = ["## Benchmarks", ""]
+    for model in dict.fromkeys(_model(part) for part in parts):
+        mine = [part for part in parts if _model(part) == model]
+        lines += [
+            f"### {_cell(model)}",
+            "",
+            *_table(BENCH_HEADER, (row for part in mine for row in _bench_rows(part))),
+            "",
+        ]
+        if model in pictures:
+            lines += [f"![latency, throughput and distribution]({pictures[model]})", ""]
+        advice = [line for part in mine for line in part.value.get("advice", [])]
+        unmeasured = [
+            f"{row['runtime']} on {row['provider_requested']}: {row['status']}, {row['reason']}"
+            for part in mine
+            for row in part.value["rows"]
+            if row["status"] != "pass"
+        ]
+        lines += [f"- {_cell(line)}" for line in dict.fromkeys([*advice, *unmeasured])]
+        lines += [""] if advice or unmeasured else []
+    return lines
+
+
+BENCH_HEADER = (
+    "file, runtime, provider, precision, batch, threads, scenario, samples, p50 ms, p99 ms, items/s (95 %), stable, "
+    "bound by"
+)
+ORIGIN = "file, model, processor, cores, load before, GPU, versions"
+
+
+def _bench_rows(part: Part) -> Iterable[list[str]]:
+    for row in part.value["rows"]:
+        latency = row.get("latency_ms")
+        if not latency:
+            continue
+        low, high = (row.get("ci95") or {}).get("throughput_items_per_s", (None, None))
+        rate = f"{row['throughput_items_per_s']:,.0f}" + (f" ({low:,.0f} to {high:,.0f})" if low is not None else "")
+        stable = {True: "yes", False: f"no, {row.get('spread') or 0:.0%}", None: "unknown"}[row.get("stable")]
+        yield [
+            part.name,
+            row["runtime"],
+            f"{row['provider_active']}{' (fallback)' if row.get('fallback') else ''}",
+            row["precision"],
+            str(row["batch"]),
+            str(row["threads"] or "own"),
+            row["scenario"],
+            f"{row['samples']:,}",
+            _number(latency.get("p50")),
+            _number(latency.get("p99")),
+            rate,
+            stable,
+            row.get("verdict", ""),
+        ]
+
+
+def _parity_rows(part: Part) -> Iterable[list[str]]:
+    for row in part.value["rows"]:
+        error, bound = row.get("max_abs_logit_error"), row.get("bound")
+        share = "" if error is None or not bound else f"{error / bound:.2g}"
+        yield [
+            *(part.name, row["runtime"], str(row["provider"]), row["precision"], str(row.get("images") or "")),
+            *(share, str(row.get("flips", "")), row["status"], row.get("reason") or ""),
+        ]
+
+
+def _evaluation_rows(part: Part) -> Iterable[list[str]]:
+    value = part.value
+    low, high = value["accuracy_ci95"]
+    interval = f"{100 * low:.2f} to {100 * high:.2f}"
+    yield [
+        part.name,
+        value["dataset"],
+        f"{value['correct']:,} of {value['count']:,}",
+        f"{100 * value['accuracy']:.2f}",
+        interval,
+    ]
+
+
+def _doctor_rows(part: Part) -> Iterable[list[str]]:
+    for row in part.value["rows"]:
+        yield [
+            part.name,
+            row["name"],
+            row.get("version") or "",
+            row["status"],
+            row.get("reason", ""),
+            row.get("mend", ""),
+        ]
+
+
+Rows = Callable[[Part], Iterable[list[str]]]
+KINDS: dict[str, tuple[str, str, Rows]] = {
+    BENCH_SCHEMA: ("Benchmarks", BENCH_HEADER, _bench_rows),
+    "toolkit/parity/1": (
+        "Parity",
+        "file, runtime, provider, precision, images, error / bound, flips, status, reason",
+        _parity_rows,
+    ),
+    "toolkit/evaluation/1": ("Accuracy", "file, data, right, %, 95 %", _evaluation_rows),
+    "toolkit/doctor/1": ("Providers", "file, name, version, status, reason, mend", _doctor_rows),
+}
+
+
+def _origin(part: Part) -> list[str]:
+    environment = part.value.get("environment") or {}
+    cpu, model = environment.get("cpu") or {}, part.value.get("model") or {}
+    gpus = ", ".join(str(gpu.get("name")) for gpu in environment.get("gpus") or []) or "none"
+    packages = {name: version for name, version in (environment.get("packages") or {}).items() if version}
+    versions = [f"Python {(environment.get('python') or {}).get('version')}"]
+    versions += [f"{name} {packages[name]}" for name in ("torch", "onnxruntime", "onnxruntime-gpu") if name in packages]
+    load = environment.get("load_average") or [None]
+    digest = f" ({str(model.get('sha256'))[:12]})" if model.get("sha256") else ""
+    return [
+        part.name,
+        f"{model.get('path', '')}{digest}",
+        str(cpu.get("model")),
+        str(cpu.get("logical_cores")),
+        str(load[0]),
+        gpus,
+        ", ".join(versions),
+    ]
+
+
+def _model(part: Part) -> str:
+    return str(part.value["model"]["path"]).replace("\\", "/").rpartition("/")[2]
+
+
+def _table(header: str, rows: Iterable[list[str]]) -> list[str]:
+    names = header.split(", ")
+    lines = [names, ["---"] * len(names), *rows]
+    return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
+
+
+def _cell(text: str) -> str:
+    """Return text that stays inside its cell and is shown as it is."""
+    words = " ".join(str(text).split())
+    return words.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 1 else f"{value:,.2f}"

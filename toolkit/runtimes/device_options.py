@@ -1,0 +1,132 @@
+"""The options of ONNX Runtime's providers that change a time or an answer, in one place."""
+
+from __future__ import annotations
+
+__all__ = ["DeviceOptions", "parse_device_options"]
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from toolkit.errors import UsageError, suggest
+
+SEARCHES = ("heuristic", "exhaustive", "default")
+ARENAS = ("next-power-of-two", "same-as-requested")
+BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOptions:
+    """Named as ONNX Runtime's documentation of its CUDA and TensorRT execution providers explains them.
+
+    Attributes:
+        algorithm_search: how cuDNN chooses a convolution: `heuristic`; `exhaustive` costs up to hundreds of
+            milliseconds for every new shape; `default` is cuDNN's slow fallback.
+        nhwc: prefer channels-last kernels; worth trying with float16.
+        arena: how the device's memory grows: `next-power-of-two` or `same-as-requested`.
+        memory_limit_mib: most of the device's memory; 0 is all of it.
+        copy_in_default_stream: copy inputs and outputs on the stream that computes, which is the safe way.
+        cuda_graph: capture a run once for each shape and replay it; needs IO binding and every node on the device.
+        cache: folder where TensorRT keeps engines and timings between processes; empty is none.
+    """
+
+    algorithm_search: str = "heuristic"
+    nhwc: bool = False
+    arena: str = "next-power-of-two"
+    memory_limit_mib: int = 0
+    copy_in_default_stream: bool = True
+    cuda_graph: bool = False
+    cache: str = ""
+
+    def __post_init__(self) -> None:
+        for name, known in (("algorithm_search", SEARCHES), ("arena", ARENAS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(f"{name} is {value!r}{suggest(str(value), known)}; known: {', '.join(known)}")
+        if not 0 <= self.memory_limit_mib < 1 << 24:
+            raise UsageError(f"memory_limit_mib is {self.memory_limit_mib}; expected 0 (no limit) or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as plain JSON values."""
+        return asdict(self)
+
+    def for_provider(self, name: str, *, tf32: bool, precision: str, threads: int) -> dict[str, str]:
+        """Return what a session is created with: ONNX Runtime's own keys; none for providers without such options.
+
+        Args:
+            name: our word for the provider.
+            tf32: let CUDA round float32 products to TF32; TensorRT has no such switch here.
+            precision: arithmetic asked for; `fp16` lets TensorRT choose float16 kernels.
+            threads: of a provider that has threads of its own; 0 leaves it the choice.
+        """
+        if name == "cuda":
+            return self._for_cuda(tf32=tf32)
+        if name == "tensorrt":
+            return self._for_tensorrt(precision)
+        return _for_openvino(precision, threads) if name == "openvino" else {}
+
+    def _for_cuda(self, *, tf32: bool) -> dict[str, str]:
+        options = {
+            "cudnn_conv_algo_search": self.algorithm_search.upper(),
+            "use_tf32": _switch(tf32),
+            "arena_extend_strategy": "k" + "".join(part.capitalize() for part in self.arena.split("-")),
+            "do_copy_in_default_stream": _switch(self.copy_in_default_stream),
+            "prefer_nhwc": _switch(self.nhwc),
+            "enable_cuda_graph": _switch(self.cuda_graph),
+        }
+        limit = {"gpu_mem_limit": str(self.memory_limit_mib << 20)} if self.memory_limit_mib else {}
+        return {**options, **limit}
+
+    def _for_tensorrt(self, precision: str) -> dict[str, str]:
+        options = {"trt_fp16_enable": _switch(precision == "fp16"), "trt_cuda_graph_enable": _switch(self.cuda_graph)}
+        if not self.cache:
+            return options
+        return {
+            **options,
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": self.cache,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": self.cache,
+        }
+
+
+def _for_openvino(precision: str, threads: int) -> dict[str, str]:
+    # Left to itself it computes in bfloat16 where the processor can, and takes every core whatever the session's own
+    # number of threads is: the plug-in takes both from this table only (seen with release 1.8.1).
+    properties = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    if threads:
+        properties["INFERENCE_NUM_THREADS"] = str(threads)
+    return {"load_config": json.dumps({"CPU": properties})}
+
+
+def parse_device_options(texts: list[str], start: DeviceOptions) -> DeviceOptions:
+    """Read `nhwc=true`, `arena=same-as-requested` ... over the options that are there.
+
+    Raises:
+        UsageError: a text is no such pair, or its name or value is unknown.
+    """
+    kinds = {item.name: type(getattr(start, item.name)) for item in fields(start)}
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or name not in kinds:
+            known = ", ".join(kinds)
+            raise UsageError(f"{text!r} is no device option{suggest(name, kinds)}; expected NAME=VALUE, one of {known}")
+        changes[name] = _parse(name, value.strip(), kinds[name])
+    return replace(start, **changes)
+
+
+def _parse(name: str, value: str, kind: type) -> str | int | bool:
+    if kind is bool:
+        if value.lower() not in BOOLEANS:
+            raise UsageError(f"{name} is {value!r}; expected true or false")
+        return BOOLEANS[value.lower()]
+    if kind is int:
+        if not value.isdecimal():
+            raise UsageError(f"{name} is {value!r}; expected a whole number")
+        return int(value)
+    return value
+
+
+def _switch(on: bool) -> str:
+    return "1" if on else "0"

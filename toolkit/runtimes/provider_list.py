@@ -1,0 +1,69 @@
+"""The one list of ONNX Runtime's providers."""
+
+from __future__ import annotations
+
+__all__ = ["PROVIDERS", "ProviderSpec", "find_provider"]
+
+from dataclasses import dataclass
+
+from toolkit.errors import UsageError, suggest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """One provider.
+
+    Attributes:
+        name: our word for it.
+        ort_name: ONNX Runtime's word.
+        libraries: shared libraries to try, in order, when it does not open; the first that fails names what is missing.
+        plugin: module of a plug-in provider, None for one that is built in.
+        mend: what brings what is missing.
+        precisions: arithmetics besides the file's own that it can be asked for.
+    """
+
+    name: str
+    ort_name: str
+    libraries: tuple[str, ...] = ()
+    plugin: str | None = None
+    mend: str = ""
+    precisions: tuple[str, ...] = ()
+
+
+PROVIDERS: dict[str, ProviderSpec] = {
+    spec.name: spec
+    for spec in (
+        ProviderSpec(name="cpu", ort_name="CPUExecutionProvider"),
+        ProviderSpec(
+            name="cuda",
+            ort_name="CUDAExecutionProvider",
+            libraries=("libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudnn.so.9"),
+            mend="pip install 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
+        ),
+        ProviderSpec(
+            name="tensorrt",
+            ort_name="TensorrtExecutionProvider",
+            libraries=("libnvinfer.so.10", "libonnxruntime_providers_tensorrt.so", "libcuda.so.1"),
+            mend="pip install 'tensorrt-cu13>=10,<11' 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
+            precisions=("fp16",),
+        ),
+        ProviderSpec(
+            name="openvino",
+            ort_name="OpenVINOExecutionProvider",
+            plugin="onnxruntime_ep_openvino",
+            mend="pip install 'onnx-parity-toolkit[openvino]'",
+            precisions=("bf16",),
+        ),
+    )
+}
+
+
+def find_provider(name: str) -> ProviderSpec:
+    """Return a provider by our word for it.
+
+    Raises:
+        UsageError: the word is unknown.
+    """
+    if name not in PROVIDERS:
+        raise UsageError(f"unknown provider {name!r}{suggest(name, PROVIDERS)}; known: {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]
