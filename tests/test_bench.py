@@ -267,11 +267,11 @@ def test_real_sweep_measures_a_model_of_ours_with_its_golden_images(tmp_path: Pa
     ]
     for row in rows:
         assert row.samples is not None
-        assert 40 <= row.samples < 200
+        assert row.samples >= 40
         assert row.settings["placement"] == {"cpu": 5}
         assert row.latency_ms is not None
         assert 0 < row.latency_ms["min"] <= row.latency_ms["p50"] <= row.latency_ms["max"]  # type: ignore[operator]
-        assert row.latency_ms["p90"] is None
+        assert row.latency_ms["p99.9"] is None
         assert row.cold is not None
         assert all(value > 0 for value in row.cold.values())
 

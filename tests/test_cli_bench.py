@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,7 +38,9 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def cuda_required(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """What the doctor answers when CUDA is required, asked once: it takes seconds."""
-    return _toolkit("doctor", "--require", "cuda", "--output", tmp_path_factory.mktemp("doctor") / "doctor.json")
+    return _toolkit(
+        "doctor", "--runtime", "ort", "--require", "cuda", "--output", tmp_path_factory.mktemp("doctor") / "doctor.json"
+    )
 
 
 @pytest.fixture
@@ -147,6 +150,19 @@ def test_output_that_is_the_model_is_refused(model: Path) -> None:
         (["--batch", "one"], 2, "--batch 'one' is not a list"),
         (["--threads", "-1"], 2, "--threads"),
         (["--precision", "int8"], 2, "the file is fp32, not int8"),
+        (["--precision", "bf16"], 2, "this engine does not compute in bf16"),
+        (["--batch", "100000000"], 2, "a batch of 100,000,000 needs 6,400,000,000 bytes of inputs"),
+        (["--scenario", "serve"], 2, "did you mean 'server'"),
+        (["--scenario", "server"], 2, "--rate 100"),
+        (["--rate", "100"], 2, "scenario server needs the rate"),
+        (["--scenario", "server", "--rate", "-1"], 2, "the rate is -1"),
+        (["--scenario", "multi-stream", "--streams", "0"], 2, "streams is 0"),
+        (["--driver", "lodgen"], 2, "did you mean 'loadgen'"),
+        (["--boundary", "device"], 2, "has no memory of its own"),
+        (["--io-binding", "yes"], 2, "unknown IO binding 'yes'"),
+        (["--device-option", "nwhc=true"], 2, "did you mean 'nhwc'"),
+        (["--auto", "--goal", "speed"], 2, "known: latency, throughput"),
+        (["--auto", "--max-p99-ms", "0"], 2, "--max-p99-ms is 0"),
         (["--runtime", "torch"], 4, "no run"),
         (["--seconds", "0"], 2, "expected more than 0"),
     ],
@@ -173,6 +189,88 @@ def test_missing_file_ends_in_4_naming_it(tmp_path: Path) -> None:
     assert "gone.onnx" in done.stderr
 
 
+def test_batch_beyond_memory_is_a_failed_row_and_the_rest_goes_on(model: Path) -> None:
+    done = _toolkit("bench", model, "--batch", "1,100000000", "--json")
+    assert done.returncode == 1
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["batch"], row["status"]) for row in rows] == [(1, "pass"), (100_000_000, "fail")]
+    assert "1 of 2 rows failed: a batch of 100,000,000 needs" in done.stderr.splitlines()[-1]
+
+
+def test_scenarios_are_measured_and_named_in_the_table(model: Path) -> None:
+    for arguments in (
+        ["--scenario", "multi-stream", "--streams", "3"],
+        ["--scenario", "offline"],
+        ["--scenario", "server", "--rate", "500"],
+    ):
+        done = _toolkit("bench", model, "--batch", "2", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        (row,) = json.loads(done.stdout)["rows"]
+        assert (row["scenario"], row["status"]) == (arguments[1], "pass")
+        assert arguments[1] in done.stderr
+    assert row["throughput_items_per_s"] < 5000  # the arrivals', not the engine's
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ["single-stream"],
+        pytest.param(["multi-stream", "--streams", "3"], marks=pytest.mark.slow),
+        pytest.param(["server", "--rate", "500"], marks=pytest.mark.slow),
+        pytest.param(["offline"], marks=pytest.mark.slow),
+    ],
+    ids=lambda words: words[0],
+)
+def test_loadgen_itself_can_drive(model: Path, scenario: list[str]) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="the extra loadgen is not installed")
+    done = _toolkit("bench", model, "--driver", "loadgen", "--batch", "2", "--json", "--scenario", *scenario)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["status"], row["settings"]["plan"]["driver"]) == ("pass", "loadgen")
+    assert row["samples"] > 0
+    assert row["latency_ms"]["min"] > 0
+
+
+def test_interrupt_keeps_the_rows_that_are_finished(model: Path) -> None:
+    command = [sys.executable, "-m", "toolkit", "bench", str(model), "--batch", "1,2,4,8,16,32,64,128,256", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    report = json.loads(stdout)
+    assert report["interrupted"] is True
+    assert report["passed"] is False
+    assert 1 <= len(report["rows"]) < 9
+    assert all(row["status"] == "pass" and row["samples"] for row in report["rows"])
+    (path,) = _reports()
+    assert json.loads(path.read_text()) == report
+    assert "INTERRUPTED" in stderr
+
+
+def test_picture_and_page_are_made_of_results(model: Path, tmp_path: Path) -> None:
+    first, second, picture = tmp_path / "first.json", tmp_path / "second.json", tmp_path / "own.png"
+    assert _toolkit("bench", model, "--batch", "1,8", "-o", first, "--picture", picture).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert _toolkit("bench", model, "--batch", "1,8", "--threads", "1", "-o", second).returncode == 0
+    page = tmp_path / "page.md"
+    done = _toolkit("report", first, second, "-o", page)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "first.json | ort | cpu | fp32 | 8 |" in text
+    assert "![latency, throughput and distribution](page-tiny.png)" in text
+    assert (tmp_path / "page-tiny.png").read_bytes().startswith(b"\x89PNG")
+    assert text.count("toolkit bench") == 2
+    assert _toolkit("report", first, "-o", page).returncode == 2  # it exists
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    partly = _toolkit("report", first, broken, "-o", page, "--force")
+    assert partly.returncode == 3
+    assert "broken.json" in page.read_text()
+    none = _toolkit("report", broken, "-o", tmp_path / "none.md")
+    assert (none.returncode, (tmp_path / "none.md").exists()) == (3, False)
+
+
 def test_bench_loads_no_torch_in_its_own_process(model: Path) -> None:
     code = (
         "import sys; from toolkit.cli.app import main\n"
@@ -187,11 +285,11 @@ def test_bench_loads_no_torch_in_its_own_process(model: Path) -> None:
 
 
 def test_doctor_reports_and_ends_in_0_whatever_is_absent() -> None:
-    done = _toolkit("doctor", "--require", "cpu,torch", "--json")
+    done = _toolkit("doctor", "--require", "cpu", "--runtime", "ort", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["schema"] == "toolkit/doctor/1"
-    assert report["command"] == "toolkit doctor --require cpu,torch"
+    assert report["command"] == "toolkit doctor --require cpu --runtime ort"
     (path,) = _reports()
     assert json.loads(path.read_text()) == report
     assert "ort/cpu" in done.stderr

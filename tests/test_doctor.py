@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from fake_engine import FakeEngine, make_info
 from fake_ort import FakeOrtApi
 from rich.console import Console
 
-from toolkit.doctor import checks
+from toolkit.doctor import torch_rows
 from toolkit.doctor.checks import run_doctor
 from toolkit.doctor.convolution import OUTPUT, build_model, judge_answer, make_images, make_weights
 from toolkit.doctor.cuda import CudaVersions, check_cuda_versions, check_gpu, read_cuda_versions
+from toolkit.doctor.libraries import check_libraries, needed_libraries
 from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.doctor.torch_probe import probe_torch
 from toolkit.doctor.torch_rows import ask_torch
@@ -232,7 +234,7 @@ def test_torch_process_that_dies_hangs_or_babbles_is_an_error_of_its_own_kind(
 ) -> None:
     script = tmp_path / "python"
     monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.setattr(checks, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(torch_rows, "TIMEOUT_S", 1.0)
     cases = {
         "kill -SEGV $$": (WorkerError, "torch crashed with SIGSEGV"),
         "sleep 20 >/dev/null 2>&1": (WorkerError, "torch hung for 1 s"),
@@ -304,6 +306,87 @@ def test_machine_without_a_gpu_says_absent() -> None:
     assert check_gpu(None).status == "absent"
 
 
+# --- libraries ---------------------------------------------------------------------------------------------------
+
+CUDA_13 = CudaVersions("13.0", "13.0")
+
+
+def _libraries(tmp_path: Path, files: tuple[str, ...], problems: dict[str, str]) -> dict[str, DoctorRow]:
+    for name in files:
+        (tmp_path / name).write_bytes(b"")
+    api = FakeOrtApi(library_problems=problems)
+    return {row.name: row for row in check_libraries(CUDA_13, lambda: api, folders=[tmp_path, tmp_path / "gone"])}
+
+
+def test_libraries_that_load_are_there(tmp_path: Path) -> None:
+    rows = _libraries(tmp_path, ("libcudnn.so.9", "libcublas.so.13.1.2"), {})
+    assert {row.status for row in rows.values()} == {"pass"}
+    assert "libcudnn.so.9" in (rows["cuDNN"].version or "")
+    assert list(rows) == [
+        "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuDNN", "TensorRT", "TensorRT's ONNX parser",
+    ]  # fmt: skip
+
+
+def test_library_of_the_wrong_major_is_told_apart_from_one_that_is_missing(tmp_path: Path) -> None:
+    gone = "cannot open shared object file: No such file or directory"
+    problems = {name: f"{name}: {gone}" for name in ("libcublasLt.so.13", "libcudnn.so.9", "libcuda.so.1")}
+    rows = _libraries(tmp_path, ("libcublasLt.so.12",), problems)
+    wrong, missing, driver = rows["cuBLASLt"], rows["cuDNN"], rows["NVIDIA driver"]
+    assert wrong.status == "fail"
+    assert "onnxruntime wants libcublasLt.so.13; on this machine lies major version 12" in wrong.reason
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in wrong.mend
+    assert (missing.status, missing.reason) == ("absent", f"libcudnn.so.9: {gone}")
+    assert driver.mend == "install an NVIDIA driver >= 580"
+    assert rows["TensorRT"].status == "pass"
+
+
+def test_library_that_is_here_and_does_not_load_says_what_the_loader_says(tmp_path: Path) -> None:
+    rows = _libraries(tmp_path, ("libnvinfer.so.10",), {"libnvinfer.so.10": "libnvinfer.so.10: file too short"})
+    assert rows["TensorRT"].status == "fail"
+    assert "is here and does not load: libnvinfer.so.10: file too short" in rows["TensorRT"].reason
+    assert "tensorrt-cu13>=10,<11" in rows["TensorRT"].mend
+
+
+def test_build_without_cuda_wants_no_libraries() -> None:
+    assert check_libraries(CudaVersions(None, None), FakeOrtApi) == []
+
+
+def test_majors_are_those_that_the_installed_wheel_names() -> None:
+    capi = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_tensorrt.so"
+    built = read_cuda_versions().ort
+    if not capi.exists() or built is None:
+        pytest.skip("this onnxruntime is a build without CUDA")
+    data = capi.read_bytes()
+    for library in needed_libraries(int(built.split(".")[0])):
+        if library.stem not in {"cuda", "cublasLt"}:  # wanted by another file of the wheel
+            assert library.soname.encode() in data, library
+
+
+# --- engines -----------------------------------------------------------------------------------------------------
+
+
+def test_every_engine_that_opens_a_file_has_a_row_and_what_is_not_installed_says_how() -> None:
+    report = _examine()
+    rows = {row.name: row for row in report.rows if row.kind == "runtime"}
+    assert {"openvino/cpu", "iree/cpu", "ort-node/cpu", "tinygrad/cpu"} <= rows.keys()
+    assert not {"ort/cpu", "torch/cpu", "torch-compile/cpu"} & rows.keys()
+    for row in rows.values():
+        assert row.status == "pass" or (row.status == "absent" and row.mend), row
+    assert report.find("openvino/cpu").name == "openvino/cpu"
+
+
+def test_engine_that_crashes_is_a_broken_row_with_its_log() -> None:
+    crash = WorkerError("the engine crashed with SIGSEGV during 'load'", log="last words")
+    rows = [row for row in _examine({"cpu": crash}).rows if row.kind == "runtime" and row.status != "absent"]
+    assert {(row.status, row.log) for row in rows} == {("fail", "last words")}
+
+
+def test_compiled_torch_is_a_row_of_its_own() -> None:
+    broken = {"opens": True, "runs": False, "reason": "a convolution failed: no C++ compiler"}
+    row = _examine(torch={**GOOD_TORCH, "compiled": broken}).find("torch-compile")
+    assert (row.name, row.status, row.mend) == ("torch-compile/cpu", "fail", "install a C++ compiler: apt install g++")
+
+
 # --- report ------------------------------------------------------------------------------------------------------
 
 
@@ -352,7 +435,7 @@ def test_table_shows_reasons_and_mends_with_their_brackets() -> None:
 
 def test_real_examination_finds_the_cpu_working_and_imports_no_torch() -> None:
     code = (
-        "import json, sys; from toolkit.doctor.checks import run_doctor; report = run_doctor();"
+        "import json, sys; from toolkit.doctor.checks import run_doctor; report = run_doctor(engines=('ort', 'torch'));"
         "print(json.dumps([report.to_json(), sorted({'torch', 'matplotlib'} & set(sys.modules))]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -62,7 +62,7 @@ class Server:
 
 def serve(context: ssl.SSLContext | None) -> Iterator[Server]:
     class Requests(Handler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             served.requests.append(self.path)
             name = self.path.rpartition("/")[2].removesuffix(".gz")
             served.answers.get(self.path.split("/")[1], send_file)(self) if name in CONTENT else self.send_error(404)

@@ -25,6 +25,8 @@ BATCHES = {"latency": (1,), "throughput": (1, 8, 32, 128, 512)}
 # The short look decides only what is worth a proper one: it is coarse, so what is not much worse comes along.
 SCREEN: dict[str, Any] = {"warmup_calls": 3, "warmup_s": 0.05, "min_calls": 11, "min_s": 0.05, "max_s": 0.3}
 NEAR, MOST_FINALISTS = 1.5, 6
+# A limit of p99 cannot be judged without the 662 calls of its floor: a row may take so long for them.
+P99_SECONDS = 12.0
 Key = tuple[str, str, str, int | None, bool]
 
 
@@ -58,6 +60,11 @@ class Goal:
             return math.inf
         p50 = row.latency_ms.get("p50")
         return (math.inf if p50 is None else p50) if self.objective == "latency" else 1 / row.throughput_items_per_s
+
+    def may_be_met(self, row: BenchRow) -> bool:
+        """Tell whether a row that was looked at shortly can be within the limit: its p50 is."""
+        p50 = (row.latency_ms or {}).get("p50")
+        return self.max_p99_ms is None or (p50 is not None and p50 <= self.max_p99_ms)
 
     def is_met(self, row: BenchRow) -> bool:
         """Tell whether a row is surely within the limit."""
@@ -103,7 +110,9 @@ def search_settings(
     if screened.is_interrupted:
         return screened
     finalists = _choose(screened.rows, goal)
-    final = _narrow(prepared, replace(wanted), finalists).measure(progress=progress)
+    longest_s = config.plan.max_s if goal.max_p99_ms is None else max(config.plan.max_s, P99_SECONDS)
+    proper = replace(wanted, plan=replace(config.plan, max_s=longest_s))
+    final = _narrow(prepared, proper, finalists).measure(progress=progress)
     rows = tuple(row for row in final.rows if _key(row) in finalists)
     failed = tuple(row for row in screened.rows if row.status != "pass")
     return _conclude(replace(final, rows=(*rows, *failed)), goal, source)
@@ -118,8 +127,10 @@ def _choose(rows: tuple[BenchRow, ...], goal: Goal) -> dict[Key, float]:
     """Return the variants near the best, with the cost of their best row; each at most once."""
     best: dict[Key, float] = {}
     for row in rows:
-        if row.status == "pass" and goal.cost(row) < best.get(_key(row), math.inf):
+        if row.status == "pass" and goal.may_be_met(row) and goal.cost(row) < best.get(_key(row), math.inf):
             best[_key(row)] = goal.cost(row)
+    if not best:  # nobody is within the limit: the soonest of all is measured to say by how much
+        return _choose(rows, Goal(objective="latency")) if goal.max_p99_ms is not None else {}
     ranked = sorted(best, key=best.__getitem__)
     near = [key for key in ranked if best[key] <= NEAR * best[ranked[0]]]
     return {key: best[key] for key in near[:MOST_FINALISTS]}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 THROUGHPUT = "throughput_items_per_s"
 CONFIDENCE_95 = 0.95
-RESAMPLES = 400
+# With many samples an interval is narrow, and fewer resamples find its ends well enough.
+MOST_RESAMPLES, LEAST_RESAMPLES, MOST_DRAWN = 400, 100, 4_000_000
 SEED = 0
 
 
@@ -27,7 +28,8 @@ def bootstrap_intervals(
 
     Calls that follow one another resemble one another: a busy second slows them all. So blocks of calls are drawn,
     n^(1/3) long (the order of Hall, Horowitz and Jing, 1995), wrapped around at the end (the circular block bootstrap
-    of Politis and Romano, 1992), 400 times from a fixed seed; the interval is between the 2.5 and 97.5 % quantiles.
+    of Politis and Romano, 1992), 100 to 400 times from a fixed seed; the interval is between the 2.5 and 97.5 %
+    quantiles.
 
     Args:
         samples_ns: int64 `[n]`, nanoseconds of each counted query, in the order measured.
@@ -47,7 +49,7 @@ def bootstrap_intervals(
     gaps = wrapped if gaps_ns is None else np.concatenate([gaps_ns, gaps_ns[:length]])
     ranks = [rank_of(name, count) for name in names]
     drawn: dict[str, list[float]] = {name: [] for name in (*names, THROUGHPUT)}
-    for _ in range(RESAMPLES):
+    for _ in range(min(max(MOST_DRAWN // count, LEAST_RESAMPLES), MOST_RESAMPLES)):
         starts = generator.integers(0, count, math.ceil(count / length))
         places = (starts[:, None] + np.arange(length)).reshape(-1)[:count]
         drawn[THROUGHPUT].append(items * count / (max(int(gaps[places].sum()), 1) / 1e9))

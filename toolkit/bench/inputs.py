@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Feeds", "choose_batches", "make_feeds"]
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.runtimes.base import TensorSpec
 
 AS_DECLARED = FeedConfig()
+INPUT_CAP_BYTES = 1_000_000_000
 
 
 class Feeds(NamedTuple):
@@ -52,11 +54,13 @@ def make_feeds(
         or 1, the same in every run.
 
     Raises:
-        UsageError: the model has a fixed batch of another size, or as `make_inputs` and `check_given`.
+        UsageError: the model has a fixed batch of another size, the golden images would be over 1 GB, or as `make_inputs` and
+            `check_given`.
     """
     if config.given is not None:
         return Feeds(check_given(inputs, config.given), "given")
     if golden is not None and not config.shapes and len(inputs) == 1 and _fits(inputs[0], golden, batch=batch):
+        _check_size(golden, batch)
         images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
         return Feeds({inputs[0].name: images[np.arange(batch) % len(images)]}, "golden")
     fixed = [spec for spec in inputs if spec.shape and isinstance(spec.shape[0], int)]
@@ -89,6 +93,13 @@ def choose_batches(
     if any(spec.shape and not isinstance(spec.shape[0], int) for spec in inputs):
         return DEFAULT_BATCHES
     return (_agreed(spec.shape[0] for spec in inputs if spec.shape),)
+
+
+def _check_size(golden: Golden, batch: int) -> None:
+    """Refuse a batch of golden images that is more than a machine should be asked to hold."""
+    size = math.prod(golden.shape[1:]) * batch
+    if size > INPUT_CAP_BYTES:
+        raise UsageError(f"a batch of {batch:,} needs {size:,} bytes of inputs; the most is {INPUT_CAP_BYTES:,}")
 
 
 def _own_batch(config: FeedConfig) -> int | None:

@@ -141,6 +141,10 @@ def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision
 
 
 def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
+    if config.plan.boundary == "device" and not any(bindings_of(variant, config)):
+        raise UsageError(
+            f"runtime {variant.runtime} on {variant.provider} has no memory of its own; use --boundary host"
+        )
     arithmetic = precision if precision in precisions_of(variant.runtime, variant.provider) else "fp32"
     settings = settings_for(
         variant,

@@ -24,8 +24,18 @@ Require = Annotated[
 ]
 
 
+Engines = Annotated[
+    str | None,
+    typer.Option("--runtime", help="Examine only these engines, comma-separated: ort, torch, openvino ...; all."),
+]
+
+
 def doctor_command(
-    require: Require = None, output: OutputPath = None, force: Force = False, as_json: Json = False
+    require: Require = None,
+    runtime: Engines = "all",
+    output: OutputPath = None,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Say which providers really work here. Each runs a convolution; where one does not, exactly why."""
     from toolkit.doctor.checks import run_doctor
@@ -34,8 +44,10 @@ def doctor_command(
     names = () if require is None else split_names(require)
     if output is not None:
         check_output(output, force=force)
+    engines = split_names(runtime or "all")
     command = ["toolkit", "doctor", *(("--require", ",".join(names)) if names else ())]
-    report = run_doctor(command=shlex.join(command))
+    command += [] if engines == ("all",) else ["--runtime", ",".join(engines)]
+    report = run_doctor(command=shlex.join(command), engines=engines)
     rows = [report.find(name) for name in names]
     target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
     write_json(target, report.to_json())

@@ -24,7 +24,7 @@ from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.provider_list import PROVIDERS
 from toolkit.runtimes.providers import check_installation
-from toolkit.runtimes.registry import ENGINES, RUNTIMES
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}
+TORCH = {"torch", "torch-compile"}
 ORT_DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime")
 
 
@@ -61,6 +62,7 @@ def open_worker(source: ModelSource, settings: RuntimeSettings) -> Examined:
 def run_doctor(
     *,
     command: str = "toolkit doctor",
+    engines: tuple[str, ...] = ("all",),
     opener: Opener = open_worker,
     torch_probe: TorchProbe | None = None,
     api: Callable[[], OrtApi] = RealOrtApi,
@@ -70,23 +72,31 @@ def run_doctor(
 
     Args:
         command: what repeats it, for the report.
+        engines: which to examine, by their names in the registry, or `all`.
         opener: opens the convolution in a worker.
         torch_probe: asks PyTorch about its devices; a process of its own by default.
         api: makes the thin layer over ONNX Runtime.
         environment: as `describe_environment` tells.
+
+    Raises:
+        UsageError: there is no such engine.
     """
+    wanted = ENGINES if "all" in engines else tuple(dict.fromkeys(engines))
+    for name in wanted:
+        find_entry(name)
     surroundings = environment or describe_environment()
     model = build_model()
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("convolution.onnx"))
     cuda = read_cuda_versions()
     # PyTorch and the engines take seconds each to start: they are asked side by side.
     with ThreadPoolExecutor(usable_cores() + 1) as pool:
-        torch = pool.submit(check_torch, torch_probe or ask_torch)
-        runtimes = _check_runtimes(source, opener, pool)
+        has_torch = not TORCH.isdisjoint(wanted)
+        torch = pool.submit(check_torch, torch_probe or ask_torch) if has_torch else None
+        runtimes = _check_runtimes(wanted, source, opener, pool)
         rows = (
             _check_wheels(api),
-            *(_check_provider(name, source, opener) for name in PROVIDERS),
-            *torch.result(),
+            *(_check_provider(name, source, opener) for name in (PROVIDERS if "ort" in wanted else ())),
+            *(torch.result() if torch else ()),
             *runtimes,
             check_cuda_versions(cuda),
             *check_libraries(cuda, api),
@@ -148,10 +158,12 @@ def _run_convolution(runtime: Examined, name: str, placement: dict[str, int]) ->
         return f"it opens, but a convolution fails: {error}"
 
 
-def _check_runtimes(source: ModelSource, opener: Opener, pool: ThreadPoolExecutor) -> Iterator[DoctorRow]:
+def _check_runtimes(
+    wanted: tuple[str, ...], source: ModelSource, opener: Opener, pool: ThreadPoolExecutor
+) -> Iterator[DoctorRow]:
     """Return a row for each engine that opens a file, but ONNX Runtime, which has one for each provider."""
     known = {row.runtime: row for row in list_runtimes()}
-    names = [name for name in ENGINES if name != "ort" and not RUNTIMES[name].needs_run]
+    names = [name for name in wanted if name in ENGINES and name != "ort" and not RUNTIMES[name].needs_run]
     return pool.map(lambda name: _check_runtime(known[name], source, opener), names)
 
 

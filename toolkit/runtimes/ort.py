@@ -80,7 +80,7 @@ class OrtRuntime(Runtime):
         if boundary == "device":
             if self._bound is None:
                 place = self.info.provider_active
-                raise UsageError(f"provider {place} has no memory of its own, or --no-io-binding was given")
+                raise UsageError(f"provider {place} has no memory of its own, or was opened without IO binding")
             return self._bound.resident(feeds)
         if self._bound is not None:
             return functools.partial(self._bound.run, feeds)

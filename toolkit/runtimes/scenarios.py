@@ -151,4 +151,4 @@ def _served(samples: list[int], ends: list[int], start_ns: int, *, unserved: int
 
 
 def _is_over(calls: int, elapsed_s: float, plan: MeasurePlan) -> bool:
-    return elapsed_s >= plan.min_s and (calls >= plan.min_calls or elapsed_s >= plan.max_s)
+    return calls > 0 and elapsed_s >= plan.min_s and (calls >= plan.min_calls or elapsed_s >= plan.max_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["main"]
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -86,6 +87,8 @@ class _Worker:
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
     end_with_the_parent()
+    # A terminal's Ctrl-C reaches every process of the command; the one that the user called decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frames must stay clean

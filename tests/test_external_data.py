@@ -1,0 +1,110 @@
+"""External data of a model that is trusted: read once, from inside its own folder only, and nothing else ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from toolkit.bench.config import BenchConfig
+from toolkit.bench.sweep import run_bench
+from toolkit.errors import ModelError
+from toolkit.runtimes.external_data import read_with_external_data
+from toolkit.runtimes.measure_plan import MeasurePlan
+from toolkit.runtimes.source import ModelSource
+
+WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def save_split(folder: Path, location: str = "weights.bin", **place: str) -> Path:
+    """Write a model whose weights lie in a file, from byte 8 on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensor = numpy_helper.from_array(WEIGHTS, "w")
+    (folder / "weights.bin").write_bytes(b"8 before" + tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": "8", "length": "48", **place}.items():
+        tensor.external_data.add(key=key, value=value)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "split",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [tensor],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = folder / "split.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_weights_are_put_inside_and_give_the_same_answers(tmp_path: Path) -> None:
+    path = save_split(tmp_path)
+    source = read_with_external_data(path)
+    (tmp_path / "weights.bin").unlink()
+    session = onnxruntime.InferenceSession(source.model, providers=["CPUExecutionProvider"])
+    images = np.ones((2, 4), np.float32)
+    np.testing.assert_array_equal(session.run(None, {"x": images})[0], images @ WEIGHTS)
+    assert not onnx.ModelProto.FromString(source.model).graph.initializer[0].external_data
+
+
+def test_hash_changes_with_the_data_and_not_with_its_place(tmp_path: Path) -> None:
+    first = read_with_external_data(save_split(tmp_path / "a"))
+    again = read_with_external_data(save_split(tmp_path / "b"))
+    path = save_split(tmp_path / "c")
+    changed = bytearray((tmp_path / "c" / "weights.bin").read_bytes())
+    changed[-1] ^= 1
+    (tmp_path / "c" / "weights.bin").write_bytes(changed)
+    assert first.sha256 == again.sha256 != read_with_external_data(path).sha256
+
+
+def test_file_without_external_data_is_read_as_it_is(tmp_path: Path) -> None:
+    inside = tmp_path / "inside.onnx"
+    inside.write_bytes(read_with_external_data(save_split(tmp_path)).model)
+    assert read_with_external_data(inside) == ModelSource.read(inside)
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "", ".", "link", "sub/../../weights.bin"])
+def test_data_outside_the_models_own_folder_is_never_opened(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "models"
+    path = save_split(folder, location)
+    (tmp_path / "weights.bin").write_bytes(bytes(56))
+    (folder / "link").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(ModelError, match=r"outside the model's own folder; it is not opened"):
+        read_with_external_data(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ({"offset": "9"}, "wants bytes 9 to 57 of weights.bin, which has 56"),
+        ({"offset": "-1"}, "'-1'; expected a whole number"),
+        ({"length": "1e3"}, "'1e3'; expected a whole number"),
+        ({"offset": "99999999999999999999"}, "expected a whole number"),
+        ({"location": "none.bin"}, "which is no file"),
+    ],
+)
+def test_place_that_is_not_there_is_refused(tmp_path: Path, place: dict[str, str], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        read_with_external_data(save_split(tmp_path, place.pop("location", "weights.bin"), **place))
+
+
+def test_everything_else_still_refuses_it_and_bench_takes_what_was_read(tmp_path: Path) -> None:
+    path = save_split(tmp_path)
+    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=2)
+    config = BenchConfig(plan=plan, batches=(1,))
+    with pytest.raises(ModelError, match=r"external data is never opened .*--allow-external-data"):
+        run_bench(config, ModelSource.read(path))
+    (row,) = run_bench(config, read_with_external_data(path)).rows
+    assert row.status == "pass"
+
+
+def test_no_model_is_a_model_error(tmp_path: Path) -> None:
+    path = tmp_path / "no.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="is not an ONNX model"):
+        read_with_external_data(path)

@@ -1,0 +1,140 @@
+"""Meters: what the system's files say before and after a window; nothing is invented where a machine is silent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.bench.report import BenchRow
+from toolkit.bench.rows import _energy, _machine
+from toolkit.render_bench import _disturbances
+from toolkit.runtimes.meters import Meters
+from toolkit.runtimes.nvml import GpuReader
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _write(root: Path, path: str, text: str) -> None:
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+
+
+def _machine_files(root: Path, *, user_s: int, steal_s: int, throttled_us: int, energy_uj: int, events: int) -> None:
+    _write(root, "proc/stat", f"cpu  {user_s * TICKS} 0 0 {1000 * TICKS} 5 0 0 {steal_s * TICKS} 0 0\ncpu0 1 2 3\n")
+    _write(root, "proc/self/status", "Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t 1024 kB\n")
+    _write(root, "sys/fs/cgroup/cpu.stat", f"usage_usec 5\nnr_throttled 3\nthrottled_usec {throttled_us}\n")
+    for package in (0, 1):
+        _write(root, f"sys/class/powercap/intel-rapl:{package}/energy_uj", f"{energy_uj}\n")
+    for core in (0, 1):
+        _write(root, f"sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count", f"{events}\n")
+
+
+def test_changes_between_two_readings_are_told(tmp_path: Path) -> None:
+    joules = iter([{"energy_j": 10.0}, {"energy_j": 14.5}, {"used_bytes": 7.0}])
+    meters = Meters(root=tmp_path, gpu=lambda: next(joules))
+    _machine_files(tmp_path, user_s=100, steal_s=1, throttled_us=1_000_000, energy_uj=5_000_000, events=2)
+    before = meters.read()
+    assert (tmp_path / "proc/self/clear_refs").read_text() == "5"  # the peak of memory starts anew
+    _machine_files(tmp_path, user_s=103, steal_s=3, throttled_us=3_500_000, energy_uj=9_000_000, events=5)
+    facts = meters.since(before)
+    assert facts["busy_s"] == pytest.approx(3)
+    assert facts["steal_s"] == pytest.approx(2)
+    assert facts["throttled_s"] == pytest.approx(2.5)
+    assert facts["package_j"] == pytest.approx(8)
+    assert facts["thermal_events"] == 6
+    assert facts["gpu_j"] == pytest.approx(4.5)
+    assert (facts["host_peak_bytes"], facts["gpu_used_bytes"]) == (2048 * 1024, 7.0)
+    assert facts["elapsed_s"] >= 0
+
+
+def test_energy_counter_that_wrapped_around_is_left_out(tmp_path: Path) -> None:
+    meters = Meters(root=tmp_path, gpu=dict)
+    _machine_files(tmp_path, user_s=1, steal_s=0, throttled_us=0, energy_uj=262_143_000_000, events=0)
+    before = meters.read()
+    _machine_files(tmp_path, user_s=2, steal_s=0, throttled_us=0, energy_uj=1_000, events=0)
+    assert "package_j" not in meters.since(before)
+
+
+def test_silent_machine_leaves_everything_out_but_its_own_time(tmp_path: Path) -> None:
+    meters = Meters(root=tmp_path, gpu=dict)
+    facts = meters.since(meters.read())
+    assert {"busy_s", "steal_s", "throttled_s", "package_j", "gpu_j", "host_peak_bytes"}.isdisjoint(facts)
+    assert {"elapsed_s", "own_cpu_s"} <= facts.keys()
+    assert _energy([facts], 10) == {"package": None, "gpu": None}
+    machine = _machine([facts])
+    assert machine["others_share"] is None
+    assert machine["throttled_s"] is None
+
+
+def test_real_machine_tells_its_processors_and_the_peak_of_this_process() -> None:
+    meters = Meters()
+    before = meters.read()
+    kept = bytearray(64 << 20)
+    facts = meters.since(before)
+    assert len(kept) == 64 << 20
+    assert facts["busy_s"] >= 0
+    assert facts["host_peak_bytes"] > 64 << 20
+
+
+def test_shares_are_of_all_processors_and_windows_are_summed() -> None:
+    window = {"elapsed_s": 1.0, "processors": 4, "own_cpu_s": 2.0, "busy_s": 3.0, "steal_s": 0.4, "load_average": 1.5}
+    machine = _machine([window, {**window, "load_average": 2.5}])
+    assert machine["own_share"] == pytest.approx(0.5)
+    assert machine["others_share"] == pytest.approx(0.25)
+    assert machine["steal_share"] == pytest.approx(0.1)
+    assert machine["load_average"] == 2.5
+    assert _energy([{"package_j": 6.0}, {"package_j": 4.0}], 20) == {"package": 0.5, "gpu": None}
+
+
+def test_busy_machine_is_said_so() -> None:
+    shares = {"others_share": 0.25, "steal_share": 0.1, "throttled_s": 1.5, "thermal_events": 3.0}
+    row = BenchRow(runtime="ort", provider_requested="cpu", precision="fp32", machine=shares)
+    first, second, third = _disturbances(row)
+    assert first == "others had 35% of the processors meanwhile"
+    assert second == "its container's quota held it back for 1.50 s"
+    assert third == "the processor throttled 3 times because it was hot"
+    calm = {"others_share": 0.02, "steal_share": None, "throttled_s": 0.0, "thermal_events": None}
+    assert _disturbances(replace(row, machine=calm)) == []
+
+
+# --- NVML --------------------------------------------------------------------------------------------------------
+
+
+class FakeNvml:
+    """The four calls that are made, with NVML's own way of answering."""
+
+    def __init__(self, *, init: int = 0, energy: int = 0) -> None:
+        self._init, self._energy = init, energy
+
+    def nvmlInit_v2(self) -> int:
+        return self._init
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:
+        return 0
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: Any, out: Any) -> int:
+        ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))[0] = 12_500
+        return self._energy
+
+    def nvmlDeviceGetMemoryInfo(self, device: Any, out: Any) -> int:
+        values = ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))
+        values[0], values[1], values[2] = 8_000, 3_000, 5_000
+        return 0
+
+
+def test_gpu_tells_joules_and_bytes() -> None:
+    assert GpuReader(FakeNvml()).read() == {"energy_j": 12.5, "used_bytes": 5_000}
+
+
+def test_gpu_that_does_not_measure_energy_tells_its_memory() -> None:
+    assert GpuReader(FakeNvml(energy=3)).read() == {"used_bytes": 5_000}
+
+
+def test_driver_that_does_not_start_tells_nothing() -> None:
+    assert GpuReader(FakeNvml(init=9)).read() == {}
