@@ -40,9 +40,8 @@ from predict_memory import measure_memory
 
 from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
-from toolkit.environment import describe_environment
+from toolkit.environment import describe_environment, usable_cores
 from toolkit.prediction.config import EngineChoice, PredictionConfig
-from toolkit.environment import usable_cores
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.jobs import group_items, rows_per_job
 from toolkit.prediction.open_items import open_items

@@ -54,8 +54,8 @@ def make_feeds(
         or 1, the same in every run.
 
     Raises:
-        UsageError: the model has a fixed batch of another size, the golden images would be over 1 GB, or as `make_inputs` and
-            `check_given`.
+        UsageError: the model has a fixed batch of another size, the golden images would be over 1 GB, or as
+            `make_inputs` and `check_given`.
     """
     if config.given is not None:
         return Feeds(check_given(inputs, config.given), "given")

@@ -7,7 +7,7 @@ __all__ = ["read_trace", "run_loadgen"]
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from toolkit.runtimes.scenarios import Loop
 if TYPE_CHECKING:
     from toolkit.runtimes.measure_plan import MeasurePlan
 
+FEW_CALLS = 3
 INSTALL = "pip install 'onnx-parity-toolkit[loadgen]'"
 SCENARIO_NAMES = {
     "single-stream": "SingleStream",
@@ -44,23 +45,25 @@ def run_loadgen(call: Callable[[], object], plan: MeasurePlan) -> Loop:
         raise ResourceError(f"LoadGen is not installed ({error}); install it with: {INSTALL}") from error
     failures: list[Exception] = []
 
-    def issue(queries: list[Any]) -> None:
-        for query in queries:
+    complete, answer = mlperf_loadgen.QuerySamplesComplete, mlperf_loadgen.QuerySampleResponse
+
+    def issue(identifiers: Iterable[int], _: object) -> None:
+        for identifier in identifiers:
             try:
                 call()
             except Exception as error:  # noqa: BLE001 - it may not pass through LoadGen's C++; told below
                 failures.append(error)
-            mlperf_loadgen.QuerySamplesComplete([mlperf_loadgen.QuerySampleResponse(query.id, 0, 0)])
+            complete([answer(identifier, 0, 0)])
 
     with tempfile.TemporaryDirectory() as folder:
-        system = mlperf_loadgen.ConstructSUT(issue, _nothing)
+        system = mlperf_loadgen.ConstructFastSUT(issue, _nothing)
         library = mlperf_loadgen.ConstructQSL(1, 1, _nothing, _nothing)
         try:
             settings = _make_settings(mlperf_loadgen, plan, call)
             mlperf_loadgen.StartTestWithLogSettings(system, library, settings, _make_log(mlperf_loadgen, folder), "")
         finally:
             mlperf_loadgen.DestroyQSL(library)
-            mlperf_loadgen.DestroySUT(system)
+            mlperf_loadgen.DestroyFastSUT(system)
         if failures:
             raise ModelError(f"the engine failed under LoadGen: {failures[0]}") from failures[0]
         return read_trace((Path(folder) / "mlperf_log_trace.json").read_text(), plan.scenario)
@@ -102,17 +105,30 @@ def _make_settings(mlperf_loadgen: Any, plan: MeasurePlan, call: Callable[[], ob
     settings.max_duration_ms = max(round(plan.max_s * 1e3), 1)
     settings.min_query_count = plan.min_calls
     settings.schedule_rng_seed = plan.seed + 1
+    # LoadGen makes its queries in advance, as many as it expects to need: half the time of a call fills the window.
+    call_ns = _time_call(call)
     if plan.scenario == "server":
         settings.server_target_qps = plan.rate
+    elif plan.scenario == "single-stream":
+        settings.single_stream_expected_latency_ns = max(call_ns // 2, 1)
     elif plan.scenario == "multi-stream":
         settings.multi_stream_samples_per_query = plan.streams
+        settings.multi_stream_expected_latency_ns = max(call_ns * plan.streams // 2, 1)
     elif plan.scenario == "offline":
-        start = time.perf_counter()
-        call()
-        # LoadGen makes its one query as long as it expects it to take.
-        settings.offline_expected_qps = 1 / max(time.perf_counter() - start, 1e-6)
+        # One query with everything: it takes as long as its calls take.
+        settings.offline_expected_qps = 1e9 / call_ns
         settings.min_query_count = 1
     return settings
+
+
+def _time_call(call: Callable[[], object]) -> int:
+    """Return the nanoseconds of the shortest of a few calls."""
+    taken = []
+    for _ in range(FEW_CALLS):
+        start = time.perf_counter_ns()
+        call()
+        taken.append(time.perf_counter_ns() - start)
+    return max(min(taken), 1)
 
 
 def _make_log(mlperf_loadgen: Any, folder: str) -> Any:
@@ -120,6 +136,8 @@ def _make_log(mlperf_loadgen: Any, folder: str) -> Any:
     output.outdir, output.copy_summary_to_stdout = folder, False
     log = mlperf_loadgen.LogSettings()
     log.log_output, log.enable_trace = output, True
+    # Its logger's own thread would share the cores with the engine; this one writes when the test is over.
+    log.log_mode = mlperf_loadgen.LoggingMode.EndOfTestOnly
     return log
 
 

@@ -50,12 +50,10 @@ class Loop(NamedTuple):
 def run_streams(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
     """Issue queries of `streams` calls that arrive together; a query has ended when the last of them has answered."""
     samples: list[int] = []
-    rounds = -(-plan.streams // plan.runs_at_once)
     with _Crew(call, plan.runs_at_once) as crew:
         start = before = clock.now()
         while True:
-            for number in range(rounds):
-                crew.run(min(plan.runs_at_once, plan.streams - number * plan.runs_at_once))
+            crew.run(plan.streams)
             now = clock.now()
             samples.append(now - before)
             before = now
@@ -112,19 +110,26 @@ def run_offline(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
 
 
 class _Crew:
-    """Runs the same call several times at once; without threads where one is enough."""
+    """Runs the same call several times, some at once; without threads where one is enough."""
 
     def __init__(self, call: Call, size: int) -> None:
-        self._call = call
-        self._pool = ThreadPoolExecutor(size) if size > 1 else None
+        self._call, self._size = call, size
+        self._pool = ThreadPoolExecutor(size - 1) if size > 1 else None
 
     def run(self, count: int) -> None:
-        if self._pool is None or count == 1:
-            for _ in range(count):
-                self._call()
+        """Make `count` calls, each thread its share: handing over single calls would cost more than a short one."""
+        if self._pool is None:
+            self._repeat(count)
             return
-        for future in [self._pool.submit(self._call) for _ in range(count)]:
+        shares = [count // self._size + (place < count % self._size) for place in range(self._size)]
+        futures = [self._pool.submit(self._repeat, share) for share in shares[1:] if share]
+        self._repeat(shares[0])
+        for future in futures:
             future.result()
+
+    def _repeat(self, count: int) -> None:
+        for _ in range(count):
+            self._call()
 
     def __enter__(self) -> Self:
         return self
