@@ -50,7 +50,10 @@ def draw_bench(reports: Sequence[dict[str, Any]]) -> bytes:
         keys = [Line2D([], [], color="black", linestyle=dash, label=f"batch {batch}") for batch, dash in dashes.items()]
         distribution.legend(handles=keys, fontsize=8, loc="lower right")
     figure.tight_layout(rect=(0, legend / (HEIGHT_INCHES + legend), 1, 1))
-    figure.legend(loc="lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
+    if lines:
+        figure.legend(loc="lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
+    else:
+        figure.text(0.5, 0.5, "nothing was measured", ha="center", fontsize=14)
     return to_png(figure)
 
 

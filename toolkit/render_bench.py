@@ -158,7 +158,25 @@ def _machine(report: BenchReport) -> list[Text]:
         elsewhere = (row.settings.get("engine") or {}).get("elsewhere", [])
         text = f"{dict(counts).get(provider, 0)} of {total} nodes on {provider}"
         lines.append(text + (f"; elsewhere: {', '.join(elsewhere)}" if elsewhere else ""))
-    return [Text(line) for line in lines]
+    return [Text(line) for line in [*lines, *_resources(report)]]
+
+
+def _resources(report: BenchReport) -> list[str]:
+    """Say what the rows held in memory and, where the machine tells, what they spent."""
+    lines = []
+    for name, title in (("host_peak_bytes", "a worker's memory"), ("gpu_used_bytes", "the GPU's memory in use")):
+        peaks = [peak for row in report.rows if (peak := (row.memory or {}).get(name)) is not None]
+        if peaks:
+            lines.append(f"{title}: up to {max(peaks) / 1e6:,.0f} MB")
+    for name, title in (("package", "the processor"), ("gpu", "the GPU")):
+        spent = [
+            f"{joules * 1e6:,.0f} at batch {row.batch}"
+            for row in report.rows
+            if (joules := (row.energy_j_per_item or {}).get(name)) is not None
+        ]
+        if spent:
+            lines.append(f"microjoules an item of {title}: {', '.join(spent)}")
+    return lines
 
 
 def _number(value: float | None) -> str:

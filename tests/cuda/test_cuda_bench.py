@@ -36,6 +36,73 @@ def test_bench_row_on_cuda_ran_on_cuda(model_path: Path, record_property: Any) -
     assert report["environment"]["gpus"]
 
 
+def test_bench_with_and_without_io_binding_tells_the_copies_apart(model_path: Path, record_property: Any) -> None:
+    report = _report("bench", model_path, "--json", "--provider", "cuda", "--batch", "256", "--io-binding", "on,off")
+    assert [row["io_binding"] for row in report["rows"]] == [True, False]
+    phases = report["rows"][0]["phases_ms"]
+    assert set(phases) == {"copy_in", "compute", "copy_out", "host"}
+    assert all(value >= 0 for value in phases.values())
+    assert report["rows"][1]["phases_ms"] is None
+    (floor,) = report["floors"]
+    assert floor["matmul_gflops"] > 100
+    record_property("phases_ms", phases)
+    record_property("floor", floor)
+
+
+def test_bench_from_device_to_device_is_no_slower_than_through_the_host(model_path: Path, record_property: Any) -> None:
+    rates = {}
+    for boundary in ("host", "device"):
+        report = _report("bench", model_path, "--json", "--provider", "cuda", "--batch", "512", "--boundary", boundary)
+        (row,) = report["rows"]
+        assert (row["boundary"], row["status"]) == (boundary, "pass")
+        rates[boundary] = row["throughput_items_per_s"]
+        record_property(f"{boundary}_items_per_s", rates[boundary])
+    assert rates["device"] > 0.9 * rates["host"]
+
+
+def test_cuda_graph_is_captured_and_gives_the_same_answers(model_path: Path, record_property: Any) -> None:
+    from toolkit.data import load_dataset
+    from toolkit.runtimes.base import RuntimeSettings
+    from toolkit.runtimes.device_options import DeviceOptions
+    from toolkit.runtimes.process import WorkerRuntime
+    from toolkit.runtimes.source import ModelSource
+
+    images = load_dataset("mnist-mini").test.images
+    plain = RuntimeSettings(provider="cuda", io_binding=True)
+    graphed = RuntimeSettings(provider="cuda", io_binding=True, device=DeviceOptions(cuda_graph=True))
+    source = ModelSource.read(model_path)
+    with WorkerRuntime(source, plain) as first, WorkerRuntime(source, graphed) as second:
+        for start, count in ((0, 8), (8, 8), (16, 1), (17, 8)):
+            feeds = {"images": images[start : start + count]}
+            np.testing.assert_array_equal(first.run(feeds)["label"], second.run(feeds)["label"])
+    for flags in ((), ("--cuda-graph",)):
+        (row,) = _report("bench", model_path, "--json", "--provider", "cuda", "--batch", "1", *flags)["rows"]
+        assert row["status"] == "pass"
+        record_property("p50_ms " + " ".join(flags), row["latency_ms"]["p50"])
+
+
+def test_every_device_option_is_taken_by_this_release(model_path: Path) -> None:
+    options = ("nhwc=true", "arena=same-as-requested", "memory_limit_mib=2048", "algorithm_search=exhaustive")
+    flags = [part for option in options for part in ("--device-option", option)]
+    (row,) = _report("bench", model_path, "--json", "--provider", "cuda", "--batch", "8", *flags)["rows"]
+    assert row["settings"]["engine"]["provider_options"]["prefer_nhwc"] == "1"
+    assert row["settings"]["device"]["arena"] == "same-as-requested"
+
+
+def test_memory_and_energy_of_the_gpu_are_told(model_path: Path, record_property: Any) -> None:
+    (row,) = _report("bench", model_path, "--json", "--provider", "cuda", "--batch", "256")["rows"]
+    assert row["memory"]["gpu_used_bytes"] > 1 << 20
+    record_property("energy_j_per_item", row["energy_j_per_item"])
+
+
+def test_search_finds_settings_under_a_limit(model_path: Path, record_property: Any) -> None:
+    report = _report(
+        "bench", model_path, "--json", "--auto", "--goal", "throughput", "--max-p99-ms", "20", "--runtime", "ort"
+    )
+    assert report["chosen"]["objective"] == "throughput"
+    record_property("chosen", report["rows"][report["chosen"]["row"]]["provider_active"])
+
+
 def test_bench_of_torch_on_cuda_ran_on_cuda(trained: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if _toolkit("doctor", "--require", "torch/cuda").returncode:
         pytest.skip("torch is a build without CUDA, or sees no device")

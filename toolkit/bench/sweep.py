@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from toolkit.runtimes.source import ModelSource
 
 
+# Where a row may take less than that, finding out what the machine can do would take longer than all rows.
+LEAST_FOR_FLOORS_S = 0.5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedBench:
     """A sweep whose variants were all opened once.
@@ -79,6 +83,8 @@ class PreparedBench:
 
     def _floors(self, rows: Iterable[BenchRow]) -> tuple[Floor, ...]:
         """Measure what the providers of the rows can do at best, each once for each number of threads."""
+        if self.config.plan.max_s < LEAST_FOR_FLOORS_S:
+            return ()
         wanted = {(row.provider_active, row.threads): None for row in rows if row.multiply_adds}
         return tuple(
             measure_floor(provider, threads, self.opener, timeout_s=self.config.timeout_s)

@@ -75,9 +75,9 @@ def run_server(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
         if _is_over(number, (arrival - start) / 1e9, plan):
             return _served(samples, ends, start)
         clock.wait_until(arrival)
-        if (clock.now() - start) / 1e9 > PATIENCE * plan.max_s:
-            late = int((clock.now() - arrival) / 1e9 * (plan.rate or 0)) + 1
-            return _served(samples, ends, start, unserved=late)
+        late_s = (clock.now() - arrival) / 1e9
+        if samples and late_s > PATIENCE * plan.max_s:
+            return _served(samples, ends, start, unserved=int(late_s * (plan.rate or 0)) + 1)
         call()
         now = clock.now()
         samples.append(now - arrival)
