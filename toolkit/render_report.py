@@ -48,12 +48,9 @@ def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
     lines = ["## Benchmarks", ""]
     for model in dict.fromkeys(_model(part) for part in parts):
         mine = [part for part in parts if _model(part) == model]
-        lines += [
-            f"### {_cell(model)}",
-            "",
-            *_table(BENCH_HEADER, (row for part in mine for row in _bench_rows(part))),
-            "",
-        ]
+        header, rows, shared = _without_constants(BENCH_HEADER, [row for part in mine for row in _bench_rows(part)])
+        lines += [f"### {_cell(model)}", "", *_table(header, rows), ""]
+        lines += [f"In all rows: {_cell(', '.join(shared))}.", ""] if shared else []
         if model in pictures:
             lines += [f"![latency, throughput and distribution]({pictures[model]})", ""]
         advice = [line for part in mine for line in part.value.get("advice", [])]
@@ -69,9 +66,11 @@ def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
 
 
 BENCH_HEADER = (
-    "file, runtime, provider, precision, batch, threads, scenario, samples, p50 ms, p99 ms, items/s (95 %), stable, "
-    "bound by"
+    "file, runtime, provider, precision, threads, scenario, batch, calls, p50 ms, p99 ms, items/s (95 %), of peak, "
+    "bound by, first call ms, stable"
 )
+# What tells rows apart stays in the table though it be the same in all.
+ALWAYS = {"runtime", "batch", "calls", "p50 ms", "p99 ms", "items/s (95 %)"}
 ORIGIN = "file, model, processor, cores, load before, GPU, versions"
 
 
@@ -83,20 +82,23 @@ def _bench_rows(part: Part) -> Iterable[list[str]]:
         low, high = (row.get("ci95") or {}).get("throughput_items_per_s", (None, None))
         rate = f"{row['throughput_items_per_s']:,.0f}" + (f" ({low:,.0f} to {high:,.0f})" if low is not None else "")
         stable = {True: "yes", False: f"no, {row.get('spread') or 0:.0%}", None: "unknown"}[row.get("stable")]
+        share = row.get("matmul_share")
         yield [
             part.name,
-            row["runtime"],
+            f"{row['runtime']} {str(row.get('version') or '').partition('+')[0]}".strip(),
             f"{row['provider_active']}{' (fallback)' if row.get('fallback') else ''}",
             row["precision"],
-            str(row["batch"]),
             str(row["threads"] or "own"),
             row["scenario"],
+            str(row["batch"]),
             f"{row['samples']:,}",
             _number(latency.get("p50")),
             _number(latency.get("p99")),
             rate,
+            "" if share is None else f"{share:.0%}",
+            row.get("verdict", "").partition(":")[0],
+            _number((row.get("cold") or {}).get("first_run_ms")),
             stable,
-            row.get("verdict", ""),
         ]
 
 
@@ -166,6 +168,15 @@ def _origin(part: Part) -> list[str]:
         gpus,
         ", ".join(versions),
     ]
+
+
+def _without_constants(header: str, rows: list[list[str]]) -> tuple[str, list[list[str]], list[str]]:
+    """Return a table without the columns that say the same in every row, and what they say."""
+    names = header.split(", ")
+    values = [{row[place] for row in rows} for place in range(len(names))]
+    kept = [place for place, name in enumerate(names) if name in ALWAYS or len(values[place]) != 1]
+    shared = [f"{name} {next(iter(values[place]))}" for place, name in enumerate(names) if place not in kept]
+    return ", ".join(names[place] for place in kept), [[row[place] for place in kept] for row in rows], shared
 
 
 def _model(part: Part) -> str:
