@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,runtimes,digits,tensorboard,tune,parquet,fast,ray,loadgen]'
+	$(PIP) --editable '.[dev,openvino,runtimes,digits,tensorboard,tune,parquet,fast,ray,loadgen,kits]'
 	touch $@
 
 # The quick suite: no network, nothing over seconds.

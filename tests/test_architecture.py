@@ -17,6 +17,7 @@ LAYERS = [
         "render_compare",
         "render_evaluation",
         "render_export",
+        "render_kits",
         "render_report",
         "render_runtimes",
         "render_tune",

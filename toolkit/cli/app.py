@@ -14,6 +14,7 @@ from toolkit.cli.bench import bench_command
 from toolkit.cli.boundary import prepare_streams, run_guarded, split_debug
 from toolkit.cli.compare import compare_command
 from toolkit.cli.data import data_app
+from toolkit.cli.demo import demo_command
 from toolkit.cli.doctor import doctor_command
 from toolkit.cli.evaluate import evaluate_command
 from toolkit.cli.export import export_command
@@ -47,6 +48,7 @@ app.command("export")(export_command)
 app.command("inspect")(inspect_command)
 app.command("selftest")(selftest_command)
 app.command("parity")(parity_command)
+app.command("demo")(demo_command)
 app.command("predict")(predict_command)
 app.command("bench")(bench_command)
 app.command("compare")(compare_command)

@@ -13,10 +13,11 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
+from toolkit.cli.kit_options import Checked, Kits, WebGpu, export_kits, make_kit_config
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, invocation, note
 from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError
+from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 Run = Annotated[
     Path | None,
     typer.Argument(
-        help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default.",
+        help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default. With --kit "
+        "also an .onnx that is there already.",
         show_default=False,
     ),
 ]
@@ -62,6 +64,9 @@ def export_command(
     calibration: Calibration = 1_000,
     cross_check: CrossChecked = False,
     golden: GoldenKind = None,
+    kit: Kits = None,
+    webgpu: WebGpu = False,
+    check: Checked = False,
     data: DataName = None,
     author: Author = "unspecified",
     licence: Licence = "NOASSERTION",
@@ -70,7 +75,6 @@ def export_command(
 ) -> None:
     """Write a run as one self-contained .onnx. With its card, and proven before it is put in place."""
     from toolkit.exporting.config import ExportConfig
-    from toolkit.network.run import read_run
 
     output, store = Output(as_json=as_json), ArtifactStore.default()
     config = ExportConfig(
@@ -85,16 +89,29 @@ def export_command(
         licence=licence,
         force=force,
     )
+    kits = make_kit_config(kit, webgpu=webgpu, check=check, force=force)
+    model = run if run is not None and run.suffix == ".onnx" else _export_run(run, config, data, output, store)
+    if kits is not None:
+        export_kits(model, kits, check=check, store=store, output=output)
+    elif model == run:
+        raise UsageError(f"{run} is a model already; make kits of it with --kit, or name a run")
+
+
+def _export_run(run: Path | None, config: ExportConfig, data: str | None, output: Output, store: ArtifactStore) -> Path:
+    """Export a run, show what was written, and return the model."""
+    from toolkit.network.run import read_run
+
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
     report = _export(folder, dataset, config, output=output, store=store)
     target = _write_tries(report, store=store)
-    _show(report, output, asked=golden)
+    _show(report, output, asked=config.golden)
     if report.int8 is not None:
         note(f"report: {target}")
         if not report.int8.passed:
             raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
+    return report.model
 
 
 def _export(run: Path, data: Dataset, config: ExportConfig, *, output: Output, store: ArtifactStore) -> ExportReport:

@@ -1,0 +1,41 @@
+/* Replay the golden vectors of the card and write selfcheck.json. */
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "@{c_name}.h"
+#include "golden.h"
+
+int main(void) {
+    @{c_name}_result result;
+    double error = 0;
+    int is_right = 1;
+    int at;
+    int place;
+    clock_t start = clock();
+    double milliseconds;
+    FILE *stream;
+    for (at = 0; at < GOLDEN_COUNT; at++) {
+        @{c_name}_classify(golden_images[at], &result);
+        for (place = 0; place < @{c_macro}_CLASSES; place++) {
+            const double difference = fabs((double)result.logits[place] - golden_logits[at][place]);
+            error = difference <= error ? error : difference; /* this way round NaN stays */
+            is_right = is_right && result.logits[place] <= result.logits[result.label];
+        }
+    }
+    milliseconds = GOLDEN_COUNT ? 1e3 * (double)(clock() - start) / CLOCKS_PER_SEC / GOLDEN_COUNT : 0;
+    is_right = is_right && error <= GOLDEN_TOLERANCE;
+    stream = fopen("selfcheck.json", "w");
+    if (stream == NULL) {
+        fputs("selfcheck.json cannot be written\n", stderr);
+        return 1;
+    }
+    fprintf(stream,
+        "{\"runtime\": \"plain-c\", \"version\": \"@{cgen_version}\", \"status\": \"%s\", \"vectors\": %d,\n"
+        " \"max_abs_logit_error\": %.9g, \"ms_per_image\": %.6g}\n",
+        GOLDEN_COUNT == 0 ? "not-run" : is_right ? "pass" : "fail", GOLDEN_COUNT, error, milliseconds);
+    fclose(stream);
+    printf("%s: %d vectors, largest logit error %.3g, %.3g ms a picture\n", is_right ? "pass" : "FAIL", GOLDEN_COUNT,
+        error, milliseconds);
+    return is_right ? 0 : 1;
+}

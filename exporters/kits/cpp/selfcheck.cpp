@@ -1,0 +1,44 @@
+// Replay the golden vectors of the card and write selfcheck.json.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+
+#include "classifier.hpp"
+#include "golden.h"
+
+int main() {
+    if (GOLDEN_COUNT == 0) {
+        std::ofstream("selfcheck.json") << "{\"runtime\": \"" << Classifier::runtime() << "\", \"version\": \""
+                                        << Classifier::version() << "\", \"status\": \"not-run\", \"vectors\": 0,\n"
+                                        << " \"max_abs_logit_error\": null, \"ms_per_image\": null}\n";
+        return 0;
+    }
+    Classifier classifier("model.onnx");
+    double error = 0;
+    bool is_right = true;
+    std::vector<double> times;
+    for (int at = 0; at < GOLDEN_COUNT; ++at) {
+        const std::vector<std::uint8_t> pixels(golden_images[at], golden_images[at] + kPixels);
+        const auto start = std::chrono::steady_clock::now();
+        const Prediction prediction = classifier.predict(pixels).front();
+        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        for (std::size_t place = 0; place < kNumClasses; ++place) {
+            const double difference = std::abs(static_cast<double>(prediction.logits[place]) - golden_logits[at][place]);
+            error = difference <= error ? error : difference;  // this way round NaN stays
+        }
+        const auto largest = std::max_element(prediction.logits.begin(), prediction.logits.end());
+        is_right = is_right && *largest == prediction.logits[static_cast<std::size_t>(prediction.label)];
+    }
+    is_right = is_right && error <= GOLDEN_TOLERANCE;
+    std::sort(times.begin(), times.end());
+    const double milliseconds = times[times.size() / 2];
+    std::ofstream("selfcheck.json") << "{\"runtime\": \"" << Classifier::runtime() << "\", \"version\": \""
+                                    << Classifier::version() << "\", \"status\": \"" << (is_right ? "pass" : "fail")
+                                    << "\", \"vectors\": " << GOLDEN_COUNT << ",\n \"max_abs_logit_error\": " << error
+                                    << ", \"ms_per_image\": " << milliseconds << "}\n";
+    std::cout << (is_right ? "pass" : "FAIL") << ": " << GOLDEN_COUNT << " vectors, largest logit error " << error
+              << ", " << milliseconds << " ms a picture\n";
+    return is_right ? 0 : 1;
+}

@@ -1,0 +1,93 @@
+// The model behind one call: pictures in, labels out. Knows neither the page nor the machine it runs on.
+import { PictureError, prepare } from "./prepare.js";
+
+export { PictureError };
+
+/**
+ * @typedef {{ label: string, index: number, probability: number, probabilities: Float32Array, pixels: Uint8Array,
+ *   notes: string[], milliseconds: number }} Prediction
+ */
+
+export class Classifier {
+  /**
+   * @param {any} ort the ONNX Runtime module that runs it
+   * @param {any} session an opened `InferenceSession`
+   * @param {any} card the model's card
+   */
+  constructor(ort, session, card) {
+    this.ort = ort;
+    this.session = session;
+    this.card = card;
+    this.classes = card.classes;
+  }
+
+  /**
+   * Say what one picture shows.
+   * @param {import("./prepare.js").Picture} picture
+   * @param {{ fit?: "auto" | "mnist" }} wish
+   * @returns {Promise<Prediction>}
+   */
+  async predict(picture, wish = {}) {
+    const { data, notes } = prepare(picture, this.card.input, wish);
+    const start = performance.now();
+    const { label, probabilities } = await this.run(data, 1);
+    const milliseconds = performance.now() - start;
+    const index = Number(label[0]);
+    const name = this.classes[index];
+    return { label: name, index, probability: probabilities[index], probabilities, pixels: data, notes, milliseconds };
+  }
+
+  /**
+   * Run prepared pixels through the model.
+   * @param {Uint8Array} pixels `count` images of the model's size, one after the other
+   * @param {number} count
+   */
+  async run(pixels, count) {
+    const { height, width, channels } = this.card.input;
+    const shape = channels === 1 ? [count, height, width] : [count, height, width, channels];
+    const outputs = await this.session.run({ images: new this.ort.Tensor("uint8", pixels, shape) });
+    return {
+      logits: /** @type {Float32Array} */ (outputs.logits.data),
+      probabilities: /** @type {Float32Array} */ (outputs.probabilities.data),
+      label: /** @type {BigInt64Array} */ (outputs.label.data),
+    };
+  }
+
+  /**
+   * Replay the images whose answers the card knows, in this very runtime.
+   * @returns {Promise<{ status: "pass" | "fail" | "not-run", vectors: number, max_abs_logit_error: number | null,
+   *   ms_per_image: number | null, reason: string }>}
+   */
+  async selfCheck() {
+    const { golden } = this.card;
+    if (!golden) {
+      const reason = "the card holds no golden vectors";
+      return { status: "not-run", vectors: 0, max_abs_logit_error: null, ms_per_image: null, reason };
+    }
+    const images = Uint8Array.from(atob(golden.images), (character) => character.charCodeAt(0));
+    const [count] = golden.shape;
+    const size = images.length / count;
+    let error = 0;
+    let isConsistent = true;
+    const times = [];
+    for (let at = 0; at < count; at++) {
+      const start = performance.now();
+      const { logits, label } = await this.run(images.slice(at * size, (at + 1) * size), 1);
+      times.push(performance.now() - start);
+      golden.logits[at].forEach((expected, place) => {
+        const difference = Math.abs(logits[place] - expected);
+        error = difference <= error ? error : difference; // this way round NaN stays
+      });
+      isConsistent &&= logits[Number(label[0])] === Math.max(...logits);
+    }
+    times.sort((left, right) => left - right);
+    const isRight = error <= golden.tolerance && isConsistent;
+    return {
+      status: isRight ? "pass" : "fail",
+      vectors: count,
+      max_abs_logit_error: error,
+      ms_per_image: times[count >> 1],
+      reason: isRight ? "" : `logits differ by ${error}; the most is ${golden.tolerance}`,
+    };
+  }
+}

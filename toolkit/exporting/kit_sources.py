@@ -1,0 +1,106 @@
+"""Files of kits that no template holds: the network as C, golden vectors as a header, ONNX Runtime for the web."""
+
+from __future__ import annotations
+
+__all__ = ["golden_header", "network_sources", "web_runtime_files"]
+
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.private import find_private_folder, install_private
+
+if TYPE_CHECKING:
+    from toolkit.exporting.kit_values import KitSource
+
+# Everything is compiled in and nothing is taken from the heap.
+EVERYTHING, NOTHING = "1000000000000", "0"
+CGEN_TIMEOUT_S = 300
+WEB_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WEBGPU_FILES = (
+    "ort.webgpu.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+
+
+def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]:
+    """Return `network.c` and `network_data.c`, written by emx-onnx-cgen for one picture, and its version.
+
+    Raises:
+        ResourceError: emx-onnx-cgen is not installed.
+        ModelError: it refuses the model.
+    """
+    import onnx
+
+    try:
+        cgen = version("emx-onnx-cgen")
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            "kit c needs emx-onnx-cgen; install it with: pip install 'onnx-parity-toolkit[runtimes]'"
+        ) from error
+    model = onnx.ModelProto.FromString(source.model)
+    del model.metadata_props[:]  # it would stand in a comment, golden vectors and all
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "model.onnx").write_bytes(model.SerializeToString())
+        options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
+        options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
+        command = [sys.executable, "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
+        done = subprocess.run(command, cwd=path, capture_output=True, text=True, check=False, timeout=CGEN_TIMEOUT_S)
+        if done.returncode:
+            words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
+            raise ModelError(f"emx-onnx-cgen refuses {source.path.name}: {words[-1]}")
+        return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
+
+
+def golden_header(source: KitSource) -> str:
+    """Return the golden vectors as a header of C and C++; without any, one that says so."""
+    card = source.card
+    pixels, classes = int(np.prod(card.input.shape)), len(card.classes)
+    golden = card.golden
+    count = golden.shape[0] if golden else 0
+    images = (
+        np.frombuffer(golden.images, np.uint8).reshape(count, pixels) if golden else np.zeros((1, pixels), np.uint8)
+    )
+    logits = golden.logits if golden else ((0.0,) * classes,)
+    rows = [f"    {{{', '.join(map(str, image.tolist()))}}}," for image in images]
+    answers = [f"    {{{', '.join(format(value, '.17g') for value in row)}}}," for row in logits]
+    return "\n".join(
+        [
+            "/* Pictures of the card and what the network has to answer, in float64. */",
+            "#ifndef GOLDEN_H",
+            "#define GOLDEN_H",
+            f"#define GOLDEN_COUNT {count}",
+            f"#define GOLDEN_TOLERANCE {golden.tolerance if golden else 0:.17g}",
+            f"static const unsigned char golden_images[{max(count, 1)}][{pixels}] = {{",
+            *rows,
+            "};",
+            f"static const double golden_logits[{max(count, 1)}][{classes}] = {{",
+            *answers,
+            "};",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def web_runtime_files(*, uses_webgpu: bool) -> dict[PurePosixPath, bytes]:
+    """Return onnxruntime-web's files for `ort/`; the package is brought into its private folder where it is not there.
+
+    Raises:
+        ResourceError: it cannot be installed.
+    """
+    try:
+        folder = find_private_folder("ort-web")
+    except ResourceError:
+        folder = install_private("ort-web")
+    dist = folder / "node_modules" / "onnxruntime-web" / "dist"
+    names = WEBGPU_FILES if uses_webgpu else WEB_FILES
+    return {PurePosixPath("ort", name): (dist / name).read_bytes() for name in names}

@@ -1,0 +1,133 @@
+"""What a kit's templates are filled with: everything comes from the card and the file."""
+
+from __future__ import annotations
+
+__all__ = ["KitSource", "kit_values", "safe_words"]
+
+import html
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.runtimes.registry import RUNTIMES
+
+if TYPE_CHECKING:
+    from toolkit.card import Card
+
+# Words that stand in comments, docstrings and Markdown of several languages may hold nothing that ends them.
+UNSAFE = re.compile(r"[^\w .,:()+=/-]")
+MOST_NAMED_CLASSES = 12
+TRITON_MAX_BATCH = 64
+POLARITIES = {
+    "light-on-dark": "light ink on a dark ground",
+    "dark-on-light": "dark ink on a light ground",
+    "any": "as the picture is",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KitSource:
+    """A model that kits are made of.
+
+    Attributes:
+        path: the file.
+        model: its bytes.
+        card: what it says about itself.
+    """
+
+    path: Path
+    model: bytes
+    card: Card
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending, which kits are called after."""
+        return self.path.name.removesuffix(".onnx")
+
+    @property
+    def identifier(self) -> str:
+        """The name as an identifier of C: lower-case letters, digits and underscores."""
+        name = re.sub(r"[^a-z0-9]+", "_", self.stem.lower()).strip("_") or "model"
+        return f"model_{name}" if name[0].isdigit() else name
+
+
+def safe_words(text: str) -> str:
+    """Return text without anything that could end a comment, a docstring, a string or a table's cell."""
+    return " ".join(UNSAFE.sub("_", text).replace("*/", "_/").replace("//", "/_").split()) or "model"
+
+
+def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str]:
+    """Return every value that a template may name, as text."""
+    card, spec = source.card, source.card.input
+    is_grey = spec.channels == 1
+    name = safe_words(card.name)
+    return {
+        "name": name,
+        "summary": _summarise(card),
+        "html_name": html.escape(card.name),
+        "html_summary": html.escape(_summarise(card)),
+        "package_name": re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-._") or "model",
+        "height": str(spec.height),
+        "width": str(spec.width),
+        "channels": str(spec.channels),
+        "channel_axis": "" if is_grey else f", {spec.channels}",
+        "channels_words": "one byte a pixel" if is_grey else "red, green and blue of each pixel one after the other",
+        "polarity_words": POLARITIES.get(spec.polarity, safe_words(spec.polarity)),
+        "classes_count": str(len(card.classes)),
+        "golden_count": str(card.golden.shape[0] if card.golden else 0),
+        "licence_note": "What is bundled is licensed as `LICENSES.md` says.",
+        **_c_values(source),
+        **_web_values(uses_webgpu=uses_webgpu),
+        "triton_name": source.identifier,
+        "triton_max_batch": str(TRITON_MAX_BATCH),
+        "triton_input_dims": ", ".join(map(str, spec.shape)),
+        "triton_kind": "CPU",
+        "pillow_mode": "L" if is_grey else "RGB",
+    }
+
+
+def _summarise(card: Card) -> str:
+    spec = card.input
+    names = [safe_words(name) for name in card.classes[:MOST_NAMED_CLASSES]]
+    more = f" and {len(card.classes) - len(names)} more" if len(card.classes) > len(names) else ""
+    colour = "grey" if spec.channels == 1 else "RGB"
+    right = card.test_accuracy
+    accuracy = f" {right['correct']:,} of {right['count']:,} test pictures right." if right else ""
+    return (
+        f"Pictures of {spec.width} x {spec.height} pixels, {colour}, in {len(card.classes)} classes: "
+        f"{', '.join(names)}{more}.{accuracy}"
+    )
+
+
+def _c_values(source: KitSource) -> dict[str, str]:
+    card, spec = source.card, source.card.input
+    is_grey = spec.channels == 1
+    return {
+        "c_name": source.identifier,
+        "c_macro": source.identifier.upper(),
+        "c_classes": "\n".join(f"    {_c_string(name)}," for name in card.classes),
+        "c_image_dims": "".join(f"[{size}]" for size in spec.shape),
+        "cpp_shape": ", ".join(map(str, spec.shape)),
+        "cpp_rank": str(1 + len(spec.shape)),
+        "pnm": "pgm" if is_grey else "ppm",
+        "pnm_kind": "PGM" if is_grey else "PPM",
+        "pnm_magic": "5" if is_grey else "6",
+    }
+
+
+def _c_string(text: str) -> str:
+    """Return text as a literal of C and C++: bytes of UTF-8; those that are not plain in octal, three digits each."""
+    plain = {byte for byte in range(32, 127) if chr(byte) not in '"\\?'}
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+
+
+def _web_values(*, uses_webgpu: bool) -> dict[str, str]:
+    node, web = (RUNTIMES[name].npm[0].rpartition("@")[2] for name in ("ort-node", "ort-web"))
+    return {
+        "ort_node_version": node,
+        "ort_web_version": web,
+        "ort_web_module": "ort.webgpu.min.mjs" if uses_webgpu else "ort.wasm.min.mjs",
+        "ort_web_providers": '["webgpu", "wasm"]' if uses_webgpu else '["wasm"]',
+        "ort_web_build": "the build with WebGPU and WebAssembly" if uses_webgpu else "the smallest WebAssembly build",
+    }

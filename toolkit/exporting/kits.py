@@ -1,0 +1,187 @@
+"""Kits: a folder for each way to embed a model, with its card, code to copy, and a self-check in that very runtime."""
+
+from __future__ import annotations
+
+__all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
+
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from exporters.kits import KITS, render_kit
+from toolkit.errors import ResourceError, UsageError, suggest
+from toolkit.exporting.kit_check import SelfCheck, run_selfcheck
+from toolkit.exporting.kit_licences import licences_page
+from toolkit.exporting.kit_sources import golden_header, network_sources, web_runtime_files
+from toolkit.exporting.kit_triton import triton_files
+from toolkit.exporting.kit_values import KitSource, kit_values
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.process import WorkerRuntime, blame_the_file
+from toolkit.runtimes.source import ModelSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.artifacts import ArtifactStore
+
+Files = dict[PurePosixPath, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KitConfig:
+    """Which kits to write.
+
+    Attributes:
+        kits: names, or `all`.
+        uses_webgpu: the web kit carries the larger build that has WebGPU.
+        force: replace a folder that exists.
+    """
+
+    kits: tuple[str, ...]
+    uses_webgpu: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        for kit in self.kits:
+            if kit not in {*KITS, "all"}:
+                raise UsageError(f"unknown kit {kit!r}{suggest(kit, KITS)}; known: {', '.join(KITS)}, all")
+        if self.uses_webgpu and "web" not in self.names:
+            raise UsageError("--webgpu is of the web kit; ask for it: --kit web")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every kit meant, each once."""
+        return KITS if "all" in self.kits else tuple(dict.fromkeys(self.kits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KitResult:
+    """A kit that was written.
+
+    Attributes:
+        kit: its name.
+        folder: where it lies.
+        size_bytes: of all its files.
+        check: what its self-check said.
+    """
+
+    kit: str
+    folder: Path
+    size_bytes: int
+    check: SelfCheck
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def read_kit_source(path: Path) -> KitSource:
+    """Read a model that keeps the contract; it is opened in a worker first.
+
+    Raises:
+        ModelError: it breaks the contract; says which clause.
+    """
+    source = ModelSource.read(path)
+    with (
+        blame_the_file(path.name),
+        WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as worker,
+    ):
+        card = require_contract(worker.info, name=path.name)
+    return KitSource(path=path, model=source.model, card=card)
+
+
+def write_kits(
+    source: KitSource,
+    config: KitConfig,
+    *,
+    store: ArtifactStore,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[KitResult, ...]:
+    """Write kits into `kits/<model>-<kit>/` and let each check itself.
+
+    A self-check that cannot run for want of a tool is told as such; the kit is there all the same.
+
+    Raises:
+        UsageError: a folder exists and `force` is not set.
+        ResourceError: what a kit bundles cannot be had.
+        ModelError: a code generator refuses the model.
+    """
+    for kit in config.names:
+        _require_free(_folder_of(kit, source, store), config)
+    results = []
+    for number, kit in enumerate(config.names):
+        if progress:
+            progress(number, len(config.names))
+        folder = put_kit(kit, source, config, store=store)
+        check = run_selfcheck(kit, folder)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        results.append(KitResult(kit=kit, folder=folder, size_bytes=size, check=check))
+    if progress:
+        progress(len(config.names), len(config.names))
+    return tuple(results)
+
+
+def put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactStore) -> Path:
+    """Write one kit without its self-check and return its folder.
+
+    Raises:
+        UsageError, ResourceError, ModelError: as `write_kits`.
+    """
+    folder = _folder_of(kit, source, store)
+    _require_free(folder, config)
+    _put(_make_files(kit, source, config), folder)
+    return folder
+
+
+def _folder_of(kit: str, source: KitSource, store: ArtifactStore) -> Path:
+    return store.root / "kits" / f"{source.stem}-{kit}"
+
+
+def _require_free(folder: Path, config: KitConfig) -> None:
+    if folder.exists() and not config.force:
+        raise UsageError(f"the kit {folder} exists; take it away or --force")
+
+
+def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
+    values = kit_values(source, uses_webgpu=config.uses_webgpu)
+    files: Files = {}
+    if kit == "c":
+        generated, cgen = network_sources(source)
+        files |= generated
+        values |= {"cgen_version": cgen, "c_sizes": "Sizes: `make size` prints them."}
+    if kit in {"c", "cpp"}:
+        files[PurePosixPath("golden.h")] = golden_header(source).encode()
+    if kit == "web":
+        files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
+    for name, text in render_kit(kit, values).items():
+        files[_renamed(name, kit, source)] = text.encode()
+    files[PurePosixPath("LICENSES.md")] = licences_page(source.card, kit).encode()
+    files[PurePosixPath("model.onnx")] = source.model
+    files[PurePosixPath("model.card.json")] = source.card.dumps().encode()
+    return triton_files(files, source) if kit == "triton" else files
+
+
+def _renamed(name: PurePosixPath, kit: str, source: KitSource) -> PurePosixPath:
+    """Return a file's name in its kit: in C the interface is called as the model is."""
+    is_interface = kit == "c" and name.name in {"classifier.h", "classifier.c"}
+    return PurePosixPath(source.identifier + name.suffix) if is_interface else name
+
+
+def _put(files: Files, folder: Path) -> None:
+    """Write a kit whole or not at all."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            made = Path(temporary) / folder.name
+            for name, data in files.items():
+                target = made / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            if folder.exists():
+                shutil.rmtree(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise ResourceError(f"cannot write the kit {folder}: {error.strerror or error}") from error
