@@ -1,12 +1,13 @@
 # make quickstart   from nothing to a verified .onnx
 # make test         the whole test suite
 # make check        lint, format, types
+# make kits         every kit, checked in its own runtime
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all kits check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -25,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not network" \
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not network" \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
@@ -38,6 +39,17 @@ test-hostile: $(VENV)/.dev
 # Thousands of mutated image files through `toolkit predict`: answers or error rows, in bounded time and memory.
 test-fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -m fuzz tests/test_predict_fuzz.py
+
+# Every kit from the quickstart's model and from one of coloured images, each run in its own runtime: node, a headless
+# Chromium, a C compiler. System packages are listed in .ci/apt.txt; what is missing is a check that did not run.
+kits: $(VENV)/.dev
+	test -f artifacts/latest.json || $(BIN)/toolkit quickstart
+	for name in ort-node ort-web; do $(BIN)/toolkit runtimes install $$name || exit; done
+	$(BIN)/toolkit export $$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
+		--kit all --check --force
+	TOOLKIT_RUNTIMES=$(CURDIR)/artifacts/runtimes \
+		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
+		$(BIN)/python -m pytest -m kits tests/test_kits.py tests/test_kits_web.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

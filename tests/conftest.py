@@ -53,6 +53,23 @@ def model_path(trained: Path) -> Path:
     return next((trained / "models").glob("*.onnx"))
 
 
+@pytest.fixture(scope="session")
+def rgb_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a user's own coloured images, made by the real commands."""
+    from coloured_shapes import write_shapes
+
+    folder = tmp_path_factory.mktemp("rgb")
+    images = write_shapes(folder / "images", count=120, height=32, width=40)
+    environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}
+    for arguments in (
+        ["train", "--data", str(images), "--epochs", "2", "--set", "hidden_units=32"],
+        ["export", "--data", str(images), "--name", "shapes"],
+    ):
+        command = [sys.executable, "-m", "toolkit", *arguments]
+        subprocess.run(command, check=True, env=environment, cwd=ROOT, capture_output=True)
+    return folder / "artifacts" / "models" / "shapes.onnx"
+
+
 def _make_once(folder: Path) -> Path:
     """Make the folder in one of the parallel test processes; the others wait for it."""
     from filelock import FileLock

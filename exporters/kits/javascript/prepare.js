@@ -1,5 +1,5 @@
 // From a picture's pixels to exactly what the model takes: channels, polarity, size.
-// It does what the exporting toolkit does to a picture, with the same roundings, so that both see the same pixels.
+// It does what the exporting toolkit does to a picture, within one grey level: Pillow may resize rows or columns first.
 
 /** Something about a picture that its owner has to hear. */
 export class PictureError extends Error {}
@@ -386,7 +386,7 @@ function reduce(image) {
 
 const PRECISION = 2 ** 22; // Pillow's fixed point for bytes
 
-/** Resize with a triangle filter that widens where the picture shrinks: Pillow's BILINEAR, bit for bit. */
+/** Resize with a triangle filter that widens where the picture shrinks, as Pillow does: rows, then columns. */
 function resize(image, width, height) {
   const across = image.width === width ? image : resizeRows(image, width);
   if (across.height === height) return across;
@@ -402,7 +402,7 @@ function resizeRows(image, width) {
     const centre = (column + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - reach + 0.5));
     const last = Math.min(image.width, Math.trunc(centre + reach + 0.5));
-    const raw = Array.from({ length: last - first }, (_, at) => Math.max(0, 1 - Math.abs((first + at - centre + 0.5) / reach)));
+    const raw = Array.from({ length: last - first }, (_, at) => Math.max(0, 1 - Math.abs((first + at - centre + 0.5) * (1 / reach))));
     const total = raw.reduce((sum, value) => sum + value, 0);
     const weights = raw.map((value) => Math.trunc(0.5 + (value / total) * PRECISION));
     for (let row = 0; row < height; row++) {

@@ -126,7 +126,7 @@ async function main() {
   let pad = null;
   if (card.input.fit === "mnist" && card.input.channels === 1) {
     find("drawing").hidden = false;
-    pad = new Pad(find("pad"), (picture) => (picture ? answer(picture, { fit: "mnist" }) : (say(""), forget())));
+    pad = new Pad(find("pad"), (picture) => (picture ? answer(picture, { fit: "mnist" }) : (forget(), say("nothing is drawn"))));
     find("clear").addEventListener("click", () => pad.clear());
   }
   find("file").addEventListener("change", ({ target }) => target.files[0] && takeFile(target.files[0]));
