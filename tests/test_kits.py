@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import sys
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -261,6 +263,8 @@ def test_export_writes_kits_of_a_model_that_is_there(model_path: Path, tmp_path:
     assert "warning: the self-check of" in node.stderr
     assert "toolkit runtimes install ort-node" in node.stderr
     assert _toolkit("export", model_path, "--kit", "node", "--check", "--force", **roots).returncode == 5
+    told = json.loads(_toolkit("export", model_path, "--kit", "python", "--force", "--json", **roots).stdout)
+    assert (told["schema"], [kit["check"]["status"] for kit in told["kits"]]) == ("toolkit/kits/1", ["pass"])
     for arguments in (["--kit", "pyton"], ["--check"], ["--webgpu"], []):
         refused = _toolkit("export", model_path, *arguments, **roots)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
@@ -289,6 +293,66 @@ def test_real_kit_replays_its_golden_vectors(
     assert result.check.ms_per_image is not None
     assert not list(result.folder.glob("**/*.o"))
     assert not (result.folder / "node_modules").exists()
+
+
+@pytest.mark.kits
+def test_export_of_a_run_writes_its_kits_too(trained: Path, tmp_path: Path) -> None:
+    for name in ("runs", "latest.json"):
+        (tmp_path / name).symlink_to(trained / name)
+    done = _toolkit("export", "--kit", "python,c", "--json", TOOLKIT_ARTIFACTS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["schema"] == "toolkit/export/1"
+    assert [(kit["kit"], kit["check"]["status"]) for kit in told["kits"]] == [("python", "pass"), ("c", "pass")]
+
+
+def test_triton_client_asks_for_what_the_server_answers(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example client against a stand-in for tritonclient that answers with the real model."""
+    import onnxruntime
+
+    folder = put_kit(
+        "triton", read_kit_source(model_path), KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path)
+    )
+    session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
+
+    class Server:
+        def __init__(self, url: str) -> None:
+            assert url == "localhost:8000"
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def infer(self, model: str, inputs: Any, outputs: Any) -> Any:
+            assert (folder / "repository" / model / "config.pbtxt").exists()
+            answers = dict(zip(outputs, session.run(outputs, {"images": inputs[0].images}), strict=True))
+            answers["label"] = answers["label"][:, np.newaxis]  # as its reshape has it
+            return SimpleNamespace(as_numpy=answers.__getitem__)
+
+    class Input:
+        def __init__(self, name: str, shape: list[int], kind: str) -> None:
+            assert (name, kind) == ("images", "UINT8")
+
+        def set_data_from_numpy(self, images: np.ndarray) -> None:
+            self.images = images
+
+    fake = SimpleNamespace(InferenceServerClient=Server, InferInput=Input, InferRequestedOutput=lambda name: name)
+    monkeypatch.setitem(sys.modules, "tritonclient", SimpleNamespace(http=fake))
+    monkeypatch.setitem(sys.modules, "tritonclient.http", fake)
+    spec = importlib.util.spec_from_file_location("kit_client", folder / "client.py")
+    assert spec is not None
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)  # type: ignore[union-attr]  # found just above
+    images = load_dataset("mnist-mini").test.images[:5]
+    answers = client.classify(images, url="localhost:8000", use_grpc=False)
+    from toolkit import Classifier
+
+    with Classifier(model_path) as classifier:
+        assert [label for label, _ in answers] == list(classifier.predict(images).labels)
 
 
 def test_demo_serves_the_page_until_it_is_interrupted(model_path: Path, tmp_path: Path) -> None:

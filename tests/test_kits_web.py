@@ -165,6 +165,22 @@ def test_dropped_picture_is_classified_as_predict_does(page: Any, card: Card, ki
         assert page.inner_text("#message") == ""
 
 
+def test_pasted_picture_is_answered_and_pasted_words_are_a_message(page: Any) -> None:
+    image = Image.new("L", (100, 100), 255)
+    ImageDraw.Draw(image).line([(50, 10), (50, 90)], fill=0, width=12)
+    paste = """([text]) => {
+      const given = new DataTransfer();
+      if (text) given.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], "a.png", { type: "image/png" }));
+      else given.setData("text/plain", "words");
+      document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: given, bubbles: true }));
+    }"""
+    page.evaluate(paste, [base64.b64encode(_png(np.asarray(image))).decode()])
+    page.wait_for_timeout(600)
+    assert page.inner_text("#answer") != NO_ANSWER
+    page.evaluate(paste, [""])
+    assert page.inner_text("#message") == "what was pasted is no picture"
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "data", "words"),
     [

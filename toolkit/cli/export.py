@@ -13,16 +13,25 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
-from toolkit.cli.kit_options import Checked, Kits, WebGpu, export_kits, make_kit_config
+from toolkit.cli.kit_options import (
+    Checked,
+    Kits,
+    WebGpu,
+    export_kits,
+    judge_kits,
+    make_kit_config,
+    write_model_kits,
+)
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, invocation, note
 from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError, UsageError
+from toolkit.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.data import Dataset
     from toolkit.exporting.config import ExportConfig
+    from toolkit.exporting.kits import KitResult
     from toolkit.exporting.report import ExportReport
 
 Run = Annotated[
@@ -90,28 +99,34 @@ def export_command(
         force=force,
     )
     kits = make_kit_config(kit, webgpu=webgpu, check=check, force=force)
-    model = run if run is not None and run.suffix == ".onnx" else _export_run(run, config, data, output, store)
-    if kits is not None:
-        export_kits(model, kits, check=check, store=store, output=output)
-    elif model == run:
-        raise UsageError(f"{run} is a model already; make kits of it with --kit, or name a run")
+    if run is not None and run.suffix == ".onnx":
+        export_kits(run, kits, check=check, store=store, output=output)
+        return
+    report = _export_run(run, config, data, output, store)
+    results = write_model_kits(report.model, kits, store=store, output=output) if kits else ()
+    _show(report, results, output, asked=golden)
+    _judge(report, store=store)
+    judge_kits(results, check=check)
 
 
-def _export_run(run: Path | None, config: ExportConfig, data: str | None, output: Output, store: ArtifactStore) -> Path:
-    """Export a run, show what was written, and return the model."""
+def _export_run(
+    run: Path | None, config: ExportConfig, data: str | None, output: Output, store: ArtifactStore
+) -> ExportReport:
     from toolkit.network.run import read_run
 
     folder = resolve_run(run, store=store)
     described = read_run(folder)
     dataset = load_recorded_data(data, described.data, output, size=described.image_size)
-    report = _export(folder, dataset, config, output=output, store=store)
+    return _export(folder, dataset, config, output=output, store=store)
+
+
+def _judge(report: ExportReport, *, store: ArtifactStore) -> None:
+    """Keep what was tried for int8 and refuse where nothing came of it."""
     target = _write_tries(report, store=store)
-    _show(report, output, asked=config.golden)
     if report.int8 is not None:
         note(f"report: {target}")
         if not report.int8.passed:
             raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
-    return report.model
 
 
 def _export(run: Path, data: Dataset, config: ExportConfig, *, output: Output, store: ArtifactStore) -> ExportReport:
@@ -127,12 +142,15 @@ def _export(run: Path, data: Dataset, config: ExportConfig, *, output: Output, s
         return export_run(run, data, config, store=store, progress=advance)
 
 
-def _show(report: ExportReport, output: Output, *, asked: str | None) -> None:
+def _show(report: ExportReport, kits: tuple[KitResult, ...], output: Output, *, asked: str | None) -> None:
     from toolkit.render_export import cross_check_words, int8_table
+    from toolkit.render_kits import kits_table
 
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=asked)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
-    output.report(report.to_json(), *lines, *([] if report.int8 is None else int8_table(report.int8)))
+    tables = [*([] if report.int8 is None else int8_table(report.int8)), *([kits_table(kits)] if kits else [])]
+    told = {"kits": [kit.to_json() for kit in kits]} if kits else {}
+    output.report({**report.to_json(), **told}, *lines, *tables)
 
 
 def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Checked", "Kits", "WebGpu", "export_kits", "make_kit_config"]
+__all__ = ["Checked", "Kits", "WebGpu", "export_kits", "judge_kits", "make_kit_config", "write_model_kits"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,29 +42,45 @@ def make_kit_config(kit: str | None, *, webgpu: bool, check: bool, force: bool) 
     return KitConfig(kits=split_names(kit), uses_webgpu=webgpu, force=force)
 
 
-def export_kits(
-    model: Path, config: KitConfig, *, check: bool, store: ArtifactStore, output: Output
-) -> tuple[KitResult, ...]:
-    """Write a model's kits and say what became of each.
+def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: ArtifactStore, output: Output) -> None:
+    """Write kits of a model that is there, and say what became of each.
 
     Raises:
-        CheckFailedError: a self-check failed.
-        ResourceError: one could not run and `check` insists.
+        UsageError: no kit was asked for.
+        CheckFailedError, ResourceError: as `judge_kits`.
     """
-    from toolkit.exporting.kits import read_kit_source, write_kits
     from toolkit.render_kits import kits_table
 
+    if config is None:
+        raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")
+    results = write_model_kits(model, config, store=store, output=output)
+    report = {"schema": "toolkit/kits/1", "model": str(model), "kits": [result.to_json() for result in results]}
+    output.report(report, kits_table(results))
+    judge_kits(results, check=check)
+
+
+def write_model_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> tuple[KitResult, ...]:
+    """Write a model's kits behind a progress bar."""
+    from toolkit.exporting.kits import read_kit_source, write_kits
+
     with output.progress("writing kits", unit="kits") as bar:
-        results = write_kits(read_kit_source(model), config, store=store, progress=bar)
-    output.show(kits_table(results))
-    for result in results:
-        if result.check.status == "not-run":
-            note(f"warning: the self-check of {result.folder} did not run: {result.check.reason}")
+        return write_kits(read_kit_source(model), config, store=store, progress=bar)
+
+
+def judge_kits(results: tuple[KitResult, ...], *, check: bool) -> None:
+    """Warn of self-checks that did not run.
+
+    Raises:
+        CheckFailedError: one failed.
+        ResourceError: one did not run and `check` insists.
+    """
+    missing = [result for result in results if result.check.status == "not-run"]
+    for result in missing:
+        note(f"warning: the self-check of {result.folder} did not run: {result.check.reason}")
     failed = [result for result in results if result.check.status == "fail"]
     if failed:
         raise CheckFailedError(f"the self-check of {failed[0].folder} failed: {failed[0].check.reason}")
     # Triton's needs a server, which is no tool of this machine's; its configuration was checked.
-    missing = [result for result in results if result.check.status == "not-run" and result.kit != "triton"]
-    if check and missing:
-        raise ResourceError(f"the self-check of {missing[0].folder} did not run: {missing[0].check.reason}")
-    return results
+    insisted = [result for result in missing if result.kit != "triton"]
+    if check and insisted:
+        raise ResourceError(f"the self-check of {insisted[0].folder} did not run: {insisted[0].check.reason}")
