@@ -18,12 +18,9 @@ int main() {
     Classifier classifier("model.onnx");
     double error = 0;
     bool is_right = true;
-    std::vector<double> times;
     for (int at = 0; at < GOLDEN_COUNT; ++at) {
         const std::vector<std::uint8_t> pixels(golden_images[at], golden_images[at] + kPixels);
-        const auto start = std::chrono::steady_clock::now();
         const Prediction prediction = classifier.predict(pixels).front();
-        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
         for (std::size_t place = 0; place < kNumClasses; ++place) {
             const double difference = std::abs(static_cast<double>(prediction.logits[place]) - golden_logits[at][place]);
             error = difference <= error ? error : difference;  // this way round NaN stays
@@ -32,6 +29,13 @@ int main() {
         is_right = is_right && *largest == prediction.logits[static_cast<std::size_t>(prediction.label)];
     }
     is_right = is_right && error <= GOLDEN_TOLERANCE;
+    std::vector<double> times;
+    const std::vector<std::uint8_t> first(golden_images[0], golden_images[0] + kPixels);
+    for (int run = 0; run < 101; ++run) {
+        const auto start = std::chrono::steady_clock::now();
+        classifier.predict(first);
+        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    }
     std::sort(times.begin(), times.end());
     const double milliseconds = times[times.size() / 2];
     std::ofstream("selfcheck.json") << "{\"runtime\": \"" << Classifier::runtime() << "\", \"version\": \""

@@ -3,6 +3,8 @@ import { PictureError, prepare } from "./prepare.js";
 
 export { PictureError };
 
+const TIMED_RUNS = 51; // their median is told
+
 /**
  * @typedef {{ label: string, index: number, probability: number, probabilities: Float32Array, pixels: Uint8Array,
  *   notes: string[], milliseconds: number }} Prediction
@@ -69,16 +71,19 @@ export class Classifier {
     const size = images.length / count;
     let error = 0;
     let isConsistent = true;
-    const times = [];
     for (let at = 0; at < count; at++) {
-      const start = performance.now();
       const { logits, label } = await this.run(images.slice(at * size, (at + 1) * size), 1);
-      times.push(performance.now() - start);
       golden.logits[at].forEach((expected, place) => {
         const difference = Math.abs(logits[place] - expected);
         error = difference <= error ? error : difference; // this way round NaN stays
       });
       isConsistent &&= logits[Number(label[0])] === Math.max(...logits);
+    }
+    const times = [];
+    for (let at = 0; at < TIMED_RUNS; at++) {
+      const start = performance.now();
+      await this.run(images.slice(0, size), 1);
+      times.push(performance.now() - start);
     }
     times.sort((left, right) => left - right);
     const isRight = error <= golden.tolerance && isConsistent;
@@ -86,7 +91,7 @@ export class Classifier {
       status: isRight ? "pass" : "fail",
       vectors: count,
       max_abs_logit_error: error,
-      ms_per_image: times[count >> 1],
+      ms_per_image: times[TIMED_RUNS >> 1],
       reason: isRight ? "" : `logits differ by ${error}; the most is ${golden.tolerance}`,
     };
   }
