@@ -335,6 +335,7 @@ def test_a_bomb_of_overlapping_members_ends_in_one_error(tmp_path: Path) -> None
     assert seconds < 20
 
 
+@pytest.mark.slow
 def test_a_million_members_take_no_memory(tmp_path: Path) -> None:
     with (tmp_path / "x.zip").open("wb") as stream:
         size = sum(stream.write(zip_entry(b"%d.txt" % n, packed=b"", size=0, offset=0, crc=0)) for n in range(10**6))

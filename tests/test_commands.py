@@ -25,6 +25,7 @@ def toolkit(*arguments: str) -> int:
     return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=True)
 
 
+@pytest.mark.slow
 def test_each_command_goes_on_from_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--set", "hidden_units=32", "--set", "conv1_channels=8", "--set", "conv2_channels=8"]
     assert toolkit("train", "--data", "mnist-mini", "--epochs", "6", *small, "--json") == 0

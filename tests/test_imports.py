@@ -107,6 +107,7 @@ sys.meta_path.insert(0, Block())
 """
 
 
+@pytest.mark.slow
 def test_what_only_infers_works_where_torch_is_not_installed(artifacts: dict[str, str], tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()

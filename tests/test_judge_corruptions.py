@@ -126,6 +126,7 @@ def test_an_answer_that_is_none_is_refused(probability: float, label: int) -> No
         Broken().answer(halves().test.images)
 
 
+@pytest.mark.slow
 def test_uci_digits_are_placed_as_mnist_places_them() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: digits)")
     split = load_uci_digits(GREY)

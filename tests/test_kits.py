@@ -251,6 +251,7 @@ def test_kit_whose_model_answers_otherwise_fails_its_check(model_path: Path, tmp
     assert result.check.max_abs_logit_error == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.kits
 def test_export_writes_kits_of_a_model_that_is_there(model_path: Path, tmp_path: Path) -> None:
     roots = {"TOOLKIT_ARTIFACTS": str(tmp_path), "TOOLKIT_RUNTIMES": str(tmp_path / "none")}
     done = _toolkit("export", model_path, "--kit", "python,triton", **roots)
@@ -355,6 +356,7 @@ def test_triton_client_asks_for_what_the_server_answers(
         assert [label for label, _ in answers] == list(classifier.predict(images).labels)
 
 
+@pytest.mark.kits
 def test_demo_serves_the_page_until_it_is_interrupted(model_path: Path, tmp_path: Path) -> None:
     try:
         find_private_folder("ort-web")
@@ -424,6 +426,7 @@ def test_c_kit_is_clean_under_the_sanitizers_small_and_classifies(model_path: Pa
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+@pytest.mark.kits
 def test_javascript_prepares_pixels_as_predict_does(tmp_path: Path) -> None:
     from kit_pictures import make_pictures
 

@@ -74,6 +74,7 @@ def check_resumed(model: Path, inputs: list[Path], folder: Path, ending: str, nu
     assert not record_of(output).exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(model_path: Path, inputs: list[Path], tmp_path: Path) -> None:
     check_resumed(model_path, inputs, tmp_path, "csv", [signal.SIGKILL])
 
