@@ -142,9 +142,13 @@ def test_python_kit_is_whole_and_answers_as_the_toolkit_does(model_path: Path, t
     assert {"status", "runtime", "version", "vectors", "max_abs_logit_error", "ms_per_image"} <= told.keys()
     images = load_dataset("mnist-mini").test.images[:6]
     names = [f"{number}.png" for number in range(len(images))]
+    see_through = np.zeros((90, 90, 4), np.uint8)
+    see_through[20:70, 40:50] = (255, 255, 255, 255)  # light ink, to be seen on black only
+    Image.fromarray(see_through).save(tmp_path / "light.png")
     for name, image in zip(names, images, strict=True):
         big = Image.fromarray(image).resize((150, 150))
         Image.fromarray(255 - np.asarray(big) if name < "3" else np.asarray(big)).save(tmp_path / name)
+    names.append("light.png")
     command = [sys.executable, str(result.folder / "classify.py"), *names, "gone.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3
