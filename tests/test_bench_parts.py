@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -21,7 +22,7 @@ from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
 from toolkit.bench.sweep import run_bench
-from toolkit.errors import ModelError, ResourceError, UsageError
+from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.plots_bench import draw_bench
 from toolkit.render_bench import render_bench
 from toolkit.render_report import Part, render_page
@@ -252,3 +253,40 @@ def test_page_has_every_row_and_nothing_that_breaks_its_tables() -> None:
     )
     assert "- c.json is \\| broken" in lines
     assert "| ort | 1 | 700 | 0.1 | 0.2 | 10,000 |" in lines
+
+
+# --- results that somebody edited --------------------------------------------------------------------------------
+
+ODD: list[Any] = ["text", [], {}, [1, 2, 3], {"a": 1}, -1, 0, True, None, 1e400, float("nan"), [[]], {"p50": []}]
+
+
+@pytest.mark.parametrize("key", sorted(_row(1, 0.1).to_json()))
+def test_edited_results_are_refused_or_used_and_never_a_bug(tmp_path: Path, key: str) -> None:
+    from toolkit.bench.compare import compare_results
+    from toolkit.bench.conditions import parse_condition
+    from toolkit.bench.result_file import read_result
+    from toolkit.cli.report import report_command
+
+    good = tmp_path / "good.json"
+    good.write_text(json.dumps(_report(_row(1, 0.1), _row(8, 0.4))))
+    conditions = (parse_condition("p50>+5%"), parse_condition("throughput<-3%"))
+    for number, odd in enumerate(ODD):
+        edited = json.loads(good.read_text())
+        edited["rows"][0][key] = odd
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(edited))
+        for pair in ((good, path), (path, good)):
+            with contextlib.suppress(DataError, UsageError):
+                old, new = (read_result(item) for item in pair)
+                compare_results(old, new, names=("a", "b"), conditions=conditions, allow=frozenset({"settings"}))
+        with contextlib.suppress(DataError):
+            report_command([good, path], output=tmp_path / f"{number}.md", force=True)
+
+
+def test_depths_that_no_parser_follows_are_bad_data(tmp_path: Path) -> None:
+    from toolkit.bench.result_file import read_result
+
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="as JSON"):
+        read_result(path)

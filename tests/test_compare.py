@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.bench.bootstrap import THROUGHPUT, bootstrap_intervals
-from toolkit.bench.compare import compare_results, read_result
+from toolkit.bench.compare import compare_results
 from toolkit.bench.conditions import Condition, parse_condition
+from toolkit.bench.result_file import read_result
 from toolkit.bench.statistics import summarise
 from toolkit.errors import DataError, UsageError
 from toolkit.render_compare import render_comparison

@@ -206,6 +206,40 @@ def test_kit_that_exists_is_left_alone_without_force(model_path: Path, tmp_path:
     assert [path.name for path in (tmp_path / "kits").iterdir()] == [folder.name]
 
 
+def test_what_is_no_kit_is_not_replaced_even_with_force(model_path: Path, tmp_path: Path) -> None:
+    source, store = read_kit_source(model_path), ArtifactStore(root=tmp_path)
+    folder = tmp_path / "kits" / f"{source.stem}-python"
+    folder.parent.mkdir()
+    folder.write_text("a file")
+    config = KitConfig(kits=("python",), force=True)
+    with pytest.raises(UsageError, match="is no kit, so it is not replaced"):
+        put_kit("python", source, config, store=store)
+    folder.unlink()
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is no kit, so it is not replaced"):
+        put_kit("python", source, config, store=store)
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+def test_folder_of_a_nasty_name_is_one_that_build_tools_take(model_path: Path, tmp_path: Path) -> None:
+    nasty = tmp_path / 'a:b;c "d" $(e).onnx'
+    nasty.write_bytes(model_path.read_bytes())
+    folder = put_kit("python", read_kit_source(nasty), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path))
+    assert folder.name == "a_b_c_d_e_-python"
+
+
+def test_python_kit_tells_of_what_it_cannot_take_in_a_line(model_path: Path, tmp_path: Path) -> None:
+    folder = put_kit(
+        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+    )
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    command = [sys.executable, str(folder / "classify.py")]
+    bomb = subprocess.run([*command, tmp_path / "bomb.png"], capture_output=True, text=True, check=False)
+    assert (bomb.returncode, len(bomb.stderr.splitlines())) == (3, 1), bomb.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
 @pytest.mark.parametrize(
     ("kits", "changes", "words"),
     [
@@ -270,7 +304,7 @@ def test_export_writes_kits_of_a_model_that_is_there(model_path: Path, tmp_path:
     assert _toolkit("export", model_path, "--kit", "node", "--check", "--force", **roots).returncode == 5
     told = json.loads(_toolkit("export", model_path, "--kit", "python", "--force", "--json", **roots).stdout)
     assert (told["schema"], [kit["check"]["status"] for kit in told["kits"]]) == ("toolkit/kits/1", ["pass"])
-    for arguments in (["--kit", "pyton"], ["--check"], ["--webgpu"], []):
+    for arguments in (["--kit", "pyton"], ["--check"], ["--webgpu"], [], ["--kit", "python", "-o", "x.onnx"]):
         refused = _toolkit("export", model_path, *arguments, **roots)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
 

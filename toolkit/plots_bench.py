@@ -83,7 +83,7 @@ def _word(key: str, value: Any) -> str:
     if key == "threads":
         return f"{value} threads" if value else "own threads"
     if key == "io_binding":
-        return "IO binding" if value else ""
+        return "IO binding" if value else "no IO binding"
     return str(value)
 
 

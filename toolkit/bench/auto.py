@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Goal", "search_settings"]
+__all__ = ["DEFAULT_OBJECTIVE", "Goal", "search_settings"]
 
 import math
 from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolkit.runtimes.source import ModelSource
 
 OBJECTIVES = ("latency", "throughput")
+DEFAULT_OBJECTIVE = "latency"
 BATCHES = {"latency": (1,), "throughput": (1, 8, 32, 128, 512)}
 # The short look decides only what is worth a proper one: it is coarse, so what is not much worse comes along.
 SCREEN: dict[str, Any] = {"warmup_calls": 3, "warmup_s": 0.05, "min_calls": 11, "min_s": 0.05, "max_s": 0.3}
@@ -39,7 +40,7 @@ class Goal:
         max_p99_ms: the upper end of the 95 % interval of p99 may not be over it; None asks for nothing.
     """
 
-    objective: str = "latency"
+    objective: str = DEFAULT_OBJECTIVE
     max_p99_ms: float | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +100,8 @@ def search_settings(
     Raises:
         UsageError, ProviderError, ResourceError, ModelError: as `prepare_bench`.
     """
+    if config.plan.scenario not in {"single-stream", "offline"}:
+        raise UsageError(f"a search measures single-stream or offline, not {config.plan.scenario}")
     wanted = replace(
         config,
         threads=config.threads if config.threads != (0,) else tuple(dict.fromkeys((1, usable_cores()))),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results", "read_result"]
+__all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results"]
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.bench.conditions import METRICS, Condition
-from toolkit.bench.report import BENCH_SCHEMA
-from toolkit.durable import read_json
-from toolkit.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from toolkit.bench.result_file import IDENTITY
+from toolkit.errors import UsageError
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"
-# What makes two rows the same row.
-IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary", "io_binding")
 # What else has to be the same for their difference to be the engine's, by the word that allows another.
 MACHINE = (("platform", "machine"), ("cpu", "model"), ("cpu", "logical_cores"), ("cpu", "quota_cores"))
 SETTINGS = ("optimisation", "tf32", "device", "feeds", "plan")
@@ -89,21 +83,6 @@ class Comparison:
         }
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """Read what `toolkit bench` wrote.
-
-    Raises:
-        DataError: it cannot be read or is of another schema.
-    """
-    value = read_json(path)
-    if not isinstance(value, dict) or value.get("schema") != BENCH_SCHEMA:
-        raise DataError(f"{path} is no benchmark result; expected schema {BENCH_SCHEMA!r}")
-    rows = value.get("rows")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and {*IDENTITY, "status"} <= {*row} for row in rows):
-        raise DataError(f"{path} holds rows that are none of toolkit bench's")
-    return value
-
-
 def compare_results(
     old: dict[str, Any],
     new: dict[str, Any],
@@ -159,7 +138,7 @@ def _check_settings(old: dict[str, Any], new: dict[str, Any], *, allow: frozense
         note
         for name in SETTINGS
         for note in _differ(
-            "settings", name, old.get("settings", {}).get(name), new.get("settings", {}).get(name), allow=allow
+            "settings", name, (old.get("settings") or {}).get(name), (new.get("settings") or {}).get(name), allow=allow
         )
     ]
 

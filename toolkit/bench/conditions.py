@@ -55,7 +55,7 @@ def parse_condition(text: str) -> Condition:
         raise UsageError(f"cannot read the condition {text!r}; expected one like 'p99>+5%' or 'throughput<-3%'")
     metric, sign, percent = match.groups()
     if metric not in METRICS:
-        raise UsageError(f"unknown metric {metric!r}{suggest(metric, METRICS)}")
+        raise UsageError(f"unknown metric {metric!r}{suggest(metric, METRICS)}; known: {', '.join(METRICS)}")
     change = float(percent) / 100
     if (sign == ">") != (change >= 0) or change <= -1:
         raise UsageError(f"the condition {text!r} is true of no change at all; a rise is >+5%, a fall <-3%")

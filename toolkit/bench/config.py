@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from toolkit.bench.statistics import sample_floor
 from toolkit.errors import UsageError, suggest
 from toolkit.runtimes.base import PRECISIONS
 from toolkit.runtimes.device_options import DeviceOptions
@@ -84,6 +85,12 @@ class BenchConfig:
                 )
         if not self.grace_s > 0:
             raise UsageError(f"the grace of a worker is {self.grace_s:g} s; expected more than 0")
+        rate, least = self.plan.rate, sample_floor("p50")
+        if rate is not None and rate * self.plan.max_s < least:
+            raise UsageError(
+                f"at {rate:g} calls a second {self.plan.max_s:g} s hold hardly {rate * self.plan.max_s:.2g}; "
+                f"a p50 needs {least}: --seconds {math.ceil(least / rate)}, or a higher rate"
+            )
         if "off" in self.io_bindings and (self.device.cuda_graph or self.plan.boundary == "device"):
             raise UsageError("CUDA graphs and --boundary device need IO binding; leave out --io-binding off")
 

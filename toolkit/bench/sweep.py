@@ -15,9 +15,12 @@ from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
 from toolkit.bench.tracks import Job, Lane, measure_jobs
-from toolkit.bench.variants import expand_variants
+from toolkit.bench.variants import Variant, expand_variants
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
 from toolkit.environment import describe_environment
+from toolkit.errors import UsageError
+from toolkit.runtimes.device_options import DeviceOptions
+from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.provider_list import PROVIDERS
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5
+# Providers and devices of PyTorch that have such options.
+ON_DEVICES = {*DEVICES, "cuda"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +158,22 @@ def prepare_bench(
         ModelError: no variant accepts the model.
     """
     environment = describe_environment()
-    probes = probe_variants(expand_variants(config), config, source, opener=opener)
+    variants = expand_variants(config)
+    _check_device_options(variants, config)
+    probes = probe_variants(variants, config, source, opener=opener)
     return PreparedBench(
         config=config, source=source, probes=probes, command=command, environment=environment, opener=opener
     )
+
+
+def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) -> None:
+    """Refuse options of devices where no variant runs on one: they would be said and not be done."""
+    has_options = replace(config.device, cache="") != DeviceOptions()
+    if (has_options or config.tf32) and not any(variant.provider in ON_DEVICES for variant in variants):
+        raise UsageError(
+            "--cuda-graph, --device-option and --tf32 are about GPUs, and nothing here is measured on one; "
+            "add --provider cuda, or leave them out"
+        )
 
 
 def run_bench(

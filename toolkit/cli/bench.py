@@ -56,7 +56,7 @@ def bench_command(
     allow_fallback: AllowFallback = False,
     allow_external_data: AllowExternalData = False,
     auto: Auto = False,
-    goal: Goal = "latency",
+    goal: Goal = None,
     max_p99_ms: MaxP99 = None,
     output: OutputPath = None,
     picture: PicturePath = None,

@@ -106,7 +106,14 @@ PicturePath = Annotated[
 Auto = Annotated[
     bool, typer.Option("--auto", help="Search runtime, provider, threads and batch for the best settings to use.")
 ]
-Goal = Annotated[str, typer.Option("--goal", help="auto: latency (the lowest of a call) or throughput (the highest).")]
+Goal = Annotated[
+    str | None,
+    typer.Option(
+        "--goal",
+        help="auto: latency (the lowest of a call, the default) or throughput (the highest).",
+        show_default=False,
+    ),
+]
 MaxP99 = Annotated[
     float | None,
     typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.", show_default=False),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.cli.options import split_names, split_numbers
 from toolkit.cli.parity_options import read_feed_config
+from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
@@ -44,7 +45,7 @@ class BenchRequest:
     allow_fallback: bool
     allow_external_data: bool
     auto: bool
-    goal: str
+    goal: str | None
     max_p99_ms: float | None
     output: Path | None
     picture: Path | None
@@ -63,6 +64,8 @@ def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
     """
     from toolkit.bench.config import BenchConfig
 
+    if not request.auto and (request.goal or request.max_p99_ms is not None):
+        raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto")
     # A search looks everywhere; a sweep measures what is named.
     everything = "all" if request.auto else None
     return BenchConfig(

@@ -12,7 +12,7 @@ from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.output import Output, note
 from toolkit.durable import write_atomic, write_json
-from toolkit.errors import CheckFailedError
+from toolkit.errors import CheckFailedError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,7 @@ def carry_out(request: BenchRequest) -> None:
     store, console = ArtifactStore.default(), Output(as_json=request.as_json)
     config = make_config(request, store)
     path = choose_model(request.model, store=store)
-    for target in filter(None, (request.output, request.picture, request.csv, request.samples)):
-        check_output(target, force=request.force, inputs=(path,))
+    _check_outputs(request, path)
     source = _read(path, config, store)
     report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
     written = _write(report, request, request.output or store.new_file("reports", "bench", ".json"))
@@ -40,6 +39,26 @@ def carry_out(request: BenchRequest) -> None:
         raise KeyboardInterrupt
     if report.problem:
         raise CheckFailedError(report.problem)
+
+
+def _check_outputs(request: BenchRequest, model: Path) -> None:
+    """Refuse before anything is measured what could not be written afterwards.
+
+    Raises:
+        UsageError: an output exists, is the model, or two are the same file.
+        ResourceError: the folder of one cannot be made.
+    """
+    targets = [target for target in (request.output, request.picture, request.csv, request.samples) if target]
+    for target in targets:
+        check_output(target, force=request.force, inputs=(model,))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ResourceError(f"cannot write {target}: {reason}; choose a folder that can be written") from error
+    places = [target.resolve() for target in targets]
+    if len(set(places)) < len(places):
+        raise UsageError("two outputs are the same file; give each of --output, --picture, --csv, --samples its own")
 
 
 def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
@@ -67,10 +86,10 @@ def _sweep(
 def _search(
     request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
 ) -> BenchReport:
-    from toolkit.bench.auto import Goal, search_settings
+    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal, search_settings
     from toolkit.bench.command_line import command_line
 
-    goal = Goal(objective=request.goal, max_p99_ms=request.max_p99_ms)
+    goal = Goal(objective=request.goal or DEFAULT_OBJECTIVE, max_p99_ms=request.max_p99_ms)
     if request.model is None:
         announce_model(source.path, store=store)
     command = " ".join([command_line(config, source.path), *goal.options()])

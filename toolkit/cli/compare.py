@@ -33,14 +33,15 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
-    from toolkit.bench.compare import ALLOWANCES, compare_results, read_result
+    from toolkit.bench.compare import ALLOWANCES, compare_results
     from toolkit.bench.conditions import parse_condition
+    from toolkit.bench.result_file import read_result
     from toolkit.render_compare import render_comparison
 
     conditions = tuple(parse_condition(text) for text in fail_if or ())
     for word in allow or ():
         if word not in ALLOWANCES:
-            raise UsageError(f"unknown --allow {word!r}{suggest(word, ALLOWANCES)}")
+            raise UsageError(f"unknown --allow {word!r}{suggest(word, ALLOWANCES)}; known: {', '.join(ALLOWANCES)}")
     comparison = compare_results(
         read_result(old),
         read_result(new),

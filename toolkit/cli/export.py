@@ -25,7 +25,7 @@ from toolkit.cli.kit_options import (
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, invocation, note
 from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError
+from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -100,6 +100,8 @@ def export_command(
     )
     kits = make_kit_config(kit, webgpu=webgpu, check=check, force=force)
     if run is not None and run.suffix == ".onnx":
+        if name is not None or output_path is not None or config.precisions != ("fp32",):
+            raise UsageError("--name, --output and --precision are for runs; kits of a model lie in artifacts/kits")
         export_kits(run, kits, check=check, store=store, output=output)
         return
     report = _export_run(run, config, data, output, store)

@@ -60,11 +60,21 @@ def _read_all(files: list[Path]) -> tuple[list[Part], list[str]]:
         part = Part(path.name, value)
         try:
             render_page([part], pictures={})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _draw_one(part)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(f"{path} does not hold what its schema {schema!r} says ({type(error).__name__}: {error})")
             continue
         parts.append(part)
     return parts, problems
+
+
+def _draw_one(part: Part) -> None:
+    """Draw a benchmark by itself, so that one that cannot be drawn is left out and the others are not."""
+    from toolkit.bench.report import BENCH_SCHEMA
+    from toolkit.plots_bench import draw_bench
+
+    if part.value["schema"] == BENCH_SCHEMA:
+        draw_bench([part.value])
 
 
 def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, ...]) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
 
+import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
 
 Files = dict[PurePosixPath, bytes]
+LICENCES = "LICENSES.md"
 SIZES_UNKNOWN = "Code, weights and working memory were not measured where this was written: `make size`."
 
 
@@ -151,12 +153,15 @@ def put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactSt
 
 
 def _folder_of(kit: str, source: KitSource, store: ArtifactStore) -> Path:
-    return store.root / "kits" / f"{source.stem}-{kit}"
+    # Build tools of several languages stumble over quotes, colons and semicolons in a path.
+    return store.root / "kits" / f"{re.sub(r'[^a-zA-Z0-9._-]+', '_', source.stem)}-{kit}"
 
 
 def _require_free(folder: Path, config: KitConfig) -> None:
     if folder.exists() and not config.force:
         raise UsageError(f"the kit {folder} exists; take it away or --force")
+    if folder.exists() and not (folder / LICENCES).is_file():
+        raise UsageError(f"{folder} is no kit, so it is not replaced; take it away")
 
 
 def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
@@ -172,7 +177,7 @@ def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
         files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
     for name, text in render_kit(kit, values).items():
         files[_renamed(name, kit, source)] = text.encode()
-    files[PurePosixPath("LICENSES.md")] = licences_page(source.card, kit).encode()
+    files[PurePosixPath(LICENCES)] = licences_page(source.card, kit).encode()
     files[PurePosixPath("model.onnx")] = source.model
     files[PurePosixPath("model.card.json")] = source.card.dumps().encode()
     return triton_files(files, source) if kit == "triton" else files

@@ -11,6 +11,7 @@ from toolkit.errors import UsageError, suggest
 
 # MLPerf Inference's words (its rules, section 4).
 SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
+MOST_STREAMS = 10_000
 DRIVERS = ("toolkit", "loadgen")
 
 
@@ -59,8 +60,11 @@ class MeasurePlan:
             value = getattr(self, name)
             if value not in known:
                 raise UsageError(f"unknown {name} {value!r}{suggest(value, known)}; known: {', '.join(known)}")
-        if min(self.streams, self.runs_at_once) < 1:
-            raise UsageError(f"streams is {self.streams}, runs_at_once {self.runs_at_once}; expected 1 or more")
+        if min(self.streams, self.runs_at_once) < 1 or self.streams > MOST_STREAMS:
+            raise UsageError(
+                f"streams is {self.streams}, runs_at_once {self.runs_at_once}; expected 1 or more, "
+                f"and at most {MOST_STREAMS:,} streams"
+            )
         if (self.scenario == "server") != (self.rate is not None):
             raise UsageError("scenario server needs the rate of arrivals, and no other one takes it: --rate 100")
         if self.rate is not None and not 0 < self.rate < 1e7:
