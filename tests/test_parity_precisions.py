@@ -95,3 +95,12 @@ def test_openvino_passes_in_both_precisions_within_their_own_bounds(model_path: 
     assert bf16.max_abs_logit_error is not None
     assert fp32.bound is not None
     assert bf16.max_abs_logit_error > fp32.bound
+
+
+def test_onnx_runtimes_provider_is_asked_for_each_arithmetic_that_it_has() -> None:
+    from toolkit.parity.config import ParityConfig
+    from toolkit.parity.variants import expand_variants
+
+    config = ParityConfig(runtimes=("ort",), providers=("cpu", "openvino"), precisions=("all",), optimisations=("all",))
+    asked = [(item.settings.provider, item.settings.precision) for item in expand_variants(config, has_run=True)]
+    assert set(asked) == {("cpu", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")}

@@ -71,6 +71,7 @@ def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
                     threads=threads,
                     optimisation=optimisation,
                     allow_fallback=config.allow_fallback,
+                    precision="fp32" if precision == "tf32" else precision,
                     tf32=precision == "tf32",
                 )
                 yield ParityVariant(settings=settings, may_skip=everything)
