@@ -6,6 +6,7 @@ __all__ = ["draw_bench"]
 
 from typing import TYPE_CHECKING, Any
 
+from toolkit.bench.result_file import model_name
 from toolkit.bench.rows import QUANTILES
 from toolkit.plots import as_drawable, new_figure, to_png
 
@@ -60,7 +61,7 @@ def draw_bench(reports: Sequence[dict[str, Any]]) -> bytes:
 def _group(reports: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return measured rows by the name of their line: what differs among all of them."""
     found = [
-        (report["model"]["path"].replace("\\", "/").rpartition("/")[2], place, row)
+        (model_name(report), place, row)
         for place, report in enumerate(reports, start=1)
         for row in report["rows"]
         if row.get("latency_ms") and row.get("batch")

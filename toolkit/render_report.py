@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from toolkit.bench.report import BENCH_SCHEMA
+from toolkit.bench.result_file import model_name
 
 
 class Part(NamedTuple):
@@ -46,8 +47,8 @@ def render_page(parts: Sequence[Part], *, pictures: dict[str, str], problems: Se
 
 def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
     lines = ["## Benchmarks", ""]
-    for model in dict.fromkeys(_model(part) for part in parts):
-        mine = [part for part in parts if _model(part) == model]
+    for model in dict.fromkeys(model_name(part.value) for part in parts):
+        mine = [part for part in parts if model_name(part.value) == model]
         header, rows, shared = _without_constants(BENCH_HEADER, [row for part in mine for row in _bench_rows(part)])
         lines += [f"### {_cell(model)}", "", *_table(header, rows), ""]
         lines += [f"In all rows: {_cell(', '.join(shared))}.", ""] if shared else []
@@ -177,10 +178,6 @@ def _without_constants(header: str, rows: list[list[str]]) -> tuple[str, list[li
     kept = [place for place, name in enumerate(names) if name in ALWAYS or len(values[place]) != 1]
     shared = [f"{name} {next(iter(values[place]))}" for place, name in enumerate(names) if place not in kept]
     return ", ".join(names[place] for place in kept), [[row[place] for place in kept] for row in rows], shared
-
-
-def _model(part: Part) -> str:
-    return str(part.value["model"]["path"]).replace("\\", "/").rpartition("/")[2]
 
 
 def _table(header: str, rows: Iterable[list[str]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IDENTITY", "read_result"]
+__all__ = ["IDENTITY", "model_name", "read_result"]
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 # What makes two rows the same row.
 IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary", "io_binding")
+
+
+def model_name(result: dict[str, Any]) -> str:
+    """Return the file name of the model that a result is about, whichever system wrote its path."""
+    return str(result["model"]["path"]).replace("\\", "/").rpartition("/")[2]
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -80,12 +80,13 @@ def _draw_one(part: Part) -> None:
 def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, ...]) -> dict[str, Path]:
     """Draw the benchmarks of each model into a file beside the page."""
     from toolkit.bench.report import BENCH_SCHEMA
+    from toolkit.bench.result_file import model_name
     from toolkit.plots_bench import draw_bench
 
     by_model: dict[str, list[Part]] = {}
     for part in parts:
         if part.value["schema"] == BENCH_SCHEMA and any(row.get("latency_ms") for row in part.value["rows"]):
-            by_model.setdefault(str(part.value["model"]["path"]).replace("\\", "/").rpartition("/")[2], []).append(part)
+            by_model.setdefault(model_name(part.value), []).append(part)
     pictures = {model: target.with_name(f"{target.stem}-{Path(model).stem}.png") for model in by_model}
     for path in pictures.values():
         check_output(path, force=force, inputs=inputs)

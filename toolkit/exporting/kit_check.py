@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,6 @@ class SelfCheck:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-class _ToolMissingError(ResourceError):
-    """What a self-check needs is not on this machine."""
 
 
 def run_selfcheck(kit: str, folder: Path) -> SelfCheck:
@@ -139,24 +136,17 @@ CHECKS: dict[str, tuple[Check, str]] = {
 def _tool(name: str, install: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise _ToolMissingError(f"there is no `{name}` on the PATH; get it with: {install}")
+        raise ResourceError(f"there is no `{name}` on the PATH; get it with: {install}")
     return found
 
 
-class _copied:  # noqa: N801 - used as a function
-    """A copy of a kit that goes away, so that nothing that was built stays in the kit."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._temporary = tempfile.TemporaryDirectory(prefix="toolkit-kit-")
-
-    def __enter__(self) -> Path:
-        copy = Path(self._temporary.name) / self._folder.name
-        shutil.copytree(self._folder, copy)
-        return copy
-
-    def __exit__(self, *_: object) -> None:
-        self._temporary.cleanup()
+@contextmanager
+def _copied(folder: Path) -> Iterator[Path]:
+    """Give a copy of a kit that goes away, so that nothing that was built stays in the kit."""
+    with tempfile.TemporaryDirectory(prefix="toolkit-kit-") as temporary:
+        copy = Path(temporary) / folder.name
+        shutil.copytree(folder, copy)
+        yield copy
 
 
 def _run(command: list[str], folder: Path) -> None:
