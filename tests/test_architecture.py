@@ -36,12 +36,13 @@ LAYERS = [
     {"errors", "closing"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
-# `data` decodes and fits image files exactly as a prediction does; imaging knows nothing of data sets;
+# `data` decodes and fits image files exactly as a prediction does, of the sizes that the network takes; imaging knows nothing of data sets;
 # `plots` holds the canvas and the grid that the other pictures are made with.
 ALLOWED_SIDEWAYS = {
     ("exporting", "evaluation"),
     ("card", "errors"),
     ("data", "imaging"),
+    ("data", "network"),
     ("plots_bench", "plots"),
     ("plots_evaluation", "plots"),
     ("plots_parity", "plots"),

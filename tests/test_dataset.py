@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data import Dataset, Split
+from toolkit.data.mini_subset import load_mini
+from toolkit.data.mini_subset import load_mini
 from toolkit.data.sample import default_class, first_of_class, first_of_each_class
-from toolkit.data.split import hold_out
+from toolkit.data.split import hold_out, hold_out_validation
 from toolkit.errors import DataError, UsageError
 
 
@@ -126,6 +128,46 @@ def test_holding_out_takes_the_last_images_and_loses_none(size: int, data: st.Da
 def test_holding_out_nothing_or_all_is_refused(count: int) -> None:
     with pytest.raises(UsageError, match=f"hold out {count} of 5 images; expected 1 to 4"):
         hold_out(make_split([0] * 5), count)
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(60_000, 10_000), (50_000, 10_000), (49_999, 9_999), (4_999, 999), (10, 2)]
+)
+def test_mixed_images_are_validated_with_the_last_ten_thousand_or_the_last_fifth(size: int, count: int) -> None:
+    split = make_split([number % 2 for number in range(size)], shape=(1, 1))
+    train, validation = hold_out_validation(split)
+    assert len(validation) == count
+    assert np.array_equal(np.concatenate([train.images, validation.images]), split.images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "train_counts", "held_out"),
+    [
+        pytest.param([0] * 5 + [1] * 5, [4, 4], [4, 9], id="two classes of five, class after class"),
+        pytest.param([0, 0, 1, 1] * 4 + [2] * 4, [6, 7, 3], [12, 13, 15, 19], id="one class at the end"),
+        pytest.param([0] * 18 + [1, 1], [14, 2], [14, 15, 16, 17], id="two of a rare class at the end"),
+        pytest.param([1, 0] * 7 + [2], [6, 5, 1], [10, 12, 13], id="a class of one"),
+    ],
+)
+def test_where_the_last_images_do_not_mix_the_classes_every_class_gives_its_own_last(
+    labels: list[int], train_counts: list[int], held_out: list[int]
+) -> None:
+    train, validation = hold_out_validation(make_split(labels))
+    assert np.bincount(train.labels).tolist() == train_counts
+    assert validation.images[:, 0, 0].tolist() == held_out
+
+
+@given(labels=st.lists(st.integers(0, 3), min_size=5, max_size=80))
+def test_no_class_is_only_validated_with_and_no_image_is_lost(labels: list[int]) -> None:
+    train, validation = hold_out_validation(make_split(labels))
+    assert set(train.labels) == set(labels)
+    assert len(validation) == len(labels) // 5
+    assert sorted([*train.images[:, 0, 0], *validation.images[:, 0, 0]]) == list(range(len(labels)))
+
+
+def test_mnist_mini_is_held_out_from_its_end() -> None:
+    labels = load_mini().train.labels
+    assert np.array_equal(hold_out_validation(load_mini().train)[1].labels, labels[-1000:])
 
 
 def test_samples_are_the_first_of_each_class_row_by_row() -> None:

@@ -174,10 +174,3 @@ def test_images_of_a_size_that_the_network_is_not_made_for_are_refused(
     with pytest.raises(DataError, match=f"{height}x{width}; expected 16 to 128 .*--size {advice}"):
         run(replace(bars, train=split, test=split), tmp_path)
     assert not (tmp_path / "runs").exists()
-
-
-def test_the_sizes_that_can_be_trained_are_those_that_can_be_loaded_from_image_files() -> None:
-    from toolkit.data.image_folder import MAX_SIDE, MIN_SIDE
-    from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
-
-    assert (SMALLEST_IMAGE, LARGEST_IMAGE) == (MIN_SIDE, MAX_SIDE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "load_image_folder"]
+__all__ = ["load_image_folder"]
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from toolkit.data.order import spread_classes
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header
 from toolkit.imaging.prepare import prepare_image
+from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from toolkit.data.image_paths import LabelledPath
     from toolkit.data.source import Progress
-
-MIN_SIDE = 16
-MAX_SIDE = 128
 
 
 def load_image_folder(
@@ -128,8 +126,10 @@ def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None) -> Inpu
             continue
         if found != first:
             raise DataError(f"{path} is {found}; expected {first} as {paths[0]} is{_mend(first)}")
-        if not MIN_SIDE <= min(found) <= max(found) <= MAX_SIDE:
-            raise DataError(f"{path} is {found}; expected {MIN_SIDE} to {MAX_SIDE} pixels a side{_mend(found)}")
+        if not SMALLEST_IMAGE <= min(found) <= max(found) <= LARGEST_IMAGE:
+            raise DataError(
+                f"{path} is {found}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side{_mend(found)}"
+            )
     height, width = size or first or (0, 0)
     return InputSpec(
         height=height, width=width, channels=1 if is_grey else 3, fit="none" if size is None else "stretch"
@@ -137,7 +137,7 @@ def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None) -> Inpu
 
 
 def _mend(size: _Size) -> str:
-    height, width = (min(max(side, MIN_SIDE), MAX_SIDE) for side in size)
+    height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in size)
     return f"; resize all of them with --size {height}x{width} (height x width)"
 
 

@@ -81,11 +81,11 @@ def load_dataset(
 def _check_size(size: tuple[int, int] | None, name: str) -> None:
     if size is None:
         return
-    from toolkit.data.image_folder import MAX_SIDE, MIN_SIDE
+    from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 
-    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
+    if not SMALLEST_IMAGE <= min(size) <= max(size) <= LARGEST_IMAGE:
         raise UsageError(
-            f"the size {size[0]}x{size[1]} is out of range; expected {MIN_SIDE} to {MAX_SIDE} pixels a side"
+            f"the size {size[0]}x{size[1]} is out of range; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side"
         )
     if name in dataset_names():
         raise UsageError(f"{name} has its own size; a size can be given for a folder or a file")

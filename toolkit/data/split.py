@@ -2,10 +2,56 @@
 
 from __future__ import annotations
 
-__all__ = ["hold_out"]
+__all__ = ["ends_mixed", "hold_out", "hold_out_validation"]
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.data.dataset import Split
+from toolkit.data.order import spread_classes
 from toolkit.errors import UsageError
+
+# The tutorial's number; of fewer than 50,000 images it is a fifth.
+VALIDATION_COUNT = 10_000
+VALIDATION_SHARE = 5
+
+
+def hold_out_validation(split: Split) -> tuple[Split, Split]:
+    """Return the images to train on and those to validate with: the one rule for training, search and export.
+
+    The last 10,000 are held out, or the last fifth where there are fewer than 50,000. Where they do not mix the
+    classes (images that stand class after class, a class of two pictures), every class gives its own last ones.
+
+    Args:
+        split: the training images, at least 5.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    count = _count_validation(len(split))
+    if count < 1 or ends_mixed(split.labels):
+        return hold_out(split, count)
+    order = spread_classes(split.labels)
+    return split.take(np.sort(order[:-count])), split.take(np.sort(order[-count:]))
+
+
+def ends_mixed(labels: NDArray[np.int64]) -> bool:
+    """Say whether the images that are held out from the end mix the classes about as all of them do.
+
+    A class is there in its share or up to twice as often, at least half as often, and something of it is left.
+    """
+    count = _count_validation(len(labels))
+    classes = int(labels.max(initial=0)) + 1
+    every = np.bincount(labels, minlength=classes)
+    last = np.bincount(labels[len(labels) - count :], minlength=classes)
+    share = every * count / max(1, len(labels))
+    is_too_rare = (share >= 1) & (last < share / 2)
+    is_used_up = (every > 0) & (last == every)
+    return not (is_too_rare | is_used_up | (last > 2 * share + 1)).any()
+
+
+def _count_validation(images: int) -> int:
+    return min(VALIDATION_COUNT, images // VALIDATION_SHARE)
 
 
 def hold_out(split: Split, count: int) -> tuple[Split, Split]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.split import hold_out
+from toolkit.data.split import hold_out_validation
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
 from toolkit.exporting.guard import calibrate_guard
 from toolkit.network.cnn import CNN
@@ -55,8 +55,8 @@ class Probe:
 
 
 def split_training(data: Dataset) -> tuple[Split, Split]:
-    """Return what calibrates and what validates: the last fifth of the training images, at most 10,000, is held out."""
-    return hold_out(data.train, min(10_000, len(data.train) // 5))
+    """Return what calibrates and what validates: split as a training splits them."""
+    return hold_out_validation(data.train)
 
 
 def make_probe(

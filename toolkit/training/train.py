@@ -12,7 +12,7 @@ from typing import Protocol
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.split import hold_out
+from toolkit.data.split import hold_out_validation
 from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError, UsageError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
@@ -24,8 +24,7 @@ from toolkit.training.interrupt import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.session import Machine, Session, choose_machine, open_session
 
-VALIDATION_COUNT = 10_000
-# A fifth is held out where there are fewer than 50,000: at least 2 images each way.
+# Of which a fifth is held out: at least 2 images each way.
 LEAST_IMAGES = 10
 
 
@@ -213,7 +212,5 @@ def check_data(data: Dataset) -> None:
 
 
 def split_data(data: Dataset, *, all_data: bool) -> tuple[Split, Split | None]:
-    """Return the images to train on and those held out: the last 10,000, or a fifth where there are few."""
-    if all_data:
-        return data.train, None
-    return hold_out(data.train, min(VALIDATION_COUNT, len(data.train.labels) // 5))
+    """Return the images to train on and those held out, None where every image is trained on."""
+    return (data.train, None) if all_data else hold_out_validation(data.train)
