@@ -45,6 +45,7 @@ def load_image_folder(
     validation images from.
 
     An image that cannot be used is an error, never left out; hidden files and those of other endings are only counted.
+    Broken metadata around whole pixels is told, once for each kind of damage.
 
     Args:
         folder: where the classes or the splits lie; its name becomes the data set's.
@@ -67,7 +68,7 @@ def load_image_folder(
         on_note(f"{folder}: {sentence}")
     reader = _Reader(spec, needed, progress)
     # In order before they are read, so that no pixel is copied.
-    return Dataset(
+    dataset = Dataset(
         name=folder.resolve().name or "folder",
         train=reader.read([*_spread(files.train), *_spread(files.validation)]),
         test=reader.read(_spread(files.test)),
@@ -76,6 +77,8 @@ def load_image_folder(
         polarity="any",
         fit="stretch",
     )
+    reader.tell_damage(folder, on_note)
+    return dataset
 
 
 class _Reader:
@@ -86,6 +89,7 @@ class _Reader:
         self._total = total_bytes
         self._progress = progress
         self._done = 0
+        self._damaged: dict[str, list[Path]] = {}
 
     def read(self, images: Sequence[LabelledPath]) -> Split:
         pixels = np.empty((len(images), *self._spec.shape), np.uint8)
@@ -93,8 +97,14 @@ class _Reader:
             place[...] = self._read_one(image.path)
         return Split(images=pixels, labels=np.array([image.label for image in images], dtype=np.int64))
 
+    def tell_damage(self, folder: Path, on_note: Callable[[str], None]) -> None:
+        for damage, paths in self._damaged.items():
+            on_note(f"{folder}: {len(paths)} images: {damage}; the first is {min(paths)}")
+
     def _read_one(self, path: Path) -> npt.NDArray[np.uint8]:
         decoded = decode_image(path)
+        for damage in decoded.damage:
+            self._damaged.setdefault(damage, []).append(path)
         try:
             pixels, _ = prepare_image(decoded.pixels, self._spec)
         except DataError as error:

@@ -8,35 +8,27 @@ __all__ = [
     "Decoded",
     "ImageHeader",
     "decode_image",
+    "decode_opened",
     "prefer_fast_decoder",
     "read_image_header",
 ]
 
 import os
 import stat
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL.Image import Transpose
 
 from toolkit.errors import DataError
 from toolkit.imaging.density import check_density
 from toolkit.imaging.flatten import flatten_image, is_grey_mode
+from toolkit.imaging.formats import FORMATS, open_picture
 from toolkit.imaging.limits import MAX_FILE_BYTES, MAX_PIXELS
+from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
 
 if TYPE_CHECKING:
@@ -45,19 +37,24 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # Non-blocking: a FIFO must not wait for its writer.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
 WEBP_HEADER_BYTES = 30
-TURNING_ORIENTATIONS = range(2, 9)
+# By EXIF's number: how the stored picture becomes the upright one.
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 # Of these, the picture is turned by a quarter: its height and width change places.
 QUARTER_TURNS = range(5, 9)
-HEAD_BYTES = 64
-# Importing the plugins registers them; for one that is missing, Pillow would import all of its forty.
-_PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +64,12 @@ class Decoded:
     Attributes:
         pixels: uint8 `[H, W]` (grey) or `[H, W, 3]` (RGB).
         notes: what was done to get there, in words; empty where nothing was.
+        damage: those of the notes that speak of broken metadata.
     """
 
     pixels: npt.NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,16 +94,16 @@ def read_image_header(path: Path) -> ImageHeader:
         DataError: as `decode_image`, as far as the header tells.
     """
     with _open_regular(path, name=str(path)) as stream:
-        head = stream.read(HEAD_BYTES)
+        head = stream.read(WEBP_HEADER_BYTES)
         if not head:
             raise DataError(f"{path} is empty (0 bytes); expected an image")
         stream.seek(0)
-        with _failures_named(str(path), head):
+        with _failures_named(str(path)):
             _check_webp_canvas(head, name=str(path))
-            with Image.open(stream, formats=FORMATS) as image:
+            with open_picture(stream, name=str(path)) as image:
                 _check_header(image, name=str(path))
                 width, height = image.size
-                if image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS:
+                if read_metadata(image.info).orientation in QUARTER_TURNS:
                     width, height = height, width
                 return ImageHeader(height=height, width=width, is_grey=is_grey_mode(image.mode))
 
@@ -112,7 +111,9 @@ def read_image_header(path: Path) -> ImageHeader:
 def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Decoded:
     """Decode one still PNG, JPEG, BMP, GIF or WebP image.
 
-    EXIF rotation is applied, 16-bit grey is divided by 256, transparency is flattened (see `flatten_image`).
+    EXIF rotation is applied, 16-bit grey is divided by 256, transparency is flattened (see `flatten_image`). Metadata
+    is not pixels: what is damaged in it is left out, with a note. Nothing of the process is changed, not even for a
+    moment: any number of threads may decode.
 
     Args:
         source: the file's bytes, or the path of a regular file.
@@ -128,18 +129,41 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Deco
         raise DataError(f"{title} is empty (0 bytes); expected an image")
     if data.startswith(PNG_SIGNATURE) and (plain := decode_plain_png(data)) is not None:
         return Decoded(pixels=plain[0], notes=plain[1])
-    with _failures_named(title, data):
+    with _failures_named(title):
         _check_webp_canvas(data, name=title)
         if data.startswith(PNG_SIGNATURE):
             _verify_checksums(data, name=title)
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with open_picture(BytesIO(data), name=title) as image:
             _check_header(image, name=title)
             check_density(image, num_bytes=len(data), name=title)
             image.load()
-            is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in TURNING_ORIENTATIONS
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels, notes = flatten_image(image)
-            return Decoded(pixels=pixels, notes=("turned as its EXIF says", *notes) if is_turned else notes)
+            return _finish(image, file_bytes=len(data))
+
+
+def decode_opened(image: Image.Image, *, name: str) -> Decoded:
+    """Take a picture that a program has opened or made with Pillow, in any of its modes; as `decode_image`.
+
+    Args:
+        image: left as it is, but for being loaded.
+        name: what it is called in messages.
+
+    Raises:
+        DataError: over 40 million pixels, truncated, damaged.
+    """
+    _check_size(*image.size, name=name)
+    with _failures_named(name):
+        image.load()
+        return _finish(image)
+
+
+def _finish(image: Image.Image, *, file_bytes: int | None = None) -> Decoded:
+    orientation, damage = read_metadata(image.info, file_bytes=file_bytes)
+    turned: tuple[str, ...] = ()
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
+        turned = ("turned as its EXIF says",)
+    pixels, notes = flatten_image(image)
+    return Decoded(pixels=pixels, notes=(*turned, *damage, *notes), damage=damage)
 
 
 def _read_regular(path: str | Path, *, name: str) -> bytes:
@@ -181,22 +205,14 @@ def _open_regular(path: Path, *, name: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _failures_named(name: str, data: bytes) -> Iterator[None]:
-    """Turn whatever a decoder raises or warns of into one DataError."""
+def _failures_named(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one DataError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            warnings.simplefilter("error", RuntimeWarning)
-            yield
+        yield
     except (DataError, MemoryError):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{name} is too large: {error}; the most is {MAX_PIXELS} pixels") from error
-    except UnidentifiedImageError as error:
-        if data.startswith(SIGNATURES):
-            raise DataError(f"{name} is damaged: its header cannot be read; get the file again") from error
-        known = ", ".join(FORMATS)
-        raise DataError(f"{name}: format not allowed; by its content it is none of {known}") from error
+    except SyntaxError as error:
+        raise DataError(f"{name} is damaged: its header cannot be read; get the file again") from error
     except Exception as error:
         raise DataError(f"{name} is damaged: {error or type(error).__name__}; get the file again") from error
 
@@ -211,8 +227,7 @@ def _check_webp_canvas(data: bytes, *, name: str) -> None:
 
 def _check_header(image: Image.Image, *, name: str) -> None:
     _check_size(*image.size, name=name)
-    # A phone's JPEG may carry a second picture (MPO): the first is the photograph.
-    if image.format != "MPO" and getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False):
         raise DataError(f"{name} is animated; expected one still image")
 
 
@@ -223,6 +238,6 @@ def _check_size(width: int, height: int, *, name: str) -> None:
 
 def _verify_checksums(data: bytes, *, name: str) -> None:
     # Pillow skips the checksums of pixel data when it loads a PNG; verify() reads them all and spoils the object.
-    with Image.open(BytesIO(data), formats=("PNG",)) as image:
+    with open_picture(BytesIO(data), name=name) as image:
         _check_header(image, name=name)
         image.verify()

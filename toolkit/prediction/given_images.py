@@ -52,12 +52,10 @@ def _make_item(image: Any, *, name: str) -> tuple[Item, str]:
     # Nobody holds a PIL image who has not imported Pillow.
     pillow = sys.modules.get("PIL.Image")
     if pillow is not None and isinstance(image, pillow.Image):
-        from PIL import ImageOps
+        from toolkit.imaging.decode import decode_opened
 
-        from toolkit.imaging.flatten import flatten_image
-
-        pixels, notes = flatten_image(ImageOps.exif_transpose(image))
-        return ArrayItem(name, 0, pixels[np.newaxis]), "; ".join(notes)
+        decoded = decode_opened(image, name=name)
+        return ArrayItem(name, 0, decoded.pixels[np.newaxis]), "; ".join(decoded.notes)
     if _is_array(image):
         batch = _as_batch(np.asarray(image), name=name)
         if len(batch) != 1:

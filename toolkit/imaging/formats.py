@@ -1,0 +1,114 @@
+"""The formats that are read, each opened by its own decoder of Pillow's.
+
+`PIL.Image.open` and Pillow's reading of EXIF warn of damaged metadata. Warnings and Pillow's switches
+(`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`) belong to the whole process, and so to the program around us: filters that
+one thread puts back are another thread's filters. So nothing is called here that warns, and no switch is read or set.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FORMATS", "open_picture"]
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL.ImageFile import ImageFile
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+HEAD_BYTES = 16
+PNG_SIGNATURE_BYTES = 8
+MOST_FRAMES = 0x80000000
+
+
+def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
+    """Open the picture of an allowed format that a stream holds; judged by its first bytes, no pixel is decoded.
+
+    A second picture of the same file (a phone's JPEG) is not looked at.
+
+    Args:
+        stream: at its start; has to stay open as long as the picture.
+        name: what the picture is called in messages.
+
+    Raises:
+        DataError: of another format.
+        Exception: of any kind, where the header is damaged.
+    """
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _Png(_without_broken_animation(stream))
+    if head.startswith(b"\xff\xd8\xff"):
+        return _Jpeg(stream)
+    if head.startswith(b"BM"):
+        return _Bmp(stream)
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return _Gif(stream)
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return WebPImageFile(stream)
+    raise DataError(f"{name}: format not allowed; by its content it is none of {', '.join(FORMATS)}")
+
+
+def _refuse_end(data: bytes) -> bytes:
+    # Where a program has set LOAD_TRUNCATED_IMAGES, Pillow would fill up what is missing.
+    if not data:
+        raise OSError("image file is truncated")
+    return data
+
+
+class _Png(PngImageFile):
+    def load_read(self, read_bytes: int) -> bytes:
+        return _refuse_end(super().load_read(read_bytes))
+
+
+class _Jpeg(JpegImageFile):
+    def load_read(self, read_bytes: int) -> bytes:
+        assert self.fp is not None
+        return _refuse_end(self.fp.read(read_bytes))
+
+    def _read_dpi_from_exif(self) -> None:
+        """Leave the resolution alone: nobody asks for it, and reading it warns of a damaged EXIF block."""
+
+
+class _Gif(GifImageFile):
+    def load_read(self, read_bytes: int) -> bytes:
+        assert self.fp is not None
+        return _refuse_end(self.fp.read(read_bytes))
+
+
+class _Bmp(BmpImageFile):
+    def load_read(self, read_bytes: int) -> bytes:
+        assert self.fp is not None
+        return _refuse_end(self.fp.read(read_bytes))
+
+
+def _without_broken_animation(stream: BinaryIO) -> BinaryIO:
+    """Return a PNG file without an `acTL` chunk that says nothing: of no frames, or one of two; Pillow warns of it."""
+    counts: list[tuple[int, int, int]] = []
+    place = PNG_SIGNATURE_BYTES
+    while True:
+        stream.seek(place)
+        head = stream.read(12)
+        if len(head) < 12 or head[4:8] == b"IDAT":
+            break
+        end = place + 12 + int.from_bytes(head[:4])
+        if head[4:8] == b"acTL":
+            counts.append((place, end, int.from_bytes(head[8:12])))
+        place = end
+    stream.seek(0)
+    if not counts or (len(counts) == 1 and 0 < counts[0][2] <= MOST_FRAMES):
+        return stream
+    data = bytearray(stream.read())
+    for begin, end, _ in reversed(counts):
+        del data[begin:end]
+    return BytesIO(data)
