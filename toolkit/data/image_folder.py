@@ -44,8 +44,8 @@ def load_image_folder(
     the files' names alone, not on the file system; a validation part's images come last, where the trainer takes its
     validation images from.
 
-    An image that cannot be used is an error, never left out; hidden files and those of other endings are only counted.
-    Broken metadata around whole pixels is told, once for each kind of damage.
+    An image that cannot be used is an error, never left out; hidden files, those of other endings and broken metadata
+    around whole pixels are only told.
 
     Args:
         folder: where the classes or the splits lie; its name becomes the data set's.
@@ -61,12 +61,10 @@ def load_image_folder(
     files = find_images(folder)
     everything = [*files.train, *files.validation, *files.test]
     spec = _choose_spec([image.path for image in everything], size=size)
-    needed = len(everything) * int(np.prod(spec.shape))
-    if needed > max_bytes:
-        raise DataError(f"{folder}: {len(everything)} images need {needed} bytes; the cap is {max_bytes}")
+    reader = _Reader(spec, progress)
+    reader.expect(len(everything), folder, max_bytes=max_bytes)
     for sentence in files.notes:
         on_note(f"{folder}: {sentence}")
-    reader = _Reader(spec, needed, progress)
     # In order before they are read, so that no pixel is copied.
     dataset = Dataset(
         name=folder.resolve().name or "folder",
@@ -84,12 +82,16 @@ def load_image_folder(
 class _Reader:
     """Decodes images into arrays of one shape and tells how far it is."""
 
-    def __init__(self, spec: InputSpec, total_bytes: int, progress: Progress | None) -> None:
+    def __init__(self, spec: InputSpec, progress: Progress | None) -> None:
         self._spec = spec
-        self._total = total_bytes
         self._progress = progress
-        self._done = 0
+        self._done = self._total = 0
         self._damaged: dict[str, list[Path]] = {}
+
+    def expect(self, count: int, folder: Path, *, max_bytes: int) -> None:
+        self._total = count * int(np.prod(self._spec.shape))
+        if self._total > max_bytes:
+            raise DataError(f"{folder}: {count} images need {self._total} bytes; the cap is {max_bytes}")
 
     def read(self, images: Sequence[LabelledPath]) -> Split:
         pixels = np.empty((len(images), *self._spec.shape), np.uint8)
