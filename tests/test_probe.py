@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from machine import skip_where_cuda_works
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import add_card, build_card, build_model, save_model
 
-from toolkit.errors import ModelError, ProviderError, WorkerError
+from toolkit import artifacts
+from toolkit.errors import ModelError, ProviderError, ResourceError, WorkerError
 from toolkit.runtimes import probe, process
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.probe import ensure_probed, probe_folder
+from toolkit.runtimes.registry import RUNTIMES
 from toolkit.runtimes.source import ModelSource
 
 SETTINGS = RuntimeSettings(provider="cpu", threads=1)
@@ -51,7 +54,7 @@ def test_good_file_is_tried_once_and_remembered(tmp_path: Path, starts: list[Pat
     check(path.rename(tmp_path / "renamed.onnx"))
     assert starts == [tmp_path / "m.onnx"]
     (record,) = (tmp_path / "cache" / "probed").iterdir()
-    assert json.loads(record.read_text())["provider"] == "cpu"
+    assert json.loads(record.read_text())["settings"]["provider"] == "cpu"
 
 
 def test_changed_file_is_tried_again(tmp_path: Path, starts: list[Path]) -> None:
@@ -60,21 +63,45 @@ def test_changed_file_is_tried_again(tmp_path: Path, starts: list[Path]) -> None
     assert len(starts) == 2
 
 
-def test_other_engine_version_or_provider_is_tried_again(
-    tmp_path: Path, starts: list[Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "change",
+    [{"runtime": "openvino"}, {"precision": "bf16"}, {"threads": 2}, {"optimisation": "none"}, {"runs_at_once": 2}],
+)
+def test_what_one_engine_opened_is_tried_again_before_another_opens_it(
+    tmp_path: Path, starts: list[Path], monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     path = save_model(tmp_path / "m.onnx")
     check(path)
-    monkeypatch.setattr(probe, "_versions", lambda: {"onnxruntime": "0.0"})
-    check(path)
+    monkeypatch.setattr(probe, "_try_in_worker", lambda source, *_, **__: starts.append(source.path) or "cpu")
+    check(path, settings=replace(SETTINGS, **change))
+    check(path, settings=replace(SETTINGS, **change))
     assert len(starts) == 2
+
+
+def test_other_packages_or_pins_are_tried_again(
+    tmp_path: Path, starts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_model(tmp_path / "m.onnx")
+    monkeypatch.setattr(probe, "_try_in_worker", lambda source, *_, **__: starts.append(source.path) or "cpu")
+    private = replace(SETTINGS, runtime="mnn")
+    for settings in (SETTINGS, private):
+        check(path, settings=settings)
+    (tmp_path / "site" / "some_engine-2.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    check(path)
+    assert len(starts) == 3
+    check(path, settings=private)
+    monkeypatch.setitem(RUNTIMES, "mnn", RUNTIMES["mnn"]._replace(pip=("mnn==0.0",)))
+    check(path, settings=private)
+    check(path, settings=private)
+    assert len(starts) == 5
 
 
 def test_fallback_is_remembered_as_the_provider_that_ran(tmp_path: Path, starts: list[Path]) -> None:
     skip_where_cuda_works()
     starts.clear()
     path = save_model(tmp_path / "m.onnx")
-    cuda = RuntimeSettings(provider="cuda", allow_fallback=True)
+    cuda = replace(SETTINGS, provider="cuda", allow_fallback=True)
     check(path, settings=cuda)
     check(path, settings=cuda)
     assert len(starts) == 2
@@ -109,9 +136,27 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("TOOLKIT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert probe_folder() == Path("/xdg/onnx-parity-toolkit/probed")
-    monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_CACHE_HOME", "of-the-working-folder")
     assert probe_folder() == Path("/home/someone/.cache/onnx-parity-toolkit/probed")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert probe_folder() == Path("/home/someone/.cache/onnx-parity-toolkit/probed")
+
+
+def test_without_a_home_nothing_is_remembered_and_the_working_folder_is_not_asked(
+    tmp_path: Path, starts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_model(tmp_path / "m.onnx")
+    monkeypatch.delenv("TOOLKIT_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(artifacts.os.path, "expanduser", lambda text: text)  # what it does where there is none
+    monkeypatch.chdir(tmp_path)
+    check(path)
+    check(path)
+    assert len(starts) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.onnx"]
+    with pytest.raises(ResourceError, match="no home folder; name a folder with TOOLKIT_CACHE="):
+        probe_folder()
 
 
 def test_file_without_a_card_is_refused_with_the_mend(tmp_path: Path) -> None:

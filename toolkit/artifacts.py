@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArtifactStore", "cache_folder", "check_output"]
+__all__ = ["ArtifactStore", "cache_folder", "check_output", "user_folder"]
 
 import os
 import time
@@ -31,13 +31,34 @@ def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
         raise UsageError(f"the output {path} exists; give another name or --force")
 
 
+def user_folder(variable: str, *, base_variable: str, base: str) -> Path:
+    """Return an absolute folder of the user's own: never one below the working folder unless `variable` says so.
+
+    Args:
+        variable: names the folder itself.
+        base_variable: names the folder that ours lies in; ignored where it is relative, as the XDG specification asks.
+        base: the same in the user's home.
+
+    Raises:
+        ResourceError: there is no home.
+    """
+    if named := os.environ.get(variable):
+        return Path(named).absolute()
+    folder = os.environ.get(base_variable, "")
+    if not os.path.isabs(folder):  # noqa: PTH117 - as below
+        folder = os.path.expanduser(f"~/{base}")  # noqa: PTH111 - Path.home() raises without a home
+    if not os.path.isabs(folder):  # noqa: PTH117 - as above
+        raise ResourceError(f"this user has no home folder; name a folder with {variable}=/some/folder")
+    return Path(folder) / "onnx-parity-toolkit"
+
+
 def cache_folder() -> Path:
-    """Return where things are kept that can be made again: `TOOLKIT_CACHE`, else a folder in the user's cache."""
-    cache = os.environ.get("TOOLKIT_CACHE")
-    if cache:
-        return Path(cache)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises without a home
-    return Path(base) / "onnx-parity-toolkit"
+    """Return where things are kept that can be made again: `TOOLKIT_CACHE`, else a folder in the user's cache.
+
+    Raises:
+        ResourceError: there is no home.
+    """
+    return user_folder("TOOLKIT_CACHE", base_variable="XDG_CACHE_HOME", base=".cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

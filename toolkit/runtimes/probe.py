@@ -1,11 +1,13 @@
-"""A file is tried once in a process of its own, and remembered by its hash, before this process runs it."""
+"""A file is tried once in a process of its own, and remembered, before this process runs it."""
 
 from __future__ import annotations
 
 __all__ = ["ensure_probed", "probe_folder"]
 
 import contextlib
-from importlib import metadata
+import json
+import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +18,22 @@ from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ResourceError
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.registry import find_entry
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.source import ModelSource
 
-SCHEMA = "toolkit/probed/1"
+SCHEMA = "toolkit/probed/2"
 PROBE_BATCH = 2
 # Long enough for an interpreter and its imports from a cold, busy disk.
 CPU_TIMEOUT_S = 30.0
 # The first session of a process on a device loads gigabytes of libraries.
 DEVICE_TIMEOUT_S = 90.0
-DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-ep-openvino", "onnx")
 
 
 def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float | None = None) -> None:
-    """Try a model in a worker process unless this very file passed before with the same engine and provider.
+    """Try a model in a worker process unless this very file passed before, opened by the same code in the same way.
 
     The bytes are parsed, foreign domains and external data refused, a session made, zeros run, the card compared with
     the graph. What passed is remembered in `probe_folder()`; where that cannot be written, it is tried again next time.
@@ -46,12 +48,12 @@ def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: 
         ProviderError: the provider asked for is not active.
         ResourceError: the engine is not installed, or no worker can be started.
     """
-    identity = _identity(source, provider=settings.provider)
+    identity = _identity(source, settings)
     if _is_remembered(identity):
         return
     active = _try_in_worker(source, settings, timeout_s=timeout_s or _default_timeout(settings))
     # After a fallback it is the CPU that was tried: the provider asked for would still run untried one day.
-    identity["provider"] = active
+    identity["settings"]["provider"] = active
     with contextlib.suppress(ResourceError):
         write_json(_record_path(identity), identity)
 
@@ -79,24 +81,34 @@ def _default_timeout(settings: RuntimeSettings) -> float:
     return CPU_TIMEOUT_S if settings.provider == "cpu" else DEVICE_TIMEOUT_S
 
 
-def _identity(source: ModelSource, *, provider: str) -> dict[str, Any]:
-    return {"schema": SCHEMA, "sha256": source.sha256, "provider": provider, "versions": _versions()}
+def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
+    """Return everything that decides which code opens the file: another value of any of it may be what crashes."""
+    packages = (*find_entry(settings.runtime).private, *_installed_packages())
+    return {
+        "schema": SCHEMA,
+        "sha256": source.sha256,
+        "settings": {**settings.to_json(), "allow_fallback": False},  # what it fell back to is what was opened
+        "packages": sha256_bytes("\n".join(packages).encode()),
+        "python": f"{platform.python_version()} {platform.machine()}",
+    }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in DISTRIBUTIONS:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+def _installed_packages() -> list[str]:
+    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
+
+    All of them, because an engine is rarely one package, and the checks before it are ours.
+    """
+    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
+    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
 
 
 def _is_remembered(identity: dict[str, Any]) -> bool:
     try:
         return bool(read_json(_record_path(identity)) == identity)
-    except DataError:  # never probed, or a record that cannot be read
+    except (DataError, ResourceError):  # never probed, a record that cannot be read, or no home to keep one in
         return False
 
 
 def _record_path(identity: dict[str, Any]) -> Path:
-    return probe_folder() / f"{sha256_bytes(repr(sorted(identity.items())).encode())[:32]}.json"
+    return probe_folder() / f"{sha256_bytes(json.dumps(identity, sort_keys=True).encode())[:32]}.json"
