@@ -30,6 +30,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setenv("TOOLKIT_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    if "TOOLKIT_RUNTIMES" not in os.environ:  # engines that are to be tested are named by whoever starts the suite
+        monkeypatch.setenv("TOOLKIT_RUNTIMES", str(tmp_path / "runtimes"))
     for name in ("TOOLKIT_AUTHOR", "TOOLKIT_LICENCE"):
         monkeypatch.delenv(name, raising=False)
 

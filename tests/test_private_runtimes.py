@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -121,11 +122,39 @@ def test_a_worker_without_the_engine_names_the_command(model_path: Path) -> None
         WorkerRuntime(source, RuntimeSettings(runtime="ort-node"))
 
 
-def test_a_relative_results_folder_is_resolved_for_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("TOOLKIT_RUNTIMES")
-    monkeypatch.setenv("TOOLKIT_ARTIFACTS", "results")
+def test_engines_lie_in_the_users_own_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert private_root() == (tmp_path / "results" / "runtimes")
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", "results")
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("TOOLKIT_RUNTIMES", "mine")  # workers run in another folder
+    assert private_root() == tmp_path / "mine"
+    monkeypatch.delenv("TOOLKIT_RUNTIMES")
+    monkeypatch.setenv("XDG_DATA_HOME", "of-the-working-folder")
+    assert private_root() == Path("/home/someone/.local/share/onnx-parity-toolkit/runtimes")
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert private_root() == Path("/data/onnx-parity-toolkit/runtimes")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system tells no owners")
+def test_an_engine_that_somebody_else_may_change_is_refused(
+    tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_npm(tmp_path, monkeypatch, NPM)
+    folder = install_private("ort-node")
+    assert folder.stat().st_mode & 0o077 == 0
+    for mode in (0o770, 0o702):
+        folder.chmod(mode)
+        with pytest.raises(ResourceError, match=f"with mode {mode:o}; .*; close it with: chmod go-w {folder}"):
+            find_private_folder("ort-node")
+    folder.chmod(0o755)
+    assert find_private_folder("ort-node") == folder
+    owner = folder.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:  # what the system's own administrator made is trusted: make it another user's
+        os.chown(folder, 12345, -1)
+    with pytest.raises(ResourceError, match="belongs to user"):
+        find_private_folder("ort-node")
+    assert row_of("ort-node") == (False, None)
 
 
 def test_the_marker_says_what_was_brought(tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 __all__ = ["as_drawable", "digit_grid", "draw_history", "new_figure", "to_png"]
 
+import functools
 import io
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -104,10 +106,11 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
 def as_drawable(text: str) -> str:
     """Return text with every character that the font lacks written as its code point, as Python escapes it.
 
-    Drawn as they are they would all be the same box. `font.family` in a matplotlibrc names a font that has them.
+    Drawn as they are they would all be the same box. `font.family` in the user's matplotlibrc names a font for them.
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
+    _use_own_settings()
     families = FontProperties().get_family()
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
     known = {char for char in set(text) if char == "\n" or any(font.get_char_index(ord(char)) for font in fonts)}
@@ -119,9 +122,23 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    _use_own_settings()
     figure = Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+@functools.cache
+def _use_own_settings() -> None:
+    """Draw by the user's settings: Matplotlib prefers those of the working folder, which may be anybody's."""
+    import matplotlib as mpl
+
+    if os.path.isabs(mpl.matplotlib_fname()):  # noqa: PTH117 - a name, and the working folder's alone is relative
+        return
+    mpl.rcdefaults()
+    own = os.path.join(mpl.get_configdir(), "matplotlibrc")  # noqa: PTH118 - as above
+    if os.path.isfile(own):  # noqa: PTH113 - as above
+        mpl.rcParams.update(mpl.rc_params_from_file(own, use_default_template=False))
 
 
 def to_png(figure: Figure) -> bytes:

@@ -72,7 +72,7 @@ def _export_again(run: Path, folder: Path, *, precision: str) -> ModelSource:
     from toolkit.runtimes.source import ModelSource
 
     target = folder / "fresh.onnx"
-    command = [sys.executable, "-m", "toolkit", "export", str(run.resolve()), "--output", str(target)]
+    command = [sys.executable, "-P", "-m", "toolkit", "export", str(run.resolve()), "--output", str(target)]
     if precision != "fp32":
         command += ["--precision", f"fp32,{precision}"]
     environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}

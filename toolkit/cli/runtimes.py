@@ -27,7 +27,7 @@ def list_command(as_json: Json = False) -> None:
 
 @runtimes_app.command("install")
 def install_command(name: Annotated[str, typer.Argument(help="A runtime that lives in a private folder.")]) -> None:
-    """Bring an engine that cannot share this environment into a private folder among the results."""
+    """Bring an engine that cannot share this environment into a private folder of yours (TOOLKIT_RUNTIMES)."""
     from toolkit.runtimes.private import install_private, private_packages
 
     note(f"installing {', '.join(private_packages(name))}")

@@ -77,7 +77,7 @@ class _FailedError(Exception):
 
 
 def _check_python(folder: Path) -> dict[str, Any]:
-    _run([sys.executable, "classify.py", "--selfcheck"], folder)
+    _run([sys.executable, "-P", "classify.py", "--selfcheck"], folder)
     return _read(folder)
 
 

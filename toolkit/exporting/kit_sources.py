@@ -52,7 +52,7 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         (path / "model.onnx").write_bytes(model.SerializeToString())
         options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
         options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
-        command = [sys.executable, "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
+        command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
         done = subprocess.run(command, cwd=path, capture_output=True, text=True, check=False, timeout=CGEN_TIMEOUT_S)
         if done.returncode:
             words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]

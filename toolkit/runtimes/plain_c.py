@@ -47,7 +47,17 @@ class PlainCRuntime(Runtime):
             )
         fixed = [part for name in symbols for part in ("--input-dim", f"{name}=1")]
         _run(
-            [sys.executable, "-m", "emx_onnx_cgen", "compile", *fixed, "--emit-data-file", "model.onnx", f"{NAME}.c"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "emx_onnx_cgen",
+                "compile",
+                *fixed,
+                "--emit-data-file",
+                "model.onnx",
+                f"{NAME}.c",
+            ],
             "emx-onnx-cgen refuses the model",
         )
         sources = [str(path) for path in sorted(Path().glob("*.c"))]

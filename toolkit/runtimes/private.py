@@ -1,4 +1,7 @@
-"""Private environments: engines that do not live in this Python, each in a folder of its own, brought on request."""
+"""Private environments: engines that do not live in this Python, each in a folder of its own, brought on request.
+
+What lies in them is executed, so they are the user's own: no folder that one happens to work in can bring one along.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ __all__ = [
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import user_folder
 from toolkit.durable import read_json, write_json
 from toolkit.errors import ResourceError, UsageError
 from toolkit.runtimes.registry import RUNTIMES, find_entry
@@ -29,26 +33,44 @@ MARKER = "installed.json"
 
 
 def private_root() -> Path:
-    """Return the folder of all private environments: `TOOLKIT_RUNTIMES`, else `runtimes` among the results."""
-    named = os.environ.get(PRIVATE_FOLDER_VARIABLE)
-    return Path(named) if named else (ArtifactStore.default().root / "runtimes").resolve()
+    """Return the folder of all private environments: `TOOLKIT_RUNTIMES`, else one in the user's own data folder.
+
+    Raises:
+        ResourceError: there is no home.
+    """
+    data = user_folder(PRIVATE_FOLDER_VARIABLE, base_variable="XDG_DATA_HOME", base=".local/share")
+    return data if os.environ.get(PRIVATE_FOLDER_VARIABLE) else data / "runtimes"
 
 
 def find_private_folder(name: str) -> Path:
     """Return a runtime's folder.
 
     Raises:
-        ResourceError: it was not installed, not to its end, or in other versions than this toolkit asks for.
+        ResourceError: it was not installed, not to its end, in other versions than this toolkit asks for, or where
+            somebody else may write.
     """
     folder, entry = private_root() / name, find_entry(name)
     if not (folder / MARKER).is_file():
         raise ResourceError(f"runtime {name} is not installed; install it with: {entry.install}")
+    _require_own(folder, mend=entry.install)
     packages = read_json(folder / MARKER).get("packages")
     if packages != list(entry.private):
         raise ResourceError(
             f"runtime {name} is installed as {packages}; expected {list(entry.private)}; mend it with: {entry.install}"
         )
     return folder
+
+
+def _require_own(folder: Path, *, mend: str) -> None:
+    """Refuse a folder into which somebody else can put what this user would execute; Windows tells nothing of it."""
+    if not hasattr(os, "geteuid"):
+        return
+    status = folder.stat()
+    if status.st_uid not in {os.geteuid(), 0} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ResourceError(
+            f"{folder} belongs to user {status.st_uid} with mode {stat.S_IMODE(status.st_mode):o}; what is executed "
+            f"there has to be writable by this user alone; close it with: chmod go-w {folder}; or make it anew: {mend}"
+        )
 
 
 def private_python(name: str) -> str | None:
@@ -90,7 +112,7 @@ def install_private(name: str) -> Path:
         if folder.exists():
             (folder / MARKER).unlink(missing_ok=True)
             shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)
         install(folder, packages)
         write_json(
             folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)}
@@ -117,7 +139,7 @@ def _install_pip(folder: Path, packages: tuple[str, ...]) -> None:
     """Make an environment of exactly these pinned packages: without their dependencies, no constraint is needed."""
     venv.create(folder, with_pip=False)
     options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--timeout=15"]
-    command = [sys.executable, "-m", "pip", "--python", str(_python_in(folder)), "install", *options, *packages]
+    command = [sys.executable, "-P", "-m", "pip", "--python", str(_python_in(folder)), "install", *options, *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
