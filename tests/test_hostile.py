@@ -10,9 +10,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hostile_cases import CASES, COMMANDS, command_line, expected_codes, write_case
-from hostile_graphs import EXTERNAL
+from hostile_graphs import EXTERNAL, node, wrap
+from onnx import TensorProto, numpy_helper
 
 from toolkit.errors import ModelError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
@@ -93,6 +95,21 @@ def test_there_are_enough_of_them() -> None:
 def test_external_data_is_found_wherever_it_hides(name: str) -> None:
     with pytest.raises(ModelError, match="external data is never opened"):
         vet_model(EXTERNAL[name]().SerializeToString(), name="m.onnx", allow_foreign=True)
+
+
+def test_cap_of_a_tensor_is_of_bytes_whatever_its_type() -> None:
+    """2^32 numbers of eight bytes are 32 GiB, and so are the zeros that an engine fills in around one sparse value."""
+    full, sparse = wrap([node("Identity", ["w"], ["logits"])]), wrap([node("Identity", ["w"], ["logits"])])
+    weights = full.graph.initializer.add(name="w", data_type=TensorProto.DOUBLE)
+    weights.dims[:] = [1 << 32]
+    few = sparse.graph.sparse_initializer.add(dims=[1 << 32])
+    few.values.CopyFrom(numpy_helper.from_array(np.ones(1), "w"))
+    few.indices.CopyFrom(numpy_helper.from_array(np.zeros(1, np.int64)))
+    for model in (full, sparse):
+        with pytest.raises(ModelError, match=r"'w' has shape \[4294967296\], 34,359,738,368 bytes"):
+            vet_model(model.SerializeToString(), name="m.onnx", allow_foreign=False)
+    weights.data_type, weights.dims[:] = TensorProto.UINT8, [4 << 30]
+    vet_model(full.SerializeToString(), name="m.onnx", allow_foreign=False)  # as many, of one byte each
 
 
 def test_what_runs_is_the_bytes_that_were_hashed(model_path: Path, tmp_path: Path) -> None:

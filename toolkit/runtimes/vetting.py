@@ -14,6 +14,8 @@ DEFAULT_DOMAINS = {"", "ai.onnx"}
 NODE_CAP = 200_000
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
+# A type that has no name in NumPy is counted as its widest, complex128.
+WIDEST_BYTES = 16
 # A card takes some 300 kB.
 METADATA_CAP_BYTES = 16 << 20
 
@@ -127,27 +129,49 @@ def _check_tensors(graphs: list[Any], *, name: str) -> None:
                 f"{name}: tensor {tensor.name!r} lies outside the file; external data is never opened "
                 "(toolkit bench --allow-external-data takes it from a model that you trust)"
             )
-        if any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > TENSOR_CAP_BYTES:
-            raise ModelError(
-                f"{name}: tensor {tensor.name!r} has shape {list(tensor.dims)}, more than this machine should hold"
-            )
+        _check_shape(tensor, tensor.dims, name=name)
+    # Of a sparse tensor the file holds few values, and engines fill in the zeros.
+    for sparse in _sparse_tensors(graphs):
+        _check_shape(sparse.values, sparse.dims, name=name)
+
+
+def _check_shape(tensor: Any, shape: Any, *, name: str) -> None:
+    size = math.prod(shape) * _item_bytes(tensor.data_type)
+    if size > TENSOR_CAP_BYTES or any(side < 0 for side in shape):
+        raise ModelError(
+            f"{name}: tensor {tensor.name!r} has shape {list(shape)}, {size:,} bytes; expected 0 to {TENSOR_CAP_BYTES:,}"
+        )
+
+
+def _item_bytes(data_type: int) -> int:
+    import onnx
+
+    try:
+        return int(onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize)
+    except KeyError:
+        return WIDEST_BYTES
 
 
 def _tensors(graphs: list[Any]) -> Any:
     for graph in graphs:
         if hasattr(graph, "initializer"):
             yield from graph.initializer
-            for sparse in graph.sparse_initializer:
-                yield from (sparse.values, sparse.indices)
         for attribute in _attributes(graph):
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            for sparse in (
-                *attribute.sparse_tensors,
-                *((attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()),
-            ):
-                yield from (sparse.values, sparse.indices)
+    for sparse in _sparse_tensors(graphs):
+        yield from (sparse.values, sparse.indices)
+
+
+def _sparse_tensors(graphs: list[Any]) -> Any:
+    for graph in graphs:
+        if hasattr(graph, "sparse_initializer"):
+            yield from graph.sparse_initializer
+        for attribute in _attributes(graph):
+            if attribute.HasField("sparse_tensor"):
+                yield attribute.sparse_tensor
+            yield from attribute.sparse_tensors
 
 
 def _attributes(graph: Any) -> Any:
