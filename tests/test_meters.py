@@ -25,12 +25,17 @@ def _write(root: Path, path: str, text: str) -> None:
     target.write_text(text)
 
 
+def _write_zone(root: Path, zone: str, *, name: str, energy_uj: int) -> None:
+    _write(root, f"sys/class/powercap/{zone}/name", f"{name}\n")
+    _write(root, f"sys/class/powercap/{zone}/energy_uj", f"{energy_uj}\n")
+
+
 def _machine_files(root: Path, *, user_s: int, steal_s: int, throttled_us: int, energy_uj: int, events: int) -> None:
     _write(root, "proc/stat", f"cpu  {user_s * TICKS} 0 0 {1000 * TICKS} 5 0 0 {steal_s * TICKS} 0 0\ncpu0 1 2 3\n")
     _write(root, "proc/self/status", "Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t 1024 kB\n")
     _write(root, "sys/fs/cgroup/cpu.stat", f"usage_usec 5\nnr_throttled 3\nthrottled_usec {throttled_us}\n")
     for package in (0, 1):
-        _write(root, f"sys/class/powercap/intel-rapl:{package}/energy_uj", f"{energy_uj}\n")
+        _write_zone(root, f"intel-rapl:{package}", name=f"package-{package}", energy_uj=energy_uj)
     for core in (0, 1):
         _write(root, f"sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count", f"{events}\n")
 
@@ -59,6 +64,33 @@ def test_energy_counter_that_wrapped_around_is_left_out(tmp_path: Path) -> None:
     before = meters.read()
     _machine_files(tmp_path, user_s=2, steal_s=0, throttled_us=0, energy_uj=1_000, events=0)
     assert "package_j" not in meters.since(before)
+
+
+def test_energy_is_of_the_packages_alone_and_of_each_once(tmp_path: Path) -> None:
+    """The platform's domain holds the package, which holds its cores and, told by another interface, itself."""
+    meters = Meters(root=tmp_path, gpu=dict)
+    domains = {
+        "intel-rapl:0": "package-0",
+        "intel-rapl:0:0": "core",
+        "intel-rapl:0:1": "dram",
+        "intel-rapl:1": "psys",
+        "intel-rapl-mmio:0": "package-0",
+    }
+    _machine_files(tmp_path, user_s=1, steal_s=0, throttled_us=0, energy_uj=0, events=0)
+    (tmp_path / "sys/class/powercap/intel-rapl:1/name").unlink()
+    for zone, name in domains.items():
+        _write_zone(tmp_path, zone, name=name, energy_uj=1_000_000)
+    before = meters.read()
+    for zone, name in domains.items():
+        _write_zone(tmp_path, zone, name=name, energy_uj=2_000_000 if zone == "intel-rapl:0" else 4_000_000)
+    assert meters.since(before)["package_j"] == pytest.approx(1)
+
+
+def test_energy_of_a_machine_of_which_one_package_is_hidden_is_not_told(tmp_path: Path) -> None:
+    meters = Meters(root=tmp_path, gpu=dict)
+    _machine_files(tmp_path, user_s=1, steal_s=0, throttled_us=0, energy_uj=1, events=0)
+    (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").unlink()
+    assert "package_j" not in meters.since(meters.read())
 
 
 def test_silent_machine_leaves_everything_out_but_its_own_time(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ __all__ = ["Meters"]
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from toolkit.runtimes.nvml import read_gpu
 STAT, STATUS, REFS = "/proc/stat", "/proc/self/status", "/proc/self/clear_refs"
 CGROUP = "/sys/fs/cgroup/cpu.stat"
 RAPL = "/sys/class/powercap"
+PACKAGE = re.compile(r"package-\d+(-die-\d+)?")
 THERMAL = "/sys/devices/system/cpu"
 # Fields of the first line of /proc/stat (proc_stat(5)): user nice system idle iowait irq softirq steal.
 IDLE, IOWAIT, STEAL = 3, 4, 7
@@ -66,7 +68,7 @@ class Meters:
             **self._processors(),
             "throttled_s": self._throttled_s(),
             "thermal_events": self._sum("cpu[0-9]*/thermal_throttle/core_throttle_count", THERMAL),
-            "package_j": _scaled(self._sum("*-rapl:[0-9]/energy_uj", RAPL), 1e-6),
+            "package_j": self._package_j(),
             "gpu_j": gpu.get("energy_j"),
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -91,6 +93,16 @@ class Meters:
     def _throttled_s(self) -> float | None:
         values = dict(_pair(line) for line in self._read(CGROUP).splitlines() if len(line.split()) == 2)
         return _scaled(values.get("throttled_usec"), 1e-6)
+
+    def _package_j(self) -> float | None:
+        """Return joules of the processor's packages, each once; None where one of them cannot be read.
+
+        Domains are nested: `psys` holds the packages, a package holds `core`, `uncore` and, on some, `dram`; and one
+        package may be told of by two interfaces (intel-rapl and intel-rapl-mmio).
+        """
+        zones = {_text(path).strip(): path.parent for path in sorted(self._path(RAPL).glob("*/name"))}
+        texts = [_text(zone / "energy_uj").strip() for name, zone in zones.items() if PACKAGE.fullmatch(name)]
+        return sum(map(int, texts)) / 1e6 if texts and all(text.isdigit() for text in texts) else None
 
     def _peak_bytes(self) -> int | None:
         lines = [line.split() for line in self._read(STATUS).splitlines() if line.startswith("VmHWM:")]
