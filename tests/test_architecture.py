@@ -32,7 +32,7 @@ LAYERS = [
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
-    {"durable", "intervals"},
+    {"durable", "holding", "intervals"},
     {"errors", "closing"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "clear_leavings",
     "move_durably",
     "open_atomic",
     "read_json",
@@ -13,6 +14,7 @@ __all__ = [
 ]
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -22,6 +24,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from toolkit.errors import DataError, ResourceError
+
+TEMPORARY = ".tmp"
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -47,7 +51,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
@@ -65,6 +69,12 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def clear_leavings(path: Path) -> None:
+    """Remove the temporary files that killed writers of a file left beside it; only who holds the file may."""
+    for leaving in path.parent.glob(f"{glob.escape(_temporary_prefix(path))}*{TEMPORARY}"):
+        leaving.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -103,6 +113,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path} as JSON: {error}") from error
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name[:100]}."
 
 
 def _umask() -> int:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["STDIN", "open_items", "tidy_path"]
+__all__ = ["STDIN", "open_items", "refuse_output_among", "tidy_path"]
 
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from toolkit.errors import DataError
+from toolkit.errors import DataError, UsageError
 from toolkit.prediction.globs import expand_glob, is_glob
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
-from toolkit.prediction.listing import is_image_name, iterate_folder
+from toolkit.prediction.listing import is_image_name, iterate_folder, list_folder
 from toolkit.prediction.names import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     OnNote = Callable[[str], None]
 
@@ -25,7 +25,11 @@ STDIN = "-"
 
 
 def open_items(
-    inputs: Iterable[Path | str], *, on_note: OnNote | None = None, stdin: BinaryIO | None = None
+    inputs: Iterable[Path | str],
+    *,
+    on_note: OnNote | None = None,
+    stdin: BinaryIO | None = None,
+    outputs: Sequence[Path] = (),
 ) -> Iterator[Item]:
     """Yield what every source holds, in order; nothing is opened before it is asked for, and nothing raises for data.
 
@@ -41,8 +45,10 @@ def open_items(
         inputs: the sources.
         on_note: called with one sentence about what was left out on purpose.
         stdin: where a list comes from; binary.
+        outputs: files that are going to be replaced, which a list must not name.
 
     Raises:
+        UsageError: a list names one of `outputs`.
         ResourceError: a Parquet file, and pyarrow is not installed.
     """
     is_read = False
@@ -55,10 +61,41 @@ def open_items(
             yield ImageItem(STDIN, 0, None, f"standard input {reason}; give - once, with a list of paths on it")
         else:
             is_read = True
-            yield from _read_list(stdin, on_note=on_note)
+            yield from _read_list(stdin, on_note=on_note, outputs=outputs)
 
 
-def _read_list(stdin: BinaryIO, *, on_note: OnNote | None) -> Iterator[Item]:
+def refuse_output_among(source: str, outputs: Sequence[Path]) -> None:
+    """Refuse a source that is a file to be replaced, or a folder or a pattern that holds one.
+
+    Args:
+        source: as `open_items` takes it.
+        outputs: files that exist.
+
+    Raises:
+        UsageError: it does; names the file.
+    """
+    for output in outputs:
+        if any(_is_same(path, output) for path in _files_of(source, has_images=is_image_name(output.name))):
+            raise UsageError(f"the output {output} is also an input; choose another name")
+
+
+def _files_of(source: str, *, has_images: bool) -> Iterator[str]:
+    """Yield the files that a source names; those of a folder are its images, looked for only where that is asked."""
+    for path in expand_glob(source) if is_glob(source) else (source,):
+        if not os.path.isdir(path):  # noqa: PTH112 - text in, text out
+            yield path
+        elif has_images:
+            yield from (name for name, problem in list_folder(path) if not problem and is_image_name(name))
+
+
+def _is_same(path: str, output: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _read_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path]) -> Iterator[Item]:
     from toolkit.prediction.path_list import read_paths
 
     try:
@@ -66,6 +103,7 @@ def _read_list(stdin: BinaryIO, *, on_note: OnNote | None) -> Iterator[Item]:
             if path == STDIN:
                 yield ImageItem(STDIN, 0, None, "a list of paths cannot hold -; expected files, folders or patterns")
             else:
+                refuse_output_among(path, outputs)
                 yield from _open_source(tidy_path(path), on_note=on_note, is_named=False)
     except DataError as error:
         yield ImageItem(STDIN, 0, None, str(error))

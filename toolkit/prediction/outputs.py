@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["StreamTarget", "Target", "check_outputs_free", "open_output"]
+__all__ = ["StreamTarget", "Target", "check_outputs_free", "existing_outputs", "open_output"]
 
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from toolkit.artifacts import check_output
 from toolkit.closing import Closing
 from toolkit.errors import UsageError
-from toolkit.imaging.decode import IMAGE_ENDINGS
-from toolkit.prediction.unfinished import Progress, Unfinished
+from toolkit.prediction.open_items import refuse_output_among
+from toolkit.prediction.unfinished import Progress, Unfinished, require_free
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.sinks import Turn
 
 
 class Target(Protocol):
@@ -27,8 +28,8 @@ class Target(Protocol):
     def advance(self, progress: Progress) -> None:
         """Note that everything up to here is in the stream."""
 
-    def finish(self) -> None:
-        """Everything is written."""
+    def finish(self, turn: Turn | None = None) -> None:
+        """Everything is written; `turn` makes the file of it where these are not yet its bytes."""
 
     def discard(self) -> None:
         """Nothing of it is to be kept."""
@@ -50,27 +51,35 @@ class StreamTarget(Closing):
         self.progress = progress
         self.stream.flush()
 
-    def finish(self) -> None:
+    def finish(self, turn: Turn | None = None) -> None:
         """Hand on the last bytes."""
+        assert turn is None, "such a format needs a file"
         self.stream.flush()
 
     def discard(self) -> None:
         """Do nothing: what is gone is gone."""
 
 
-def check_outputs_free(config: PredictionConfig) -> None:
+def check_outputs_free(config: PredictionConfig, *, to_stream: bool) -> None:
     """Refuse outputs that would overwrite something, before anything is opened.
+
+    Args:
+        config: what is asked for.
+        to_stream: rows go to a stream instead of the output.
 
     Raises:
         UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs.
     """
-    if config.output is None:
-        raise UsageError("no output; give a file or a stream for the rows")
-    _check(config.output, config)
+    if not to_stream:
+        if config.output is None:
+            raise UsageError("no output; give a file or a stream for the rows")
+        _check(config.output, config)
+        require_free(config.output, resume=config.resume, force=config.force)
     if config.gallery is not None:
         if config.gallery == config.output:
             raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
         _check(config.gallery, config)
+        check_output(config.gallery, force=config.force)
 
 
 def open_output(
@@ -88,10 +97,13 @@ def open_output(
     return Unfinished(config.output, identity, resume=config.resume, force=config.force)
 
 
+def existing_outputs(config: PredictionConfig) -> tuple[Path, ...]:
+    """Return the files that a prediction is going to replace: they must not be among its inputs."""
+    return tuple(path for path in (config.output, config.gallery) if path is not None and path.exists())
+
+
 def _check(output: Path, config: PredictionConfig) -> None:
-    check_output(output, force=config.force, inputs=(config.model, *config.inputs))
-    # A folder's images are inputs too: --force must not let the output take the place of one.
-    if output.exists() and output.suffix.lower() in IMAGE_ENDINGS:
-        parents = output.resolve().parents
-        if any(path.is_dir() and path.resolve() in parents for path in config.inputs):
-            raise UsageError(f"the output {output} is an image of an input folder; choose another name")
+    check_output(output, force=True, inputs=(config.model,))
+    if output.exists():
+        for path in config.inputs:
+            refuse_output_among(str(path), (output,))

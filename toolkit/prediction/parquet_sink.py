@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ParquetSink"]
 
-import tempfile
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from toolkit.prediction.blocks import Answers
+    from toolkit.prediction.sinks import Turn
 
 INSTALL = "pip install 'onnx-parity-toolkit[parquet]'"
 ROWS_IN_A_GROUP = 65_536
-COPY_BYTES = 4 << 20
 
 
 class ParquetSink:
     """Writes rows as Parquet with the CSV's columns; what a row has not is null.
 
-    Until `finish` the stream holds Arrow record batches without the schema message, one after the other.
+    The stream holds Arrow record batches without the schema message, one after the other: a file that is gone on with.
 
     Args:
         stream: binary, readable and seekable, left open.
@@ -56,17 +55,14 @@ class ParquetSink:
         batch = self._arrow.record_batch(self._columns(answers), schema=self._schema)
         self._stream.write(batch.serialize())
 
-    def finish(self) -> None:
-        """Put a Parquet file in the place of the Arrow batches."""
-        with tempfile.TemporaryFile() as whole:
-            with self._parquet.ParquetWriter(whole, self._schema, compression="zstd") as writer:
-                for table in self._tables():
-                    writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
-            whole.seek(0)
-            self._stream.seek(0)
-            self._stream.truncate()
-            while part := whole.read(COPY_BYTES):
-                self._stream.write(part)
+    def finish(self) -> Turn:
+        """Write nothing; what is returned makes Parquet of the Arrow batches and leaves them as they are."""
+        return self._turn
+
+    def _turn(self, whole: BinaryIO) -> None:
+        with self._parquet.ParquetWriter(whole, self._schema, compression="zstd") as writer:
+            for table in self._tables():
+                writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
 
     def _tables(self) -> Iterator[Any]:
         """Yield tables of about one row group each."""

@@ -51,12 +51,14 @@ class ReadRequest:
         stdin: what standard input held; workers have none.
         rows: rows of a job.
         done: rows of an earlier run, and the last of them.
+        outputs: files that are going to be replaced.
     """
 
     inputs: tuple[Path, ...]
     stdin: bytes
     rows: int
     done: tuple[int, tuple[str, int] | None]
+    outputs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,9 @@ def read_jobs(request: ReadRequest) -> Iterator[Frame]:
     """Yield a frame for every job, in order, and one for every note; an error is the last one."""
     notes: list[str] = []
     try:
-        items = open_items(request.inputs, on_note=notes.append, stdin=io.BytesIO(request.stdin))
+        items = open_items(
+            request.inputs, on_note=notes.append, stdin=io.BytesIO(request.stdin), outputs=request.outputs
+        )
         count, last = request.done
         if count:
             items = skip_rows(items, count, last=last)

@@ -52,8 +52,7 @@ def run_prediction(
         StoppedError: a signal came; the message says how to go on.
     """
     form = choose_format(config.form, config.output if stream is None else None)
-    if stream is None:
-        check_outputs_free(config)
+    check_outputs_free(config, to_stream=stream is not None)
     source = ModelSource.read(config.model)
     with ExitStack() as stack:
         cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None

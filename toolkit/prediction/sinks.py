@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "Sink", "choose_format", "open_sink"]
+__all__ = ["FORMATS", "Sink", "Turn", "choose_format", "open_sink"]
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from toolkit.errors import UsageError, suggest
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "jsonl", "parquet", "npy")
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
+# Writes the whole file to another stream.
+Turn = Callable[[BinaryIO], None]
 # Their files begin or end with what is known only when all rows are written.
 _NEED_A_FILE = ("parquet", "npy")
 
@@ -29,8 +32,8 @@ class Sink(Protocol):
     def write(self, answers: Answers) -> None:
         """Write rows."""
 
-    def finish(self) -> None:
-        """Write what stands after the last row."""
+    def finish(self) -> Turn | None:
+        """Write what stands after the last row; return how the file is made where these bytes are not yet its own."""
 
 
 def choose_format(name: str | None, output: Path | None) -> str:

@@ -17,7 +17,7 @@ from toolkit.prediction.engine import Engine
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
 from toolkit.prediction.open_items import STDIN, open_items
-from toolkit.prediction.outputs import StreamTarget
+from toolkit.prediction.outputs import StreamTarget, existing_outputs
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.report import PredictionReport
@@ -84,8 +84,7 @@ class Work:
                     picker.see(block, answers)
                 if progress is not None and total is not None:
                     progress(tally.progress.rows, total.known)
-        sink.finish()
-        self.target.finish()
+        self.target.finish(sink.finish())
         seconds = time.perf_counter() - start
         report = self._report(tally, picker, batch=batch, seconds=seconds)
         return replace(report, num_resumed=resumed)
@@ -125,6 +124,7 @@ class Work:
             stdin=self.stdin.read() if STDIN in map(str, config.inputs) else b"",
             rows=rows_per_job(batch, self.model.card.input),
             done=(done.rows, done.last),
+            outputs=tuple(path.resolve() for path in existing_outputs(config)),
         )
         self.processes = self.cluster.num_workers
         yield from self.cluster.run(read, make_run_request(self.model.source, config), on_note=self.notes.append)
@@ -150,7 +150,9 @@ class Work:
 
     def _jobs(self, batch: int) -> Iterator[list[Item]]:
         done = self.target.progress
-        items: Iterator[Item] = open_items(self.config.inputs, on_note=self.notes.append, stdin=self.stdin)
+        items: Iterator[Item] = open_items(
+            self.config.inputs, on_note=self.notes.append, stdin=self.stdin, outputs=existing_outputs(self.config)
+        )
         if done.rows:
             items = skip_rows(items, done.rows, last=done.last)
         return group_items(items, rows_per_job(batch, self.model.card.input))

@@ -1,0 +1,135 @@
+"""One process at a time: what is being written is held against others, and is free again however its holder ends.
+
+A lock is a hidden file beside what it guards, locked by the system: a killed process holds nothing. The file is removed
+by whoever held it; the package filelock leaves its own behind, beside every output that a user looks at.
+"""
+
+from __future__ import annotations
+
+__all__ = ["claim", "hold", "release_claims"]
+
+import contextlib
+import errno
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolkit.errors import ResourceError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+LOOK_EVERY_S = 0.05
+TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
+# Some network file systems know no locks; work there goes on unguarded, as it would without us.
+UNKNOWN = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+LONGEST_NAME_BYTES = 240
+
+# What this process holds until its end, by lock file.
+_claims: dict[Path, int] = {}
+
+
+@contextlib.contextmanager
+def hold(path: Path, *, wait_s: float = 0.0, taken: str = "") -> Iterator[None]:
+    """Hold a path against every other process, and against other threads of this one, until the block ends.
+
+    Nothing has to exist there; the folder above it is made. What this process claimed is held already.
+
+    Args:
+        path: what is to be written: a file or a folder.
+        wait_s: seconds to wait for another holder.
+        taken: what to say where there still is one.
+
+    Raises:
+        ResourceError: another holds it; or the folder above it cannot be written.
+    """
+    lock = _lock_file(path)
+    if lock in _claims:
+        yield
+        return
+    end = time.monotonic() + wait_s
+    while (descriptor := _try(lock, path)) is None:
+        if time.monotonic() >= end:
+            raise ResourceError(taken or f"{path} is being written by another process; wait for it or name another")
+        time.sleep(LOOK_EVERY_S)
+    try:
+        yield
+    finally:
+        _free(lock, descriptor)
+
+
+def claim(path: Path) -> bool:
+    """Hold a path until `release_claims` or the end of this process; False where another process holds it.
+
+    Raises:
+        ResourceError: the folder above it cannot be written.
+    """
+    lock = _lock_file(path)
+    if lock in _claims:
+        return True
+    descriptor = _try(lock, path)
+    if descriptor is not None:
+        _claims[lock] = descriptor
+    return descriptor is not None
+
+
+def release_claims() -> None:
+    """Give back everything that was claimed."""
+    while _claims:
+        _free(*_claims.popitem())
+
+
+def _lock_file(path: Path) -> Path:
+    name = os.fsencode(path.name)
+    short = path.name if len(name) <= LONGEST_NAME_BYTES else hashlib.sha256(name).hexdigest()
+    return path.parent.resolve() / f".{short}.lock"
+
+
+def _try(lock: Path, path: Path) -> int | None:
+    """Return the locked file's descriptor, None where another holds it."""
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            try:
+                _lock(descriptor)
+            except OSError as error:
+                if error.errno not in UNKNOWN:
+                    os.close(descriptor)
+                    if error.errno in TAKEN:
+                        return None
+                    raise
+            # Its last holder may have removed it before this lock held: a file without its name keeps nobody out.
+            if _is_named(descriptor, lock):
+                return descriptor
+            os.close(descriptor)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
+
+
+def _is_named(descriptor: int, lock: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _free(lock: Path, descriptor: int) -> None:
+    # Removed while it is held: whoever waits for it sees that it lost its name, and looks again.
+    with contextlib.suppress(OSError):
+        lock.unlink()
+    os.close(descriptor)
