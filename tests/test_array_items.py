@@ -250,3 +250,9 @@ def test_a_file_called_npy_that_is_none_says_so(tmp_path: Path) -> None:
     for data in (b"", b"text", b"\x80\x04\x95pickle"):
         (tmp_path / "x.npy").write_bytes(data)
         assert "cannot be read as an NPY array" in only_message(tmp_path / "x.npy")
+
+
+def test_a_header_that_python_2_wrote_is_read_without_a_warning(tmp_path: Path) -> None:
+    text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (5L, 28L, 28L), }\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + GREY.tobytes())
+    assert np.array_equal(only_array(tmp_path / "x.npy"), GREY)

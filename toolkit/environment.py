@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_environment", "parse_cpuinfo", "usable_cores"]
+__all__ = ["claim_process", "describe_environment", "is_own_process", "parse_cpuinfo", "usable_cores"]
 
 import contextlib
 import math
@@ -45,6 +45,20 @@ class CpuInfo(NamedTuple):
     model: str | None
     instruction_sets: list[str] | None
     physical_cores: int | None
+
+
+class _Process:
+    is_own = False
+
+
+def claim_process() -> None:
+    """Say that this process is a command's or a worker's; see `is_own_process`."""
+    _Process.is_own = True
+
+
+def is_own_process() -> bool:
+    """Tell whether this process is ours; else it is a program's that embeds the library, whose state stays its own."""
+    return _Process.is_own
 
 
 def usable_cores(quota: Path = QUOTA) -> int:

@@ -28,6 +28,7 @@ from toolkit.cli.runtimes import runtimes_app
 from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
 from toolkit.cli.tune import tune_command
+from toolkit.environment import claim_process
 
 app = typer.Typer(
     name="toolkit",
@@ -72,6 +73,7 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    claim_process()
     prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))

@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = ["NpyHeader", "as_batch", "read_npy_header", "refuse_unit_scale", "to_pixels"]
 
 import math
-import warnings
+import re
+import struct
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -46,11 +48,13 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
         Exception: of any kind, if the header is damaged, negative or of Python objects: NumPy parses it as Python, and
             what that raises is no short list. Callers name the file and raise a DataError.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a header from Python 2 is read all the same
-        version = np.lib.format.read_magic(stream)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = reader(stream)
+    version = np.lib.format.read_magic(stream)
+    size = struct.Struct("<H" if version == (1, 0) else "<I")
+    text = stream.read(*size.unpack(stream.read(size.size)))
+    # Python 2 wrote 28L for 28, which NumPy reads with a warning; warnings belong to the whole process.
+    text = re.sub(rb"(?<=\d)L(?=\s*[,)])", b" ", text)
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = reader(BytesIO(size.pack(len(text)) + text))
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are never loaded")
     if any(side < 0 for side in shape):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 __all__ = ["Classifier", "Prediction"]
 
+import ctypes
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,11 +33,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import Card
+    from toolkit.prediction.described_runtime import DescribedRuntime
     from toolkit.prediction.given_images import OneImage
+    from toolkit.runtimes.base import Runtime
+    from toolkit.runtimes.process import WorkerRuntime
 
 ON_ERROR = ("raise", "keep")
 # Images in one call of the runtime. A device meets this one shape only: every new one would be compiled or tuned.
 BATCH = 64
+# Those of this process that are open; looked at in a forked child only.
+_open: weakref.WeakSet[Classifier] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +81,9 @@ class Classifier(Closing):
     """A model file, opened for predictions; needs NumPy and ONNX Runtime, and Pillow for pictures and other sizes.
 
     The file is opened in this process and not tried in another one first, as the commands do: for files that you trust.
-    May be used by several threads at the same time. Close it, or use it in a `with` statement.
+    May be used by several threads at the same time; nothing of the process is changed. It belongs to the process that
+    opened it: a forked child, which has none of its engine's threads, opens its own. Close it, or use it in a `with`
+    statement.
 
         with Classifier("digits.onnx") as classifier:
             print(classifier.predict("seven.png").labels)
@@ -114,11 +123,13 @@ class Classifier(Closing):
             runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
         )
         opened = open_model(ModelSource.read(Path(model)), choice, probe=False)
-        self._runtime, self._card = opened.runtime, opened.card
+        self._process, self._card = os.getpid(), opened.card
         info = opened.runtime.info
+        self._provider = info.provider_active
         is_plain = info.provider_active in find_entry(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
-        self._engine = Engine(
+        self._runtime: Runtime | WorkerRuntime | DescribedRuntime | None = opened.runtime
+        self._engine: Engine | None = Engine(
             opened.runtime,
             opened.card,
             batch=BATCH,
@@ -127,6 +138,7 @@ class Classifier(Closing):
             reentrant=is_plain,
             pads=not is_plain,
         )
+        _open.add(self)
 
     @property
     def card(self) -> Card:
@@ -141,7 +153,7 @@ class Classifier(Closing):
     @property
     def provider(self) -> str:
         """The provider that is active."""
-        return self._runtime.info.provider_active
+        return self._provider
 
     def predict(
         self, images: OneImage | Sequence[OneImage], *, on_error: Literal["raise", "keep"] = "raise"
@@ -159,15 +171,16 @@ class Classifier(Closing):
             One answer for each image, in their order.
 
         Raises:
-            UsageError: `images` is of another type.
+            UsageError: `images` is of another type; it is closed, or was opened by another process.
             DataError: an image cannot be used, and they are not to be kept.
             ModelError: the model fails.
         """
         if on_error not in ON_ERROR:
             raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}")
+        engine = self._require_engine()
         items, notes = make_items(images)
         block = prepare_items(items, self._preparation)
-        answers = self._engine.answer(_with_notes(block, notes))
+        answers = engine.answer(_with_notes(block, notes))
         if on_error == "raise" and answers.num_errors:
             first = int(np.flatnonzero(answers.labels < 0)[0])
             raise DataError(
@@ -177,8 +190,33 @@ class Classifier(Closing):
         return _as_prediction(answers)
 
     def close(self) -> None:
-        """Release the model."""
-        self._runtime.close()
+        """Release the model; a second call does nothing, nor does one in a forked child."""
+        runtime, self._runtime, self._engine = self._runtime, None, None
+        if runtime is not None and os.getpid() == self._process:
+            runtime.close()
+
+    def _require_engine(self) -> Engine:
+        if os.getpid() != self._process:
+            raise UsageError(
+                f"this Classifier was opened by process {self._process}, and this is its forked child: open one here"
+            )
+        if self._engine is None:
+            raise UsageError("this Classifier is closed; open another one")
+        return self._engine
+
+    def _keep_engine(self) -> None:
+        # An engine that is released ends its threads, and a fork copies none: the child would crash or wait for ever.
+        if self._runtime is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
+
+
+def _after_fork() -> None:
+    for classifier in tuple(_open):
+        classifier._keep_engine()  # noqa: SLF001 - of this module
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _as_prediction(answers: Answers) -> Prediction:

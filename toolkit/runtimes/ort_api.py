@@ -11,6 +11,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from toolkit.environment import is_own_process
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -69,8 +71,10 @@ class RealOrtApi:
 
     def __init__(self) -> None:
         self._ort: Any = import_module("onnxruntime")
-        # The C++ log goes to file descriptor 2 in many lines; failures are reported by us, in one.
-        self._ort.set_default_logger_severity(4)
+        # The C++ log goes to file descriptor 2 in many lines; failures are reported by us, in one. In a program that
+        # embeds the library the log is the program's: there only our own sessions are silent.
+        if is_own_process():
+            self._ort.set_default_logger_severity(4)
 
     def wheels(self) -> dict[str, str]:
         """Return the installed ONNX Runtime distributions with their versions."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.environment import claim_process
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
@@ -86,6 +87,7 @@ class _Worker:
 
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
+    claim_process()
     end_with_the_parent()
     # A terminal's Ctrl-C reaches every process of the command; the one that the user called decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
