@@ -28,7 +28,7 @@ from toolkit.training import group as group_module
 from toolkit.training.group import Group, join_group, lost_neighbours_named
 
 ROOT = Path(__file__).resolve().parent.parent
-# 4,000 images are trained on: a last batch of one, which leaves the second process without any.
+# 4,000 images are trained on: a last one that joins the batch before it, and shares of two sizes.
 ODD_BATCH = 93
 SAME = ("dropout=0", f"batch_size={ODD_BATCH}", "batch_shift_pixels=1", "rotation_degrees=5")
 

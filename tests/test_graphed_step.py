@@ -18,7 +18,7 @@ from toolkit.training.recipes import resolve_recipe
 from toolkit.training.state import TrainingState, make_state
 from toolkit.training.step import EagerStep
 
-SMALL = ["conv1_channels=2", "conv2_channels=3", "hidden_units=8", "normalisation=batch", "dropout=0"]
+SMALL = ["conv1_channels=2", "conv2_channels=3", "hidden_units=8", "normalisation=batch", "dropout=0", "batch_size=8"]
 
 
 def recipe() -> Recipe:
@@ -56,8 +56,8 @@ def captured(calls: list[int]) -> Callable[[Callable[[], None]], Callable[[], No
 
 @pytest.mark.parametrize(
     ("sizes", "captures"),
-    [((8, 8, 8, 3, 8), 1), ((3, 8, 8, 3, 8), 2)],
-    ids=["last batch smaller", "resumed at the last batch"],
+    [((8, 8, 8, 3, 8), 1), ((3, 8, 8, 3, 8), 2), ((8, 9, 8, 8), 1), ((9, 8, 8), 1)],
+    ids=["last batch smaller", "resumed at the last batch", "last batch joined by one", "resumed at a joined batch"],
 )
 def test_a_graphed_step_trains_as_the_plain_one_whatever_batch_comes_first(
     sizes: tuple[int, ...], captures: int

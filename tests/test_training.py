@@ -22,6 +22,7 @@ from toolkit.training.recipes import resolve_recipe
 from toolkit.training.schedule import Cycle
 from toolkit.training.session import choose_machine
 from toolkit.training.state import make_state
+from toolkit.training.step import Told
 from toolkit.training.train import TrainConfig, TrainReport, train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
@@ -57,6 +58,16 @@ def bars() -> Dataset:
     rest = Split(images=images[400:], labels=labels[400:])
     return Dataset(
         name="bars", train=half, test=rest, classes=("row", "column"), licence="x", polarity="any", fit="stretch"
+    )
+
+
+def make_noise(count: int, side: int) -> Dataset:
+    """Return `count` training images of noise in two classes, 20 test images."""
+    images = np.random.default_rng(0).integers(0, 256, (count + 20, side, side), np.uint8)
+    labels = np.arange(count + 20) % 2
+    parts = [Split(images=images[part], labels=labels[part]) for part in (slice(count), slice(count, None))]
+    return Dataset(
+        name="noise", train=parts[0], test=parts[1], classes=("a", "b"), licence="x", polarity="any", fit="stretch"
     )
 
 
@@ -174,3 +185,48 @@ def test_images_of_a_size_that_the_network_is_not_made_for_are_refused(
     with pytest.raises(DataError, match=f"{height}x{width}; expected 16 to 128 .*--size {advice}"):
         run(replace(bars, train=split, test=split), tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+# Maps of one pixel under a batch normalisation: speedrun's network on images of 20x20, with few channels.
+ONE_PIXEL = ("conv1_channels=2", "conv2_channels=2", "conv3_channels=2", "epochs=1")
+
+
+@pytest.mark.parametrize("batch_size", [128, 2])
+def test_an_image_left_alone_at_the_end_of_an_epoch_joins_the_batch_before(batch_size: int, tmp_path: Path) -> None:
+    data = make_noise(161, 20)  # of which 129 are trained on
+    recipe = resolve_recipe("speedrun", settings=[*ONE_PIXEL, f"batch_size={batch_size}"])
+    report = train(
+        data, TrainConfig(recipe=recipe, device="cpu"), store=ArtifactStore(root=tmp_path), listener=Silent()
+    )
+    assert len(report.rows) == 1
+
+
+def test_a_batch_of_one_that_cannot_be_normalised_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    recipe = resolve_recipe("speedrun", settings=[*ONE_PIXEL, "batch_size=1"])
+    with pytest.raises(UsageError, match="batch_size is 1, .*20x20 .*expected batch_size of at least 2"):
+        train(
+            make_noise(40, 20),
+            TrainConfig(recipe=recipe, device="cpu"),
+            store=ArtifactStore(root=tmp_path),
+            listener=Silent(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "sizes"),
+    [(129, 128, [129]), (257, 128, [128, 129]), (5, 2, [2, 3]), (6, 4, [4, 2]), (3, 1, [1, 1, 1]), (3, 8, [3])],
+)
+def test_no_batch_holds_a_single_image_but_where_all_do(images: int, batch_size: int, sizes: list[int]) -> None:
+    recipe = resolve_recipe("fast", settings=[*SMALL[:3], f"batch_size={batch_size}", "epochs=1"])
+    recipe = recipe.for_data(height=16, width=16, channels=1, classes=2)
+    seen: list[int] = []
+
+    def look(batch: torch.Tensor, _: torch.Tensor, *, stop: object) -> Told:
+        del stop
+        seen.append(len(batch))
+        return Told(0.0, 0)
+
+    state = make_state(CNN(recipe.network), recipe, seed=0, bfloat16=False)
+    pixels = torch.zeros((images, 16, 16), dtype=torch.uint8)
+    train_epoch(state, pixels, torch.zeros(images, dtype=torch.int64), recipe=recipe, cycle=Cycle(0, 1), step_once=look)
+    assert seen == sizes

@@ -56,7 +56,7 @@ def capture_on_cuda(body: Body) -> Body:
 
 
 class GraphedStep:
-    """Steps by replaying a graph; smaller batches than the largest so far (the last of an epoch) go the plain way.
+    """Steps by replaying a graph; batches of another size (the last of an epoch) go the plain way.
 
     A step whose loss or gradient is not finite is skipped on the device (the fused optimizers' `found_inf`), then
     refused here.
@@ -78,15 +78,16 @@ class GraphedStep:
 
     def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> Told:
         """Step on a batch; as `EagerStep`, which says what it raises."""
-        # A training resumed at an epoch's last batch meets the small one first.
-        if self._replay is None or len(batch) > len(self._batch):
+        # A training resumed at an epoch's last batch meets the small one first. One that was joined by a last image is
+        # larger than the others and never captured: all of them would go the plain way.
+        is_usual = len(batch) <= self._recipe.batch_size
+        if is_usual and (self._replay is None or len(batch) > len(self._batch)):
             self._prepare(batch, target)
-        if batch.shape != self._batch.shape:
+        if self._replay is None or batch.shape != self._batch.shape:
             self._state.optimizer.found_inf = None  # type: ignore[attr-defined]  # read by fused optimizers
             return self._eager(batch, target, stop=stop)
         self._batch.copy_(batch)
         self._target.copy_(target)
-        assert self._replay is not None
         self._replay()
         loss, right, norm = self._told.tolist()
         require_finite(self._state, loss=loss, norm=norm)

@@ -107,7 +107,7 @@ def measure_curve(
     recipe = config.recipe.for_dataset(data)
     sizes = _resolve_sizes(config.sizes, len(training))
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
-    steps = recipe.epochs * math.ceil(sizes[-1] / recipe.batch_size) if config.equal_steps else None
+    steps = recipe.epochs * recipe.count_steps(sizes[-1]) if config.equal_steps else None
     settings = _describe(data, recipe, validation=len(validation), steps=steps)
     report = CurveReport(settings=settings, device=machine.device, trainings=_read_before(before, settings))
     places = [(size, config.seed + number) for number in range(config.seeds) for size in sizes]
@@ -181,7 +181,7 @@ def _lengthen(recipe: Recipe, size: int, steps: int | None) -> Recipe:
     """Return the recipe with as many epochs as give at least that many steps; None leaves its own."""
     if steps is None:
         return recipe
-    return replace(recipe, epochs=math.ceil(steps / math.ceil(size / recipe.batch_size)))
+    return replace(recipe, epochs=math.ceil(steps / recipe.count_steps(size)))
 
 
 def _describe(data: Dataset, recipe: Recipe, *, validation: int, steps: int | None) -> dict[str, Any]:

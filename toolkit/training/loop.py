@@ -76,9 +76,9 @@ def train_epoch(
     """
     state.forward.train()
     place, step_once = state.position, step_once or EagerStep(state, recipe)
-    steps = math.ceil(len(images) / recipe.batch_size)
+    steps = recipe.count_steps(len(images))
     order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
-    batches = torch.split(order, recipe.batch_size)
+    batches = torch.tensor_split(order, [step * recipe.batch_size for step in range(1, steps)])
     for step in range(place.step, steps):
         set_rate(state.optimizer, rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps))
         chosen = batches[step]

@@ -105,6 +105,14 @@ class Recipe:
         places = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
         return any((*places, self.erase_probability, self.clutter_probability))
 
+    def count_steps(self, images: int) -> int:
+        """Return the steps of one pass over so many images.
+
+        One that would be left alone joins the batch before it: a batch normalisation has nothing to compare it with.
+        """
+        whole, rest = divmod(images, self.batch_size)
+        return max(1, whole + (rest > 1))
+
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
         value = {item.name: getattr(self, item.name) for item in fields(self)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Machine", "Session", "choose_machine", "open_session", "to_device"]
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from toolkit.data.dataset import Split
 from toolkit.errors import StoppedError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
+from toolkit.network.stages import plan_stages
 from toolkit.training.graphed_step import GraphedStep, require_graphs
 from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
@@ -196,8 +198,9 @@ def open_session(
 
     Raises:
         DataError: every training pixel has the same value.
-        UsageError: graphs are asked for where they cannot be.
+        UsageError: graphs are asked for where they cannot be, or batches of one image that cannot be normalised.
     """
+    _require_comparable(recipe)
     if machine.cuda_graph:
         require_graphs(machine.device, group or Group())
     torch.manual_seed(derive_seed(seed, "weights"))
@@ -217,6 +220,17 @@ def open_session(
         stop=stop or StopRequest(),
         step_once=GraphedStep(state, recipe) if machine.cuda_graph else EagerStep(state, recipe),
     )
+
+
+def _require_comparable(recipe: Recipe) -> None:
+    """Refuse a normalisation over a single value: of one image whose map has one pixel."""
+    network = recipe.network
+    smallest = min(math.prod(stage.pooled) for stage in plan_stages(network))
+    if network.normalisation == "batch" and recipe.batch_size == 1 and smallest == 1:
+        raise UsageError(
+            f"batch_size is 1, and images of {network.height}x{network.width} shrink to one pixel: a batch "
+            "normalisation has a single value to go by; expected batch_size of at least 2, or normalisation=none"
+        )
 
 
 def to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
