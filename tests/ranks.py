@@ -9,14 +9,20 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from small_training import Listener, go_on
 from torch import Tensor, nn
 
 from toolkit.errors import ToolkitError
+from toolkit.network.checkpoint import Checkpoint, read_checkpoint
+from toolkit.network.run import epoch_checkpoint
+from toolkit.training import resume as resume_module
 from toolkit.training.distribute import distribute
+from toolkit.training.folder import RunFolder
 from toolkit.training.group import Group, join_group
 from toolkit.training.synced_norm import SyncedBatchNorm2d
 
@@ -82,9 +88,43 @@ def check_loss_of_a_neighbour(group: Group) -> dict[str, Any]:
         return {"kind": type(error).__name__, "message": str(error)}
 
 
+def check_resume(root: Path, *, reads_another: bool) -> dict[str, Any]:
+    """Go on with a run whose leavings the first process is slow to clear, while the second is quick to read.
+
+    Args:
+        root: where the run lies.
+        reads_another: whether the second process finds an older checkpoint than the first.
+    """
+    times: dict[str, float] = {}
+    clear, find = RunFolder.clear_leavings, resume_module.find_valid_checkpoint
+
+    def clear_slowly(folder: RunFolder) -> None:
+        time.sleep(1)
+        clear(folder)
+        times["cleared"] = time.monotonic()
+
+    def find_at_once(run: Path) -> tuple[Checkpoint, list[str]]:
+        times["read"] = time.monotonic()
+        if reads_another and os.environ["RANK"] == "1":
+            return read_checkpoint(epoch_checkpoint(run, 1)), []
+        return find(run)
+
+    RunFolder.clear_leavings = clear_slowly  # type: ignore[method-assign]
+    resume_module.find_valid_checkpoint = find_at_once
+    try:
+        report = go_on(root, epochs="+1", allow_drift=True, listener=Listener())
+    except ToolkitError as error:
+        return {"kind": type(error).__name__, "message": str(error), **times}
+    return {"epochs": len(report.rows), **times}
+
+
 def main(check: str, folder: Path) -> None:
     """Join the other process, do one check, write the answer."""
     torch.set_num_threads(1)
+    if check.startswith("resume"):
+        answer = check_resume(folder, reads_another=check == "resume another")
+        (folder / f"{check}-{os.environ['RANK']}.json").write_text(json.dumps(answer))
+        return
     with join_group("cpu") as group:
         if check == "lost":
             answer = check_loss_of_a_neighbour(group)

@@ -165,6 +165,28 @@ def test_synchronised_norms_are_torchs_own_over_the_global_batch(answers: list[A
 
 
 @pytest.mark.slow
+def test_no_process_reads_a_checkpoint_before_the_first_has_finished_what_a_crash_left(tmp_path: Path) -> None:
+    begin(tmp_path, small_recipe())
+    first, second = ask_ranks("resume", tmp_path)
+    assert first is not None
+    assert second is not None
+    assert first["epochs"] == 3
+    assert "kind" not in second
+    assert second["read"] >= first["cleared"]  # one clock for all processes of a machine
+
+
+@pytest.mark.slow
+def test_processes_that_would_go_on_from_different_places_are_refused(tmp_path: Path) -> None:
+    run = begin(tmp_path, small_recipe()).run
+    before = read_left(run)
+    for answer in ask_ranks("resume another", tmp_path):
+        assert answer is not None
+        assert answer["kind"] == "ResourceError"
+        assert "read different checkpoints to go on from (process 0 " in answer["message"]
+    assert read_left(run) == before
+
+
+@pytest.mark.slow
 def test_a_process_whose_neighbour_dies_says_so_instead_of_waiting(tmp_path: Path) -> None:
     start = time.monotonic()
     first, second = ask_ranks("lost", tmp_path)

@@ -203,7 +203,7 @@ def test_an_image_left_alone_at_the_end_of_an_epoch_joins_the_batch_before(batch
 
 def test_a_batch_of_one_that_cannot_be_normalised_is_refused_with_what_to_do(tmp_path: Path) -> None:
     recipe = resolve_recipe("speedrun", settings=[*ONE_PIXEL, "batch_size=1"])
-    with pytest.raises(UsageError, match="batch_size is 1, .*20x20 .*expected batch_size of at least 2"):
+    with pytest.raises(UsageError, match=r"batch_size is 1, .*20x20 .*expected batch_size of at least 2"):
         train(
             make_noise(40, 20),
             TrainConfig(recipe=recipe, device="cpu"),

@@ -9,7 +9,7 @@ __all__ = ["Group", "join_group"]
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -58,6 +58,39 @@ class Group:
             with lost_neighbours_named():
                 distributed.all_reduce(values)
         return values
+
+    def gather(self, values: Sequence[int], *, device: str) -> list[list[int]]:
+        """Return what every process hands in, in the order of their ranks; so it also waits for all of them.
+
+        Args:
+            values: at least one, as many in each process, under 2^63.
+            device: `cpu` or `cuda`.
+
+        Raises:
+            ResourceError: another process is gone.
+        """
+        table = torch.zeros((self.size, len(values)), dtype=torch.int64, device=device)
+        table[self.rank] = torch.tensor(values, dtype=torch.int64, device=device)
+        rows: list[list[int]] = self.sum(table).tolist()
+        return rows
+
+    def require_same(self, sha256: str, *, what: str, device: str) -> None:
+        """Refuse to train together on different files.
+
+        Args:
+            sha256: of what this process read, hex.
+            what: it is, for the message.
+            device: `cpu` or `cuda`.
+
+        Raises:
+            ResourceError: the hashes differ, or another process is gone.
+        """
+        seen = [f"{value:015x}" for (value,) in self.gather([int(sha256[:15], 16)], device=device)]
+        if len(set(seen)) > 1:
+            each = ", ".join(f"process {rank} {digits}..." for rank, digits in enumerate(seen))
+            raise ResourceError(
+                f"the processes read different {what} ({each}); expected the same files for all of them"
+            )
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["ResumeConfig", "resume_run"]
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset
-from toolkit.durable import write_json
+from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.network.run import RunConfig, read_run
 from toolkit.training.describe import LIBRARIES, describe_run, version_of
@@ -82,13 +83,11 @@ def resume_run(
             cycles=cycles,
             stop=stop,
         )
-        if not group.is_main:
-            restore_state(session.state, find_valid_checkpoint(recorded.path)[0])
-            return run_epochs(session, None, History(recorded.path), machine=machine, listener=listener)
         folder = RunFolder(recorded.path, keep_every=asked.keep_every)
-        with folder.locked():
-            folder.clear_leavings()
-            history, messages = _restore(session, recorded.path)
+        with folder.locked() if group.is_main else contextlib.nullcontext():
+            history, messages = _restore(session, folder)
+            if not group.is_main:
+                return run_epochs(session, None, history, machine=machine, listener=listener)
             description = describe_run(data, session, machine=machine, config=asked)
             description["training"]["drift"] = [*recorded.training.get("drift", []), *drift]
             write_json(recorded.path / "config.json", description)
@@ -153,10 +152,18 @@ def _extend(recorded: RunConfig, config: ResumeConfig) -> tuple[int, ...]:
     return (*cycles, more) if more else cycles
 
 
-def _restore(session: Session, run: Path) -> tuple[History, list[str]]:
+def _restore(session: Session, folder: RunFolder) -> tuple[History, list[str]]:
+    """Bring every process to the furthest whole checkpoint, the same in all: none reads before saves are finished."""
+    group, device, run = session.state.group, session.images.device.type, folder.path
+    if group.is_main:
+        folder.clear_leavings()
+    group.gather([0], device=device)
     checkpoint, problems = find_valid_checkpoint(run)
     restore_state(session.state, checkpoint)
     place = session.state.position
+    # Nothing is written before all have read.
+    found = f"{checkpoint.sha256} at {place.epoch}, {place.step}, {place.updates}"
+    group.require_same(sha256_bytes(found.encode()), what="checkpoints to go on from", device=device)
     where = f"epoch {place.epoch}" + (f", step {place.step} of the next" if place.step else "")
     messages = [f"damaged, passed over: {problem}" for problem in problems]
     messages.append(f"going on after {where} from {checkpoint.path.name}")

@@ -114,6 +114,7 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     recipe = config.recipe.for_dataset(data)
     training, validation = split_data(data, all_data=config.all_data)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
+        group.require_same(data.sha256, what="data", device=machine.device)
         session = open_session(
             training,
             validation,
