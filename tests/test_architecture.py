@@ -32,7 +32,8 @@ LAYERS = [
     {"runtimes"},
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment"},
-    {"durable", "holding", "intervals"},
+    {"durable", "intervals"},
+    {"holding"},
     {"errors", "closing"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;

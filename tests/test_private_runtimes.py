@@ -92,14 +92,17 @@ def test_installing_again_replaces_what_was_there(
     assert not (private / "ort-web" / "left over").exists()
 
 
-def test_a_failed_installation_is_no_installation(
+def test_a_failed_installation_is_none_and_leaves_the_one_before(
     tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_npm(tmp_path, monkeypatch, NPM)
-    install_private("ort-node")
+    install_private("ort-web")
     put_npm(tmp_path, monkeypatch, BROKEN_NPM)
-    with pytest.raises(ResourceError, match=r"npm cannot install onnxruntime-node@.*: npm error code E404"):
-        install_private("ort-node")
+    for name in ("ort-node", "ort-web"):
+        with pytest.raises(ResourceError, match=r"npm cannot install onnxruntime-.*@.*: npm error code E404"):
+            install_private(name)
+    assert find_private_folder("ort-web") == private / "ort-web"
+    assert [entry.name for entry in private.iterdir()] == ["ort-web"]
     with pytest.raises(ResourceError, match=r"runtime ort-node is not installed; .*toolkit runtimes install ort-node"):
         find_private_folder("ort-node")
 

@@ -7,6 +7,8 @@ __all__ = [
     "move_durably",
     "open_atomic",
     "read_json",
+    "replaced_folder",
+    "settle_folder",
     "sha256_bytes",
     "sha256_file",
     "write_atomic",
@@ -14,18 +16,26 @@ __all__ = [
 ]
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from toolkit.errors import DataError, ResourceError
+from toolkit.holding import hold
 
 TEMPORARY = ".tmp"
+# Of Linux's renameat2, which Python does not have.
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+CANNOT_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
+SETTLING_S = 60.0
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -96,6 +106,46 @@ def move_durably(source: Path, target: Path) -> None:
         raise ResourceError(f"cannot rename {source} to {target.name}: {error.strerror or error}") from error
 
 
+@contextlib.contextmanager
+def replaced_folder(folder: Path, *, mode: int = 0o777) -> Iterator[Path]:
+    """Make a folder anew: what the block fills takes its name when the block ends well, the old one goes then.
+
+    Killed anywhere, the old folder or the new one is there; where the system cannot exchange two folders in one step,
+    after `settle_folder`. What a killed writer left is removed by the next. Only who holds the folder may.
+
+    Args:
+        folder: need not exist.
+        mode: of the new one.
+    """
+    new, old = _beside(folder, "new"), _beside(folder, "old")
+    _settle(folder)
+    _remove(new)
+    new.mkdir(mode=mode, parents=True)
+    try:
+        yield new
+        if not folder.exists():
+            new.rename(folder)
+        elif not _exchange(new, folder):
+            _remove(old)
+            folder.rename(old)
+            new.rename(folder)
+    finally:
+        _remove(new)
+        if folder.exists():
+            _remove(old)
+
+
+def settle_folder(folder: Path) -> None:
+    """Bring back a folder whose replacement was killed between two steps, unless somebody is at it.
+
+    Raises:
+        ResourceError: somebody is, and does not end.
+    """
+    if not folder.exists() and _beside(folder, "old").exists():
+        with hold(folder, wait_s=SETTLING_S):
+            _settle(folder)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, atomically; NaN is refused because JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -113,6 +163,41 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path} as JSON: {error}") from error
+
+
+def _settle(folder: Path) -> None:
+    old = _beside(folder, "old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+
+
+def _beside(folder: Path, which: str) -> Path:
+    return folder.with_name(f".{folder.name}.{which}")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder as far as it can be; what is left is hidden, and the next writer tries again."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the file system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if library.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+        return True
+    if (code := ctypes.get_errno()) in CANNOT_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
 
 
 def _temporary_prefix(path: Path) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 __all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
 
 import re
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from exporters.kits import KITS, render_kit
+from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ResourceError, UsageError, suggest
 from toolkit.exporting.kit_check import SelfCheck, run_selfcheck
 from toolkit.exporting.kit_licences import licences_page
 from toolkit.exporting.kit_sources import golden_header, network_sources, web_runtime_files
 from toolkit.exporting.kit_triton import triton_files
 from toolkit.exporting.kit_values import KitSource, kit_values
+from toolkit.holding import hold
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
@@ -109,7 +109,7 @@ def write_kits(
 
     Raises:
         UsageError: a folder exists and `force` is not set.
-        ResourceError: what a kit bundles cannot be had.
+        ResourceError: what a kit bundles cannot be had, or another process writes the same kit.
         ModelError: a code generator refuses the model.
     """
     for kit in config.names:
@@ -118,11 +118,12 @@ def write_kits(
     for number, kit in enumerate(config.names):
         if progress:
             progress(number, len(config.names))
-        folder = put_kit(kit, source, config, store=store)
-        check = run_selfcheck(kit, folder)
-        if check.sizes:
-            _state_sizes(folder / "README.md", check.sizes)
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        with hold(_folder_of(kit, source, store)):
+            folder = _put_kit(kit, source, config, store=store)
+            check = run_selfcheck(kit, folder)
+            if check.sizes:
+                _state_sizes(folder / "README.md", check.sizes)
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         results.append(KitResult(kit=kit, folder=folder, size_bytes=size, check=check))
     if progress:
         progress(len(config.names), len(config.names))
@@ -137,7 +138,7 @@ def _state_sizes(readme: Path, sizes: dict[str, int]) -> None:
         f"| weights, read-only | {sizes['weights'] / 1e6:,.2f} MB |\n"
         f"| working memory, on the stack | {sizes['stack'] / 1e3:,.0f} kB |"
     )
-    readme.write_text(readme.read_text().replace(SIZES_UNKNOWN, table))
+    write_atomic(readme, readme.read_text().replace(SIZES_UNKNOWN, table).encode())
 
 
 def put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactStore) -> Path:
@@ -146,6 +147,11 @@ def put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactSt
     Raises:
         UsageError, ResourceError, ModelError: as `write_kits`.
     """
+    with hold(_folder_of(kit, source, store)):
+        return _put_kit(kit, source, config, store=store)
+
+
+def _put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactStore) -> Path:
     folder = _folder_of(kit, source, store)
     _require_free(folder, config)
     _put(_make_files(kit, source, config), folder)
@@ -158,6 +164,7 @@ def _folder_of(kit: str, source: KitSource, store: ArtifactStore) -> Path:
 
 
 def _require_free(folder: Path, config: KitConfig) -> None:
+    settle_folder(folder)
     if folder.exists() and not config.force:
         raise UsageError(f"the kit {folder} exists; take it away or --force")
     if folder.exists() and not (folder / LICENCES).is_file():
@@ -192,15 +199,10 @@ def _renamed(name: PurePosixPath, kit: str, source: KitSource) -> PurePosixPath:
 def _put(files: Files, folder: Path) -> None:
     """Write a kit whole or not at all."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            made = Path(temporary) / folder.name
+        with replaced_folder(folder) as made:
             for name, data in files.items():
                 target = made / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
     except OSError as error:
         raise ResourceError(f"cannot write the kit {folder}: {error.strerror or error}") from error

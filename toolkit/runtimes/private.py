@@ -23,13 +23,16 @@ import venv
 from pathlib import Path
 
 from toolkit.artifacts import user_folder
-from toolkit.durable import read_json, write_json
+from toolkit.durable import read_json, replaced_folder, settle_folder, write_json
 from toolkit.errors import ResourceError, UsageError
+from toolkit.holding import hold
 from toolkit.runtimes.registry import RUNTIMES, find_entry
 
 # Where workers, which run in an empty folder, find them.
 PRIVATE_FOLDER_VARIABLE = "TOOLKIT_RUNTIMES"
 MARKER = "installed.json"
+# An engine has up to a gigabyte to fetch.
+PATIENCE_S = 900.0
 
 
 def private_root() -> Path:
@@ -50,6 +53,7 @@ def find_private_folder(name: str) -> Path:
             somebody else may write.
     """
     folder, entry = private_root() / name, find_entry(name)
+    settle_folder(folder)
     if not (folder / MARKER).is_file():
         raise ResourceError(f"runtime {name} is not installed; install it with: {entry.install}")
     _require_own(folder, mend=entry.install)
@@ -97,26 +101,23 @@ def private_packages(name: str) -> tuple[str, ...]:
 
 
 def install_private(name: str) -> Path:
-    """Install a runtime's packages into its private folder, replacing what was there, and return the folder.
+    """Install a runtime's packages into its private folder, in the place of what was there, and return the folder.
 
-    The marker that makes it an installation is written last.
+    An installation under way is waited for. One that fails or is killed leaves what was there before.
 
     Raises:
         UsageError: the runtime is unknown, or lives in this Python.
-        ResourceError: npm or pip is missing or fails, or the folder cannot be written.
+        ResourceError: npm or pip is missing or fails, the folder cannot be written, or another installation is
+            not through after a quarter of an hour.
     """
     packages = private_packages(name)
     install = _install_npm if find_entry(name).npm else _install_pip
     folder = private_root() / name
     try:
-        if folder.exists():
-            (folder / MARKER).unlink(missing_ok=True)
-            shutil.rmtree(folder)
-        folder.mkdir(mode=0o700, parents=True)
-        install(folder, packages)
-        write_json(
-            folder / MARKER, {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)}
-        )
+        with hold(folder, wait_s=PATIENCE_S), replaced_folder(folder, mode=0o700) as made:
+            install(made, packages)
+            marker = {"schema": "toolkit/private-runtime/1", "runtime": name, "packages": list(packages)}
+            write_json(made / MARKER, marker)
     except OSError as error:
         raise ResourceError(f"cannot install runtime {name} into {folder}: {error.strerror or error}") from error
     return folder
