@@ -237,12 +237,12 @@ def test_torch_process_that_dies_hangs_or_babbles_is_an_error_of_its_own_kind(
     monkeypatch.setattr(torch_rows, "TIMEOUT_S", 1.0)
     cases = {
         "kill -SEGV $$": (WorkerError, "torch crashed with SIGSEGV"),
-        "sleep 20 >/dev/null 2>&1": (WorkerError, "torch hung for 1 s"),
-        "echo babble": (WorkerError, "torch did not answer"),
+        "exec sleep 20": (WorkerError, "torch hung for 1 s"),
+        "echo babble": (WorkerError, "torch left with exit code 0 without an answer"),
         "echo \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1": (ResourceError, "pip install torch"),
     }
     for body, (kind, message) in cases.items():
-        script.write_text(f"#!/bin/sh\n{'exec ' if body.startswith('sleep') else ''}{body}\n")
+        script.write_text(f"#!/bin/sh\necho alive; echo ready\n{body}\n")
         script.chmod(0o755)
         with pytest.raises(kind, match=message):
             ask_torch()

@@ -16,14 +16,15 @@ from prediction_samples import SPEC, answers_of, array_item, image_item
 from tiny_models import build_card
 
 from toolkit.environment import usable_cores
-from toolkit.errors import ModelError, ResourceError
-from toolkit.prediction import decoder_pool, pipeline
+from toolkit.errors import HelperStartError, ModelError
+from toolkit.prediction import pipeline
 from toolkit.prediction.blocks import Answers, Block, join_blocks
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation, prepare_items
+from toolkit.runtimes import helper
 
 PREPARATION = Preparation(spec=SPEC)
 
@@ -109,7 +110,7 @@ def test_closing_in_the_middle_leaves_no_thread_and_no_process(monkeypatch: pyte
             next(answers)
         pool = line._pool
         assert pool is not None
-        processes = list(pool._all)
+        processes = [helper.process for helper in pool._all]
     assert all(process.poll() is not None for process in processes)
     assert threading.active_count() == before
 
@@ -135,24 +136,22 @@ def test_processes_prepare_as_this_process_does(tmp_path: Path) -> None:
 def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
     """A pool whose processes die of pictures called deadly.png."""
     program = (
-        "import os, signal, time; import toolkit.imaging.decode as p; import toolkit.prediction.decoder as d\n"
+        "import os, signal, time; os.write(1, b'alive\\n'); import toolkit.imaging.decode as p; import toolkit.prediction.decoder as d\n"
         "real = p.decode_image\n"
         f"p.decode_image = lambda c, name: {death} if name == 'deadly.png' else real(c, name=name)\n"
         "d.MOST_SECONDS = 0.3\n"
         "d.main()"
     )
-    start = decoder_pool.subprocess.Popen
+    start = helper.subprocess.Popen
     monkeypatch.setattr(
-        decoder_pool.subprocess,
-        "Popen",
-        lambda command, **kwargs: start([sys.executable, "-c", program], **kwargs),
+        helper.subprocess, "Popen", lambda command, **kwargs: start([sys.executable, "-c", program], **kwargs)
     )
     return DecoderPool(PREPARATION, size=2)
 
 
 @pytest.mark.parametrize(
     ("death", "said"),
-    [("os.kill(os.getpid(), signal.SIGSEGV)", "crashed (exit code -11)"), ("time.sleep(60)", "took over 20 s")],
+    [("os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"), ("time.sleep(60)", "took over 20 s")],
 )
 def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyPatch, death: str, said: str) -> None:
     items = [image_item(f"{number}.png", png(number)) for number in range(5)]
@@ -165,24 +164,44 @@ def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyP
     assert block.images[:, 0, 0].tolist() == [0, 1, 3, 4]
 
 
-def test_a_decoder_that_cannot_start_is_no_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_pool.sys, "executable", "/bin/false")
-    with DecoderPool(PREPARATION, size=1) as pool, pytest.raises(ResourceError, match="while it started"):
-        pool.prepare([image_item("a.png", png(1))])
-    monkeypatch.setattr(decoder_pool.sys, "executable", "/nowhere/python")
-    with pytest.raises(ResourceError, match="cannot start"):
+def test_a_decoder_that_cannot_start_is_no_picture_s_fault_and_ends_every_later_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(helper.sys, "executable", "/bin/false")
+    with DecoderPool(PREPARATION, size=1) as pool:
+        for _ in range(3):
+            with pytest.raises(HelperStartError, match="cannot start: it left with exit code 1"):
+                pool.prepare([image_item("a.png", png(1))])
+    monkeypatch.setattr(helper.sys, "executable", "/nowhere/python")
+    with pytest.raises(HelperStartError, match="cannot start"):
         DecoderPool(PREPARATION, size=1)
+
+
+@pytest.mark.parametrize("python", ["/bin/false", "silent"])
+def test_a_pipeline_whose_decoders_cannot_start_ends_with_their_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    (tmp_path / "silent").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "silent").chmod(0o755)
+    monkeypatch.setattr(helper.sys, "executable", str(tmp_path / python))  # joined to an absolute path: that path
+    monkeypatch.setattr(helper, "SIGN_S", 0.3)
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    before = threading.active_count()
+    with Pipeline(brightness, PREPARATION, processes=2) as line, pytest.raises(HelperStartError, match="cannot start"):
+        for _ in line.run([image_item(f"{number}.png", png(number))] for number in range(200)):
+            pass
+    assert threading.active_count() == before
 
 
 def test_decoders_end_when_their_input_does_and_ignore_ctrl_c() -> None:
     with DecoderPool(PREPARATION, size=1) as pool:
         pool.prepare([image_item("a.png", png(1))])
-        (process,) = pool._all
-        os.kill(process.pid, signal.SIGINT)
+        (decoder,) = pool._all
+        os.kill(decoder.process.pid, signal.SIGINT)
         assert pool.prepare([image_item("a.png", png(1))]).num_rows == 1
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(timeout=10) == 0
+        decoder.requests.close()
+        assert decoder.process.wait(timeout=10) == 0
 
 
 def test_joined_blocks_keep_places_and_messages() -> None:

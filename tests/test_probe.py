@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_models import add_card, build_card, build_model, save_model
 
 from toolkit import artifacts
-from toolkit.errors import ModelError, ProviderError, ResourceError, WorkerError
+from toolkit.errors import ModelError, ProviderError, ResourceError
 from toolkit.runtimes import probe, process
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.probe import ensure_probed, probe_folder
@@ -249,13 +249,3 @@ def test_engine_that_dies_or_hangs_is_the_models_fault(
     with pytest.raises(ModelError, match=said):
         ensure_probed(source, SETTINGS, timeout_s=3)
     assert not (tmp_path / "cache").exists()
-
-
-def test_worker_that_cannot_be_started_is_not_the_models_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> Any:
-        raise WorkerError("cannot start a worker") from OSError(11, "Resource temporarily unavailable")
-
-    path = save_model(tmp_path / "m.onnx")
-    monkeypatch.setattr(process.WorkerRuntime, "_start", refuse)
-    with pytest.raises(WorkerError, match="cannot start"):
-        check(path)

@@ -27,6 +27,7 @@ from toolkit.runtimes.source import ModelSource
 ENGINE = '''
 """A worker whose engine misbehaves in the way that the provider's name asks for."""
 import ctypes, os, sys, time, types
+os.write(1, b"alive\\n")
 import numpy as np
 from toolkit.runtimes import registry, worker
 from toolkit.runtimes.base import Runtime, RuntimeInfo, TensorSpec
@@ -201,7 +202,7 @@ def test_hang_is_ended_at_the_time_limit_and_named(strange_python: str) -> None:
     with _open(strange_python, "hang", timeout_s=3) as runtime:
         with pytest.raises(WorkerError, match="hung for 3 s and was ended during 'run'"):
             runtime.run({"images": IMAGES})
-        process = runtime._process
+        process = runtime._helper.process
     assert process.poll() is not None
     assert time.monotonic() - start < 20
 
@@ -304,9 +305,8 @@ def test_unknown_runtime_is_a_usage_error_across_the_process_boundary() -> None:
 def test_engine_that_is_not_installed_names_what_brings_it(tmp_path: Path) -> None:
     # An interpreter that finds an empty `onnxruntime` which fails to import stands for one without it.
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('not here')")
-    code = "from toolkit.runtimes.worker import main; main()"
     wrapper = tmp_path / "python"
-    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:$PYTHONPATH" exec "{sys.executable}" -c "{code}"\n')
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
     wrapper.chmod(0o755)
     with pytest.raises(ResourceError, match="not here"):
         WorkerRuntime(_source(), RuntimeSettings(), python=str(wrapper))

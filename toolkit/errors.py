@@ -7,7 +7,8 @@ ToolkitError                 70  a bug of ours, when raised as itself
 ├── ModelError                4  a model file or checkpoint that cannot be used
 ├── ResourceError             5  files, memory, packages
 │   ├── ProviderError         5  a provider that was asked for and is not active
-│   └── WorkerError           5  the worker process died, hung or could not start
+│   └── WorkerError           5  a helper process died or hung
+│       └── HelperStartError  5  one that could not start, which says nothing about what it was to work on
 ├── DownloadError             6  data that could not be fetched or does not match its hash
 └── StoppedError        130/143  a signal ended the work, which is saved
 """
@@ -18,6 +19,7 @@ __all__ = [
     "CheckFailedError",
     "DataError",
     "DownloadError",
+    "HelperStartError",
     "ModelError",
     "ProviderError",
     "ResourceError",
@@ -78,15 +80,19 @@ class ProviderError(ResourceError):
 
 
 class WorkerError(ResourceError):
-    """A worker process died, hung past its time limit or could not be started.
+    """A helper process died or hung past its time limit.
 
     Attributes:
-        log: the last lines that the worker wrote on its standard error.
+        log: the last lines that it wrote on its standard error.
     """
 
     def __init__(self, message: str, *, log: str = "") -> None:
         super().__init__(message)
         self.log = log
+
+
+class HelperStartError(WorkerError):
+    """A helper process could not start: nothing of what it was to work on has been looked at."""
 
 
 class DownloadError(ToolkitError):

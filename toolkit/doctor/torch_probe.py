@@ -1,4 +1,4 @@
-"""What PyTorch can do here, asked in a process of its own: `python -m toolkit.doctor.torch_probe` prints JSON."""
+"""What PyTorch can do here, asked in a process of its own, which prints JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from toolkit.doctor.convolution import judge_answer, make_images, make_weights
 from toolkit.errors import ProviderError
 from toolkit.network.device import DEVICE_NAMES, Machine, TorchMachine, select_device
+from toolkit.runtimes.helper_start import READY
 
 
 def probe_torch(machine: Machine | None = None) -> dict[str, Any]:
@@ -59,11 +60,11 @@ def _convolve(device: str, prepare: Callable[[Any], Any]) -> str | None:
 
 def main() -> None:
     """Print the probe's result as one line of JSON on the real standard output."""
-    answers = os.dup(1)
-    os.dup2(2, 1)  # what torch prints must not spoil the answer
-    text = json.dumps(probe_torch())
-    with os.fdopen(answers, "w") as stream:
-        stream.write(text + "\n")
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what torch prints must not spoil the answer
+        answers.write(READY)
+        answers.flush()
+        answers.write(json.dumps(probe_torch()).encode())
 
 
 if __name__ == "__main__":

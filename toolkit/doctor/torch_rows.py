@@ -5,17 +5,13 @@ from __future__ import annotations
 __all__ = ["TorchProbe", "ask_torch", "check_torch"]
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from toolkit.doctor.reasons import explain_error, installed_version
 from toolkit.doctor.report import DoctorRow
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
+from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import RUNTIMES
 
 TIMEOUT_S = 120.0
@@ -35,26 +31,19 @@ def ask_torch() -> dict[str, Any]:
         ResourceError: torch is not installed or cannot be imported.
         WorkerError: the process crashed, hung, or answered nonsense.
     """
-    command = [sys.executable, "-P", "-m", "toolkit.doctor.torch_probe"]
-    # As for a worker: the package's own folder goes in front, so that an uninstalled tree works too.
-    folders = (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", ""))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    with Helper("toolkit.doctor.torch_probe", title="the process that asks torch") as helper:
+        helper.await_ready()
+        with helper.limit(TIMEOUT_S):
+            text = helper.replies.read()
+        how, log = helper.describe_end(), helper.log
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
-    except subprocess.TimeoutExpired as error:
-        raise WorkerError(f"torch hung for {TIMEOUT_S:g} s and was ended") from error
-    except OSError as error:
-        raise WorkerError(f"cannot start {sys.executable}: {error.strerror}") from error
-    log = done.stderr.strip()
-    last = log.splitlines()[-1] if log else ""
-    if done.returncode < 0:
-        raise WorkerError(f"torch crashed with {signal.Signals(-done.returncode).name}", log=log[-4000:])
-    if done.returncode and last.startswith(("ImportError", "ModuleNotFoundError", "OSError")):
-        raise ResourceError(f"torch cannot be imported: {last}; install it with: {RUNTIMES['torch'].install}")
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise WorkerError(f"torch did not answer: {last or 'no output'}", log=log[-4000:]) from error
+        last = (log.splitlines() or ["no output"])[-1]
+        if last.startswith(("ImportError", "ModuleNotFoundError", "OSError")):
+            reason = f"torch cannot be imported: {last}; install it with: {RUNTIMES['torch'].install}"
+            raise ResourceError(reason) from error
+        raise WorkerError(f"torch {how}: {last}", log=log) from error
     return answer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_SECONDS", "READY", "main"]
+__all__ = ["MOST_SECONDS", "main"]
 
 import os
 import signal
@@ -13,20 +13,18 @@ from toolkit.imaging.plain_png import prefer_fast_decoder
 from toolkit.prediction.cache import open_cache
 from toolkit.prediction.crossing import read_items, read_preparation, write_block
 from toolkit.prediction.prepare_items import prepare_items
-from toolkit.runtimes.lifeline import end_with_the_parent
+from toolkit.runtimes.helper_start import READY
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
 # A picture that takes longer ends the process; the parent finds out which one it was.
 MOST_SECONDS = 20
-READY = b"ready"
 
 
 def main() -> None:
     """Answer until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
-    end_with_the_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that the user called decides what Ctrl-C means
     with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as replies:
         os.dup2(2, 1)  # whatever a library prints must not get between the blocks
         _serve(requests, replies)
@@ -38,6 +36,7 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
     with open_cache(None if cache_path is None else Path(cache_path), preparation) as cache:
         replies.write(READY)
         replies.flush()
+        _be_silent()
         while True:
             try:
                 items = read_items(requests)
@@ -46,6 +45,14 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
             block = prepare_items(items, preparation, cache=cache, before=_start_clock)
             _stop_clock()
             write_block(replies, block)
+
+
+def _be_silent() -> None:
+    """Drop what libraries say of single pictures: it would fill the log of a long run."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
 
 
 def _start_clock() -> None:

@@ -7,18 +7,17 @@ __all__ = ["DecoderPool"]
 import contextlib
 import queue
 import signal
-import subprocess
-import sys
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.closing import Closing
-from toolkit.errors import ResourceError
+from toolkit.errors import HelperStartError, ResourceError
 from toolkit.prediction.blocks import Block, join_blocks
 from toolkit.prediction.crossing import read_block, write_items, write_preparation
-from toolkit.prediction.decoder import MOST_SECONDS, READY
+from toolkit.prediction.decoder import MOST_SECONDS
 from toolkit.prediction.items import ArrayItem
+from toolkit.runtimes.helper import Helper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,16 +36,16 @@ class DecoderPool(Closing):
         cache: file of pictures that were prepared before, or None.
 
     Raises:
-        ResourceError: no process can be started.
+        HelperStartError: no process can be started.
     """
 
     def __init__(self, preparation: Preparation, *, size: int, cache: Path | None = None) -> None:
         self._preparation = preparation
         self._cache = None if cache is None else str(cache)
-        self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
-        self._all: list[subprocess.Popen[bytes]] = []
-        self._is_closed = False
-        self._ready: set[subprocess.Popen[bytes]] = set()
+        # None stands at the end of it where there will be no free process any more, and stays there for every thread.
+        self._free: queue.SimpleQueue[Helper | None] = queue.SimpleQueue()
+        self._all: list[Helper] = []
+        self._end: Exception | None = None
         try:
             for _ in range(size):
                 self._free.put(self._start())
@@ -58,6 +57,10 @@ class DecoderPool(Closing):
         """Return the items' rows, ready for the model; waits for a free process.
 
         A picture that crashes the decoder, or takes over 20 s, becomes a row with that reason; the others are prepared.
+
+        Raises:
+            HelperStartError: a process cannot start; this call and every later one.
+            ResourceError: a process died of an array, or the pool was closed.
         """
         block, problem = self._ask(items)
         if block is not None:
@@ -70,71 +73,59 @@ class DecoderPool(Closing):
         return join_blocks([self.prepare([item]) for item in items])
 
     def close(self) -> None:
-        """End the processes."""
-        self._is_closed = True
-        for process in self._all:
-            process.kill()
-        for process in self._all:
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(BrokenPipeError):  # what nobody has read is written once more
-                        pipe.close()
+        """End the processes; who waits for one is told."""
+        self._give_up(ResourceError("the decoders were closed"))
+        for helper in self._all:
+            helper.kill()
+        for helper in self._all:
+            helper.close()
         self._all.clear()
+
+    def _give_up(self, reason: Exception) -> None:
+        self._end = self._end or reason
+        self._free.put(None)
 
     def _ask(self, items: Sequence[Item]) -> tuple[Block | None, str]:
         """Return the block, or None and how the process ended."""
-        process = self._free.get()
-        self._await_start(process)
+        helper = self._free.get()
+        if helper is None:
+            assert self._end is not None
+            self._free.put(None)
+            raise self._end
         try:
-            block = _exchange(process, items)
+            helper.await_ready()
+            block = _exchange(helper, items)
+        except HelperStartError as error:
+            self._give_up(error)
+            raise
         except (EOFError, OSError, ValueError):
-            if self._is_closed:
+            if self._end is not None:
                 raise
-            problem = _describe_end(process)
+            problem = _describe_end(helper)
             self._free.put(self._start())
             return None, problem
-        self._free.put(process)
+        self._free.put(helper)
         return block, ""
 
-    def _await_start(self, process: subprocess.Popen[bytes]) -> None:
-        """Read the sign that a process is ready, so that no picture is blamed for one that cannot start."""
-        assert process.stdout is not None
-        if process not in self._ready and process.stdout.read(len(READY)) != READY:
-            raise ResourceError(f"a process to decode pictures {_describe_end(process)} while it started")
-        self._ready.add(process)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "toolkit.prediction.decoder"]
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        except OSError as error:
-            raise ResourceError(f"cannot start a process to decode pictures: {error.strerror}") from error
-        self._all.append(process)
-        assert process.stdin is not None
-        # One that has ended already is found out when its sign is read.
+    def _start(self) -> Helper:
+        helper = Helper("toolkit.prediction.decoder", title="a process to decode pictures")
+        self._all.append(helper)
+        # One that has ended already is found out when its first answer is read.
         with contextlib.suppress(BrokenPipeError):
-            write_preparation(cast("BinaryIO", process.stdin), self._preparation, cache=self._cache)
-        return process
+            write_preparation(helper.requests, self._preparation, cache=self._cache)
+        return helper
 
 
-def _exchange(process: subprocess.Popen[bytes], items: Sequence[Item]) -> Block:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    write_items(cast("BinaryIO", process.stdin), items)
-    return read_block(cast("BinaryIO", process.stdout), items)
+def _exchange(helper: Helper, items: Sequence[Item]) -> Block:
+    # It watches its pictures itself, and knows which one it was; this is for one that answers never.
+    with helper.limit(60 + MOST_SECONDS * len(items)):
+        write_items(helper.requests, items)
+        return read_block(helper.replies, items)
 
 
-def _describe_end(process: subprocess.Popen[bytes]) -> str:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=5)
-    process.kill()
-    code = process.wait()
-    if code == -signal.SIGALRM:
-        return f"took over {MOST_SECONDS} s"
-    return f"crashed (exit code {code})"
+def _describe_end(helper: Helper) -> str:
+    how = helper.describe_end()
+    return f"took over {MOST_SECONDS} s" if helper.process.returncode == -signal.SIGALRM else how
 
 
 def _failed(source: str, index: int, reason: str, *, shape: tuple[int, ...]) -> Block:

@@ -6,7 +6,6 @@ __all__ = ["OrtNodeRuntime", "OrtWebRuntime"]
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
 
@@ -17,7 +16,6 @@ from toolkit.errors import ModelError, ResourceError
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.lifeline import end_with_the_parent
 from toolkit.runtimes.private import find_private_folder
 from toolkit.runtimes.source import ModelSource
 
@@ -40,8 +38,6 @@ class OrtNodeRuntime(Runtime):
             [node, str(SCRIPT), str(folder), self.package],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # One system call, in a process of one thread; other systems have no such call.
-            preexec_fn=end_with_the_parent if sys.platform.startswith("linux") else None,  # noqa: PLW1509
         )
         request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
         header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})

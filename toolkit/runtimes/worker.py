@@ -1,4 +1,4 @@
-"""One engine in its own process: `PYTHON -m toolkit.runtimes.worker`, spoken to in frames.
+"""One engine in its own process, spoken to in frames.
 
 Verbs: `load` (the model's bytes), `run` (feeds), `measure` (feeds and a plan), `stop`.
 """
@@ -22,7 +22,7 @@ from toolkit.environment import claim_process
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.lifeline import end_with_the_parent
+from toolkit.runtimes.helper_start import READY
 from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
 from toolkit.runtimes.source import ModelSource
@@ -88,12 +88,12 @@ class _Worker:
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
     claim_process()
-    end_with_the_parent()
-    # A terminal's Ctrl-C reaches every process of the command; the one that the user called decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that the user called decides what Ctrl-C means
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frames must stay clean
+    answers.write(READY)
+    answers.flush()
     worker = _Worker()
     while (frame := read_frame(requests)) is not None and frame[0]["verb"] != "stop":
         try:
