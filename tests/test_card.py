@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -38,8 +39,12 @@ def make_card(**changes: object) -> Card:
     return Card(**{**values, **changes})  # type: ignore[arg-type]
 
 
+def normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
 @given(
-    names=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5),
+    names=st.lists(st.text(min_size=1, max_size=8).map(normal), min_size=1, max_size=5, unique=True),
     pixels=st.binary(min_size=12, max_size=12),
     logits=st.lists(st.tuples(FINITE, FINITE), min_size=3, max_size=3),
 )
@@ -48,6 +53,13 @@ def test_round_trip_gives_the_same_card(names: list[str], pixels: bytes, logits:
     card = make_card(classes=tuple(names), golden=golden)
     assert Card.loads(card.dumps()) == card
     assert Card.loads(card.dumps()).dumps() == card.dumps()
+
+
+def test_class_names_are_kept_in_one_form_and_once() -> None:
+    card = make_card(classes=("cafe\u0301", "tea"))
+    assert card.classes == Card.loads(card.dumps()).classes == ("caf\u00e9", "tea")
+    with pytest.raises(ModelError, match="names repeat"):
+        make_card(classes=("cafe\u0301", "caf\u00e9"))
 
 
 def test_a_card_without_golden_vectors_round_trips() -> None:

@@ -94,7 +94,7 @@ def test_a_rival_of_other_classes_is_refused(artifacts: Path, capsys: pytest.Cap
     config["classes"] = list("abcdefghij")
     (other / "config.json").write_text(json.dumps(config))
     assert run_guarded(lambda: app(args=["evaluate", run.name, "--against", "other"], prog_name="t"), debug=False) == 3
-    assert "expected the same ones" in capsys.readouterr().err
+    assert "run other does not know: 0, 1, 2" in capsys.readouterr().err
 
 
 def test_a_provider_for_a_run_is_refused_instead_of_left_aside(

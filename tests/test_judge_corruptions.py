@@ -15,7 +15,7 @@ import pytest
 from toolkit.card import InputSpec
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
-from toolkit.data.dataset import Dataset, Split
+from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ModelError, ResourceError
 from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
 from toolkit.evaluation.judge import Answers, Judge
@@ -42,26 +42,19 @@ class Sides(Judge):
         return Answers(np.full((len(images), len(self.classes)), 0.5, np.float32), labels)
 
 
-def halves(count: int = 60, classes: tuple[str, ...] = ("left", "right")) -> Dataset:
+def halves(count: int = 60) -> Split:
     labels = np.arange(count, dtype=np.int64) % 2
     images = np.zeros((count, 28, 28), np.uint8)
     images[labels == 0, 6:22, 4:12] = images[labels == 1, 6:22, 16:24] = 200
-    split = Split(images=images, labels=labels)
-    return Dataset(
-        name="halves",
-        train=split,
-        test=split,
-        classes=classes,
-        licence="CC0-1.0",
-        polarity="light-on-dark",
-        fit="mnist",
-    )
+    return Split(images=images, labels=labels)
 
 
 def test_every_family_is_judged_and_foreign_digits_say_why_not() -> None:
     calls: list[tuple[int, int]] = []
     judge = Sides()
-    report = judge_corruptions(judge, halves(), progress=lambda done, total: calls.append((done, total)))
+    report = judge_corruptions(
+        judge, halves(), dataset="halves", progress=lambda done, total: calls.append((done, total))
+    )
     assert [row.family for row in report.rows] == ["clean", *FAMILIES, "uci-digits"]
     assert calls == [(number, 12) for number in range(1, 13)]
     assert judge.seen == 11 * 60
@@ -80,15 +73,15 @@ def test_every_family_is_judged_and_foreign_digits_say_why_not() -> None:
 
 def test_a_worse_rival_is_seen_in_every_family_and_mirrored() -> None:
     data, good, bad = halves(), Sides(), Sides(wrong_share=0.5)
-    there = judge_corruptions(good, data, rival=bad)
-    back = judge_corruptions(bad, data, rival=good)
+    there = judge_corruptions(good, data, dataset="halves", rival=bad)
+    back = judge_corruptions(bad, data, dataset="halves", rival=good)
     assert there.rows[0].paired is not None
     assert there.rows[0].paired.verdict == "better"
     assert there.summarise()["better"] == back.summarise()["worse"] >= 8
     assert there.summarise()["mean_accuracy"] == back.summarise()["mean_accuracy_against"]
     for one, other in zip(there.to_json()["rows"], back.to_json()["rows"], strict=True):
         assert one["p_value"] == other["p_value"]
-    even = judge_corruptions(good, data, rival=Sides()).summarise()
+    even = judge_corruptions(good, data, dataset="halves", rival=Sides()).summarise()
     assert (even["better"], even["worse"], even["undecided"]) == (0, 0, 10)
 
 
@@ -100,17 +93,31 @@ def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
 
     seen: list[np.ndarray] = []
     data = halves()
-    judge_corruptions(Remembering(), data, seed=5)
-    expected = [data.test.images, *(corrupt_images(data.test.images, name, seed=5) for name in FAMILIES)]
+    judge_corruptions(Remembering(), data, dataset="halves", seed=5)
+    expected = [data.images, *(corrupt_images(data.images, name, seed=5) for name in FAMILIES)]
     assert len(seen) == len(expected)
     assert all((got == want).all() for got, want in zip(seen, expected, strict=True))
 
 
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
-    judge = Sides(classes=("left", "right", "middle"))
-    with pytest.raises(DataError, match="knows 3"):
-        judge_corruptions(Sides(), halves(), rival=judge)
+    judge = Sides(classes=("left", "middle"))
+    with pytest.raises(DataError, match="does not know: right"):
+        judge_corruptions(Sides(), halves(), dataset="halves", rival=judge)
     assert judge.seen == 0
+    judge.input = InputSpec(height=20, width=28, channels=1)
+    with pytest.raises(DataError, match=r"takes images of \[20, 28\]"):
+        judge_corruptions(Sides(), halves(), dataset="halves", rival=judge)
+
+
+def test_a_rival_with_its_classes_in_another_order_is_as_good() -> None:
+    class Turned(Sides):
+        def _answer(self, images: np.ndarray) -> Answers:
+            answers = super()._answer(images)
+            return Answers(answers.probabilities, 1 - answers.labels)
+
+    report = judge_corruptions(Sides(), halves(), dataset="halves", rival=Turned(classes=("right", "left")))
+    assert report.rows[0].against is not None
+    assert report.rows[0].against.accuracy == 1.0
 
 
 @pytest.mark.parametrize(("probability", "label"), [(float("nan"), 0), (0.5, 2), (0.5, -1)])
@@ -123,7 +130,7 @@ def test_an_answer_that_is_none_is_refused(probability: float, label: int) -> No
             return answers
 
     with pytest.raises(ModelError, match="image 3"):
-        Broken().answer(halves().test.images)
+        Broken().answer(halves().images)
 
 
 @pytest.mark.slow
@@ -162,7 +169,7 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ResourceError, match=r"onnx-parity-toolkit\[digits\]"):
         load_uci_digits(GREY)
     digits = tuple("0123456789")
-    row = judge_corruptions(Sides(classes=digits), halves(classes=digits)).rows[-1]
+    row = judge_corruptions(Sides(classes=digits), halves(), dataset="halves").rows[-1]
     assert (row.family, row.report) == ("uci-digits", None)
     assert "[digits]" in str(row.reason)
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import math
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ class Card:
 
     Attributes:
         name: the model's name.
-        classes: one name per class, in the order of the logits.
+        classes: one name per class, in the order of the logits, kept in Unicode's NFC.
         input: what one image must look like.
         standardisation: summary of what the graph does to raw pixels: `mean`, `std`, `computed_on`.
         precision: `fp32`, `fp16` or `int8`.
@@ -129,6 +130,9 @@ class Card:
     licence: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(unicodedata.normalize("NFC", name) for name in self.classes))
+        if len(set(self.classes)) != len(self.classes):
+            raise ModelError("the card's class names repeat; expected one of its own for each class")
         for key in _TEXTS:
             if not isinstance(getattr(self, key), str):
                 raise ModelError(f"the card's {key!r} is {_kind(getattr(self, key))}; expected text")

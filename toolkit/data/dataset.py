@@ -9,11 +9,13 @@ __all__ = ["Dataset", "Split"]
 
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.data.classes import list_names
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,10 +70,11 @@ class Dataset:
         name: the name it was asked for: a catalogue name or a folder's.
         train: the images to learn from, at least one.
         test: the images to judge by, at least one.
-        classes: one unique name for each label value.
+        classes: one unique name for each label value, kept in Unicode's NFC.
         licence: an SPDX identifier, or `unknown`.
         polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which ground the images show.
         fit: `mnist`, `stretch` or `none`: how a picture of another size is brought to this one.
+        has_names: whether the data name their classes; else `classes` spells out the labels' numbers.
         verified_sha256: `sha256` as it was when the images came out of files whose hashes the catalogue states; empty
             for a user's own. Other images put in their place have another `sha256`.
 
@@ -87,6 +90,7 @@ class Dataset:
     licence: str
     polarity: str
     fit: str
+    has_names: bool = True
     verified_sha256: str = ""
     _sha256: list[str] = field(default_factory=list, init=False, repr=False)
 
@@ -94,8 +98,10 @@ class Dataset:
         if self.polarity not in POLARITIES or self.fit not in FITS:
             expected = f"polarity one of {POLARITIES}, fit one of {FITS}"
             raise DataError(f"polarity {self.polarity!r} and fit {self.fit!r}; expected {expected}")
+        object.__setattr__(self, "classes", tuple(unicodedata.normalize("NFC", name) for name in self.classes))
         if len(set(self.classes)) != len(self.classes):
-            raise DataError(f"data set {self.name}: class names repeat: {', '.join(self.classes)}")
+            repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+            raise DataError(f"data set {self.name}: class names repeat: {list_names(repeated)}; give each its own")
         for title, split in (("train", self.train), ("test", self.test)):
             if not len(split):
                 raise DataError(f"data set {self.name}: the {title} split is empty; expected at least 1 image")

@@ -49,6 +49,7 @@ def load_idx_folder(folder: Path, *, max_bytes: int = MAX_BODY_BYTES) -> Dataset
         licence="unknown",
         polarity="any",
         fit="stretch",
+        has_names=False,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_image_folder"]
+__all__ = ["load_image_folder", "spread"]
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,8 +68,8 @@ def load_image_folder(
     # In order before they are read, so that no pixel is copied.
     dataset = Dataset(
         name=folder.resolve().name or "folder",
-        train=reader.read([*_spread(files.train), *_spread(files.validation)]),
-        test=reader.read(_spread(files.test)),
+        train=reader.read([*spread(files.train), *spread(files.validation)]),
+        test=reader.read(spread(files.test)),
         classes=files.classes,
         licence="unknown",
         polarity="any",
@@ -153,5 +153,6 @@ def _mend(size: _Size) -> str:
     return f"; resize all of them with --size {height}x{width} (height x width)"
 
 
-def _spread(images: list[LabelledPath]) -> list[LabelledPath]:
+def spread(images: list[LabelledPath]) -> list[LabelledPath]:
+    """Return images in an order that mixes their classes evenly."""
     return [images[place] for place in spread_classes(np.array([image.label for image in images], dtype=np.int64))]

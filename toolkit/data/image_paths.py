@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ImageFiles", "LabelledPath", "find_images", "holds_classes"]
+__all__ = ["ImageFiles", "JudgedFiles", "LabelledPath", "find_images", "find_judged_images", "holds_classes"]
 
 import os
 import stat
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
+from toolkit.data.classes import list_names
 from toolkit.data.order import digest_order
 from toolkit.errors import DataError
 from toolkit.imaging.decode import IMAGE_ENDINGS
@@ -47,6 +49,22 @@ class ImageFiles(NamedTuple):
     notes: tuple[str, ...]
 
 
+class JudgedFiles(NamedTuple):
+    """The files of an image folder that a model is judged on.
+
+    Attributes:
+        classes: the sub-folders' names, sorted.
+        images: class after class; inside a class in the order of `digest_order`.
+        is_whole: whether these are all of the folder's images, because it has no part for judging.
+        notes: sentences about what was left out.
+    """
+
+    classes: tuple[str, ...]
+    images: list[LabelledPath]
+    is_whole: bool
+    notes: tuple[str, ...]
+
+
 def holds_classes(folder: Path) -> bool:
     """Say whether a folder has sub-folders that could be classes or splits."""
     return bool(_list_folders(folder))
@@ -58,7 +76,8 @@ def find_images(folder: Path) -> ImageFiles:
     Where there is no `test`, `val`, `valid` or `validation` is the test split; where there is none of them either, a
     sixth of each class (at least one image) is held out of the training images, chosen by the digest of
     `<class>/<file name>`. A validation part beside a test part is returned on its own. Folders are classes, never
-    looked into further. Hidden names are left out, and so are files whose names do not end like an image's.
+    looked into further; two whose names differ in Unicode's spelling alone are one. Hidden names are left out, and so
+    are files whose names do not end like an image's.
 
     Raises:
         DataError: fewer than two classes, a class without a training image (or with a single one where the test split
@@ -67,15 +86,11 @@ def find_images(folder: Path) -> ImageFiles:
     """
     parts = _find_parts(folder)
     top = parts[TRAIN_NAME]
-    classes = tuple(sorted(_class_name(path) for path in _list_folders(top)))
+    classes = tuple(sorted(_list_classes(top)))
     if len(classes) < 2:
         raise DataError(f"{top} has {len(classes)} sub-folder(s); expected one for each class, at least 2; {LAYOUTS}")
-    found, ignored = {}, 0
-    for name, part in parts.items():
-        found[name], skipped = _list_part(part, classes)
-        ignored += skipped
+    found, notes = _list_parts(parts, classes)
     _check_every_class(found[TRAIN_NAME], classes, least=1 if TEST_NAME in found else 2, folder=top)
-    notes = [f"{ignored} files left out, hidden or not named like an image"] if ignored else []
     if TEST_NAME not in found:
         found[TRAIN_NAME], found[TEST_NAME] = _hold_out_test(found[TRAIN_NAME])
         notes.append(f"no test part: {len(found[TEST_NAME])} images, a sixth of each class, are held out as one")
@@ -85,6 +100,23 @@ def find_images(folder: Path) -> ImageFiles:
     if validation:
         notes.append(f"its {len(validation)} validation images stand last among the training images")
     return ImageFiles(classes, found[TRAIN_NAME], validation, found[TEST_NAME], tuple(notes))
+
+
+def find_judged_images(folder: Path) -> JudgedFiles:
+    """Find the images that a model can be judged on: the test part, else the validation part, else all of them.
+
+    Of the classes there may be any number, and the other parts may have others.
+
+    Raises:
+        DataError: as `find_images`, but for the classes' number; no image at all.
+    """
+    parts = _find_parts(folder)
+    judged = TEST_NAME if TEST_NAME in parts else TRAIN_NAME
+    classes = tuple(sorted(_list_classes(parts[judged])))
+    found, notes = _list_parts({judged: parts[judged]}, classes)
+    if not found[judged]:
+        raise DataError(f"{parts[judged]} holds no image ({' '.join(IMAGE_ENDINGS)}); {LAYOUTS}")
+    return JudgedFiles(classes, found[judged], judged == TRAIN_NAME, tuple(notes))
 
 
 def _find_parts(folder: Path) -> dict[str, Path]:
@@ -106,24 +138,43 @@ def _find_parts(folder: Path) -> dict[str, Path]:
     return parts
 
 
+def _list_parts(parts: dict[str, Path], classes: tuple[str, ...]) -> tuple[dict[str, list[LabelledPath]], list[str]]:
+    """Return the images of each part, and a sentence about those that were left out."""
+    found, ignored = {}, 0
+    for name, part in parts.items():
+        found[name], skipped = _list_part(part, classes)
+        ignored += skipped
+    return found, [f"{ignored} files left out, hidden or not named like an image"] if ignored else []
+
+
 def _list_part(part: Path, classes: tuple[str, ...]) -> tuple[list[LabelledPath], int]:
     images: list[LabelledPath] = []
     ignored = 0
     labels = {name: label for label, name in enumerate(classes)}
-    for path in _list_folders(part):
-        if _class_name(path) not in labels:
-            raise DataError(f"{path} has no class of this name among the training images: {', '.join(classes)}")
-    for name, label in labels.items():
-        if (part / name).is_dir():
-            paths, skipped = _list_class(part / name)
-            images.extend(LabelledPath(path, label) for path in paths)
-            ignored += skipped
+    folders = _list_classes(part)
+    for name in folders:
+        if name not in labels:
+            raise DataError(f"{part / name} has no class of this name among the training images: {list_names(classes)}")
+    for name in sorted(folders, key=labels.__getitem__):
+        paths, skipped = _list_class(name, folders[name])
+        images.extend(LabelledPath(path, labels[name]) for path in paths)
+        ignored += skipped
     return images, ignored
 
 
-def _list_class(folder: Path) -> tuple[list[Path], int]:
-    names, ignored = [], 0
-    for entry in _scan(folder):
+def _list_classes(part: Path) -> dict[str, list[Path]]:
+    """Return the folders of each class by its name in NFC: more than one where they are spelt in two ways."""
+    folders: dict[str, list[Path]] = {}
+    for path in _list_folders(part):
+        folders.setdefault(unicodedata.normalize("NFC", _class_name(path)), []).append(path)
+    return folders
+
+
+def _list_class(name: str, folders: list[Path]) -> tuple[list[Path], int]:
+    """Return a class's images in the order of `digest_order`, and how many other files there are."""
+    found: dict[bytes, list[Path]] = {}
+    ignored = 0
+    for entry in (entry for folder in folders for entry in _scan(folder)):
         if entry.name.startswith(".") or entry.name in IGNORED_FOLDERS:
             ignored += 1
         elif _is_folder(entry):
@@ -132,10 +183,8 @@ def _list_class(folder: Path) -> tuple[list[Path], int]:
             ignored += 1
         else:
             _check_regular(entry)
-            names.append(os.fsencode(entry.name))
-    prefix = os.fsencode(folder.name) + b"/"
-    ordered = digest_order(prefix + name for name in names)
-    return [folder / os.fsdecode(name[len(prefix) :]) for name in ordered], ignored
+            found.setdefault(os.fsencode(f"{name}/{entry.name}"), []).append(Path(entry.path))
+    return [path for key in digest_order(found) for path in found[key]], ignored
 
 
 def _check_regular(entry: os.DirEntry[str]) -> None:

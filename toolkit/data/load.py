@@ -146,5 +146,12 @@ def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:
 def _recognise(dataset: Dataset) -> Dataset:
     for entry in CATALOG.values():
         if dataset.sha256 == entry.content_sha256:
-            return replace(dataset, name=entry.name, licence=entry.licence, polarity=entry.polarity, fit=entry.fit)
+            return replace(
+                dataset,
+                name=entry.name,
+                licence=entry.licence,
+                polarity=entry.polarity,
+                fit=entry.fit,
+                has_names=True,
+            )
     return dataset

@@ -33,7 +33,9 @@ def load_mini() -> Dataset:
     if content.sha256 != MINI_SHA256:
         seen = f"has SHA-256 {content.sha256}, expected {MINI_SHA256}"
         raise DataError(f"{MINI_FOLDER} {seen}; install the package again")
-    return replace(content, name=MINI_NAME, licence=MNIST.licence, polarity=MNIST.polarity, fit=MNIST.fit)
+    return replace(
+        content, name=MINI_NAME, licence=MNIST.licence, polarity=MNIST.polarity, fit=MNIST.fit, has_names=True
+    )
 
 
 def take_stratified(split: Split, per_class: int) -> Split:

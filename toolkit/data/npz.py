@@ -85,6 +85,7 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
         licence="unknown",
         polarity="any",
         fit="stretch",
+        has_names=bool(names),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["default_class", "first_of_class", "first_of_each_class"]
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,7 @@ def first_of_class(dataset: Dataset, name: str, count: int) -> npt.NDArray[np.in
     Raises:
         UsageError: no such class, or no training image of it.
     """
+    name = unicodedata.normalize("NFC", name)
     if name not in dataset.classes:
         known = ", ".join(dataset.classes)
         raise UsageError(

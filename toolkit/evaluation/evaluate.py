@@ -7,12 +7,13 @@ from __future__ import annotations
 
 __all__ = [
     "EvaluationResult",
+    "SuitedImages",
     "evaluate",
     "evaluate_model",
     "evaluate_run",
     "evaluate_test_images",
-    "require_fit",
     "require_same_data",
+    "suit_images",
 ]
 
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.pictures import LabelledPictures
+from toolkit.data.source import Progress
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.judge import Judge, ModelJudge, RunJudge
@@ -53,6 +57,19 @@ class EvaluationResult:
         return right
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SuitedImages:
+    """Pictures as one model takes them, with its own numbers for their classes.
+
+    Attributes:
+        split: uint8 images of the model's shape; labels are indices into the model's classes.
+        notes: one sentence each about what was done to get there.
+    """
+
+    split: Split
+    notes: tuple[str, ...]
+
+
 def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) -> None:
     """Check that a data set is the one that a run or a card was made with.
 
@@ -64,6 +81,39 @@ def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) ->
             f"{owner} was made with {recorded['name']} of SHA-256 {recorded['sha256'][:12]}..., but {data.name} has "
             f"{data.sha256[:12]}...; name the same data with --data"
         )
+
+
+def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: Progress | None = None) -> SuitedImages:
+    """Bring pictures to a model's input as a prediction does, and match their classes with the model's by name.
+
+    Args:
+        judge: the opened model.
+        pictures: of any of its classes.
+        progress: called with (pictures done, pictures in all) where they are files.
+
+    Raises:
+        DataError: classes that the model does not know (they are listed), or a picture that cannot be used.
+    """
+    notes: list[str] = []
+    places = match_classes(
+        pictures.classes,
+        judge.classes,
+        owner=pictures.name,
+        knower=judge.title,
+        used=pictures.labels,
+        are_numbers=not pictures.has_names,
+        on_note=notes.append,
+    )
+    images, changes = pictures.prepare(judge.input, progress=progress)
+    labels = places[pictures.labels]
+    missing = [judge.classes[place] for place in sorted(set(range(len(judge.classes))) - set(labels.tolist()))]
+    if missing:
+        notes.append(f"{pictures.name} has no images of {len(missing)} of the model's classes: {list_names(missing)}")
+    if changes:
+        notes.append(
+            f"{len(changes)} of {len(labels)} images were brought to the model's input, the first: {changes[0]}"
+        )
+    return SuitedImages(split=Split(images=images, labels=labels), notes=tuple(notes))
 
 
 def evaluate(judge: Judge, split: Split, *, dataset: str) -> EvaluationResult:
@@ -113,21 +163,7 @@ def evaluate_test_images(judge: Judge, data: Dataset) -> EvaluationResult:
     """Judge an opened model on a data set's test images.
 
     Raises:
-        DataError: the images or the number of classes do not fit the model.
+        DataError: the images or the classes do not fit the model.
         ModelError: an answer is not finite or names no class.
     """
-    require_fit(judge, data)
-    return evaluate(judge, data.test, dataset=data.name)
-
-
-def require_fit(judge: Judge, data: Dataset) -> None:
-    """Check that a data set has images of a model's shape and as many classes.
-
-    Raises:
-        DataError: it has not.
-    """
-    if data.test.images.shape[1:] != judge.input.shape or len(data.classes) != len(judge.classes):
-        raise DataError(
-            f"{data.name} has images of {list(data.test.images.shape[1:])} in {len(data.classes)} classes; "
-            f"the model takes {list(judge.input.shape)} and knows {len(judge.classes)}"
-        )
+    return evaluate(judge, suit_images(judge, LabelledPictures.of_test(data)).split, dataset=data.name)

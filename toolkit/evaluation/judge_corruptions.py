@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.data.dataset import Dataset, Split
-from toolkit.errors import ResourceError
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.classes import match_classes
+from toolkit.data.dataset import Split
+from toolkit.errors import DataError, ResourceError
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
-from toolkit.evaluation.evaluate import evaluate, require_fit
+from toolkit.evaluation.evaluate import EvaluationResult, evaluate
 from toolkit.evaluation.judge import Judge
 from toolkit.evaluation.paired import PairedReport, compare_paired
-from toolkit.evaluation.uci_digits import UCI_DIGITS, explain_unfit, load_uci_digits
+from toolkit.evaluation.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
 
 CLEAN = "clean"
 
@@ -102,46 +106,66 @@ class CorruptionsReport:
 
 def judge_corruptions(
     judge: Judge,
-    data: Dataset,
+    images: Split,
     *,
+    dataset: str,
     rival: Judge | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CorruptionsReport:
     """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
 
-    Both models see the same images. Ten families are ten tests: where the models are equally good, up to four in ten
-    reports still show a family with p < 0.05.
+    Both models see the same images, and are judged by the classes' names. Ten families are ten tests: where the models
+    are equally good, up to four in ten reports still show a family with p < 0.05.
 
     Args:
         judge: the opened model.
-        data: whose test images are corrupted.
-        rival: another opened model with the same classes.
+        images: clean ones, as `suit_images` made them for the judge.
+        dataset: name for the report.
+        rival: another opened model, of the same input.
         seed: of the corruptions.
         progress: called with sets done and sets in all.
 
     Raises:
-        DataError: the images do not fit a model.
+        DataError: the images do not fit the rival, or it does not know their classes.
         ModelError: an answer is not finite or names no class.
     """
-    for model in filter(None, (judge, rival)):
-        require_fit(model, data)
+    other = None if rival is None else _Rival(rival, judge, images)
     rows = []
-    for number, row in enumerate(_judge_rows(judge, rival, data, seed=seed), start=1):
+    for number, row in enumerate(_judge_rows(judge, other, images, seed=seed), start=1):
         rows.append(row)
         progress(number, len(FAMILIES) + 2)
-    return CorruptionsReport(dataset=data.name, seed=seed, rows=tuple(rows))
+    return CorruptionsReport(dataset=dataset, seed=seed, rows=tuple(rows))
 
 
-def _judge_rows(judge: Judge, rival: Judge | None, data: Dataset, *, seed: int) -> Iterator[CorruptionRow]:
-    yield _judge_row(judge, rival, data.test, family=CLEAN, severity={})
+class _Rival:
+    """The other model, which takes the judge's images and has its own numbers for the judge's classes."""
+
+    def __init__(self, model: Judge, judge: Judge, images: Split) -> None:
+        if model.input.shape != judge.input.shape:
+            raise DataError(
+                f"{model.title} takes images of {list(model.input.shape)}, {judge.title} of {list(judge.input.shape)}; "
+                "expected the same, for both see the same corrupted images"
+            )
+        self._model = model
+        self._places = match_classes(
+            judge.classes, model.classes, owner=judge.title, knower=model.title, used=images.labels
+        )
+
+    def evaluate(self, images: Split, *, dataset: str) -> EvaluationResult:
+        own = Split(images=images.images, labels=self._places[images.labels])
+        return evaluate(self._model, own, dataset=dataset)
+
+
+def _judge_rows(judge: Judge, rival: _Rival | None, images: Split, *, seed: int) -> Iterator[CorruptionRow]:
+    yield _judge_row(judge, rival, images, family=CLEAN, severity={})
     for name, family in FAMILIES.items():
-        spoilt = Split(images=corrupt_images(data.test.images, name, seed=seed), labels=data.test.labels)
+        spoilt = Split(images=corrupt_images(images.images, name, seed=seed), labels=images.labels)
         yield _judge_row(judge, rival, spoilt, family=name, severity=family.severity)
     reason = explain_unfit(judge.classes, judge.input)
     if reason is None:
         try:
-            digits = load_uci_digits(judge.input)
+            digits = _with_labels_of(judge, load_uci_digits(judge.input))
         except ResourceError as error:
             reason = str(error)
         else:
@@ -150,13 +174,20 @@ def _judge_rows(judge: Judge, rival: Judge | None, data: Dataset, *, seed: int) 
         yield CorruptionRow(family=UCI_DIGITS, severity={}, reason=reason)
 
 
+def _with_labels_of(judge: Judge, digits: Split) -> Split:
+    places: NDArray[np.int64] = match_classes(
+        DIGITS, judge.classes, owner=UCI_DIGITS, knower=judge.title, used=digits.labels
+    )
+    return Split(images=digits.images, labels=places[digits.labels])
+
+
 def _judge_row(
-    judge: Judge, rival: Judge | None, split: Split, *, family: str, severity: Mapping[str, float]
+    judge: Judge, rival: _Rival | None, split: Split, *, family: str, severity: Mapping[str, float]
 ) -> CorruptionRow:
     result = evaluate(judge, split, dataset=family)
     if rival is None:
         return CorruptionRow(family=family, severity=severity, report=result.report)
-    other = evaluate(rival, split, dataset=family)
+    other = rival.evaluate(split, dataset=family)
     return CorruptionRow(
         family=family,
         severity=severity,

@@ -6,7 +6,7 @@ other people, and each pixel counts the ink in 4x4 pixels of a bitmap. scikit-le
 
 from __future__ import annotations
 
-__all__ = ["UCI_DIGITS", "explain_unfit", "load_uci_digits"]
+__all__ = ["DIGITS", "UCI_DIGITS", "explain_unfit", "load_uci_digits"]
 
 from collections.abc import Sequence
 
@@ -19,6 +19,7 @@ from toolkit.imaging.fit import fit_image
 from toolkit.imaging.polarity import invert
 
 UCI_DIGITS = "uci-digits"
+DIGITS = tuple("0123456789")
 # Brightness in the files runs from 0 to this.
 BRIGHTEST = 16
 # Ground put around each picture: the digits touch its edges, and the ground is told from the frame.
@@ -28,8 +29,8 @@ ENLARGED = 8
 
 
 def explain_unfit(classes: Sequence[str], spec: InputSpec) -> str | None:
-    """Return None for a model of grey digits 0 to 9, else why these digits cannot judge it."""
-    if tuple(classes) != tuple("0123456789"):
+    """Return None for a model of grey digits 0 to 9, in any order, else why these digits cannot judge it."""
+    if set(classes) != set(DIGITS):
         return f"the classes are {', '.join(list(classes)[:12])}; these are the digits 0 to 9"
     if spec.channels != 1:
         return f"the model takes {spec.channels} channels; these digits are grey"

@@ -12,6 +12,7 @@ import onnx
 
 from exporters import ExportError, export_torch
 from toolkit.artifacts import ArtifactStore
+from toolkit.data.classes import adopt_classes
 from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import require_same_data
@@ -25,7 +26,7 @@ from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
-from toolkit.network.run import read_run
+from toolkit.network.run import RunConfig, read_run
 
 Progress = Callable[[int, int | None], None]
 
@@ -46,14 +47,14 @@ def export_run(
         What was written. An int8 file that was refused is no error here: its report says why there is none.
 
     Raises:
-        DataError: the data set is not the one that the run was trained on.
+        DataError: the data set is not the one that the run was trained on, or has other classes (they are listed).
         ModelError: the checkpoint cannot be used or exported.
         CheckFailedError: a file's answers differ from the float64 reference, or those of two exporters.
         UsageError: an output exists with other content and `force` is not set.
         ProviderError: the provider on which int8 has to be faster is not active.
     """
     described = read_run(run)
-    require_same_data(data, described.data, owner=f"run {run.name}")
+    data = _require_data(data, described)
     checkpoint = read_checkpoint(described.checkpoint_path)
     # With a path of its own nothing can collide.
     name = config.name or described.model_name
@@ -75,6 +76,16 @@ def export_run(
         report = replace(report, derived=(*report.derived, *([file] if file else [])), int8=tried)
     store.record(model=report.model, model_run=described.path.name)
     return report
+
+
+def _require_data(data: Dataset, run: RunConfig) -> Dataset:
+    """Return what the run was trained on, with its classes in the run's order."""
+    owner = f"run {run.path.name}"
+    # Where the data name no classes, the names are those that the run's owner gave them.
+    if data.has_names or data.sha256 != run.data["sha256"]:
+        data = adopt_classes(data, run.classes, knower=owner)
+        require_same_data(data, run.data, owner=owner)
+    return data
 
 
 def _begin_log(store: ArtifactStore, name: str) -> Path:

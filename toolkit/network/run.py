@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def read_run(path: Path) -> RunConfig:
         value = json.loads(config.read_bytes())
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
-        value["classes"] = tuple(value["classes"])
+        value["classes"] = tuple(unicodedata.normalize("NFC", name) for name in value["classes"])
         check_description(value)
         return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -52,6 +52,8 @@ def check_description(value: dict[str, Any]) -> None:
     cycles = value["training"].get("cycles", [])
     if not all(_is_of(epochs, int) and 1 <= epochs <= MOST_EPOCHS for epochs in cycles):
         raise ValueError(f"training.cycles is {cycles!r}; expected whole numbers of epochs")
+    if len(set(value["classes"])) != len(value["classes"]):
+        raise ValueError("its class names repeat")
     if value["recipe"]["network"].get("classes") != len(value["classes"]):
         raise ValueError(f"{len(value['classes'])} class names for another number of classes")
 

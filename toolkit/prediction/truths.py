@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["tell_truth"]
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,6 @@ def tell_truth(source: str, classes: Sequence[str]) -> str:
 
     For digits that is the first character: `7-second-try.png` is a 7.
     """
-    name = source.replace("!", "/").replace("\\", "/").rsplit("/", 1)[-1]
+    name = unicodedata.normalize("NFC", source.replace("!", "/").replace("\\", "/").rsplit("/", 1)[-1])
     fitting = [label for label in classes if label and name.startswith(label)]
     return max(fitting, key=len, default="")

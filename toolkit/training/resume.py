@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ["ResumeConfig", "resume_run"]
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.card import InputSpec
+from toolkit.data.classes import adopt_classes
 from toolkit.data.dataset import Dataset
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
@@ -59,13 +61,14 @@ def resume_run(
     Raises:
         UsageError: something differs from what was recorded and drift is not allowed (every difference is listed), or
             fewer epochs are asked for than were planned.
+        DataError: the data have other classes than the run (they are listed): no drift can mend that.
         ModelError: the folder is not a run, or holds no whole checkpoint.
         ResourceError: another training holds the folder; and what `train` raises.
     """
     recorded = read_run(run)
     if recorded.checkpoint_path.stem != "last":
         raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
-    check_data(data)
+    data = _as_recorded(data, recorded)
     asked = _resolve(recorded, data, config)
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
@@ -98,6 +101,14 @@ def resume_run(
             report = run_epochs(session, folder, history, machine=machine, listener=listener)
         store.record(run=recorded.path)
         return report
+
+
+def _as_recorded(data: Dataset, recorded: RunConfig) -> Dataset:
+    data = adopt_classes(data, recorded.classes, knower=f"run {recorded.path.name}")
+    check_data(data)
+    # What the pictures are was settled when the run began, whatever would be found in them today.
+    spec = InputSpec(**recorded.input)
+    return replace(data, polarity=spec.polarity, fit=spec.fit)
 
 
 def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainConfig:

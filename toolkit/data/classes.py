@@ -1,0 +1,99 @@
+"""Class names matched by name, wherever a data set and a model both carry them.
+
+Names are compared in Unicode's NFC, in which data sets, runs and cards keep them.
+"""
+
+from __future__ import annotations
+
+__all__ = ["adopt_classes", "list_names", "match_classes"]
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.errors import DataError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from toolkit.data.dataset import Dataset, Split
+
+MOST_LISTED = 20
+
+
+def match_classes(
+    names: Sequence[str],
+    known: Sequence[str],
+    *,
+    owner: str,
+    knower: str,
+    used: npt.NDArray[np.int64],
+    are_numbers: bool = False,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> npt.NDArray[np.int64]:
+    """Return the place that each class of a data set has among a model's.
+
+    Labels that are numbers without names stand for the classes in their order where there are as many; never where a
+    number is itself one of the names.
+
+    Args:
+        names: the data set's K classes.
+        known: the model's classes.
+        owner: what the data set is called.
+        knower: what the model is called.
+        used: the labels that occur; a name that no picture has need not be known.
+        are_numbers: whether the data carry numbers only, which `names` spells out.
+        on_note: called with a sentence where the order was trusted.
+
+    Returns:
+        int64 `[K]`; -1 for a class without pictures that the model does not know.
+
+    Raises:
+        DataError: lists the names that have pictures and are unknown.
+    """
+    places = {name: place for place, name in enumerate(known)}
+    unknown = [names[label] for label in np.unique(used).tolist() if names[label] not in places]
+    if unknown and are_numbers:
+        if len(names) != len(known) or places.keys() & set(names):
+            raise DataError(
+                f"{owner} numbers its classes {names[0]} to {names[-1]} and names none; {knower} knows {len(known)} by "
+                f"name: {list_names(known)}; give the data's names (`classes` in an NPZ file, or folders)"
+            )
+        on_note(f"{owner} names no classes: 0 to {len(names) - 1} are taken for {list_names(known)}, in this order")
+        return np.arange(len(names))
+    if unknown:
+        raise DataError(
+            f"{owner} has classes that {knower} does not know: {list_names(unknown)}{suggest(unknown[0], known)}; it "
+            f"knows {list_names(known)}: rename the data's classes, or name other data"
+        )
+    return np.array([places.get(name, -1) for name in names], np.int64)
+
+
+def adopt_classes(data: Dataset, known: tuple[str, ...], *, knower: str) -> Dataset:
+    """Return a data set with its classes in a model's order, for a use that needs all of them.
+
+    Raises:
+        DataError: lists the names that one side lacks.
+    """
+    if data.classes == known:
+        return data
+    every = np.arange(len(data.classes))
+    places = match_classes(data.classes, known, owner=data.name, knower=knower, used=every)
+    missing = [name for name in known if name not in data.classes]
+    if missing:
+        raise DataError(f"{data.name} lacks classes of {knower}: {list_names(missing)}; expected all {len(known)}")
+    train, test = (_relabel(split, places) for split in (data.train, data.test))
+    return replace(data, classes=known, train=train, test=test)
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names for a message, the first twenty of many."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
+
+
+def _relabel(split: Split, places: npt.NDArray[np.int64]) -> Split:
+    return replace(split, labels=places[split.labels])
