@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from rich.text import Text
 from strangers import STRANGERS
 
 from toolkit.bench.floors import Floor, measure_floor
 from toolkit.bench.opening import open_worker
-from toolkit.bench.report import BenchRow
+from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
+from toolkit.render_bench import render_bench
 from toolkit.runtimes.work import count_multiply_adds
 
 FLOORS = (Floor(provider="cpu", threads=0, side=512, matmul_gflops=100.0),)
@@ -132,9 +134,9 @@ def test_tutorial_network_has_the_multiply_adds_that_its_layers_have(model_path:
 
     data = model_path.read_bytes()
     card = read_card(vet_model(data, name="m", allow_foreign=True)["metadata"], name="m")
-    assert count_multiply_adds(data, {"images": (1, 28, 28)}) is not None
-    one = count_multiply_adds(data, {"images": (1, 28, 28)}) or 0
-    assert count_multiply_adds(data, {"images": (64, 28, 28)}) == 64 * one
+    one = count_multiply_adds(data, {"images": (1, 28, 28)}).multiply_adds
+    assert one
+    assert count_multiply_adds(data, {"images": (64, 28, 28)}) == (64 * one, "")
     assert card.network["preset"]
 
 
@@ -157,25 +159,65 @@ def _model(nodes: list[Any], inputs: dict[str, list[Any]], weights: dict[str, np
         (helper.make_node("Gemm", ["x", "w"], ["y"], transB=1), (8, 16), (3, 16), 3 * 16 * 8),
         (helper.make_node("Conv", ["x", "w"], ["y"]), (5, 2, 3, 3), (1, 2, 8, 8), 5 * 6 * 6 * 2 * 9),
         (helper.make_node("Conv", ["x", "w"], ["y"], group=2), (4, 1, 3, 3), (1, 2, 8, 8), 4 * 6 * 6 * 9),
+        (helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2]), (3, 5, 2, 2), (1, 3, 8, 8), 192 * 20),
+        (helper.make_node("RNN", ["x", "w", "r"], ["y"], hidden_size=4), (1, 4, 3), (7, 2, 3), 14 * (12 + 16)),
+        (helper.make_node("GRU", ["x", "w", "r"], ["y"], hidden_size=4), (1, 12, 3), (7, 2, 3), 14 * (36 + 48)),
+        (helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=4), (1, 16, 3), (7, 2, 3), 14 * (48 + 64)),
+        (helper.make_node("Einsum", ["x", "w"], ["y"], equation="b i j, j k -> b i k"), (6, 5), (2, 4, 6), 240),
+        (helper.make_node("Einsum", ["x", "w"], ["y"], equation="...ij,...jk->...ik"), (6, 5), (2, 4, 6), 240),
     ],
 )
 def test_multiply_adds_of_an_operator(
     node: Any, weights: tuple[int, ...], shape: tuple[int, ...], expected: int
 ) -> None:
-    model = _model([node], {"x": ["batch", *shape[1:]]}, {"w": np.ones(weights, np.float32)})
-    assert count_multiply_adds(model, {"x": shape}) == expected
+    arrays = {"w": np.ones(weights, np.float32)}
+    if "r" in node.input:
+        arrays["r"] = np.ones((1, weights[1], 4), np.float32)
+    model = _model([node], {"x": ["batch", *shape[1:]]}, arrays)
+    assert count_multiply_adds(model, {"x": shape}) == (expected, "")
 
 
-def test_model_without_products_or_shapes_is_not_counted() -> None:
+def test_model_without_products_is_not_counted() -> None:
     relu = _model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", 4]}, {})
-    assert count_multiply_adds(relu, {"x": (2, 4)}) is None
+    assert count_multiply_adds(relu, {"x": (2, 4)}) == (None, "it has no convolution and no matrix product")
+
+
+PRODUCT = helper.make_node("MatMul", ["x", "w"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (helper.make_node("If", ["go"], ["z"], then_branch=helper.make_graph([PRODUCT], "t", [], [])),
+         "MatMul in a sub-graph or a local function is not counted"),
+        (helper.make_node("DFT", ["x"], ["z"]), "DFT is not counted"),
+        (helper.make_node("MatMul", ["x", "w"], ["z"], domain="mine"), "mine.MatMul is not counted"),
+        (helper.make_node("Einsum", ["x", "x", "x"], ["z"], equation="ij,jk,kl->il"),
+         "the file does not tell how much Einsum has to multiply"),
+        (helper.make_node("LSTM", ["x", "w", "w", "", "lengths"], ["z"]),
+         "the file does not tell how much LSTM has to multiply"),
+        (helper.make_node("MatMul", ["unknown", "w"], ["z"]), "the file does not tell how much MatMul has to multiply"),
+    ],
+    ids=lambda item: item if isinstance(item, str) else item.op_type,
+)  # fmt: skip
+def test_operator_that_cannot_be_counted_leaves_the_whole_without_a_count(node: Any, reason: str) -> None:
+    """A count of the product alone would pass for the work of the whole file."""
+    model = _model([PRODUCT, node], {"x": ["batch", 4]}, {"w": np.ones((4, 4), np.float32)})
+    assert count_multiply_adds(model, {"x": (4, 4)}) == (None, reason)
+
+
+def test_reason_for_an_empty_share_stands_under_the_table() -> None:
+    rows = tuple(make_row(batch, 1.0, samples=9, uncounted="DFT is not counted") for batch in (1, 8))
+    report = BenchReport(command="", environment={}, model={"path": "m.onnx"}, rows=rows)
+    told = [str(part) for part in render_bench(report) if isinstance(part, Text)]
+    assert told.count("of peak is empty: DFT is not counted") == 1
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_counting_survives_every_stranger(name: str) -> None:
+def test_every_stranger_is_counted_or_says_why_not(name: str) -> None:
     model: onnx.ModelProto = STRANGERS[name]()
-    count = count_multiply_adds(model.SerializeToString(), {})
-    assert count is None or count > 0
+    count, reason = count_multiply_adds(model.SerializeToString(), {})
+    assert count if count is not None else reason
 
 
 def test_real_floor_is_measured_and_a_provider_without_one_says_why() -> None:

@@ -53,6 +53,9 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     absent = any(value is None for row in measured for value in (row.latency_ms or {}).values())
     legend = [Text("-  too few samples for that percentile; nothing was left out of the others")] if absent else []
     legend += [Text(text) for word, text in LEGEND.items() if any(row.verdict.startswith(word) for row in measured)]
+    legend += [
+        Text(f"of peak is empty: {reason}") for reason in dict.fromkeys(row.uncounted for row in measured) if reason
+    ]
     advice = [Text(line) for line in report.advice]
     advice += _chosen(report)
     ended = (

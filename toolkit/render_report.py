@@ -61,8 +61,14 @@ def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
             for row in part.value["rows"]
             if row["status"] != "pass"
         ]
-        lines += [f"- {_cell(line)}" for line in dict.fromkeys([*advice, *unmeasured])]
-        lines += [""] if advice or unmeasured else []
+        uncounted = [
+            f"of peak is empty: {row['uncounted']}"
+            for part in mine
+            for row in part.value["rows"]
+            if row.get("uncounted")
+        ]
+        remarks = dict.fromkeys([*advice, *unmeasured, *uncounted])
+        lines += [*(f"- {_cell(line)}" for line in remarks), *([""] if remarks else [])]
     return lines
 
 

@@ -47,8 +47,9 @@ class BenchRow:
             quota, thermal events, the load average; None where the machine does not tell.
         memory: `host_peak_bytes` of the worker while the row was measured, `gpu_used_bytes` after it.
         energy_j_per_item: joules of the processor's `package` (RAPL) and of the `gpu` (NVML); None where nobody tells.
-        multiply_adds: of convolutions and matrix products in one call, counted in the graph; None where that is not
-            possible.
+        multiply_adds: of convolutions, matrix products and recurrent layers in one call, counted in the graph; None
+            where that is not possible, and without them there is no `matmul_share`.
+        uncounted: why that is not possible.
         matmul_share: the share of the machine's own float32 matrix product that was reached.
         verdict: what the time was spent on, in words with the figure behind them.
         phases_ms: medians of `copy_in`, `compute`, `copy_out` and `host` overhead where a device has its own memory.
@@ -85,6 +86,7 @@ class BenchRow:
     memory: dict[str, float | None] | None = None
     energy_j_per_item: dict[str, float | None] | None = None
     multiply_adds: int | None = None
+    uncounted: str = ""
     matmul_share: float | None = None
     verdict: str = ""
     phases_ms: dict[str, float] | None = None

@@ -92,6 +92,7 @@ def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> di
         "memory": {name: _most(facts, name) for name in ("host_peak_bytes", "gpu_used_bytes")},
         "energy_j_per_item": _energy(facts, items * statistics.samples),
         "multiply_adds": next((fact["multiply_adds"] for fact in facts if fact.get("multiply_adds")), None),
+        "uncounted": next((fact["uncounted"] for fact in facts if fact.get("uncounted")), ""),
         "phases_ms": next((fact["phases_ms"] for fact in facts if fact.get("phases_ms")), None),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["iterate_tensors", "vet_model"]
+__all__ = ["DEFAULT_DOMAINS", "iterate_graphs", "iterate_tensors", "vet_model"]
 
 import contextlib
 import math
@@ -45,7 +45,7 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         raise ModelError(f"{name} is not an ONNX model: {error}") from error
     if not model.HasField("graph") or not model.opset_import or not model.ir_version:
         raise ModelError(f"{name} is not an ONNX model: it has no graph, no opset or no IR version")
-    graphs = list(_graphs(model, name=name))
+    graphs = list(iterate_graphs(model, name=name))
     _check_sizes(model, graphs, name=name)
     _check_tensors(graphs, name=name)
     domains = sorted(
@@ -78,7 +78,7 @@ def iterate_tensors(model: Any, *, name: str) -> Any:
     Raises:
         ModelError: there are more nodes than a model has.
     """
-    return _tensors(list(_graphs(model, name=name)))
+    return _tensors(list(iterate_graphs(model, name=name)))
 
 
 def _count_weights(model: Any) -> dict[str, int]:
@@ -92,8 +92,16 @@ def _count_weights(model: Any) -> dict[str, int]:
     return counts
 
 
-def _graphs(model: Any, *, name: str) -> Any:
-    """Yield the main graph, every nested one and every function body, without recursion."""
+def iterate_graphs(model: Any, *, name: str) -> Any:
+    """Yield the main graph, every nested one and every function body, without recursion.
+
+    Args:
+        model: an `onnx.ModelProto`.
+        name: the file's name, for messages.
+
+    Raises:
+        ModelError: there are more nodes than a model has.
+    """
     waiting = [model.graph, *model.functions]
     for part in model.training_info:
         waiting += [part.initialization, part.algorithm]
@@ -139,7 +147,7 @@ def _check_shape(tensor: Any, shape: Any, *, name: str) -> None:
     size = math.prod(shape) * _item_bytes(tensor.data_type)
     if size > TENSOR_CAP_BYTES or any(side < 0 for side in shape):
         raise ModelError(
-            f"{name}: tensor {tensor.name!r} has shape {list(shape)}, {size:,} bytes; expected 0 to {TENSOR_CAP_BYTES:,}"
+            f"{name}: tensor {tensor.name!r} has shape {list(shape)}, {size:,} bytes; the most is {TENSOR_CAP_BYTES:,}"
         )
 
 

@@ -73,9 +73,8 @@ class _Worker:
         window = measure(self._opened(), arrays, plan)
         facts = dict(window.facts)
         if plan.phase_calls:
-            facts["multiply_adds"] = count_multiply_adds(
-                self._model, {name: array.shape for name, array in arrays.items()}
-            )
+            work = count_multiply_adds(self._model, {name: array.shape for name, array in arrays.items()})
+            facts |= {"multiply_adds": work.multiply_adds, "uncounted": work.reason}
         told = {"first_run_ns": window.first_run_ns, "facts": facts}
         return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
 
