@@ -234,6 +234,8 @@ def test_offline_keeps_several_calls_in_flight() -> None:
     together, most, lock = 0, 0, threading.Lock()
 
     class Sleeper:
+        info = make_info()
+
         def run(self, feeds: Any) -> None:
             time.sleep(0.001)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,35 +139,80 @@ def test_busy_machine_is_said_so() -> None:
 # --- NVML --------------------------------------------------------------------------------------------------------
 
 
+FIRST, SECOND, SLICE = (uuid.UUID(int=number) for number in (1, 2, 3))
+
+
 class FakeNvml:
-    """The four calls that are made, with NVML's own way of answering."""
+    """The four calls that are made, with NVML's own way of answering, of a machine with two GPUs, one of them sliced."""
 
     def __init__(self, *, init: int = 0, energy: int = 0) -> None:
         self._init, self._energy = init, energy
+        self._names = {f"GPU-{FIRST}": 1, f"GPU-{SECOND}": 2, f"MIG-{SLICE}": 3}
 
     def nvmlInit_v2(self) -> int:
         return self._init
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:
-        return 0
+    def nvmlDeviceGetHandleByUUID(self, name: bytes, device: Any) -> int:
+        number = self._names.get(name.decode(), 0)
+        ctypes.cast(device, ctypes.POINTER(ctypes.c_void_p))[0] = number
+        return 0 if number else 6
 
     def nvmlDeviceGetTotalEnergyConsumption(self, device: Any, out: Any) -> int:
-        ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))[0] = 12_500
-        return self._energy
+        ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))[0] = 12_500 * device.value
+        return 3 if device.value == 3 else self._energy  # a slice has no counter of its own
 
     def nvmlDeviceGetMemoryInfo(self, device: Any, out: Any) -> int:
         values = ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))
-        values[0], values[1], values[2] = 8_000, 3_000, 5_000
+        values[0], values[1], values[2] = 8_000, 3_000, 5_000 * device.value
         return 0
 
 
-def test_gpu_tells_joules_and_bytes() -> None:
-    assert GpuReader(FakeNvml()).read() == {"energy_j": 12.5, "used_bytes": 5_000}
+class FakeCuda:
+    """The driver's own list of devices, as CUDA_VISIBLE_DEVICES leaves it."""
+
+    def __init__(self, *visible: uuid.UUID) -> None:
+        self._visible = visible
+
+    def cuInit(self, flags: int) -> int:
+        return 0 if self._visible else 100
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:
+        ctypes.cast(device, ctypes.POINTER(ctypes.c_int))[0] = ordinal
+        return 0 if ordinal < len(self._visible) else 101
+
+    def cuDeviceGetUuid_v2(self, out: Any, device: Any) -> int:
+        ctypes.memmove(out, self._visible[device.value].bytes, 16)
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "told"),
+    [
+        ((FIRST, SECOND), {"energy_j": 12.5, "used_bytes": 5_000}),
+        ((SECOND, FIRST), {"energy_j": 25.0, "used_bytes": 10_000}),
+        ((SECOND,), {"energy_j": 25.0, "used_bytes": 10_000}),
+        ((SLICE,), {"used_bytes": 15_000}),
+        ((), {}),
+    ],
+    ids=["all", "turned round", "the second alone", "a slice", "none"],
+)
+def test_gpu_that_is_read_is_the_one_that_cuda_runs_on(visible: tuple[uuid.UUID, ...], told: dict[str, float]) -> None:
+    assert GpuReader(FakeNvml(), FakeCuda(*visible)).read() == told
 
 
 def test_gpu_that_does_not_measure_energy_tells_its_memory() -> None:
-    assert GpuReader(FakeNvml(energy=3)).read() == {"used_bytes": 5_000}
+    assert GpuReader(FakeNvml(energy=3), FakeCuda(FIRST)).read() == {"used_bytes": 5_000}
 
 
 def test_driver_that_does_not_start_tells_nothing() -> None:
-    assert GpuReader(FakeNvml(init=9)).read() == {}
+    assert GpuReader(FakeNvml(init=9), FakeCuda(FIRST)).read() == {}
+
+
+def test_row_that_runs_on_the_processor_tells_of_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.runtimes.meters.read_gpu", lambda: {"energy_j": 1.0, "used_bytes": 2.0})
+    told = {}
+    for provider in ("cpu", "cuda"):
+        meters = Meters.of(provider)
+        told[provider] = meters.since(meters.read())
+    assert {"gpu_j", "gpu_used_bytes"}.isdisjoint(told["cpu"])
+    assert told["cuda"]["gpu_used_bytes"] == 2.0

@@ -70,7 +70,7 @@ def measure(
     first = clock.now() - start
     call = runtime.prepare(feeds, boundary=plan.boundary)
     _warm_up(call, plan, clock)
-    reading = meters or Meters()
+    reading = meters or Meters.of(runtime.info.provider_active)
     before = reading.read()
     done = _run_scenario(call, plan, clock)
     facts = {**reading.since(before), "unserved": done.unserved}

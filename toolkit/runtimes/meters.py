@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.runtimes.nvml import read_gpu
+from toolkit.runtimes.nvml import CUDA_PROVIDERS, read_gpu
 
 STAT, STATUS, REFS = "/proc/stat", "/proc/self/status", "/proc/self/clear_refs"
 CGROUP = "/sys/fs/cgroup/cpu.stat"
@@ -36,8 +36,13 @@ class Meters:
         gpu: reads the GPU's energy and memory; empty where there is none.
     """
 
-    def __init__(self, *, root: Path = Path("/"), gpu: Callable[[], dict[str, float]] = read_gpu) -> None:
+    def __init__(self, *, root: Path = Path("/"), gpu: Callable[[], dict[str, float]] = dict) -> None:
         self._root, self._gpu = root, gpu
+
+    @classmethod
+    def of(cls, provider: str) -> Meters:
+        """Return the meters of this machine for an engine that runs there: no GPU's where it runs on none."""
+        return cls(gpu=read_gpu) if provider in CUDA_PROVIDERS else cls()
 
     def read(self) -> dict[str, Any]:
         """Read every counter, after the peak of memory was reset."""

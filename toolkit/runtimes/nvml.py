@@ -1,15 +1,25 @@
-"""Energy and memory of the first NVIDIA GPU, from the driver's own library; nothing where there is none."""
+"""Energy and memory of the NVIDIA GPU that an engine runs on, from the driver's libraries; nothing where there is none.
+
+NVML counts every GPU of the machine in the order of the bus. An engine sees those that CUDA_VISIBLE_DEVICES leaves, in
+the order of that and of CUDA_DEVICE_ORDER, and perhaps a slice of one (MIG). So CUDA itself is asked which it means.
+"""
 
 from __future__ import annotations
 
-__all__ = ["GpuReader", "read_gpu"]
+__all__ = ["CUDA_PROVIDERS", "GpuReader", "read_gpu"]
 
 import ctypes
 import functools
+import uuid
 from typing import Any
 
-LIBRARY = "libnvidia-ml.so.1"
+NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
 SUCCESS = 0
+# Providers that run on CUDA's first visible device: none of our settings names another.
+CUDA_PROVIDERS = {"cuda", "tensorrt"}
+ORDINAL = 0
+# A whole GPU or a slice of one: CUDA tells the bytes alone.
+KINDS = ("GPU", "MIG")
 
 
 class _Memory(ctypes.Structure):
@@ -19,35 +29,37 @@ class _Memory(ctypes.Structure):
 
 
 class GpuReader:
-    """Reads NVML.
+    """Reads NVML about the GPU that CUDA calls its first.
 
     Args:
-        library: `libnvidia-ml` as ctypes opens it; a fake in tests.
+        nvml: `libnvidia-ml` as ctypes opens it; a fake in tests.
+        cuda: `libcuda` as ctypes opens it; a fake in tests.
     """
 
-    def __init__(self, library: Any) -> None:
-        self._library = library
+    def __init__(self, nvml: Any, cuda: Any) -> None:
+        self._nvml = nvml
         self._device = ctypes.c_void_p()
-        self._works = (
-            library.nvmlInit_v2() == SUCCESS
-            and library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self._device)) == SUCCESS
-        )
+        self._works = nvml.nvmlInit_v2() == SUCCESS and self._find(_first_visible(cuda))
+
+    def _find(self, device: uuid.UUID | None) -> bool:
+        names = () if device is None else (f"{kind}-{device}".encode() for kind in KINDS)
+        return any(self._nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(self._device)) == SUCCESS for name in names)
 
     def read(self) -> dict[str, float]:
-        """Return `energy_j` since the driver was loaded (GPUs since Volta tell it) and `used_bytes` of its memory."""
+        """Return `energy_j` since the driver was loaded (GPUs since Volta, no slices) and `used_bytes` of memory."""
         if not self._works:
             return {}
         found: dict[str, float] = {}
         millijoules, memory = ctypes.c_ulonglong(), _Memory()
-        if self._library.nvmlDeviceGetTotalEnergyConsumption(self._device, ctypes.byref(millijoules)) == SUCCESS:
+        if self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device, ctypes.byref(millijoules)) == SUCCESS:
             found["energy_j"] = millijoules.value / 1e3
-        if self._library.nvmlDeviceGetMemoryInfo(self._device, ctypes.byref(memory)) == SUCCESS:
+        if self._nvml.nvmlDeviceGetMemoryInfo(self._device, ctypes.byref(memory)) == SUCCESS:
             found["used_bytes"] = memory.used
         return found
 
 
 def read_gpu() -> dict[str, float]:
-    """Return what `GpuReader.read` does; empty where the driver's library is not here."""
+    """Return what `GpuReader.read` does; empty where the driver's libraries are not here."""
     reader = _reader()
     return reader.read() if reader else {}
 
@@ -55,6 +67,17 @@ def read_gpu() -> dict[str, float]:
 @functools.cache
 def _reader() -> GpuReader | None:
     try:
-        return GpuReader(ctypes.CDLL(LIBRARY))
-    except OSError:
+        return GpuReader(ctypes.CDLL(NVML), ctypes.CDLL(CUDA))
+    except (OSError, AttributeError):  # not here, or of a driver before 470, which lacks a call
         return None
+
+
+def _first_visible(cuda: Any) -> uuid.UUID | None:
+    """Return the identity of CUDA's first device; None where it has none, as with an empty CUDA_VISIBLE_DEVICES."""
+    device, identity = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    is_told = (
+        cuda.cuInit(0) == SUCCESS
+        and cuda.cuDeviceGet(ctypes.byref(device), ORDINAL) == SUCCESS
+        and cuda.cuDeviceGetUuid_v2(ctypes.byref(identity), device) == SUCCESS
+    )
+    return uuid.UUID(bytes=bytes(identity)) if is_told else None
