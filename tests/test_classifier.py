@@ -119,11 +119,11 @@ def test_an_image_that_cannot_be_used_is_an_error_or_a_row(classifier: Classifie
     ("images", "error", "said"),
     [
         (IMAGES[0] / 255, DataError, "between 0 and 1"),
-        (np.zeros((2, 3, 4, 5)), DataError, "shape"),
+        (np.zeros((2, 5, 6, 7)), DataError, r"shape \[2, 5, 6, 7\]; the model takes \[28, 28\]"),
         (np.array(["a"]), DataError, "expected uint8"),
         (3, UsageError, "of type int"),
         ([None], UsageError, r"images\[0\] is of type NoneType"),
-        ([IMAGES[:2]], DataError, "each array is one image"),
+        ([IMAGES[:2]], DataError, "which is 2 images; in a sequence each array is one image"),
     ],
 )
 def test_what_is_no_image_is_said(classifier: Classifier, images: object, error: type[Exception], said: str) -> None:

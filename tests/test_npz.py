@@ -152,7 +152,7 @@ def test_channels_are_put_where_they_belong(tmp_path: Path, shape: tuple[int, ..
 @pytest.mark.parametrize(
     "images",
     [
-        np.zeros((5, 3, 4, 3), np.uint8), np.zeros((5, 4, 5, 2), np.uint8), np.zeros((5, 20), np.uint8),
+        np.zeros((5, 3, 4, 3), np.uint8), np.zeros((5, 9, 4, 5, 1), np.uint8), np.zeros((5, 20), np.uint8),
         np.zeros((5, 4, 5), complex), np.zeros((5, 4, 5), "U1"), np.zeros((5, 0, 5), np.uint8), np.zeros(5, np.uint8),
         np.zeros((4, 4, 5), np.uint8), np.zeros((0, 4, 5), np.uint8), np.zeros((5, 9, 9), np.uint8),
     ],

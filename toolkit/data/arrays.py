@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NpyHeader", "as_batch", "read_npy_header", "refuse_unit_scale", "to_pixels"]
+__all__ = ["WITH_ALPHA", "NpyHeader", "read_npy_header", "refuse_unit_scale", "to_pixels"]
 
 import math
 import re
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.imaging.limits import MAX_PIXELS
+from toolkit.imaging.flatten import flatten_layers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SHAPES = "[H, W], [N, H, W], [N, H, W, 1] or [N, H, W, 3]"
 BRIGHTEST = 255
+# Channels, as they end the shape of pictures: grey or RGB, and alpha.
+WITH_ALPHA = {(2,), (4,)}
 
 
 class NpyHeader(NamedTuple):
@@ -62,38 +63,24 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
     return NpyHeader(shape, "F" if is_fortran else "C", dtype)
 
 
-def as_batch(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[Any]:
-    """Return an array as `[N, H, W]` or `[N, H, W, 3]`, a view.
-
-    Args:
-        array: `[H, W]`, `[N, H, W]`, `[N, H, W, 1]` or `[N, H, W, 3]`.
-        name: what the array is called.
-
-    Raises:
-        DataError: another shape, images of no pixel or of too many, or a dtype that is not a real number.
-    """
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{name} holds {array.dtype}; expected uint8, or whole numbers from 0 to 255")
-    images = array[np.newaxis] if array.ndim == 2 else array
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.ndim not in {3, 4} or (images.ndim == 4 and images.shape[-1] != 3):
-        raise DataError(f"{name} has shape {list(array.shape)}; expected {SHAPES}")
-    height, width = images.shape[1:3]
-    if len(images) and not 0 < height * width <= MAX_PIXELS:
-        raise DataError(f"{name} has images of {width}x{height}; expected 1 to {MAX_PIXELS} pixels")
-    return images
-
-
 def to_pixels(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
-    """Return one image's values as uint8 of the same shape, and what was done, in words.
+    """Return one image's values as uint8 `[H, W]` or `[H, W, 3]`, and what was done, in words.
 
     Args:
-        values: bool (becomes 0 and 255), or whole numbers from 0 to 255 of any real dtype.
+        values: `[H, W]` or `[H, W, c]` (2 or 4 channels: the last is alpha); bool (becomes 0 and 255), or whole numbers
+            from 0 to 255 of any real dtype.
 
     Raises:
         DataError: a value is not finite, not whole, or outside 0 to 255.
     """
+    pixels, note = _to_bytes(values)
+    if values.shape[2:] in WITH_ALPHA:
+        pixels, notes = flatten_layers(pixels)
+        note = "; ".join(filter(None, (note, *notes)))
+    return pixels, note
+
+
+def _to_bytes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values), ""
     if values.dtype.kind == "b":

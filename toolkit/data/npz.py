@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from toolkit.data.arrays import as_batch, refuse_unit_scale, to_pixels
+from toolkit.data.array_layout import check_type, find_layout
+from toolkit.data.arrays import WITH_ALPHA, refuse_unit_scale, to_pixels
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.order import mix_classes
 from toolkit.data.zip_arrays import MAX_ARRAY_BYTES, open_npz
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 CLASS_KEYS = ("classes", "class_names")
 MAX_CLASSES = 1000
-CHANNEL_COUNTS = (1, 3)
 
 
 class _Keys(NamedTuple):
@@ -48,10 +48,10 @@ KEYS = (_Keys("{}_images", "{}_labels"), _Keys("x_{}", "y_{}"))
 def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = MAX_ARRAY_BYTES) -> Dataset:
     """Load `train_images`, `train_labels`, `test_images`, `test_labels`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-    Images are `[N, H, W]`, `[N, H, W, 1]` or `[N, H, W, 3]`; `[N, 1, H, W]` and `[N, 3, H, W]` are turned where the
-    last axis cannot be the channels. uint8 is taken as it is, other numbers where all of them are whole and from 0 to
-    255, bool as 0 and 255. Labels are integers, `[N]` or `[N, 1]`. Classes are named by the strings in `classes` or
-    `class_names`, else "0" to the largest training label.
+    Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over a ground. uint8 is
+    taken as it is, other numbers where all of them are whole and from 0 to 255, bool as 0 and 255. Labels are integers,
+    `[N]` or `[N, 1]`. Classes are named by the strings in `classes` or `class_names`, else "0" to the largest training
+    label.
 
     A validation part (`val_images` and `val_labels`, or `x_val` and `y_val`) is put at the end of the training images,
     where a training takes its validation images from: nothing is lost, and the split comes out about as it was meant.
@@ -116,29 +116,19 @@ def _read_split(arrays: ZipArrays, keys: tuple[str, str], path: Path) -> Split:
 
 
 def _to_images(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.uint8]:
-    if array.ndim not in {3, 4}:
-        raise DataError(f"{name} has shape {list(array.shape)}; expected [N, H, W], [N, H, W, 1] or [N, H, W, 3]")
-    values = as_batch(_channels_last(array, name=name), name=name)
-    if values.dtype == np.uint8:
+    check_type(array.dtype, name=name)
+    values = find_layout(array.shape, name=name, is_set=True).view(array)
+    channels = values.shape[3:]
+    if values.dtype == np.uint8 and channels not in WITH_ALPHA:
         return np.ascontiguousarray(values)
     refuse_unit_scale(values, name=f"{name}: its")
-    images = np.empty(values.shape, np.uint8)
+    images = np.empty((*values.shape[:3], *((3,) if channels in {(3,), (4,)} else ())), np.uint8)
     for index, image in enumerate(values):
         try:
             images[index], _ = to_pixels(image)
         except DataError as error:
             raise DataError(f"{name}, image {index}: {error}") from error
     return images
-
-
-def _channels_last(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[Any]:
-    if array.ndim != 4 or array.shape[1] not in CHANNEL_COUNTS:
-        return array
-    if array.shape[3] in CHANNEL_COUNTS:
-        raise DataError(
-            f"{name} has shape {list(array.shape)}: its channels may be first or last; expected [N, H, W, 3]"
-        )
-    return np.moveaxis(array, 1, 3)
 
 
 def _to_labels(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.int64]:

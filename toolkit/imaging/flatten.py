@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["flatten_image", "is_grey_mode"]
+__all__ = ["flatten_image", "flatten_layers", "is_grey_mode"]
 
 from typing import TYPE_CHECKING
 
@@ -44,8 +44,19 @@ def flatten_image(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str,
 
 
 def _flatten_transparency(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    is_grey = image.mode in GREY_MODES
-    layers = np.asarray(image.convert("LA" if is_grey else "RGBA"))
+    return flatten_layers(np.asarray(image.convert("LA" if image.mode in GREY_MODES else "RGBA")))
+
+
+def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Lay pixels with an alpha channel over a ground, as `flatten_image` does.
+
+    Args:
+        layers: uint8 `[H, W, 2]` (grey and alpha) or `[H, W, 4]` (RGB and alpha).
+
+    Returns:
+        uint8 `[H, W]` or `[H, W, 3]`, and what was done, in words.
+    """
+    is_grey = layers.shape[-1] == 2
     colour, alpha = layers[..., :-1], layers[..., -1:]
     if alpha.min() == OPAQUE:
         return np.ascontiguousarray(colour[..., 0] if is_grey else colour), ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
-from toolkit.prediction.array_source import iterate_stream
+from toolkit.prediction.array_source import iterate_stream, tell_flattened
 from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.left_out import LeftOut, is_array_name
@@ -29,6 +29,7 @@ from toolkit.prediction.zip_reader import ZipReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from toolkit.card import InputSpec
     from toolkit.prediction.kinds import Kind
     from toolkit.prediction.tar_reader import TarMember
     from toolkit.prediction.zip_reader import ZipMember
@@ -38,22 +39,23 @@ if TYPE_CHECKING:
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
 
 
-def iterate_zip(path: str, *, on_note: OnNote | None = None) -> Iterator[Item]:
+def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
     """Yield the images and arrays of a ZIP archive, which an NPZ file is too.
 
     Args:
         path: a regular file.
         on_note: called with one sentence about what was left out.
+        spec: what the model takes.
 
     Raises:
         DataError: it cannot be opened.
     """
     with open_regular(path) as stream:
         budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
-        yield from _end_in_item(_ZipItems(path, stream, budget), on_note)
+        yield from _end_in_item(_ZipItems(path, stream, budget, spec), on_note)
 
 
-def count_zip(path: str) -> int:
+def count_zip(path: str, *, spec: InputSpec | None = None) -> int:
     """Return the rows that a ZIP archive's directory, and the headers of the arrays in it, promise.
 
     Raises:
@@ -61,16 +63,19 @@ def count_zip(path: str) -> int:
     """
     with open_regular(path) as stream:
         budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
-        return _ZipItems(path, stream, budget).count_rows() or 1  # one that holds nothing is one error
+        return _ZipItems(path, stream, budget, spec).count_rows() or 1  # one that holds nothing is one error
 
 
-def iterate_tar(path: str, kind: Kind, *, on_note: OnNote | None = None) -> Iterator[Item]:
+def iterate_tar(
+    path: str, kind: Kind, *, on_note: OnNote | None = None, spec: InputSpec | None = None
+) -> Iterator[Item]:
     """Yield the images and arrays of a tar archive.
 
     Args:
         path: a regular file.
         kind: what it is packed with, if anything.
         on_note: called with one sentence about what was left out.
+        spec: what the model takes.
 
     Raises:
         DataError: it cannot be opened.
@@ -78,7 +83,8 @@ def iterate_tar(path: str, kind: Kind, *, on_note: OnNote | None = None) -> Iter
     with open_regular(path) as stream:
         name = printable_name(path)
         budget = UnpackBudget(name, packed_bytes=_size_of(stream))
-        yield from _end_in_item(_TarItems(path, open_unpacked(stream, kind, name=name, budget=budget)), on_note)
+        unpacked = open_unpacked(stream, kind, name=name, budget=budget)
+        yield from _end_in_item(_TarItems(path, unpacked, spec), on_note)
 
 
 class _ArchiveItems:
@@ -86,12 +92,15 @@ class _ArchiveItems:
 
     Args:
         path: the archive.
+        spec: what the model takes.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, spec: InputSpec | None) -> None:
         self.path = path
+        self.spec = spec
         self.name = printable_name(path)
         self.left_out = LeftOut(self.name)
+        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Item]:
         raise NotImplementedError
@@ -102,8 +111,8 @@ class _ArchiveItems:
 
 
 class _ZipItems(_ArchiveItems):
-    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget, spec: InputSpec | None) -> None:
+        super().__init__(path, spec)
         self._budget = budget
         self._reader = ZipReader(stream, name=self.name, budget=budget)
 
@@ -133,7 +142,7 @@ class _ZipItems(_ArchiveItems):
 
     def _count_array(self, member: ZipMember) -> int:
         try:
-            array = ArrayStream(self._reader.read_chunks(member, name=self.name), name=self.name)
+            array = ArrayStream(self._reader.read_chunks(member, name=self.name), name=self.name, spec=self.spec)
             count = array.num_images if array.is_images else 0
         except DataError:
             return 1  # an error
@@ -148,20 +157,21 @@ class _ZipItems(_ArchiveItems):
         if member.is_link:
             raise DataError(f"{source} is a link in the archive, which is not followed")
         left_bytes = self._budget.left_bytes
-        array = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        array = ArrayStream(self._reader.read_chunks(member, name=source), name=source, spec=self.spec)
         if not array.is_images:
             self.left_out.add_array(source)
             return
+        tell_flattened(array.layout, source, self.notes.append)
         for _ in array.read_blocks():
             pass
         self._budget.left_bytes = left_bytes
-        again = ArrayStream(self._reader.read_chunks(member, name=source), name=source)
+        again = ArrayStream(self._reader.read_chunks(member, name=source), name=source, spec=self.spec)
         yield from iterate_stream(again, source)
 
 
 class _TarItems(_ArchiveItems):
-    def __init__(self, path: str, stream: BinaryIO) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, stream: BinaryIO, spec: InputSpec | None) -> None:
+        super().__init__(path, spec)
         self._reader = TarReader(stream, name=self.name)
 
     def __iter__(self) -> Iterator[Item]:
@@ -186,8 +196,9 @@ class _TarItems(_ArchiveItems):
     def _read_array(self, source: str) -> Iterator[Item]:
         """Yield an array's blocks as they come: a stream is read once, and tar has no checksum of a member."""
         try:
-            array = ArrayStream(self._reader.read_chunks(), name=source)
+            array = ArrayStream(self._reader.read_chunks(), name=source, spec=self.spec)
             if array.is_images:
+                tell_flattened(array.layout, source, self.notes.append)
                 yield from iterate_stream(array, source)
             else:
                 self.left_out.add_array(source)
@@ -207,6 +218,9 @@ def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]
     else:
         if not found:
             yield _failed(items.name, f"{items.name} holds no image and no array of images")
+    if on_note is not None:
+        for note in items.notes:
+            on_note(note)
     items.left_out.tell(on_note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file"]
+__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file", "tell_flattened"]
 
 import os
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,12 +18,18 @@ from toolkit.prediction.regular_file import open_regular
 from toolkit.prediction.unpack_budget import FREE_BYTES, MAX_RATIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from toolkit.card import InputSpec
+    from toolkit.data.array_layout import ArrayLayout
     from toolkit.prediction.mapped_array import MappedArray
 
+    OnNote = Callable[[str], None]
 
-def iterate_array_file(path: str, kind: Kind) -> Iterator[ArrayItem]:
+
+def iterate_array_file(
+    path: str, kind: Kind, *, on_note: OnNote | None = None, spec: InputSpec | None = None
+) -> Iterator[ArrayItem]:
     """Yield the blocks of an array's file.
 
     A packed file is unpacked twice: first to its end, where its checksum stands, so that a damaged one gives no images.
@@ -31,18 +37,24 @@ def iterate_array_file(path: str, kind: Kind) -> Iterator[ArrayItem]:
     Args:
         path: a regular file.
         kind: `NPY`, `IDX`, or one of the two in gzip.
+        on_note: called with one sentence where rows are taken for flattened pictures.
+        spec: what the model takes.
 
     Raises:
         DataError: the file cannot be read as what it is, or holds no images.
     """
     name = printable_name(path)
     if kind in {Kind.NPY, Kind.IDX}:
-        yield from _cut(open_array_file(path, kind), name)
+        mapped = open_array_file(path, kind, spec=spec)
+        tell_flattened(mapped.layout, name, on_note)
+        yield from _cut(mapped, name)
         return
     with open_regular(path) as stream:
-        for _ in _open_packed(stream, name).read_blocks():
+        array = _open_packed(stream, name, spec)
+        tell_flattened(array.layout, name, on_note)
+        for _ in array.read_blocks():
             pass
-        yield from iterate_stream(_open_packed(stream, name), name)
+        yield from iterate_stream(_open_packed(stream, name, spec), name)
 
 
 def iterate_stream(array: ArrayStream, source: str) -> Iterator[ArrayItem]:
@@ -57,7 +69,16 @@ def iterate_stream(array: ArrayStream, source: str) -> Iterator[ArrayItem]:
         start += len(block)
 
 
-def open_array_file(path: str, kind: Kind) -> MappedArray:
+def tell_flattened(layout: ArrayLayout, name: str, on_note: OnNote | None) -> None:
+    """Say that an array's rows are taken for pictures, as the model's size made us read it."""
+    if layout.is_flattened and on_note is not None:
+        height, width = layout.shape
+        on_note(
+            f"{name}: {layout.num_pictures} rows of {height * width} values are taken for pictures of {height}x{width}"
+        )
+
+
+def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> MappedArray:
     """Map a plain NPY or IDX file into memory; nothing is read and pickled objects are never loaded.
 
     Raises:
@@ -65,25 +86,25 @@ def open_array_file(path: str, kind: Kind) -> MappedArray:
     """
     name = printable_name(path)
     with open_regular(path) as stream:
-        return map_npy(stream, name=name) if kind == Kind.NPY else map_idx(stream, name=name)
+        return (map_npy if kind == Kind.NPY else map_idx)(stream, name=name, spec=spec)
 
 
-def count_packed(path: str) -> int:
+def count_packed(path: str, *, spec: InputSpec | None = None) -> int:
     """Return the images that the header of a gzip file promises.
 
     Raises:
         DataError: the header cannot be read, or is not of images.
     """
     with open_regular(path) as stream:
-        return _open_packed(stream, printable_name(path)).num_images
+        return _open_packed(stream, printable_name(path), spec).num_images
 
 
-def _open_packed(stream: BinaryIO, name: str) -> ArrayStream:
+def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArrayStream:
     limit = MAX_RATIO * stream.seek(0, os.SEEK_END) + FREE_BYTES
     stream.seek(0)
-    array = ArrayStream(unpack_chunks(read_chunks(stream), limit=limit, name=name), name=name)
+    array = ArrayStream(unpack_chunks(read_chunks(stream), limit=limit, name=name), name=name, spec=spec)
     if not array.is_images:
-        raise DataError(f"{name} has rank {len(array.shape)}; expected 3 or 4")
+        raise DataError(f"{name} has rank {len(array.shape)}; expected 2 to 4")
     return array
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from toolkit.data.arrays import as_batch, read_npy_header
+from toolkit.data.array_layout import ArrayLayout, check_type, find_layout
+from toolkit.data.arrays import read_npy_header
 from toolkit.data.gunzip import ChunkReader
 from toolkit.data.idx import read_idx_shape
 from toolkit.errors import DataError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
+
+    from toolkit.card import InputSpec
 
 MAX_BLOCK_IMAGES = 4096
 MAX_BLOCK_BYTES = 64 << 20
@@ -36,6 +39,7 @@ class ArrayStream:
     Args:
         chunks: the file's bytes, in pieces of any size; only as many as needed are taken.
         name: what the array is called in messages.
+        spec: what the model takes.
 
     Attributes:
         shape: of the whole array.
@@ -45,8 +49,8 @@ class ArrayStream:
         DataError: a damaged header, Python objects.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, name: str) -> None:
-        self._name = name
+    def __init__(self, chunks: Iterable[bytes], *, name: str, spec: InputSpec | None = None) -> None:
+        self._name, self._spec = name, spec
         self._reader = _CountedReader(chunks)
         self._is_fortran = False
         try:
@@ -54,7 +58,7 @@ class ArrayStream:
                 header = read_npy_header(cast("BinaryIO", self._reader))  # it only calls read
                 self.shape, self.dtype, self._is_fortran = header.shape, header.dtype, header.order == "F"
             else:
-                self.shape = read_idx_shape(self._reader, ranks=(1, 3, 4), name=name)
+                self.shape = read_idx_shape(self._reader, ranks=(1, 2, 3, 4), name=name)
                 self.dtype = np.dtype(np.uint8)
         except (DataError, MemoryError):
             raise
@@ -75,35 +79,44 @@ class ArrayStream:
         Raises:
             DataError: as `read_blocks`, as far as the header tells.
         """
-        self._check_shape()
-        return 1 if len(self.shape) == 2 else self.shape[0]
+        return self.layout.num_pictures
+
+    @property
+    def layout(self) -> ArrayLayout:
+        """Where the pictures are.
+
+        Raises:
+            DataError: as `read_blocks`, as far as the header tells.
+        """
+        check_type(self.dtype, name=self._name)
+        return find_layout(self.shape, name=self._name, spec=self._spec)
 
     def read_blocks(self) -> Iterator[npt.NDArray[Any]]:
-        """Yield `[n, H, W]` or `[n, H, W, 3]` of the array's own dtype, read-only or not, each a block.
+        """Yield `[n, H, W]` or `[n, H, W, c]` of the array's own dtype, read-only or not, each a block.
 
         Raises:
             DataError: it cannot be images, or its bytes are not exactly as many as its header says.
         """
-        left, shape = self.num_images, self.shape[-2:] if len(self.shape) == 2 else self.shape[1:]
-        image_bytes = math.prod(shape) * self.dtype.itemsize
+        layout = self.layout
+        left, image_bytes = layout.num_pictures, math.prod(layout.stored) * self.dtype.itemsize
         if self._is_fortran:
-            yield from self._read_fortran(left * image_bytes)
+            yield from self._read_fortran(layout, left * image_bytes)
             left = 0
         while left:
             count = min(left, block_length(image_bytes))
             body = self._take(count * image_bytes)
-            yield as_batch(np.frombuffer(body, self.dtype).reshape(count, *shape), name=self._name)
+            yield layout.view(np.frombuffer(body, self.dtype))
             left -= count
         if self._reader.read(1):
             raise DataError(f"{self._name} has trailing bytes after the array that its header describes")
 
-    def _read_fortran(self, size_bytes: int) -> Iterator[npt.NDArray[Any]]:
+    def _read_fortran(self, layout: ArrayLayout, size_bytes: int) -> Iterator[npt.NDArray[Any]]:
         """Yield an array whose images do not lie one after another; it has to be held whole."""
         if size_bytes > MAX_BLOCK_BYTES:
             limit = f"the most of one that is packed is {MAX_BLOCK_BYTES}"
             raise DataError(f"{self._name} has {size_bytes} bytes in Fortran order; {limit}: write it in C order")
         whole = np.frombuffer(self._take(size_bytes), self.dtype).reshape(self.shape, order="F")
-        images = as_batch(whole, name=self._name)
+        images = layout.view(whole)
         for start in range(0, len(images), MAX_BLOCK_IMAGES):
             yield images[start : start + MAX_BLOCK_IMAGES]
 
@@ -114,12 +127,6 @@ class ArrayStream:
                 f"{self._name} is short: its bytes end before the {list(self.shape)} of its header are full"
             )
         return body
-
-    def _check_shape(self) -> None:
-        try:
-            as_batch(np.broadcast_to(np.zeros((), self.dtype), self.shape), name=self._name)
-        except ValueError as error:  # more elements than there are numbers for
-            raise DataError(f"{self._name} has the impossible shape {list(self.shape)}") from error
 
 
 class _CountedReader(ChunkReader):

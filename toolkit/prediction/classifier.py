@@ -161,10 +161,11 @@ class Classifier(Closing):
         """Answer one image or many.
 
         Args:
-            images: an array of pixels from 0 to 255, uint8 or whole numbers of another type: `[H, W]` and `[H, W, 3]`
-                (RGB) are one image, `[N, H, W]`, `[N, H, W, 1]` and `[N, H, W, 3]` are N; or a file's path, its encoded
-                bytes (PNG, JPEG, BMP, GIF, WebP), a PIL image; or a sequence of these, one image each, of any sizes.
-                What is not of the model's size, channels and polarity is brought there as `toolkit predict` does.
+            images: an array of pixels from 0 to 255, uint8 or whole numbers of another type: one image or many,
+                channels first or last, or flattened rows, as the model's own size tells (`find_layout`); or a file's
+                path, its encoded bytes (PNG, JPEG, BMP, GIF, WebP; also a bytearray, a memoryview, a file opened for
+                bytes), a PIL image of any mode; or a sequence of these, one image each, of any sizes. What is not of
+                the model's size, channels and polarity is brought there as `toolkit predict` does.
             on_error: `raise`, or `keep` an image that cannot be used as a row without an answer.
 
         Returns:
@@ -172,13 +173,14 @@ class Classifier(Closing):
 
         Raises:
             UsageError: `images` is of another type; it is closed, or was opened by another process.
-            DataError: an image cannot be used, and they are not to be kept.
+            DataError: an array whose shape cannot be told, with the reshape to make; an image cannot be used, and they
+                are not to be kept.
             ModelError: the model fails.
         """
         if on_error not in ON_ERROR:
             raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}")
         engine = self._require_engine()
-        items, notes = make_items(images)
+        items, notes = make_items(images, self._card.input)
         block = prepare_items(items, self._preparation)
         answers = engine.answer(_with_notes(block, notes))
         if on_error == "raise" and answers.num_errors:

@@ -45,7 +45,7 @@ class ArrayItem:
     Attributes:
         source: as in `ImageItem`.
         start: position of the first one inside the source.
-        images: `[N, H, W]` or `[N, H, W, 3]`, of any real dtype; may be a view of a mapped file.
+        images: `[N, H, W]` or `[N, H, W, c]` (`array_layout`), of any real dtype; may be a view of a mapped file.
     """
 
     source: str

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from toolkit.data.arrays import NpyHeader, as_batch, read_npy_header
+from toolkit.data.array_layout import ArrayLayout, check_type, find_layout
+from toolkit.data.arrays import NpyHeader, read_npy_header
 from toolkit.data.gunzip import ChunkReader
 from toolkit.data.idx import read_idx_shape
 from toolkit.errors import DataError
@@ -19,22 +20,26 @@ from toolkit.errors import DataError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from toolkit.card import InputSpec
+
 IDX_HEADER_BYTES = 4 + 4 * 4
-IMAGE_RANKS = (3, 4)
+IMAGE_RANKS = (2, 3, 4)
 
 
 class MappedArray(NamedTuple):
     """Images of a file, of which only those that are looked at are in memory.
 
     Attributes:
-        images: `[N, H, W]` or `[N, H, W, 3]`, read-only, of the file's own dtype.
+        images: `[N, H, W]` or `[N, H, W, c]`, read-only, of the file's own dtype.
         mapping: the whole file; None where there are no images, or where they do not lie one after another.
         start: offset of the first image in the file.
+        layout: where the array has its pictures.
     """
 
     images: npt.NDArray[Any]
     mapping: mmap.mmap | None
     start: int
+    layout: ArrayLayout
 
     @property
     def image_bytes(self) -> int:
@@ -50,12 +55,13 @@ class MappedArray(NamedTuple):
         self.mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def map_npy(stream: BinaryIO, *, name: str) -> MappedArray:
+def map_npy(stream: BinaryIO, *, name: str, spec: InputSpec | None = None) -> MappedArray:
     """Map an NPY file; pickled objects are never loaded.
 
     Args:
         stream: the file, at its start; may be closed afterwards.
         name: what it is called in messages.
+        spec: what the model takes.
 
     Raises:
         DataError: not NPY, damaged, objects inside, bytes missing or left over, no images.
@@ -64,7 +70,7 @@ def map_npy(stream: BinaryIO, *, name: str) -> MappedArray:
         header = read_npy_header(stream)
         start = stream.tell()
         _check_size(stream, expected=start + header.size_bytes)
-        return _map(stream, header, start=start, name=name)
+        return _map(stream, header, start=start, name=name, spec=spec)
     except DataError:
         raise
     except Exception as error:  # the header is parsed as Python: what that raises is no short list
@@ -72,12 +78,13 @@ def map_npy(stream: BinaryIO, *, name: str) -> MappedArray:
         raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
 
 
-def map_idx(stream: BinaryIO, *, name: str) -> MappedArray:
+def map_idx(stream: BinaryIO, *, name: str, spec: InputSpec | None = None) -> MappedArray:
     """Map an IDX file of uint8 images.
 
     Args:
         stream: the file, at its start; may be closed afterwards.
         name: what it is called in messages.
+        spec: what the model takes.
 
     Raises:
         DataError: not IDX, another element type or rank, another length than its header says.
@@ -89,7 +96,7 @@ def map_idx(stream: BinaryIO, *, name: str) -> MappedArray:
     if found != expected:
         word = "is short" if found < expected else "has trailing bytes"
         raise DataError(f"{name} {word}: {found} bytes of elements, expected {expected} for {list(shape)}")
-    return _map(stream, NpyHeader(shape, "C", np.dtype(np.uint8)), start=start, name=name)
+    return _map(stream, NpyHeader(shape, "C", np.dtype(np.uint8)), start=start, name=name, spec=spec)
 
 
 def _check_size(stream: BinaryIO, *, expected: int) -> None:
@@ -98,10 +105,12 @@ def _check_size(stream: BinaryIO, *, expected: int) -> None:
         raise ValueError(f"it has {size} bytes where its header says {expected}")
 
 
-def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str) -> MappedArray:
+def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str, spec: InputSpec | None) -> MappedArray:
+    check_type(header.dtype, name=name)
+    layout = find_layout(header.shape, name=name, spec=spec)
     if not header.size_bytes:  # nothing can be mapped
-        return MappedArray(as_batch(np.empty(header.shape, header.dtype), name=name), None, start)
+        return MappedArray(layout.view(np.empty(header.shape, header.dtype)), None, start, layout)
     mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     count = math.prod(header.shape)
     array = np.frombuffer(mapping, header.dtype, count, start).reshape(header.shape, order=header.order)
-    return MappedArray(as_batch(array, name=name), mapping if header.order == "C" else None, start)
+    return MappedArray(layout.view(array), mapping if header.order == "C" else None, start, layout)

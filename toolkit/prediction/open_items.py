@@ -19,6 +19,8 @@ from toolkit.prediction.names import printable_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from toolkit.card import InputSpec
+
     OnNote = Callable[[str], None]
 
 STDIN = "-"
@@ -30,6 +32,7 @@ def open_items(
     on_note: OnNote | None = None,
     stdin: BinaryIO | None = None,
     outputs: Sequence[Path] = (),
+    spec: InputSpec | None = None,
 ) -> Iterator[Item]:
     """Yield what every source holds, in order; nothing is opened before it is asked for, and nothing raises for data.
 
@@ -46,6 +49,7 @@ def open_items(
         on_note: called with one sentence about what was left out on purpose.
         stdin: where a list comes from; binary.
         outputs: files that are going to be replaced, which a list must not name.
+        spec: what the model takes, which tells how arrays hold pictures.
 
     Raises:
         UsageError: a list names one of `outputs`.
@@ -55,13 +59,13 @@ def open_items(
     for given in inputs:
         path = os.fspath(given)
         if path != STDIN:
-            yield from _open_source(tidy_path(path), on_note=on_note, is_named=True)
+            yield from _open_source(tidy_path(path), on_note=on_note, spec=spec, is_named=True)
         elif stdin is None or is_read:
             reason = "can be read once" if is_read else "is not at hand"
             yield ImageItem(STDIN, 0, None, f"standard input {reason}; give - once, with a list of paths on it")
         else:
             is_read = True
-            yield from _read_list(stdin, on_note=on_note, outputs=outputs)
+            yield from _read_list(stdin, on_note=on_note, outputs=outputs, spec=spec)
 
 
 def refuse_output_among(source: str, outputs: Sequence[Path]) -> None:
@@ -95,7 +99,9 @@ def _is_same(path: str, output: Path) -> bool:
         return False
 
 
-def _read_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path]) -> Iterator[Item]:
+def _read_list(
+    stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path], spec: InputSpec | None
+) -> Iterator[Item]:
     from toolkit.prediction.path_list import read_paths
 
     try:
@@ -104,7 +110,7 @@ def _read_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Pat
                 yield ImageItem(STDIN, 0, None, "a list of paths cannot hold -; expected files, folders or patterns")
             else:
                 refuse_output_among(path, outputs)
-                yield from _open_source(tidy_path(path), on_note=on_note, is_named=False)
+                yield from _open_source(tidy_path(path), on_note=on_note, spec=spec, is_named=False)
     except DataError as error:
         yield ImageItem(STDIN, 0, None, str(error))
 
@@ -115,20 +121,20 @@ def tidy_path(path: str) -> str:
     return path if is_tidy or not path else str(Path(path))
 
 
-def _open_source(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+def _open_source(path: str, *, on_note: OnNote | None, spec: InputSpec | None, is_named: bool) -> Iterator[Item]:
     if not is_glob(path):
-        yield from _open_path(path, on_note=on_note, is_named=is_named)
+        yield from _open_path(path, on_note=on_note, spec=spec, is_named=is_named)
         return
     is_empty = True
     for match in expand_glob(path):
         is_empty = False
-        yield from _open_path(match, on_note=on_note, is_named=False)
+        yield from _open_path(match, on_note=on_note, spec=spec, is_named=False)
     if is_empty:
         name = printable_name(path)
         yield ImageItem(name, 0, None, f"{name} matches no file, and no file has that name")
 
 
-def _open_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item]:
+def _open_path(path: str, *, on_note: OnNote | None, spec: InputSpec | None, is_named: bool) -> Iterator[Item]:
     name = printable_name(path)
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - no Path for every file of a list
@@ -139,7 +145,7 @@ def _open_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator
         elif not is_named and is_image_name(path):
             yield ImageItem(name, 0, path)
         else:
-            yield from _open_file(path, on_note=on_note)
+            yield from _open_file(path, on_note=on_note, spec=spec)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         yield ImageItem(name, 0, None, f"cannot read {name}: {reason}")
@@ -147,7 +153,7 @@ def _open_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator
         yield ImageItem(name, 0, None, " ".join(str(error).split()))
 
 
-def _open_file(path: str, *, on_note: OnNote | None) -> Iterator[Item]:
+def _open_file(path: str, *, on_note: OnNote | None, spec: InputSpec | None) -> Iterator[Item]:
     kind = judge_file(path)
     # Every kind is imported when it is met: one PNG must not pay for the others.
     if kind == Kind.IMAGE:
@@ -155,11 +161,13 @@ def _open_file(path: str, *, on_note: OnNote | None) -> Iterator[Item]:
     if kind in ARRAY_KINDS:
         from toolkit.prediction.array_source import iterate_array_file
 
-        return iterate_array_file(path, kind)
+        return iterate_array_file(path, kind, on_note=on_note, spec=spec)
     if kind == Kind.PARQUET:
         from toolkit.prediction.parquet_source import iterate_parquet
 
         return iterate_parquet(path)
     from toolkit.prediction.archives import iterate_tar, iterate_zip
 
-    return iterate_zip(path, on_note=on_note) if kind == Kind.ZIP else iterate_tar(path, kind, on_note=on_note)
+    if kind == Kind.ZIP:
+        return iterate_zip(path, on_note=on_note, spec=spec)
+    return iterate_tar(path, kind, on_note=on_note, spec=spec)

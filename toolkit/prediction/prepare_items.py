@@ -118,7 +118,7 @@ class _BlockBuilder:
 
     def add_array(self, item: ArrayItem) -> None:
         """Judge and fit the pictures of an array: all at once where they are bytes, one by one where they are not."""
-        if item.images.dtype == np.uint8:
+        if item.images.dtype == np.uint8 and item.images.shape[3:] in {(), (3,)}:
             self._add_bytes(item)
             return
         # Imported here: one PNG must not pay for it.

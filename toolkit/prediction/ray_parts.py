@@ -35,6 +35,7 @@ from toolkit.runtimes.source import ModelSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from toolkit.card import InputSpec
     from toolkit.prediction.config import PredictionConfig
 
 # The columns of what travels: one row is one frame.
@@ -52,6 +53,7 @@ class ReadRequest:
         rows: rows of a job.
         done: rows of an earlier run, and the last of them.
         outputs: files that are going to be replaced.
+        spec: what the model takes.
     """
 
     inputs: tuple[Path, ...]
@@ -59,6 +61,7 @@ class ReadRequest:
     rows: int
     done: tuple[int, tuple[str, int] | None]
     outputs: tuple[Path, ...] = ()
+    spec: InputSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,11 @@ def read_jobs(request: ReadRequest) -> Iterator[Frame]:
     notes: list[str] = []
     try:
         items = open_items(
-            request.inputs, on_note=notes.append, stdin=io.BytesIO(request.stdin), outputs=request.outputs
+            request.inputs,
+            on_note=notes.append,
+            stdin=io.BytesIO(request.stdin),
+            outputs=request.outputs,
+            spec=request.spec,
         )
         count, last = request.done
         if count:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from toolkit.card import InputSpec
+
 
 class RowCount:
     """Counts in a thread of its own.
@@ -22,12 +24,12 @@ class RowCount:
         known: the count; None while it is not known, and for ever where it cannot be.
     """
 
-    def __init__(self, inputs: Sequence[Path]) -> None:
+    def __init__(self, inputs: Sequence[Path], spec: InputSpec) -> None:
         self.known: int | None = None
-        threading.Thread(target=self._count, args=(inputs,), daemon=True, name="count").start()
+        threading.Thread(target=self._count, args=(inputs, spec), daemon=True, name="count").start()
 
-    def _count(self, inputs: Sequence[Path]) -> None:
+    def _count(self, inputs: Sequence[Path], spec: InputSpec) -> None:
         try:
-            self.known = count_rows(inputs)
+            self.known = count_rows(inputs, spec=spec)
         except (ToolkitError, OSError):
             self.known = None  # the work itself meets it and says so; a progress bar needs no reason

@@ -72,7 +72,7 @@ class Work:
         batch = self._choose_batch()
         tally = Tally(self.target.progress)
         picker = GalleryPicker() if self.config.gallery is not None else None
-        total = RowCount(self.config.inputs) if progress is not None else None
+        total = RowCount(self.config.inputs, self.model.card.input) if progress is not None else None
         sink = self._open_sink()
         with closing(self._answer(batch)) as answered:
             for block, plain in answered:
@@ -125,6 +125,7 @@ class Work:
             rows=rows_per_job(batch, self.model.card.input),
             done=(done.rows, done.last),
             outputs=tuple(path.resolve() for path in existing_outputs(config)),
+            spec=self.model.card.input,
         )
         self.processes = self.cluster.num_workers
         yield from self.cluster.run(read, make_run_request(self.model.source, config), on_note=self.notes.append)
@@ -151,7 +152,11 @@ class Work:
     def _jobs(self, batch: int) -> Iterator[list[Item]]:
         done = self.target.progress
         items: Iterator[Item] = open_items(
-            self.config.inputs, on_note=self.notes.append, stdin=self.stdin, outputs=existing_outputs(self.config)
+            self.config.inputs,
+            on_note=self.notes.append,
+            stdin=self.stdin,
+            outputs=existing_outputs(self.config),
+            spec=self.model.card.input,
         )
         if done.rows:
             items = skip_rows(items, done.rows, last=done.last)
