@@ -31,7 +31,7 @@ LAYERS = [
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
-    {"card", "artifacts", "environment"},
+    {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding"},
     {"errors", "closing"},

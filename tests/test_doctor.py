@@ -25,13 +25,14 @@ from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.doctor.torch_probe import probe_torch
 from toolkit.doctor.torch_rows import ask_torch, check_torch
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.nvidia import DRIVER
 from toolkit.render_doctor import render_doctor
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
 
 NOT_ACTIVE = ProviderError(
     "provider cuda is not active: libcublasLt.so.13: cannot open shared object file; "
-    "get it with: pip install 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580"
+    "get it with: pip install 'onnxruntime-gpu[cuda,cudnn]'"
 )
 SURROUNDINGS = {"cpu": {"model": "Some CPU", "logical_cores": 2}, "gpus": None}
 GOOD_TORCH = {"version": "2.13.0", "cuda": None, "devices": {"cpu": {"opens": True, "runs": True, "reason": ""}}}
@@ -100,7 +101,7 @@ def test_missing_library_is_absent_with_its_mend_apart() -> None:
     row = _examine({"cuda": NOT_ACTIVE}).find("cuda")
     assert (row.status, row.opens, row.runs) == ("absent", False, None)
     assert row.reason == "provider cuda is not active: libcublasLt.so.13: cannot open shared object file"
-    assert row.mend == "pip install 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580"
+    assert row.mend == "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 
 
 def test_provider_that_opens_and_cannot_convolve_is_broken() -> None:
@@ -195,6 +196,21 @@ def test_torch_devices_are_told_apart() -> None:
 def test_torch_that_is_missing_or_crashes_is_one_row(error: ToolkitError, status: str, mend: str) -> None:
     row = _examine(torch=error).find("torch")
     assert (row.status, row.mend) == (status, mend)
+
+
+@pytest.mark.parametrize(
+    ("built_for", "mend"), [(None, "pip install --force-reinstall 'torch>=2.11'"), ("13.0", DRIVER)]
+)
+def test_torch_without_a_gpu_is_told_apart_from_a_build_without_cuda(
+    monkeypatch: pytest.MonkeyPatch, built_for: str | None, mend: str
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    row = _examine(torch=probe_torch()).find("torch/cuda")
+    assert (row.status, row.mend.startswith(mend)) == ("absent", True)
+    assert "get it with" not in row.reason
 
 
 class _Machine:
@@ -336,7 +352,8 @@ def test_library_of_the_wrong_major_is_told_apart_from_one_that_is_missing(tmp_p
     assert "onnxruntime wants libcublasLt.so.13; on this machine lies major version 12" in wrong.reason
     assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in wrong.mend
     assert (missing.status, missing.reason) == ("absent", f"libcudnn.so.9: {gone}")
-    assert driver.mend == "install an NVIDIA driver >= 580"
+    assert "nvidia-cudnn-cu13" in str(missing.version)
+    assert driver.mend == DRIVER
     assert rows["TensorRT"].status == "pass"
 
 
@@ -459,3 +476,19 @@ def test_real_torch_runs_a_convolution_eager_and_compiled() -> None:
     assert rows["torch/cpu"].status == "pass"
     assert rows["torch-compile/cpu"].status in {"pass", "fail"}
     assert rows["torch-compile/cpu"].status == "pass" or rows["torch-compile/cpu"].mend
+
+
+def test_a_missing_driver_is_told_once_with_all_that_waits_for_it(tmp_path: Path) -> None:
+    words = "libcuda.so.1: cannot open shared object file"
+    error = ProviderError(f"provider cuda is not active: {words}; get it with: {DRIVER}")
+    devices = {"cuda": {"opens": False, "runs": None, "reason": f"torch sees no GPU; get it with: {DRIVER}"}}
+    torch = {"version": "2.13.0", "cuda": "13.0", "devices": devices}
+    report = _examine({"cuda": error, "tensorrt": error}, torch=torch)
+    libraries = check_libraries(CUDA_13, lambda: FakeOrtApi(library_problems={"libcuda.so.1": words}), folders=[])
+    whole = DoctorReport(command="", environment=SURROUNDINGS, rows=(*report.rows, *libraries))
+    notes = [str(note) for note in render_doctor(whole)[1:]]
+    mends = [note for note in notes if DRIVER in note]
+    assert len(mends) == 1
+    assert mends[0].endswith("[ort/cuda, ort/tensorrt, torch/cuda, GPU, NVIDIA driver]")
+    assert not [note for note in notes if note.startswith("NVIDIA driver:")]
+    assert not [note for note in notes if "pip install" in note]

@@ -11,6 +11,7 @@ from fake_ort import FakeOrtApi
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError
+from toolkit.nvidia import DRIVER
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime
 from toolkit.runtimes.ort_api import RealOrtApi
@@ -20,6 +21,7 @@ from toolkit.runtimes.providers import check_installation, explain_missing, open
 from toolkit.runtimes.source import ModelSource
 
 CUDA = "CUDAExecutionProvider"
+CUDA_PACKAGES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 NO_CUBLAS = "libcublasLt.so.13: cannot open shared object file: No such file or directory"
 CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
 
@@ -134,7 +136,7 @@ def test_missing_library_is_named_in_the_loaders_own_words() -> None:
     )
     with pytest.raises(ProviderError) as caught:
         open_session(b"model", RuntimeSettings(provider="cuda"), api=api)
-    assert str(caught.value) == f"provider cuda is not active: {NO_CUBLAS}; get it with: {PROVIDERS['cuda'].mend}"
+    assert str(caught.value) == f"provider cuda is not active: {NO_CUBLAS}; get it with: {CUDA_PACKAGES}"
 
 
 def test_silent_fallback_to_the_cpu_is_refused() -> None:
@@ -156,11 +158,48 @@ def test_engines_first_line_is_the_reason_when_every_library_loads() -> None:
     assert api.loads == list(PROVIDERS["cuda"].libraries)
 
 
-def test_missing_driver_is_named_when_the_cuda_libraries_load() -> None:
-    problem = "libcuda.so.1: cannot open shared object file: No such file or directory"
-    api = FakeOrtApi(silent_fallback=True, library_problems={"libcuda.so.1": problem})
-    with pytest.raises(ProviderError, match=r"libcuda\.so\.1.*NVIDIA driver >= 580"):
-        open_session(b"model", RuntimeSettings(provider="cuda"), api=api)
+NO_DRIVER = "libcuda.so.1: cannot open shared object file: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "mend"),
+    [
+        ("cuda", {"libcuda.so.1": NO_DRIVER}, DRIVER),
+        ("cuda", {CUDA_LIBRARY: NO_DRIVER, "libcuda.so.1": NO_DRIVER}, DRIVER),
+        ("cuda", {CUDA_LIBRARY: NO_CUBLAS}, CUDA_PACKAGES),
+        ("cuda", {"libcudnn.so.9": "libcudnn.so.9: missing"}, CUDA_PACKAGES),
+        ("cuda", {CUDA_LIBRARY: "libcudart.so.13: missing"}, CUDA_PACKAGES),
+        ("cuda", {CUDA_LIBRARY: NO_CUBLAS, "libcuda.so.1": NO_DRIVER}, f"{CUDA_PACKAGES}, and {DRIVER}"),
+        ("tensorrt", {"libnvinfer.so.10": "libnvinfer.so.10: missing"}, "pip install 'tensorrt-cu13>=10,<11'"),
+        ("tensorrt", {"libcuda.so.1": NO_DRIVER}, DRIVER),
+    ],
+)
+def test_advice_is_by_the_library_that_is_missing(name: str, missing: dict[str, str], mend: str) -> None:
+    reason = explain_missing(PROVIDERS[name], api=FakeOrtApi(library_problems=missing), otherwise="unused")
+    assert reason.partition("; get it with: ")[2] == mend
+    assert all(words.partition(":")[0] in reason for words in missing.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version", DRIVER),
+        ("CUDA failure 100: no CUDA-capable device is detected", DRIVER),
+        ("CUDNN_STATUS_NOT_INITIALIZED", CUDA_PACKAGES),
+        ("only 3 of 16 nodes run there; elsewhere: Cast", ""),
+    ],
+)
+def test_where_every_library_loads_the_engines_words_decide_the_advice(words: str, mend: str) -> None:
+    reason = explain_missing(PROVIDERS["cuda"], api=FakeOrtApi(), otherwise=words)
+    assert reason == f"provider cuda is not active: {words}" + (f"; get it with: {mend}" if mend else "")
+
+
+def test_a_gpu_that_is_hidden_is_not_called_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    words = "CUDA failure 100: no CUDA-capable device is detected"
+    reason = explain_missing(PROVIDERS["cuda"], api=FakeOrtApi(), otherwise=words)
+    assert "another CUDA_VISIBLE_DEVICES: '' hides every GPU" in reason
+    assert "driver" not in reason
 
 
 def test_wrong_cuda_major_is_named_by_the_library_that_the_build_asks_for() -> None:
@@ -176,7 +215,7 @@ def test_tensorrt_library_is_asked_for_before_the_provider_that_needs_it() -> No
         silent_fallback=True,
         library_problems={"libnvinfer.so.10": "libnvinfer.so.10: missing", "libcuda.so.1": "libcuda.so.1: missing"},
     )
-    with pytest.raises(ProviderError, match=r"libnvinfer\.so\.10: missing; get it with: pip install 'tensorrt-cu13"):
+    with pytest.raises(ProviderError, match=r"libnvinfer\.so\.10: missing; nor does it open libcuda"):
         open_session(b"model", RuntimeSettings(provider="tensorrt"), api=api)
 
 

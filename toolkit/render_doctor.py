@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.nvidia import JOINT
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -26,8 +28,7 @@ def render_doctor(report: DoctorReport) -> list[RenderableType]:
     for row in report.rows:
         table.add_row(*_cells(row))
     # Text, not markup: a mend holds square brackets, such as onnxruntime-gpu[cuda,cudnn].
-    notes = [Text(line) for row in report.rows if row.status != "pass" for line in _notes(row)]
-    return [table, *notes]
+    return [table, *map(Text, _notes([row for row in report.rows if row.status != "pass"]))]
 
 
 def _machine(report: DoctorReport) -> str:
@@ -43,5 +44,15 @@ def _cells(row: DoctorRow) -> list[Text]:
     return [*(Text(word) for word in words), status, Text(MARKS[row.opens]), Text(MARKS[row.runs]), Text(placed)]
 
 
-def _notes(row: DoctorRow) -> list[str]:
-    return [f"{row.name}: {row.reason}", *([f"    mend: {row.mend}"] if row.mend else [])]
+def _notes(rows: list[DoctorRow]) -> list[str]:
+    """Return each cause once, and under them each remedy once, with all that it mends."""
+    causes = [f"{row.name}: {row.reason}" for row in rows if not _is_told_by_another(row, rows)]
+    remedies: dict[str, list[str]] = {}
+    for row in rows:
+        for part in filter(None, row.mend.split(JOINT)):
+            remedies.setdefault(part, []).append(row.name)
+    return [*causes, *(f"    mend: {part}    [{', '.join(names)}]" for part, names in remedies.items())]
+
+
+def _is_told_by_another(row: DoctorRow, rows: list[DoctorRow]) -> bool:
+    return any(row.reason in other.reason and row.reason != other.reason for other in rows)

@@ -18,6 +18,7 @@ from toolkit.doctor.torch_rows import TorchProbe, ask_torch, check_torch
 from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
+from toolkit.nvidia import mend_words
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.listing import RuntimeRow, list_runtimes
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
@@ -145,7 +146,7 @@ def _check_provider(name: str, source: ModelSource, opener: Opener) -> DoctorRow
     row = {**row, "opens": True, "runs": problem is None, "placement": placement}
     if problem is None:
         return DoctorRow(**row)
-    return DoctorRow(**row, status="fail", reason=problem, mend=PROVIDERS[name].mend)
+    return DoctorRow(**row, status="fail", reason=problem, mend=mend_words(problem))
 
 
 def _run_convolution(runtime: Examined, name: str, placement: dict[str, int]) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toolkit.doctor.report import DoctorRow
+from toolkit.nvidia import DRIVER
 
 # CUDA 13 dropped GPUs before Turing (CUDA 13.0 release notes): sm_75 is the least.
 LEAST_CAPABILITY = (7, 5)
@@ -65,7 +66,9 @@ def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
 def check_gpu(gpus: list[dict[str, Any]] | None) -> DoctorRow:
     """Say whether the GPU and its driver can be served by CUDA 13; `gpus` as in `describe_environment`."""
     if not gpus:
-        return DoctorRow(name="GPU", kind="gpu", status="absent", reason="no NVIDIA driver answers on this machine")
+        return DoctorRow(
+            name="GPU", kind="gpu", status="absent", reason="no NVIDIA driver answers on this machine", mend=DRIVER
+        )
     names = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in gpus)
     row: dict[str, Any] = {"name": "GPU", "kind": "gpu", "version": names}
     capabilities = [gpu["compute_capability"] for gpu in gpus if gpu["compute_capability"]]
@@ -79,7 +82,7 @@ def check_gpu(gpus: list[dict[str, Any]] | None) -> DoctorRow:
     drivers = [_numbers(gpu["driver"]) for gpu in gpus if re.match(r"\d+", str(gpu["driver"]))]
     if drivers and min(drivers)[0] < LEAST_DRIVER:
         reason = f"driver {min(drivers)[0]} is older than {LEAST_DRIVER}, the least of CUDA 13"
-        return DoctorRow(**row, status="fail", reason=reason, mend=f"install an NVIDIA driver >= {LEAST_DRIVER}")
+        return DoctorRow(**row, status="fail", reason=reason, mend=DRIVER)
     return DoctorRow(**row)
 
 

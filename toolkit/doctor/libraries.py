@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.doctor.report import DoctorRow
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.nvidia import PACKAGES, mend_libraries
 
 if TYPE_CHECKING:
     from toolkit.doctor.cuda import CudaVersions
@@ -37,13 +37,11 @@ class Library(NamedTuple):
         title: what people call it.
         stem: its name between `lib` and `.so`.
         major: the version in its file name.
-        provider: our word for the provider that wants it.
     """
 
     title: str
     stem: str
     major: int
-    provider: str
 
     @property
     def soname(self) -> str:
@@ -57,13 +55,13 @@ def needed_libraries(cuda_major: int) -> tuple[Library, ...]:
     cuDNN 9 and TensorRT 10 are what releases 1.19 to 1.31 ask for (their documentation's table of requirements).
     """
     return (
-        Library("NVIDIA driver", "cuda", 1, "cuda"),
-        Library("CUDA runtime", "cudart", cuda_major, "cuda"),
-        Library("cuBLAS", "cublas", cuda_major, "cuda"),
-        Library("cuBLASLt", "cublasLt", cuda_major, "cuda"),
-        Library("cuDNN", "cudnn", CUDNN_MAJOR, "cuda"),
-        Library("TensorRT", "nvinfer", TENSORRT_MAJOR, "tensorrt"),
-        Library("TensorRT's ONNX parser", "nvonnxparser", TENSORRT_MAJOR, "tensorrt"),
+        Library("NVIDIA driver", "cuda", 1),
+        Library("CUDA runtime", "cudart", cuda_major),
+        Library("cuBLAS", "cublas", cuda_major),
+        Library("cuBLASLt", "cublasLt", cuda_major),
+        Library("cuDNN", "cudnn", CUDNN_MAJOR),
+        Library("TensorRT", "nvinfer", TENSORRT_MAJOR),
+        Library("TensorRT's ONNX parser", "nvonnxparser", TENSORRT_MAJOR),
     )
 
 
@@ -105,11 +103,11 @@ def check_libraries(
 
 def _judge(library: Library, found: dict[int, Path], problem: str | None) -> DoctorRow:
     have = ", ".join(f"{major} ({path})" for major, path in sorted(found.items()))
-    is_driver = library.stem == "cuda"
-    seen = have or ("loads" if problem is None else "none")
+    package = PACKAGES.get(library.stem)
+    missing = f"none; it is in {package}" if package else "none"
+    seen = have or ("loads" if problem is None else missing)
     if problem is None:
         return DoctorRow(name=library.title, kind="library", version=f"{library.soname}: {seen}", opens=True)
-    mend = "install an NVIDIA driver >= 580" if is_driver else PROVIDERS[library.provider].mend
     if library.major in found:
         reason = f"{found[library.major]} is here and does not load: {problem}"
     elif found:
@@ -123,7 +121,7 @@ def _judge(library: Library, found: dict[int, Path], problem: str | None) -> Doc
         opens=False,
         status="fail" if found else "absent",
         reason=reason,
-        mend=mend,
+        mend=mend_libraries([library.soname]),
     )
 
 

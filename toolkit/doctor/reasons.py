@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["explain_error", "installed_version"]
+__all__ = ["explain_error", "explain_text", "installed_version"]
 
 import re
 from importlib import metadata
@@ -16,7 +16,11 @@ MEND = re.compile(r"; (?:get it(?: again)?|mend it|install it) with: (?P<mend>.+
 
 def explain_error(error: ToolkitError) -> dict[str, Any]:
     """Return `reason` and `mend`, which is empty where the message knows none."""
-    text = str(error)
+    return explain_text(str(error))
+
+
+def explain_text(text: str) -> dict[str, Any]:
+    """Return `reason` and `mend` of a message's words; as `explain_error`."""
     found = MEND.search(text)
     return {"reason": text[: found.start()], "mend": found["mend"]} if found else {"reason": text, "mend": ""}
 

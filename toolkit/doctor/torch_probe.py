@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.doctor.convolution import judge_answer, make_images, make_weights
-from toolkit.errors import ProviderError
-from toolkit.network.device import DEVICE_NAMES, Machine, TorchMachine, select_device
+from toolkit.network.device import Machine, TorchMachine
 from toolkit.runtimes.helper_start import READY
 
 
@@ -28,16 +27,15 @@ def probe_torch(machine: Machine | None = None) -> dict[str, Any]:
     import torch
 
     asked = machine or TorchMachine()
-    devices = {name: _probe_device(name, asked) for name in DEVICE_NAMES if name != "auto"}
+    problems = {"cpu": None, "cuda": asked.cuda_problem(), "mps": asked.mps_problem()}
+    devices = {name: _probe_device(name, problem) for name, problem in problems.items()}
     compiled = _try("cpu", torch.compile)
     return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices, "compiled": compiled}
 
 
-def _probe_device(name: str, machine: Machine) -> dict[str, Any]:
-    try:
-        select_device(name, machine=machine)
-    except ProviderError as error:
-        return {"opens": False, "runs": None, "reason": str(error)}
+def _probe_device(name: str, problem: str | None) -> dict[str, Any]:
+    if problem is not None:
+        return {"opens": False, "runs": None, "reason": problem}
     return _try(name, lambda function: function)
 
 

@@ -8,18 +8,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from toolkit.doctor.reasons import explain_error, installed_version
+from toolkit.doctor.reasons import explain_error, explain_text, installed_version
 from toolkit.doctor.report import DoctorRow
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import RUNTIMES
 
 TIMEOUT_S = 120.0
-# What PyPI serves for Linux and Windows is the build for CUDA 13 (torch 2.11 and later).
-MENDS = {
-    "torch/cuda": "pip install --force-reinstall 'torch>=2.11' (PyPI's build for CUDA 13) and an NVIDIA driver >= 580",
-    "torch-compile/cpu": "install a C++ compiler: apt install g++",
-}
+COMPILER = "install a C++ compiler: apt install g++"
 
 TorchProbe = Callable[[], dict[str, Any]]
 
@@ -71,13 +67,9 @@ def check_torch(probe: TorchProbe) -> list[DoctorRow]:
 
 def _torch_row(name: str, version: str, found: dict[str, Any]) -> DoctorRow:
     status = "pass" if found["runs"] else "fail" if found["opens"] else "absent"
+    told = explain_text(found["reason"])
+    if status != "pass" and name == "torch-compile/cpu":
+        told["mend"] = COMPILER
     return DoctorRow(
-        name=name,
-        kind="provider",
-        version=version,
-        opens=found["opens"],
-        runs=found["runs"],
-        status=status,
-        reason=found["reason"],
-        mend=MENDS.get(name, "") if status != "pass" else "",
+        name=name, kind="provider", version=version, opens=found["opens"], runs=found["runs"], status=status, **told
     )

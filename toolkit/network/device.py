@@ -7,8 +7,11 @@ __all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
 from typing import Protocol
 
 from toolkit.errors import ProviderError, UsageError, first_line, suggest
+from toolkit.nvidia import explain_no_gpu
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+# What PyPI serves for Linux and Windows from torch 2.11 on.
+CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11' (PyPI's build for CUDA 13)"
 
 
 class Machine(Protocol):
@@ -35,11 +38,9 @@ class TorchMachine:
         import torch
 
         if torch.version.cuda is None:
-            return f"torch {torch.__version__} is a build without CUDA; install torch's CUDA build"
+            return f"torch {torch.__version__} is a build without CUDA; get it with: {CUDA_BUILD}"
         if not torch.cuda.is_available():
-            return (
-                f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU; check the driver with nvidia-smi"
-            )
+            return f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU; get it with: {explain_no_gpu()}"
         try:
             torch.zeros(1, device="cuda").add_(1).item()
         except RuntimeError as error:

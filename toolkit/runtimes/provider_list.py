@@ -16,9 +16,9 @@ class ProviderSpec:
     Attributes:
         name: our word for it.
         ort_name: ONNX Runtime's word.
-        libraries: shared libraries to try, in order, when it does not open; the first that fails names what is missing.
+        libraries: shared libraries to try when it does not open; those that fail name what is missing.
         plugin: module of a plug-in provider, None for one that is built in.
-        mend: what brings what is missing.
+        mend: what brings the provider itself.
         precisions: arithmetics besides the file's own that it can be asked for.
     """
 
@@ -38,13 +38,13 @@ PROVIDERS: dict[str, ProviderSpec] = {
             name="cuda",
             ort_name="CUDAExecutionProvider",
             libraries=("libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudnn.so.9"),
-            mend="pip install 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
+            mend="pip install 'onnxruntime-gpu[cuda,cudnn]'",
         ),
         ProviderSpec(
             name="tensorrt",
             ort_name="TensorrtExecutionProvider",
             libraries=("libnvinfer.so.10", "libonnxruntime_providers_tensorrt.so", "libcuda.so.1"),
-            mend="pip install 'tensorrt-cu13>=10,<11' 'onnxruntime-gpu[cuda,cudnn]' and an NVIDIA driver >= 580",
+            mend="pip install 'tensorrt-cu13>=10,<11' 'onnxruntime-gpu[cuda,cudnn]'",
             precisions=("fp16",),
         ),
         ProviderSpec(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import ModelError, ProviderError, ResourceError, first_line
+from toolkit.nvidia import mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.placement import read_placement
@@ -100,17 +101,19 @@ def open_session(model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> Ope
 
 
 def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:
-    """Return why a provider is not active, in the dynamic loader's own words where it has any.
+    """Return why a provider is not active, in the dynamic loader's own words where it has any, and what mends that.
 
     Args:
         spec: the provider.
         api: the thin layer.
         otherwise: what to say when every library loads.
     """
-    problems = (api.load_problem(library) for library in spec.libraries)
-    reason = next((problem for problem in problems if problem is not None), otherwise)
-    mend = f"; get it with: {spec.mend}" if spec.mend else ""
-    return f"provider {spec.name} is not active: {reason}{mend}"
+    found = (api.load_problem(library) for library in spec.libraries)
+    problems = list(dict.fromkeys(problem for problem in found if problem is not None))
+    also = ", ".join(problem.partition(":")[0] for problem in problems[1:])
+    reason = problems[0] + (f"; nor does it open {also}" if also else "") if problems else otherwise
+    mend = mend_libraries(problems) or mend_words(otherwise)
+    return f"provider {spec.name} is not active: {reason}" + (f"; get it with: {mend}" if mend else "")
 
 
 def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> OpenedSession:
