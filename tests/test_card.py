@@ -47,10 +47,14 @@ def normal(text: str) -> str:
     names=st.lists(st.text(min_size=1, max_size=8).map(normal), min_size=1, max_size=5, unique=True),
     pixels=st.binary(min_size=12, max_size=12),
     logits=st.lists(st.tuples(FINITE, FINITE), min_size=3, max_size=3),
+    split=st.sampled_from([None, "validation", "training"]),
 )
-def test_round_trip_gives_the_same_card(names: list[str], pixels: bytes, logits: list[tuple[float, float]]) -> None:
-    golden = Golden(origin="synthetic", images=pixels, shape=(3, 2, 2), logits=tuple(logits), tolerance=0.5)
+def test_round_trip_gives_the_same_card(
+    names: list[str], pixels: bytes, logits: list[tuple[float, float]], split: str | None
+) -> None:
+    golden = Golden(origin="data", images=pixels, shape=(3, 2, 2), logits=tuple(logits), tolerance=0.5, split=split)
     card = make_card(classes=tuple(names), golden=golden)
+    assert ('"split"' in card.dumps()) is (split is not None)  # cards of earlier versions have none
     assert Card.loads(card.dumps()) == card
     assert Card.loads(card.dumps()).dumps() == card.dumps()
 

@@ -60,7 +60,7 @@ def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
     monkeypatch.setattr(cross_check, "Classifier", Untraceable)
     mini, log = load_mini(), tmp_path / "export.log"
     with pytest.raises(ModelError, match=r"no cross-check of this network: .*; export without --cross-check") as caught:
-        cross_check.compare_exporters(Any, Any, mini.test, bound=BOUND, num_operators=1, log=log)  # type: ignore[arg-type]  # neither is reached
+        cross_check.compare_exporters(Any, Any, mini.test, split="validation", bound=BOUND, num_operators=1, log=log)  # type: ignore[arg-type]  # neither is reached
     assert str(log) in str(caught.value)
     assert "Traceback" in log.read_text()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card, card_beside
+from toolkit.cli.export import _golden_words
 from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
@@ -26,6 +28,8 @@ from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.golden import choose_golden, synthetic_images
+from toolkit.network.run import read_run
+from toolkit.render_export import cross_check_words
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def test_the_card_tells_the_truth(card: Card, model_path: Path, trained_run: Pat
 def test_golden_vectors_cover_every_class_and_come_from_the_validation_split(card: Card, mini: Any) -> None:
     golden = card.golden
     assert golden is not None
-    assert golden.origin == "data"
+    assert (golden.origin, golden.split, card.guard["calibration"]["split"]) == ("data", "validation", "validation")
     images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
     assert len(images) == 16
     assert len(base64.b64encode(golden.images)) < 256 << 10
@@ -106,6 +110,30 @@ def test_golden_vectors_cover_every_class_and_come_from_the_validation_split(car
         for image, label in zip(mini.train.images[-1000:], mini.train.labels[-1000:], strict=True)
     }
     assert {held_out[image.tobytes()] for image in images} == set(range(10))
+
+
+def test_run_on_all_data_calls_no_image_held_out(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+    """What calibrates was trained on there: card, log and report say so."""
+    run = tmp_path / "runs" / trained_run.name
+    shutil.copytree(trained_run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["training"]["all_data"] = True
+    (run / "config.json").write_text(json.dumps(config))
+    report = export_run(run, mini, ExportConfig(cross_check=True), store=ArtifactStore(root=tmp_path))
+    assert report.card.golden is not None
+    assert report.cross_check is not None
+    assert (report.card.golden.split, report.card.guard["calibration"]["split"]) == ("training", "training")
+    assert _golden_words(report.card, asked=None) == "golden vectors: 16 training images"
+    assert "passed on 1,000 training images" in cross_check_words(report.cross_check)
+    assert "validation" not in report.card.dumps()
+
+
+def test_run_that_went_on_with_other_data_vouches_for_no_held_out_image(trained_run: Path) -> None:
+    run = read_run(trained_run)
+    assert run.probe_split == "validation"
+    drift = ["seed was 0, is 1", "data was 1234, is 5678"]
+    assert replace(run, training={**run.training, "drift": drift}).probe_split == "training"
+    assert replace(run, training={**run.training, "drift": drift[:1]}).probe_split == "validation"
 
 
 def test_a_second_export_gives_the_same_bytes_and_says_unchanged(

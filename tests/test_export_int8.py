@@ -83,9 +83,9 @@ def test_the_table_has_a_row_for_every_try_and_says_what_the_test_images_said() 
         output=Path("m.int8.onnx"),
         provider="cpu",
         calibration={"images": 1000, "seed": 0},
-        validation_count=10_000,
+        ranking={"images": 10_000, "split": "training"},
         tries=(chosen, failed),
-        gate=int8_gate.judge_int8(truth, truth, truth),
+        gate=int8_gate.judge_int8(truth, truth, truth, max_logit_error=0.056, bound=0.6),
     )
     written = io.StringIO()
     console = Console(width=160, file=written)
@@ -93,6 +93,7 @@ def test_the_table_has_a_row_for_every_try_and_says_what_the_test_images_said() 
     text = written.getvalue()
     assert "chosen  minmax   1.16        0  9,972  0.0074  0.3  1.63, 1.44" in text
     assert "the quantiser hung" in text
+    assert "ranked on 10,000 training images" in text
     assert "gate holds on 10,000 test images: 0.000 points lost (95 % interval -0.038 to 0.038)" in text
     untouched = replace(report, tries=(), gate=None, failures=("too few",))
     assert int8_table(untouched) == ["the test images were not looked at"]
@@ -265,7 +266,7 @@ def test_where_nothing_is_faster_the_test_images_are_not_looked_at(
 ) -> None:
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(exported[0]))
     monkeypatch.setattr(int8, "compare_speed", lambda *_, **__: (row(0.9),))
-    monkeypatch.setattr(derived, "judge_int8", lambda *_: pytest.fail("the test images were looked at"))
+    monkeypatch.setattr(derived, "judge_int8", lambda *_, **__: pytest.fail("the test images were looked at"))
     with pytest.raises(CheckFailedError, match="no setting gives a file that is faster than float32 on cpu"):
         app(args=["export", "--precision", "int8", "--name", "slow", "--json"], standalone_mode=False)
     rows = json.loads(capsys.readouterr().out)["int8"]["rows"]

@@ -129,7 +129,7 @@ def test_any_number_of_classes_is_calibrated(classes: int) -> None:
     rng = np.random.default_rng(classes)
     images = rng.integers(0, 256, (400, 12, 10, 3)).astype(np.uint8)
     logits = rng.normal(size=(400, classes)) + 8 * np.eye(classes)[np.arange(400) % classes]
-    value = json.loads(json.dumps(calibrate_guard(images, logits)))
+    value = json.loads(json.dumps(calibrate_guard(images, logits, split="validation")))
     guard = Guard.from_card(value, classes=classes)
     assert guard is not None
     assert len(guard.judge(images, logits)) == value["calibration"]["doubted"] <= 8
@@ -141,7 +141,7 @@ def test_any_number_of_classes_is_calibrated(classes: int) -> None:
 
 def test_too_few_images_calibrate_nothing() -> None:
     images = np.zeros((LEAST_IMAGES - 1, 4, 4), np.uint8)
-    assert calibrate_guard(images, np.zeros((LEAST_IMAGES - 1, 3))) == {}
+    assert calibrate_guard(images, np.zeros((LEAST_IMAGES - 1, 3)), split="validation") == {}
     assert Guard.from_card({}, classes=3) is None
 
 

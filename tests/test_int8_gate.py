@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from toolkit.errors import DataError
-from toolkit.exporting.int8_gate import LEAST_COUNT, MOST_LOSS, count_needed, judge_int8
+from toolkit.exporting import int8_gate
+from toolkit.exporting.int8_gate import LEAST_COUNT, MOST_LOSS, Int8Gate, count_needed
 from toolkit.intervals import Z95, paired_interval
 
 
@@ -20,6 +21,10 @@ def labels_of(count: int, *, lost: int = 0, won: int = 0, both_wrong: int = 0) -
     fp32[lost : lost + won] = 1
     fp32[lost + won : lost + won + both_wrong], int8[lost + won : lost + won + both_wrong] = 1, 2
     return truth, fp32, int8
+
+
+def judge_int8(*labels: np.ndarray, max_logit_error: float = 0.05) -> Int8Gate:
+    return int8_gate.judge_int8(*labels, max_logit_error=max_logit_error, bound=0.6)
 
 
 def score_by_search(lost: int, won: int, count: int, difference: float) -> float:
@@ -100,3 +105,11 @@ def test_what_is_needed_passes_and_one_less_does_not() -> None:
     assert paired_interval(0.001 * needed, 0.0008 * needed, needed)[1] <= MOST_LOSS
     less = needed - 1
     assert paired_interval(0.001 * less, 0.0008 * less, less)[1] > MOST_LOSS
+
+
+@pytest.mark.parametrize("error", [0.601, math.nan])
+def test_logits_of_test_images_outside_the_bound_are_refused(error: float) -> None:
+    """The bound was looked up on images that the run may have been trained on: here it meets others."""
+    (failure,) = judge_int8(*labels_of(10_000), max_logit_error=error).failures
+    assert failure == f"its logits differ from float32's by up to {error:.3g} on the test images; its bound is 0.6"
+    assert judge_int8(*labels_of(10_000), max_logit_error=0.6).failures == ()

@@ -92,7 +92,7 @@ def test_golden_vectors_are_synthetic_and_nothing_of_the_user_is_in_the_file(
 def test_the_users_own_images_travel_only_where_that_is_asked_for(data: Dataset, run: Path, exported: Any) -> None:
     network = read_checkpoint(read_run(run).checkpoint_path).network
     graph = onnx.load_from_string(exported.model.read_bytes())
-    probe = make_probe(network, graph, data, precision="fp32")
+    probe = make_probe(network, graph, data, split="validation", precision="fp32")
     assert len(probe.images) >= 64  # the largest batch that is proven, of ten that are held out
     golden = make_golden("data", probe, network, graph)
     assert golden is not None

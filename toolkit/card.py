@@ -59,6 +59,8 @@ class Golden:
 
     Attributes:
         origin: `data` or `synthetic`.
+        split: of `data`, what the images were to the training: `validation` or, of a run that was trained on all data,
+            `training`; None in cards that earlier versions wrote.
         images: raw uint8 pixels, all images one after the other.
         shape: `[count, height, width]` or `[count, height, width, 3]`.
         logits: float64 reference logits, `[count][classes]`.
@@ -70,6 +72,7 @@ class Golden:
     shape: tuple[int, ...]
     logits: tuple[tuple[float, ...], ...]
     tolerance: float
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != math.prod(self.shape) or len(self.logits) != self.shape[0]:
@@ -102,7 +105,8 @@ class Card:
         derived_from_sha256: hash of the file a derived precision came from, else None.
         test_accuracy: `value`, `correct`, `count`, `ci95` of this file.
         bound: `logits` (largest absolute error rounding explains) and `formula`.
-        guard: thresholds of the input guard; empty where none were calibrated.
+        guard: thresholds of the input guard, and of its `calibration` the `split`, the `images` and how many of them it
+            doubts; empty where none were calibrated.
         golden: images with reference answers, or None.
         minimum: least `opset`, `ir`, `onnxruntime` needed.
         versions: what made it.
@@ -155,6 +159,7 @@ class Card:
         if self.golden is not None:
             value["golden"] = {
                 "origin": self.golden.origin,
+                **({} if self.golden.split is None else {"split": self.golden.split}),
                 "images": base64.b64encode(self.golden.images).decode("ascii"),
                 "shape": list(self.golden.shape),
                 "logits": [list(row) for row in self.golden.logits],
@@ -195,6 +200,7 @@ class Card:
         if golden is not None:
             value["golden"] = Golden(
                 origin=str(golden["origin"]),
+                split=None if golden.get("split") is None else str(golden["split"]),
                 images=base64.b64decode(golden["images"], validate=True),
                 shape=tuple(int(size) for size in golden["shape"]),
                 logits=tuple(tuple(float(item) for item in row) for row in golden["logits"]),

@@ -21,15 +21,16 @@ def cross_check_words(check: CrossCheck) -> str:
     differing = check.labels_differing
     labels = f"{differing} labels differ, which rounding explains" if differing else "equal labels"
     return (
-        f"cross-check with {check.exporters[1]} passed on {check.images:,} validation images, batch {sizes} and more: "
-        f"largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, {labels}"
+        f"cross-check with {check.exporters[1]} passed on {check.images:,} {check.split} images, batch {sizes} "
+        f"and more: largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, "
+        f"{labels}"
     )
 
 
 def int8_table(report: Int8Report) -> list[Table | str]:
     """Return one row for each setting, then a line about the test images."""
     calibration = f"calibrated on {report.calibration['images']:,} training images"
-    ranked = f"ranked on {report.validation_count:,} validation images"
+    ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
     title = f"int8, {calibration}, {ranked}; logit errors and speed against float32's, at batch {BATCH_WORDS}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "setting"):
@@ -68,5 +69,6 @@ def _gate_words(report: Int8Report) -> str:
     verdict = "holds" if report.passed else "does not hold"
     return (
         f"gate {verdict} on {pairs.count:,} test images: {100 * loss:.3f} points lost "
-        f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %"
+        f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %, "
+        f"logits differ by {gate.max_logit_error:.2g} at most, bound {gate.bound:.2g}"
     )

@@ -180,7 +180,6 @@ def _describe(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:
 
 def _golden_words(card: Card, *, asked: str | None) -> str:
     if card.golden is not None:
-        kind = {"data": "validation images", "synthetic": "synthetic images"}[card.golden.origin]
-        return f"golden vectors: {card.golden.shape[0]} {kind}"
+        return f"golden vectors: {card.golden.shape[0]} {card.golden.split or card.golden.origin} images"
     reason = "as asked" if asked == "none" else f"one image of {card.input.height}x{card.input.width} is over the cap"
     return f"golden vectors: none, {reason}; toolkit selftest has nothing to replay"

@@ -28,8 +28,8 @@ class ExportConfig:
         provider: where the int8 file has to be faster than the float32 one.
         calibration_count: training images that int8 is calibrated on.
         cross_check: also write with torch's other exporter and require equal answers.
-        golden: `data` (validation images), `synthetic` or `none`; by default `data` for catalogue data sets only,
-            because a user's own images must not leak.
+        golden: `data` (of the images that a training holds out), `synthetic` or `none`; by default `data` for
+            catalogue data sets only, because a user's own images must not leak.
         author: written into the card.
         licence: SPDX identifier of the model file, written into the card.
         force: replace a file that exists.

@@ -49,7 +49,8 @@ class CrossCheck:
 
     Attributes:
         exporters: both, the file's own first.
-        images: validation images compared, all of them in large batches and the first ones in small ones.
+        images: how many were compared, all of them in large batches and the first ones in small ones.
+        split: what the images were to the run: `validation`, or `training` where it held none out.
         batch_sizes: the small ones.
         bound: largest logit error that rounding explains.
         max_abs_logit_errors: of each file, against the float64 reference.
@@ -61,6 +62,7 @@ class CrossCheck:
 
     exporters: tuple[str, str]
     images: int
+    split: str
     batch_sizes: tuple[int, ...]
     bound: float
     max_abs_logit_errors: tuple[float, float]
@@ -74,14 +76,15 @@ class CrossCheck:
 
 
 def compare_exporters(
-    network: CNN, source: ModelSource, held_out: Split, *, bound: float, num_operators: int, log: Path
+    network: CNN, source: ModelSource, pool: Split, *, split: str, bound: float, num_operators: int, log: Path
 ) -> CrossCheck:
     """Write a network with the TorchScript-based exporter, in memory, and compare its answers with a file's.
 
     Args:
         network: the checkpoint's.
         source: the file of the dynamo-based exporter, without its card.
-        held_out: validation images.
+        pool: the images that a training holds out.
+        split: what they were to the run.
         bound: largest logit error that rounding explains.
         num_operators: nodes of that file.
         log: what the exporter prints is added to it.
@@ -92,7 +95,7 @@ def compare_exporters(
     """
     import torch
 
-    spec = ExportSpec(input_shape=held_out.images.shape[1:])
+    spec = ExportSpec(input_shape=pool.images.shape[1:])
     try:
         graph = export_torch_script(Classifier(network), spec, log=log)
         other = finish_model(graph, spec, metadata={}, producer=PRODUCER)
@@ -100,13 +103,14 @@ def compare_exporters(
         raise ModelError(
             f"no cross-check of this network: {error}; what torch said is in {log}; export without --cross-check"
         ) from error
-    images = held_out.images[np.linspace(0, len(held_out) - 1, min(MOST_IMAGES, len(held_out))).astype(np.int64)]
+    images = pool.images[np.linspace(0, len(pool) - 1, min(MOST_IMAGES, len(pool))).astype(np.int64)]
     first, second = (_answer(item, images) for item in (source, ModelSource.in_memory(other.model, Path(PRODUCER))))
     reference = _like_answers(float64_logits(network, images))
     differing = judge_cross_check(first, second, reference, bound=bound)
     return CrossCheck(
         exporters=(f"torch {torch.__version__} dynamo", f"torch {torch.__version__} TorchScript"),
         images=len(images),
+        split=split,
         batch_sizes=PROVEN_BATCHES,
         bound=bound,
         max_abs_logit_errors=(_distance(first.logits, reference), _distance(second.logits, reference)),

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from exporters import ExportError, convert_to_half
 from toolkit.card import Card, card_beside
 from toolkit.errors import CheckFailedError, ModelError
@@ -18,6 +20,10 @@ from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.report import ExportReport
 
 Progress = Callable[[int, int | None], None]
+FORMULA = (
+    "empirical, because the rounding formula is void: twice the largest logit error on {images:,} {split} images in "
+    "ONNX Runtime (docs/decisions/0010-int8.md)"
+)
 
 
 def derive_half(maker: FileMaker, proven: Proven, fp32: ExportReport) -> ExportReport:
@@ -57,6 +63,7 @@ def derive_int8(
         output=fp32.model.with_name(f"{fp32.model.stem}.int8.onnx"),
         provider=config.provider,
         calibration={"images": len(calibration), "seed": CALIBRATION_SEED},
+        ranking={"images": 0, "split": maker.run.probe_split},
     )
     if count < LEAST_COUNT:
         return _refuse(report, f"{count:,} test images cannot show that it loses little; {LEAST_COUNT:,} are the least")
@@ -70,7 +77,7 @@ def derive_int8(
         log=log,
         progress=progress,
     )
-    report = replace(report, tries=choice.tries, validation_count=choice.validation_count)
+    report = replace(report, tries=choice.tries, ranking={**report.ranking, "images": choice.ranking_count})
     return _look_once(maker, proven, fp32, choice, report)
 
 
@@ -84,7 +91,14 @@ def _look_once(
         candidate = maker.prove(choice.chosen.graph, precision="int8", bound=choice.bound)
     except CheckFailedError as error:
         return _refuse(report, str(error))
-    gate = judge_int8(maker.data.test.labels, proven.proof.labels, candidate.proof.labels)
+    exact, seen = proven.proof, candidate.proof
+    gate = judge_int8(
+        maker.data.test.labels,
+        exact.labels,
+        seen.labels,
+        max_logit_error=float(np.abs(exact.logits - seen.logits).max()),
+        bound=choice.bound,
+    )
     report = replace(report, gate=gate)
     if gate.failures:
         return _refuse(report, *gate.failures)
@@ -93,7 +107,7 @@ def _look_once(
         candidate,
         report.output,
         derived_from_sha256=fp32.sha256,
-        bound={"logits": choice.bound, "formula": choice.formula},
+        bound={"logits": choice.bound, "formula": FORMULA.format(**report.ranking)},
         recipe={**fp32.card.recipe, "int8": {"setting": choice.chosen.name, **calibrated}},
     )
     return file, report

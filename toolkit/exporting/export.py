@@ -101,6 +101,7 @@ def _cross_check(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
         maker.checkpoint.network,
         proven.source,
         split_training(maker.data)[1],
+        split=maker.run.probe_split,
         bound=proven.probe.bound,
         num_operators=len(proven.graph.graph.node),
         log=log,

@@ -30,12 +30,13 @@ RIDGE = 1e-4
 DIGITS = 5
 
 
-def calibrate_guard(images: NDArray[np.uint8], logits: NDArray[np.floating]) -> dict[str, Any]:
-    """Return what the card keeps: thresholds that hardly any training image crosses, and how many of these do.
+def calibrate_guard(images: NDArray[np.uint8], logits: NDArray[np.floating], *, split: str) -> dict[str, Any]:
+    """Return what the card keeps: thresholds that hardly any of these images crosses, and how many do.
 
     Args:
-        images: uint8 `[N, *input shape]`, training images, best such as the weights were not fitted to.
+        images: uint8 `[N, *input shape]`, best such as the weights were not fitted to.
         logits: `[N, K]`, the model's.
+        split: what the images were to the training, as in `RunConfig.probe_split`.
 
     Returns:
         The card's `guard`; empty where there are under 200 images.
@@ -54,7 +55,7 @@ def calibrate_guard(images: NDArray[np.uint8], logits: NDArray[np.floating]) -> 
         limits["margin"] = (_short(np.quantile(answers["margin"], CLOSE_CALL_SHARE)), np.inf)
     guard = Guard(limits=limits, centres=centres, whitening=whitening)
     alarms = len(guard.judge(images, wide))
-    return {"calibration": {"images": len(images), "doubted": alarms}, **guard.to_card()}
+    return {"calibration": {"split": split, "images": len(images), "doubted": alarms}, **guard.to_card()}
 
 
 def _picture_limits(name: str, values: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""An int8 file: settings tried on the validation images, and the best one that is faster than float32."""
+"""An int8 file: settings ranked on what a training holds out, and the best one that is faster than float32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.dataset import Dataset
 from toolkit.exporting.int8_speed import compare_speed
-from toolkit.exporting.int8_tries import SETTINGS, Int8Try, Validation, rank_tries, try_setting
+from toolkit.exporting.int8_tries import SETTINGS, Int8Try, Ranking, rank_tries, try_setting
 from toolkit.exporting.reference import split_training
 from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.source import ModelSource
@@ -30,20 +30,18 @@ class Int8Choice:
     Attributes:
         chosen: the best try that is faster than float32; None where there is none.
         tries: all of them, in the order of `SETTINGS`.
-        validation_count: images that ranked them.
-        bound: the largest logit error that its file may show.
-        formula: where that comes from, in words.
+        ranking_count: images that ranked them.
+        bound: the largest logit error that its file may show: twice the largest that was seen, and the float32 bound.
     """
 
     chosen: Int8Try | None
     tries: tuple[Int8Try, ...]
-    validation_count: int
+    ranking_count: int
     bound: float = 0.0
-    formula: str = ""
 
 
 def calibration_images(data: Dataset, count: int) -> NDArray[np.uint8]:
-    """Return a seeded sample of the training images, none of them held out; all where there are no more."""
+    """Return a seeded sample of the training images, none of those that rank; all where there are no more."""
     images = split_training(data)[0].images
     chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(images))[:count]
     return images[np.sort(chosen)]
@@ -60,7 +58,7 @@ def choose_int8(
     log: Path,
     progress: Progress | None = None,
 ) -> Int8Choice:
-    """Try every setting, rank them on the validation images, and take the first that is faster than float32.
+    """Try every setting, rank them, and take the first that is faster than float32.
 
     Args:
         graph: traced, float32.
@@ -72,30 +70,28 @@ def choose_int8(
         log: what the quantiser prints is added to it.
         progress: called with the settings done and their number.
     """
-    validation = Validation.of(fp32, split_training(data)[1])
+    ranking = Ranking.of(fp32, split_training(data)[1])
     tries = []
     for name in SETTINGS:
-        tries.append(try_setting(name, graph, calibration, validation, log=log))
+        tries.append(try_setting(name, graph, calibration, ranking, log=log))
         if progress is not None:
             progress(len(tries), len(SETTINGS))
     seen = {item.name: item for item in tries}
     chosen = None
     for item in rank_tries(tries):
-        timed = _time(item, fp32, validation.split.images, provider=provider)
+        timed = _time(item, fp32, ranking.split.images, provider=provider)
         seen[item.name] = timed
         if timed.status == "chosen":
             chosen = timed
             break
-    count = len(validation.split)
+    count = len(ranking.split)
     if chosen is None or chosen.max_logit_error is None:
-        return Int8Choice(chosen=None, tries=tuple(seen.values()), validation_count=count)
+        return Int8Choice(chosen=None, tries=tuple(seen.values()), ranking_count=count)
     return Int8Choice(
         chosen=chosen,
         tries=tuple(seen.values()),
-        validation_count=count,
+        ranking_count=count,
         bound=bound_from_errors(np.array(chosen.max_logit_error + bound)),
-        formula=f"empirical, because the rounding formula is void: twice the largest logit error on {count:,} "
-        "validation images in ONNX Runtime (docs/decisions/0010-int8.md)",
     )
 
 

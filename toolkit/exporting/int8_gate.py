@@ -33,10 +33,14 @@ class Int8Gate:
     Attributes:
         pairs: the float32 file against the int8 file, image by image; its difference is the accuracy lost.
         agreeing: images on which both give the same label, right or wrong.
+        max_logit_error: the largest difference between their logits.
+        bound: what the card allows of it, known before the test images were looked at.
     """
 
     pairs: PairedReport
     agreeing: int
+    max_logit_error: float
+    bound: float
 
     @property
     def agreement(self) -> float:
@@ -54,6 +58,9 @@ class Int8Gate:
         if self.agreement < LEAST_AGREEMENT:
             seen = f"its labels agree with float32 on {100 * self.agreement:.2f} %"
             found.append(f"{seen} ({self.agreeing:,} of {pairs.count:,}); the least is {100 * LEAST_AGREEMENT:g} %")
+        if not self.max_logit_error <= self.bound:
+            seen = f"its logits differ from float32's by up to {self.max_logit_error:.3g} on the test images"
+            found.append(f"{seen}; its bound is {self.bound:.3g}")
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,19 +74,35 @@ class Int8Gate:
             "most_loss": MOST_LOSS,
             "agreement": self.agreement,
             "least_agreement": LEAST_AGREEMENT,
+            "max_logit_error": self.max_logit_error,
+            "bound": self.bound,
             "failures": list(self.failures),
         }
 
 
-def judge_int8(truth: NDArray[np.int64], fp32: NDArray[np.int64], int8: NDArray[np.int64]) -> Int8Gate:
-    """Compare the labels of two files.
+def judge_int8(
+    truth: NDArray[np.int64],
+    fp32: NDArray[np.int64],
+    int8: NDArray[np.int64],
+    *,
+    max_logit_error: float,
+    bound: float,
+) -> Int8Gate:
+    """Compare the answers of two files.
 
     Args:
         truth: int64 `[N]`, the true classes.
         fp32: int64 `[N]`, the float32 file's labels.
         int8: int64 `[N]`, the int8 file's labels.
+        max_logit_error: the largest difference between their logits.
+        bound: what the int8 file's card allows of it.
     """
-    return Int8Gate(pairs=compare_paired(fp32 == truth, int8 == truth), agreeing=int((fp32 == int8).sum()))
+    return Int8Gate(
+        pairs=compare_paired(fp32 == truth, int8 == truth),
+        agreeing=int((fp32 == int8).sum()),
+        max_logit_error=max_logit_error,
+        bound=bound,
+    )
 
 
 def count_needed(lost: float, won: float) -> int | None:

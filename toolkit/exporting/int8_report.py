@@ -21,7 +21,7 @@ class Int8Report:
         output: where the int8 file lies, or would.
         provider: where it had to be faster.
         calibration: `images` and `seed`.
-        validation_count: images that ranked the tries.
+        ranking: `images` that ranked the tries, and `split`, what they were to the run.
         tries: one row for each setting.
         gate: what the test images said; None where no try came so far.
         failures: why there is no file; empty where there is one.
@@ -31,7 +31,7 @@ class Int8Report:
     output: Path
     provider: str
     calibration: dict[str, int]
-    validation_count: int = 0
+    ranking: dict[str, Any]
     tries: tuple[Int8Try, ...] = ()
     gate: Int8Gate | None = None
     failures: tuple[str, ...] = field(default=())
@@ -55,7 +55,7 @@ class Int8Report:
             "output": str(self.output),
             "provider": self.provider,
             "calibration": self.calibration,
-            "validation_images": self.validation_count,
+            "ranking": self.ranking,
             "gate": None if self.gate is None else self.gate.to_json(),
             "failures": list(self.failures),
             "rows": [item.to_json() for item in self.tries],

@@ -1,11 +1,11 @@
-"""Several ways to quantise one graph, each tried on the validation images.
+"""Several ways to quantise one graph, each tried on the images that a training holds out.
 
 Shapes: N images, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["SETTINGS", "Int8Try", "Validation", "rank_tries", "try_setting"]
+__all__ = ["SETTINGS", "Int8Try", "Ranking", "rank_tries", "try_setting"]
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,8 +40,8 @@ SETTINGS: dict[str, Int8Setting] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """The validation images with what the float32 file answers.
+class Ranking:
+    """The images that rank the tries, with what the float32 file answers.
 
     Attributes:
         split: images and true labels.
@@ -54,7 +54,7 @@ class Validation:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of(cls, source: ModelSource, split: Split) -> Validation:
+    def of(cls, source: ModelSource, split: Split) -> Ranking:
         """Ask the float32 file."""
         logits, labels = _answer(source, split.images)
         return cls(split=split, logits=logits, labels=labels)
@@ -62,7 +62,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Try:
-    """One setting and what it gave on the validation images.
+    """One setting and what it gave on those images.
 
     Attributes:
         name: of the setting.
@@ -70,8 +70,8 @@ class Int8Try:
         status: `tried`, `failed`, `slower` or `chosen`.
         reason: why it failed or was passed over.
         size_bytes: of the file, without its card.
-        labels_changed: validation images whose label is not the float32 file's.
-        correct: validation images labelled right.
+        labels_changed: images whose label is not the float32 file's.
+        correct: images labelled right.
         rms_logit_error: against the float32 file's logits.
         max_logit_error: against them.
         speed: one row for each batch size, where it was measured.
@@ -103,28 +103,28 @@ class Int8Try:
 
 
 def try_setting(
-    name: str, graph: onnx.ModelProto, calibration: NDArray[np.uint8], validation: Validation, *, log: Path
+    name: str, graph: onnx.ModelProto, calibration: NDArray[np.uint8], ranking: Ranking, *, log: Path
 ) -> Int8Try:
-    """Quantise a graph in one way and let ONNX Runtime answer the validation images.
+    """Quantise a graph in one way and let ONNX Runtime answer the images that rank.
 
     A setting that cannot be had is a row of the table, not the end of it.
     """
     tried = Int8Try(name=name, setting=SETTINGS[name])
-    shape = validation.split.images.shape[1:]
+    shape = ranking.split.images.shape[1:]
     try:
         quantised = quantise_apart(graph, calibration, SETTINGS[name], log=log)
         model = finish_model(quantised, ExportSpec(input_shape=shape), metadata={}, producer="int8").model
-        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), validation.split.images)
+        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), ranking.split.images)
     except (ExportError, ModelError, WorkerError) as error:
         return replace(tried, status="failed", reason=str(error))
-    errors = np.abs(logits - validation.logits)
+    errors = np.abs(logits - ranking.logits)
     if not np.isfinite(errors).all():
         return replace(tried, status="failed", reason="a logit is not finite")
     return replace(
         tried,
         size_bytes=len(model),
-        labels_changed=int((labels != validation.labels).sum()),
-        correct=int((labels == validation.split.labels).sum()),
+        labels_changed=int((labels != ranking.labels).sum()),
+        correct=int((labels == ranking.split.labels).sum()),
         rms_logit_error=float(np.sqrt(np.mean(errors.astype(np.float64) ** 2))),
         max_logit_error=float(errors.max()),
         graph=quantised,

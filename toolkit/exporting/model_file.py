@@ -84,7 +84,8 @@ class FileMaker:
             CheckFailedError: its answers differ from the float64 reference.
             ModelError: the graph breaks the spec or onnx's checker.
         """
-        probe = make_probe(self.checkpoint.network, graph, self.data, precision=precision, bound=bound)
+        network, split = self.checkpoint.network, self.run.probe_split
+        probe = make_probe(network, graph, self.data, split=split, precision=precision, bound=bound)
         bare = ModelSource.in_memory(self._finish(graph, {}).model, Path(self.name))
         proof = prove_model(bare, self.data.test, probe=probe)
         labels, classes = self.data.test.labels, len(self.data.classes)

@@ -25,11 +25,13 @@ class Proof:
 
     Attributes:
         labels: int64 `[N]`, the file's own label for every test image.
+        logits: float32 `[N, K]`, of the same images.
         max_abs_logit_error: largest difference to the float64 reference over the probe images.
         engine: what ran it.
     """
 
     labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
     max_abs_logit_error: float
     engine: str
 
@@ -57,8 +59,13 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
                     f"rounding explains {probe.bound:.3g}: the file was not written"
                 )
             worst = max(worst, error)
-        labels = np.concatenate([runtime.run({"images": piece})["label"] for piece in split_images(test.images)])
-        return Proof(labels=labels, max_abs_logit_error=worst, engine=f"onnxruntime {runtime.info.version}")
+        answers = [runtime.run({"images": piece}) for piece in split_images(test.images)]
+        return Proof(
+            labels=np.concatenate([answer["label"] for answer in answers]),
+            logits=np.concatenate([answer["logits"] for answer in answers]),
+            max_abs_logit_error=worst,
+            engine=f"onnxruntime {runtime.info.version}",
+        )
 
 
 def prove_contract(source: ModelSource) -> None:

@@ -35,7 +35,7 @@ GOLDEN_DIGITS = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Validation images with their answers, known before any engine runs.
+    """Images with their answers, known before any engine runs.
 
     Attributes:
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`, the golden ones first; at least 128.
@@ -43,7 +43,8 @@ class Probe:
         bound: largest logit error that rounding explains.
         golden_count: how many of the first images may become golden vectors.
         precision: arithmetic of the file, whose rounding the bound allows.
-        guard: thresholds of the input guard, from the whole validation split.
+        split: what the images were to the run: `validation`, or `training` where it held none out.
+        guard: thresholds of the input guard, from all of those that these were chosen from.
     """
 
     images: NDArray[np.uint8]
@@ -51,38 +52,41 @@ class Probe:
     bound: float
     golden_count: int
     precision: str
+    split: str
     guard: dict[str, Any]
 
 
 def split_training(data: Dataset) -> tuple[Split, Split]:
-    """Return what calibrates and what validates: split as a training splits them."""
+    """Return what calibrates int8 and what a training holds out; whether the run did: `RunConfig.probe_split`."""
     return hold_out_validation(data.train)
 
 
 def make_probe(
-    network: CNN, graph: onnx.ModelProto, data: Dataset, *, precision: str, bound: float | None = None
+    network: CNN, graph: onnx.ModelProto, data: Dataset, *, split: str, precision: str, bound: float | None = None
 ) -> Probe:
-    """Choose images from the validation split and answer them in float64.
+    """Choose images from those that a training holds out and answer them in float64.
 
     Args:
         network: the checkpoint's; float32 again when this returns.
         graph: traced from it, or derived from that.
         data: what it was trained on.
+        split: what those images were to the run.
         precision: arithmetic of the graph.
         bound: of a quantised graph, for which the formula gives none.
     """
-    held_out = split_training(data)[1]
-    logits = _logits(network, held_out.images).astype(np.float64)
-    golden = choose_golden(held_out.labels, logits, image_bytes=held_out.images[0].nbytes)
-    spaced = np.linspace(0, len(held_out) - 1, BOUND_SAMPLE).astype(np.int64)
-    images = held_out.images[np.concatenate([golden, spaced])]
+    pool = split_training(data)[1]
+    logits = _logits(network, pool.images).astype(np.float64)
+    golden = choose_golden(pool.labels, logits, image_bytes=pool.images[0].nbytes)
+    spaced = np.linspace(0, len(pool) - 1, BOUND_SAMPLE).astype(np.int64)
+    images = pool.images[np.concatenate([golden, spaced])]
     return Probe(
         images=images,
         logits=float64_logits(network, images),
         bound=bound or _bound(graph, images, precision=precision),
         golden_count=len(golden),
         precision=precision,
-        guard=calibrate_guard(held_out.images, logits),
+        split=split,
+        guard=calibrate_guard(pool.images, logits, split=split),
     )
 
 
@@ -108,6 +112,7 @@ def make_golden(kind: str, probe: Probe, network: CNN, graph: onnx.ModelProto) -
         bound = max(bound, _bound_others(graph, images, logits, precision=probe.precision))
     return Golden(
         origin=kind,
+        split=probe.split if kind == "data" else None,
         images=images.tobytes(),
         shape=images.shape,
         logits=tuple(tuple(float(f"{item:.{GOLDEN_DIGITS}g}") for item in row) for row in logits),

@@ -60,6 +60,16 @@ class RunConfig:
         return int(self.input["height"]), int(self.input["width"])
 
     @property
+    def probe_split(self) -> str:
+        """What the images that a training holds out, on which an export calibrates and ranks, were to this run.
+
+        `validation` where it held them out; `training` where it was trained on all, or went on with other data than it
+        began with, of which nobody knows what they share.
+        """
+        has_other_data = any(str(item).startswith("data was ") for item in self.training.get("drift", []))
+        return "training" if self.training["all_data"] or has_other_data else "validation"
+
+    @property
     def model_name(self) -> str:
         """What a model made of this checkpoint is called: the run's name, with `-epoch12` or `-best` for another."""
         choice = _choice_of(self.checkpoint_path.stem) or ""

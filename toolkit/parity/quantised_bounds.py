@@ -24,8 +24,9 @@ def bound_quantised(
 ) -> list[float]:
     """Return one bound for each suite, known before any engine runs.
 
-    The card's was measured on validation images and holds for test images. Noise and special images may leave the
-    calibrated ranges: theirs comes from the quantised graph itself in float64, and is never under the card's.
+    The card's comes from training or validation images, and the export held it against the test images. Noise and
+    special images may leave the calibrated ranges: theirs comes from the quantised graph itself in float64, and is
+    never under the card's.
 
     Args:
         suites: `test` first.

@@ -25,7 +25,7 @@ from toolkit.runtimes.source import ModelSource
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
 BOUND_SAMPLE = 128
-# The card's bound is of validation images; on test images of the same kind the formula gives nearly the same.
+# The card's bound is of training or validation images; on test images the formula gives nearly the same.
 STATED_FACTOR = 4.0
 TIMEOUT_S = 600.0
 
