@@ -14,24 +14,32 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting import cross_check
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.cross_check import Answers, judge_cross_check
+from toolkit.exporting.cross_check import judge_cross_check
 from toolkit.exporting.export import export_run
+from toolkit.runtimes.base import Arrays
 
 REFERENCE = np.array([[2.0, 1.0], [1.0, 1.00005], [0.0, 3.0]])
 BOUND = 1e-4
 
 
-def answers(logits: Any = REFERENCE, labels: tuple[int, ...] = (0, 1, 1)) -> Answers:
-    return Answers(logits=np.array(logits), labels=np.array(labels))
+def answers(logits: Any = REFERENCE, labels: tuple[int, ...] = (0, 1, 1)) -> Arrays:
+    shares = np.exp(REFERENCE) / np.exp(REFERENCE).sum(axis=1, keepdims=True)
+    return {
+        "logits": np.array(logits, np.float32),
+        "probabilities": shares.astype(np.float32),
+        "label": np.array(labels, np.int64),
+    }
 
 
 def test_equal_answers_pass_and_a_flip_at_a_hair_s_breadth_is_counted() -> None:
     assert judge_cross_check(answers(), answers(), REFERENCE, bound=BOUND) == 0
-    assert judge_cross_check(answers(), answers(labels=(0, 0, 1)), REFERENCE, bound=BOUND) == 1
+    turned = REFERENCE.copy()
+    turned[1] = turned[1, ::-1]
+    assert judge_cross_check(answers(), answers(turned, labels=(0, 0, 1)), REFERENCE, bound=BOUND) == 1
 
 
 def test_a_flip_that_rounding_does_not_explain_fails() -> None:
-    with pytest.raises(CheckFailedError, match=r"label 1 images differently \(first 1 and 0\)"):
+    with pytest.raises(CheckFailedError, match=r"TorchScript exporter differs .*`label` is not the argmax"):
         judge_cross_check(answers(), answers(labels=(0, 1, 0)), REFERENCE, bound=BOUND)
 
 

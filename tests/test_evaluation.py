@@ -23,6 +23,7 @@ from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import check_contract, require_contract
+from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
@@ -117,6 +118,31 @@ def test_a_card_without_golden_vectors_cannot_be_tested(model_path: Path) -> Non
         card = require_contract(runtime.info, name="m")
         with pytest.raises(ModelError, match="no golden vectors"):
             run_selftest(runtime, replace(card, golden=None))
+
+
+class Shifted:
+    """A runtime whose probabilities, and no other answer, are off by so much."""
+
+    def __init__(self, runtime: Any, *, by: float) -> None:
+        self.info, self._runtime, self._by = runtime.info, runtime, by
+
+    def run(self, feeds: Any) -> Any:
+        outputs = self._runtime.run(feeds)
+        return {**outputs, "probabilities": outputs["probabilities"] + np.float32(self._by)}
+
+
+def test_selftest_and_parity_allow_probabilities_the_same(model_path: Path) -> None:
+    """Half of the logits' bound: a softmax moves by no more."""
+    with open_runtime(ModelSource.read(model_path), RuntimeSettings()) as runtime:
+        card = require_contract(runtime.info, name="m")
+        assert card.golden is not None
+        feeds = {"images": np.frombuffer(card.golden.images, np.uint8).reshape(card.golden.shape)}
+        for share, is_right in ((0.4, True), (0.75, False)):
+            shifted = Shifted(runtime, by=share * card.golden.tolerance)
+            judgement = judge_outputs(shifted.run(feeds), np.array(card.golden.logits), bound=card.golden.tolerance)
+            report = run_selftest(shifted, card)  # type: ignore[arg-type]  # a fake
+            assert (report.passed, bool(judgement)) == (is_right, is_right), share
+            assert report.failures[:1] == tuple(f"as one batch: {text}" for text in judgement.failures)
 
 
 def test_answers_that_are_not_finite_fail_the_selftest(model_path: Path) -> None:

@@ -20,6 +20,7 @@ from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card, card_beside
 from toolkit.cli.export import _golden_words
+from toolkit.data.dataset import Split
 from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
@@ -28,8 +29,11 @@ from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.golden import choose_golden, synthetic_images
+from toolkit.exporting.proof import prove_model
+from toolkit.exporting.reference import Probe
 from toolkit.network.run import read_run
 from toolkit.render_export import cross_check_words
+from toolkit.runtimes.source import ModelSource
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +196,21 @@ def test_a_file_whose_answers_differ_is_never_written(
     with pytest.raises(CheckFailedError, match="differs from the float64 reference"):
         export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("fault", ["softmax over the batch", "label from the smallest logit"])
+def test_proof_judges_every_output(fault: str, model_path: Path, card: Card, mini: Any) -> None:
+    """Right logits alone are no proof: the other outputs are what an application reads."""
+    from broken_models import broken
+
+    assert card.golden is not None
+    images = np.frombuffer(card.golden.images, np.uint8).reshape(card.golden.shape)
+    logits, bound = np.array(card.golden.logits), card.golden.tolerance
+    facts: dict[str, Any] = {"golden_count": 16, "precision": "fp32", "split": "validation", "guard": {}}
+    probe = Probe(images=images, logits=logits, bound=bound, **facts)
+    test = Split(images=mini.test.images[:9], labels=mini.test.labels[:9])
+    with pytest.raises(CheckFailedError, match=r"differs from the float64 reference at batch 1: `(prob|label)"):
+        prove_model(ModelSource.in_memory(broken(model_path.read_bytes(), fault), Path("m")), test, probe=probe)
 
 
 ALONE = """

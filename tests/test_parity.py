@@ -21,7 +21,6 @@ from toolkit.parity import image_trials, matrix, recording
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.image_trials import make_trial
-from toolkit.parity.judge import judge_outputs
 from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.report import ParityRow
@@ -30,7 +29,9 @@ from toolkit.parity.suites import Suite, make_suites, special_images
 from toolkit.parity.trial import run_trials
 from toolkit.parity.variants import expand_variants
 from toolkit.parity.worst import find_worst
+from toolkit.runtimes import judge
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.origin import find_origin
 from toolkit.runtimes.source import ModelSource
 
@@ -340,6 +341,10 @@ K = 3
 def reference_of(logits: np.ndarray, bound: float = 0.01) -> SuiteReference:
     images = np.zeros((len(logits), 2, 2), np.uint8)
     return SuiteReference(suite=Suite(name="test", images=images), logits=logits.astype(np.float64), bound=bound)
+
+
+def judge_outputs(outputs: dict[str, np.ndarray], reference: SuiteReference) -> Judgement:
+    return judge.judge_outputs(outputs, reference.logits, bound=reference.bound)
 
 
 def answers(logits: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from toolkit.card import Card
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Runtime
+from toolkit.runtimes.judge import judge_outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +64,15 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
     if golden is None:
         raise ModelError("the model's card carries no golden vectors; export again with: toolkit export --golden data")
     images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+    answers = {"as one batch": runtime.run({"images": images}), "one by one": _run_singly(runtime, images)}
     reference = np.array(golden.logits)
-    failures: list[str] = []
-    worst: float | None = None
-    for name, outputs in (
-        ("as one batch", runtime.run({"images": images})),
-        ("one by one", _run_singly(runtime, images)),
-    ):
-        error = np.abs(outputs["logits"] - reference)
-        if not all(np.isfinite(outputs[key]).all() for key in ("logits", "probabilities")):
-            failures.append(f"{name}: an output is not finite")
-            continue
-        worst = max(worst or 0.0, float(error.max()))
-        failures += _judge(name, outputs, reference, tolerance=golden.tolerance)
+    judged = {name: judge_outputs(item, reference, bound=golden.tolerance) for name, item in answers.items()}
+    errors = [item.max_abs_logit_error for item in judged.values() if item.max_abs_logit_error is not None]
     return SelftestReport(
         vectors=len(images),
-        max_abs_logit_error=worst,
+        max_abs_logit_error=max(errors, default=None),
         tolerance=golden.tolerance,
-        failures=tuple(failures),
+        failures=tuple(f"{name}: {text}" for name, item in judged.items() for text in item.failures),
         provider=runtime.info.provider_active,
         fallback=runtime.info.fallback,
     )
@@ -89,26 +81,3 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
 def _run_singly(runtime: Runtime, images: Any) -> dict[str, Any]:
     answers = [runtime.run({"images": images[index : index + 1]}) for index in range(len(images))]
     return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
-
-
-def _judge(name: str, outputs: dict[str, Any], reference: Any, *, tolerance: float) -> list[str]:
-    failures = []
-    error = np.abs(outputs["logits"] - reference).max(axis=1)
-    if (error > tolerance).any():
-        index = int(error.argmax())
-        failures.append(
-            f"{name}: logits of golden image {index} differ by {error[index]:.3g}; rounding explains {tolerance:.3g}"
-        )
-    if not np.array_equal(outputs["label"], outputs["logits"].argmax(axis=1)):
-        failures.append(f"{name}: `label` is not the argmax of `logits`")
-    top = np.sort(reference, axis=1)
-    clear = top[:, -1] - top[:, -2] > 2 * tolerance
-    flips = (outputs["label"] != reference.argmax(axis=1)) & clear
-    if flips.any():
-        failures.append(f"{name}: {int(flips.sum())} labels differ from the reference")
-    shifted = np.exp(reference - reference.max(axis=1, keepdims=True))
-    # |d softmax| <= |d logits| / 2 componentwise for a common bound; float32 rounding of exp is far below it.
-    off = np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max()
-    if off > max(tolerance, 1e-6):
-        failures.append(f"{name}: `probabilities` differ from the softmax of the reference by {off:.3g}")
-    return failures

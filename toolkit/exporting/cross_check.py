@@ -19,8 +19,9 @@ from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.reference import float64_logits
 from toolkit.network.cnn import CNN, Classifier
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
+from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
@@ -28,19 +29,6 @@ from toolkit.runtimes.source import ModelSource
 # Float64 answers of more would cost longer than the export.
 MOST_IMAGES = 2_000
 PRODUCER = "cross-check"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """What one file gives.
-
-    Attributes:
-        logits: float32 `[N, K]`.
-        labels: int64 `[N]`.
-    """
-
-    logits: NDArray[np.floating]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,51 +101,40 @@ def compare_exporters(
         split=split,
         batch_sizes=PROVEN_BATCHES,
         bound=bound,
-        max_abs_logit_errors=(_distance(first.logits, reference), _distance(second.logits, reference)),
-        max_abs_difference=_distance(first.logits, second.logits),
+        max_abs_logit_errors=(_distance(first["logits"], reference), _distance(second["logits"], reference)),
+        max_abs_difference=_distance(first["logits"], second["logits"]),
         labels_differing=differing,
         operators=(num_operators, len(other.operators)),
     )
 
 
-def judge_cross_check(first: Answers, second: Answers, reference: NDArray[np.float64], *, bound: float) -> int:
+def judge_cross_check(first: Arrays, second: Arrays, reference: NDArray[np.float64], *, bound: float) -> int:
     """Return how many answers differ in their label between two files, all of them excused.
 
     Args:
-        first: of the exporter whose file leaves.
+        first: outputs of the exporter whose file leaves.
         second: of the other one.
         reference: float64 `[N, K]`.
         bound: largest logit error that rounding explains.
 
     Raises:
-        CheckFailedError: an error exceeds the bound, or labels differ where the reference is clear.
+        CheckFailedError: a file's answer is not the reference's within the bound.
     """
-    for name, answers in (("dynamo", first), ("TorchScript", second)):
-        error = _distance(answers.logits, reference)
-        if not error <= bound:
+    for name, outputs in (("dynamo", first), ("TorchScript", second)):
+        judgement = judge_outputs(outputs, reference, bound=bound)
+        if not judgement:
             raise CheckFailedError(
-                f"cross-check: the file of torch's {name} exporter differs from the float64 reference by {error:.3g}; "
-                f"rounding explains {bound:.3g}: nothing was written"
+                f"cross-check: the file of torch's {name} exporter differs from the float64 reference: "
+                f"{'; '.join(judgement.failures)}: nothing was written"
             )
-    top = np.sort(reference, axis=1)
-    differing = first.labels != second.labels
-    clear = differing & (top[:, -1] - top[:, -2] >= 2 * bound)
-    if clear.any():
-        index = int(np.flatnonzero(clear)[0])
-        raise CheckFailedError(
-            f"cross-check: the files of torch's two exporters label {int(clear.sum())} images differently "
-            f"(first {first.labels[index]} and {second.labels[index]}), which rounding does not explain: "
-            "nothing was written"
-        )
-    return int(differing.sum())
+    return int((first["label"] != second["label"]).sum())
 
 
-def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Answers:
+def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Arrays:
     with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
         small = [runtime.run({"images": images[:size]}) for size in PROVEN_BATCHES]
         answers = [*small, *(runtime.run({"images": piece}) for piece in split_images(images))]
-    logits, labels = (np.concatenate([item[name] for item in answers]) for name in ("logits", "label"))
-    return Answers(logits=logits, labels=labels)
+    return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
 
 
 def _like_answers(logits: NDArray[np.float64]) -> NDArray[np.float64]:

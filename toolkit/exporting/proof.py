@@ -14,6 +14,7 @@ from toolkit.errors import CheckFailedError
 from toolkit.exporting.reference import Probe
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
+from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
@@ -45,20 +46,20 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
         probe: images with their float64 logits and the bound.
 
     Raises:
-        CheckFailedError: a batch size gives other answers, or an error exceeds the bound.
+        CheckFailedError: at a batch size an answer is not the reference's within the bound.
         ModelError: the engine refuses the file.
     """
     with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
         worst = 0.0
         for size in PROVEN_BATCHES:
             outputs = runtime.run({"images": probe.images[:size]})
-            error = float(np.abs(outputs["logits"] - probe.logits[:size]).max())
-            if not error <= probe.bound:
+            judgement = judge_outputs(outputs, probe.logits[:size], bound=probe.bound)
+            if not judgement:
                 raise CheckFailedError(
-                    f"the exported file differs from the float64 reference by {error:.3g} at batch {size}; "
-                    f"rounding explains {probe.bound:.3g}: the file was not written"
+                    f"the exported file differs from the float64 reference at batch {size}: "
+                    f"{'; '.join(judgement.failures)}: the file was not written"
                 )
-            worst = max(worst, error)
+            worst = max(worst, judgement.max_abs_logit_error or 0.0)
         answers = [runtime.run({"images": piece}) for piece in split_images(test.images)]
         return Proof(
             labels=np.concatenate([answer["label"] for answer in answers]),

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.judge import judge_outputs
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import spread_indices
 from toolkit.parity.trial import Engine, Trial
+from toolkit.runtimes.judge import judge_outputs
 
 # An engine below this takes more than 20 s for MNIST's 10,000 test images, a reference evaluator more than a minute.
 SLOW_IMAGES_PER_S = 500.0
@@ -48,7 +48,7 @@ def make_trial(entry: SuiteReference, batch: int, *, available: int | None = Non
         available=len(images) if available is None else available,
         feeds=tuple({"images": images[start : start + batch]} for start in range(0, len(images), batch)),
         expected=entry,
-        judge=partial(judge_outputs, reference=entry),
+        judge=partial(judge_outputs, reference=entry.logits, bound=entry.bound),
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
-from toolkit.parity.judgement import Judgement
 from toolkit.parity.trial import Trial
 from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.judge import Judgement
 
 
 def feed_trials(reference: FeedsReference) -> Iterator[Trial]:

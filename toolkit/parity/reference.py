@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
+from toolkit.imaging.guard import measure_margins
 from toolkit.parity.quantised_bounds import bound_quantised
 from toolkit.parity.suites import Suite, spread_indices
 from toolkit.runtimes.base import RuntimeSettings
@@ -55,9 +56,7 @@ class SuiteReference:
     @property
     def margins(self) -> NDArray[np.float64]:
         """Reference top-1 minus top-2 logit, `[N]`."""
-        top = np.sort(self.logits, axis=1)
-        margins: NDArray[np.float64] = top[:, -1] - top[:, -2]
-        return margins
+        return measure_margins(self.logits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,12 @@ from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge_feeds import feed_trial
-from toolkit.parity.judgement import Judgement
 from toolkit.parity.recording import Recording, load_recording
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.trial import Trial
 from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 

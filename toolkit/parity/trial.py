@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.feed_reference import FeedExpectation
-from toolkit.parity.judgement import Judgement
 from toolkit.parity.reference import SuiteReference
 from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.judge import Judgement
 
 
 class Engine(Protocol):

@@ -1,20 +1,22 @@
-"""The verdict on one engine's outputs, in order: names, shapes and dtypes, finiteness, values, labels.
+"""The one rule by which a file's answers are held against a reference, wherever they are: parity, self-test, export.
+
+In order: names, shapes and dtypes, finiteness, values, labels.
 
 Shapes: N images, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["judge_outputs"]
+__all__ = ["Judgement", "judge_outputs"]
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.judgement import Judgement
-from toolkit.parity.reference import SuiteReference
+from toolkit.imaging.guard import measure_margins
 
 # |d softmax_i| = p_i |dz_i - sum p_j dz_j| <= 2 p_i (1 - p_i) max|dz| <= max|dz| / 2; exp and the sum add a few
 # float32 roundings, 2^-20 in all.
@@ -24,26 +26,55 @@ PROBABILITY_ROUNDING = 2.0**-20
 Failure = tuple[int, str]
 
 
-def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference) -> Judgement:
-    """Compare an engine's outputs with the reference; all failures are gathered.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict on one suite; truthy when everything held.
+
+    Attributes:
+        max_abs_logit_error: largest error, of the logits or, in a stranger's file, of the output that comes nearest to
+            its bound; None where the values could not be compared.
+        bound: what rounding explains of it.
+        label_consistent: whether `label` is the argmax of the engine's own `logits`; None where there is no label.
+        flips: labels, or whole numbers, that differ from the reference's.
+        flips_excused: those of them that rounding explains.
+        worst_index: the item that shows the first failure, else the one with the largest error.
+        failures: what did not hold, in the order of the checks.
+    """
+
+    max_abs_logit_error: float | None = None
+    bound: float
+    label_consistent: bool | None = None
+    flips: int = 0
+    flips_excused: int = 0
+    worst_index: int | None = None
+    failures: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+
+def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], *, bound: float) -> Judgement:
+    """Compare outputs with the reference; all failures are gathered.
 
     Args:
         outputs: `logits` float32 `[N, K]`, `probabilities` float32 `[N, K]`, `label` int64 `[N]`.
-        reference: float64 logits of the same images, and their bound.
+        reference: float64 `[N, K]`, logits of the same images.
+        bound: largest absolute logit error that rounding explains.
     """
-    problems = _check_form(outputs, reference.logits.shape)
+    problems = _check_form(outputs, reference.shape)
     if problems:
-        return Judgement(bound=reference.bound, failures=tuple(problems))
+        return Judgement(bound=bound, failures=tuple(problems))
     infinite = [_find_infinite(name, outputs[name]) for name in ("logits", "probabilities")]
     found = [item for item in infinite if item is not None]
     if found:
-        return Judgement(bound=reference.bound, worst_index=found[0][0], failures=tuple(text for _, text in found))
-    error = np.abs(outputs["logits"] - reference.logits).max(axis=1)
+        return Judgement(bound=bound, worst_index=found[0][0], failures=tuple(text for _, text in found))
+    error = np.abs(outputs["logits"] - reference).max(axis=1)
     labels = outputs["label"]
     consistent = bool(np.array_equal(labels, outputs["logits"].argmax(axis=1)))
-    flipped = labels != reference.logits.argmax(axis=1)
-    excused = flipped & (reference.margins < 2 * reference.bound)
-    failures = _value_failures(outputs, reference, error)
+    flipped = labels != reference.argmax(axis=1)
+    margins = measure_margins(reference)
+    excused = flipped & (margins < 2 * bound)
+    failures = _value_failures(outputs, reference, error, bound=bound)
     if not consistent:
         index = int((labels != outputs["logits"].argmax(axis=1)).argmax())
         failures.append((index, "`label` is not the argmax of the engine's own `logits`"))
@@ -51,12 +82,12 @@ def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: SuiteReference
         index = int(np.flatnonzero(flipped & ~excused)[0])
         text = (
             f"{int((flipped & ~excused).sum())} labels differ from the reference, first at image {index} "
-            f"({labels[index]} for {reference.logits[index].argmax()}, reference margin {reference.margins[index]:.3g})"
+            f"({labels[index]} for {reference[index].argmax()}, reference margin {margins[index]:.3g})"
         )
         failures.append((index, text))
     return Judgement(
         max_abs_logit_error=float(error.max()),
-        bound=reference.bound,
+        bound=bound,
         label_consistent=consistent,
         flips=int(flipped.sum()),
         flips_excused=int(excused.sum()),
@@ -85,16 +116,16 @@ def _find_infinite(name: str, array: NDArray[Any]) -> Failure | None:
 
 
 def _value_failures(
-    outputs: Mapping[str, NDArray[Any]], reference: SuiteReference, error: NDArray[np.float64]
+    outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], error: NDArray[np.float64], *, bound: float
 ) -> list[Failure]:
     failures = []
-    if not error.max() <= reference.bound:  # also when it is NaN
+    if not error.max() <= bound:  # also when it is NaN
         index = int(error.argmax())
         seen = f"`logits` differ by {error.max():.3g} at image {index}"
-        failures.append((index, f"{seen}; rounding explains {reference.bound:.3g}"))
-    shifted = np.exp(reference.logits - reference.logits.max(axis=1, keepdims=True))
+        failures.append((index, f"{seen}; rounding explains {bound:.3g}"))
+    shifted = np.exp(reference - reference.max(axis=1, keepdims=True))
     off = np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
-    allowed = reference.bound / 2 + PROBABILITY_ROUNDING
+    allowed = bound / 2 + PROBABILITY_ROUNDING
     if not off.max() <= allowed:
         text = f"`probabilities` differ by {off.max():.3g}; rounding explains {allowed:.3g}"
         failures.append((int(off.argmax()), text))
