@@ -138,7 +138,7 @@ def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
     program = (
         "import os, signal, time; os.write(1, b'alive\\n'); import toolkit.imaging.decode as p; import toolkit.prediction.decoder as d\n"
         "real = p.decode_image\n"
-        f"p.decode_image = lambda c, name: {death} if name == 'deadly.png' else real(c, name=name)\n"
+        f"p.decode_image = lambda c, name, bits: {death} if name == 'deadly.png' else real(c, name=name, bits=bits)\n"
         "d.MOST_SECONDS = 0.3\n"
         "d.main()"
     )

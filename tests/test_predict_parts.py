@@ -44,9 +44,9 @@ def test_cached_pictures_are_not_decoded_again(folder: Path, monkeypatch: pytest
     decoded: list[str] = []
     real = decode_module.decode_image
 
-    def decode(content: Any, *, name: str) -> Any:
+    def decode(content: Any, *, name: str, bits: int | None) -> Any:
         decoded.append(name)
-        return real(content, name=name)
+        return real(content, name=name, bits=bits)
 
     monkeypatch.setattr(decode_module, "decode_image", decode)
     with PictureCache(folder / "c" / "p.sqlite", PREPARATION) as cache:

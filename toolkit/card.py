@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CARD_KEY", "CARD_SCHEMA", "Card", "Golden", "InputSpec", "card_beside"]
+__all__ = ["BYTE_BITS", "CARD_KEY", "CARD_SCHEMA", "DEPTHS", "Card", "Golden", "InputSpec", "card_beside"]
 
 import base64
 import binascii
@@ -18,6 +18,9 @@ from toolkit.errors import ModelError
 CARD_KEY = "toolkit.card"
 CARD_SCHEMA = "toolkit/card/1"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+BYTE_BITS = 8
+# Bits that a picture's numbers may have.
+DEPTHS = (BYTE_BITS, 10, 12, 14, 16)
 _TEXTS = ("name", "precision", "checkpoint_sha256", "author", "licence")
 _OBJECTS = ("standardisation", "network", "recipe", "data", "bound", "guard", "minimum", "versions")
 
@@ -32,6 +35,7 @@ class InputSpec:
         channels: 1 (grey, `[batch, height, width]`) or 3 (RGB, `[batch, height, width, 3]`).
         polarity: `light-on-dark`, `dark-on-light` or `any`.
         fit: how a picture of another size is brought to this one: `mnist`, `stretch` or `none`.
+        bits: depth of the numbers that the training pictures had: 10 to 16 where they were wider than bytes.
     """
 
     height: int
@@ -39,6 +43,7 @@ class InputSpec:
     channels: int
     polarity: str = "any"
     fit: str = "stretch"
+    bits: int = BYTE_BITS
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or max(self.height, self.width) > 65_535 or self.channels not in {1, 3}:
@@ -46,11 +51,18 @@ class InputSpec:
                 f"the card's input is {self.height}x{self.width}x{self.channels}; "
                 "expected positive sizes and 1 or 3 channels"
             )
+        if self.bits not in DEPTHS:
+            raise ModelError(f"the card's input has {self.bits} bits; expected one of {', '.join(map(str, DEPTHS))}")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image: `(height, width)` or `(height, width, 3)`."""
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    @property
+    def known_bits(self) -> int | None:
+        """The depth that numbers wider than bytes are taken for where it holds them; None: each set tells its own."""
+        return self.bits if self.bits > BYTE_BITS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +168,8 @@ class Card:
         value = {"schema": CARD_SCHEMA, **{item.name: getattr(self, item.name) for item in fields(self)}}
         value["classes"] = list(self.classes)
         value["input"] = asdict(self.input)
+        if self.input.bits == BYTE_BITS:  # as before there were others: the same model is the same file
+            del value["input"]["bits"]
         if self.golden is not None:
             value["golden"] = {
                 "origin": self.golden.origin,

@@ -5,7 +5,7 @@ Shapes: N pictures, H rows, W columns, c channels: 1 grey, 2 grey and alpha, 3 R
 
 from __future__ import annotations
 
-__all__ = ["ArrayLayout", "as_batch", "check_type", "find_layout"]
+__all__ = ["ArrayLayout", "as_batch", "check_type", "expected_bits", "find_layout"]
 
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -75,6 +75,11 @@ def check_type(dtype: np.dtype[Any], *, name: str) -> None:
     """
     if dtype.kind not in "biuf":
         raise DataError(f"{name} holds {dtype}; expected uint8, or whole numbers from 0 to 255")
+
+
+def expected_bits(dtype: np.dtype[Any], spec: InputSpec | None) -> int | None:
+    """Return the depth of the pictures that a model was trained on, for numbers as wide as a deep picture's file."""
+    return spec.known_bits if spec is not None and dtype.kind == "u" and dtype.itemsize == 2 else None
 
 
 def find_layout(

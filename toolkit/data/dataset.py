@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.card import BYTE_BITS
 from toolkit.data.classes import list_names
 from toolkit.errors import DataError
 
@@ -74,6 +75,7 @@ class Dataset:
         licence: an SPDX identifier, or `unknown`.
         polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which ground the images show.
         fit: `mnist`, `stretch` or `none`: how a picture of another size is brought to this one.
+        bits: depth of the numbers that the images were made of: over 8 where they were wider than bytes.
         has_names: whether the data name their classes; else `classes` spells out the labels' numbers.
         verified_sha256: `sha256` as it was when the images came out of files whose hashes the catalogue states; empty
             for a user's own. Other images put in their place have another `sha256`.
@@ -90,6 +92,7 @@ class Dataset:
     licence: str
     polarity: str
     fit: str
+    bits: int = BYTE_BITS
     has_names: bool = True
     verified_sha256: str = ""
     _sha256: list[str] = field(default_factory=list, init=False, repr=False)

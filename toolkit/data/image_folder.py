@@ -14,7 +14,8 @@ from toolkit.data.idx import MAX_BODY_BYTES
 from toolkit.data.image_paths import find_images
 from toolkit.data.order import spread_classes
 from toolkit.errors import DataError
-from toolkit.imaging.decode import decode_image, read_image_header
+from toolkit.imaging.decode import decode_image, read_image_header, see_depth
+from toolkit.imaging.pixel_values import Depth
 from toolkit.imaging.prepare import prepare_image
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 
@@ -39,10 +40,10 @@ def load_image_folder(
     """Load images from `train/<class>/*` and `test/<class>/*`, or from `<class>/*` (see `find_images`).
 
     The names of the sub-folders, sorted, are the classes. The images are grey `[N, H, W]` where every file's pixels are
-    stored as grey, else RGB `[N, H, W, 3]` with grey ones repeated; 16-bit grey is divided by 256, EXIF rotation is
-    applied, transparency is flattened. Training images come in an order that mixes the classes evenly and depends on
-    the files' names alone, not on the file system; a validation part's images come last, where the trainer takes its
-    validation images from.
+    stored as grey, else RGB `[N, H, W, 3]` with grey ones repeated; 16-bit grey has one depth (see `Depth`), EXIF
+    rotation is applied, transparency is flattened. Training images come in an order that mixes the classes evenly and
+    depends on the files' names alone, not on the file system; a validation part's images come last, where the trainer
+    takes its validation images from.
 
     An image that cannot be used is an error, never left out; hidden files, those of other endings and broken metadata
     around whole pixels are only told.
@@ -60,7 +61,7 @@ def load_image_folder(
     """
     files = find_images(folder)
     everything = [*files.train, *files.validation, *files.test]
-    spec = _choose_spec([image.path for image in everything], size=size)
+    spec = _choose_spec([image.path for image in everything], size=size, on_note=on_note)
     reader = _Reader(spec, progress)
     reader.expect(len(everything), folder, max_bytes=max_bytes)
     for sentence in files.notes:
@@ -74,6 +75,7 @@ def load_image_folder(
         licence="unknown",
         polarity="any",
         fit="stretch",
+        bits=spec.bits,
     )
     reader.tell_damage(folder, on_note)
     return dataset
@@ -104,7 +106,7 @@ class _Reader:
             on_note(f"{folder}: {len(paths)} images: {damage}; the first is {min(paths)}")
 
     def _read_one(self, path: Path) -> npt.NDArray[np.uint8]:
-        decoded = decode_image(path)
+        decoded = decode_image(path, bits=self._spec.known_bits)
         for damage in decoded.damage:
             self._damaged.setdefault(damage, []).append(path)
         try:
@@ -125,13 +127,14 @@ class _Size(NamedTuple):
         return f"{self.height} high and {self.width} wide"
 
 
-def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None) -> InputSpec:
-    """Read every header: the images' common size, and whether all of them are grey."""
+def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None, on_note: Callable[[str], None]) -> InputSpec:
+    """Read every header: the images' common size, and whether all are grey; and the depth of those that are deep."""
     first: _Size | None = None
-    is_grey = True
+    is_grey, deep = True, []
     for path in paths:
         header = read_image_header(path)
         is_grey = is_grey and header.is_grey
+        deep += [path] if header.is_deep else []
         found = _Size(header.height, header.width)
         first = first or found
         if size is not None:
@@ -144,8 +147,23 @@ def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None) -> Inpu
             )
     height, width = size or first or (0, 0)
     return InputSpec(
-        height=height, width=width, channels=1 if is_grey else 3, fit="none" if size is None else "stretch"
+        height=height,
+        width=width,
+        channels=1 if is_grey else 3,
+        fit="none" if size is None else "stretch",
+        bits=_survey_depth(deep, on_note),
     )
+
+
+def _survey_depth(deep: Sequence[Path], on_note: Callable[[str], None]) -> int:
+    """Look at all images with numbers wider than bytes: alone, a dark one would be taken for another depth."""
+    depth = Depth()
+    for path in deep:
+        see_depth(path, depth)
+    bits = depth.bits()
+    if said := depth.describe(bits):
+        on_note(f"warning: {len(deep)} images of 16-bit grey, as {deep[0]}: {said}, all alike")
+    return bits
 
 
 def _mend(size: _Size) -> str:

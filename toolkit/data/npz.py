@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from toolkit.card import BYTE_BITS
 from toolkit.data.array_layout import check_type, find_layout
-from toolkit.data.arrays import WITH_ALPHA, refuse_unit_scale, to_pixels
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.order import mix_classes
 from toolkit.data.zip_arrays import MAX_ARRAY_BYTES, open_npz
 from toolkit.errors import DataError
+from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,9 +50,9 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
     """Load `train_images`, `train_labels`, `test_images`, `test_labels`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
     Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over a ground. uint8 is
-    taken as it is, other numbers where all of them are whole and from 0 to 255, bool as 0 and 255. Labels are integers,
-    `[N]` or `[N, 1]`. Classes are named by the strings in `classes` or `class_names`, else "0" to the largest training
-    label.
+    taken as it is, bool as 0 and 255, floating-point numbers where all of them are whole and from 0 to 255, integers by
+    the depth that all parts have together (see `Depth`). Labels are integers, `[N]` or `[N, 1]`. Classes are named by
+    the strings in `classes` or `class_names`, else "0" to the largest training label.
 
     A validation part (`val_images` and `val_labels`, or `x_val` and `y_val`) is put at the end of the training images,
     where a training takes its validation images from: nothing is lost, and the split comes out about as it was meant.
@@ -68,7 +69,9 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
     """
     with open_npz(path, max_bytes=max_bytes) as arrays:
         keys = _choose_keys(arrays, path)
-        parts = {part: _read_split(arrays, keys.of(part), path) for part in _list_parts(arrays, keys, path)}
+        used = {part: keys.of(part) for part in _list_parts(arrays, keys, path)}
+        images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path, on_note)
+        parts = {part: _read_split(arrays, pair, images, path) for part, pair in used.items()}
         names = _read_classes(arrays, path)
     highest = int(max((part.labels.max(initial=0) for part in parts.values()), default=0))
     if highest >= MAX_CLASSES:
@@ -86,6 +89,7 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
         polarity="any",
         fit="stretch",
         has_names=bool(names),
+        bits=bits,
     )
 
 
@@ -106,18 +110,35 @@ def _list_parts(arrays: ZipArrays, keys: _Keys, path: Path) -> list[str]:
     return parts
 
 
-def _read_split(arrays: ZipArrays, keys: tuple[str, str], path: Path) -> Split:
-    images = _to_images(arrays.read(keys[0]), name=f"{keys[0]} in {path}")
+def _read_split(
+    arrays: ZipArrays, keys: tuple[str, str], images: dict[str, npt.NDArray[np.uint8]], path: Path
+) -> Split:
     labels = _to_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
     try:
-        return Split(images=images, labels=labels)
+        return Split(images=images[keys[0]], labels=labels)
     except DataError as error:
         raise DataError(f"{keys[0]} and {keys[1]} in {path}: {error}") from error
 
 
-def _to_images(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.uint8]:
-    check_type(array.dtype, name=name)
-    values = find_layout(array.shape, name=name, is_set=True).view(array)
+def _read_images(
+    arrays: ZipArrays, keys: list[str], path: Path, on_note: OnNote
+) -> tuple[dict[str, npt.NDArray[np.uint8]], int]:
+    """Return the images of every part, and how many bits their numbers have: all parts have one depth."""
+    depth, values = Depth(), {}
+    for key in keys:
+        name = f"{key} in {path}"
+        array = arrays.read(key)
+        check_type(array.dtype, name=name)
+        values[key] = find_layout(array.shape, name=name, is_set=True).view(array)
+        depth.see(values[key], pictures=len(array))
+    bits = depth.bits()
+    if bits > BYTE_BITS:
+        said = depth.describe(bits)
+        on_note(f"warning: {path.name}: image {said}, all alike" if said else f"{path.name}: {bits}-bit images")
+    return {key: _to_images(values.pop(key), bits=bits, name=f"{key} in {path}") for key in keys}, bits
+
+
+def _to_images(values: npt.NDArray[Any], *, bits: int, name: str) -> npt.NDArray[np.uint8]:
     channels = values.shape[3:]
     if values.dtype == np.uint8 and channels not in WITH_ALPHA:
         return np.ascontiguousarray(values)
@@ -125,7 +146,7 @@ def _to_images(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.uint8]:
     images = np.empty((*values.shape[:3], *((3,) if channels in {(3,), (4,)} else ())), np.uint8)
     for index, image in enumerate(values):
         try:
-            images[index], _ = to_pixels(image)
+            images[index], _ = to_pixels(image, bits=bits)
         except DataError as error:
             raise DataError(f"{name}, image {index}: {error}") from error
     return images

@@ -163,7 +163,7 @@ def _read_files(
     images = np.empty((len(paths), *spec.shape), np.uint8)
     notes = []
     for place, path in enumerate(paths):
-        decoded = decode_image(path)
+        decoded = decode_image(path, bits=spec.known_bits)
         try:
             images[place], note = prepare_image(decoded.pixels, spec)
         except DataError as error:

@@ -11,6 +11,7 @@ __all__ = [
     "decode_opened",
     "prefer_fast_decoder",
     "read_image_header",
+    "see_depth",
 ]
 
 import os
@@ -21,13 +22,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL.Image import Transpose
 
 from toolkit.errors import DataError
 from toolkit.imaging.density import check_density
-from toolkit.imaging.flatten import flatten_image, is_grey_mode
-from toolkit.imaging.formats import FORMATS, open_picture
-from toolkit.imaging.limits import MAX_FILE_BYTES, MAX_PIXELS
+from toolkit.imaging.flatten import flatten_image, is_deep_mode, is_grey_mode
+from toolkit.imaging.formats import FORMATS, check_size, open_picture, verify_checksums
+from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
 
@@ -35,14 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    import numpy as np
     import numpy.typing as npt
     from PIL import Image
+
+    from toolkit.imaging.pixel_values import Depth
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # Non-blocking: a FIFO must not wait for its writer.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-WEBP_HEADER_BYTES = 30
 # By EXIF's number: how the stored picture becomes the upright one.
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -53,6 +55,8 @@ TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+# PNG's colour types with more than grey, of which 16 bits are not kept.
+DEEP_COLOUR = (2, 4, 6)
 # Of these, the picture is turned by a quarter: its height and width change places.
 QUARTER_TURNS = range(5, 9)
 
@@ -80,11 +84,13 @@ class ImageHeader:
         height: rows in pixels, after EXIF rotation.
         width: columns in pixels, after EXIF rotation.
         is_grey: whether the pixels are decoded as `[H, W]` rather than `[H, W, 3]`.
+        is_deep: whether its numbers are wider than bytes.
     """
 
     height: int
     width: int
     is_grey: bool
+    is_deep: bool = False
 
 
 def read_image_header(path: Path) -> ImageHeader:
@@ -94,30 +100,29 @@ def read_image_header(path: Path) -> ImageHeader:
         DataError: as `decode_image`, as far as the header tells.
     """
     with _open_regular(path, name=str(path)) as stream:
-        head = stream.read(WEBP_HEADER_BYTES)
-        if not head:
+        if not stream.read(1):
             raise DataError(f"{path} is empty (0 bytes); expected an image")
         stream.seek(0)
-        with _failures_named(str(path)):
-            _check_webp_canvas(head, name=str(path))
-            with open_picture(stream, name=str(path)) as image:
-                _check_header(image, name=str(path))
-                width, height = image.size
-                if read_metadata(image.info).orientation in QUARTER_TURNS:
-                    width, height = height, width
-                return ImageHeader(height=height, width=width, is_grey=is_grey_mode(image.mode))
+        with _failures_named(str(path)), open_picture(stream, name=str(path)) as image:
+            width, height = image.size
+            if read_metadata(image.info).orientation in QUARTER_TURNS:
+                width, height = height, width
+            return ImageHeader(
+                height=height, width=width, is_grey=is_grey_mode(image.mode), is_deep=is_deep_mode(image.mode)
+            )
 
 
-def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Decoded:
+def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: int | None = None) -> Decoded:
     """Decode one still PNG, JPEG, BMP, GIF or WebP image.
 
-    EXIF rotation is applied, 16-bit grey is divided by 256, transparency is flattened (see `flatten_image`). Metadata
+    EXIF rotation is applied, 16-bit grey and transparency are flattened (see `flatten_image`). Metadata
     is not pixels: what is damaged in it is left out, with a note. Nothing of the process is changed, not even for a
     moment: any number of threads may decode.
 
     Args:
         source: the file's bytes, or the path of a regular file.
         name: what the image is called in messages; the path by default.
+        bits: depth of the pictures that it belongs to, where its numbers are wider than bytes; None: it stands alone.
 
     Raises:
         DataError: not a regular file, unreadable, empty, over 128 MiB or 40 million pixels (judged from the header,
@@ -127,17 +132,31 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None) -> Deco
     data = source if isinstance(source, bytes) else _read_regular(source, name=title)
     if not data:
         raise DataError(f"{title} is empty (0 bytes); expected an image")
-    if data.startswith(PNG_SIGNATURE) and (plain := decode_plain_png(data)) is not None:
+    if data.startswith(PNG_SIGNATURE) and (plain := decode_plain_png(data, bits=bits)) is not None:
         return Decoded(pixels=plain[0], notes=plain[1])
     with _failures_named(title):
-        _check_webp_canvas(data, name=title)
         if data.startswith(PNG_SIGNATURE):
-            _verify_checksums(data, name=title)
+            verify_checksums(data, name=title)
         with open_picture(BytesIO(data), name=title) as image:
-            _check_header(image, name=title)
             check_density(image, num_bytes=len(data), name=title)
             image.load()
-            return _finish(image, file_bytes=len(data))
+            decoded = _finish(image, bits=bits, file_bytes=len(data))
+            _check_deep_colour(data, decoded.pixels, name=title)
+            return decoded
+
+
+def see_depth(path: Path, depth: Depth) -> None:
+    """Look at the numbers of one picture of many that have one depth.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
+    title = str(path)
+    data = _read_regular(path, name=title)
+    with _failures_named(title), open_picture(BytesIO(data), name=title) as image:
+        check_density(image, num_bytes=len(data), name=title)
+        image.load()
+        depth.see(np.asarray(image))
 
 
 def decode_opened(image: Image.Image, *, name: str) -> Decoded:
@@ -150,20 +169,29 @@ def decode_opened(image: Image.Image, *, name: str) -> Decoded:
     Raises:
         DataError: over 40 million pixels, truncated, damaged.
     """
-    _check_size(*image.size, name=name)
+    check_size(*image.size, name=name)
     with _failures_named(name):
         image.load()
         return _finish(image)
 
 
-def _finish(image: Image.Image, *, file_bytes: int | None = None) -> Decoded:
+def _finish(image: Image.Image, *, bits: int | None = None, file_bytes: int | None = None) -> Decoded:
     orientation, damage = read_metadata(image.info, file_bytes=file_bytes)
     turned: tuple[str, ...] = ()
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
         turned = ("turned as its EXIF says",)
-    pixels, notes = flatten_image(image)
+    pixels, notes = flatten_image(image, bits=bits)
     return Decoded(pixels=pixels, notes=(*turned, *damage, *notes), damage=damage)
+
+
+def _check_deep_colour(data: bytes, pixels: npt.NDArray[np.uint8], *, name: str) -> None:
+    # Of a PNG's 16-bit colour Pillow gives the upper bytes only: numbers of 12 bits or fewer are lost there.
+    if data.startswith(PNG_SIGNATURE) and data[24] == 16 and data[25] in DEEP_COLOUR and 0 < pixels.max() < 16:
+        raise DataError(
+            f"{name} has 16-bit colour whose values end under 4,096 of 65,535, and only the upper 8 bits of colour are "
+            "read; save it with 8 bits a channel, or in 16-bit grey"
+        )
 
 
 def _read_regular(path: str | Path, *, name: str) -> bytes:
@@ -215,29 +243,3 @@ def _failures_named(name: str) -> Iterator[None]:
         raise DataError(f"{name} is damaged: its header cannot be read; get the file again") from error
     except Exception as error:
         raise DataError(f"{name} is damaged: {error or type(error).__name__}; get the file again") from error
-
-
-def _check_webp_canvas(data: bytes, *, name: str) -> None:
-    # libwebp reserves two canvases as soon as it is opened, before Pillow can see the size.
-    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and len(data) >= WEBP_HEADER_BYTES:
-        width = 1 + int.from_bytes(data[24:27], "little")
-        height = 1 + int.from_bytes(data[27:30], "little")
-        _check_size(width, height, name=name)
-
-
-def _check_header(image: Image.Image, *, name: str) -> None:
-    _check_size(*image.size, name=name)
-    if getattr(image, "is_animated", False):
-        raise DataError(f"{name} is animated; expected one still image")
-
-
-def _check_size(width: int, height: int, *, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
-
-
-def _verify_checksums(data: bytes, *, name: str) -> None:
-    # Pillow skips the checksums of pixel data when it loads a PNG; verify() reads them all and spoils the object.
-    with open_picture(BytesIO(data), name=name) as image:
-        _check_header(image, name=name)
-        image.verify()

@@ -7,7 +7,7 @@ one thread puts back are another thread's filters. So nothing is called here tha
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "open_picture"]
+__all__ = ["FORMATS", "check_size", "open_picture", "verify_checksums"]
 
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from toolkit.errors import DataError
+from toolkit.imaging.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-HEAD_BYTES = 16
+WEBP_HEADER_BYTES = 30
 PNG_SIGNATURE_BYTES = 8
 MOST_FRAMES = 0x80000000
 
 
 def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
-    """Open the picture of an allowed format that a stream holds; judged by its first bytes, no pixel is decoded.
+    """Open the still picture of an allowed format that a stream holds; judged by its header, no pixel is decoded.
 
     A second picture of the same file (a phone's JPEG) is not looked at.
 
@@ -41,11 +42,49 @@ def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
         name: what the picture is called in messages.
 
     Raises:
-        DataError: of another format.
+        DataError: of another format, over 40 million pixels, animated.
         Exception: of any kind, where the header is damaged.
     """
-    head = stream.read(HEAD_BYTES)
+    head = stream.read(WEBP_HEADER_BYTES)
     stream.seek(0)
+    _check_webp_canvas(head, name=name)
+    image = _open(stream, head, name=name)
+    check_size(*image.size, name=name)
+    if getattr(image, "is_animated", False):
+        raise DataError(f"{name} is animated; expected one still image")
+    return image
+
+
+def check_size(width: int, height: int, *, name: str) -> None:
+    """Refuse too large a picture.
+
+    Raises:
+        DataError: over 40 million pixels.
+    """
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
+
+
+def verify_checksums(data: bytes, *, name: str) -> None:
+    """Compare all checksums of a PNG file, of which Pillow skips those of the pixels when it loads them.
+
+    Raises:
+        DataError: as `open_picture`.
+        Exception: of any kind, where one does not hold.
+    """
+    with open_picture(BytesIO(data), name=name) as image:
+        image.verify()
+
+
+def _check_webp_canvas(head: bytes, *, name: str) -> None:
+    # libwebp reserves two canvases as soon as it is opened, before Pillow can see the size.
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) >= WEBP_HEADER_BYTES:
+        width = 1 + int.from_bytes(head[24:27], "little")
+        height = 1 + int.from_bytes(head[27:30], "little")
+        check_size(width, height, name=name)
+
+
+def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return _Png(_without_broken_animation(stream))
     if head.startswith(b"\xff\xd8\xff"):

@@ -82,18 +82,19 @@ def prefer_fast_decoder() -> str:
     return "pillow" if _state.decoder is None else _state.decoder.name
 
 
-def decode_plain_png(data: bytes) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
+def decode_plain_png(data: bytes, *, bits: int | None = None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
     """Decode a small PNG without metadata, whose checksums all hold; exactly as the long way does.
 
     Args:
         data: a whole file, beginning with the signature.
+        bits: as for `flatten_image`.
 
     Returns:
         uint8 `[H, W]` or `[H, W, 3]`, writable, and what was done, in words; None where the long way has to judge.
     """
     try:
         plain = _read_plain(data)
-        return None if plain is None else _decode_pixels(data, plain)
+        return None if plain is None else _decode_pixels(data, plain, bits)
     except Exception:  # noqa: BLE001 - whatever it is, the long way meets it too and names it
         return None
 
@@ -137,7 +138,9 @@ def _collect_pieces(data: bytes) -> tuple[list[bytes], bool]:
         place = end + 4
 
 
-def _decode_pixels(data: bytes, plain: _PlainPng) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
+def _decode_pixels(
+    data: bytes, plain: _PlainPng, bits: int | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
     shape = SHAPE_ENDS.get(plain.layout)
     if shape is not None:
         shape = (plain.height, plain.width, *shape)
@@ -147,7 +150,7 @@ def _decode_pixels(data: bytes, plain: _PlainPng) -> tuple[npt.NDArray[np.uint8]
                 return pixels, ()
         # A copy that can be written to, as the long way gives.
         return np.frombuffer(bytearray(_unpack(plain).tobytes()), np.uint8).reshape(shape), ()
-    return flatten_image(_unpack(plain))
+    return flatten_image(_unpack(plain), bits=bits)
 
 
 def _unpack(plain: _PlainPng) -> Image.Image:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
-from toolkit.prediction.array_source import iterate_stream, tell_flattened
+from toolkit.prediction.array_source import iterate_stream, read_through, tell_flattened
 from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.left_out import LeftOut, is_array_name
@@ -162,11 +162,10 @@ class _ZipItems(_ArchiveItems):
             self.left_out.add_array(source)
             return
         tell_flattened(array.layout, source, self.notes.append)
-        for _ in array.read_blocks():
-            pass
+        bits = read_through(array)
         self._budget.left_bytes = left_bytes
         again = ArrayStream(self._reader.read_chunks(member, name=source), name=source, spec=self.spec)
-        yield from iterate_stream(again, source)
+        yield from iterate_stream(again, source, bits=bits)
 
 
 class _TarItems(_ArchiveItems):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file", "tell_flattened"]
+__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file", "read_through", "tell_flattened"]
 
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from toolkit.data.array_layout import expected_bits
 from toolkit.data.gunzip import read_chunks, unpack_chunks
 from toolkit.errors import DataError
+from toolkit.imaging.pixel_values import Depth
 from toolkit.prediction.array_stream import ArrayStream, block_length
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.kinds import Kind
@@ -47,25 +49,46 @@ def iterate_array_file(
     if kind in {Kind.NPY, Kind.IDX}:
         mapped = open_array_file(path, kind, spec=spec)
         tell_flattened(mapped.layout, name, on_note)
-        yield from _cut(mapped, name)
+        yield from _cut(mapped, name, spec)
         return
     with open_regular(path) as stream:
         array = _open_packed(stream, name, spec)
         tell_flattened(array.layout, name, on_note)
-        for _ in array.read_blocks():
-            pass
-        yield from iterate_stream(_open_packed(stream, name, spec), name)
+        bits = read_through(array)
+        yield from iterate_stream(_open_packed(stream, name, spec), name, bits=bits)
 
 
-def iterate_stream(array: ArrayStream, source: str) -> Iterator[ArrayItem]:
+def read_through(array: ArrayStream) -> int:
+    """Read a streamed array to its end, where its checksum stands, and return how many bits its numbers have.
+
+    Raises:
+        DataError: as `ArrayStream.read_blocks`.
+    """
+    depth = Depth()
+    for block in array.read_blocks():
+        depth.see(block, pictures=len(block))
+    return depth.bits(array.expected_bits)
+
+
+def iterate_stream(array: ArrayStream, source: str, *, bits: int | None = None) -> Iterator[ArrayItem]:
     """Yield the blocks of a streamed array.
+
+    Args:
+        array: at its start.
+        source: what its rows are called.
+        bits: as `read_through` returns it; None where it comes once only: then the first block tells, and pictures with
+            larger numbers are refused.
 
     Raises:
         DataError: as `ArrayStream.read_blocks`.
     """
     start = 0
     for block in array.read_blocks():
-        yield ArrayItem(source, start, block)
+        if bits is None:
+            depth = Depth()
+            depth.see(block, pictures=len(block))
+            bits = depth.bits(array.expected_bits)
+        yield ArrayItem(source, start, block, bits)
         start += len(block)
 
 
@@ -108,8 +131,14 @@ def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArraySt
     return array
 
 
-def _cut(array: MappedArray, source: str) -> Iterator[ArrayItem]:
+def _cut(array: MappedArray, source: str, spec: InputSpec | None) -> Iterator[ArrayItem]:
     length = block_length(array.image_bytes)
+    depth = Depth()
+    if array.images.itemsize > 1:
+        for start in range(0, len(array.images), length):
+            depth.see(array.images[start : start + length], pictures=length)
+            array.forget(start, length)
+    bits = depth.bits(expected_bits(array.images.dtype, spec))
     for start in range(0, len(array.images), length):
-        yield ArrayItem(source, start, array.images[start : start + length])
+        yield ArrayItem(source, start, array.images[start : start + length], bits)
         array.forget(start, length)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from toolkit.data.array_layout import ArrayLayout, check_type, find_layout
+from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
 from toolkit.data.arrays import read_npy_header
 from toolkit.data.gunzip import ChunkReader
 from toolkit.data.idx import read_idx_shape
@@ -80,6 +80,11 @@ class ArrayStream:
             DataError: as `read_blocks`, as far as the header tells.
         """
         return self.layout.num_pictures
+
+    @property
+    def expected_bits(self) -> int | None:
+        """The depth of the pictures that the model was trained on, where the array may have it."""
+        return expected_bits(self.dtype, self._spec)
 
     @property
     def layout(self) -> ArrayLayout:

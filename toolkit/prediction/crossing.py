@@ -57,7 +57,7 @@ def write_items(stream: BinaryIO, items: Sequence[Item]) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for number, item in enumerate(items):
         if isinstance(item, ArrayItem):
-            rows.append(["pixels", item.source, item.start])
+            rows.append(["pixels", item.source, item.start, item.bits])
             arrays[str(number)] = np.asarray(item.images)
         elif isinstance(item.content, bytes):
             rows.append(["bytes", item.source, item.index, item.message])
@@ -77,7 +77,7 @@ def read_items(stream: BinaryIO) -> list[Item]:
     items: list[Item] = []
     for number, (kind, source, index, *rest) in enumerate(header["items"]):
         if kind == "pixels":
-            items.append(ArrayItem(source, index, arrays[str(number)]))
+            items.append(ArrayItem(source, index, arrays[str(number)], rest[0]))
         elif kind == "bytes":
             items.append(ImageItem(source, index, arrays[str(number)].tobytes(), rest[0]))
         else:

@@ -83,14 +83,17 @@ def _is_array(value: Any) -> bool:
 
 
 def _make_array_item(value: Any, spec: InputSpec, *, name: str) -> ArrayItem:
-    from toolkit.data.array_layout import as_batch
+    from toolkit.data.array_layout import as_batch, expected_bits
+    from toolkit.imaging.pixel_values import Depth
 
     try:
         array = np.asarray(value)
     except Exception as error:  # a tensor on a device, or one that takes part in training: each library has its own
         reason = " ".join(str(error).split())
         raise UsageError(f"{name}, a {type(value).__name__}, cannot be read as a NumPy array: {reason}") from error
-    return ArrayItem(name, 0, as_batch(array, name=name, spec=spec))
+    batch, depth = as_batch(array, name=name, spec=spec), Depth()
+    depth.see(batch, pictures=len(batch))
+    return ArrayItem(name, 0, batch, depth.bits(expected_bits(batch.dtype, spec)))
 
 
 def _read_encoded(image: Any, spec: InputSpec, *, name: str) -> bytes:

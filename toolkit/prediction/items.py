@@ -46,11 +46,13 @@ class ArrayItem:
         source: as in `ImageItem`.
         start: position of the first one inside the source.
         images: `[N, H, W]` or `[N, H, W, c]` (`array_layout`), of any real dtype; may be a view of a mapped file.
+        bits: depth of its whole numbers, decided for the whole array.
     """
 
     source: str
     start: int
     images: npt.NDArray[Any]
+    bits: int = 8
 
     @property
     def num_rows(self) -> int:

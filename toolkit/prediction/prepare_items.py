@@ -108,7 +108,7 @@ class _BlockBuilder:
 
             self._decode = decode_image
         try:
-            decoded = self._decode(item.content, name=item.source)
+            decoded = self._decode(item.content, name=item.source, bits=self._spec.known_bits)
             image, note = prepare_image(decoded.pixels, self._spec, self._settings)
         except DataError as error:
             self.add(item.source, item.index, None, " ".join(str(error).split()))
@@ -122,12 +122,12 @@ class _BlockBuilder:
             self._add_bytes(item)
             return
         # Imported here: one PNG must not pay for it.
-        from toolkit.data.arrays import refuse_unit_scale, to_pixels
+        from toolkit.imaging.pixel_values import refuse_unit_scale, to_pixels
 
         for offset, values in enumerate(item.images):
             try:
                 refuse_unit_scale(values, name="the image's")
-                pixels, done = to_pixels(values)
+                pixels, done = to_pixels(values, bits=item.bits)
                 image, note = prepare_image(pixels, self._spec, self._settings)
             except DataError as error:
                 self.add(item.source, item.start + offset, None, " ".join(str(error).split()))

@@ -7,6 +7,7 @@ __all__ = ["LIBRARIES", "describe_run", "version_of"]
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from toolkit.card import BYTE_BITS
 from toolkit.data.dataset import Dataset
 from toolkit.network.run_schema import RUN_SCHEMA
 from toolkit.training.session import Machine, Session
@@ -54,6 +55,7 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
             "channels": data.channels,
             "polarity": data.polarity,
             "fit": data.fit,
+            **({"bits": data.bits} if data.bits > BYTE_BITS else {}),
         },
         "standardisation": _describe_standardisation(session, data.name),
         "training": {

@@ -1,0 +1,159 @@
+"""Numbers to bytes: what the values of pictures mean, decided once for all pictures that belong together.
+
+A file of 16 bits often holds fewer: cameras and scanners write their 10, 12 or 14 bits as they are, and programs store
+bytes in 16. Read as 16 bits such pictures are nearly black, and a training set of them is a few shades of it. So whole
+numbers have the fewest of 8, 10, 12, 14 and 16 bits that hold the largest of them, and their upper eight bits are kept.
+Bytes that were widened to 16 bits (every value times 257) are told by that, however dark the picture.
+
+Shapes: H rows, W columns, c channels.
+"""
+
+from __future__ import annotations
+
+__all__ = ["WITH_ALPHA", "Depth", "flatten_layers", "refuse_unit_scale", "to_pixels"]
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.card import BYTE_BITS, DEPTHS
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+BRIGHTEST, LARGEST = (1 << BYTE_BITS) - 1, (1 << DEPTHS[-1]) - 1
+WIDENED = LARGEST // BRIGHTEST
+# Channels, as they end the shape of pictures: grey or RGB, and alpha.
+WITH_ALPHA = {(2,), (4,)}
+OPAQUE = 255
+MIDDLE = 127.5
+
+
+class Depth:
+    """The depth of pictures that belong together: all of an array, a folder, a data set.
+
+    Attributes:
+        highest: the largest value seen.
+        num_deep: pictures seen whose whole numbers are wider than bytes.
+    """
+
+    def __init__(self) -> None:
+        self.highest = self.num_deep = 0
+        self._is_widened = True
+
+    def see(self, values: npt.NDArray[Any], *, pictures: int = 1) -> None:
+        """Look at the values of more pictures; only whole numbers wider than bytes tell anything."""
+        if values.dtype.kind not in "iu" or values.dtype.itemsize == 1 or not values.size:
+            return
+        self.num_deep += pictures
+        highest = int(values.max())
+        self.highest = max(self.highest, highest)
+        # What is larger is of 16 bits anyway.
+        if self._is_widened and highest < 1 << DEPTHS[-2]:
+            self._is_widened = not (values % WIDENED).any()
+
+    def bits(self, expected: int | None = None) -> int:
+        """Return how many bits the numbers have.
+
+        Args:
+            expected: depth of the pictures that these belong to, where it is known: taken where it holds the largest.
+        """
+        if expected is not None and self.highest < 1 << expected:
+            return expected
+        if self._is_widened and self.highest > BRIGHTEST:
+            return DEPTHS[-1]
+        return next((bits for bits in DEPTHS if self.highest < 1 << bits), DEPTHS[-1])
+
+    def describe(self, bits: int) -> str:
+        """Say what the numbers are taken for where that is not what their width says; "" else."""
+        return f"values end at {self.highest:,}: taken for {bits}-bit" if bits < DEPTHS[-1] and self.num_deep else ""
+
+
+def to_pixels(values: npt.NDArray[Any], *, bits: int | None = None) -> tuple[npt.NDArray[np.uint8], str]:
+    """Return one picture's values as uint8 `[H, W]` or `[H, W, 3]`, and what was done, in words.
+
+    Args:
+        values: `[H, W]` or `[H, W, c]` (2 or 4 channels: the last is alpha): bool (becomes 0 and 255), whole numbers
+            from 0 to 65,535, or floating-point numbers that are whole, from 0 to 255.
+        bits: depth of the whole numbers; None: as this picture tells it alone.
+
+    Raises:
+        DataError: a value is not finite, not whole, or out of range.
+    """
+    pixels, note = _to_bytes(values, bits)
+    if values.shape[2:] in WITH_ALPHA:
+        pixels, notes = flatten_layers(pixels)
+        note = "; ".join(filter(None, (note, *notes)))
+    return pixels, note
+
+
+def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Lay pixels with an alpha channel over white, or over black where what is visible is mostly light.
+
+    Args:
+        layers: uint8 `[H, W, 2]` (grey and alpha) or `[H, W, 4]` (RGB and alpha).
+
+    Returns:
+        uint8 `[H, W]` or `[H, W, 3]`, and what was done, in words.
+    """
+    is_grey = layers.shape[-1] == 2
+    colour, alpha = layers[..., :-1], layers[..., -1:]
+    if alpha.min() == OPAQUE:
+        return np.ascontiguousarray(colour[..., 0] if is_grey else colour), ()
+    ground = _choose_ground(colour, alpha)
+    mixed = (colour * alpha.astype(np.uint32) + ground * (OPAQUE - alpha.astype(np.uint32)) + OPAQUE // 2) // OPAQUE
+    pixels = mixed.astype(np.uint8)
+    word = "black" if ground == 0 else "white"
+    return np.ascontiguousarray(pixels[..., 0] if is_grey else pixels), (f"transparency laid over {word}",)
+
+
+def _choose_ground(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
+    visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
+    brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
+    return 0 if brightness > MIDDLE else 255
+
+
+def _to_bytes(values: npt.NDArray[Any], bits: int | None) -> tuple[npt.NDArray[np.uint8], str]:
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values), ""
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(BRIGHTEST), "bool turned into 0 and 255"
+    if values.dtype.kind == "f":
+        _check_whole(values)
+        bits = BYTE_BITS
+    elif bits is None:
+        depth = Depth()
+        depth.see(values)
+        bits = depth.bits()
+    low, high = values.min(), values.max()
+    if low < 0 or high >= 1 << bits:
+        most = f"{(1 << bits) - 1:,}" + (f", as of {bits}-bit pictures" if bits > BYTE_BITS else "")
+        raise DataError(f"the image has values from {low} to {high}; expected 0 to {most}")
+    if bits == BYTE_BITS:
+        return values.astype(np.uint8), ""
+    return (values >> (bits - BYTE_BITS)).astype(np.uint8), f"{bits}-bit numbers scaled to 8 bits"
+
+
+def refuse_unit_scale(values: npt.NDArray[Any], *, name: str) -> None:
+    """Refuse floats on the scale from 0 to 1.
+
+    All-zero is black in either scale; anything else up to 1 is taken for the 0-1 scale, never for near-black.
+
+    Raises:
+        DataError: they are on it.
+    """
+    if values.dtype.kind == "f" and values.size and 0 < values.max() <= 1 and values.min() >= 0:
+        raise DataError(f"{name} values lie between 0 and 1; multiply them by 255 and round to whole numbers")
+
+
+def _check_whole(values: npt.NDArray[Any]) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column, *_ = (int(place) for place in np.argwhere(~finite)[0])
+        raise DataError(
+            f"the image has {values[row, column]} at row {row}, column {column}; expected whole numbers from 0 to 255"
+        )
+    if not np.array_equal(values, np.rint(values)):
+        first = values[values != np.rint(values)].flat[0]
+        raise DataError(f"the image has the value {first}; expected whole numbers from 0 to 255, raw pixels")
