@@ -169,6 +169,21 @@ def test_mnist_mini_is_held_out_from_its_end() -> None:
     assert np.array_equal(hold_out_validation(load_mini().train)[1].labels, labels[-1000:])
 
 
+def test_classes_without_images_are_told_with_the_label_that_made_them() -> None:
+    labels = [0, 1, 2] * 4
+    labels[5] = 99
+    names = tuple(str(number) for number in range(100))
+    dataset = make_dataset(train=make_split(labels), test=make_split([0, 1]), classes=names)
+    assert dataset.empty_classes == names[3:99]
+    untaught, unjudged = dataset.describe_gaps()
+    assert untaught == (
+        "96 of 100 classes (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22 and 76 more) have no training image, so nothing is learnt of them; a wrong label "
+        "makes such classes: the rarest, 99, has 1, the first of them training image 5"
+    )
+    assert unjudged == "2 of 100 classes (2, 99) have no test image: the accuracy says nothing of them"
+    assert make_dataset().describe_gaps() == []
+
+
 def test_samples_are_the_first_of_each_class_row_by_row() -> None:
     dataset = make_dataset()
     assert first_of_each_class(dataset, 2).tolist() == [[0, 1], [3, 2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
-from toolkit.evaluation.accuracy import measure_accuracy, wilson_interval
+from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval
 from toolkit.evaluation.evaluate import evaluate_model, evaluate_run, require_same_data
 from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
@@ -59,6 +60,25 @@ def test_confusion_counts_rows_by_truth() -> None:
     assert report.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 1))
     assert (report.correct, report.count) == (3, 5)
     assert "60.00 %" in report.describe()
+
+
+@pytest.mark.parametrize(
+    ("confusion", "told"),
+    [
+        pytest.param([[20, 0, 0], [20, 0, 0], [20, 0, 0]], "20 of 60 right .* 'a' [(]20 of 60[)]", id="one answer"),
+        pytest.param([[95, 0], [4, 1]], "96 of 100 right .* 'a' [(]95 of 100[)]", id="hardly more than one answer"),
+        pytest.param([[1, 0], [0, 1]], "2 of 2 right .* as far as 2 test images can tell", id="too few to tell"),
+        pytest.param([[95, 0], [0, 25]], "", id="all right"),
+        pytest.param([[30, 10], [10, 30]], "", id="clearly more"),
+    ],
+)
+def test_an_accuracy_that_chance_would_reach_is_told(confusion: list[list[int]], told: str) -> None:
+    rows = tuple(tuple(row) for row in confusion)
+    correct, count = sum(row[index] for index, row in enumerate(rows)), sum(map(sum, rows))
+    report = AccuracyReport(dataset="x", count=count, correct=correct, confusion=rows)
+    sentences = report.describe_chance(["a", "b", "c"][: len(rows)])
+    assert len(sentences) == bool(told)
+    assert all(re.search(told, sentence) for sentence in sentences)
 
 
 def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path: Path) -> None:

@@ -112,7 +112,8 @@ class Card:
         precision: `fp32`, `fp16` or `int8`.
         network: preset, every hyper-parameter, parameter count.
         recipe: how it was trained.
-        data: `name`, `sha256`, `train_count`, `test_count`, `licence`.
+        data: `name`, `sha256`, `train_count`, `test_count`, `licence`; `empty_classes`, where classes had no training
+            image.
         checkpoint_sha256: hash of the weights it came from.
         derived_from_sha256: hash of the file a derived precision came from, else None.
         test_accuracy: `value`, `correct`, `count`, `ci95` of this file.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from toolkit.training.curve_report import CurveReport, CurveRow
+    from toolkit.training.recipe import Recipe
     from toolkit.training.tune import TuneReport
 
 
@@ -64,7 +65,7 @@ def _trial_cells(row: TrialRow, rank: int, fields: list[str]) -> list[str]:
 def _tune_lines(report: TuneReport) -> list[str]:
     config, best = report.config, report.best
     how = f"{config.folds}-fold cross-validation" if config.folds > 1 else "the last of them held out"
-    judged = f"judged on {report.images:,} training images ({how}, {config.recipe.epochs} epochs unless varied)"
+    judged = f"judged on {report.images:,} training images ({how}, {_epochs_words(config.recipe)} unless varied)"
     lines = [f"{judged}; the test images were not touched"]
     if best is None:
         return [*lines, "every trial failed"]
@@ -79,6 +80,10 @@ def _tune_lines(report: TuneReport) -> list[str]:
         "the best of many is flattered by the choice: train it and judge it anew"
     )
     return lines
+
+
+def _epochs_words(recipe: Recipe) -> str:
+    return "epochs fitted to their number" if "epochs" in recipe.follows_size else f"{recipe.epochs} epochs"
 
 
 def _curve_cells(row: CurveRow) -> list[str]:

@@ -23,7 +23,7 @@ from toolkit.cli.kit_options import (
     write_model_kits,
 )
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output, invocation, note
+from toolkit.cli.output import Output, invocation, note, warn
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
 
@@ -150,6 +150,7 @@ def _show(report: ExportReport, kits: tuple[KitResult, ...], output: Output, *, 
 
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=asked)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
+    warn(report.warnings)
     tables = [*([] if report.int8 is None else int8_table(report.int8)), *([kits_table(kits)] if kits else [])]
     told = {"kits": [kit.to_json() for kit in kits]} if kits else {}
     output.report({**report.to_json(), **told}, *lines, *tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Output", "ProgressBar", "complain", "invocation", "is_helper", "note"]
+__all__ = ["Output", "ProgressBar", "complain", "invocation", "is_helper", "note", "warn"]
 
 import json
 import os
@@ -26,6 +26,12 @@ def note(message: str) -> None:
     """Write one line to stderr, where it cannot spoil a report; a helper is silent."""
     if not is_helper():
         complain(message)
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Write each message to stderr as a warning, a line each; a helper is silent."""
+    for message in messages:
+        note(f"warning: {message}")
 
 
 def complain(message: str) -> None:

@@ -27,7 +27,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 from toolkit.training.recipes import RECIPES
-from toolkit.training.train import TrainConfig
+from toolkit.training.train import TrainConfig, split_data
 
 RECIPE = "fast"
 SEED = 0
@@ -143,7 +143,8 @@ class Quickstart:
 
     def _find_run(self, config: TrainConfig) -> Path | None:
         """Return a finished run with the same data, recipe and seed whose checkpoint can be read."""
-        recipe = config.recipe.for_dataset(self._data)
+        images = len(split_data(self._data, all_data=config.all_data)[0])
+        recipe = config.recipe.for_dataset(self._data).for_count(images)
         wanted = (recipe.to_json(), self._data.sha256, config.seed, config.all_data)
         for folder in sorted((self._store.root / "runs").glob("*"), reverse=True):
             try:

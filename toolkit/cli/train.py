@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output
+from toolkit.cli.output import Output, warn
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
 from toolkit.errors import UsageError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from toolkit.training.train import TrainConfig, TrainReport
 
 DEFAULT_RECIPE = "fast"
-Result: TypeAlias = "tuple[TrainReport, AccuracyReport] | None"
+Result: TypeAlias = "tuple[TrainReport, AccuracyReport, list[str]] | None"
 
 RecipeName = Annotated[
     str | None,
@@ -102,9 +102,14 @@ def train_command(
         asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
         result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
     if result is not None:
-        report, accuracy = result
+        report, accuracy, warnings = result
         output.report(
-            {"run": str(report.run), "evaluation": accuracy.to_json(), "checkpoint_sha256": report.checkpoint_sha256},
+            {
+                "run": str(report.run),
+                "evaluation": accuracy.to_json(),
+                "checkpoint_sha256": report.checkpoint_sha256,
+                "warnings": warnings,
+            },
             f"test accuracy {accuracy.describe()}",
             f"run {report.run}; go on with: toolkit export",
         )
@@ -115,6 +120,7 @@ def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tenso
     from toolkit.render import recipe_lines
     from toolkit.training.train import train
 
+    warn(dataset.describe_gaps())
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
@@ -159,6 +165,7 @@ def _resume(
     base = recipe_from_json(recorded.recipe) if recipe is None else resolve_recipe(recipe)
     wanted = change_recipe(base, settings) if recipe is not None or settings else None
     config = ResumeConfig(recipe=wanted, **asked)
+    warn(dataset.describe_gaps())
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=[])
         report = resume_run(run, dataset, config, store=store, listener=listener)

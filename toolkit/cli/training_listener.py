@@ -36,13 +36,15 @@ class TrainingListener:
 
             self.board = Board()
 
-    def on_start(self, *, network: NetworkConfig, machine: Machine, processes: int, run: Path) -> None:
-        """Show the layers and where the training runs."""
+    def on_start(
+        self, *, network: NetworkConfig, machine: Machine, processes: int, run: Path, notes: list[str]
+    ) -> None:
+        """Show the recipe, what it is trained on, the layers and where the training runs."""
         from toolkit.render import layer_table
 
         helpers = f" over {processes} processes" if processes > 1 else ""
         where = f"training on {machine.device}{helpers} with {machine.precision} products into {run}"
-        self._output.show(*self._words, layer_table(network.layer_shapes()), where)
+        self._output.show(*self._words, *notes, layer_table(network.layer_shapes()), where)
         if self.board is not None:
             self.board.open(run, network)
 

@@ -6,6 +6,7 @@ __all__ = ["judge_run"]
 
 from typing import TYPE_CHECKING
 
+from toolkit.cli.output import warn
 from toolkit.cli.training_listener import TrainingListener
 
 if TYPE_CHECKING:
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 def judge_run(
     report: TrainReport, dataset: Dataset, *, listener: TrainingListener
-) -> tuple[TrainReport, AccuracyReport] | None:
-    """Judge a run on the test images and write its report and pictures; None in processes that only help another."""
+) -> tuple[TrainReport, AccuracyReport, list[str]] | None:
+    """Judge a run on the test images, write its report and pictures, and warn where chance would do as well.
+
+    Returns:
+        What was trained, its accuracy, and all that was warned of; None in processes that only help another.
+    """
     from toolkit.cli.evaluation_files import write_evaluation
     from toolkit.evaluation.evaluate import evaluate_run
     from toolkit.evaluation.mistakes import find_mistakes
@@ -32,4 +37,6 @@ def judge_run(
         captions = [f"{item.predicted} (was {item.label})" for item in mistakes]
         listener.board.add_mistakes(images, captions, epoch=len(report.rows))
         listener.board.close()
-    return report, result.report
+    doubts = result.report.describe_chance(dataset.classes)
+    warn(doubts)
+    return report, result.report, [*dataset.describe_gaps(), *doubts]

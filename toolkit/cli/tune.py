@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["tune_command"]
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Se
 from toolkit.cli.tune_listener import SearchListener
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
-from toolkit.training.recipes import resolve_recipe
+from toolkit.training.recipes import change_recipe, resolve_recipe
 from toolkit.training.search_space import parse_space
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def tune_command(
     asked = {"search": search, "trials": trials, "folds": folds, "max_images": max_images}
     asked |= {"seed": seed, "device": device, "threads": threads}
     given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
-    short = base if epochs is None else replace(base, epochs=epochs)
+    short = base if epochs is None else change_recipe(base, [f"epochs={epochs}"])
     config = TuneConfig(recipe=short, space=dimensions, **given)
     dataset = load_data(data or DEFAULT_DATA, output, size=split_size(size))
     path = _locate_study(study, f"{dataset.name}-{base.name}", store)

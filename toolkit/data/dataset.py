@@ -20,6 +20,8 @@ from toolkit.data.classes import list_names
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
 POLARITIES = ("light-on-dark", "dark-on-light", "any")
@@ -139,12 +141,44 @@ class Dataset:
             self._sha256.append(_hash_content(self))
         return self._sha256[0]
 
+    @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Names of the classes of which there is no training image: nothing can be learnt of them."""
+        return self._missing_in(self.train)
+
+    def describe_gaps(self) -> list[str]:
+        """Return, as sentences, which classes have no image to learn from, and which none to be judged by."""
+        told = []
+        if self.empty_classes:
+            told.append(
+                f"{_name_some(self.empty_classes, len(self.classes))} no training image, so nothing is learnt of them; "
+                f"a wrong label makes such classes: {self._name_rarest()}"
+            )
+        if unjudged := [name for name in self._missing_in(self.test) if name not in self.empty_classes]:
+            told.append(f"{_name_some(unjudged, len(self.classes))} no test image: the accuracy says nothing of them")
+        return told
+
+    def _name_rarest(self) -> str:
+        """Return where to look: the first image of the class that has the fewest, but some."""
+        labels, counts = np.unique(self.train.labels, return_counts=True)
+        rarest = int(labels[counts.argmin()])
+        first = int(np.flatnonzero(self.train.labels == rarest)[0])
+        return f"the rarest, {self.classes[rarest]}, has {counts.min():,}, the first of them training image {first}"
+
+    def _missing_in(self, split: Split) -> tuple[str, ...]:
+        counts = np.bincount(split.labels, minlength=len(self.classes))
+        return tuple(name for name, count in zip(self.classes, counts, strict=True) if not count)
+
     def _check_labels(self, title: str, split: Split) -> None:
         outside = np.flatnonzero((split.labels < 0) | (split.labels >= len(self.classes)))
         if len(outside):
             index = int(outside[0])
             seen = f"label {split.labels[index]} of {title} image {index}"
             raise DataError(f"data set {self.name}: {seen} is outside the classes 0 to {len(self.classes) - 1}")
+
+
+def _name_some(names: Sequence[str], classes: int) -> str:
+    return f"{len(names):,} of {classes:,} classes ({list_names(names)}) {'has' if len(names) == 1 else 'have'}"
 
 
 def _hash_content(dataset: Dataset) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AccuracyReport", "measure_accuracy", "wilson_interval"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,25 @@ class AccuracyReport:
             **self.figures(),
             "confusion": [list(row) for row in self.confusion],
         }
+
+    def describe_chance(self, classes: Sequence[str]) -> list[str]:
+        """Return a sentence where the images judged cannot tell the answers from always naming the largest class.
+
+        There is none where the interval lies above that class's share.
+
+        Args:
+            classes: class names.
+        """
+        counts = [sum(row) for row in self.confusion]
+        most = max(counts)
+        if self.interval[0] > most / self.count:
+            return []
+        words = (
+            f"{self.correct:,} of {self.count:,} right is no better than always answering "
+            f"{classes[counts.index(most)]!r} ({most:,} of {self.count:,}), as far as {self.count:,} test images can "
+            "tell; give it more images, train longer, and look at the labels"
+        )
+        return [words]
 
     def describe(self) -> str:
         """Return e.g. `99.51 % (95 % interval 99.35 to 99.63, 9,951 of 10,000)`."""

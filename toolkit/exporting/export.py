@@ -68,7 +68,8 @@ def export_run(
         require_provider(proven.source, data.test.images, provider=config.provider)
     checked = _cross_check(maker, proven, log=log) if config.cross_check else None
     report = maker.put(proven, config.output or store.model_path(name))
-    report = replace(report, cross_check=checked, log=log)
+    warnings = (*data.describe_gaps(), *report.accuracy.describe_chance(data.classes))
+    report = replace(report, cross_check=checked, log=log, warnings=warnings)
     if "fp16" in config.precisions:
         report = replace(report, derived=(derive_half(maker, proven, report),))
     if "int8" in config.precisions:

@@ -139,7 +139,9 @@ class FileMaker:
             guard=proven.probe.guard,
             golden=make_golden(kind, proven.probe, self.checkpoint.network, proven.graph),
         )
-        return replace(card, author=self.config.author, licence=self.config.licence)
+        empty = list(self.data.empty_classes)
+        about_data = {**card.data, **({"empty_classes": empty} if empty else {})}
+        return replace(card, data=about_data, author=self.config.author, licence=self.config.licence)
 
 
 def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:

@@ -32,6 +32,7 @@ class ExportReport:
         int8: how the int8 file was made, or why there is none; None where it was not asked for.
         cross_check: how the other exporter's file compares; None where it was not asked for.
         log: what the exporters printed.
+        warnings: of the data and of an accuracy that chance would reach.
     """
 
     model: Path
@@ -47,6 +48,7 @@ class ExportReport:
     int8: Int8Report | None = None
     cross_check: CrossCheck | None = None
     log: Path | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/export/1`."""
@@ -64,5 +66,6 @@ class ExportReport:
             "derived": [item.to_json() for item in self.derived],
             "int8": None if self.int8 is None else self.int8.to_json(),
             "cross_check": None if self.cross_check is None else self.cross_check.to_json(),
+            "warnings": list(self.warnings),
             "log": None if self.log is None else str(self.log),
         }

@@ -27,7 +27,7 @@ WANTED: dict[str, dict[str, Kind]] = {
 # Runs of earlier versions lack some of these.
 POSSIBLE: dict[str, dict[str, Kind]] = {
     "data": {"source": str},
-    "training": {"processes": int, "cycles": list, "keep_every": int, "drift": list},
+    "training": {"processes": int, "cycles": list, "keep_every": int, "drift": list, "held_out": str, "fitted": dict},
 }
 MOST_EPOCHS = 1_000_000
 

@@ -88,12 +88,13 @@ class CurveReport:
 
     def notes(self) -> list[str]:
         """Return in words what was equal for all sizes and what the intervals are."""
-        epochs = self.settings["recipe"]["epochs"]
-        equal = (
-            f"every size trained for the recipe's {epochs} epochs, so a larger one for more steps"
-            if self.settings["equal"] == "epochs"
-            else f"every size trained for {self.settings['steps']:,} steps, rounded up to whole epochs"
-        )
+        epochs, fitted = self.settings["recipe"]["epochs"], self.settings["fitted_to_size"]
+        if self.settings["equal"] == "steps":
+            equal = f"every size trained for {self.settings['steps']:,} steps, rounded up to whole epochs"
+        elif fitted:
+            equal = f"{' and '.join(fitted)} fitted to every size as a training fits them"
+        else:
+            equal = f"every size trained for the recipe's {epochs} epochs, so a larger one for more steps"
         over = (
             "Student's over the seeds, which differ in the start, the order and the subset; "
             "that the validation images are a sample themselves is not in them"
@@ -132,7 +133,9 @@ class CurveReport:
             )
             for item in trainings:
                 _check_training(item)
-            return cls(settings={key: value[key] for key in keys}, device=value["device"], trainings=trainings)
+            # Reports of earlier versions fitted nothing.
+            settings = {"fitted_to_size": value.get("fitted_to_size", []), **{key: value[key] for key in keys}}
+            return cls(settings=settings, device=value["device"], trainings=trainings)
         except (TypeError, KeyError, ValueError) as error:
             raise DataError(f"this is no report of a learning curve: {error}") from error
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["LIBRARIES", "describe_run", "version_of"]
+__all__ = ["LAST_ONES", "LIBRARIES", "describe_data_use", "describe_run", "name_held_out", "version_of"]
 
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from toolkit.card import BYTE_BITS
 from toolkit.data.dataset import Dataset
+from toolkit.data.split import ends_mixed
 from toolkit.network.run_schema import RUN_SCHEMA
+from toolkit.training.recipe import FOLLOWING
 from toolkit.training.session import Machine, Session
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # Another version of one of these may give other bits.
 LIBRARIES = ("torch", "numpy")
+# Of the training images, where they mix the classes: what earlier versions held out always.
+LAST_ONES = "the last ones"
 
 
 def version_of(library: str) -> str:
@@ -47,6 +51,7 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
             "licence": data.licence,
             "source": config.data_source,
             **counts,
+            "empty_classes": list(data.empty_classes),
         },
         "classes": list(data.classes),
         "input": {
@@ -65,12 +70,46 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
             "precision": machine.precision,
             "threads": machine.threads,
             "processes": session.state.group.size,
+            "held_out": name_held_out(data, config),
+            "fitted": _list_fitted(session, config),
             "cycles": list(session.cycles),
             "keep_every": config.keep_every,
             "flags": machine.flags(),
             "versions": {name: version_of(name) for name in LIBRARIES},
         },
     }
+
+
+def describe_data_use(data: Dataset, session: Session, config: TrainConfig) -> list[str]:
+    """Return, as sentences, how many images are trained on, which are held out, and what was fitted to their number.
+
+    Args:
+        data: the data set.
+        session: holds the recipe as resolved for the data, and the images used.
+        config: holds the recipe as it was asked for.
+    """
+    images, held_out = len(session.images), 0 if session.held_out is None else len(session.held_out[0])
+    validated = f"{held_out:,} held out, {name_held_out(data, config)}" if held_out else "none held out"
+    lines = [f"{images:,} images to train on, {validated}"]
+    if fitted := _list_fitted(session, config):
+        steps = session.recipe.count_steps(images)
+        changes = ", ".join(f"{key} {before} -> {after}" for key, (before, after) in fitted.items())
+        lines.append(
+            f"fitted to {images:,} images: {changes}; {steps:,} steps an epoch, {steps * session.recipe.epochs:,} in "
+            f"all (--set {next(iter(fitted))}=... chooses otherwise)"
+        )
+    return lines
+
+
+def name_held_out(data: Dataset, config: TrainConfig) -> str:
+    """Return which training images are held out for validation, in words."""
+    return "none" if config.all_data else LAST_ONES if ends_mixed(data.train.labels) else "the last ones of every class"
+
+
+def _list_fitted(session: Session, config: TrainConfig) -> dict[str, list[int]]:
+    """Return what was fitted to the number of images: `{field: [as the recipe has it, as used]}`."""
+    pairs = {key: [getattr(config.recipe, key), getattr(session.recipe, key)] for key in FOLLOWING}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _describe_standardisation(session: Session, name: str) -> dict[str, Any]:

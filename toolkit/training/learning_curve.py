@@ -107,6 +107,8 @@ def measure_curve(
     recipe = config.recipe.for_dataset(data)
     sizes = _resolve_sizes(config.sizes, len(training))
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
+    if config.equal_steps:
+        recipe = recipe.for_count(sizes[-1])
     steps = recipe.epochs * recipe.count_steps(sizes[-1]) if config.equal_steps else None
     settings = _describe(data, recipe, validation=len(validation), steps=steps)
     report = CurveReport(settings=settings, device=machine.device, trainings=_read_before(before, settings))
@@ -178,9 +180,9 @@ def _resolve_sizes(sizes: Sequence[int | None] | None, available: int) -> list[i
 
 
 def _lengthen(recipe: Recipe, size: int, steps: int | None) -> Recipe:
-    """Return the recipe with as many epochs as give at least that many steps; None leaves its own."""
+    """Return the recipe fitted to the size, or with as many epochs as give at least that many steps."""
     if steps is None:
-        return recipe
+        return recipe.for_count(size)
     return replace(recipe, epochs=math.ceil(steps / recipe.count_steps(size)))
 
 
@@ -191,6 +193,7 @@ def _describe(data: Dataset, recipe: Recipe, *, validation: int, steps: int | No
         "validation_count": validation,
         "equal": "epochs" if steps is None else "steps",
         "steps": steps,
+        "fitted_to_size": list(recipe.follows_size),
         "recipe": {"name": recipe.name, **describe_recipe(recipe)},
     }
 

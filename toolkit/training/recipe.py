@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Recipe"]
+__all__ = ["FOLLOWING", "Recipe"]
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "onecycle")
 PRECISIONS = ("float32", "auto")
+# What follows the number of images where nobody chose it: docs/decisions/0018-small-sets.md.
+FOLLOWING = ("batch_size", "epochs")
+STEPS_AN_EPOCH = 16
+FEWEST_STEPS = 300
+SMALLEST_BATCH = 4
+MOST_EPOCHS_ADDED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,8 @@ class Recipe:
             0 for none, in [0, 1).
         precision: `float32`, or `auto` for bfloat16 products where the device is fast at them.
         network: the network's hyper-parameters; its sizes follow the data.
+        follows_size: those of `batch_size` and `epochs` that nobody chose for the data at hand: `for_count` fits them
+            to its size. Not recorded: what was trained with is settled.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Recipe:
     precision: str = "float32"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     base: str = ""
+    follows_size: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
@@ -105,6 +115,22 @@ class Recipe:
         places = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
         return any((*places, self.erase_probability, self.clutter_probability))
 
+    def for_count(self, images: int) -> Recipe:
+        """Return the recipe fitted to a number of training images, in what follows it; nothing does from then on.
+
+        A batch is small enough for about 16 steps an epoch, but not under 4; epochs are enough for 300 steps, but not
+        over 100 for their sake. A recipe's own values are the largest batch and the fewest epochs, so that with 4,000
+        images no batch changes, and with 40,000 nothing does.
+        """
+        batch_size, epochs = self.batch_size, self.epochs
+        if "batch_size" in self.follows_size:
+            wanted = 2 ** round(math.log2(max(1.0, images / STEPS_AN_EPOCH)))
+            batch_size = min(batch_size, max(SMALLEST_BATCH, wanted))
+        fitted = replace(self, batch_size=batch_size, follows_size=())
+        if "epochs" in self.follows_size:
+            epochs = max(epochs, min(MOST_EPOCHS_ADDED, math.ceil(FEWEST_STEPS / fitted.count_steps(images))))
+        return replace(fitted, epochs=epochs)
+
     def count_steps(self, images: int) -> int:
         """Return the steps of one pass over so many images.
 
@@ -115,7 +141,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
-        value = {item.name: getattr(self, item.name) for item in fields(self)}
+        value = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "follows_size"}
         value["network"] = self.network.to_json()
         return value
 

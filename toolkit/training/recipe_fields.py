@@ -13,7 +13,8 @@ from toolkit.errors import UsageError, suggest
 from toolkit.network.config import DATA_FIELDS, NetworkConfig
 from toolkit.training.recipe import Recipe
 
-OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name not in {"name", "base", "network"}}
+UNSETTABLE = {"name", "base", "network", "follows_size"}
+OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name not in UNSETTABLE}
 OF_NETWORK = {item.name: str(item.type) for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
 KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
 WORDS = {"int": "a whole number", "float": "a number", "str": "a word"}

@@ -23,12 +23,12 @@ from typing import Any
 
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import LARGEST_IMAGE, NetworkConfig
-from toolkit.training.recipe import Recipe
+from toolkit.training.recipe import FOLLOWING, Recipe
 from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse_value, require_kinds
 
 # Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
 DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
-RECIPES: dict[str, Recipe] = {
+_CHOSEN: dict[str, Recipe] = {
     # The source tutorial's own training.
     "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
     # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
@@ -95,6 +95,8 @@ RECIPES: dict[str, Recipe] = {
         network=replace(DEEP, input_dropout=0.1, test_shift_pixels=1),
     ),
 }
+# They were chosen for 50,000 images; a smaller set needs smaller batches and more epochs.
+RECIPES = {name: replace(recipe, follows_size=FOLLOWING) for name, recipe in _CHOSEN.items()}
 
 # TOML's parser takes a time that grows with the square of a key's parts.
 RECIPE_CAP_BYTES = 1 << 16
@@ -208,4 +210,5 @@ def _changed(recipe: Recipe, values: Mapping[str, Any], *, where: str) -> Recipe
     # All at once: a kernel that needs another padding may be named before it. The image's size is not known yet, so the
     # largest is assumed; `for_data` judges the geometry once it is.
     network = replace(recipe.network, height=LARGEST_IMAGE, width=LARGEST_IMAGE, **inner)
-    return replace(recipe, **own, network=network)
+    left = tuple(key for key in recipe.follows_size if key not in own)
+    return replace(recipe, **own, network=network, follows_size=left)

@@ -16,7 +16,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.network.run import RunConfig, read_run
-from toolkit.training.describe import LIBRARIES, describe_run, version_of
+from toolkit.training.describe import LAST_ONES, LIBRARIES, describe_data_use, describe_run, name_held_out, version_of
 from toolkit.training.folder import RunFolder, find_valid_checkpoint
 from toolkit.training.group import Group, join_group
 from toolkit.training.history import History
@@ -69,33 +69,31 @@ def resume_run(
     if recorded.checkpoint_path.stem != "last":
         raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
     data = _as_recorded(data, recorded)
-    asked = _resolve(recorded, data, config)
+    training, validation = split_data(data, all_data=recorded.training["all_data"])
+    asked = _resolve(recorded, data, config, images=len(training))
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
         _require_leave(drift, config, name=recorded.path.name)
-        training, validation = split_data(data, all_data=asked.all_data)
-        cycles = _extend(recorded, config)
-        session = open_session(
-            training,
-            validation,
-            asked.recipe,
-            seed=asked.seed,
-            machine=machine,
-            group=group,
-            cycles=cycles,
-            stop=stop,
-        )
+        group.require_same(data.sha256, what="data", device=machine.device)
+        cycles = _extend(recorded, config, asked.recipe)
+        how: dict[str, Any] = {"seed": asked.seed, "machine": machine, "group": group, "cycles": cycles, "stop": stop}
+        session = open_session(training, validation, asked.recipe, **how)
         folder = RunFolder(recorded.path, keep_every=asked.keep_every)
         with folder.locked() if group.is_main else contextlib.nullcontext():
             history, messages = _restore(session, folder)
             if not group.is_main:
                 return run_epochs(session, None, history, machine=machine, listener=listener)
             description = describe_run(data, session, machine=machine, config=asked)
-            description["training"]["drift"] = [*recorded.training.get("drift", []), *drift]
-            write_json(recorded.path / "config.json", description)
+            write_json(recorded.path / "config.json", _with_past(description, recorded, drift))
             store.record(started=recorded.path)
-            listener.on_start(network=asked.recipe.network, machine=machine, processes=group.size, run=recorded.path)
+            listener.on_start(
+                network=asked.recipe.network,
+                machine=machine,
+                processes=group.size,
+                run=recorded.path,
+                notes=describe_data_use(data, session, asked),
+            )
             listener.on_resume([*messages, *_cycle_words(session, recorded), *(f"drift: {item}" for item in drift)])
             _complete_save(session, folder, history)
             report = run_epochs(session, folder, history, machine=machine, listener=listener)
@@ -111,11 +109,11 @@ def _as_recorded(data: Dataset, recorded: RunConfig) -> Dataset:
     return replace(data, polarity=spec.polarity, fit=spec.fit)
 
 
-def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig) -> TrainConfig:
+def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig, *, images: int) -> TrainConfig:
     recipe = config.recipe or recipe_from_json(recorded.recipe)
     how = recorded.training
     return TrainConfig(
-        recipe=recipe.for_dataset(data),
+        recipe=recipe.for_dataset(data).for_count(images),
         seed=how["seed"] if config.seed is None else config.seed,
         all_data=how["all_data"],
         device=config.device or how["device"],
@@ -132,7 +130,7 @@ def _require_leave(drift: list[str], config: ResumeConfig, *, name: str) -> None
 
 
 def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:
-    how = recorded.training
+    how, held_out = recorded.training, name_held_out(data, asked)
     pairs: dict[str, tuple[Any, Any]] = diff_recipes(recipe_from_json(recorded.recipe), asked.recipe)
     pairs.pop("epochs", None)
     pairs |= {
@@ -141,16 +139,17 @@ def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machi
         "device": (how["device"], machine.device),
         "precision": (how["precision"], machine.precision),
         "threads": (how["threads"], machine.threads),
+        "the images held out": (how.get("held_out", held_out if asked.all_data else LAST_ONES), held_out),
         "processes": (how.get("processes", 1), group.size),
     }
     pairs |= {f"{name} version": (how["versions"].get(name), version_of(name)) for name in LIBRARIES}
     return [f"{name} was {before}, is {now}" for name, (before, now) in pairs.items() if before != now]
 
 
-def _extend(recorded: RunConfig, config: ResumeConfig) -> tuple[int, ...]:
+def _extend(recorded: RunConfig, config: ResumeConfig, recipe: Recipe) -> tuple[int, ...]:
     cycles, epochs = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]]), config.epochs
-    if epochs is None and config.recipe is not None and config.recipe.epochs != recorded.recipe["epochs"]:
-        epochs = str(config.recipe.epochs)
+    if epochs is None and recipe.epochs != recorded.recipe["epochs"]:
+        epochs = str(recipe.epochs)
     if epochs is None:
         return cycles
     planned = sum(cycles)
@@ -161,6 +160,16 @@ def _extend(recorded: RunConfig, config: ResumeConfig) -> tuple[int, ...]:
     if more < 0 or (more == 0 and epochs.startswith("+")):
         raise UsageError(f"--epochs is {epochs}, the run was planned for {planned}; a run can only be made longer")
     return (*cycles, more) if more else cycles
+
+
+def _with_past(description: dict[str, Any], recorded: RunConfig, drift: list[str]) -> dict[str, Any]:
+    """Return the description with what only the run's beginning knew, and all drift so far."""
+    past = recorded.training
+    fitted = {"fitted": past.get("fitted", {})}
+    return {
+        **description,
+        "training": {**description["training"], **fitted, "drift": [*past.get("drift", []), *drift]},
+    }
 
 
 def _restore(session: Session, folder: RunFolder) -> tuple[History, list[str]]:

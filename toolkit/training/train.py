@@ -16,7 +16,7 @@ from toolkit.data.split import hold_out_validation
 from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError, UsageError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
-from toolkit.training.describe import describe_run
+from toolkit.training.describe import describe_data_use, describe_run
 from toolkit.training.folder import RunFolder
 from toolkit.training.group import join_group
 from toolkit.training.history import EpochRow, History
@@ -86,8 +86,10 @@ class TrainReport:
 class TrainListener(Protocol):
     """Hears what happens while training; in the main process only."""
 
-    def on_start(self, *, network: NetworkConfig, machine: Machine, processes: int, run: Path) -> None:
-        """The network is built."""
+    def on_start(
+        self, *, network: NetworkConfig, machine: Machine, processes: int, run: Path, notes: list[str]
+    ) -> None:
+        """The network is built; the notes say which images it is trained on, and what was fitted to their number."""
 
     def on_resume(self, messages: list[str]) -> None:
         """A run goes on; the messages say from where and how."""
@@ -111,8 +113,8 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     """
     check_data(data)
     machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
-    recipe = config.recipe.for_dataset(data)
     training, validation = split_data(data, all_data=config.all_data)
+    recipe = config.recipe.for_dataset(data).for_count(len(training))
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         group.require_same(data.sha256, what="data", device=machine.device)
         session = open_session(
@@ -131,7 +133,13 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
         with folder.locked():
             write_json(run / "config.json", describe_run(data, session, machine=machine, config=config))
             store.record(started=run)
-            listener.on_start(network=recipe.network, machine=machine, processes=group.size, run=run)
+            listener.on_start(
+                network=recipe.network,
+                machine=machine,
+                processes=group.size,
+                run=run,
+                notes=describe_data_use(data, session, config),
+            )
             report = run_epochs(session, folder, History(run / "history.csv"), machine=machine, listener=listener)
         store.record(run=run)
         return report

@@ -164,15 +164,14 @@ def _run_trial(
 def _train_folds(
     trial: optuna.Trial, data: Dataset, config: TuneConfig, *, stop: StopRequest, listener: TuneListener
 ) -> list[FitResult]:
-    recipe = apply_point(config.recipe, trial.params)
-    recipe = recipe.for_dataset(data)
+    recipe = apply_point(config.recipe, trial.params).for_dataset(data)
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
     return [
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
         fit(
             training,
             validation,
-            recipe,
+            recipe.for_count(len(training)),
             seed=derive_seed(config.seed, "fold", number),
             machine=machine,
             stop=stop,
