@@ -5,9 +5,9 @@ Run by hand, after `benchmarks/accuracy.py` has trained them:
     python benchmarks/robustness.py --recipe tutorial --recipe best --seeds 0,1,2,3,4
 
 Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, and
-an exact McNemar test for each family. Of a recipe's runs with a seed, the newest under artifacts/runs that was trained
-on all data counts. Every judged run is written to the results file at once; one that stands there already is not judged
-again.
+an exact McNemar test for each family, corrected for their number. Of a recipe's runs with a seed, the newest under
+artifacts/runs that was trained on all data counts. Every judged run is written to the results file at once; one that
+stands there already is not judged again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.durable import read_json, write_json
 from toolkit.environment import describe_environment
 
-SCHEMA = "toolkit/benchmark-robustness/1"
+SCHEMA = "toolkit/benchmark-robustness/2"  # verdicts of 1 were not corrected for the number of families
 BASE = "tutorial"
 # A family is won by a seed where the test is decided for it.
 WON = "better"
@@ -42,6 +42,8 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     results = read_json(arguments.output) if arguments.output.exists() else {"schema": SCHEMA, "rows": []}
+    if results["schema"] != SCHEMA:
+        raise SystemExit(f"{arguments.output} is of schema {results['schema']}; give another --output")
     rows = results["rows"]
     for recipe, seed in product(arguments.recipe, seeds):
         if not any((row["recipe"], row["seed"]) == (recipe, seed) for row in rows):

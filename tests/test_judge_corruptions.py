@@ -85,6 +85,31 @@ def test_a_worse_rival_is_seen_in_every_family_and_mirrored() -> None:
     assert (even["better"], even["worse"], even["undecided"]) == (0, 0, 10)
 
 
+def test_one_family_of_ten_at_three_percent_is_what_chance_gives() -> None:
+    class Sure(Sides):
+        def _answer(self, images: np.ndarray) -> Answers:
+            return Answers(np.full((len(images), 2), 0.5, np.float32), halves(len(images)).labels)
+
+    class Slips(Sure):
+        """Wrong on six images of the first family alone."""
+
+        calls = 0
+
+        def _answer(self, images: np.ndarray) -> Answers:
+            answers = super()._answer(images)
+            self.calls += 1
+            answers.labels[: 6 * (self.calls == 2)] ^= 1
+            return answers
+
+    report = judge_corruptions(Sure(), halves(), dataset="halves", rival=Slips())
+    row = report.to_json()["rows"][1]
+    assert (row["p_value"], row["p_holm"], row["verdict"]) == (2 / 64, 10 * 2 / 64, "undecided")
+    assert report.summarise()["better"] == 0
+    assert "corrected for 10 of them by Holm" in describe_corruptions(report, names=("a", "b"))[1]
+    assert report.rows[0].paired is not None
+    assert report.rows[0].paired.p_holm is None  # the clean images are a question of their own
+
+
 def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
     class Remembering(Sides):
         def _answer(self, images: np.ndarray) -> Answers:

@@ -11,7 +11,7 @@ from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import measure_accuracy
 from toolkit.evaluation.evaluate import EvaluationResult
 from toolkit.evaluation.mistakes import find_mistakes, first_answers
-from toolkit.evaluation.paired import compare_paired, mcnemar_p
+from toolkit.evaluation.paired import PairedReport, adjust_holm, compare_paired, mcnemar_p
 
 NAMES = ("ant", "bee", "cat")
 
@@ -57,6 +57,23 @@ def test_the_p_value_is_symmetric_and_one_where_nothing_differs(first: int, seco
     # One more image for the one that is ahead anyway never weakens the evidence.
     low, high = sorted((first, second))
     assert mcnemar_p(low, high + 1) <= mcnemar_p(low, high)
+
+
+def test_tests_that_are_counted_together_are_adjusted_together() -> None:
+    """By hand: 3 x 2/256, then 2 x 2/64, then the last, which may not fall below the one before."""
+    alone = [PairedReport(count=100, only_first=first, only_second=0) for first in (6, 8, 5)]
+    assert [report.verdict for report in alone] == ["better", "better", "undecided"]
+    together = adjust_holm(alone)
+    assert [report.p_holm for report in together] == [2 * 2 / 64, 3 * 2 / 256, 2 / 32]
+    assert [report.verdict for report in together] == ["undecided", "better", "undecided"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=12))
+def test_adjusting_keeps_the_order_and_makes_nothing_surer(counts: list[tuple[int, int]]) -> None:
+    adjusted = adjust_holm([PairedReport(count=100, only_first=one, only_second=other) for one, other in counts])
+    values = sorted((report.p_value, report.p_holm or 0.0) for report in adjusted)
+    assert all(plain <= holm <= 1 for plain, holm in values)
+    assert [holm for _, holm in values] == sorted(holm for _, holm in values)
 
 
 def test_a_comparison_counts_what_only_one_has_right() -> None:

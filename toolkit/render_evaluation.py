@@ -61,8 +61,8 @@ def describe_corruptions(report: CorruptionsReport, *, names: tuple[str, str | N
         other = 100 * summary["mean_accuracy_against"]
         lines[0] += f", {names[1]} {other:.2f} %, difference {mean - other:+.2f} points"
         lines.append(
-            f"at p < 0.05 (exact McNemar test in each) better in {summary['better']} of {families}, worse in "
-            f"{summary['worse']}, undecided in {summary['undecided']}"
+            f"at p < 0.05 (exact McNemar tests, corrected for {families} of them by Holm) better in "
+            f"{summary['better']} of {families}, worse in {summary['worse']}, undecided in {summary['undecided']}"
         )
     return [*lines, *(f"{row.family} skipped: {row.reason}" for row in report.rows if row.reason)]
 
@@ -78,7 +78,8 @@ def _comparison(row: CorruptionRow) -> tuple[str | Text, ...]:
         return ("", "", "", "", "")
     paired = row.paired
     verdict = Text(paired.verdict, STYLES[paired.verdict])
-    return (*_percent(row.against), f"{100 * paired.difference:+.2f}", f"{paired.p_value:.2g}", verdict)
+    p_value = paired.p_value if paired.p_holm is None else paired.p_holm
+    return (*_percent(row.against), f"{100 * paired.difference:+.2f}", f"{p_value:.2g}", verdict)
 
 
 def _percent(report: AccuracyReport) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["CorruptionRow", "CorruptionsReport", "judge_corruptions"]
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
 from toolkit.evaluation.evaluate import EvaluationResult, evaluate
 from toolkit.evaluation.judge import Judge
-from toolkit.evaluation.paired import PairedReport, compare_paired
+from toolkit.evaluation.paired import PairedReport, adjust_holm, compare_paired
 from toolkit.evaluation.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
 
 CLEAN = "clean"
@@ -47,7 +47,7 @@ class CorruptionRow:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `p_value` and the other comparing keys are null without another model."""
         figures = dict.fromkeys(("count", "correct", "accuracy", "accuracy_ci95"))
-        compared = dict.fromkeys(("only_this", "only_against", "difference", "p_value", "verdict"))
+        compared = dict.fromkeys(("only_this", "only_against", "difference", "p_value", "p_holm", "verdict"))
         return {
             "family": self.family,
             "severity": dict(self.severity),
@@ -115,8 +115,8 @@ def judge_corruptions(
 ) -> CorruptionsReport:
     """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
 
-    Both models see the same images, and are judged by the classes' names. Ten families are ten tests: where the models
-    are equally good, up to four in ten reports still show a family with p < 0.05.
+    Both models see the same images, and are judged by the classes' names. Ten families are ten tests, adjusted as one
+    (Holm); the clean images and the foreign digits are questions of their own.
 
     Args:
         judge: the opened model.
@@ -135,7 +135,7 @@ def judge_corruptions(
     for number, row in enumerate(_judge_rows(judge, other, images, seed=seed), start=1):
         rows.append(row)
         progress(number, len(FAMILIES) + 2)
-    return CorruptionsReport(dataset=dataset, seed=seed, rows=tuple(rows))
+    return CorruptionsReport(dataset=dataset, seed=seed, rows=_adjust(rows))
 
 
 class _Rival:
@@ -195,6 +195,12 @@ def _judge_row(
         against=other.report,
         paired=compare_paired(result.is_right, other.is_right),
     )
+
+
+def _adjust(rows: list[CorruptionRow]) -> tuple[CorruptionRow, ...]:
+    compared = {row.family: row.paired for row in rows if row.family in FAMILIES and row.paired is not None}
+    adjusted = dict(zip(compared, adjust_holm(list(compared.values())), strict=True))
+    return tuple(replace(row, paired=adjusted.get(row.family, row.paired)) for row in rows)
 
 
 def _mean(values: list[float]) -> float:
