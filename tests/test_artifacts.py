@@ -57,12 +57,13 @@ def test_write_atomic_syncs_the_file_before_the_rename(tmp_path: Path, monkeypat
     assert events == ["sync", "rename", "sync"]
 
 
-def test_written_files_follow_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o022)
+def test_written_files_follow_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    umask, before = os.umask, os.umask(0o022)
+    monkeypatch.setattr(os, "umask", None)  # other threads would see it
     try:
         write_atomic(tmp_path / "file", b"x")
     finally:
-        os.umask(before)
+        umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from traced import run_until_call, why_untraceable
 
+from toolkit import durable
 from toolkit.errors import ResourceError
 from toolkit.network.checkpoint import _seal, read_checkpoint, write_checkpoint
 from toolkit.network.cnn import CNN
@@ -183,7 +184,7 @@ def test_interrupted_at_any_call_in_python_the_old_or_the_new_checkpoint_loads(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
-@pytest.mark.parametrize("call", ["write", "fsync", "replace", "mkstemp"])
+@pytest.mark.parametrize("call", ["write", "fsync", "replace", "_create_temporary"])
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_a_failing_disk_leaves_one_whole_checkpoint_and_no_litter(
     last: Path, saves: dict[int, Save], code: int, call: str, lasting: bool
@@ -208,7 +209,7 @@ def test_a_failing_disk_leaves_one_whole_checkpoint_and_no_litter(
             assert names_of(capture(last.parent)) == ["last.json", "last.safetensors"]
         saves[3](last)
         assert read_checkpoint(last).epoch == 3
-    assert failures == {"write": 2, "fsync": 5, "replace": 3, "mkstemp": 2}[call]
+    assert failures == {"write": 2, "fsync": 5, "replace": 3, "_create_temporary": 2}[call]
 
 
 def _message_of(save: Save, path: Path) -> str | None:
@@ -220,8 +221,6 @@ def _message_of(save: Save, path: Path) -> str | None:
 
 
 def _break_disk(patch: pytest.MonkeyPatch, call: str, code: int, *, number: int, lasting: bool) -> None:
-    import tempfile
-
     calls = 0
 
     def is_broken() -> bool:
@@ -246,7 +245,7 @@ def _break_disk(patch: pytest.MonkeyPatch, call: str, code: int, *, number: int,
 
         patch.setattr(os, "fdopen", open_breaking)
     else:
-        owner = tempfile if call == "mkstemp" else os
+        owner = durable if call == "_create_temporary" else os
         patch.setattr(owner, call, breaking(getattr(owner, call)))
 
 

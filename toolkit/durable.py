@@ -23,7 +23,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -61,13 +60,11 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY)
-        temporary = Path(name)
+        descriptor, temporary = _create_temporary(path)
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         temporary = None
         _sync_folder(path.parent)
@@ -204,10 +201,14 @@ def _temporary_prefix(path: Path) -> str:
     return f".{path.name[:100]}."
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _create_temporary(path: Path) -> tuple[int, Path]:
+    # Not tempfile's, whose files are the user's alone: to open them to others the umask has to be known, and it is read
+    # by setting it, which every thread of the process sees.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        temporary = path.parent / f"{_temporary_prefix(path)}{os.urandom(4).hex()}{TEMPORARY}"
+        with contextlib.suppress(FileExistsError):
+            return os.open(temporary, flags, 0o666), temporary
 
 
 def _sync_folder(folder: Path) -> None:
