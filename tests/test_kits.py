@@ -148,7 +148,9 @@ def test_python_kit_is_whole_and_answers_as_the_toolkit_does(model_path: Path, t
     for name, image in zip(names, images, strict=True):
         big = Image.fromarray(image).resize((150, 150))
         Image.fromarray(255 - np.asarray(big) if name < "3" else np.asarray(big)).save(tmp_path / name)
-    names.append("light.png")
+    scan = np.asarray(Image.fromarray(images[4]).resize((150, 150))).astype(np.uint16) * 16  # of twelve bits
+    Image.fromarray(scan).save(tmp_path / "scan.png")
+    names += ["light.png", "scan.png"]
     command = [sys.executable, str(result.folder / "classify.py"), *names, "gone.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3

@@ -116,7 +116,7 @@ def _read_encoded(image: Any, spec: InputSpec, *, name: str) -> bytes:
 def _read_file(stream: Any, *, name: str) -> bytes:
     try:
         # From its start, as Pillow does: a BytesIO that was just written to stands at its end.
-        if stream.seekable():
+        if getattr(stream, "seekable", bool)():
             stream.seek(0)
         data = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError, AttributeError) as error:
