@@ -20,7 +20,7 @@ from toolkit.imaging.decode import decode_image, decode_opened, read_image_heade
 from toolkit.imaging.metadata import read_metadata
 
 SEVEN = draw_seven()
-BROKEN_EXIF = "its EXIF block is damaged; the pixels are whole"
+BROKEN_EXIF = "damaged EXIF block, pixels whole"
 
 
 def exif_block(*, orientation: int = 1, text: str = "a camera of some make") -> bytes:
@@ -103,7 +103,7 @@ def test_the_first_of_two_pictures_is_taken_though_the_second_is_cut_away() -> N
     assert np.array_equal(decode_image(data).pixels, first)
     for cut in (data[:second], data[: second + 100]):
         decoded = decode_image(cut)
-        assert decoded.notes == ("a further picture in the file is cut off; the first one was taken",)
+        assert decoded.notes == ("further picture cut off, first one taken",)
         assert np.array_equal(decoded.pixels, first)
 
 
@@ -114,7 +114,7 @@ def test_a_list_of_further_pictures_in_ruins_is_no_broken_picture() -> None:
         decoded = decode_image(broken)
         assert np.array_equal(decoded.pixels.shape, SEVEN.shape)
     assert decode_image(data[: place + 4] + b"????" + data[place + 8 :]).notes == (
-        "its list of further pictures is damaged; the first one was taken",
+        "damaged list of further pictures, first one taken",
     )
 
 

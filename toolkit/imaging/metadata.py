@@ -59,11 +59,11 @@ def read_metadata(info: Mapping[str | tuple[int, int], Any], *, file_bytes: int 
         exif = _read_directory(block)
         orientation = int.from_bytes(exif.values.get(ORIENTATION_TAG, b""), exif.order)
         if not exif.is_whole:
-            notes.append("its EXIF block is damaged; the pixels are whole")
+            notes.append("damaged EXIF block, pixels whole")
     if not orientation:
         orientation = _xmp_orientation(info)
     if "mp" in info and (problem := _judge_further_pictures(info, file_bytes)):
-        notes.append(f"{problem}; the first one was taken")
+        notes.append(f"{problem}, first one taken")
     return Metadata(orientation if 1 <= orientation <= 8 else 1, tuple(notes))
 
 
@@ -111,11 +111,11 @@ def _judge_further_pictures(info: Mapping[str | tuple[int, int], Any], file_byte
     index = _read_directory(info["mp"])
     table = index.values.get(PICTURES_TAG, b"")
     if not index.is_whole or not table or len(table) % PICTURE_BYTES:
-        return "its list of further pictures is damaged"
+        return "damaged list of further pictures"
     for place in range(0, len(table), PICTURE_BYTES):
         size, offset = (int.from_bytes(table[place + skip : place + skip + 4], index.order) for skip in (4, 8))
         # Offsets count from the list itself; the first picture's is 0 and means the file's start.
         end = size + (info.get("mpoffset", 0) + offset if offset else 0)
         if file_bytes is not None and end > file_bytes:
-            return "a further picture in the file is cut off"
+            return "further picture cut off"
     return ""
