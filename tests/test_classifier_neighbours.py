@@ -11,7 +11,7 @@ import pytest
 
 from toolkit import Classifier
 from toolkit.data.mini_subset import load_mini
-from toolkit.errors import UsageError
+from toolkit.errors import ResourceError, UsageError
 
 IMAGES = load_mini().test.images[:64]
 
@@ -124,7 +124,7 @@ print(opened[0].predict(IMAGES).labels == Classifier(MODEL).predict(IMAGES).labe
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_a_forked_child_is_told_to_open_its_own_and_harms_nobody(model_path: Path) -> None:
     program = """
-from toolkit.errors import UsageError
+from toolkit.errors import ResourceError, UsageError
 classifier = Classifier(MODEL, threads=8)
 expected = classifier.predict(IMAGES).labels
 child = os.fork()
@@ -143,6 +143,36 @@ status = os.waitpid(child, 0)[1]
 print(status, classifier.predict(IMAGES).labels == expected)
 """
     assert run(program, model_path) == "0 True\n"
+
+
+@pytest.mark.parametrize("runtime", ["tract", "plain-c", "openvino", "onnx"])
+def test_an_engine_neither_writes_nor_compiles_in_the_programs_folder(
+    model_path: Path, tmp_path: Path, runtime: str
+) -> None:
+    from toolkit.runtimes.registry import find_entry, import_engine
+
+    try:
+        import_engine(find_entry(runtime))
+    except ResourceError as error:
+        pytest.skip(str(error))
+    theirs = {
+        "model.onnx": b"my own",
+        "model.c": b"mine",
+        "x.c": b"__attribute__((constructor)) void f() { _exit(9); }",
+    }
+    for name, data in theirs.items():
+        (tmp_path / name).write_bytes(data)
+    program = f"""
+import sys
+from toolkit import Classifier
+import numpy
+print(len(Classifier(sys.argv[1], runtime={runtime!r}).predict(numpy.zeros((3, 28, 28), numpy.uint8))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(model_path)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == theirs
 
 
 def test_a_closed_one_says_so(model_path: Path) -> None:

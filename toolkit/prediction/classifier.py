@@ -81,7 +81,8 @@ class Classifier(Closing):
     """A model file, opened for predictions; needs NumPy and ONNX Runtime, and Pillow for pictures and other sizes.
 
     The file is opened in this process and not tried in another one first, as the commands do: for files that you trust.
-    May be used by several threads at the same time; nothing of the process is changed. It belongs to the process that
+    May be used by several threads at the same time; nothing of the process is changed (but for
+    what importing another engine than `ort` does). It belongs to the process that
     opened it: a forked child, which has none of its engine's threads, opens its own. Close it, or use it in a `with`
     statement.
 

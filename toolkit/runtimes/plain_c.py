@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +35,6 @@ class PlainCRuntime(Runtime):
 
     def _open(self, source: ModelSource) -> None:
         compiler = _find_compiler()
-        Path("model.onnx").write_bytes(source.model)  # a worker's folder is its own
         info = describe_file(
             source, runtime=self.name, version=version("emx-onnx-cgen"), details={"compiler": compiler}
         )
@@ -46,28 +46,27 @@ class PlainCRuntime(Runtime):
                 f"plain C is written for one item, and output {closed[0]!r} has no batch axis to join them"
             )
         fixed = [part for name in symbols for part in ("--input-dim", f"{name}=1")]
+        # Not the working folder, which is the user's where no worker runs it: every source in there would be compiled.
+        with tempfile.TemporaryDirectory(prefix="toolkit-plain-c-", ignore_cleanup_errors=True) as folder:
+            self._build(source.model, Path(folder), compiler, fixed)
+
+    def _build(self, model: bytes, folder: Path, compiler: str, fixed: list[str]) -> None:
+        (folder / "model.onnx").write_bytes(model)
+        generate = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *fixed]
+        generate += ["--emit-data-file", "model.onnx", f"{NAME}.c"]
+        _run(generate, "emx-onnx-cgen refuses the model", folder=folder)
+        sources = sorted(path.name for path in folder.glob("*.c"))
         _run(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "emx_onnx_cgen",
-                "compile",
-                *fixed,
-                "--emit-data-file",
-                "model.onnx",
-                f"{NAME}.c",
-            ],
-            "emx-onnx-cgen refuses the model",
+            [compiler, *FLAGS, *sources, "-o", f"{NAME}.so", "-lm"],
+            f"{compiler} refuses the C source",
+            folder=folder,
         )
-        sources = [str(path) for path in sorted(Path().glob("*.c"))]
-        _run([compiler, *FLAGS, *sources, "-o", f"{NAME}.so", "-lm"], f"{compiler} refuses the C source")
-        library = ctypes.CDLL(str(Path(f"{NAME}.so").resolve()))
+        library = ctypes.CDLL(str(folder / f"{NAME}.so"))
         self._function = getattr(library, NAME)
         if hasattr(library, f"{NAME}_load"):  # where the weights are too large for a source file
             load = getattr(library, f"{NAME}_load")
             load.restype = ctypes.c_bool
-            if not load(os.fsencode(f"{NAME}.bin")):
+            if not load(os.fsencode(folder / f"{NAME}.bin")):
                 raise ModelError(f"the C source cannot load its weights from {NAME}.bin")
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
@@ -97,8 +96,8 @@ def _find_compiler() -> str:
     return found
 
 
-def _run(command: list[str], failure: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: list[str], failure: str, *, folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
         raise ModelError(f"{failure}: {words[-1]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["TractRuntime"]
 
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,12 +24,13 @@ class TractRuntime(Runtime):
     name: ClassVar[str] = "tract"
 
     def _open(self, source: ModelSource) -> None:
-        path = Path("model.onnx")  # it reads files only; a worker's folder is its own
-        path.write_bytes(source.model)
-        try:
-            self._runnable = tract.onnx().load(path).into_model().into_runnable()
-        except tract.TractError as error:
-            raise ModelError(f"tract refuses the model: {_explain(error)}") from error
+        with tempfile.TemporaryDirectory(prefix="toolkit-tract-") as folder:  # it reads files only
+            path = Path(folder, "model.onnx")
+            path.write_bytes(source.model)
+            try:
+                self._runnable = tract.onnx().load(path).into_model().into_runnable()
+            except tract.TractError as error:
+                raise ModelError(f"tract refuses the model: {_explain(error)}") from error
         self.info = describe_file(source, runtime=self.name, version=tract.version())
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:

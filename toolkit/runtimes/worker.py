@@ -10,6 +10,7 @@ __all__ = ["main"]
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -87,6 +88,7 @@ class _Worker:
 def main() -> None:
     """Serve frames on standard input and output until `stop` or the end of the stream."""
     claim_process()
+    tempfile.tempdir = str(Path.cwd())  # the parent clears its folder, also of one that was killed
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that the user called decides what Ctrl-C means
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
