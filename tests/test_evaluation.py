@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from broken_models import FAULTS, broken
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from toolkit.card import CARD_KEY, Card
 from toolkit.data.mini_subset import load_mini
@@ -22,6 +24,7 @@ from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson
 from toolkit.evaluation.evaluate import evaluate_model, evaluate_run, require_same_data
 from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
+from toolkit.render import confusion_table
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import check_contract, require_contract
 from toolkit.runtimes.judge import judge_outputs
@@ -79,6 +82,32 @@ def test_an_accuracy_that_chance_would_reach_is_told(confusion: list[list[int]],
     sentences = report.describe_chance(["a", "b", "c"][: len(rows)])
     assert len(sentences) == bool(told)
     assert all(re.search(told, sentence) for sentence in sentences)
+
+
+def text_of(table: Any) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table)
+    return console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_of_many_classes_the_most_frequent_confusions_are_told() -> None:
+    confusion = np.eye(1000, dtype=int) * 9
+    confusion[7, 300], confusion[998, 7] = 5, 11
+    rows = tuple(map(tuple, confusion.tolist()))
+    report = AccuracyReport(dataset="x", count=int(confusion.sum()), correct=9000, confusion=rows)
+    assert report.top_confusions(9) == [(998, 7, 11), (7, 300, 5)]
+    lines = text_of(confusion_table(report, [f"c{number}" for number in range(1000)])).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["c998", "c7", "11", "of", "20"],
+        ["c7", "c300", "5", "of", "14"],
+    ]
+    assert lines[0].split()[:3] == ["true", "predicted", "images,"]
+
+
+def test_of_few_classes_the_whole_matrix_is_told() -> None:
+    report = AccuracyReport(dataset="x", count=6, correct=4, confusion=((3, 0), (2, 1)))
+    lines = text_of(confusion_table(report, ["a", "b"])).splitlines()
+    assert [line.split() for line in lines[1:]] == [["a", "3", "."], ["b", "2", "1"]]
 
 
 def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path: Path) -> None:

@@ -51,6 +51,20 @@ def test_the_confusion_matrix_grows_with_the_classes(classes: int) -> None:
     assert picture.shape[1] >= 450
 
 
+def test_of_many_classes_those_with_the_most_errors_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Sequence[str]] = []
+    name_axes = plots_evaluation._name_axes
+    monkeypatch.setattr(
+        plots_evaluation, "_name_axes", lambda axes, names: (shown.append(names), name_axes(axes, names))
+    )
+    confusion = np.eye(1000, dtype=int)
+    confusion[7, 300], confusion[998, 7] = 5, 1
+    picture = pixels_of(draw_confusion(confusion.tolist(), [str(number) for number in range(1000)], title="t"))
+    assert max(picture.shape) < 2600
+    assert len(shown[0]) == 100
+    assert {"7", "300", "998"} <= set(shown[0])
+
+
 def test_names_that_the_font_lacks_are_told_apart() -> None:
     # Warnings are errors here: matplotlib's of a missing glyph, and its failure on half a surrogate pair.
     first, second = (draw_confusion([[1, 0], [1, 1]], ("a", name), title=name) for name in ("日本", "中国"))

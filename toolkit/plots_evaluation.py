@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 10
 MOST_MISTAKES = 50
+MOST_CLASSES = 100
 # Class names are cut to this many characters; two names longer than this together stand on two lines.
 NAME_LENGTH = 18
 SHORT_NAMES = 6
@@ -34,6 +35,9 @@ DARK_SHARE = 0.6
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], *, title: str) -> bytes:
     """Draw the confusion matrix: counts, true classes down, predicted ones across.
+
+    Of more than 100 classes those with the most errors are shown: a matrix of 1,000 would be a picture of 22,000 pixels
+    a side, which takes more memory than most machines have.
 
     Only the errors are coloured, by their share of the most frequent error, so that they are seen next to a diagonal
     that is a hundred times as large. Empty cells stay empty.
@@ -49,6 +53,11 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], *
     from matplotlib import colormaps
 
     counts = np.array(confusion)
+    if len(classes) > MOST_CLASSES:
+        errors = counts - np.diag(counts.diagonal())
+        shown = np.sort(np.argsort(-(errors.sum(axis=0) + errors.sum(axis=1)), kind="stable")[:MOST_CLASSES])
+        title = f"{title}; the {MOST_CLASSES} of {len(classes):,} classes with the most errors"
+        counts, classes = counts[np.ix_(shown, shown)], [classes[index] for index in shown]
     size, names = len(classes), [_cut(name) for name in classes]
     cell = max(0.22, min(14 / size, max(0.55, 4 / size)))
     side = size * cell + 1.0 + CHARACTER_INCHES * max(map(len, names))

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.network.config import LayerShape
 from toolkit.runtimes.contract import Clause
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import RECIPES, diff_recipes
+
+# Classes in a confusion matrix of text.
+MOST_COLUMNS = 20
 
 
 def layer_table(layers: Iterable[LayerShape]) -> Table:
@@ -53,12 +57,19 @@ def contract_table(clauses: Iterable[Clause]) -> Table:
     return table
 
 
-def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
-    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> Table:
+    """Return the confusion matrix, true classes down, predicted ones across; of many classes the top confusions."""
     table = Table(box=None, pad_edge=False)
+    if len(classes) > MOST_COLUMNS:
+        for name in ("true", "predicted"):
+            table.add_column(name, overflow="fold")
+        table.add_column("images, the most frequent confusions first", justify="right")
+        for label, predicted, images in report.top_confusions(MOST_COLUMNS):
+            table.add_row(classes[label], classes[predicted], f"{images:,} of {sum(report.confusion[label]):,}")
+        return table
     table.add_column("true \\ predicted")
     for name in classes:
         table.add_column(name, justify="right")
-    for name, row in zip(classes, confusion, strict=True):
+    for name, row in zip(classes, report.confusion, strict=True):
         table.add_row(name, *(str(count) if count else "." for count in row))
     return table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, draw_picture, note
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import CheckFailedError, ResourceError, UsageError
 
@@ -107,5 +107,5 @@ def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:
     if request.picture is not None:
         from toolkit.plots_bench import draw_bench
 
-        write_atomic(request.picture, draw_bench([report.to_json()]))
+        draw_picture(request.picture, lambda: draw_bench([report.to_json()]))
     return ", ".join(str(path) for path in (target, request.picture, request.csv, request.samples) if path is not None)

@@ -7,11 +7,11 @@ __all__ = ["summarise_mistakes", "write_corruptions", "write_evaluation"]
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.output import invocation
-from toolkit.durable import write_atomic, write_json
+from toolkit.cli.output import draw_picture, invocation
+from toolkit.durable import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def write_evaluation(
     path: Path,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the report and the pictures beside it, and return the report.
+    """Write the report, then the pictures beside it, and return the report; what cannot be drawn is not named in it.
 
     The pictures are called `confusion.png`, `first.png` and, where there are mistakes, `mistakes.png`; beside a report
     that is not `evaluation.json` of a run they begin with the report's stem.
@@ -49,28 +49,27 @@ def write_evaluation(
 
     report, mistakes, first = result.report, find_mistakes(result, classes), first_answers(result, classes)
     title = f"{report.dataset}: {report.correct:,} of {report.count:,} right"
-    drawn = {
-        "confusion": draw_confusion(report.confusion, classes, title=title),
-        "first": draw_first(images_NHW, first),
+    pictures: dict[str, Callable[[], bytes]] = {
+        "confusion": lambda: draw_confusion(report.confusion, classes, title=title),
+        "first": lambda: draw_first(images_NHW, first),
     }
     if mistakes:
-        drawn["mistakes"] = draw_mistakes(images_NHW, mistakes, count=report.count)
+        pictures["mistakes"] = lambda: draw_mistakes(images_NHW, mistakes, count=report.count)
     else:
         # A gallery of an earlier evaluation would contradict this one.
         _picture_path(path, "mistakes").unlink(missing_ok=True)
-    for name, picture in drawn.items():
-        write_atomic(_picture_path(path, name), picture)
     value = {
         **report.to_json(),
         **(extra or {}),
-        "pictures": {name: str(_picture_path(path, name)) for name in drawn},
+        "pictures": {},
         "first": [answer.to_json() for answer in first],
         "mistakes": [answer.to_json() for answer in mistakes],
         "command": invocation(),
         "environment": describe_environment(),
     }
-    write_json(path, value)
-    return value
+    return _write_with_pictures(
+        path, value, {name: (_picture_path(path, name), draw) for name, draw in pictures.items()}
+    )
 
 
 def write_corruptions(
@@ -91,15 +90,25 @@ def write_corruptions(
     # What an image gets depends on its place alone, so these are the very images that were judged.
     first = images_NHW[:EXAMPLES]
     rows = {"clean": first, **{name: corrupt_images(first, name, seed=report.seed) for name in FAMILIES}}
-    picture = path.with_suffix(".png")
-    write_atomic(picture, draw_corruptions(rows, title=f"{report.dataset}, corrupted with seed {report.seed}"))
+    title = f"{report.dataset}, corrupted with seed {report.seed}"
     value = {
         **report.to_json(),
         **extra,
-        "pictures": {"corruptions": str(picture)},
+        "pictures": {},
         "command": invocation(),
         "environment": describe_environment(),
     }
+    picture = (path.with_suffix(".png"), lambda: draw_corruptions(rows, title=title))
+    return _write_with_pictures(path, value, {"corruptions": picture})
+
+
+def _write_with_pictures(
+    path: Path, value: dict[str, Any], pictures: Mapping[str, tuple[Path, Callable[[], bytes]]]
+) -> dict[str, Any]:
+    """Write a report, then its pictures, then the report once more with those that there are."""
+    write_json(path, value)
+    drawn = {name: str(target) for name, (target, draw) in pictures.items() if draw_picture(target, draw)}
+    value = {**value, "pictures": drawn}
     write_json(path, value)
     return value
 
@@ -109,7 +118,8 @@ def summarise_mistakes(report: Mapping[str, Any]) -> str:
     paths = [Path(path) for path in report["pictures"].values()]
     count = len(report["mistakes"])
     words = f"{count:,} mistakes, the worst first" if count else "no mistakes, so no gallery of them"
-    return f"{words}; pictures in {paths[0].parent}: {', '.join(path.name for path in paths)}"
+    where = f"pictures in {paths[0].parent}: {', '.join(path.name for path in paths)}" if paths else "no pictures"
+    return f"{words}; {where}"
 
 
 def _picture_path(report: Path, name: str) -> Path:

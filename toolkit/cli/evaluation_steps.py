@@ -66,7 +66,7 @@ class Evaluation:
             report,
             f"{'test accuracy' if pictures.sha256 else 'accuracy'} {result.report.describe()}",
             *lines,
-            confusion_table(result.report.confusion, judge.classes),
+            confusion_table(result.report, judge.classes),
             summarise_mistakes(report),
             f"report {path}",
         )

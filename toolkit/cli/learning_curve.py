@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, ProgressBar, invocation
+from toolkit.cli.output import Output, ProgressBar, draw_picture, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.training.process import prepare_process
 from toolkit.training.recipes import resolve_recipe
@@ -105,13 +105,13 @@ class _Listener:
 
     def save(self, report: CurveReport) -> Path:
         """Write the report and its picture; return the picture's path."""
-        from toolkit.durable import write_atomic, write_json
+        from toolkit.durable import write_json
         from toolkit.plots_tune import draw_learning_curve
 
         write_json(self._path, self.whole(report))
         picture = self._path.with_suffix(".png")
         name, recipe = report.settings["data"]["name"], report.settings["recipe"]["name"]
-        write_atomic(picture, draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
+        draw_picture(picture, lambda: draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
         return picture
 
     def whole(self, report: CurveReport) -> dict[str, object]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["Output", "ProgressBar", "complain", "invocation", "is_helper", "note", "warn"]
+__all__ = ["Output", "ProgressBar", "complain", "draw_picture", "invocation", "is_helper", "note", "warn"]
 
 import json
 import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import ToolkitError, first_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,6 +35,34 @@ def warn(messages: Iterable[str]) -> None:
     """Write each message to stderr as a warning, a line each; a helper is silent."""
     for message in messages:
         note(f"warning: {message}")
+
+
+def draw_picture(path: Path, draw: Callable[[], bytes]) -> bool:
+    """Write a picture of figures that are written already, and say whether it is there.
+
+    Where it cannot be drawn that is a warning, because nothing else is lost; an earlier picture of this name goes,
+    because it would contradict the figures.
+
+    Args:
+        path: where it goes.
+        draw: returns the file's bytes.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    from toolkit.durable import write_atomic
+
+    try:
+        picture = draw()
+    except ToolkitError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a drawing library or its lack of memory raises
+        path.unlink(missing_ok=True)
+        reason = first_line(error) or type(error).__name__
+        warn([f"there is no picture {path}: it cannot be drawn ({reason}); all figures are written"])
+        return False
+    write_atomic(path, picture)
+    return True
 
 
 def complain(message: str) -> None:

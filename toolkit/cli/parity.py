@@ -22,7 +22,7 @@ from toolkit.cli.options import (
     split_names,
     split_numbers,
 )
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, draw_picture, note
 from toolkit.cli.parity_options import (
     Against,
     Bisect,
@@ -39,7 +39,6 @@ from toolkit.cli.parity_options import (
 )
 from toolkit.cli.parity_steps import ParityFiles, require_passed, run_and_report
 from toolkit.cli.parity_worst import replay_and_report, worst_folder
-from toolkit.durable import write_atomic
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 
@@ -119,5 +118,5 @@ def _check_outputs(output: Path | None, record: Path | None, picture: Path | Non
 def _draw(report: ParityReport, picture: Path) -> None:
     from toolkit.plots_parity import draw_parity
 
-    write_atomic(picture, draw_parity(report))
-    note(f"picture {picture}")
+    if draw_picture(picture, lambda: draw_parity(report)):
+        note(f"picture {picture}")

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from toolkit.cli.context import announce_model
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, draw_picture, note
 
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
@@ -60,8 +60,7 @@ def _draw_gallery(report: PredictionReport, config: PredictionConfig) -> None:
     if not report.gallery:
         note(f"no image has an answer, so there is no gallery at {config.gallery}")
         return
-    from toolkit.durable import write_atomic
     from toolkit.plots_predictions import draw_gallery
 
-    write_atomic(config.gallery, draw_gallery(report))
-    note(f"the {len(report.gallery)} least sure images are shown in {config.gallery}")
+    if draw_picture(config.gallery, lambda: draw_gallery(report)):
+        note(f"the {len(report.gallery)} least sure images are shown in {config.gallery}")

@@ -11,7 +11,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore, check_output
 from toolkit.cli.options import Force, OutputPath
-from toolkit.cli.output import note
+from toolkit.cli.output import draw_picture, note
 from toolkit.durable import read_json, write_atomic
 from toolkit.errors import DataError
 
@@ -90,6 +90,8 @@ def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, .
     pictures = {model: target.with_name(f"{target.stem}-{Path(model).stem}.png") for model in by_model}
     for path in pictures.values():
         check_output(path, force=force, inputs=inputs)
-    for model, path in pictures.items():
-        write_atomic(path, draw_bench([part.value for part in by_model[model]]))
-    return pictures
+    return {
+        model: path
+        for model, path in pictures.items()
+        if draw_picture(path, lambda: draw_bench([part.value for part in by_model[model]]))  # noqa: B023 - called at once
+    }

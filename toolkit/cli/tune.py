@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, invocation
+from toolkit.cli.output import Output, draw_picture, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.tune_listener import SearchListener
 from toolkit.errors import UsageError
@@ -21,6 +21,8 @@ from toolkit.training.recipes import change_recipe, resolve_recipe
 from toolkit.training.search_space import parse_space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.training.recipe import Recipe
     from toolkit.training.tune import TuneReport
 
@@ -121,14 +123,8 @@ def _write_results(report: TuneReport, base: Recipe, output: Output, store: Arti
     from toolkit.training.tune import best_recipe
 
     path = store.new_file("reports", f"tune-{report.study.stem}", ".json")
-    pictures = {
-        path.with_name(f"{path.stem}-history.png"): draw_search_history(report.rows),
-        path.with_name(f"{path.stem}-fields.png"): draw_search_fields(report.rows, report.config.space),
-    }
-    for target, picture in pictures.items():
-        write_atomic(target, picture)
     best, toml = best_recipe(report, base), path.with_name(f"{path.stem}-best.toml")
-    last = [f"report {path}", *(f"picture {target}" for target in pictures)]
+    last: list[str] = []
     if best is not None:
         write_atomic(toml, recipe_to_toml(best).encode())
         last.append(f"best recipe {toml}; train it with: toolkit train --recipe {toml}")
@@ -141,6 +137,11 @@ def _write_results(report: TuneReport, base: Recipe, output: Output, store: Arti
         "environment": describe_environment(),
     }
     write_json(path, whole)
-    output.report(whole, *render_tune(report), *last)
+    pictures: dict[Path, Callable[[], bytes]] = {
+        path.with_name(f"{path.stem}-history.png"): lambda: draw_search_history(report.rows),
+        path.with_name(f"{path.stem}-fields.png"): lambda: draw_search_fields(report.rows, report.config.space),
+    }
+    drawn = [f"picture {target}" for target, draw in pictures.items() if draw_picture(target, draw)]
+    output.report(whole, *render_tune(report), f"report {path}", *drawn, *last)
     if best is None:
         raise CheckFailedError(f"none of {len(report.rows)} trials succeeded; see their reasons in {path}")

@@ -59,6 +59,16 @@ class AccuracyReport:
             "confusion": [list(row) for row in self.confusion],
         }
 
+    def top_confusions(self, count: int) -> list[tuple[int, int, int]]:
+        """Return the most frequent confusions, at most `count`: true class, predicted class, images."""
+        errors = np.array(self.confusion)
+        np.fill_diagonal(errors, 0)
+        order = np.argsort(-errors, axis=None, kind="stable")[:count]
+        pairs = [divmod(int(place), len(errors)) for place in order]
+        return [
+            (label, predicted, int(errors[label, predicted])) for label, predicted in pairs if errors[label, predicted]
+        ]
+
     def describe_chance(self, classes: Sequence[str]) -> list[str]:
         """Return a sentence where the images judged cannot tell the answers from always naming the largest class.
 
