@@ -178,6 +178,62 @@ def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_
     assert "CUDAExecutionProvider" in done.stderr or "fallback to CPU" in done.stderr, onnxruntime.__version__
 
 
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_python_kit_says_in_one_line_what_a_provider_lacks(model_path: Path, tmp_path: Path, provider: str) -> None:
+    folder = put_kit(
+        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+    )
+    command = [sys.executable, "classify.py", "--selfcheck", "--provider", provider]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        pytest.skip(f"{provider} works here: the refusal cannot be seen")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (5, "", 1), done.stderr
+    assert re.match(rf"provider {provider} does not work: .*lib\w+\.so.*: cannot open shared object", done.stderr)
+    assert not (folder / "selfcheck.json").exists()
+    (folder / "model.onnx").write_bytes(b"no model")
+    done = subprocess.run([*command[:3]], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kit", "command"), [("node", ["node", "selfcheck.js"]), ("triton", [sys.executable, "client.py"])]
+)
+def test_other_kits_say_in_one_line_what_is_not_there(
+    model_path: Path, tmp_path: Path, kit: str, command: list[str]
+) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"there is no {command[0]} here")
+    folder = put_kit(kit, read_kit_source(model_path), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
+    Image.new("L", (28, 28)).save(tmp_path / "picture.png")
+    given = [str(tmp_path / "picture.png")] if kit == "triton" else []
+    done = subprocess.run([*command, *given], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, len(done.stderr.splitlines())) == (True, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec /no/such/program", "no/such/program"),
+        ("exit 0", "selfcheck.json"),
+        ("echo nonsense > selfcheck.json", ""),
+    ],
+)
+def test_a_self_check_that_cannot_start_or_says_nothing_has_failed(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    folder = put_kit(
+        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+    )
+    (tmp_path / "python").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(kit_check.sys, "executable", str(tmp_path / "python"))
+    result = run_selfcheck("python", folder)
+    assert (result.status, words in result.reason) == ("fail", True)
+    monkeypatch.setattr(kit_check.sys, "executable", str(tmp_path / "gone"))
+    (folder / "selfcheck.json").unlink()
+    assert run_selfcheck("python", folder).status == "fail"
+
+
 def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("tritonclient", reason="the extra kits is not installed")
     source = read_kit_source(model_path)

@@ -66,7 +66,7 @@ def run_selfcheck(kit: str, folder: Path) -> SelfCheck:
         result = SelfCheck(**{"runtime": runtime, **check(folder)})
     except (ImportError, ResourceError) as error:
         result = SelfCheck(status="not-run", runtime=runtime, reason=" ".join(str(error).split()))
-    except (subprocess.TimeoutExpired, _FailedError) as error:
+    except (subprocess.SubprocessError, OSError, ValueError, _FailedError) as error:  # it cannot start, hangs, babbles
         result = SelfCheck(status="fail", runtime=runtime, reason=" ".join(str(error).split())[-500:])
     write_json(folder / RESULT, result.to_json())
     return result

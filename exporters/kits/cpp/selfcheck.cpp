@@ -2,13 +2,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <fstream>
 #include <iostream>
 
 #include "classifier.hpp"
 #include "golden.h"
 
-int main() {
+namespace {
+
+int check() {
     if (GOLDEN_COUNT == 0) {
         std::ofstream("selfcheck.json") << "{\"runtime\": \"" << Classifier::runtime() << "\", \"version\": \""
                                         << Classifier::version() << "\", \"status\": \"not-run\", \"vectors\": 0,\n"
@@ -45,4 +48,15 @@ int main() {
     std::cout << (is_right ? "pass" : "FAIL") << ": " << GOLDEN_COUNT << " vectors, largest logit error " << error
               << ", " << milliseconds << " ms a picture\n";
     return is_right ? 0 : 1;
+}
+
+}  // namespace
+
+int main() {
+    try {
+        return check();
+    } catch (const std::exception &error) {
+        std::cerr << "the model cannot be run: " << error.what() << '\n';
+        return 5;
+    }
 }
