@@ -8,7 +8,9 @@ from __future__ import annotations
 __all__ = ["main", "quantise_apart"]
 
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,7 +49,7 @@ def quantise_apart(
         timeout_s: most seconds.
 
     Raises:
-        ExportError: the quantiser failed, crashed or hung; its last words stand in the log.
+        ExportError: the quantiser cannot start, failed, crashed or hung; its last words stand in the log.
     """
     import onnx
 
@@ -66,7 +68,9 @@ def quantise_apart(
 
 
 def main() -> None:
-    """Quantise what lies in the working folder; a failure leaves `error.txt`."""
+    """Quantise what lies in the working folder, in the seconds given as argument; a failure leaves `error.txt`."""
+    if hasattr(signal, "alarm"):  # where the process that waits for this one is gone, nobody else ends it
+        signal.alarm(math.ceil(float(sys.argv[1])) + 1)
     import onnx
 
     setting = Int8Setting(**json.loads(Path("setting.json").read_text()))
@@ -84,11 +88,14 @@ def _run(folder: Path, *, log: Path, timeout_s: float) -> int | None:
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
     # The quantiser leaves temporary files behind when it is ended; in this folder they go with it.
     environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
-    command = [sys.executable, "-P", "-c", "from exporters.int8_process import main; main()"]
+    command = [sys.executable, "-P", "-c", "from exporters.int8_process import main; main()", str(timeout_s)]
     with append_to(log) as stream:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-        )
+        try:
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            )
+        except OSError as error:
+            raise ExportError(f"the quantiser cannot start with {sys.executable}: {error.strerror}") from error
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:

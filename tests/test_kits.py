@@ -28,10 +28,10 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, Golden, InputSpec
 from toolkit.data import load_dataset
 from toolkit.errors import ModelError, ResourceError, UsageError
-from toolkit.exporting import kit_check
+from toolkit.exporting import kit_check, kit_sources
 from toolkit.exporting.kit_check import run_selfcheck
 from toolkit.exporting.kit_licences import licences_page
-from toolkit.exporting.kit_sources import golden_header
+from toolkit.exporting.kit_sources import golden_header, network_sources
 from toolkit.exporting.kit_triton import check_config
 from toolkit.exporting.kit_values import KitSource, kit_values, safe_words
 from toolkit.exporting.kits import KitConfig, put_kit, read_kit_source, write_kits
@@ -232,6 +232,16 @@ def test_a_self_check_that_cannot_start_or_says_nothing_has_failed(
     monkeypatch.setattr(kit_check.sys, "executable", str(tmp_path / "gone"))
     (folder / "selfcheck.json").unlink()
     assert run_selfcheck("python", folder).status == "fail"
+
+
+def test_a_generator_of_c_that_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(kit_sources.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(kit_sources, "CGEN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(kit_sources, "version", lambda _: "1.4.0")
+    with pytest.raises(ModelError, match=r"emx-onnx-cgen hung on .* for 0\.2 s; it was ended"):
+        network_sources(_source())
 
 
 def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tmp_path: Path) -> None:

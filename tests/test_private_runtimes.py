@@ -12,6 +12,7 @@ import pytest
 
 from toolkit.cli.app import app, main
 from toolkit.errors import ResourceError, UsageError, WorkerError
+from toolkit.runtimes import private as private_module
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.listing import list_runtimes
 from toolkit.runtimes.private import find_private_folder, install_private, private_python, private_root
@@ -205,6 +206,13 @@ def test_a_failed_pip_is_one_line_and_no_installation(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert "pip cannot install pocket-engine==9.9: ERROR: No matching distribution found" in line
     assert row_of("pocket") == (False, None)
+
+
+def test_an_installer_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_npm(tmp_path, monkeypatch, "#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr(private_module, "INSTALL_TIMEOUT_S", 0.2)
+    with pytest.raises(ResourceError, match=r"npm cannot install .*: it took over 0\.2 s and was ended"):
+        install_private("ort-node")
 
 
 def test_private_pins_are_those_of_the_constraints() -> None:

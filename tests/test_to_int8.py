@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters import ExportError, Int8Setting, quantise_apart
+from exporters import ExportError, Int8Setting, int8_process, quantise_apart
 from exporters.relu_first import move_relu_first
 from toolkit.errors import ModelError
 from toolkit.runtimes.empirical_bound import bound_from_errors
@@ -164,6 +167,22 @@ def test_a_graph_that_cannot_be_quantised_is_refused_in_one_line_with_the_rest_i
 def test_a_quantiser_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"hung for 0\.05 s and was ended"):
         quantise_apart(small_graph(), images_of(16), Int8Setting(), log=tmp_path / "log", timeout_s=0.05)
+
+
+def test_a_quantiser_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8_process.sys, "executable", "/no/such/python")
+    with pytest.raises(ExportError, match="cannot start with /no/such/python: No such file"):
+        quantise_apart(small_graph(), images_of(16), Int8Setting(), log=tmp_path / "log")
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="this system has no alarm clock")
+def test_a_quantiser_that_nobody_waits_for_ends_by_itself(tmp_path: Path) -> None:
+    program = (
+        "import json, time; json.loads = lambda _: time.sleep(600)\nfrom exporters.int8_process import main; main()"
+    )
+    (tmp_path / "setting.json").write_text("{}")
+    done = subprocess.run([sys.executable, "-P", "-c", program, "0.1"], cwd=tmp_path, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_an_unknown_setting_is_refused() -> None:

@@ -62,6 +62,8 @@ class NpmSource:
                 yield from self._read_members(stream, files, progress)
 
     def _pack(self, npm: str, folder: Path) -> Path:
+        # A project of its own: without one npm takes a folder above for it, and what that configures.
+        (folder / "package.json").write_text("{}\n")
         command = [npm, "pack", self.package, "--ignore-scripts", "--pack-destination", str(folder)]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, timeout=self.timeout_s, check=False)

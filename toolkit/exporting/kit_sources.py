@@ -35,7 +35,7 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
 
     Raises:
         ResourceError: emx-onnx-cgen is not installed.
-        ModelError: it refuses the model.
+        ModelError: it refuses the model, or hangs.
     """
     import onnx
 
@@ -53,7 +53,14 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
         options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
         command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
-        done = subprocess.run(command, cwd=path, capture_output=True, text=True, check=False, timeout=CGEN_TIMEOUT_S)
+        try:
+            done = subprocess.run(
+                command, cwd=path, capture_output=True, text=True, check=False, timeout=CGEN_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ModelError(
+                f"emx-onnx-cgen hung on {source.path.name} for {CGEN_TIMEOUT_S} s; it was ended"
+            ) from error
         if done.returncode:
             words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
             raise ModelError(f"emx-onnx-cgen refuses {source.path.name}: {words[-1]}")

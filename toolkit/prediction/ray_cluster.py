@@ -132,7 +132,13 @@ class RayCluster(Closing):
         handler = signal.getsignal(signal.SIGTERM)
         try:
             with _native_stderr_closed():
-                self._ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **own)
+                self._ray.init(
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    job_config=_make_job_config(),
+                    **own,
+                )
         except Exception as error:  # Ray's errors share no base
             raise ResourceError(f"Ray cannot be used: {' '.join(str(error).split())[:300]}") from error
         if signal.getsignal(signal.SIGTERM) is not handler:
@@ -190,6 +196,20 @@ def _native_stderr_closed() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nothing)
+
+
+def _make_job_config() -> Any:
+    """Return Ray's settings of a job, without the working folder on its workers' path: a module there may be anybody's.
+
+    Ray adds that folder before all others, except to a job that brings a working folder of its own.
+    """
+    base = import_module("ray.job_config").JobConfig
+
+    class Job(base):  # type: ignore[misc, valid-type]  # its base is imported when it is needed
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Job()
 
 
 def _make_caller() -> Any:

@@ -34,11 +34,12 @@ class OrtNodeRuntime(Runtime):
         if node is None:
             raise ResourceError("there is no `node` on the PATH; get it with: apt-get install nodejs npm")
         folder = find_private_folder(self.name)
-        self._process = subprocess.Popen(
-            [node, str(SCRIPT), str(folder), self.package],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [node, str(SCRIPT), str(folder), self.package], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as error:
+            raise ResourceError(f"cannot start {node}: {error.strerror or error}") from error
         request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
         header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
         self.info = describe_file(

@@ -31,6 +31,8 @@ from toolkit.runtimes.registry import RUNTIMES, find_entry
 # Where workers, which run in an empty folder, find them.
 PRIVATE_FOLDER_VARIABLE = "TOOLKIT_RUNTIMES"
 MARKER = "installed.json"
+# Hundreds of megabytes over a slow line.
+INSTALL_TIMEOUT_S = 1800.0
 # An engine has up to a gigabyte to fetch.
 PATIENCE_S = 900.0
 
@@ -130,9 +132,7 @@ def _install_npm(folder: Path, packages: tuple[str, ...]) -> None:
         raise ResourceError("there is no `npm` on the PATH; get it with: apt-get install nodejs npm")
     (folder / "package.json").write_text("{}\n")
     command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *packages]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if words := _run(command, folder):
         raise ResourceError(f"npm cannot install {', '.join(packages)}: {words[0]}")
 
 
@@ -141,12 +141,23 @@ def _install_pip(folder: Path, packages: tuple[str, ...]) -> None:
     venv.create(folder, with_pip=False)
     options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--timeout=15"]
     command = [sys.executable, "-P", "-m", "pip", "--python", str(_python_in(folder)), "install", *options, *packages]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if words := _run(command, folder):
         errors = [line for line in words if line.startswith("ERROR:")]
         reason = (errors or words)[-1]
         raise ResourceError(f"pip cannot install {', '.join(packages)}: {reason}; it needs an index that it can reach")
+
+
+def _run(command: list[str], folder: Path) -> list[str]:
+    """Run an installer to its end; return what it says where it fails, nothing where it does not."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return [f"it took over {INSTALL_TIMEOUT_S:g} s and was ended"]
+    if not done.returncode:
+        return []
+    return done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
 
 
 def _python_in(folder: Path) -> Path:
