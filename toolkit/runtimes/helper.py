@@ -107,6 +107,7 @@ class Helper(Closing):
             with self._lock:  # an answer that came in time is never followed by a kill
                 done.set()
             timer.cancel()
+            timer.join()  # it leaves at once, and nothing is left of it
 
     def describe_end(self) -> str:
         """Wait for its end, which is near or made so, and return how it came: `crashed with SIGSEGV`."""
