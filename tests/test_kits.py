@@ -165,6 +165,19 @@ def test_python_kit_is_whole_and_answers_as_the_toolkit_does(model_path: Path, t
         assert float(row[2]) == pytest.approx(float(probabilities.max()), abs=1e-3)
 
 
+def test_self_check_of_a_kit_judges_probabilities_too(model_path: Path, tmp_path: Path) -> None:
+    """As `toolkit selftest` does: they are what an application shows."""
+    from broken_models import broken
+
+    config, store = KitConfig(kits=("python",)), ArtifactStore(root=tmp_path)
+    folder = put_kit("python", read_kit_source(model_path), config, store=store)
+    assert run_selfcheck("python", folder).status == "pass"
+    (folder / "model.onnx").write_bytes(broken(model_path.read_bytes(), "softmax over the batch"))
+    check = run_selfcheck("python", folder)
+    assert check.status == "fail"
+    assert "probabilities by 0." in check.reason
+
+
 def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_path: Path) -> None:
     import onnxruntime
 

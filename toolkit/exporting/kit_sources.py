@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.private import find_private_folder, install_private
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def golden_header(source: KitSource) -> str:
     card = source.card
     pixels, classes = int(np.prod(card.input.shape)), len(card.classes)
     golden = card.golden
-    count = golden.shape[0] if golden else 0
+    count, tolerance = (golden.shape[0], golden.tolerance) if golden else (0, 0.0)
     images = (
         np.frombuffer(golden.images, np.uint8).reshape(count, pixels) if golden else np.zeros((1, pixels), np.uint8)
     )
@@ -85,7 +86,8 @@ def golden_header(source: KitSource) -> str:
             "#ifndef GOLDEN_H",
             "#define GOLDEN_H",
             f"#define GOLDEN_COUNT {count}",
-            f"#define GOLDEN_TOLERANCE {golden.tolerance if golden else 0:.17g}",
+            f"#define GOLDEN_TOLERANCE {tolerance:.17g}",
+            f"#define GOLDEN_PROBABILITY_TOLERANCE {probability_bound(tolerance):.17g}",
             f"static const unsigned char golden_images[{max(count, 1)}][{pixels}] = {{",
             *rows,
             "};",

@@ -7,7 +7,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Judgement", "judge_outputs"]
+__all__ = ["Judgement", "judge_outputs", "probability_bound"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +51,11 @@ class Judgement:
 
     def __bool__(self) -> bool:
         return not self.failures
+
+
+def probability_bound(bound: float) -> float:
+    """Return the largest error of a probability that a bound of the logits allows."""
+    return bound / 2 + PROBABILITY_ROUNDING
 
 
 def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], *, bound: float) -> Judgement:
@@ -125,7 +130,7 @@ def _value_failures(
         failures.append((index, f"{seen}; rounding explains {bound:.3g}"))
     shifted = np.exp(reference - reference.max(axis=1, keepdims=True))
     off = np.abs(outputs["probabilities"] - shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
-    allowed = bound / 2 + PROBABILITY_ROUNDING
+    allowed = probability_bound(bound)
     if not off.max() <= allowed:
         text = f"`probabilities` differ by {off.max():.3g}; rounding explains {allowed:.3g}"
         failures.append((int(off.argmax()), text))

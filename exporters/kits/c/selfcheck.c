@@ -9,6 +9,7 @@
 int main(void) {
     @{c_name}_result result;
     double error = 0;
+    double off = 0; /* the same of the probabilities */
     int is_right = 1;
     int at;
     int place;
@@ -16,15 +17,24 @@ int main(void) {
     double milliseconds;
     FILE *stream;
     for (at = 0; at < GOLDEN_COUNT; at++) {
+        double largest = golden_logits[at][0];
+        double sum = 0;
         @{c_name}_classify(golden_images[at], &result);
+        for (place = 1; place < @{c_macro}_CLASSES; place++)
+            largest = golden_logits[at][place] > largest ? golden_logits[at][place] : largest;
+        for (place = 0; place < @{c_macro}_CLASSES; place++)
+            sum += exp(golden_logits[at][place] - largest);
         for (place = 0; place < @{c_macro}_CLASSES; place++) {
             const double difference = fabs((double)result.logits[place] - golden_logits[at][place]);
+            const double share = exp(golden_logits[at][place] - largest) / sum;
+            const double drift = fabs((double)result.probabilities[place] - share);
             error = difference <= error ? error : difference; /* this way round NaN stays */
+            off = drift <= off ? off : drift;
             is_right = is_right && result.logits[place] <= result.logits[result.label];
         }
     }
     milliseconds = GOLDEN_COUNT ? 1e3 * (double)(clock() - start) / CLOCKS_PER_SEC / GOLDEN_COUNT : 0;
-    is_right = is_right && error <= GOLDEN_TOLERANCE;
+    is_right = is_right && error <= GOLDEN_TOLERANCE && off <= GOLDEN_PROBABILITY_TOLERANCE;
     stream = fopen("selfcheck.json", "w");
     if (stream == NULL) {
         fputs("selfcheck.json cannot be written\n", stderr);
