@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 
     Shapes = Mapping[str, list[int]]
 
-CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv", "DeformConv"}
-PRODUCTS = {"MatMul", "FusedMatMul", "MatMulInteger", "QLinearMatMul"}
-DENSE = {"Gemm", "FusedGemm"}
+CONVOLUTIONS = {"Conv", "ConvInteger", "QLinearConv", "DeformConv"}
+PRODUCTS = {"MatMul", "MatMulInteger", "QLinearMatMul"}
 RECURRENT = {"LSTM", "GRU", "RNN"}
-COUNTED = {*CONVOLUTIONS, *PRODUCTS, *DENSE, *RECURRENT, "ConvTranspose", "Einsum"}
+COUNTED = {*CONVOLUTIONS, *PRODUCTS, *RECURRENT, "Gemm", "ConvTranspose", "Einsum"}
 # Of the standard, products whose number no shape tells in one line.
 UNCOUNTED = {"Attention", "LinearAttention", "CausalConvWithState", "DFT", "STFT", "Det"}
-# ONNX Runtime's own forms of the above, which its optimiser writes into files.
-FUSED = {"FusedConv", "FusedMatMul", "FusedGemm"}
 # Operands of the quantised forms have scale and zero point between them: data, scale, zero, weights.
 WEIGHTS_AT = {"QLinearConv": 3, "QLinearMatMul": 3}
 SEQUENCE_LENGTHS_AT = 4
@@ -78,10 +75,9 @@ def _find_uncounted(model: Any) -> str:
     functions = {(function.domain, function.name) for function in model.functions}
     for graph in iterate_graphs(model, name="the model"):
         for node in graph.node:
-            is_standard = node.domain in DEFAULT_DOMAINS or node.op_type in FUSED
             if (node.domain, node.op_type) in functions:
                 continue  # its own nodes are looked at
-            if not is_standard:
+            if node.domain not in DEFAULT_DOMAINS:
                 return f"{node.domain}.{node.op_type} is not counted"
             if node.op_type in UNCOUNTED:
                 return f"{node.op_type} is not counted"
@@ -122,7 +118,7 @@ def _count(node: Any, known: Shapes) -> int | None:
     out = known.get(node.output[0])
     if node.op_type in CONVOLUTIONS:
         return math.prod(out) * math.prod(right[1:]) if out and right else None
-    if node.op_type in DENSE:
+    if node.op_type == "Gemm":
         is_turned = any(item.name == "transB" and item.i for item in node.attribute)
         return math.prod(out) * right[1 if is_turned else 0] if out and right else None
     return math.prod(out) * left[-1] if out and left else None
