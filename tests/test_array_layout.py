@@ -96,7 +96,9 @@ def test_flattened_rows_are_read_row_by_row() -> None:
         (GREY, (1, 2, 10, 28, 28), "reshape(-1, 28, 28) makes 20"),
         (GREY, (4, 5, 28, 28), "reshape(-1, 28, 28) makes 20"),
         (GREY, (5, 3, 100, 3), "the model takes"),
+        (GREY, (28, 28, 20), "where the count comes last, transpose(2, 0, 1) makes 20"),
         (GREY, (), "the model takes"),
+        (RGB, (32, 40, 3, 9), "where the count comes last, transpose(3, 0, 1, 2) makes 9"),
         (RGB, (3840,), "reshape(-1, 32, 40, 3) makes 1 in colour, reshape(-1, 3, 32, 40)"),
         (RGB, (5, 6, 32, 40, 3), "reshape(-1, 32, 40, 3) makes 30"),
         (None, (5, 3, 4, 3), "expected [N, H, W], [N, H, W, 1], [N, H, W, 3], [N, 1, H, W] or [N, 3, H, W]"),
@@ -127,6 +129,7 @@ def test_a_reshape_that_is_named_gives_the_count_that_is_named(shape: list[int])
         if "reshape(-1, 28, 28) makes " in str(error):
             count = int(str(error).split("reshape(-1, 28, 28) makes ")[1].split(";")[0])
             assert math.prod(shape) == count * 784
+            assert 784 in [math.prod(shape[start:]) for start in range(len(shape))] or len(shape) == 1
     else:
         assert layout.num_pictures * math.prod(layout.stored) == math.prod(shape)
         assert math.prod(layout.stored) == math.prod(layout.shape)

@@ -132,7 +132,7 @@ def test_numbers_that_are_no_pixels_are_refused(model_path: Path) -> None:
     with Classifier(model_path) as classifier:
         for given_, said in (
             (IMAGES.astype(np.int64) - 1, "from -1 to"),
-            (IMAGES.astype(np.int64) * 300, "0 to 65,535"),
+            (IMAGES.astype(np.int64) * 300, r"0 to 65,535; keep their upper bits: values >> 1"),
         ):
             with pytest.raises(DataError, match=said):
                 classifier.predict(given_)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imaging_samples import encode
+from PIL import Image
 from predict_command import read_rows
 
 from toolkit import Classifier
@@ -115,6 +116,21 @@ def test_what_cannot_be_used_says_what_to_give(
 ) -> None:
     with pytest.raises(error, match=said):
         classifier.predict(given)
+
+
+def test_what_cannot_be_used_among_others_is_a_row(classifier: Classifier) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    cut = Image.open(io.BytesIO(encode(noise, "JPEG")[:1500]))
+    given = [IMAGES[0], cut, IMAGES[:2], io.BytesIO(b""), IMAGES[1].tobytes(), IMAGES[1]]
+    kept = classifier.predict(given, on_error="keep")  # type: ignore[arg-type]
+    assert [bool(label) for label in kept.labels] == [True, False, False, False, False, True]
+    for place, said in (
+        (1, "is damaged: image file is truncated"),
+        (2, "is 2 images"),
+        (3, "empty"),
+        (4, "frombuffer"),
+    ):
+        assert said in kept.messages[place]
 
 
 def test_a_closed_file_is_an_error_of_its_own(classifier: Classifier) -> None:

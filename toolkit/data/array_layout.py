@@ -139,6 +139,8 @@ def _read_3(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | Non
             return _channels_first(1, shape) if is_first else ArrayLayout(shape[0], shape[1:], shape[1:])
         if is_picture:
             return _channels_last(1, shape)
+        if shape[:2] == _size(spec):  # a stack with its count last
+            return None
     return ArrayLayout(shape[0], shape[1:], shape[1:])
 
 
@@ -195,10 +197,19 @@ def _reshapes(shape: tuple[int, ...], spec: InputSpec | None) -> str:
         return "; leave out the column of labels: array[:, 1:] or array[:, :-1]"
     if len(shape) == 2 and shape[0] == area:
         return f"; array.T are {shape[1]} flattened pictures, array[None] is one of {shape[1]}x{shape[0]}"
+    if len(shape) > 2 and shape[:2] == _size(spec):
+        axes = ", ".join(map(str, (len(shape) - 1, *range(len(shape) - 1))))
+        return f"; where the count comes last, transpose({axes}) makes {shape[-1]}"
     ways = []
-    if spec.channels == 1 and total % area == 0 and total != 3 * area:
+    if spec.channels == 1 and total != 3 * area and _is_joined(shape, area):
         ways.append(f"reshape(-1, {size}) makes {total // area}")
-    if total % (3 * area) == 0:
+    if _is_joined(shape, 3 * area):
         count = total // (3 * area)
         ways.append(f"reshape(-1, {size}, 3) makes {count} in colour, reshape(-1, 3, {size}) where channels come first")
     return "".join(f"; {way}" for way in ways)
+
+
+def _is_joined(shape: tuple[int, ...], values: int) -> bool:
+    """Tell whether pictures of so many values lie one after another, so that a reshape tears none apart."""
+    tails = (math.prod(shape[start:]) for start in range(len(shape)))
+    return shape[0] % values == 0 if len(shape) == 1 else values in tails

@@ -128,8 +128,9 @@ def _to_bytes(values: npt.NDArray[Any], bits: int | None) -> tuple[npt.NDArray[n
         bits = depth.bits()
     low, high = values.min(), values.max()
     if low < 0 or high >= 1 << bits:
-        most = f"{(1 << bits) - 1:,}" + (f", as of {bits}-bit pictures" if bits > BYTE_BITS else "")
-        raise DataError(f"the image has values from {low} to {high}; expected 0 to {most}")
+        shift = int(high).bit_length() - DEPTHS[-1] if values.dtype.kind in "iu" else 0
+        mend = f"; keep their upper bits: values >> {shift}" if shift > 0 and low >= 0 else ""
+        raise DataError(f"the image has values from {low} to {high}; expected 0 to {(1 << bits) - 1:,}{mend}")
     if bits == BYTE_BITS:
         return values.astype(np.uint8), ""
     return (values >> (bits - BYTE_BITS)).astype(np.uint8), f"{bits}-bit numbers scaled to 8 bits"

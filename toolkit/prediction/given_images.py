@@ -43,12 +43,20 @@ def make_items(images: Any, spec: InputSpec) -> tuple[list[Item], dict[int, str]
         DataError: an array of a shape or a dtype that no image has.
     """
     if isinstance(images, list | tuple):
-        pairs = [_make_item(image, spec, name=f"images[{number}]") for number, image in enumerate(images)]
+        pairs = [_try_item(image, spec, name=f"images[{number}]") for number, image in enumerate(images)]
         return [item for item, _ in pairs], {row: note for row, (_, note) in enumerate(pairs) if note}
     if _is_array(images):
         return [_make_array_item(images, spec, name="images")], {}
-    item, note = _make_item(images, spec, name="the image")
+    item, note = _try_item(images, spec, name="the image")
     return [item], {0: note} if note else {}
+
+
+def _try_item(image: Any, spec: InputSpec, *, name: str) -> tuple[Item, str]:
+    """Return an item, without content where it cannot be used: the others of a sequence can."""
+    try:
+        return _make_item(image, spec, name=name)
+    except DataError as error:
+        return ImageItem(name, 0, None, " ".join(str(error).split())), ""
 
 
 def _make_item(image: Any, spec: InputSpec, *, name: str) -> tuple[Item, str]:
