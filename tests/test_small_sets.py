@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,15 @@ from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini, take_stratified
-from toolkit.errors import UsageError
+from toolkit.errors import StoppedError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
+from toolkit.training.curve_report import CurveReport
+from toolkit.training.learning_curve import CurveConfig, measure_curve
 from toolkit.training.recipes import RECIPES, resolve_recipe
+from toolkit.training.search_space import parse_space
 from toolkit.training.train import TrainConfig, split_data, train
+from toolkit.training.tune import tune
+from toolkit.training.tune_config import TuneConfig
 
 TINY = [setting for setting in SMALL if not setting.startswith(("epochs", "batch_size"))]
 
@@ -34,6 +42,12 @@ class Reader(Listener):
     def on_start(self, *, notes: list[str], **more: Any) -> None:
         self.notes = tuple(notes)
         super().on_start(**more)
+
+
+def stop_at_once(count: int) -> None:
+    """Ask the training under way to save and leave after its first step."""
+    if count == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def make_shapes(count: int = 360, side: int = 32) -> Dataset:
@@ -80,21 +94,23 @@ def test_thirty_images_of_each_digit_are_learnt_with_the_defaults(seed: int, tmp
 
 
 def test_what_was_fitted_to_a_small_set_is_said_first_and_recorded(tmp_path: Path) -> None:
-    recipe, listener = resolve_recipe("fast", settings=TINY), Reader()
-    report = begin(tmp_path, recipe, data=make_bars(100), listener=listener)
-    assert len(report.rows) == 15
+    recipe, listener = resolve_recipe("fast", settings=TINY), Reader(stop_at_once)
+    with pytest.raises(StoppedError):
+        begin(tmp_path, recipe, data=make_bars(100), listener=listener)
     used, fitted = listener.notes
     assert used == "80 images to train on, 20 held out, the last ones"
     assert fitted == (
         "fitted to 80 images: batch_size 256 -> 4, epochs 5 -> 15; 20 steps an epoch, 300 in all "
         "(--set batch_size=... chooses otherwise)"
     )
-    recorded = json.loads((report.run / "config.json").read_text())
+    config = ArtifactStore(root=tmp_path).latest_started_run() / "config.json"
+    recorded = json.loads(config.read_text())
     assert (recorded["recipe"]["batch_size"], recorded["recipe"]["epochs"]) == (4, 15)
     assert recorded["training"]["fitted"] == {"batch_size": [256, 4], "epochs": [5, 15]}
     assert recorded["training"]["held_out"] == "the last ones"
-    go_on(tmp_path, data=make_bars(100), recipe=recipe, epochs="+1")  # the recipe it was begun with is no drift
-    again = json.loads((report.run / "config.json").read_text())["training"]
+    with pytest.raises(StoppedError):  # not an error: the recipe it was begun with is no drift
+        go_on(tmp_path, data=make_bars(100), recipe=recipe, epochs="+1", listener=Reader(stop_at_once))
+    again = json.loads(config.read_text())["training"]
     assert (again["fitted"], again["cycles"], again["drift"]) == (recorded["training"]["fitted"], [15, 1], [])
 
 
@@ -130,6 +146,37 @@ def test_a_run_that_held_out_other_images_is_drift(tmp_path: Path) -> None:
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="held out was the last ones, is the last ones of every class"):
         go_on(tmp_path, data=data, epochs="+1")
+
+
+class Deaf:
+    """Hears everything of a curve or a search and keeps nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+def test_a_learning_curve_trains_a_size_as_a_training_would() -> None:
+    config = CurveConfig(recipe=resolve_recipe("fast", settings=TINY), sizes=(20,), seeds=1, device="cpu", threads=1)
+    report = measure_curve(make_bars(100), config, listener=Deaf())
+    assert [(row.size, row.epochs, row.steps) for row in report.rows()] == [(20, 60, 300)]
+    assert "batch_size and epochs fitted to every size as a training fits them" in report.notes()
+    assert CurveReport.from_json(json.loads(json.dumps(report.to_json()))).settings == report.settings
+
+
+@pytest.mark.slow
+def test_a_search_trains_every_fold_as_a_training_would(tmp_path: Path) -> None:
+    space = parse_space(["dropout=0.1,0.2"], settled=[])
+    config = TuneConfig(
+        recipe=resolve_recipe("fast", settings=TINY),
+        space=space,
+        search="grid",
+        trials=1,
+        folds=2,
+        device="cpu",
+        threads=1,
+    )
+    report = tune(make_bars(100), config, path=tmp_path / "study.db", listener=Deaf())
+    assert [(fold.train_count, fold.epochs, fold.steps) for fold in report.rows[0].folds] == [(50, 24, 312)] * 2
 
 
 @pytest.mark.slow
