@@ -65,18 +65,21 @@ def announce_model(path: Path, *, store: ArtifactStore) -> None:
         note(f"warning: {warning}")
 
 
-def load_data(name: str, output: Output, *, size: tuple[int, int] | None = None) -> Dataset:
+def load_data(
+    name: str, output: Output, *, size: tuple[int, int] | None = None, polarity: str | None = None
+) -> Dataset:
     """Load a data set behind a progress bar and say what was left out or changed.
 
     Args:
         name: a name or a path.
         output: shows the bar.
         size: height and width to which a user's own images are resized; None leaves them.
+        polarity: what a user's own images are; None: told from the training images.
     """
     from toolkit.data import load_dataset
 
     with output.progress(f"loading {name}", unit="bytes") as bar:
-        return load_dataset(name, size=size, progress=bar, on_note=note)
+        return load_dataset(name, size=size, polarity=polarity, progress=bar, on_note=note)
 
 
 def locate_data(name: str | None) -> str:

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, warn
+from toolkit.cli.output import Output, note, warn
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
 from toolkit.errors import UsageError
@@ -41,6 +41,14 @@ Epochs = Annotated[
     typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default=False),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.", show_default=False)]
+Polarity = Annotated[
+    str | None,
+    typer.Option(
+        "--polarity",
+        help="What your own images are: light-on-dark, dark-on-light or any; told from them by default.",
+        show_default=False,
+    ),
+]
 AllData = Annotated[bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")]
 Device = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.", show_default=False)
@@ -67,6 +75,7 @@ TensorBoard = Annotated[
 def train_command(
     data: DataName = None,
     size: ImageSize = None,
+    polarity: Polarity = None,
     recipe: RecipeName = None,
     settings: Settings = None,
     epochs: Epochs = None,
@@ -95,10 +104,13 @@ def train_command(
         settings += [f"epochs={epochs}"] if epochs is not None else []
         resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
         asked = {**how, "cuda_graph": cuda_graph}
-        result = _begin(data, resolved, asked, sides, all_data=all_data, output=output, tensorboard=tensorboard)
+        own = {"size": sides, "polarity": polarity}
+        result = _begin(data, resolved, asked, own, all_data=all_data, output=output, tensorboard=tensorboard)
     else:
-        if all_data or sides:
-            raise UsageError("--all-data and --size are settled when a run begins; they cannot change with --resume")
+        if all_data or sides or polarity is not None:
+            raise UsageError(
+                "--all-data, --size and --polarity are settled when a run begins; they cannot change with --resume"
+            )
         asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
         result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
     if result is not None:
@@ -131,7 +143,7 @@ def _begin(
     data: str | None,
     recipe: Recipe,
     how: dict[str, Any],
-    size: tuple[int, int] | None,
+    own: dict[str, Any],
     *,
     all_data: bool,
     output: Output,
@@ -141,7 +153,10 @@ def _begin(
 
     given = {key: value for key, value in how.items() if value is not None}
     config = TrainConfig(recipe=recipe, all_data=all_data, data_source=locate_data(data), **given)
-    dataset = load_data(data or DEFAULT_DATA, output, size=size)
+    dataset = load_data(data or DEFAULT_DATA, output, **own)
+    if config.data_source and dataset.polarity != "any":
+        told = "as asked" if own["polarity"] else "as its training images show"
+        note(f"{dataset.name} is {dataset.polarity}, {told}: a picture that is not will be inverted for a prediction")
     return run_training(dataset, config, output=output, tensorboard=tensorboard)
 
 

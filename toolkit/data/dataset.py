@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["Dataset", "Split"]
+__all__ = ["POLARITIES", "Dataset", "Split"]
 
 import hashlib
 import json

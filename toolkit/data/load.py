@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.data.catalog import CATALOG, MINI_NAME, dataset_names
-from toolkit.data.dataset import Dataset, Split
+from toolkit.data.dataset import POLARITIES, Dataset, Split
 from toolkit.data.fetch import fetch_missing, read_cached
 from toolkit.data.folder import has_idx_files, load_idx_folder
 from toolkit.data.idx import read_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, suggest
+from toolkit.imaging.fit import find_fit
+from toolkit.imaging.polarity import find_polarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ def load_dataset(
     name: str,
     *,
     size: tuple[int, int] | None = None,
+    polarity: str | None = None,
     progress: Progress | None = None,
     on_note: OnNote = lambda _: None,
 ) -> Dataset:
@@ -52,21 +55,29 @@ def load_dataset(
     Args:
         name: a name or a path.
         size: (height, width) in pixels, 16 to 128, to which a user's own images are resized; None leaves them.
+        polarity: what a user's own images are, see `Dataset`; None: told from the training images.
         progress: called with (bytes done, bytes in all or None).
         on_note: called with one sentence about each thing that was left out, held out or changed on purpose.
 
     Raises:
-        UsageError: neither a name nor a folder nor a file that could be a data set; a size that is out of range, or
-            for a data set of the catalogue.
+        UsageError: neither a name nor a folder nor a file that could be a data set; a size that is out of range, an
+            unknown polarity, or either for a data set of the catalogue.
         DataError: the files cannot be used.
         DownloadError: the data could not be fetched, or a cached file has changed since.
         ResourceError: the cache cannot be written.
     """
     _check_size(size, name)
+    _check_polarity(polarity, name)
     if name == MINI_NAME:
         return load_mini()
     if name in CATALOG:
         return _load_entry(CATALOG[name], progress)
+    own = _load_own(name, size=size, progress=progress, on_note=on_note)
+    is_recognised = own.polarity != "any"
+    return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note)
+
+
+def _load_own(name: str, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:
     path = Path(name)
     if path.is_dir():
         if not has_idx_files(path):
@@ -89,6 +100,27 @@ def _check_size(size: tuple[int, int] | None, name: str) -> None:
         )
     if name in dataset_names():
         raise UsageError(f"{name} has its own size; a size can be given for a folder or a file")
+
+
+def _check_polarity(polarity: str | None, name: str) -> None:
+    if polarity is None:
+        return
+    if polarity not in POLARITIES:
+        raise UsageError(
+            f"unknown polarity {polarity!r}{suggest(polarity, POLARITIES)}; expected {', '.join(POLARITIES)}"
+        )
+    if name in dataset_names():
+        raise UsageError(f"{name} has its own polarity; one can be given for a folder or a file")
+
+
+def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
+    """Tell from a user's own training images what other pictures have to become to be like them."""
+    found = find_polarity(dataset.train.images)
+    if wish not in {None, "any", found} and found != "any":
+        on_note(f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked")
+    polarity = wish or found
+    fit = find_fit(dataset.train.images, polarity)
+    return replace(dataset, polarity=polarity, fit=fit)
 
 
 def _load_images(folder: Path, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["fit_image", "fit_like_mnist"]
+__all__ = ["find_fit", "fit_image", "fit_like_mnist"]
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from toolkit.errors import DataError, ModelError
 from toolkit.imaging.ground import Ground, measure_ground
 from toolkit.imaging.guard import DOUBT
 from toolkit.imaging.pieces import Piece, find_pieces, keep_drawing
-from toolkit.imaging.polarity import ground_level
+from toolkit.imaging.polarity import ground_level, invert, nearly_all
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -83,6 +83,37 @@ def fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.
     return _place(np.rint(cropped).astype(np.uint8), spec), [*notes, *seen]
 
 
+def find_fit(pictures: npt.NDArray[np.uint8], polarity: str) -> str:
+    """Tell how other pictures come to be like these: `mnist` where nearly all are placed as that does, else `stretch`.
+
+    Placed so is ink whose box has the right longer side and whose centre of mass is in the middle, each to a pixel.
+
+    Args:
+        pictures: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+        polarity: what they are; of `any`, nobody knows what is ink.
+    """
+    if polarity == "any" or pictures.ndim != 3:
+        return "stretch"
+    turn = invert if polarity == "dark-on-light" else np.asarray
+    return "mnist" if nearly_all(pictures, lambda picture: _is_placed(turn(picture))) else "stretch"
+
+
+def _is_placed(picture: npt.NDArray[np.uint8]) -> bool:
+    ink = np.clip(picture.astype(np.float64) - ground_level(picture), 0, None)
+    if not ink.any():
+        return False
+    sides, lengths = np.array(ink.shape), []
+    for axis in (1, 0):
+        there = np.flatnonzero((ink > INK_SHARE * ink.max()).any(axis=axis))
+        lengths.append(there[-1] - there[0] + 1)
+    centre = np.array([ink.sum(axis=1 - axis) @ np.arange(side) for axis, side in enumerate(sides)]) / ink.sum()
+    return abs(max(lengths) - _box_side(sides)) <= 1 and bool((np.abs(centre - sides / 2) <= 1).all())
+
+
+def _box_side(sides: npt.NDArray[Any] | tuple[int, int]) -> int:
+    return max(1, round(float(min(sides)) * MNIST_BOX_SHARE))
+
+
 def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     factor = max(pixels.shape) // LARGEST_SIDE
     if factor <= 1:
@@ -142,8 +173,7 @@ def _find_drawing(is_ink: npt.NDArray[np.bool_]) -> tuple[Piece, list[str]]:
 
 def _place(ink: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Scale ink and put its centre of mass in the middle."""
-    box = max(1, round(min(spec.height, spec.width) * MNIST_BOX_SHARE))
-    scale = box / max(ink.shape)
+    scale = _box_side((spec.height, spec.width)) / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
     ink = _resize(ink, width=width, height=height)
     canvas = np.zeros((spec.height, spec.width), np.uint8)

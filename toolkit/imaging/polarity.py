@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FRAME_SHARE", "SAMPLED_SIDE", "ground_level", "invert", "is_dark_on_light"]
+__all__ = ["FRAME_SHARE", "SAMPLED_SIDE", "find_polarity", "ground_level", "invert", "is_dark_on_light", "nearly_all"]
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from toolkit.imaging.ground import measure_ground
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 # A frame of this share of the shorter side is taken for the ground.
@@ -19,6 +22,9 @@ FRAME_SHARE = 1 / 16
 SAMPLED_SIDE = 256
 # On an uneven ground only what lies this many standard deviations of its texture off says anything.
 STANDS_OUT = 4
+# Of a set's pictures so many are looked at, spaced evenly, of which one in so many may disagree.
+LOOKED_AT = 300
+ONE_STRANGER_IN = 100
 
 
 def is_dark_on_light(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -42,6 +48,30 @@ def is_dark_on_light(pixels: npt.NDArray[np.uint8]) -> bool:
             return False
         difference = grey.astype(np.float32) - ground
     return bool(-difference[difference < 0].sum() > difference[difference > 0].sum())
+
+
+def find_polarity(pictures: npt.NDArray[np.uint8]) -> str:
+    """Tell which ink on which ground a set of pictures shows: `light-on-dark`, `dark-on-light` or `any`.
+
+    Where nearly all agree, a picture that is the other way round is strange to whatever learnt from them, and inverted
+    it is not. Photographs do not agree; colours are never inverted, so of colour pictures nothing is said.
+
+    Args:
+        pictures: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+    """
+    if pictures.ndim == 4 or not len(pictures):
+        return "any"
+    if nearly_all(pictures, lambda picture: is_dark_on_light(invert(picture))):
+        return "light-on-dark"
+    return "dark-on-light" if nearly_all(pictures, is_dark_on_light) else "any"
+
+
+def nearly_all(pictures: npt.NDArray[np.uint8], holds: Callable[[npt.NDArray[np.uint8]], bool]) -> bool:
+    """Say whether something holds of pictures `[N, ...]` but for one in a hundred, as far as a sample of them tells."""
+    chosen = pictures[np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(np.int64)]
+    most = len(chosen) // ONE_STRANGER_IN
+    # Not all are counted: of photographs the first few settle it.
+    return len(list(islice((picture for picture in chosen if not holds(picture)), most + 1))) <= most
 
 
 def ground_level(pixels: npt.NDArray[np.uint8]) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["prepare_image"]
+__all__ = ["prepare_image", "require_effect"]
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.errors import UsageError
 from toolkit.imaging.fit import fit_image, fit_like_mnist
 from toolkit.imaging.polarity import invert, is_dark_on_light
 from toolkit.imaging.settings import AUTO, PrepareSettings
@@ -47,6 +48,21 @@ def prepare_image(
     return image, "; ".join(filter(None, (channels_note, polarity_note, *fit_notes)))
 
 
+def require_effect(settings: PrepareSettings, spec: InputSpec) -> None:
+    """Refuse wishes that would change nothing for this model, or that it cannot grant.
+
+    Raises:
+        UsageError: there is such a wish.
+    """
+    if settings.polarity != AUTO and spec.polarity not in INVERTED_NOTES:
+        raise UsageError(
+            f"polarity {settings.polarity} has no effect: the model's card says {spec.polarity}, so no picture is ever "
+            "inverted; leave it out, or train again with toolkit train --polarity"
+        )
+    if settings.fit == "mnist" and spec.channels != 1:
+        raise UsageError("fit mnist places grey drawings, and this model takes colour; use stretch or none")
+
+
 def _match_size(image: npt.NDArray[np.uint8], spec: InputSpec, wish: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
     height, width = image.shape[:2]
     fit = spec.fit if wish == AUTO else wish
@@ -61,7 +77,8 @@ def _match_size(image: npt.NDArray[np.uint8], spec: InputSpec, wish: str) -> tup
 
 
 def _fit_drawing(image: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    if spec.polarity != "dark-on-light":
+    is_dark = spec.polarity == "dark-on-light" or (spec.polarity not in INVERTED_NOTES and is_dark_on_light(image))
+    if not is_dark:
         return fit_like_mnist(image, spec)
     fitted, notes = fit_like_mnist(invert(image), spec)
     return invert(fitted), notes

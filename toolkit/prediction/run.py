@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
+from toolkit.imaging.prepare import require_effect
 from toolkit.prediction.config import RAY
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import OpenedModel, open_model
@@ -45,7 +46,8 @@ def run_prediction(
         stdin: where an input called `-` reads names from; this process's own by default.
 
     Raises:
-        UsageError: no output, one that would overwrite something, or nothing that could be resumed.
+        UsageError: no output, one that would overwrite something, nothing that could be resumed, or a wish that has no
+            effect for this model.
         ModelError: the model cannot be used.
         ProviderError: the provider asked for is not active.
         ResourceError: the output cannot be written, or a package is not installed.
@@ -64,6 +66,7 @@ def run_prediction(
 
             model = cluster.open_model(source, make_run_request(source, config))
         stack.enter_context(model.runtime)
+        require_effect(config.settings, model.card.input)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
         names = stdin if stdin is not None else sys.stdin.buffer
