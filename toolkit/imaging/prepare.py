@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["prepare_image", "require_effect"]
+__all__ = ["AS_IT_COMES", "prepare_image", "require_effect"]
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -19,7 +19,6 @@ import numpy as np
 
 from toolkit.closing import Closing
 from toolkit.errors import DataError, UsageError, suggest
-from toolkit.imaging.prepare import require_effect
 from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
@@ -102,8 +101,7 @@ class Classifier(Closing):
         allow_fallback: go on with the CPU where the provider is not active; `Prediction.fallback` then says so.
 
     Raises:
-        UsageError: an argument that nobody knows or that has no effect for this model, or a provider that the runtime
-            has not.
+        UsageError: an argument that nobody knows or that has no effect, or a provider that the runtime has not.
         ModelError: the file cannot be used.
         ProviderError: the provider asked for is not active.
         ResourceError: the runtime is not installed.
@@ -125,13 +123,8 @@ class Classifier(Closing):
         choice = EngineChoice(
             runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
         )
-        opened = open_model(ModelSource.read(Path(model)), choice, probe=False)
+        opened = open_model(ModelSource.read(Path(model)), choice, wishes=settings, probe=False)
         self._process, self._card = os.getpid(), opened.card
-        try:
-            require_effect(settings, opened.card.input)
-        except BaseException:
-            opened.runtime.close()
-            raise
         info = opened.runtime.info
         self._provider = info.provider_active
         is_plain = info.provider_active in find_entry(runtime).reentrant

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import ProviderError, UsageError
+from toolkit.imaging.prepare import AS_IT_COMES, require_effect
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.probe import ensure_probed
@@ -15,6 +16,7 @@ from toolkit.runtimes.registry import find_entry, open_runtime, precisions_of
 
 if TYPE_CHECKING:
     from toolkit.card import Card
+    from toolkit.imaging.settings import PrepareSettings
     from toolkit.prediction.config import EngineChoice
     from toolkit.prediction.described_runtime import DescribedRuntime
     from toolkit.runtimes.process import WorkerRuntime
@@ -45,23 +47,41 @@ class OpenedModel:
     notes: tuple[str, ...] = ()
 
 
-def open_model(source: ModelSource, choice: EngineChoice, *, runs_at_once: int = 1, probe: bool = True) -> OpenedModel:
+def open_model(
+    source: ModelSource,
+    choice: EngineChoice,
+    *,
+    wishes: PrepareSettings = AS_IT_COMES,
+    runs_at_once: int = 1,
+    probe: bool = True,
+) -> OpenedModel:
     """Probe and open a model; what is hashed is what runs.
 
     Args:
         source: the model file.
         choice: what is to run it.
+        wishes: how pictures are to be brought to it.
         runs_at_once: how often its caller would like to run it at the same time; it is opened for that where the engine
             can on this provider and is left its own choice of threads, else for one.
         probe: run a file that was never seen in a worker first, so that one that crashes the engine is an error.
 
     Raises:
-        UsageError: the runtime or the provider is unknown, or they do not go together.
+        UsageError: the runtime or the provider is unknown, they do not go together, or a wish has no effect.
         ModelError: the file cannot be used.
         ProviderError: the provider asked for is not active and no fallback was allowed.
         ResourceError: the runtime is not installed.
     """
     _check_choice(choice)
+    opened = _open_on_provider(source, choice, runs_at_once=runs_at_once, probe=probe)
+    try:
+        require_effect(wishes, opened.card.input)
+    except UsageError:
+        opened.runtime.close()
+        raise
+    return opened
+
+
+def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once: int, probe: bool) -> OpenedModel:
     if choice.provider != AUTO:
         return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once, probe=probe)
     notes: list[str] = []

@@ -190,7 +190,7 @@ def raise_sent(body: bytes) -> None:
 
 
 def _open(request: RunRequest) -> OpenedModel:
-    return open_model(ModelSource.in_memory(request.model, request.path), request.choice)
+    return open_model(ModelSource.in_memory(request.model, request.path), request.choice, wishes=request.settings)
 
 
 def _notes(notes: list[str]) -> Iterator[Frame]:

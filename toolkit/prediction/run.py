@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
-from toolkit.imaging.prepare import require_effect
 from toolkit.prediction.config import RAY
 from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import OpenedModel, open_model
@@ -60,13 +59,12 @@ def run_prediction(
         cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None
         if cluster is None:
             # As many runs at once as there are cores: all of them then do what else a batch needs, too.
-            model = open_model(source, config.engine, runs_at_once=usable_cores())
+            model = open_model(source, config.engine, wishes=config.settings, runs_at_once=usable_cores())
         else:
             from toolkit.prediction.ray_parts import make_run_request
 
             model = cluster.open_model(source, make_run_request(source, config))
         stack.enter_context(model.runtime)
-        require_effect(config.settings, model.card.input)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
         names = stdin if stdin is not None else sys.stdin.buffer
