@@ -93,8 +93,6 @@ def train_command(
     """Train the network, or go on with a run, and judge it on the test images."""
     prepare_process()
     output, settings, sides = Output(as_json=as_json), settings or [], split_size(size)
-    if cuda_graph and resume is not None:
-        raise UsageError("--cuda-graph is settled when a run begins; it cannot change with --resume")
     how = {"seed": seed, "device": device, "threads": threads, "keep_every": keep_every}
     if resume is None:
         if allow_drift:
@@ -107,10 +105,7 @@ def train_command(
         own = {"size": sides, "polarity": polarity}
         result = _begin(data, resolved, asked, own, all_data=all_data, output=output, tensorboard=tensorboard)
     else:
-        if all_data or sides or polarity is not None:
-            raise UsageError(
-                "--all-data, --size and --polarity are settled when a run begins; they cannot change with --resume"
-            )
+        _refuse_settled(all_data=all_data, size=sides, polarity=polarity, cuda_graph=cuda_graph)
         asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
         result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
     if result is not None:
@@ -137,6 +132,12 @@ def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tenso
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
     return judge_run(report, dataset, listener=listener)
+
+
+def _refuse_settled(**options: Any) -> None:
+    given = next((name for name, value in options.items() if value), None)
+    if given is not None:
+        raise UsageError(f"--{given.replace('_', '-')} is settled when a run begins; it cannot change with --resume")
 
 
 def _begin(
