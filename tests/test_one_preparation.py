@@ -90,6 +90,9 @@ def test_a_folder_that_is_only_judged_may_have_any_of_the_classes(
     shutil.rmtree(tmp_path / "some" / "7")
     (tmp_path / "some" / "3" / "3-0.png").rename(tmp_path / "one.png")
     assert evaluate(capsys, model_path, tmp_path / "some")["count"] == 5
+    classless = ["evaluate", str(model_path), "--data", str(tmp_path / "some" / "3")]
+    assert run_guarded(lambda: app(args=classless, prog_name="toolkit"), debug=False) == 3
+    assert "no image in its 0 sub-folders, one for each class" in capsys.readouterr().err
 
 
 def test_arrays_are_brought_to_the_input_too(
