@@ -115,9 +115,7 @@ def find_judged_images(folder: Path) -> JudgedFiles:
     classes = tuple(sorted(_list_classes(parts[judged])))
     found, notes = _list_parts({judged: parts[judged]}, classes)
     if not found[judged]:
-        raise DataError(
-            f"{parts[judged]} has no image in its {len(classes)} sub-folders, one for each class; {LAYOUTS}"
-        )
+        raise DataError(f"{parts[judged]} has no image in its {len(classes)} sub-folders; {LAYOUTS}")
     return JudgedFiles(classes, found[judged], judged == TRAIN_NAME, tuple(notes))
 
 
