@@ -176,6 +176,39 @@ def test_rows_that_are_gone_or_failed_are_regressions_and_new_ones_are_told() ->
         compare(make_result(failed), make_result(first))
 
 
+def test_a_row_that_crashed_is_told_with_its_reason_although_no_provider_was_active_any_more() -> None:
+    row = make_row(samples(), provider_requested="cpu")
+    crash = {"provider_active": None, "status": "fail", "reason": "crashed (exit code -11)"}
+    crashed = {**row, **crash, "latency_ms": None, "ci95": None}
+    fell_back = {**row, "provider_requested": "cuda", "fallback": True}
+    crashed_there = {**crashed, "provider_requested": "cuda", "reason": "ran out of memory"}
+    for before, after, reason in ((row, crashed, "crashed (exit code -11)"), (fell_back, crashed_there, "memory")):
+        for others in ((), (make_row(samples(), batch=32),)):
+            (change,) = compare(make_result(before), make_result(*others, after)).changes
+            assert change.problem.startswith("fail: ")
+            assert reason in change.problem
+    (change,) = compare(make_result(row), make_result(crashed_there)).changes
+    assert change.problem == "the new result has no such row"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_rows_of_one_identity_are_refused_whatever_their_order(swapped: bool) -> None:
+    one, other = (make_row(samples(scale), provider_requested="cpu") for scale in (1.0, 9.0))
+    rows = (other, one) if swapped else (one, other)
+    for old, new, name in (((one,), rows, "new"), (rows, (one,), "old")):
+        with pytest.raises(UsageError, match=f"{name} has 2 times the row ort on cpu, fp32, batch 8, threads 0"):
+            compare(make_result(*old), make_result(*new))
+
+
+def test_a_row_that_fell_back_stands_beside_the_one_that_was_asked_for() -> None:
+    """`--provider cpu,cuda --allow-fallback` where CUDA does not work: both ran on the CPU."""
+    asked = make_row(samples(), provider_requested="cpu")
+    fell_back = make_row(samples(2.0), provider_requested="cuda")
+    for old, new in (((asked, fell_back), (fell_back, asked)), ((asked, fell_back), (asked, fell_back))):
+        changes = compare(make_result(*old), make_result(*new)).changes
+        assert [change.ratios["p50"]["point"] for change in changes] == [1.0, 1.0]
+
+
 def test_a_condition_without_intervals_is_refused() -> None:
     old = make_result(make_row(samples(count=100)))
     with pytest.raises(UsageError, match=r"no interval of p99"):

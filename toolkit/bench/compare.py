@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results"]
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -101,15 +102,17 @@ def compare_results(
         allow: of `machine`, `model`, `settings`, what may differ.
 
     Raises:
-        UsageError: something differs that may not, or a row holds no interval that a condition asks for.
+        UsageError: something differs that may not, a row holds no interval that a condition asks for, or a result has
+            two rows of one identity.
     """
+    for result, name in zip((old, new), names, strict=True):
+        _require_distinct(result["rows"], name)
     differences = _check_same(old, new, allow=allow)
-    found = {_identity(row): row for row in new["rows"]}
     changes = []
     for row in old["rows"]:
         if row["status"] != "pass":
             continue
-        other = found.get(_identity(row))
+        other = _find(row, new["rows"], name=names[1])
         differences += _check_settings(row, other, allow=allow) if other else []
         changes.append(_compare_rows(row, other, conditions))
     known = {_identity(row) for row in old["rows"] if row["status"] == "pass"}
@@ -185,8 +188,32 @@ def _ratio(old: dict[str, Any], new: dict[str, Any], metric: str) -> dict[str, f
     return {"low": after[0] / before[1], "high": after[1] / before[0], "point": points[1] / points[0]}
 
 
-def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in IDENTITY)
+def _require_distinct(rows: list[dict[str, Any]], name: str) -> None:
+    """Refuse a result in which it would go by the order of its rows which one is compared."""
+    counts = Counter((*_identity(row), row.get("provider_requested")) for row in rows)
+    for row in rows:
+        if (count := counts[*_identity(row), row.get("provider_requested")]) > 1:
+            raise UsageError(f"{name} has {count} times the {_name(row)}; expected each row once: measure again")
+
+
+def _find(row: dict[str, Any], rows: list[dict[str, Any]], *, name: str) -> dict[str, Any] | None:
+    """Return the row of another result that is this one; one that crashed has no active provider to be known by."""
+    asked = row.get("provider_requested")
+    same = [other for other in rows if _identity(other) == _identity(row)] or [
+        other
+        for other in rows
+        if other["provider_active"] is None
+        and _identity(other, provider_active=None) == _identity(row, provider_active=None)
+        and other.get("provider_requested") in {row["provider_active"], asked}
+    ]
+    found = [other for other in same if other.get("provider_requested") == asked] or same
+    if len(found) > 1:
+        raise UsageError(f"{name} has {len(found)} times the {_name(row)}; expected one: measure again")
+    return found[0] if found else None
+
+
+def _identity(row: dict[str, Any], **changes: Any) -> tuple[Any, ...]:
+    return tuple({**row, **changes}[name] for name in IDENTITY)
 
 
 def _describe(row: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +221,9 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return f"row {row['runtime']} on {row['provider_active']}, {row['precision']}, batch {row['batch']}"
+    provider = row["provider_active"] or row.get("provider_requested")
+    where = f"row {row['runtime']} on {provider}, {row['precision']}, batch {row['batch']}, threads {row['threads']}"
+    return where if row["scenario"] == "single-stream" else f"{where}, {row['scenario']}"
 
 
 def _gpu_names(result: dict[str, Any]) -> list[Any]:
