@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from imaging_samples import encode
 
+from toolkit import artifacts
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.app import main
 from toolkit.data.mini_subset import load_mini
+from toolkit.holding import release_claims
 from toolkit.prediction.unfinished import part_of
 
 IMAGES = load_mini().train.images
@@ -91,3 +98,89 @@ def test_a_gallery_is_not_overwritten_unasked_beside_rows_on_stdout(model_path: 
     gallery.write_bytes(b"another's")
     done = run("predict", model_path, tmp_path / "a.npy", "-o", "-", "--gallery", gallery)
     assert (done.returncode, done.stdout, gallery.read_bytes()) == (2, "", b"another's")
+
+
+HOLDER = """
+import contextlib, sys
+from pathlib import Path
+from toolkit.holding import hold
+with contextlib.ExitStack() as stack:
+    for path in sys.argv[1:]:
+        stack.enter_context(hold(Path(path)))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def held_by_another(*paths: Path) -> Iterator[None]:
+    """Let another process write these paths meanwhile."""
+    command = [sys.executable, "-c", HOLDER, *map(str, paths)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            other.communicate("")
+
+
+def test_no_command_writes_what_another_one_is_writing(
+    model_path: Path, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, output, model = tmp_path / "g.png", tmp_path / "o.json", tmp_path / "models" / "m.onnx"
+    (tmp_path / "a.png").write_bytes(encode(IMAGES[0]))
+    (tmp_path / "bench.json").write_text("{}")
+    (tmp_path / "curve.json").write_text("{}")
+    commands: list[tuple[str, list[object]]] = [
+        ("o.json", ["bench", model_path, "-o", output]),
+        ("g.png", ["bench", model_path, "--picture", picture]),
+        ("o.json", ["parity", model_path, "-o", output]),
+        ("o.json", ["doctor", "-o", output]),
+        ("o.json", ["report", tmp_path / "bench.json", "-o", output]),
+        ("g.png", ["data", "show", "mnist-mini", "-o", picture]),
+        ("g.png", ["predict", model_path, tmp_path / "a.png", "-o", tmp_path / "rows.csv", "--gallery", picture]),
+        ("curve.json", ["learning-curve", "--resume", tmp_path / "curve.json", "--data", "mnist-mini"]),
+        ("m.onnx", ["export", trained_run, "-o", model]),
+    ]
+    with held_by_another(picture, output, tmp_path / "curve.json", model):
+        for name, arguments in commands:
+            with pytest.raises(SystemExit) as left:
+                main(list(map(str, arguments)))
+            (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+            assert left.value.code == 5, line
+            assert f"{name} is " in line
+            assert "by another" in line
+    assert not picture.exists()
+    assert not output.exists()
+    assert not model.exists()
+
+
+RECORDER = """
+import sys
+from pathlib import Path
+from toolkit.artifacts import ArtifactStore
+store, key = ArtifactStore(root=Path(sys.argv[1])), sys.argv[2]
+for number in range(40):
+    store.record(**{key: store.root / f"{key}-{number}"})
+    assert store._entries()[key] == f"{key}-{number}", "another process took it back"
+"""
+
+
+def test_what_is_latest_loses_no_entry_to_another_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RECORDER, str(tmp_path)]
+    others = [subprocess.Popen([*command, key]) for key in ("started", "run", "model")]
+    assert [other.wait() for other in others] == [0, 0, 0]
+    assert json.loads((tmp_path / "latest.json").read_text()).keys() == {"started", "run", "model", "model_run"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["latest.json"]
+
+
+def test_unique_names_are_unique_among_commands_of_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "_timestamp", lambda: "20260101-000000")
+    store = ArtifactStore(root=tmp_path)
+    name = tmp_path / "reports" / "bench-20260101-000000.json"
+    with held_by_another(name):
+        assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-2.json"
+        assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-3.json"
+    release_claims()
+    assert list(name.parent.iterdir()) == []

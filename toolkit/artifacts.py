@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArtifactStore", "cache_folder", "check_output", "user_folder"]
+__all__ = ["ArtifactStore", "cache_folder", "check_output", "claim_output", "user_folder"]
 
 import os
 import time
@@ -11,7 +11,10 @@ from pathlib import Path
 
 from toolkit.durable import read_json, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
+from toolkit.holding import claim, hold, is_claimed
 
+# How long another process may take to note something.
+RECORDING_S = 60.0
 # File systems stop at 255; endings, counts and what a command adds to the name need room too.
 MOST_STEM_BYTES = 150
 
@@ -20,15 +23,28 @@ def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
     """Refuse an explicit output that would overwrite something.
 
     Raises:
-        UsageError: the output exists and `force` is not set, is a folder, or is one of the inputs.
+        UsageError: the output exists and `force` is not set, is a folder, is one of the inputs or lies in one.
     """
-    for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
+    for source in inputs if path.exists() else ():
+        if source.exists() and (path.samefile(source) or source.resolve() in path.resolve().parents):
             raise UsageError(f"the output {path} is also an input; choose another name")
     if path.is_dir():
         raise UsageError(f"the output {path} is a folder; give a file name")
     if path.exists() and not force:
         raise UsageError(f"the output {path} exists; give another name or --force")
+
+
+def claim_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse as `check_output` does, and hold the output against other commands until this one ends.
+
+    Raises:
+        UsageError: as `check_output`.
+        ResourceError: another command writes it, or its folder cannot be made.
+    """
+    check_output(path, force=force, inputs=inputs)
+    if not claim(path):
+        raise ResourceError(f"{path} is being written by another command; wait for it or choose another name")
+    check_output(path, force=force, inputs=inputs)  # the other one may just have ended
 
 
 def user_folder(variable: str, *, base_variable: str, base: str) -> Path:
@@ -98,11 +114,21 @@ class ArtifactStore:
         raise ResourceError(f"no free name for a run under {self.root / 'runs'}")
 
     def new_file(self, folder: str, stem: str, suffix: str) -> Path:
-        """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet; `stem` as for `new_run`."""
+        """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet and is claimed for this process.
+
+        Args:
+            folder: under `root`.
+            stem: as for `new_run`.
+            suffix: with its dot.
+
+        Raises:
+            ResourceError: the folder cannot be written.
+        """
         name = f"{_as_file_name(stem)}-{_timestamp()}"
         path = self.root / folder / f"{name}{suffix}"
         count = 1
-        while path.exists():
+        # Commands that are started together ask within the same second.
+        while path.exists() or is_claimed(path) or not claim(path):
             count += 1
             path = self.root / folder / f"{name}-{count}{suffix}"
         return path
@@ -119,7 +145,7 @@ class ArtifactStore:
         model: Path | None = None,
         model_run: str | None = None,
     ) -> None:
-        """Note the latest run or model in `latest.json`, keeping the other entries.
+        """Note the latest run or model in `latest.json`, keeping the other entries, whoever else writes there.
 
         Args:
             started: the run folder whose training begins or goes on.
@@ -127,15 +153,13 @@ class ArtifactStore:
             model: the model file just written.
             model_run: name of the run that the model came from.
         """
-        entries = self._entries()
-        if started is not None:
-            entries["started"] = self._relative(started)
-        if run is not None:
-            entries["run"] = self._relative(run)
-        if model is not None:
-            entries["model"] = self._relative(model)
-            entries["model_run"] = model_run or ""
-        write_json(self.root / "latest.json", entries)
+        named = {"started": started, "run": run, "model": model}
+        latest = self.root / "latest.json"
+        with hold(latest, wait_s=RECORDING_S):
+            entries = self._entries() | {key: self._relative(path) for key, path in named.items() if path is not None}
+            if model is not None:
+                entries["model_run"] = model_run or ""
+            write_json(latest, entries)
 
     def latest_run(self) -> Path:
         """Return the latest run folder.

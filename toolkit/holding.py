@@ -6,7 +6,7 @@ by whoever held it; the package filelock leaves its own behind, beside every out
 
 from __future__ import annotations
 
-__all__ = ["claim", "hold", "release_claims"]
+__all__ = ["claim", "hold", "is_claimed", "release_claims"]
 
 import contextlib
 import errno
@@ -71,7 +71,7 @@ def hold(path: Path, *, wait_s: float = 0.0, taken: str = "") -> Iterator[None]:
 
 
 def claim(path: Path) -> bool:
-    """Hold a path until `release_claims` or the end of this process; False where another process holds it.
+    """Hold a path until `release_claims` or the end of this process; False where another holds it.
 
     Raises:
         ResourceError: the folder above it cannot be written.
@@ -83,6 +83,11 @@ def claim(path: Path) -> bool:
     if descriptor is not None:
         _claims[lock] = descriptor
     return descriptor is not None
+
+
+def is_claimed(path: Path) -> bool:
+    """Say whether this process claimed a path."""
+    return _lock_file(path) in _claims
 
 
 def release_claims() -> None:

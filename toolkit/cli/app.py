@@ -29,6 +29,7 @@ from toolkit.cli.selftest import selftest_command
 from toolkit.cli.train import train_command
 from toolkit.cli.tune import tune_command
 from toolkit.environment import claim_process
+from toolkit.holding import release_claims
 
 app = typer.Typer(
     name="toolkit",
@@ -76,4 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     claim_process()
     prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))
+    try:
+        sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))
+    finally:
+        release_claims()

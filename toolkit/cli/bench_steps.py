@@ -7,12 +7,12 @@ __all__ = ["carry_out"]
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.durable import write_atomic, write_json
-from toolkit.errors import CheckFailedError, ResourceError, UsageError
+from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def carry_out(request: BenchRequest) -> None:
     store, console = ArtifactStore.default(), Output(as_json=request.as_json)
     config = make_config(request, store)
     path = choose_model(request.model, store=store)
-    _check_outputs(request, path)
+    _claim_outputs(request, path)
     source = _read(path, config, store)
     report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
     written = _write(report, request, request.output or store.new_file("reports", "bench", ".json"))
@@ -41,24 +41,19 @@ def carry_out(request: BenchRequest) -> None:
         raise CheckFailedError(report.problem)
 
 
-def _check_outputs(request: BenchRequest, model: Path) -> None:
+def _claim_outputs(request: BenchRequest, model: Path) -> None:
     """Refuse before anything is measured what could not be written afterwards.
 
     Raises:
-        UsageError: an output exists, is the model, or two are the same file.
-        ResourceError: the folder of one cannot be made.
+        UsageError: an output exists, is the model or an input, or two are the same file.
+        ResourceError: the folder of one cannot be made, or another command writes it.
     """
     targets = [target for target in (request.output, request.picture, request.csv, request.samples) if target]
-    for target in targets:
-        check_output(target, force=request.force, inputs=(model,))
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ResourceError(f"cannot write {target}: {reason}; choose a folder that can be written") from error
     places = [target.resolve() for target in targets]
     if len(set(places)) < len(places):
         raise UsageError("two outputs are the same file; give each of --output, --picture, --csv, --samples its own")
+    for target in targets:
+        claim_output(target, force=request.force, inputs=tuple(filter(None, (model, request.inputs))))
 
 
 def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:

@@ -73,7 +73,9 @@ def show_pictures(
     force: Force = False,
 ) -> None:
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
-    from toolkit.artifacts import ArtifactStore, check_output
+    from pathlib import Path
+
+    from toolkit.artifacts import ArtifactStore, claim_output
     from toolkit.data.sample import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
     from toolkit.plots import digit_grid
@@ -83,7 +85,7 @@ def show_pictures(
     if path.suffix.lower() != ".png":
         raise UsageError(f"the output {path} does not end in .png; pictures are PNG files")
     for each in paths:
-        check_output(each, force=force)
+        claim_output(each, force=force, inputs=(Path(name),))
     dataset = load_data(name, Output(), size=split_size(size))
     images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]

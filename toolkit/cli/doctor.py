@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.options import Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, note
 from toolkit.durable import write_json
@@ -43,7 +43,7 @@ def doctor_command(
 
     names = () if require is None else split_names(require)
     if output is not None:
-        check_output(output, force=force)
+        claim_output(output, force=force)
     engines = split_names(runtime or "all")
     command = ["toolkit", "doctor", *(("--require", ",".join(names)) if names else ())]
     command += [] if engines == ("all",) else ["--runtime", ",".join(engines)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import draw_picture, invocation
 from toolkit.durable import write_json
+from toolkit.holding import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Examples of each family in the picture.
 EXAMPLES = 10
+# How long another evaluation of the same run may take to write its files.
+WRITING_S = 60.0
 
 
 def write_evaluation(
@@ -55,9 +58,6 @@ def write_evaluation(
     }
     if mistakes:
         pictures["mistakes"] = lambda: draw_mistakes(images_NHW, mistakes, count=report.count)
-    else:
-        # A gallery of an earlier evaluation would contradict this one.
-        _picture_path(path, "mistakes").unlink(missing_ok=True)
     value = {
         **report.to_json(),
         **(extra or {}),
@@ -67,9 +67,14 @@ def write_evaluation(
         "command": invocation(),
         "environment": describe_environment(),
     }
-    return _write_with_pictures(
-        path, value, {name: (_picture_path(path, name), draw) for name, draw in pictures.items()}
-    )
+    with hold(path, wait_s=WRITING_S):  # the pictures and the report of one evaluation belong together
+        value = _write_with_pictures(
+            path, value, {name: (_picture_path(path, name), draw) for name, draw in pictures.items()}
+        )
+        if not mistakes:
+            # A gallery of an earlier evaluation would contradict this one.
+            _picture_path(path, "mistakes").unlink(missing_ok=True)
+    return value
 
 
 def write_corruptions(

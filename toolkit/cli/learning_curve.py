@@ -14,6 +14,8 @@ from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
 from toolkit.cli.output import Output, ProgressBar, draw_picture, invocation
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.errors import ResourceError
+from toolkit.holding import claim
 from toolkit.training.process import prepare_process
 from toolkit.training.recipes import resolve_recipe
 
@@ -68,6 +70,8 @@ def learning_curve_command(
     if sizes is not None:
         given["sizes"] = parse_sizes(sizes)
     config = CurveConfig(recipe=base, equal_steps=equal_steps, **given)
+    if resume is not None and not claim(resume):
+        raise ResourceError(f"the report {resume} is gone on with by another process; wait for it or name another")
     before = None if resume is None else read_json(resume)
     dataset = load_data(data or DEFAULT_DATA, output, size=split_size(size))
     path = resume or store.new_file("reports", f"learning-curve-{dataset.name}-{base.name}", ".json")

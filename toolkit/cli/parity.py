@@ -7,7 +7,7 @@ __all__ = ["parity_command"]
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.context import choose_model
 from toolkit.cli.options import (
     AllowFallback,
@@ -94,7 +94,8 @@ def parity_command(
     options = (record, data, sample, run, inputs, shape)
     if against is not None and any(option is not None for option in options):
         raise UsageError(AGAINST_ALONE)
-    _check_outputs(output_path, record, picture, model=path, force=force)
+    read = (path, against, inputs, None if data is None else Path(data))
+    _claim_outputs(output_path, record, picture, inputs=tuple(filter(None, read)), force=force)
     feeds = read_feed_config(inputs, shape)
     files = ParityFiles(record=record, against=against, output=output_path, run=run, feeds=feeds, bisect=bisect)
     report, _ = run_and_report(path, config, data=data, files=files, output=Output(as_json=as_json))
@@ -103,14 +104,16 @@ def parity_command(
     require_passed(report)
 
 
-def _check_outputs(output: Path | None, record: Path | None, picture: Path | None, *, model: Path, force: bool) -> None:
+def _claim_outputs(
+    output: Path | None, record: Path | None, picture: Path | None, *, inputs: tuple[Path, ...], force: bool
+) -> None:
     if picture is not None and picture.suffix.lower() != ".png":
         raise UsageError(f"the picture {picture} does not end in .png; pictures are PNG files")
     targets = [target for target in (output, record, picture) if target is not None]
     if len(set(targets)) < len(targets):
         raise UsageError(f"two outputs are both {max(targets, key=targets.count)}; give one of them another name")
     for target in targets:
-        check_output(target, force=force, inputs=(model,))
+        claim_output(target, force=force, inputs=inputs)
     if output is not None and worst_folder(output).exists() and not force:
         raise UsageError(f"the folder {worst_folder(output)} of an earlier report exists; give another name or --force")
 

@@ -33,13 +33,13 @@ def write_worst(report: ParityReport, recording: Recording, source: ModelSource,
 
     Samples of an earlier report in the same folder, which `--force` gave up, are removed.
     """
-    for path in folder.glob("[0-9]*-*"):
-        if path.suffix in {".png", ".replay"}:
-            path.unlink()
+    earlier = {path for path in folder.glob("[0-9]*-*") if path.suffix in {".png", ".replay"}}
     rows = tuple(
         replace(row, worst_files=_write_row(row, recording, source, folder / _row_name(row, number)))
         for number, row in enumerate(report.rows, start=1)
     )
+    for path in earlier - {Path(path) for row in rows for path in row.worst_files.values()}:
+        path.unlink()
     return replace(report, rows=rows)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.options import Force, OutputPath
 from toolkit.cli.output import draw_picture, note
 from toolkit.durable import read_json, write_atomic
@@ -29,7 +29,7 @@ def report_command(files: Files, output: OutputPath = None, force: Force = False
 
     store = ArtifactStore.default()
     target = output or store.new_file("reports", "report", ".md")
-    check_output(target, force=force, inputs=tuple(files))
+    claim_output(target, force=force, inputs=tuple(files))
     parts, problems = _read_all(files)
     if not parts:
         raise DataError(f"none of {len(files)} files is a result: {problems[0]}")
@@ -89,7 +89,7 @@ def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, .
             by_model.setdefault(model_name(part.value), []).append(part)
     pictures = {model: target.with_name(f"{target.stem}-{Path(model).stem}.png") for model in by_model}
     for path in pictures.values():
-        check_output(path, force=force, inputs=inputs)
+        claim_output(path, force=force, inputs=inputs)
     return {
         model: path
         for model, path in pictures.items()

@@ -24,6 +24,7 @@ from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.naming import choose_name
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
+from toolkit.holding import hold
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
 from toolkit.network.run import RunConfig, read_run
@@ -52,6 +53,7 @@ def export_run(
         CheckFailedError: a file's answers differ from the float64 reference, or those of two exporters.
         UsageError: an output exists with other content and `force` is not set.
         ProviderError: the provider on which int8 has to be faster is not active.
+        ResourceError: another process exports to the same name.
     """
     described = read_run(run)
     data = _require_data(data, described)
@@ -61,13 +63,23 @@ def export_run(
     if config.name is None and config.output is None:
         name = choose_name(name, checkpoint.sha256, store=store)
     maker = FileMaker(run=described, checkpoint=checkpoint, data=data, config=config, name=name)
-    log = _begin_log(store, name)
+    target = config.output or store.model_path(name)
+    taken = f"{target} is being exported by another process; wait for it or choose another --name"
+    with hold(target, taken=taken):
+        report = _export(maker, target, store=store, progress=progress)
+    store.record(model=report.model, model_run=described.path.name)
+    return report
+
+
+def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: Progress | None) -> ExportReport:
+    config, data = maker.config, maker.data
+    log = _begin_log(store, target.stem)
     graph = _trace(maker, log=log)
     proven = maker.prove(graph, precision="fp32")
     if "int8" in config.precisions:
         require_provider(proven.source, data.test.images, provider=config.provider)
     checked = _cross_check(maker, proven, log=log) if config.cross_check else None
-    report = maker.put(proven, config.output or store.model_path(name))
+    report = maker.put(proven, target)
     warnings = (*data.describe_gaps(), *report.accuracy.describe_chance(data.classes))
     report = replace(report, cross_check=checked, log=log, warnings=warnings)
     if "fp16" in config.precisions:
@@ -75,7 +87,6 @@ def export_run(
     if "int8" in config.precisions:
         file, tried = derive_int8(maker, proven, report, log=log, progress=progress)
         report = replace(report, derived=(*report.derived, *([file] if file else [])), int8=tried)
-    store.record(model=report.model, model_run=described.path.name)
     return report
 
 
@@ -90,7 +101,12 @@ def _require_data(data: Dataset, run: RunConfig) -> Dataset:
 
 
 def _begin_log(store: ArtifactStore, name: str) -> Path:
-    """Return the log of this export, empty: what an exporter prints belongs to one export only."""
+    """Return the log of this export, empty: what an exporter prints belongs to one export only.
+
+    Args:
+        store: holds it.
+        name: of the file, which this process holds.
+    """
     path = store.root / "reports" / f"export-{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")

@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from toolkit.errors import ModelError, ResourceError
+from toolkit.errors import ModelError
+from toolkit.holding import hold
 from toolkit.network.checkpoint import Checkpoint, read_checkpoint
 from toolkit.network.redo_log import finish_save, list_checkpoints
 from toolkit.network.run import checkpoint_folder, epoch_checkpoint
@@ -46,17 +45,9 @@ class RunFolder:
         Raises:
             ResourceError: another training holds it.
         """
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ResourceError(
-                f"the run {self.path} is being trained by another process; wait for it or train another run"
-            ) from error
-        try:
+        taken = f"the run {self.path} is being trained by another process; wait for it or train another run"
+        with hold(self._checkpoints, taken=taken):
             yield
-        finally:
-            lock.release()
 
     def save_epoch(self, state: TrainingState, *, is_best: bool) -> None:
         """Save after a whole epoch: as the last, as the best where it is, under its number where it is kept."""

@@ -14,9 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from toolkit.errors import DataError, ResourceError, UsageError, first_line
+from toolkit.holding import hold
 from toolkit.training.fit import FitResult
 from toolkit.training.search_space import Dimension, Value
 from toolkit.training.streams import derive_seed
@@ -103,7 +102,8 @@ def open_study(path: Path, settings: Mapping[str, Any], *, space: Sequence[Dimen
         DataError: the file is no study.
         UsageError: it was made with other settings; the differences are listed.
     """
-    with _storage_errors_named(path), _locked(path), _open_storage(path) as storage:
+    taken = f"the study {path} is being run by another process; wait for it or name another"
+    with _storage_errors_named(path), hold(path, taken=taken), _open_storage(path) as storage:
         import optuna
 
         opened = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
@@ -117,20 +117,6 @@ def open_study(path: Path, settings: Mapping[str, Any], *, space: Sequence[Dimen
         study = Study(opened, path=path, space=space, seed=seed)
         study.abandon_running()
         yield study
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ResourceError(f"the study {path} is being run by another process; wait for it or name another") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
