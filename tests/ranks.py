@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from toolkit.errors import ToolkitError
 from toolkit.network.checkpoint import Checkpoint, read_checkpoint
 from toolkit.network.run import epoch_checkpoint
+from toolkit.training import group as group_module
 from toolkit.training import resume as resume_module
 from toolkit.training.distribute import distribute
 from toolkit.training.folder import RunFolder
@@ -125,6 +127,8 @@ def main(check: str, folder: Path) -> None:
         answer = check_resume(folder, reads_another=check == "resume another")
         (folder / f"{check}-{os.environ['RANK']}.json").write_text(json.dumps(answer))
         return
+    # Who waits for silence waits longer than any test: what is told must have been seen.
+    group_module.SILENCE = timedelta(hours=1)
     with join_group("cpu") as group:
         if check == "lost":
             answer = check_loss_of_a_neighbour(group)

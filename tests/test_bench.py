@@ -31,7 +31,7 @@ from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
-QUICK = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=5)
+QUICK = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=100)
 GOLDEN = Golden(
     origin="synthetic",
     images=bytes(range(192)),

@@ -112,7 +112,7 @@ def test_strangers_file_of_that_name_is_not_taken_either(tmp_path: Path) -> None
 
 def test_precisions_are_rows_of_one_table(tmp_path: Path) -> None:
     source = _save_pair(tmp_path)
-    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=2)
+    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=100)
     rows = run_bench(BenchConfig(plan=plan, batches=(2,), precisions=("fp32", "int8")), source).rows
     assert [(row.precision, row.status, row.settings["file"]) for row in rows] == [
         ("fp32", "pass", None),
@@ -152,7 +152,7 @@ def test_io_binding_is_swept_on_devices_only() -> None:
 
 
 def test_device_boundary_needs_a_device() -> None:
-    plan = MeasurePlan(boundary="device", min_calls=40, min_s=0, max_s=1, warmup_s=0)
+    plan = MeasurePlan(boundary="device", min_calls=40, min_s=0, max_s=100, warmup_s=0)
     (row,) = run_bench(_config(providers=("cuda",), plan=plan), _source(), opener=_opener({})).rows
     assert (row.boundary, row.io_binding, row.status) == ("device", True, "pass")
     with pytest.raises(UsageError, match="has no memory of its own; use --boundary host"):

@@ -95,7 +95,7 @@ def test_place_that_is_not_there_is_refused(tmp_path: Path, place: dict[str, str
 
 def test_everything_else_still_refuses_it_and_bench_takes_what_was_read(tmp_path: Path) -> None:
     path = save_split(tmp_path)
-    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=2)
+    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=100)
     config = BenchConfig(plan=plan, batches=(1,))
     with pytest.raises(ModelError, match=r"external data is never opened .*--allow-external-data"):
         run_bench(config, ModelSource.read(path))

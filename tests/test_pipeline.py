@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,18 +87,27 @@ def test_hungry_models_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) ->
     assert values == list(range(40))
 
 
-def test_arrays_and_sated_models_need_no_process() -> None:
+def test_arrays_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
     with Pipeline(brightness, PREPARATION, processes=2) as line:
         list(line.run([[array_item(8)] for _ in range(50)]))
         assert line.num_processes == 0
 
-    def slow(block: Block) -> Answers:
-        time.sleep(0.02)
-        return brightness(block)
 
-    with Pipeline(slow, PREPARATION, processes=2) as line:
-        list(line.run([[image_item("x.png", png(1))] for _ in range(40)]))
-        assert line.num_processes == 0
+@pytest.mark.parametrize(("waits_s", "after_s", "is_great"), [(0.5, 0.7, False), (0.5, 0.9, True), (0.2, 0.9, False)])
+def test_hunger_is_much_waiting_over_some_time(
+    monkeypatch: pytest.MonkeyPatch, waits_s: float, after_s: float, is_great: bool
+) -> None:
+    """Of two consumers one waits for a while; by a clock of the test's own, for the machine's may stall."""
+    now = 5.0
+    monkeypatch.setattr(pipeline, "time", types.SimpleNamespace(perf_counter=lambda: now))
+    hunger = pipeline._Hunger(2)
+    with hunger.waiting():
+        now += waits_s
+    hunger.add(waits_s * 0.4)
+    now += after_s - waits_s
+    assert hunger.is_great() == is_great
 
 
 def test_closing_in_the_middle_leaves_no_thread_and_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +149,9 @@ def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
         "import os, signal, time; os.write(1, b'alive\\n'); import toolkit.imaging.decode as p; import toolkit.prediction.decoder as d\n"
         "real = p.decode_image\n"
         f"p.decode_image = lambda c, name, bits: {death} if name == 'deadly.png' else real(c, name=name, bits=bits)\n"
-        "d.MOST_SECONDS = 0.3\n"
+        "def hurry():\n"
+        "    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= d.MOST_SECONDS\n"  # it is timed
+        "    signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
         "d.main()"
     )
     start = helper.subprocess.Popen
@@ -151,7 +163,10 @@ def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
 
 @pytest.mark.parametrize(
     ("death", "said"),
-    [("os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"), ("time.sleep(60)", "took over 20 s")],
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"),
+        ("(hurry(), time.sleep(600))", "took over 20 s"),
+    ],
 )
 def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyPatch, death: str, said: str) -> None:
     items = [image_item(f"{number}.png", png(number)) for number in range(5)]
@@ -201,7 +216,7 @@ def test_decoders_end_when_their_input_does_and_ignore_ctrl_c() -> None:
         os.kill(decoder.process.pid, signal.SIGINT)
         assert pool.prepare([image_item("a.png", png(1))]).num_rows == 1
         decoder.requests.close()
-        assert decoder.process.wait(timeout=10) == 0
+        assert decoder.process.wait() == 0
 
 
 def test_joined_blocks_keep_places_and_messages() -> None:
@@ -242,7 +257,7 @@ def test_a_bad_item_stands_where_it_was() -> None:
 
 
 def test_a_model_that_runs_several_times_at_once_is_given_several_blocks() -> None:
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=600)
 
     def together(block: Block) -> Answers:
         barrier.wait()

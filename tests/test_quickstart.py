@@ -25,7 +25,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(quickstart_steps.RECIPES, "fast", recipe)
     matrix = ParityConfig(threads=(0,), optimisations=("all",), sample=100, small_batches=(3,), small_count=10)
     monkeypatch.setattr(quickstart_steps, "ParityConfig", lambda: matrix)
-    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=1)
+    plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=100)
     real = bench_config.BenchConfig
     monkeypatch.setattr(bench_config, "BenchConfig", lambda **changes: real(**{**changes, "plan": plan}))
 

@@ -42,7 +42,8 @@ def _is_row(row: Any) -> bool:
     """Tell whether a row has what a comparison looks at, each of its kind."""
     if not isinstance(row, dict) or not {*IDENTITY, "status"} <= {*row}:
         return False
-    if not all(row[name] is None or isinstance(row[name], str | int | bool) for name in (*IDENTITY, "status")):
+    named = [row.get(name) for name in (*IDENTITY, "provider_requested", "status")]
+    if not all(value is None or isinstance(value, str | int | bool) for value in named):
         return False
     tables = [row.get(name) for name in ("latency_ms", "ci95", "settings")]
     if not all(table is None or isinstance(table, dict) for table in tables):
