@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_the_timing_loop_keeps_every_call(model_path: Path) -> None:
     calls: list[str] = []
 
     class Counting:
+        info = SimpleNamespace(provider_active="cpu")
+
         def run(self, feeds: object) -> None:
             calls.append("checked")
 

@@ -50,8 +50,15 @@ def test_what_another_process_holds_is_refused_until_it_ends(tmp_path: Path) -> 
         other.communicate("")
     with hold(path):
         assert claim(path.with_name("other.csv"))
-    release_claims()
-    assert list(path.parent.iterdir()) == []
+        release_claims()
+    assert list(tmp_path.iterdir()) == []  # the folder was made for it, and nothing lies there
+
+
+def test_a_folder_in_which_something_lies_stays(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "o.csv"
+    with hold(path):
+        path.with_name("written").touch()
+    assert [entry.name for entry in path.parent.iterdir()] == ["written"]
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.durable import read_json, write_json
+from toolkit.durable import clear_leavings, read_json, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.holding import claim, hold, is_claimed
 
@@ -156,6 +156,7 @@ class ArtifactStore:
         named = {"started": started, "run": run, "model": model}
         latest = self.root / "latest.json"
         with hold(latest, wait_s=RECORDING_S):
+            clear_leavings(latest)
             entries = self._entries() | {key: self._relative(path) for key, path in named.items() if path is not None}
             if model is not None:
                 entries["model_run"] = model_run or ""

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from toolkit.errors import ResourceError
 
@@ -31,6 +32,20 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class _Lock(NamedTuple):
+    """What is held.
+
+    Attributes:
+        file: the hidden file.
+        descriptor: through which the system knows the holder.
+        made: the folders that were made for it, the deepest first.
+    """
+
+    file: Path
+    descriptor: int
+    made: list[Path]
+
+
 LOOK_EVERY_S = 0.05
 TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 # Some network file systems know no locks; work there goes on unguarded, as it would without us.
@@ -38,14 +53,15 @@ UNKNOWN = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 LONGEST_NAME_BYTES = 240
 
 # What this process holds until its end, by lock file.
-_claims: dict[Path, int] = {}
+_claims: dict[Path, _Lock] = {}
 
 
 @contextlib.contextmanager
 def hold(path: Path, *, wait_s: float = 0.0, taken: str = "") -> Iterator[None]:
     """Hold a path against every other process, and against other threads of this one, until the block ends.
 
-    Nothing has to exist there; the folder above it is made. What this process claimed is held already.
+    Nothing has to exist there; the folder above it is made, and removed again where it stays empty. What this process
+    claimed is held already.
 
     Args:
         path: what is to be written: a file or a folder.
@@ -60,14 +76,14 @@ def hold(path: Path, *, wait_s: float = 0.0, taken: str = "") -> Iterator[None]:
         yield
         return
     end = time.monotonic() + wait_s
-    while (descriptor := _try(lock, path)) is None:
+    while (held := _try(lock, path)) is None:
         if time.monotonic() >= end:
             raise ResourceError(taken or f"{path} is being written by another process; wait for it or name another")
         time.sleep(LOOK_EVERY_S)
     try:
         yield
     finally:
-        _free(lock, descriptor)
+        _free(held)
 
 
 def claim(path: Path) -> bool:
@@ -79,10 +95,10 @@ def claim(path: Path) -> bool:
     lock = _lock_file(path)
     if lock in _claims:
         return True
-    descriptor = _try(lock, path)
-    if descriptor is not None:
-        _claims[lock] = descriptor
-    return descriptor is not None
+    held = _try(lock, path)
+    if held is not None:
+        _claims[lock] = held
+    return held is not None
 
 
 def is_claimed(path: Path) -> bool:
@@ -93,7 +109,7 @@ def is_claimed(path: Path) -> bool:
 def release_claims() -> None:
     """Give back everything that was claimed."""
     while _claims:
-        _free(*_claims.popitem())
+        _free(_claims.popitem()[1])
 
 
 def _lock_file(path: Path) -> Path:
@@ -102,12 +118,15 @@ def _lock_file(path: Path) -> Path:
     return path.parent.resolve() / f".{short}.lock"
 
 
-def _try(lock: Path, path: Path) -> int | None:
-    """Return the locked file's descriptor, None where another holds it."""
+def _try(lock: Path, path: Path) -> _Lock | None:
+    """Return what holds the path, None where another holds it."""
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            made = _make_folders(lock.parent)
+            try:
+                descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            except FileNotFoundError:
+                continue  # another process made the folder as well and has just removed it
             try:
                 _lock(descriptor)
             except OSError as error:
@@ -118,7 +137,7 @@ def _try(lock: Path, path: Path) -> int | None:
                     raise
             # Its last holder may have removed it before this lock held: a file without its name keeps nobody out.
             if _is_named(descriptor, lock):
-                return descriptor
+                return _Lock(lock, descriptor, made)
             os.close(descriptor)
     except OSError as error:
         raise ResourceError(
@@ -133,8 +152,19 @@ def _is_named(descriptor: int, lock: Path) -> bool:
         return False
 
 
-def _free(lock: Path, descriptor: int) -> None:
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return the ones that were missing, the deepest first."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _free(held: _Lock) -> None:
     # Removed while it is held: whoever waits for it sees that it lost its name, and looks again.
     with contextlib.suppress(OSError):
-        lock.unlink()
-    os.close(descriptor)
+        held.file.unlink()
+    os.close(held.descriptor)
+    # What was refused leaves nothing; a folder in which something lies stays.
+    with contextlib.suppress(OSError):
+        for folder in held.made:
+            folder.rmdir()
