@@ -145,7 +145,7 @@ print(status, classifier.predict(IMAGES).labels == expected)
     assert run(program, model_path) == "0 True\n"
 
 
-@pytest.mark.parametrize("runtime", ["tract", "plain-c", "openvino", "onnx"])
+@pytest.mark.parametrize("runtime", ["tract", pytest.param("plain-c", marks=pytest.mark.slow)])
 def test_an_engine_neither_writes_nor_compiles_in_the_programs_folder(
     model_path: Path, tmp_path: Path, runtime: str
 ) -> None:
