@@ -230,6 +230,27 @@ def test_corruptions_of_two_models_from_the_command_line(
     assert (run / "evaluation.json").read_bytes() == before
 
 
+def test_corruptions_that_cannot_be_drawn_are_judged_all_the_same(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toolkit import plots_evaluation
+    from toolkit.evaluation import judge_corruptions as module
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(plots_evaluation, "draw_corruptions", fail)
+    monkeypatch.setattr(module, "FAMILIES", {"noise": FAMILIES["noise"]})
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "own"))
+    model = next((trained / "models").glob("*.onnx"))
+    arguments = ["evaluate", str(model), "--corruptions"]
+    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True) == 0
+    [path] = (tmp_path / "own" / "reports").glob("corruptions-*.json")
+    seen = capsys.readouterr()
+    assert seen.out.rstrip().endswith(f"report {path}")
+    assert "it cannot be drawn" in seen.err
+
+
 def test_corruptions_need_numpy_alone() -> None:
     code = (
         "import sys, numpy; from toolkit.evaluation.corruptions import FAMILIES, corrupt_images;"

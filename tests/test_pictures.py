@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
-from toolkit import plots, plots_evaluation
+from toolkit import plots, plots_bench, plots_evaluation
+from toolkit.cli import bench_steps
 from toolkit.cli.evaluation_files import summarise_mistakes, write_evaluation
 from toolkit.cli.output import Output, draw_picture
 from toolkit.cli.training_listener import TrainingListener
@@ -78,6 +80,16 @@ def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypa
     assert len(report.rows) == 2
     assert drawn[-1] == 2
     assert not (report.run / "history.png").exists()
+
+
+def test_a_bench_names_no_picture_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_to_draw(_: object) -> bytes:
+        return fail()
+
+    monkeypatch.setattr(plots_bench, "draw_bench", fail_to_draw)
+    request = SimpleNamespace(picture=tmp_path / "bench.png", csv=None, samples=None)
+    report = SimpleNamespace(to_json=dict)
+    assert bench_steps._write(report, request, tmp_path / "bench.json") == str(tmp_path / "bench.json")  # type: ignore[arg-type]  # all that is looked at
 
 
 MEASURE = """

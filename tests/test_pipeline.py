@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -190,6 +191,33 @@ def test_a_decoder_that_cannot_start_is_no_picture_s_fault_and_ends_every_later_
     monkeypatch.setattr(helper.sys, "executable", "/nowhere/python")
     with pytest.raises(HelperStartError, match="cannot start"):
         DecoderPool(PREPARATION, size=1)
+
+
+def num_open_files() -> int:
+    """The open files of this process; 0 where the system does not tell."""
+    folder = Path("/proc/self/fd")
+    return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+
+
+def test_a_dead_decoder_leaves_nothing_open_and_one_that_cannot_be_replaced_ends_every_later_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadly = image_item("deadly.png", png(2))
+    with deadly_pool(monkeypatch, "os.kill(os.getpid(), signal.SIGSEGV)") as pool:
+        pool.prepare([deadly])
+        before = num_open_files()
+        for _ in range(2):
+            pool.prepare([deadly])
+        assert len(pool._all) == 2
+        assert num_open_files() == before
+
+        def refuse() -> tuple[int, int]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(helper.os, "pipe", refuse)
+        for _ in range(3):
+            with pytest.raises(HelperStartError, match="Too many open files"):
+                pool.prepare([deadly])
 
 
 @pytest.mark.parametrize("python", ["/bin/false", "silent"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -52,6 +53,23 @@ def test_an_output_without_rows_leaves_nothing(tmp_path: Path) -> None:
     with Unfinished(tmp_path / "o.csv", IDENTITY, resume=False, force=False) as target:
         target.stream.write(b"header\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_file_that_cannot_be_made_of_the_part_leaves_no_half_of_it(tmp_path: Path) -> None:
+    def fill_the_disk(whole: BinaryIO) -> None:
+        whole.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "o.parquet"
+    with Unfinished(path, IDENTITY, resume=False, force=False) as target:
+        target.stream.write(b"row\n")
+        target.advance(Progress(rows=1))
+        with pytest.raises(ResourceError, match="No space left"):
+            target.finish(fill_the_disk)
+    assert sorted(tmp_path.iterdir()) == [part_of(path), record_of(path)]
+    with Unfinished(path, IDENTITY, resume=True, force=False) as target:
+        target.finish(lambda whole: target.stream.seek(0) or shutil.copyfileobj(target.stream, whole))
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("o.parquet", b"row\n")]
 
 
 def test_an_unfinished_output_is_not_begun_anew_by_accident(tmp_path: Path) -> None:

@@ -99,8 +99,9 @@ def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:
     for path, text in ((request.csv, rows_csv), (request.samples, samples_csv)):
         if path is not None:
             write_atomic(path, text(report).encode())
-    if request.picture is not None:
+    picture = request.picture
+    if picture is not None:
         from toolkit.plots_bench import draw_bench
 
-        draw_picture(request.picture, lambda: draw_bench([report.to_json()]))
-    return ", ".join(str(path) for path in (target, request.picture, request.csv, request.samples) if path is not None)
+        picture = picture if draw_picture(picture, lambda: draw_bench([report.to_json()])) else None
+    return ", ".join(str(path) for path in (target, picture, request.csv, request.samples) if path is not None)

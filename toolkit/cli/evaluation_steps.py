@@ -88,7 +88,7 @@ class Evaluation:
             value,
             corruptions_table(report, names=names),
             *describe_corruptions(report, names=names),
-            f"report {path}, pictures {value['pictures']['corruptions']}",
+            ", ".join((f"report {path}", *(f"pictures {drawn}" for drawn in value["pictures"].values()))),
         )
 
     def _open(self, stack: ExitStack) -> tuple[Judge, Judge | None, LabelledPictures]:

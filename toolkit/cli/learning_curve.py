@@ -78,8 +78,8 @@ def learning_curve_command(
     with output.progress("training", unit="steps") as bar:
         listener = _Listener(output, bar, path)
         report = measure_curve(dataset, config, listener=listener, before=before)
-    picture = listener.save(report)
-    output.report(listener.whole(report), *render_learning_curve(report), f"report {path}", f"picture {picture}")
+    last = [f"report {path}", *(f"picture {picture}" for picture in (listener.save(report),) if picture)]
+    output.report(listener.whole(report), *render_learning_curve(report), *last)
 
 
 class _Listener:
@@ -107,16 +107,16 @@ class _Listener:
             f"validation accuracy {100 * last.result.accuracy:.2f} %, {last.result.seconds:.1f} s"
         )
 
-    def save(self, report: CurveReport) -> Path:
-        """Write the report and its picture; return the picture's path."""
+    def save(self, report: CurveReport) -> Path | None:
+        """Write the report and its picture; return the picture's path, None where it cannot be drawn."""
         from toolkit.durable import write_json
         from toolkit.plots_tune import draw_learning_curve
 
         write_json(self._path, self.whole(report))
         picture = self._path.with_suffix(".png")
         name, recipe = report.settings["data"]["name"], report.settings["recipe"]["name"]
-        draw_picture(picture, lambda: draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
-        return picture
+        is_there = draw_picture(picture, lambda: draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
+        return picture if is_there else None
 
     def whole(self, report: CurveReport) -> dict[str, object]:
         """Return the report with the command and the environment."""

@@ -94,18 +94,30 @@ class DecoderPool(Closing):
             raise self._end
         try:
             helper.await_ready()
-            block = _exchange(helper, items)
+            block, problem = self._exchange(helper, items)
+            self._free.put(self._replace(helper) if block is None else helper)
         except HelperStartError as error:
             self._give_up(error)
             raise
-        except (EOFError, OSError, ValueError):
+        return block, problem
+
+    def _exchange(self, helper: Helper, items: Sequence[Item]) -> tuple[Block | None, str]:
+        try:
+            # It watches its pictures itself, and knows which one it was; this is for one that answers never.
+            with helper.limit(60 + MOST_SECONDS * len(items)):
+                write_items(helper.requests, items)
+                return read_block(helper.replies, items), ""
+        except (EOFError, OSError, ValueError) as error:
             if self._end is not None:
-                raise
-            problem = _describe_end(helper)
-            self._free.put(self._start())
-            return None, problem
-        self._free.put(helper)
-        return block, ""
+                raise self._end from error
+            return None, _describe_end(helper)
+
+    def _replace(self, helper: Helper) -> Helper:
+        """Start a process in the place of one that died, of which nothing stays open: many pictures may kill one."""
+        helper.close()
+        with contextlib.suppress(ValueError):  # the pool may be closed meanwhile
+            self._all.remove(helper)
+        return self._start()
 
     def _start(self) -> Helper:
         helper = Helper("toolkit.prediction.decoder", title="a process to decode pictures")
@@ -114,13 +126,6 @@ class DecoderPool(Closing):
         with contextlib.suppress(BrokenPipeError):
             write_preparation(helper.requests, self._preparation, cache=self._cache)
         return helper
-
-
-def _exchange(helper: Helper, items: Sequence[Item]) -> Block:
-    # It watches its pictures itself, and knows which one it was; this is for one that answers never.
-    with helper.limit(60 + MOST_SECONDS * len(items)):
-        write_items(helper.requests, items)
-        return read_block(helper.replies, items)
 
 
 def _describe_end(helper: Helper) -> str:

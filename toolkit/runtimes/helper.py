@@ -45,30 +45,36 @@ class Helper(Closing):
         self, module: str, *, title: str, python: str | None = None, is_private: bool = False, cwd: str | None = None
     ) -> None:
         self._title, self._python = title, python or sys.executable
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process; close() ends it
         self._lock = threading.Lock()
         self._expired_s: float | None = None
         self._is_ready = self._is_over = False
-        theirs, self._lifeline = os.pipe()
         try:
-            self.process = subprocess.Popen(
-                [self._python, "-P", str(Path(__file__).with_name("helper_start.py")), module, str(theirs)],
-                cwd=cwd,
-                env=_environment(is_private=is_private),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                # A group of its own: what it starts is ended with it, and a terminal's Ctrl-C is its parent's matter.
-                start_new_session=True,
-                pass_fds=(theirs,) if sys.platform == "linux" else (),
-            )
+            self.process = self._start(module, cwd=cwd, environment=_environment(is_private=is_private))
         except OSError as error:
-            os.close(self._lifeline)
-            self._log.close()
             raise HelperStartError(f"cannot start {title} with {self._python}: {error.strerror or error}") from error
-        finally:
-            os.close(theirs)
         self.requests, self.replies = cast("BinaryIO", self.process.stdin), cast("BinaryIO", self.process.stdout)
+
+    def _start(self, module: str, *, cwd: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as undo:
+            self._log = undo.enter_context(tempfile.TemporaryFile())  # lives as long as the process; close() ends it
+            theirs, self._lifeline = os.pipe()
+            undo.callback(os.close, self._lifeline)
+            try:
+                process = subprocess.Popen(
+                    [self._python, "-P", str(Path(__file__).with_name("helper_start.py")), module, str(theirs)],
+                    cwd=cwd,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    # A group of its own: what it starts is ended with it; a terminal's Ctrl-C is its parent's matter.
+                    start_new_session=True,
+                    pass_fds=(theirs,) if sys.platform == "linux" else (),
+                )
+            finally:
+                os.close(theirs)
+            undo.pop_all()
+            return process
 
     def await_ready(self) -> None:
         """Wait until it has started; a second call does nothing.
