@@ -15,7 +15,7 @@ from tiny_models import save_model
 
 from toolkit.doctor.convolution import INPUT, build_model
 from toolkit.durable import sha256_bytes
-from toolkit.errors import HelperStartError
+from toolkit.errors import HelperStartError, WorkerError
 from toolkit.runtimes import helper
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.helper import Helper
@@ -136,3 +136,24 @@ def test_a_helper_leaves_no_open_file_behind() -> None:
         with Helper("toolkit.runtimes.worker", title="a worker") as opened:
             opened.await_ready()
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_worker_that_is_closed_while_another_thread_waits_for_it_is_told_as_ended() -> None:
+    seen: list[BaseException] = []
+
+    def ask(worker: WorkerRuntime) -> None:
+        try:
+            while True:
+                worker.run({INPUT: np.zeros((1, 12, 12), np.uint8)})
+        except BaseException as error:
+            seen.append(error)
+
+    for _ in range(2):
+        worker = WorkerRuntime(source(), RuntimeSettings(threads=1))
+        thread = threading.Thread(target=ask, args=(worker,))
+        thread.start()
+        time.sleep(0.1)
+        worker.close()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert [type(error) for error in seen] == [WorkerError, WorkerError], seen

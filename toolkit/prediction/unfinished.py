@@ -177,8 +177,7 @@ class Unfinished(Closing):
         with self._held:
             if self._is_whole:
                 return
-            # Half a file where the disk was full: it is made of the part once more.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # half a file where the disk was full; it is made of the part again
                 self._whole.unlink(missing_ok=True)
             if not self.progress.rows:
                 self.discard()

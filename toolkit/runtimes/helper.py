@@ -126,7 +126,9 @@ class Helper(Closing):
 
     @property
     def log(self) -> str:
-        """The last lines that it wrote on its standard error."""
+        """The last lines that it wrote on its standard error; empty once it is closed."""
+        if self._log.closed:
+            return ""
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - LOG_TAIL_BYTES))
         return self._log.read().decode(errors="replace").strip()
@@ -155,8 +157,10 @@ class Helper(Closing):
                 self.process.wait(timeout=patience_s)
             self.kill()
             self.process.wait()
-            self._is_over = True
-            os.close(self._lifeline)
+            with self._lock:  # one thread may close it while another finds out how it ended
+                if not self._is_over:
+                    self._is_over = True
+                    os.close(self._lifeline)
         return self.process.wait()
 
     def _explain_start(self) -> str:
