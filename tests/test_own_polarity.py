@@ -117,6 +117,7 @@ def test_training_says_what_its_images_are_and_does_as_asked(
     said = capsys.readouterr().err
     assert "own is dark-on-light, as asked: a picture that is not will be inverted" in said
     assert "warning: the training images of own look light-on-dark; they are taken for dark-on-light, as asked" in said
+    assert "pictures that look like them will be inverted for a prediction (--polarity any inverts none)" in said
     run = ArtifactStore.default().latest_run()
     assert json.loads((run / "config.json").read_text())["input"]["polarity"] == "dark-on-light"
 

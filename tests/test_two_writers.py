@@ -92,6 +92,18 @@ def test_forced_outputs_are_never_inputs(model_path: Path, tmp_path: Path, how: 
     assert sorted(entry.name for entry in folder.iterdir()) == ["0.png", "1.png", "2.png"]
 
 
+def test_a_list_on_standard_input_is_not_overwritten_by_the_rows_of_what_it_names(tmp_path: Path) -> None:
+    from toolkit.errors import UsageError
+    from toolkit.prediction.open_items import open_items
+
+    names = tmp_path / "names.txt"
+    names.write_text("a.png\n")
+    with names.open("rb") as stdin, pytest.raises(UsageError, match="also the list on standard input"):
+        list(open_items(["-"], stdin=stdin, outputs=[names]))
+    with names.open("rb") as stdin:
+        assert len(list(open_items(["-"], stdin=stdin, outputs=[tmp_path / "rows.csv"]))) == 1
+
+
 def test_a_gallery_is_not_overwritten_unasked_beside_rows_on_stdout(model_path: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGES[:2])
     gallery = tmp_path / "g.png"

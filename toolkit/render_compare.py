@@ -39,7 +39,7 @@ def render_comparison(comparison: Comparison) -> list[RenderableType]:
             f"{count} of {len(comparison.changes)} rows decide nothing; measure again on an idle machine, or longer"
         )
     if comparison.added:
-        lines.append(f"{len(comparison.added)} rows are new")
+        lines.append(f"{len(comparison.added)} rows passed in the new result only")
     return [table, *(Text(line) for line in lines)]
 
 

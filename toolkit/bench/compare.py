@@ -50,8 +50,8 @@ class Comparison:
         old: path of the first.
         new: path of the second.
         changes: one for each row of the old result.
-        added: identities of rows that only the new result has.
-        differences: what else differs, one sentence each: versions, and what was allowed to.
+        added: identities of rows that passed in the new result only.
+        differences: what else differs, one sentence each: versions, what was allowed to, rows that had failed before.
     """
 
     old: str
@@ -111,6 +111,8 @@ def compare_results(
     changes = []
     for row in old["rows"]:
         if row["status"] != "pass":
+            if row["status"] == "fail":
+                differences.append(f"{names[0]}: {_name(row)} failed and is compared with nothing: {row.get('reason')}")
             continue
         other = _find(row, new["rows"], name=names[1])
         differences += _check_settings(row, other, allow=allow) if other else []

@@ -117,7 +117,10 @@ def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
     """Tell from a user's own training images what other pictures have to become to be like them."""
     found = find_polarity(dataset.train.images)
     if wish not in {None, "any", found} and found != "any":
-        on_note(f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked")
+        on_note(
+            f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked, and"
+            " pictures that look like them will be inverted for a prediction (--polarity any inverts none)"
+        )
     polarity = wish or found
     fit = find_fit(dataset.train.images, polarity)
     return replace(dataset, polarity=polarity, fit=fit)
