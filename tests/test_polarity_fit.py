@@ -211,6 +211,12 @@ def test_a_wished_polarity_is_not_doubted(wish: str) -> None:
         assert np.array_equal(image, picture if wish == "light-on-dark" else invert(picture))
 
 
+def test_a_wished_polarity_that_leaves_no_ink_is_not_called_blank() -> None:
+    dark_on_light = invert(draw_seven(side=56))
+    with pytest.raises(DataError, match="give the other polarity"):
+        prepare_image(dark_on_light, SPEC, PrepareSettings(polarity="light-on-dark"))
+
+
 def test_a_wished_fit_holds_for_the_models_own_size_too() -> None:
     moved = np.roll(SEVEN, (-2, 2), (0, 1))
     assert prepare_image(moved, SPEC)[0] is moved

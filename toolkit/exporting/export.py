@@ -19,6 +19,7 @@ from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import CrossCheck, compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
+from toolkit.exporting.guard import LEAST_IMAGES
 from toolkit.exporting.int8_speed import require_provider
 from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.naming import choose_name
@@ -30,6 +31,10 @@ from toolkit.network.cnn import Classifier
 from toolkit.network.run import RunConfig, read_run
 
 Progress = Callable[[int, int | None], None]
+UNGUARDED = (
+    f"the card has no guard, which takes {LEAST_IMAGES} images to calibrate on: predict will not tell which answers "
+    "are doubtful"
+)
 
 
 def export_run(
@@ -80,7 +85,8 @@ def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: P
         require_provider(proven.source, data.test.images, provider=config.provider)
     checked = _cross_check(maker, proven, log=log) if config.cross_check else None
     report = maker.put(proven, target)
-    warnings = (*data.describe_gaps(), *report.accuracy.describe_chance(data.classes))
+    unguarded = () if report.card.guard else (UNGUARDED,)
+    warnings = (*data.describe_gaps(), *unguarded, *report.accuracy.describe_chance(data.classes))
     report = replace(report, cross_check=checked, log=log, warnings=warnings)
     if "fp16" in config.precisions:
         report = replace(report, derived=(derive_half(maker, proven, report),))

@@ -32,7 +32,7 @@ class ExportReport:
         int8: how the int8 file was made, or why there is none; None where it was not asked for.
         cross_check: how the other exporter's file compares; None where it was not asked for.
         log: what the exporters printed.
-        warnings: of the data and of an accuracy that chance would reach.
+        warnings: of the data, of a guard that is not there, and of an accuracy that chance would reach.
     """
 
     model: Path

@@ -131,6 +131,11 @@ def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.flo
     else:
         ink = _above(picture, ground)
     strongest = float(ink.max())
+    if strongest <= 0 and picture.min() < picture.max():
+        raise DataError(
+            "the image has no ink of this polarity: what stands out from its ground is on the other side of it; give "
+            "the other polarity, or auto"
+        )
     if strongest <= 0:
         raise DataError("the image is blank: nothing stands out from its ground")
     threshold = INK_SHARE * strongest

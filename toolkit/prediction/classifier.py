@@ -179,7 +179,8 @@ class Classifier(Closing):
             ModelError: the model fails.
         """
         if on_error not in ON_ERROR:
-            raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}")
+            known = ", ".join(ON_ERROR)
+            raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}; known: {known}")
         engine = self._require_engine()
         items, notes = make_items(images, self._card.input)
         block = prepare_items(items, self._preparation)
