@@ -150,13 +150,16 @@ def large_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(large_test: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """An artifacts folder with a run on `large_test` and its files, and the report of the export."""
+    """An artifacts folder with a run on `large_test`, whose int8 file holds its gate, and the report of the export."""
     import contextlib
 
     root = tmp_path_factory.mktemp("int8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOOLKIT_ARTIFACTS", str(root))
-        app(args=["train", "--data", str(large_test), "--set", "epochs=4", "--seed", "0"], standalone_mode=False)
+        app(
+            args=["train", "--data", str(large_test), "--set", "epochs=4", "--set", "batch_size=256", "--seed", "0"],
+            standalone_mode=False,
+        )
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             app(args=["export", "--precision", "fp32,fp16,int8", "--json"], standalone_mode=False)
