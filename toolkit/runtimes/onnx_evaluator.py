@@ -1,4 +1,4 @@
-"""ONNX's own reference evaluator: slow, in NumPy, and what the standard means."""
+"""ONNX's reference evaluator with our operators where it is wrong: slow, in NumPy, and what the standard means."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import onnx
 from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.references.evaluator import Evaluator
 from toolkit.runtimes.source import ModelSource
 
 
@@ -23,7 +23,7 @@ class OnnxEvaluatorRuntime(Runtime):
 
     def _open(self, source: ModelSource) -> None:
         try:
-            self._evaluator = ReferenceEvaluator(onnx.ModelProto.FromString(source.model))
+            self._evaluator = Evaluator(onnx.ModelProto.FromString(source.model))
         except (RuntimeError, NotImplementedError, TypeError) as error:
             raise ModelError(f"the ONNX reference evaluator refuses the model: {error}") from error
         self.info = describe_file(source, runtime=self.name, version=onnx.__version__)

@@ -1,4 +1,4 @@
-"""Any file in float64: its numbers widened exactly, its operators by ONNX's evaluator. A reference, not an engine."""
+"""Any file in float64: its numbers widened exactly, its operators as the standard words them. No engine."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
-from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25
 
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
 from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.references.evaluator import Evaluator
 from toolkit.runtimes.source import ModelSource
 
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 NARROW_NAMES = {"float32", "float16", "bfloat16"}
-TRUE = "toolkit.true"
-DEQUANTIZE_SINCE = 19
 # Integer attributes that name an element type.
 TYPE_ATTRIBUTES = {"to", "dtype", "output_datatype"}
 
@@ -38,7 +34,7 @@ class WidenedRuntime(Runtime):
         info = describe_file(source, runtime=self.name, version=onnx.__version__)
         try:
             wide = widen_model(onnx.ModelProto.FromString(source.model))
-            self._evaluator = ReferenceEvaluator(wide, new_ops=_missing_operators(wide))
+            self._evaluator = Evaluator(wide)
         except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
@@ -65,27 +61,9 @@ def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     _widen_graph(wide.graph)
-    _state_conditions(wide)
     for function in wide.functions:
         _widen_nodes(function.node)
     return wide
-
-
-def _missing_operators(model: onnx.ModelProto) -> list[type[OpRun]] | None:
-    """Return what ONNX's evaluator (1.23) lacks: DequantizeLinear before opset 19, which differs in its types only."""
-    is_old = any(entry.version < DEQUANTIZE_SINCE for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
-    return [type("DequantizeLinear", (DequantizeLinear_25,), {"op_domain": ""})] if is_old else None
-
-
-def _state_conditions(model: onnx.ModelProto) -> None:
-    """Give every Loop without a condition one that is true: ONNX's evaluator takes its absence for false (1.23)."""
-    waiting = [model.graph]
-    for graph in waiting:
-        for node in graph.node:
-            if node.op_type == "Loop" and not node.input[1]:
-                node.input[1] = TRUE
-            waiting += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    model.graph.initializer.append(numpy_helper.from_array(np.array(True), TRUE))
 
 
 def _widen_graph(graph: onnx.GraphProto) -> None:

@@ -1,0 +1,163 @@
+"""Operators of ours: the values that the standard gives, in opsets and with attributes where ONNX's evaluator differs."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnx.reference.op_run import OpRun
+
+from toolkit.durable import sha256_bytes
+from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.operators.declared import DECLARED, NUM_OUTPUTS, classes_for
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.widened import WidenedRuntime
+
+Array = NDArray[Any]
+NEWEST = onnx.defs.onnx_opset_version()
+# Attributes that change nothing of an answer: where a buffer may be overwritten.
+WITHOUT_EFFECT = {"consumed_inputs"}
+GENERATOR = np.random.default_rng(3)
+
+
+def made(*shape: int) -> Array:
+    return GENERATOR.standard_normal(shape).astype(np.float32)
+
+
+def node_file(
+    op_type: str, arrays: list[Array | None], *, opset: int, outputs: int = 1, inside: bool = False, **attributes: Any
+) -> onnx.ModelProto:
+    """One node; `inside` a function of its own, whose opset is its own."""
+    names = ["" if array is None else f"x{index}" for index, array in enumerate(arrays)]
+    made_outputs = [f"y{index}" for index in range(outputs)]
+    node = helper.make_node(op_type, names, made_outputs, **attributes)
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape))
+        for name, array in zip(names, arrays, strict=True)
+        if array is not None
+    ]
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in made_outputs]
+    own = [helper.make_opsetid("", opset)]
+    if not inside:
+        return helper.make_model(helper.make_graph([node], "one", inputs, values), opset_imports=own)
+    given = [name for name in names if name]
+    function = helper.make_function("own", "Own", given, made_outputs, [node], own)
+    call = helper.make_node("Own", given, made_outputs, domain="own")
+    opsets = [helper.make_opsetid("", NEWEST), helper.make_opsetid("own", 1)]
+    graph = helper.make_graph([call], "one", inputs, values)
+    return helper.make_model(graph, opset_imports=opsets, functions=[function])
+
+
+def run_model(
+    model: onnx.ModelProto, arrays: list[Array | None], runtime: type[Runtime] = WidenedRuntime
+) -> list[Array]:
+    content = model.SerializeToString()
+    source = ModelSource(model=content, sha256=sha256_bytes(content), path=Path("one.onnx"))
+    opened = runtime(source, RuntimeSettings(runtime=runtime.name))
+    feeds = {f"x{index}": array for index, array in enumerate(arrays) if array is not None}
+    return list(opened.compute(feeds).values())
+
+
+def run_node(op_type: str, *arrays: Array | None, opset: int, **options: Any) -> list[Array]:
+    return run_model(node_file(op_type, list(arrays), opset=opset, **options), list(arrays))
+
+
+def wide(array: Array) -> Array:
+    return array.astype(np.float64)
+
+
+def test_no_attribute_of_an_operator_of_ours_is_passed_over() -> None:
+    classes_for({"": NEWEST})
+    for (domain, op_type), entries in DECLARED.items():
+        for version in range(1, NEWEST + 1):
+            found = [entry for entry in entries if entry.holds_for(version)]
+            assert len(found) <= 1, (op_type, version)
+            if not found or isinstance(found[0].body, type) or not onnx.defs.has(op_type, version, domain):
+                continue
+            known = set(onnx.defs.get_schema(op_type, version, domain).attributes) - WITHOUT_EFFECT
+            parameters = inspect.signature(found[0].body).parameters.values()
+            taken = {item.name for item in parameters if item.kind is item.KEYWORD_ONLY} - {NUM_OUTPUTS, "along"}
+            assert taken == known, (op_type, version)
+
+
+def test_operators_of_ours_are_named_as_their_nodes_are() -> None:
+    for version in (1, 9, NEWEST):
+        for item in classes_for({"": version}):
+            assert issubclass(item, OpRun)
+            assert item.op_schema.since_version <= version
+            assert item.op_schema.name == item.__name__
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["graph", "function"])
+@pytest.mark.parametrize(("opset", "attributes"), [(6, {"is_test": 1}), (7, {}), (8, {}), (9, {}), (13, {}), (15, {})])
+def test_batch_normalization_uses_the_numbers_of_the_file(opset: int, attributes: dict[str, int], inside: bool) -> None:
+    x, scale, bias, mean = made(2, 3, 4), made(3), made(3), made(3)
+    variance = np.abs(made(3)) + 1
+    model = node_file("BatchNormalization", [x, scale, bias, mean, variance], opset=opset, inside=inside, **attributes)
+    (y,) = run_model(model, [x, scale, bias, mean, variance])
+    lay = [wide(item).reshape(1, 3, 1) for item in (scale, bias, mean, variance)]
+    expected = (wide(x) - lay[2]) / np.sqrt(lay[3] + float(np.float32(1e-5))) * lay[0] + lay[1]
+    assert np.abs(y - expected).max() < 1e-14
+    (narrow,) = run_model(model, [x, scale, bias, mean, variance], OnnxEvaluatorRuntime)
+    assert narrow.dtype == np.float32
+    assert np.abs(narrow - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(("opset", "attributes"), [(6, {}), (7, {}), (9, {}), (14, {"training_mode": 1})])
+def test_batch_normalization_in_training_uses_the_numbers_of_the_batch(opset: int, attributes: dict[str, int]) -> None:
+    x, scale, bias, mean = made(4, 3, 5), made(3), made(3), made(3)
+    variance = np.abs(made(3)) + 1
+    y, running, _ = run_node(
+        "BatchNormalization", x, scale, bias, mean, variance, opset=opset, outputs=3, momentum=0.75, **attributes
+    )[:3]
+    own, spread = wide(x).mean((0, 2)), wide(x).var((0, 2))
+    assert np.abs(running - (0.75 * wide(mean) + 0.25 * own)).max() < 1e-14
+    normal = (wide(x) - own[:, None]) / np.sqrt(spread[:, None] + float(np.float32(1e-5)))
+    assert np.abs(y - (normal * wide(scale)[:, None] + wide(bias)[:, None])).max() < 1e-14
+
+
+def test_batch_normalization_of_every_place_for_itself() -> None:
+    x, scale, bias, mean = made(2, 3, 4), made(3, 4), made(3, 4), made(3, 4)
+    variance = np.abs(made(3, 4)) + 1
+    (y,) = run_node("BatchNormalization", x, scale, bias, mean, variance, opset=7, spatial=0, epsilon=0.5)
+    assert np.abs(y - ((wide(x) - mean) / np.sqrt(wide(variance) + 0.5) * scale + bias)).max() < 1e-14
+
+
+@pytest.mark.parametrize("opset", [1, 11, 12, 13, NEWEST])
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_softmax_and_its_kin_flatten_before_opset_13(op_type: str, opset: int) -> None:
+    x = made(2, 3, 4)
+    (y,) = run_node(op_type, x, opset=opset)  # the default axis: 1 before opset 13, the last since
+    rows = wide(x).reshape(2, 12) if opset < 13 else wide(x).reshape(6, 4)
+    soft = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+    hard = (rows == rows.max(1, keepdims=True)).astype(np.float64)
+    expected = {"Softmax": soft, "LogSoftmax": np.log(soft), "Hardmax": hard}[op_type].reshape(x.shape)
+    assert np.abs(y - expected).max() < 1e-14
+
+
+def test_softmax_counts_a_negative_axis_from_the_end() -> None:
+    x = made(2, 3, 4)
+    (y,) = run_node("Softmax", x, opset=11, axis=-2)
+    assert np.abs(y.reshape(2, 12).sum(1) - 1).max() < 1e-14
+
+
+def test_an_output_that_is_left_out_is_no_input_that_is_left_out() -> None:
+    nodes = [
+        helper.make_node("TopK", ["x0", "k"], ["", "where"], axis=0),
+        helper.make_node("Clip", ["x0", "", "high"], ["y0"]),
+    ]
+    values = [helper.make_tensor_value_info(name, kind, [3]) for name, kind in (("where", 7), ("y0", 1))]
+    weights = [numpy_helper.from_array(np.array([3]), "k"), numpy_helper.from_array(np.array(1, np.float32), "high")]
+    inputs = [helper.make_tensor_value_info("x0", onnx.TensorProto.FLOAT, [3])]
+    graph = helper.make_graph(nodes, "unread", inputs, values, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    where, y = run_model(model, [np.array([5, -7, 0], np.float32)])
+    assert where.tolist() == [0, 2, 1]
+    assert y.tolist() == [1, -7, 0]
