@@ -1,0 +1,31 @@
+"""Files by family of operators; `FAMILIES` names the modules, each with a `make_cases`."""
+
+from __future__ import annotations
+
+__all__ = ["FAMILIES", "make_all_cases"]
+
+import importlib
+
+from conformance.cases import Case
+
+FAMILIES = (
+    "normalisation",
+    "softmax",
+)
+
+
+def make_all_cases() -> list[Case]:
+    """Return every file of every family, the same ones each time.
+
+    Raises:
+        ValueError: two files of one name.
+    """
+    cases = []
+    for family in FAMILIES:
+        module = importlib.import_module(f"conformance.families.{family}")
+        cases += [case.of_family(family) for case in module.make_cases()]
+    names = [case.name for case in cases]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"two files are called {min(twice)!r}")
+    return cases

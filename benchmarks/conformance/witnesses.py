@@ -1,0 +1,117 @@
+"""Engines asked for a file's answer, each in a process of its own: what crashes one ends one answer only."""
+
+from __future__ import annotations
+
+__all__ = ["Witness", "answer_by_torch"]
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from conformance.cases import Array, Case
+from toolkit.durable import sha256_bytes
+from toolkit.errors import first_line
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.registry import open_runtime
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.widened import widen_model
+
+TIMEOUT_S = 60
+# An answer, or why there is none.
+Answer = dict[str, Array] | str
+
+
+class Witness:
+    """One engine in a process that is started again after a crash.
+
+    Args:
+        name: what it is called.
+        runtime: the runtime's name.
+        widens: whether it is given the file with every number as float64.
+        options: further settings of the runtime.
+    """
+
+    def __init__(self, name: str, runtime: str, *, widens: bool = False, **options: Any) -> None:
+        self.name = name
+        self._settings = RuntimeSettings(runtime=runtime, **options)
+        self._widens = widens
+        self._process: Any = None
+
+    def ask(self, case: Case) -> Answer:
+        """Return the outputs by name, or one line that says why there are none."""
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")
+            self._connection, other = context.Pipe()
+            self._process = context.Process(target=_serve, args=(other, self._settings, self._widens), daemon=True)
+            self._process.start()
+            other.close()
+        try:
+            self._connection.send((case.model.SerializeToString(), case.feeds))
+            if self._connection.poll(TIMEOUT_S):
+                answer: Answer = self._connection.recv()
+                return answer
+            reason = f"no answer in {TIMEOUT_S} s"
+        except (EOFError, OSError):
+            reason = "the process crashed"
+        self.close()
+        return reason
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._connection.close()
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+
+def _serve(connection: Connection, settings: RuntimeSettings, widens: bool) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # engines write what they refuse
+    with contextlib.suppress(EOFError):
+        while True:
+            model, feeds = connection.recv()
+            if widens:
+                model = widen_model(onnx.ModelProto.FromString(model)).SerializeToString()
+                feeds = {name: _widen(array) for name, array in feeds.items()}
+            connection.send(_answer(model, feeds, settings))
+
+
+def _widen(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype in (np.float32, np.float16) else array
+
+
+def _answer(model: bytes, feeds: dict[str, Array], settings: RuntimeSettings) -> Answer:
+    source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("case.onnx"))
+    try:
+        with open_runtime(source, settings) as runtime:
+            return {name: np.array(value) for name, value in runtime.compute(feeds).items()}
+    except Exception as error:  # noqa: BLE001 - whatever an engine raises is its answer
+        return first_line(error)
+
+
+def answer_by_torch(case: Case) -> Answer:
+    """Return PyTorch's answer in float64, or why there is none."""
+    if case.torch is None:
+        return "has no such operator"
+    import torch
+
+    tensors = [None if array is None else torch.from_numpy(_widen(array)) for array in case.arrays]
+    made = _call(case.torch, tensors)
+    if isinstance(made, str):
+        return made
+    names = [value.name for value in case.model.graph.output]
+    return dict(zip(names, (np.asarray(item) for item in (made if isinstance(made, tuple) else (made,))), strict=False))
+
+
+def _call(function: Callable[..., Any], tensors: list[Any]) -> Any:
+    try:
+        return function(*tensors)
+    except (RuntimeError, ValueError, TypeError) as error:
+        return first_line(error)
