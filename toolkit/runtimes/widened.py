@@ -16,7 +16,7 @@ from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, nump
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
 from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.references.evaluator import Evaluator
+from toolkit.runtimes.references.evaluator import WideEvaluator
 from toolkit.runtimes.source import ModelSource
 
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
@@ -34,7 +34,7 @@ class WidenedRuntime(Runtime):
         info = describe_file(source, runtime=self.name, version=onnx.__version__)
         try:
             wide = widen_model(onnx.ModelProto.FromString(source.model))
-            self._evaluator = Evaluator(wide)
+            self._evaluator = WideEvaluator(wide)
         except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))

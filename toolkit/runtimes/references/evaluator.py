@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "WideEvaluator"]
 
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from toolkit.runtimes.references.operators.declared import classes_for
+from toolkit.runtimes.references.operators.declared import Type, classes_for
 
 UNREAD = "toolkit.unread"
 
@@ -19,15 +20,26 @@ class Evaluator(ReferenceEvaluator):
 
     ONNX's evaluator makes one of its own class for each branch, each function of the file and each operator that the
     standard defines by others, so that ours are in force there too.
+
+    Attributes:
+        real: the type of what the standard fixes as float32.
     """
+
+    real: ClassVar[Type] = np.dtype(np.float32)
 
     def __init__(
         self, proto: ModelProto | GraphProto | FunctionProto, opsets: dict[str, int] | None = None, **options: Any
     ) -> None:
         _name_unread_outputs(proto.graph if isinstance(proto, ModelProto) else proto)
         imported = opsets or {item.domain: item.version for item in proto.opset_import}
-        options["new_ops"] = [*classes_for(imported), *(options.get("new_ops") or ())]
+        options["new_ops"] = [*classes_for(imported, self.real), *(options.get("new_ops") or ())]
         super().__init__(proto, opsets, **options)
+
+
+class WideEvaluator(Evaluator):
+    """Evaluates a file that was widened: nothing in it is float32."""
+
+    real: ClassVar[Type] = np.dtype(np.float64)
 
 
 def _name_unread_outputs(graph: GraphProto | FunctionProto) -> None:

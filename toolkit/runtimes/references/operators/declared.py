@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DECLARED", "Array", "Declared", "classes_for", "operator"]
+__all__ = ["DECLARED", "TOLD", "Array", "Declared", "Type", "classes_for", "operator"]
 
 import functools
 import importlib
@@ -20,11 +20,18 @@ FAMILIES = (
     "control_flow",
     "normalisation",
     "quantised",
+    "recurrent",
+    "regions",
+    "resizing",
+    "sampling",
+    "signals",
     "softmax",
 )
-# Not an attribute: a body that names it is told how many outputs the node asks for.
-NUM_OUTPUTS = "num_outputs"
+# Not attributes. A body that names them is told how many outputs the node asks for, and the type of what the standard
+# fixes as float32.
+NUM_OUTPUTS, REAL = TOLD = ("num_outputs", "real")
 Array = NDArray[Any]
+Type = np.dtype[Any]
 Body = TypeVar("Body", bound="Callable[..., Any] | type[OpRun]")
 
 
@@ -54,9 +61,10 @@ def operator(*op_types: str, domain: str = "", since: int = 1, before: int | Non
     """Declare what implements operators in the opsets from `since` up to, but without, `before`.
 
     A function takes the node's inputs in their order, None for one that is left out, and as keywords those attributes
-    that change its answer, with the defaults of the node's own opset; `num_outputs` where it has to know how many are
-    asked for. It returns an array, or a tuple of all outputs. It computes in the type it is given: float64 in the
-    reference, the file's own under `--runtime onnx`. A class of ONNX's evaluator is taken as it is.
+    that change its answer, with the defaults of the node's own opset; all of them where it takes `**`. It returns an
+    array, or a tuple of all outputs. It computes in the type it is given: float64 in the reference, the file's own by
+    `--runtime onnx`. It may ask for `num_outputs`, how many the node names, and for `real`, the type of what is float32
+    whatever the inputs are. A class of ONNX's evaluator is taken as it is.
     """
 
     def declare(body: Body) -> Body:
@@ -67,10 +75,10 @@ def operator(*op_types: str, domain: str = "", since: int = 1, before: int | Non
     return declare
 
 
-def classes_for(opsets: Mapping[str, int]) -> list[type[OpRun]]:
+def classes_for(opsets: Mapping[str, int], real: Type) -> list[type[OpRun]]:
     """Return our operators for a graph or a function that imports these opsets: the evaluator's `new_ops`."""
     _load_families()
-    found = [_make_class(*key, opsets[key[0]]) for key in DECLARED if key[0] in opsets]
+    found = [_make_class(*key, opsets[key[0]], real) for key in DECLARED if key[0] in opsets]
     return [item for item in found if item is not None]
 
 
@@ -81,7 +89,7 @@ def _load_families() -> None:
 
 
 @functools.cache
-def _make_class(domain: str, op_type: str, version: int) -> type[OpRun] | None:
+def _make_class(domain: str, op_type: str, version: int, real: Type) -> type[OpRun] | None:
     """Return what implements an operator in an opset; None where that is left to ONNX's evaluator.
 
     The class carries the schema of its own opset: the evaluator fills attributes that a node leaves out from the newest
@@ -94,7 +102,7 @@ def _make_class(domain: str, op_type: str, version: int) -> type[OpRun] | None:
     members: dict[str, Any] = {"op_domain": domain, "op_schema": onnx.defs.get_schema(op_type, version, domain)}
     if isinstance(body, type):
         return type(op_type, (body,), members)
-    members |= {"body": staticmethod(body), "takes": frozenset(inspect.signature(body).parameters)}
+    members |= {"body": staticmethod(body), "takes": inspect.signature(body).parameters, "real": real}
     return type(op_type, (_Function,), members)
 
 
@@ -102,12 +110,16 @@ class _Function(OpRun):
     """An operator of ONNX's evaluator that is one of our functions."""
 
     body: Callable[..., Any]
-    takes: frozenset[str]
+    takes: Mapping[str, inspect.Parameter]
+    real: Type
 
     def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
-        given = {name: _plain(value) for name, value in attributes.items() if name in self.takes}
+        takes_all = any(item.kind is item.VAR_KEYWORD for item in self.takes.values())
+        given = {name: _plain(value) for name, value in attributes.items() if takes_all or name in self.takes}
         if NUM_OUTPUTS in self.takes:
             given[NUM_OUTPUTS] = sum(map(bool, self.onnx_node.output))
+        if REAL in self.takes:
+            given[REAL] = self.real
         results = self.body(*inputs, **given)
         return results if isinstance(results, tuple) else (results,)
 

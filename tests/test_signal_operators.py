@@ -1,0 +1,48 @@
+"""Windows and mel weights, in the type that is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from one_node import node_file, run_by_ort, run_model, run_node
+from onnx import TensorProto
+
+from toolkit.runtimes.onnx_evaluator import OnnxEvaluatorRuntime
+
+
+@pytest.mark.parametrize("periodic", [0, 1])
+@pytest.mark.parametrize("name", ["HannWindow", "HammingWindow", "BlackmanWindow"])
+def test_windows_by_pytorch(name: str, periodic: int) -> None:
+    import torch
+
+    make = {"HannWindow": torch.hann_window, "BlackmanWindow": torch.blackman_window}.get(name)
+    size, exact = np.array(9), torch.float64
+    if make is None:
+        expected = torch.hamming_window(9, periodic=bool(periodic), alpha=25 / 46, beta=21 / 46, dtype=exact)
+    else:
+        expected = make(9, periodic=bool(periodic), dtype=exact)
+    (y,) = run_node(name, size, opset=17, periodic=periodic)
+    assert y.dtype == np.float64
+    assert np.abs(y - expected.numpy()).max() < 1e-15
+    (narrow,) = run_model(node_file(name, [size], opset=17, periodic=periodic), [size], OnnxEvaluatorRuntime)
+    assert narrow.dtype == np.float32
+    (whole,) = run_node(name, size, opset=17, periodic=periodic, output_datatype=TensorProto.INT32)
+    assert whole.dtype == np.int32
+
+
+def test_mel_weights_by_hand() -> None:
+    given = [np.array(item) for item in (2, 8, 8000)]
+    edges = [np.array(item, np.float32) for item in (0, 4000)]
+    (y,) = run_node("MelWeightMatrix", *given, *edges, opset=17)
+    # 4000 Hz are 2146 mels, in four steps; 0, 427, 1113 and 2219 Hz lie at the places 0, 0, 1 and 2.
+    assert y.dtype == np.float64
+    assert y.tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(("bins", "length", "low", "high"), [(8, 16, 0, 4096), (20, 512, 125, 7500)])
+def test_mel_weights_as_onnx_runtime_has_them(bins: int, length: int, low: float, high: float) -> None:
+    given = [np.array(bins), np.array(length), np.array(16000), np.array(low, np.float32), np.array(high, np.float32)]
+    (y,) = run_node("MelWeightMatrix", *given, opset=17)
+    (other,) = run_by_ort("MelWeightMatrix", *given, opset=17)
+    assert y.shape == other.shape
+    assert np.abs(y - other).max() < 1e-6

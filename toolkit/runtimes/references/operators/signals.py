@@ -1,0 +1,60 @@
+"""Signals: windows and the weights of mel spectrograms, in the type that the file asks for."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from toolkit.runtimes.references.operators.declared import Array, Type, operator
+
+# Operators.md: the cosines' weights of each window.
+WINDOWS = {"HannWindow": (0.5, -0.5), "HammingWindow": (25 / 46, -21 / 46), "BlackmanWindow": (0.42, -0.5, 0.08)}
+
+
+def _declare_window(name: str, weights: tuple[float, ...]) -> None:
+    @operator(name)
+    def window(size: Array, *, output_datatype: int, periodic: int, real: Type) -> Array:
+        """Return a sum of cosines of `size` places, which a periodic window has one more of than it shows."""
+        length = int(np.asarray(size).item())
+        turns = 2 * np.pi * np.arange(length) / max(length if periodic else length - 1, 1)
+        values = sum(weight * np.cos(order * turns) for order, weight in enumerate(weights))
+        return np.asarray(values).astype(_type_of(output_datatype, real))
+
+
+for _name, _weights in WINDOWS.items():
+    _declare_window(_name, _weights)
+
+
+@operator("MelWeightMatrix")
+def _mel_weight_matrix(
+    num_mel_bins: Array,
+    dft_length: Array,
+    sample_rate: Array,
+    lower_edge_hertz: Array,
+    upper_edge_hertz: Array,
+    *,
+    output_datatype: int,
+    real: Type,
+) -> Array:
+    """Return the triangles `[dft_length // 2 + 1, num_mel_bins]` between bands even in mels; MelWeightMatrix-17.
+
+    The text gives the mels and leaves the triangles open; they are those of ONNX's own cases: on whole places of the
+    spectrum, each from 0 at the band below to 1 at its own and back.
+    """
+    bins, length, rate = (int(np.asarray(item).item()) for item in (num_mel_bins, dft_length, sample_rate))
+    edges = [2595 * np.log10(1 + float(np.asarray(item).item()) / 700) for item in (lower_edge_hertz, upper_edge_hertz)]
+    mels = edges[0] + np.arange(bins + 2) * (edges[1] - edges[0]) / (bins + 2)
+    places = ((length + 1) * 700 * (10 ** (mels / 2595) - 1) // rate).astype(np.int64)
+    weights = np.zeros((length // 2 + 1, bins))
+    for index, (low, centre, high) in enumerate(zip(places, places[1:], places[2:], strict=False)):
+        rising, falling = np.arange(low, centre), np.arange(centre, high)
+        weights[rising, index] = (rising - low) / max(centre - low, 1)
+        weights[falling, index] = (high - falling) / max(high - centre, 1)
+        weights[centre, index] = 1
+    return weights.astype(_type_of(output_datatype, real))
+
+
+def _type_of(output_datatype: int, real: Type) -> Type:
+    return real if output_datatype == TensorProto.FLOAT else helper.tensor_dtype_to_np_dtype(output_datatype)
