@@ -18,6 +18,12 @@ from onnx.reference.op_run import OpRun
 # The modules beside this one that declare operators.
 FAMILIES = (
     "control_flow",
+    "indexing",
+    "ml.encoders",
+    "ml.features",
+    "ml.linear",
+    "ml.support_vectors",
+    "ml.trees",
     "normalisation",
     "quantised",
     "recurrent",

@@ -16,9 +16,15 @@ WINDOWS = {"HannWindow": (0.5, -0.5), "HammingWindow": (25 / 46, -21 / 46), "Bla
 def _declare_window(name: str, weights: tuple[float, ...]) -> None:
     @operator(name)
     def window(size: Array, *, output_datatype: int, periodic: int, real: Type) -> Array:
-        """Return a sum of cosines of `size` places, which a periodic window has one more of than it shows."""
+        """Return a sum of cosines of `size` places, which a periodic window has one more of than it shows.
+
+        Raises:
+            ValueError: a symmetric window of one place, which begins and ends there.
+        """
         length = int(np.asarray(size).item())
-        turns = 2 * np.pi * np.arange(length) / max(length if periodic else length - 1, 1)
+        if length == 1 and not periodic:
+            raise ValueError(f"{name} of one place with periodic=0 has no value in the standard")
+        turns = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)
         values = sum(weight * np.cos(order * turns) for order, weight in enumerate(weights))
         return np.asarray(values).astype(_type_of(output_datatype, real))
 

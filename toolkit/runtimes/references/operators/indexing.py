@@ -1,0 +1,110 @@
+"""Operators that read, write or pick by index: OneHot, GatherElements, Scatter, Unique, CumSum, Pad."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+import numpy as np
+from onnx.reference.ops.op_scatter_elements import ScatterElements
+
+from toolkit.runtimes.references.operators.declared import Array, operator
+
+# Changelog.md, Scatter-9 is ScatterElements-11 by another name; the evaluator (1.23) does not know it.
+operator("Scatter")(ScatterElements)
+
+
+@operator("OneHot", since=11)
+def _one_hot_11(indices: Array, depth: Array, values: Array, *, axis: int) -> Array:
+    """Put the on value where an index points, counted from the end where it is negative; Operators.md, OneHot.
+
+    `depth` is a scalar or one number in a list. An index outside -depth to depth - 1 points nowhere.
+    """
+    size = int(np.asarray(depth).item())
+    whole = indices.astype(np.int64)
+    return _one_hot(np.where(whole < 0, whole + size, whole), size, values, axis)
+
+
+@operator("OneHot", before=11)
+def _one_hot_9(indices: Array, depth: Array, values: Array, *, axis: int) -> Array:
+    """As in opset 11, but a negative index points nowhere; Changelog.md, OneHot-9."""
+    return _one_hot(indices.astype(np.int64), int(np.asarray(depth).item()), values, axis)
+
+
+def _one_hot(indices: Array, size: int, values: Array, axis: int) -> Array:
+    is_on = indices[..., None] == np.arange(size)
+    return np.moveaxis(np.where(is_on, values[1], values[0]), -1, axis)
+
+
+@operator("GatherElements")
+def _gather_elements(data: Array, indices: Array, *, axis: int) -> Array:
+    """Return data[.., indices[i], ..] at each place i, of which there may be fewer than data has; GatherElements-13."""
+    rows = data[tuple(slice(None if place == axis % data.ndim else size) for place, size in enumerate(indices.shape))]
+    return np.take_along_axis(rows, np.where(indices < 0, indices + data.shape[axis], indices), axis)
+
+
+@operator("Unique")
+def _unique(x: Array, *, axis: int | None, sorted: int) -> tuple[Array, ...]:  # noqa: A002 - the attribute's name
+    """Return the different numbers or slices, their first places, each one's number, the counts; Operators.md, Unique.
+
+    Unsorted, they stand in the order in which they come first.
+    """
+    values = x.reshape(-1) if axis is None else x
+    along = axis or 0
+    found, first, inverse, counts = np.unique(
+        values, return_index=True, return_inverse=True, return_counts=True, axis=along
+    )
+    order = np.arange(len(first)) if sorted else np.argsort(first)
+    numbers = np.argsort(order)[inverse.reshape(-1)]
+    return np.take(found, order, axis=along), *(
+        item.astype(np.int64) for item in (first[order], numbers, counts[order])
+    )
+
+
+@operator("CumSum")
+def _cum_sum(x: Array, axis: Array, *, exclusive: int, reverse: int) -> Array:
+    """Sum up along an axis, which one number in a list names too; Operators.md, CumSum.
+
+    The text wants a scalar; ONNX Runtime takes the list, and so do files.
+    """
+    rows = np.moveaxis(x, int(np.asarray(axis).item()), 0)
+    rows = rows[::-1] if reverse else rows
+    sums = np.cumsum(rows, axis=0, dtype=x.dtype)
+    if exclusive:
+        sums = np.concatenate([np.zeros_like(sums[:1]), sums[:-1]])
+    return np.moveaxis(sums[::-1] if reverse else sums, 0, int(np.asarray(axis).item()))
+
+
+@operator("Pad", since=18)
+def _pad_18(
+    data: Array, pads: Array, constant_value: Array | None = None, axes: Array | None = None, *, mode: str
+) -> Array:
+    """Pad every axis, or those of `axes`; what is negative is cut off first; Operators.md, Pad."""
+    chosen = range(data.ndim) if axes is None else [int(axis) for axis in axes]
+    widths = np.zeros((data.ndim, 2), np.int64)
+    widths[list(chosen)] = np.asarray(pads, np.int64).reshape(2, -1).T
+    kept = tuple(
+        slice(max(-before, 0), size - max(-after, 0)) for (before, after), size in zip(widths, data.shape, strict=True)
+    )
+    wider = np.maximum(widths, 0)
+    if mode != "constant":
+        return np.pad(data[kept], wider, mode=mode)  # type: ignore[call-overload,no-any-return]  # one of NumPy's own
+    filling = 0 if constant_value is None else np.asarray(constant_value).item()
+    return np.pad(data[kept], wider, constant_values=filling).astype(data.dtype)
+
+
+@operator("Pad", since=11, before=18)
+def _pad_11(data: Array, pads: Array, constant_value: Array | None = None, *, mode: str) -> Array:
+    """As in opset 18, of all axes; Changelog.md, Pad-11 and Pad-13."""
+    return _pad_18(data, pads, constant_value, mode=mode)
+
+
+@operator("Pad", since=2, before=11)
+def _pad_2(data: Array, *, pads: list[int], mode: str, value: float) -> Array:
+    """As in opset 11, the widths and the value attributes; Changelog.md, Pad-2."""
+    return _pad_18(data, np.array(pads), np.array(value), mode=mode)
+
+
+@operator("Pad", before=2)
+def _pad_1(data: Array, *, paddings: list[int], mode: str, value: float) -> Array:
+    """As in opset 2, the widths by another name; Changelog.md, Pad-1."""
+    return _pad_18(data, np.array(paddings), np.array(value), mode=mode)
