@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["claim_process", "describe_environment", "is_own_process", "parse_cpuinfo", "usable_cores"]
+__all__ = [
+    "available_memory_bytes",
+    "claim_process",
+    "describe_environment",
+    "is_own_process",
+    "parse_cpuinfo",
+    "usable_cores",
+]
 
 import contextlib
 import math
@@ -145,12 +152,19 @@ def _quota_cores(text: str) -> float | None:
     return round(int(fields[0]) / int(fields[1]), 2)
 
 
+def available_memory_bytes() -> int | None:
+    """Return the memory that could be used without swapping; None where the system does not tell."""
+    return _read_memory().get("MemAvailable")
+
+
 def _describe_memory() -> dict[str, int | None]:
+    known = _read_memory()
+    return {"total_bytes": known.get("MemTotal", _sysconf_memory()), "available_bytes": known.get("MemAvailable")}
+
+
+def _read_memory() -> dict[str, int]:
     values = _parse_block(_read_text("/proc/meminfo"))
-    kibibytes = {key: int(value.split()[0]) for key, value in values.items() if key in {"MemTotal", "MemAvailable"}}
-    total = kibibytes["MemTotal"] * 1024 if "MemTotal" in kibibytes else _sysconf_memory()
-    available = kibibytes["MemAvailable"] * 1024 if "MemAvailable" in kibibytes else None
-    return {"total_bytes": total, "available_bytes": available}
+    return {key: int(value.split()[0]) * 1024 for key, value in values.items() if key in {"MemTotal", "MemAvailable"}}
 
 
 def _sysconf_memory() -> int | None:

@@ -5,6 +5,7 @@ ToolkitError                 70  a bug of ours, when raised as itself
 ├── UsageError                2  what was asked for makes no sense
 ├── DataError                 3  images, arrays or data sets that cannot be used
 ├── ModelError                4  a model file or checkpoint that cannot be used
+│   └── WrongAnswerError      4  an engine's answer that is not what the file declares
 ├── ResourceError             5  files, memory, packages
 │   ├── ProviderError         5  a provider that was asked for and is not active
 │   └── WorkerError           5  a helper process died or hung
@@ -27,6 +28,7 @@ __all__ = [
     "ToolkitError",
     "UsageError",
     "WorkerError",
+    "WrongAnswerError",
     "error_from_json",
     "first_line",
     "suggest",
@@ -67,6 +69,10 @@ class ModelError(ToolkitError):
     """A model file or a checkpoint that cannot be used."""
 
     exit_code = 4
+
+
+class WrongAnswerError(ModelError):
+    """An engine took a file and answered what the file does not declare: names, types or shapes."""
 
 
 class ResourceError(ToolkitError):
@@ -122,6 +128,7 @@ _BY_NAME: dict[str, type[ToolkitError]] = {
         UsageError,
         DataError,
         ModelError,
+        WrongAnswerError,
         ResourceError,
         ProviderError,
         WorkerError,

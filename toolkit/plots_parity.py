@@ -21,7 +21,7 @@ HEADER_INCHES = 0.7
 POINTS = 9
 # The darkest cell is at the bound, the lightest at a thousandth of it.
 LIGHTEST = 1e-3
-WORDS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
+WORDS = {"pass": "pass", "fail": "FAIL", "refused": "refused", "undecided": "undecided", "skip": "skip"}
 
 
 def draw_parity(report: ParityReport) -> bytes:
@@ -49,8 +49,7 @@ def draw_parity(report: ParityReport) -> bytes:
         )
         for column, suite in enumerate(suites, start=1):
             _draw_cell(axes, column, line, row.suites.get(suite))
-    verdict = "PASS" if report.passed else "FAIL"
-    title = f"parity {verdict}: largest logit error / bound, against {report.reference}"
+    title = f"parity {report.verdict.upper()}: largest logit error / bound, against {report.reference}"
     figure.suptitle(title, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=POINTS + 2)
     return to_png(figure)
 

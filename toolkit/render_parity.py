@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_causes", "describe_replay", "parity_table", "replay_table"]
+__all__ = ["describe_causes", "describe_reference", "describe_replay", "parity_table", "replay_table"]
 
 from rich.table import Table
 from rich.text import Text
@@ -12,12 +12,18 @@ from toolkit.parity.report import ParityReport, ParityRow
 
 MOST_VALUES = 40
 MOST_WORDS = 300
-MARKS = {"pass": Text("PASS", "green"), "fail": Text("FAIL", "red"), "skip": Text("skip", "yellow")}
+MARKS = {
+    "pass": Text("PASS", "green"),
+    "fail": Text("FAIL", "red"),
+    "refused": Text("refused", "magenta"),
+    "undecided": Text("undecided", "yellow"),
+    "skip": Text("skip", "yellow"),
+}
 
 
 def parity_table(report: ParityReport) -> Table:
     """Return one row for each engine and setting, with the verdict in the title."""
-    verdict = "PASS" if report.passed else "FAIL"
+    verdict = report.verdict.upper()
     suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
     title = f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}, ratios to {report.baseline}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -29,6 +35,14 @@ def parity_table(report: ParityReport) -> Table:
     for row in report.rows:
         table.add_row(*_cells(row))
     return table
+
+
+def describe_reference(report: ParityReport) -> list[str]:
+    """Return who vouches for a stranger's reference, what tells little and what was left out, one line each."""
+    witnesses = report.reference_witnesses
+    lines = [f"witnesses: {witnesses['words']}"] if witnesses else []
+    lines += [f"note: {words}" for words in report.remarks]
+    return [*lines, *(f"left out: {words}" for words in report.left_out)]
 
 
 def describe_causes(report: ParityReport) -> list[str]:

@@ -41,29 +41,29 @@ def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
         is_of_file = any(cause.startswith("the file") for cause in row.causes)
         # Fewer bits than the file's are asked for in float32 files only; the row then names those.
         precision = row.precision if worst.settings.arithmetic == "fp32" else "fp32"
-        finding = _bisect(worst, source, file_precision=precision if is_of_file else None)
+        finding = _bisect(worst, source, precision=precision, is_of_file=is_of_file)
     except ToolkitError as error:
         note(f"--bisect ends without an answer: {error}")
         return report
     return replace(report, bisect={"runtime": row.runtime, **finding.to_json(), "words": finding.describe()})
 
 
-def _bisect(worst: WorstSample, source: ModelSource, *, file_precision: str | None) -> Finding:
+def _bisect(worst: WorstSample, source: ModelSource, *, precision: str, is_of_file: bool) -> Finding:
     from toolkit.parity.bisect import bisect_engine, bisect_file
 
     feeds, output = worst.feeds, worst.failed_output
-    if file_precision is None and worst.settings.arithmetic != "fp32":
+    if not is_of_file and worst.settings.arithmetic != "fp32":
         raise ModelError(
             f"{worst.settings.arithmetic} leaves float32's bound at its first product, and has none inside"
         )
-    if file_precision is None:
-        return bisect_engine(source, worst.settings, feeds, output=output)
+    if not is_of_file:
+        return bisect_engine(source, worst.settings, feeds, output=output, precision=precision)
     if source.run is None:
         raise ModelError("the file itself is wrong, and the run to lay it beside is not here")
-    if file_precision not in EXPORTED:
-        raise ModelError(f"the {file_precision} file itself is wrong; only {' and '.join(EXPORTED)} are exported again")
+    if precision not in EXPORTED:
+        raise ModelError(f"the {precision} file itself is wrong; only {' and '.join(EXPORTED)} are exported again")
     with tempfile.TemporaryDirectory(prefix="toolkit-bisect-") as folder:
-        fresh = _export_again(source.run, Path(folder), precision=file_precision)
+        fresh = _export_again(source.run, Path(folder), precision=precision)
         return bisect_file(source, fresh, feeds, output=output)
 
 

@@ -58,7 +58,7 @@ def run_and_report(
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import read_recording, write_recording
     from toolkit.parity.subject import require_providers
-    from toolkit.render_parity import describe_causes, parity_table
+    from toolkit.render_parity import describe_causes, describe_reference, parity_table
     from toolkit.runtimes.source import ModelSource
 
     files = files or ParityFiles()
@@ -85,7 +85,9 @@ def run_and_report(
     report = write_worst(report, recording, source, worst_folder(target))
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)
-    output.report(value, parity_table(report), *describe_causes(report), f"report {target}")
+    output.report(
+        value, parity_table(report), *describe_reference(report), *describe_causes(report), f"report {target}"
+    )
     return report, target
 
 
@@ -105,14 +107,17 @@ def require_passed(report: ParityReport) -> None:
     """End with the first failure in one line.
 
     Raises:
-        CheckFailedError: a row failed, or none was judged.
+        CheckFailedError: a row failed or is open, or none was judged.
     """
     if report.passed:
         return
-    failed = [row for row in report.rows if row.status == "fail"]
-    first = f"{failed[0].runtime} on {failed[0].provider}: {failed[0].reason}" if failed else "no row was judged"
+    open_rows = [row for row in report.rows if row.status == "undecided"]
+    told = report.failed or open_rows or [row for row in report.rows if row.status == "refused"]
+    first = f"{told[0].runtime} on {told[0].provider}: {told[0].reason}" if told else "no row was judged"
     first = first if len(first) <= MOST_WORDS else f"{first[:MOST_WORDS]} ..."
-    raise CheckFailedError(f"parity failed in {len(failed)} of {len(report.rows)} rows; {first}")
+    if report.verdict == "undecided":
+        raise CheckFailedError(f"parity is undecided in {len(open_rows)} of {len(report.rows)} rows; {first}")
+    raise CheckFailedError(f"parity failed in {len(report.failed)} of {len(report.rows)} rows; {first}")
 
 
 def _check_words(subject: Subject, *, data: str | None, config: ParityConfig, files: ParityFiles, name: str) -> None:
@@ -143,15 +148,12 @@ def _record(
     feeds: FeedConfig,
     output: Output,
 ) -> Recording:
-    from toolkit.parity.feed_reference import FeedsReference
     from toolkit.parity.recording import record_feeds, record_reference
 
     if subject.card is None:
         note(f"{source.path.name} carries no card: it is judged as a stranger's, on inputs made from what it declares")
-        recording = record_feeds(source, subject, feeds)
-        if isinstance(recording.reference, FeedsReference) and recording.reference.why_not_float64:
-            note(f"no float64 reference: {recording.reference.why_not_float64}")
-        return recording
+        with output.progress("reference", unit="calls") as bar:
+            return record_feeds(source, subject, feeds, progress=bar)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
     dataset = _load_images(source, subject.card, data=data, output=output)

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from toolkit.runtimes.feed_config import FeedConfig
     from toolkit.runtimes.source import ModelSource
 
+# What a stranger's answers are held against, in words.
+REFERENCES = {
+    "onnx-float64": "its own float64",
+    "ort-unoptimised": "unoptimised ONNX Runtime",
+    "undecided": "witnesses that part",
+}
+
 Provider = Annotated[str, typer.Option("--provider", help="Where to run: cpu, cuda, tensorrt or openvino.")]
 
 
@@ -50,18 +57,20 @@ def selftest_command(
             raise UsageError(f"{source.path.name} carries a card with its own images; leave out --inputs and --shape")
         report, what = _replay_golden(source, settings), "golden vectors"
     else:
-        report, what = _judge_stranger(source, settings, feeds), "calls (no card: against its own float64)"
-    verdict = "PASS" if report.passed else "FAIL"
+        report = _judge_stranger(source, settings, feeds, output=output)
+        what = f"calls (no card: against {REFERENCES[report.reference]})"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
     fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
     model_entry = {"path": str(source.path), "sha256": source.sha256}
     output.report(
         {**report.to_json(), "model": model_entry},
-        f"{verdict} {report.vectors} {what} on {report.provider}{fallback}: largest error {error}, "
+        f"{report.verdict.upper()} {report.vectors} {what} on {report.provider}{fallback}: largest error {error}, "
         f"tolerance {report.tolerance:.2g}",
+        *report.notes,
     )
     if not report.passed:
-        raise CheckFailedError(f"self-test of {source.path} failed: {'; '.join(report.failures)}")
+        ending = "is undecided" if report.verdict == "undecided" else "failed"
+        raise CheckFailedError(f"self-test of {source.path} {ending}: {'; '.join(report.failures)}")
 
 
 def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestReport:
@@ -75,13 +84,16 @@ def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestRe
         return run_selftest(runtime, require_contract(runtime.info, name=str(source.path)))
 
 
-def _judge_stranger(source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig) -> SelftestReport:
+def _judge_stranger(
+    source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, output: Output
+) -> SelftestReport:
     from toolkit.evaluation.selftest import SelftestReport
     from toolkit.parity.config import ParityConfig
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import record_feeds
     from toolkit.parity.subject import require_providers
     from toolkit.parity.variants import EVERYTHING
+    from toolkit.render_parity import describe_reference
 
     if settings.provider in EVERYTHING:
         raise UsageError(f"a self-test of a file without a card runs on one provider, not {settings.provider}; name it")
@@ -93,8 +105,10 @@ def _judge_stranger(source: ModelSource, settings: RuntimeSettings, feeds: FeedC
         allow_fallback=settings.allow_fallback,
     )
     subject = require_providers(source, config, feeds)
-    recording = record_feeds(source, subject, feeds)
-    (row,) = judge_matrix(source, recording, config, precision=subject.precision).rows
+    with output.progress("reference", unit="calls") as bar:
+        recording = record_feeds(source, subject, feeds, progress=bar)
+    report = judge_matrix(source, recording, config, precision=subject.precision)
+    (row,) = report.rows
     return SelftestReport(
         vectors=len(recording.reference.suites),
         max_abs_logit_error=row.max_abs_logit_error,
@@ -102,4 +116,8 @@ def _judge_stranger(source: ModelSource, settings: RuntimeSettings, feeds: FeedC
         failures=() if row.status == "pass" else (row.reason or "no reason was given",),
         provider=row.provider,
         fallback=row.fallback,
+        verdict=row.status,
+        reference=report.reference,
+        reference_witnesses=report.reference_witnesses,
+        notes=tuple(describe_reference(report)),
     )

@@ -26,6 +26,10 @@ class SelftestReport:
         failures: what is wrong, empty when the test passed.
         provider: where it ran.
         fallback: whether that is not what was asked for.
+        verdict: `pass`, `fail`, `refused` or `undecided`.
+        reference: what the answers were held against: `golden`, or the kind of a stranger's reference.
+        reference_witnesses: who vouches for a stranger's reference; None for a model of ours.
+        notes: what a reader should know besides, one line each.
     """
 
     vectors: int
@@ -34,17 +38,25 @@ class SelftestReport:
     failures: tuple[str, ...]
     provider: str
     fallback: bool = False
+    verdict: str
+    reference: str = "golden"
+    reference_witnesses: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether every check held."""
-        return not self.failures
+        return self.verdict == "pass"
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/selftest/1`."""
         return {
             "schema": "toolkit/selftest/1",
             "passed": self.passed,
+            "verdict": self.verdict,
+            "reference": self.reference,
+            "reference_witnesses": self.reference_witnesses,
+            "notes": list(self.notes),
             "provider": self.provider,
             "fallback": self.fallback,
             "vectors": self.vectors,
@@ -68,11 +80,13 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
     reference = np.array(golden.logits)
     judged = {name: judge_outputs(item, reference, bound=golden.tolerance) for name, item in answers.items()}
     errors = [item.max_abs_logit_error for item in judged.values() if item.max_abs_logit_error is not None]
+    failures = tuple(f"{name}: {text}" for name, item in judged.items() for text in item.failures)
     return SelftestReport(
         vectors=len(images),
         max_abs_logit_error=max(errors, default=None),
         tolerance=golden.tolerance,
-        failures=tuple(f"{name}: {text}" for name, item in judged.items() for text in item.failures),
+        failures=failures,
+        verdict="fail" if failures else "pass",
         provider=runtime.info.provider_active,
         fallback=runtime.info.fallback,
     )

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
-from toolkit.parity.feed_reference import compute_feeds_reference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import feed_trial
 from toolkit.parity.trial import run_trials
+from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.cutting import InnerTensor, cut_model, list_inner_tensors, list_inputs
 from toolkit.runtimes.process import WorkerRuntime
@@ -60,7 +60,9 @@ class Finding:
         return {"tensor": tensor, "number": self.number, "count": self.count, "problem": self.problem}
 
 
-def bisect_engine(source: ModelSource, settings: RuntimeSettings, feeds: Arrays, *, output: str) -> Finding:
+def bisect_engine(
+    source: ModelSource, settings: RuntimeSettings, feeds: Arrays, *, output: str, precision: str = "fp32"
+) -> Finding:
     """Find the first node that an engine computes wrongly on one call.
 
     The graph is cut at inner tensors, and each cut is judged as a stranger's file: against float64, within 16 times
@@ -71,6 +73,7 @@ def bisect_engine(source: ModelSource, settings: RuntimeSettings, feeds: Arrays,
         settings: the engine.
         feeds: the call.
         output: the output that is wrong.
+        precision: arithmetic of the file.
 
     Raises:
         ModelError: there is no reference for a cut.
@@ -80,7 +83,11 @@ def bisect_engine(source: ModelSource, settings: RuntimeSettings, feeds: Arrays,
     def probe(tensor: InnerTensor) -> str:
         nonlocal answers_whole
         cut = cut_model(source, tensor.name)
-        (expected,) = compute_feeds_reference(cut, (FeedSet("worst", _feeds_of(cut, feeds)),)).suites
+        sets = (FeedSet("worst", _feeds_of(cut, feeds)),)
+        reference = compute_feeds_reference(cut, sets, precision=precision, is_searched=False)
+        if reference.open_question:
+            raise ModelError(f"the graph cut at {tensor.name!r} has no reference: {reference.open_question}")
+        (expected,) = reference.suites
         try:
             with WorkerRuntime(cut, settings, timeout_s=TIMEOUT_S) as worker:
                 (outcome,) = run_trials(worker, [feed_trial(expected)])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from toolkit.data.dataset import Dataset
-from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
@@ -21,6 +21,7 @@ from toolkit.parity.rows import describe_row, find_baseline, summarise_row, with
 from toolkit.parity.subject import require_providers
 from toolkit.parity.trial import Engine, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
+from toolkit.parity.verdicts import settle_row
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
@@ -77,8 +78,9 @@ def judge_matrix(
         if progress is not None:
             progress(len(rows), len(variants))
     baseline, error = find_baseline(rows)
+    strange = reference if isinstance(reference, FeedsReference) else None
     # A stranger's bound is a multiple of the baseline's error already.
-    limit = float("inf") if isinstance(reference, FeedsReference) else ERROR_RATIO_LIMIT
+    limit = float("inf") if strange else ERROR_RATIO_LIMIT
     return ParityReport(
         reference=reference.kind,
         bound=reference.suites[0].bound,
@@ -87,6 +89,9 @@ def judge_matrix(
         rows=tuple(with_ratio(row, arithmetics.scale_baseline(error, row.precision), limit=limit) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
         data=recording.data,
+        reference_witnesses=strange.witnesses.to_json() if strange else None,
+        remarks=strange.remarks if strange else (),
+        left_out=strange.left_out if strange else (),
     )
 
 
@@ -101,6 +106,7 @@ def _judge_variant(
         threads=settings.threads,
         optimisation=settings.optimisation if settings.runtime == "ort" else None,
         status="fail",
+        was_named=variant.was_named,
     )
     why_not = _explain_skip(source, settings, precision) or arithmetics.explain_absence(settings)
     if why_not is not None:
@@ -109,7 +115,8 @@ def _judge_variant(
         reference = arithmetics.reference_for(settings)
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = describe_row(row, worker.info)
-            return summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
+            row = summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
+        return settle_row(row, reference) if isinstance(reference, FeedsReference) else row
     except UsageError:
         raise
     except WorkerError as error:
@@ -117,7 +124,8 @@ def _judge_variant(
     except ResourceError as error:
         return replace(row, status="skip" if variant.may_skip else "fail", reason=str(error))
     except ToolkitError as error:
-        return replace(row, reason=str(error))
+        is_refusal = isinstance(error, ModelError) and not isinstance(error, WrongAnswerError)
+        return replace(row, status="refused" if is_refusal else "fail", reason=str(error))
 
 
 def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str) -> str | None:

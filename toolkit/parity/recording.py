@@ -26,18 +26,21 @@ from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
+from toolkit.parity.answers import Progress
+from toolkit.parity.budget import Budget
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_reference import FeedsReference, compute_feeds_reference
+from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.subject import Subject
 from toolkit.parity.suites import make_suites
+from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
 
-SCHEMA = "toolkit/parity-recording/3"
+SCHEMA = "toolkit/parity-recording/4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +83,22 @@ def record_reference(
     )
 
 
-def record_feeds(source: ModelSource, subject: Subject, feeds: FeedConfig) -> Recording:
+def record_feeds(
+    source: ModelSource,
+    subject: Subject,
+    feeds: FeedConfig,
+    *,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> Recording:
     """Compute the reference of a stranger's file on inputs that are given or made.
+
+    Args:
+        source: the model.
+        subject: as it was opened.
+        feeds: where its inputs come from.
+        budget: of the answers; the default one if left out.
+        progress: called with the calls answered and how many are to be.
 
     Raises:
         ModelError: no reference can be computed.
@@ -92,7 +109,7 @@ def record_feeds(source: ModelSource, subject: Subject, feeds: FeedConfig) -> Re
     name = "inputs made from the declared types and shapes" if feeds.given is None else "inputs given"
     joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
     return Recording(
-        reference=compute_feeds_reference(source, sets),
+        reference=compute_feeds_reference(source, sets, precision=subject.precision, budget=budget, progress=progress),
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined)},
         environment={},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
+from toolkit.parity.feed_reference import FeedExpectation, FeedsReference, Witnesses
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import Suite
 
@@ -29,7 +29,12 @@ def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], 
     form = "images" if isinstance(reference, Reference) else "feeds"
     header: dict[str, Any] = {"form": form, "kind": reference.kind, "suites": items}
     if isinstance(reference, FeedsReference):
-        header |= {"rule": reference.rule, "why_not_float64": reference.why_not_float64}
+        header |= {
+            "rule": reference.rule,
+            "why_not_float64": reference.why_not_float64,
+            "witnesses": reference.witnesses.to_json(),
+            "left_out": list(reference.left_out),
+        }
     return header, arrays
 
 
@@ -53,6 +58,8 @@ def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | F
         kind=str(header["kind"]),
         rule=str(header["rule"]),
         why_not_float64=str(header["why_not_float64"]),
+        witnesses=Witnesses.from_json(header["witnesses"]),
+        left_out=tuple(header["left_out"]),
         suites=tuple(_unpack_feeds(item, part) for item, part in pairs),
     )
 
@@ -73,7 +80,7 @@ def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
 
 
 def _pack_feeds(entry: FeedExpectation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    item = {"name": entry.name, "dtypes": entry.dtypes, "bounds": entry.bounds}
+    item = {"name": entry.name, "dtypes": entry.dtypes, "bounds": entry.bounds, "reach": entry.reach}
     groups = {"feed": entry.feeds, "output": entry.outputs, "undecided": entry.undecided}
     return item, {f"{group}.{name}": array for group, part in groups.items() for name, array in part.items()}
 
@@ -84,8 +91,9 @@ def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
 
     outputs, dtypes = group("output"), {str(name): str(dtype) for name, dtype in item["dtypes"].items()}
     bounds = {str(name): _positive(value, owner=name) for name, value in item["bounds"].items()}
+    reach = {str(name): _positive(value, owner=name) for name, value in item["reach"].items()}
     undecided = group("undecided")
-    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) or not outputs:
+    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) >= set(reach) or not outputs:
         raise ValueError(f"the outputs of {item['name']!r} are not all there")
     return FeedExpectation(
         name=str(item["name"]),
@@ -93,6 +101,7 @@ def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
         outputs=outputs,
         dtypes=dtypes,
         bounds=bounds,
+        reach=reach,
         undecided={name: array.astype(np.bool_) for name, array in undecided.items()},
     )
 

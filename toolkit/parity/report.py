@@ -36,8 +36,10 @@ class ParityRow:
         worst: the sample that comes nearest to its bound, or the first that fails; None where nothing ran.
         worst_files: where it was written: its `image`, and the file that `replay`s it.
         causes: what explains a failure, where triage found something.
-        status: `pass`, `fail` or `skip`.
-        reason: every failure, or why it was skipped.
+        status: `pass`; `fail`: wrong answers, or a crash; `refused`: the engine does not take the file; `undecided`: no
+            witness says who is right; `skip`.
+        was_named: whether the engine was asked for by its name, so that a refusal is a failure of the whole check.
+        reason: every failure, or why it was skipped, refused or not decided.
         log: the end of the engine's own log, where it failed.
     """
 
@@ -62,6 +64,7 @@ class ParityRow:
     worst_files: dict[str, str] = field(default_factory=dict)
     causes: tuple[str, ...] = ()
     status: str
+    was_named: bool = True
     reason: str | None = None
     log: str | None = None
 
@@ -85,6 +88,9 @@ class ParityReport:
         data: `name` and `sha256` of the data set.
         bisect: the first node that is wrong, where it was asked for and found.
         recorded_on: the machine that computed the reference, where it was not this one.
+        reference_witnesses: who vouches for the reference of a stranger's file, as `Witnesses.to_json`.
+        remarks: what a reader should know of a stranger's outputs that tell little.
+        left_out: what was not asked for the budget.
     """
 
     reference: str
@@ -96,12 +102,29 @@ class ParityReport:
     data: dict[str, Any]
     bisect: dict[str, Any] = field(default_factory=dict)
     recorded_on: dict[str, Any] = field(default_factory=dict)
+    reference_witnesses: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[ParityRow, ...]:
+        """The rows for which the check fails: wrong answers, and refusals of engines that were asked for by name."""
+        return tuple(row for row in self.rows if row.status == "fail" or (row.status == "refused" and row.was_named))
+
+    @property
+    def verdict(self) -> str:
+        """`pass`: at least one row passes and none fails or is open; `undecided`: some are open, and none fails."""
+        statuses = {row.status for row in self.rows}
+        if self.failed:
+            return "fail"
+        if "undecided" in statuses:
+            return "undecided"
+        return "pass" if "pass" in statuses else "fail"
 
     @property
     def passed(self) -> bool:
-        """Whether at least one row was judged and none failed."""
-        judged = [row for row in self.rows if row.status != "skip"]
-        return bool(judged) and all(row.status == "pass" for row in judged)
+        """Whether the verdict is `pass`."""
+        return self.verdict == "pass"
 
     def to_json(self, *, command: str, environment: dict[str, Any]) -> dict[str, Any]:
         """Return schema `toolkit/parity/1`."""
@@ -109,7 +132,11 @@ class ParityReport:
             "schema": "toolkit/parity/1",
             "command": command,
             "passed": self.passed,
+            "verdict": self.verdict,
             "reference": self.reference,
+            "reference_witnesses": self.reference_witnesses,
+            "remarks": list(self.remarks),
+            "left_out": list(self.left_out),
             "bound": self.bound,
             "bound_rule": self.bound_rule,
             "baseline": self.baseline,

@@ -26,8 +26,10 @@ def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
 
 
 def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSettings) -> ParityRow:
-    """Return the row of an engine that ran every trial."""
+    """Return the row of an engine that was asked every trial; one that answered none has refused the file."""
     nearest = max(outcomes, key=share_of_bound)
+    if all(item.judgement.is_refusal for item in outcomes):
+        return replace(row, status="refused", reason=_join(row.reason, outcomes[0].judgement.failures[0]))
     failures = [
         f"{item.trial.suite} at batch {item.trial.batch}: {text}"
         for item in outcomes
@@ -50,7 +52,7 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
         suites={name: _suite_json(item) for name, item in full.items()},
         worst=find_worst(outcomes, settings),
         status="fail" if failures else "pass",
-        reason="; ".join(filter(None, (row.reason, sampled, *failures))) or None,
+        reason=_join(row.reason, sampled, *failures),
     )
 
 
@@ -76,7 +78,11 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
     if ratio <= limit:
         return replace(row, error_ratio=ratio)
     reason = f"the error is {ratio:.3g} times the baseline's; the limit is {limit:g}"
-    return replace(row, error_ratio=ratio, status="fail", reason="; ".join(filter(None, (row.reason, reason))))
+    return replace(row, error_ratio=ratio, status="fail", reason=_join(row.reason, reason))
+
+
+def _join(*parts: str | None) -> str | None:
+    return "; ".join(filter(None, parts)) or None
 
 
 def _describe_sample(outcomes: list[Outcome]) -> str | None:

@@ -25,6 +25,8 @@ from toolkit.runtimes.source import ModelSource
 
 # What a file computes in, by the element type of most of its weights.
 PRECISIONS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+# Operators that round to 8 bits.
+QUANTISERS = {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QAttention", "QGemm"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ def _require_numbers(outputs: tuple[TensorSpec, ...]) -> None:
 
 
 def _precision(summary: dict[str, Any]) -> str:
+    if not QUANTISERS.isdisjoint(summary["operators"]):
+        return "int8"  # whatever type its weights are kept in
     counts = {key: value for key, value in summary["weight_types"].items() if key in PRECISIONS or key == "float32"}
     return PRECISIONS.get(max(counts, key=lambda key: counts[key], default="float32"), "fp32")
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, WorkerError
+from toolkit.errors import ModelError, WorkerError, WrongAnswerError
 from toolkit.parity.feed_reference import FeedExpectation
 from toolkit.parity.reference import SuiteReference
 from toolkit.runtimes.base import Arrays
@@ -74,8 +74,9 @@ def _judge(engine: Engine, trial: Trial) -> Judgement:
         try:
             answers.append(engine.run(feed))
         except ModelError as error:
-            first = len(answers) * trial.batch
-            return Judgement(bound=trial.expected.bound, worst_index=first, failures=(str(error),))
+            first, is_refusal = len(answers) * trial.batch, not isinstance(error, WrongAnswerError)
+            bound = trial.expected.bound
+            return Judgement(bound=bound, worst_index=first, is_refusal=is_refusal, failures=(str(error),))
         except WorkerError as error:
             raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
     judgement = trial.judge(_join(answers))

@@ -27,10 +27,12 @@ class ParityVariant:
         settings: how to execute.
         may_skip: whether it came from `all` or a default, so that its absence is a skip; what was asked for by name
             may not be absent.
+        was_named: whether the engine itself was asked for by its name, or is the one of the default: it may not refuse.
     """
 
     settings: RuntimeSettings
     may_skip: bool
+    was_named: bool = True
 
 
 def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
@@ -74,7 +76,8 @@ def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
                     precision="fp32" if precision == "tf32" else precision,
                     tf32=precision == "tf32",
                 )
-                yield ParityVariant(settings=settings, may_skip=everything)
+                was_named = not everything and config.runtimes != ("all",)
+                yield ParityVariant(settings=settings, may_skip=everything, was_named=was_named)
 
 
 def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
@@ -93,7 +96,8 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
                 precision="fp32" if precision == "tf32" else precision,
                 tf32=precision == "tf32",
             )
-            yield ParityVariant(settings=settings, may_skip=everything or is_default or config.runtimes == ("all",))
+            may_skip = everything or is_default or config.runtimes == ("all",)
+            yield ParityVariant(settings=settings, may_skip=may_skip, was_named=not may_skip)
 
 
 def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import ModelError, UsageError, suggest
+from toolkit.errors import ModelError, UsageError, WrongAnswerError, suggest
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.source import ModelSource
 
@@ -205,19 +205,20 @@ class Runtime(Closing, ABC):
             Every output by name.
 
         Raises:
-            ModelError: an input or an output is missing, unknown, or of another dtype or shape.
+            ModelError: an input is missing, unknown, or of another dtype or shape; or the engine cannot compute.
+            WrongAnswerError: an output is.
         """
-        _check("input", feeds, self.info.inputs)
+        _check("input", feeds, self.info.inputs, error=ModelError)
         outputs = self.compute(feeds)
-        _check("output", outputs, self.info.outputs)
+        _check("output", outputs, self.info.outputs, error=WrongAnswerError)
         return outputs
 
 
-def _check(role: str, arrays: Arrays, specs: tuple[TensorSpec, ...]) -> None:
+def _check(role: str, arrays: Arrays, specs: tuple[TensorSpec, ...], *, error: type[ModelError]) -> None:
     names = [spec.name for spec in specs]
     if set(arrays) != set(names):
-        raise ModelError(f"the {role}s are {sorted(arrays)}; expected {sorted(names)}")
+        raise error(f"the {role}s are {sorted(arrays)}; expected {sorted(names)}")
     for spec in specs:
         problem = spec.explain_mismatch(arrays[spec.name])
         if problem:
-            raise ModelError(f"{role} {problem}")
+            raise error(f"{role} {problem}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InnerTensor", "cut_model", "list_inner_tensors", "list_inputs"]
+__all__ = ["InnerTensor", "cut_model", "list_inner_tensors", "list_inputs", "names_used"]
 
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ def cut_model(source: ModelSource, tensor: str) -> ModelSource:
     model.graph.node.extend(kept)
     del model.graph.output[:]
     model.graph.output.append(declared.get(tensor) or helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
-    used = _names_used(model.graph)
+    used = names_used(model.graph)
     weights = [item for item in model.graph.initializer if item.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(weights)
@@ -83,16 +83,17 @@ def _needed(nodes: list[NodeProto], tensor: str) -> list[tuple[NodeProto, str]]:
         if made:
             found.append((node, tensor if tensor in made else next(name for name in node.output if name in made)))
             wanted.update(filter(None, node.input))  # an input or output that is left out has an empty name
-            wanted.update(name for item in node.attribute if item.HasField("g") for name in _names_used(item.g))
+            wanted.update(name for item in node.attribute if item.HasField("g") for name in names_used(item.g))
     return found[::-1]
 
 
-def _names_used(graph: onnx.GraphProto) -> set[str]:
+def names_used(graph: onnx.GraphProto) -> set[str]:
+    """Return every tensor that a graph or one nested in it reads, or gives back."""
     names = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                names |= _names_used(attribute.g)
+                names |= names_used(attribute.g)
     return names
 
 

@@ -38,6 +38,7 @@ class Judgement:
         flips: labels, or whole numbers, that differ from the reference's.
         flips_excused: those of them that rounding explains.
         worst_index: the item that shows the first failure, else the one with the largest error.
+        is_refusal: whether the engine gave no answer at all.
         failures: what did not hold, in the order of the checks.
     """
 
@@ -47,6 +48,7 @@ class Judgement:
     flips: int = 0
     flips_excused: int = 0
     worst_index: int | None = None
+    is_refusal: bool = False
     failures: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RuntimeRow", "list_runtimes"]
+__all__ = ["RuntimeRow", "is_installed", "list_runtimes"]
 
 import importlib.metadata
 import importlib.util
@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.errors import ResourceError
 from toolkit.runtimes.private import find_private_folder
-from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry
+from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry, find_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,16 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
     return tuple(_describe(name, entry, distributions) for name, entry in RUNTIMES.items())
 
 
+def is_installed(name: str) -> bool:
+    """Tell whether an engine is found; whether it works is seen when it is opened."""
+    entry = find_entry(name)
+    return _is_private_here(name) if entry.private else _is_found(entry.package)
+
+
 def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
     if entry.private:
         return _describe_private(name, entry)
-    installed = _is_installed(entry.package)
+    installed = _is_found(entry.package)
     # A folder of several distributions (iree) is listed under the first.
     brought_by = min(distributions.get(entry.package.partition(".")[0], []), default=None) if installed else None
     return RuntimeRow(
@@ -71,12 +77,7 @@ def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
 
 
 def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
-    try:
-        find_private_folder(name)
-    except ResourceError:
-        installed = False
-    else:
-        installed = True
+    installed = _is_private_here(name)
     distribution, _, version = entry.private[0].replace("==", "@").rpartition("@")
     return RuntimeRow(
         runtime=name,
@@ -91,7 +92,15 @@ def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
     )
 
 
-def _is_installed(package: str) -> bool:
+def _is_private_here(name: str) -> bool:
+    try:
+        find_private_folder(name)
+    except ResourceError:
+        return False
+    return True
+
+
+def _is_found(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
     except ImportError:  # the package that it would lie in is not here

@@ -1,0 +1,395 @@
+"""Who is believed of a stranger's file: witnesses that agree, nodes at which they part, and verdicts that stay open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from strangers import STRANGERS
+
+from toolkit.cli.app import app
+from toolkit.errors import CheckFailedError
+from toolkit.parity import parted_nodes, third_engines, witnesses
+from toolkit.parity.agreement import LIMITS, find_distance
+from toolkit.parity.answers import Answers
+from toolkit.parity.feed_reference import FeedsReference
+from toolkit.parity.feeds import FeedSet
+from toolkit.parity.judge_feeds import judge_feeds
+from toolkit.parity.parted_nodes import PartedNode
+from toolkit.parity.recording import read_recording
+from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
+from toolkit.parity.verdicts import settle_row
+from toolkit.parity.witnesses import compute_feeds_reference
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.taking_apart import MADE, LooseNode, expose_tensors, take_apart
+
+NODE = LooseNode(0, "lrn", "LRN", "", 13, {"size": "5"}, ("y",))
+ANY = ModelSource.in_memory(b"", Path("any.onnx"))
+Calls = list[Any]
+
+
+def source_of(name: str) -> ModelSource:
+    return ModelSource.in_memory(STRANGERS[name]().SerializeToString(), Path(f"{name}.onnx"))
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FeedsReference]:
+    """Return a function that makes the reference of answers given: ONNX Runtime's, float64's, and others' opinions."""
+
+    def make(
+        own: Calls,
+        exact: Calls | None,
+        *,
+        nodes: tuple[PartedNode, ...] | None = (),
+        opinion: ThirdOpinion | None = None,
+        jitter: float = 1e-7,
+        precision: str = "fp32",
+    ) -> FeedsReference:
+        sets = tuple(FeedSet(str(number), {}) for number in range(len(own)))
+        answers = Answers(
+            sets=sets,
+            own=[{"y": np.asarray(value)} for value in own],
+            exact=None if exact is None else [{"y": np.asarray(value)} for value in exact],
+            why_not="" if exact is not None else "it lacks an operator",
+        )
+        monkeypatch.setattr(witnesses, "ask_witnesses", lambda *_: answers)
+        monkeypatch.setattr(witnesses, "ask_jitter", lambda *_: [{"y": jitter} for _ in own])
+        monkeypatch.setattr(witnesses, "find_parted_nodes", lambda *_: nodes)
+        monkeypatch.setattr(witnesses, "ask_third_engines", lambda *_: opinion or ThirdOpinion())
+        return compute_feeds_reference(ANY, sets, precision=precision)
+
+    return make
+
+
+def floats(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
+def parted(agrees_with: str = "", engine: str = "openvino") -> PartedNode:
+    opinion = ThirdOpinion(engine=engine if agrees_with else "", agrees_with=agrees_with)
+    return PartedNode(node=NODE, distance=0.042, opinion=opinion)
+
+
+def row(status: str, **changes: Any) -> ParityRow:
+    known: dict[str, Any] = {
+        "runtime": "tract",
+        "provider": "cpu",
+        "precision": "fp32",
+        "threads": 0,
+        "optimisation": None,
+        "suites": {"0": {}},
+    }
+    return ParityRow(**{**known, "status": status, "reason": "'y' differs", **changes})
+
+
+def test_two_that_agree_within_rounding_are_believed(say: Callable[..., FeedsReference]) -> None:
+    reference = say([floats(1, 2)] * 3, [np.array([1, 2 + 1e-6])] * 3)
+    assert reference.kind == "onnx-float64"
+    assert reference.witnesses.agree == (FLOAT64, ORT)
+    assert reference.suites[0].bound == pytest.approx(16e-6, rel=0.01)
+    assert not reference.open_question
+
+
+def test_a_difference_that_no_rounding_explains_never_becomes_a_bound(say: Callable[..., FeedsReference]) -> None:
+    """Both are 4 % apart, and an answer multiplied by 1.04 used to pass by that."""
+    reference = say([floats(1, 2)], [np.array([1.04, 2.08])])
+    (entry,) = reference.suites
+    assert entry.bound <= 1e-3 * 2.08
+    assert "at its cap" in reference.open_question
+    assert judge_feeds({"y": floats(1.001, 2)}, entry)  # between the cap and what was measured nothing is known
+    assert settle_row(row("pass"), reference).status == "undecided"
+    assert not judge_feeds({"y": floats(5, 2)}, entry)
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+def test_no_arithmetic_explains_a_wrong_constant(precision: str, say: Callable[..., FeedsReference]) -> None:
+    reference = say([floats(1, 2)], [np.array([1.03, 2.06])], precision=precision)
+    assert reference.suites[0].bound < 0.04 * 2
+    assert reference.open_question
+
+
+def test_one_calls_error_is_not_given_to_the_others(say: Callable[..., FeedsReference]) -> None:
+    exact = [np.array([1, 2 + 1e-7])] * 4 + [np.array([1, 2 + 1e-5])]
+    *others, worst = say([floats(1, 2)] * 5, exact).suites
+    assert worst.bound == pytest.approx(16e-5, rel=0.1)
+    assert {entry.bound for entry in others} == {others[0].bound}
+    assert others[0].bound < 2e-6
+
+
+def test_a_call_that_is_right_by_luck_has_the_others_median(say: Callable[..., FeedsReference]) -> None:
+    exact = [np.array([1.0, 2.0]), *[np.array([1, 2 + 1e-5])] * 4]
+    assert say([floats(1, 2)] * 5, exact).suites[0].bound == pytest.approx(16e-5, rel=0.1)
+
+
+def test_zeros_by_cancellation_are_held_against_the_other_calls(say: Callable[..., FeedsReference]) -> None:
+    """A constant image after a normalisation: 0 in float64, noise in float32, and no reason to refuse the file."""
+    own = [floats(2, 2), floats(3, 3), floats(3e-5, 3e-5)]
+    *others, cancelled = say(own, [np.full(2, 2 + 1e-7), np.full(2, 3.0), np.zeros(2)]).suites
+    assert cancelled.bound == pytest.approx(16 * 3e-5, rel=0.01)
+    assert not cancelled.reach
+    assert max(entry.bound for entry in others) < 1e-5
+
+
+def test_the_node_that_parts_decides_who_is_believed(say: Callable[..., FeedsReference]) -> None:
+    own, exact = [floats(1, 2)], [np.array([1.04, 2.08])]
+    by_ort = say(own, exact, nodes=(parted(ORT),))
+    assert (by_ort.kind, by_ort.witnesses.against) == ("ort-unoptimised", (FLOAT64,))
+    assert by_ort.suites[0].outputs["y"].tolist() == [1, 2]
+    assert by_ort.suites[0].bound < 1e-4
+    assert "node 'lrn' (LRN, opset 13, size=5) differs by 0.042" in by_ort.why_not_float64
+    by_float64 = say(own, exact, nodes=(parted(FLOAT64),))
+    assert (by_float64.kind, by_float64.witnesses.agree) == ("onnx-float64", (FLOAT64, "openvino"))
+    assert not judge_feeds({"y": floats(1, 2)}, by_float64.suites[0])
+    assert judge_feeds({"y": floats(1.04, 2.08)}, by_float64.suites[0])
+
+
+def test_whole_numbers_of_the_one_that_is_wrong_excuse_nothing(say: Callable[..., FeedsReference]) -> None:
+    own, exact = [np.array([1, 2, 3])], [np.array([1, 2, 4])]
+    (entry,) = say(own, exact, nodes=(parted(FLOAT64),)).suites
+    assert not judge_feeds({"y": np.array([1, 2, 3])}, entry)
+
+
+@pytest.mark.parametrize("nodes", [(parted(),), (parted(FLOAT64), parted(ORT))])
+def test_where_nobody_can_be_believed_nothing_is_decided(
+    nodes: tuple[PartedNode, ...], say: Callable[..., FeedsReference]
+) -> None:
+    reference = say([floats(1, 2)], [np.array([1.04, 2.08])], nodes=nodes)
+    assert reference.kind == "undecided"
+    assert "toolkit runtimes list" in reference.open_question
+    for status in ("pass", "fail"):
+        assert settle_row(row(status), reference).status == "undecided"
+    assert settle_row(row("refused", suites={}), reference).status == "refused"
+
+
+@pytest.mark.parametrize(
+    ("opinion", "kind"),
+    [
+        (ThirdOpinion(engine="tract", agrees_with=ORT), "ort-unoptimised"),
+        (ThirdOpinion(engine="tract", agrees_with=FLOAT64), "onnx-float64"),
+        (ThirdOpinion(against=("tract",)), "undecided"),
+        (ThirdOpinion(absent={"tract": "refuses"}), "undecided"),
+    ],
+)
+def test_where_nodes_cannot_be_run_alone_the_whole_file_is_asked(
+    opinion: ThirdOpinion, kind: str, say: Callable[..., FeedsReference]
+) -> None:
+    assert say([floats(1, 2)], [np.array([1.04, 2.08])], nodes=None, opinion=opinion).kind == kind
+    # Another number of numbers is no rounding either, whatever the nodes say.
+    assert say([floats(1, 2)], [np.array([1.0, 2, 3])], nodes=(), opinion=opinion).kind == kind
+
+
+def test_without_float64_a_third_engine_is_the_witness(say: Callable[..., FeedsReference]) -> None:
+    beside = say([floats(1, 2)], None, opinion=ThirdOpinion(engine="tract", agrees_with=ORT))
+    assert (beside.kind, beside.witnesses.is_alone) == ("ort-unoptimised", False)
+    assert settle_row(row("fail"), beside).status == "fail"
+    alone = say([floats(1, 2)], None, opinion=ThirdOpinion(absent={"tract": "refuses"}))
+    assert "held against itself" in alone.witnesses.words
+    assert settle_row(row("fail"), alone).status == "undecided"
+    assert settle_row(row("fail", runtime="ort"), alone).status == "fail"  # it differs from itself
+    assert settle_row(row("pass"), alone).status == "pass"
+    against = say([floats(1, 2)], None, opinion=ThirdOpinion(against=("tract",)))
+    assert against.kind == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ([np.full((2, 2), np.nan, np.float32)], "it holds no finite number"),
+        ([floats(np.nan, 1)] * 3, "infinity and NaN elsewhere"),
+    ],
+)
+def test_an_output_of_which_nothing_can_be_compared_is_not_passed(
+    own: Calls, words: str, say: Callable[..., FeedsReference]
+) -> None:
+    exact = [np.where(np.isnan(value), np.nan if value.ndim > 1 else 1.0, value).astype(float) for value in own]
+    reference = say(own, exact)
+    assert words in reference.open_question
+    assert settle_row(row("pass"), reference).status == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (floats(), "is empty in every call"),
+        (floats(3, 3), "is 3 everywhere in every call"),
+        (np.zeros(4, np.int64), "is 0 everywhere"),
+    ],
+)
+def test_outputs_that_tell_little_are_named(value: Any, words: str, say: Callable[..., FeedsReference]) -> None:
+    reference = say([value] * 2, [value.astype(np.float64) if value.dtype.kind == "f" else value] * 2)
+    assert words in reference.remarks[0]
+    assert not reference.open_question
+
+
+def test_a_distance_is_a_share_of_the_largest_number() -> None:
+    assert find_distance(floats(1, 4), np.array([1, 4.04])) == pytest.approx(0.01, rel=0.02)
+    assert find_distance(floats(1, np.inf), np.array([1, 1e300])) == 0  # what float32 cannot hold
+    assert find_distance(floats(1, np.nan), np.array([1.0, 2])) == np.inf
+    assert find_distance(floats(1), np.array([[1.0]])) == np.inf
+    assert find_distance(np.array([1, 2], np.int64), np.array([1, 3], np.int64)) == np.inf
+    steps = np.arange(8, dtype=np.uint8)
+    assert find_distance(steps, steps + (steps == 3).astype(np.uint8)) == 0  # a quantiser's step
+    assert find_distance(steps, steps + np.uint8(1)) == np.inf
+
+
+def test_an_ally_agrees_with_one_only() -> None:
+    answers = {FLOAT64: {"y": np.array([1.0])}, ORT: {"y": floats(1.04)}}
+    assert find_ally({"y": floats(1.04)}, answers=answers, allowed=1e-3) == ORT
+    assert find_ally({"y": floats(7)}, answers=answers, allowed=1e-3) is None
+    assert find_ally({"y": floats(1.02)}, answers=answers, allowed=0.1) is None
+    assert find_ally({"z": floats(1)}, answers=answers, allowed=1e-3) is None
+
+
+def test_a_graph_taken_apart_inherits_no_mistake() -> None:
+    """Each node is fed with the value given, not with what the node before it makes."""
+    import onnxruntime
+
+    values = {
+        "left": np.zeros((2, 12), np.float32),
+        "right": np.zeros((2, 5), np.float32),
+        "wide": np.full((2, 5), 9, np.float32),
+        "sum": np.full((2, 5), 0.5, np.float32),
+        "values": np.eye(2, 5, dtype=np.float32),
+        "best": np.array([0, 1]),
+    }
+    apart, feeds, nodes = take_apart(source_of("two inputs"), values)
+    assert [node.operator for node in nodes] == ["MatMul", "Add", "Tanh", "ArgMax"]
+    session = onnxruntime.InferenceSession(apart.model)
+    names = [item.name for item in session.get_outputs()]
+    made = dict(zip(names, session.run(names, feeds), strict=True))
+    assert made["wide" + MADE].max() == 0
+    assert made["sum" + MADE].min() == 9
+    assert made["values" + MADE].tolist() == pytest.approx(np.tanh(values["sum"]))
+    single, feeds, (node,) = take_apart(source_of("two inputs"), values, only=nodes[2])
+    assert (node.operator, list(feeds)) == ("Tanh", ["sum"])
+    assert not onnx.ModelProto.FromString(single.model).graph.initializer
+
+
+def test_a_branch_is_given_what_it_reads_of_the_graph_around_it() -> None:
+    values = {
+        "x": np.ones((1, 4), np.float32),
+        "s": np.float32(4),
+        "positive": np.array(True),
+        "y": np.ones((1, 4), np.float32),
+    }
+    _, feeds, nodes = take_apart(source_of("branches"), {**values, "s": np.asarray(values["s"])})
+    assert set(feeds) == {"x", "s", "positive"}
+    assert nodes[-1].attributes == {"then_branch": "a graph of 1 nodes", "else_branch": "a graph of 1 nodes"}
+    exposed = onnx.ModelProto.FromString(expose_tensors(source_of("branches")).model)
+    assert [item.name for item in exposed.graph.output] == ["y", "positive", "s"]
+
+
+def wrong_evaluator(monkeypatch: pytest.MonkeyPatch, fault: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Let every answer of the float64 evaluation pass through a fault."""
+
+    class Faulty(parted_nodes.WorkerRuntime):  # type: ignore[name-defined, misc]  # the module's import
+        def __init__(self, source: ModelSource, settings: Any, **options: Any) -> None:
+            super().__init__(source, settings, **options)
+            self._is_wrong = settings.runtime == "onnx-widened"
+
+        def run(self, feeds: Any) -> dict[str, Any]:
+            outputs = super().run(feeds)
+            return fault(outputs) if self._is_wrong else outputs
+
+    for module in ("answers", "parted_nodes"):
+        monkeypatch.setattr(f"toolkit.parity.{module}.WorkerRuntime", Faulty)
+
+
+def test_a_wrong_reference_is_found_out_at_its_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation that is 1 % off at one node: it is named, another engine takes ONNX Runtime's side."""
+
+    def fault(outputs: dict[str, Any]) -> dict[str, Any]:
+        wrong = {"c", "r", "p", "y", "c" + MADE}
+        return {name: array * 1.01 if name in wrong else array for name, array in outputs.items()}
+
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    wrong_evaluator(monkeypatch, fault)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(source_of("convolution").model)
+    words = ["parity", str(path), "--runtime", "ort,tract", "--threads", "1", "--optimisation", "all", "--json"]
+    app(args=[*words, "--record", str(tmp_path / "proof")], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["reference"]) == ("pass", "ort-unoptimised")
+    told = report["reference_witnesses"]
+    (node,) = told["nodes"]
+    assert (node["node"], node["operator"], node["opset"]) == ("c", "Conv", 18)
+    assert node["attributes"] == {"pads": "[1, 1, 1, 1]"}
+    assert (node["agree"], node["against"]) == (["ort-unoptimised", "openvino"], ["onnx-float64"])
+    assert node["distance"] == pytest.approx(0.01, rel=0.05)
+    kept = read_recording(tmp_path / "proof", ModelSource.read(path)).reference
+    assert isinstance(kept, FeedsReference)
+    assert kept.witnesses.to_json() == told
+
+
+def test_without_a_third_engine_two_that_part_end_undecided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(third_engines, "THIRD_ENGINES", ())
+    wrong_evaluator(monkeypatch, lambda outputs: {name: array * 1.01 for name, array in outputs.items()})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(source_of("half").model)
+    with pytest.raises(CheckFailedError, match=r"undecided: nobody can be believed: node 'm' \(MatMul, opset 18\)"):
+        app(args=["selftest", str(path), "--json"], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["passed"], report["verdict"], report["reference"]) == (False, "undecided", "undecided")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        (["pass", "skip"], "pass"),
+        (["pass", "refused"], "pass"),
+        (["pass", "named"], "fail"),
+        (["pass", "undecided"], "undecided"),
+        (["undecided", "fail"], "fail"),
+        (["refused", "skip"], "fail"),
+        (["skip"], "fail"),
+    ],
+)
+def test_a_refusal_is_fatal_for_an_engine_that_was_named(statuses: list[str], verdict: str) -> None:
+    rows = tuple(row("refused" if status == "named" else status, was_named=status == "named") for status in statuses)
+    report = ParityReport(
+        reference="onnx-float64", bound=1.0, bound_rule="", baseline="none", rows=rows, model={}, data={}
+    )
+    assert (report.verdict, report.passed) == (verdict, verdict == "pass")
+
+
+def test_an_engine_that_does_not_take_a_file_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(source_of("own function").model)
+    words = ["parity", str(path), "--threads", "1", "--optimisation", "all", "--json", "--runtime"]
+    with pytest.raises(CheckFailedError, match="failed in 1 of 2 rows; openvino on cpu: OpenVINO refuses the model"):
+        app(args=[*words, "ort,openvino"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(item["runtime"], item["status"]) for item in rows] == [("ort", "pass"), ("openvino", "refused")]
+
+
+def test_a_node_that_is_ill_conditioned_is_nobodys_fault() -> None:
+    """A normalisation of a constant: float32 gives noise, one move of the input as much."""
+    weights = [
+        numpy_helper.from_array(np.ones(2, np.float32), "s"),
+        numpy_helper.from_array(np.zeros(2, np.float32), "b"),
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("InstanceNormalization", ["x", "s", "b"], ["y"], epsilon=1e-9)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 49])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 49])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
+    feeds = {"x": np.full((1, 2, 49), 0.1, np.float32)}
+    assert parted_nodes.find_parted_nodes(source, feeds, LIMITS["fp32"]) == ()

@@ -1,0 +1,172 @@
+"""The answers of a stranger's file by the two that are asked first, within a budget of time and memory."""
+
+from __future__ import annotations
+
+__all__ = ["Answers", "Outputs", "Progress", "ask_jitter", "ask_witnesses"]
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, WorkerError
+from toolkit.parity.budget import Budget, memory_for_reference
+from toolkit.parity.feeds import FeedSet
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime, blame_the_file
+from toolkit.runtimes.source import ModelSource
+
+TIMEOUT_S = 600.0
+# A call that could only just begin before the budget ends is not begun.
+LEAST_TIMEOUT_S = 5.0
+# Of what is left, for the first call in float64; the rest is for a smaller one.
+FIRST_SHARE = 0.6
+
+Outputs = Mapping[str, NDArray[Any]]
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What was asked and what was said, call by call.
+
+    Attributes:
+        sets: the calls that were answered.
+        own: unoptimised ONNX Runtime's answers, in the file's own arithmetic.
+        exact: the float64 evaluation's; None where it gave none.
+        why_not: what it said then.
+        left_out: what was not asked for the budget, one line each.
+    """
+
+    sets: tuple[FeedSet, ...]
+    own: list[Outputs]
+    exact: list[Outputs] | None
+    why_not: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+def ask_witnesses(
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, progress: Progress | None = None
+) -> Answers:
+    """Answer every call by unoptimised ONNX Runtime and in float64, or as many of them as the budget allows.
+
+    Args:
+        source: the model.
+        sets: the calls.
+        budget: for both together.
+        progress: called with the calls answered and how many are to be, those of both.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the file, or answers the same call differently twice.
+    """
+    told = _count(progress, 2 * len(sets))
+    own = _ask_own(source, sets, budget, told)
+    why_not, numbers, exact = "", list(range(len(own))), None
+    try:
+        numbers, exact = _ask_exact(source, sets[: len(own)], budget, told)
+    except (ModelError, WorkerError) as error:
+        why_not = str(error)
+    return Answers(
+        sets=tuple(sets[number] for number in numbers),
+        own=[own[number] for number in numbers],
+        exact=exact,
+        why_not=why_not,
+        left_out=_explain_left(sets, numbers, budget),
+    )
+
+
+def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...]) -> list[dict[str, float]]:
+    """Return how far each output of floats moves when weights and inputs do by one unit in the last place.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the file.
+        WorkerError: the process ended.
+    """
+    with WorkerRuntime(source, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
+        return [{name: float(array) for name, array in worker.run(feed.arrays).items()} for feed in sets]
+
+
+def _ask_own(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]) -> list[Outputs]:
+    settings = RuntimeSettings(optimisation="none", threads=1)
+    try:
+        with (
+            blame_the_file(str(source.path)),
+            WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker,
+        ):
+            first = _run_calls(worker, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
+            again = worker.run(sets[0].arrays)
+    except ModelError as error:
+        raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
+    for name, array in again.items():
+        if not np.array_equal(array, first[0][name], equal_nan=array.dtype.kind == "f"):
+            raise ModelError(f"output {name!r} differs between two runs on the same input; chance cannot be compared")
+    return first
+
+
+def _ask_exact(
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+) -> tuple[list[int], list[Outputs]]:
+    """Return the numbers of the calls that were answered in float64, and the answers.
+
+    Where the first call takes too much time or memory, the smallest one alone is tried.
+    """
+    numbers = list(range(len(sets)))
+    try:
+        found = _run_exact(source, sets, budget, told, timeout_s=FIRST_SHARE * budget.remaining_s)
+    except (ModelError, WorkerError) as error:
+        sizes = [sum(array.nbytes for array in feed.arrays.values()) for feed in sets]
+        least = sizes.index(min(sizes))
+        is_too_much = isinstance(error, WorkerError) or "memory" in str(error) or "allocate" in str(error)
+        if not is_too_much or sizes[least] == sizes[0]:
+            raise
+        numbers = [least]
+        found = _run_exact(source, (sets[least],), budget, told, timeout_s=budget.remaining_s)
+    return numbers[: len(found)], found
+
+
+def _run_exact(
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, timeout_s: float
+) -> list[Outputs]:
+    settings = RuntimeSettings(runtime="onnx-widened")
+    timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, timeout_s))
+    with WorkerRuntime(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
+        return _run_calls(worker, sets, budget, told)
+
+
+def _run_calls(
+    worker: WorkerRuntime, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+) -> list[Outputs]:
+    """Run the first call, and further ones while the longest so far would still fit into the budget."""
+    found: list[Outputs] = []
+    longest_s = 0.0
+    for feed in sets:
+        if found and not budget.allows(longest_s):
+            break
+        start = time.monotonic()
+        try:
+            found.append(worker.run(feed.arrays))
+        except WorkerError:
+            if not found:
+                raise
+            break  # what was answered before it is kept
+        longest_s = max(longest_s, time.monotonic() - start)
+        told()
+    return found
+
+
+def _explain_left(sets: tuple[FeedSet, ...], numbers: list[int], budget: Budget) -> tuple[str, ...]:
+    missing = [feed.name for number, feed in enumerate(sets) if number not in numbers]
+    if not missing:
+        return ()
+    kept = ", ".join(repr(sets[number].name) for number in numbers)
+    words = f"{budget.describe()} leaves out the calls {', '.join(map(repr, missing))} and judges {kept}"
+    return (f"{words}; a larger --budget takes more",)
+
+
+def _count(progress: Progress | None, total: int) -> Callable[[], None]:
+    done = itertools.count(1)
+    return (lambda: None) if progress is None else (lambda: progress(next(done), total))

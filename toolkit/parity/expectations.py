@@ -1,0 +1,118 @@
+"""From two witnesses' answers to what every engine is held against, call by call; and where the two part."""
+
+from __future__ import annotations
+
+__all__ = ["Doubts", "expect_calls", "find_doubts", "measure_errors", "narrow_calls"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.agreement import RoundingLimits
+from toolkit.parity.answers import Outputs
+from toolkit.parity.feed_bounds import bound_calls
+from toolkit.parity.feed_reference import FeedExpectation
+from toolkit.parity.feeds import FeedSet
+
+Errors = Mapping[str, float]
+
+
+class Doubts(NamedTuple):
+    """Where the error of ONNX Runtime against float64 is more than rounding explains at once.
+
+    Attributes:
+        calls: numbers of the calls with any such error: a bound at its cap, another whole number, infinity elsewhere.
+        parted: the first output, and its call, that differ by more than any rounding; empty where none does.
+    """
+
+    calls: tuple[int, ...]
+    parted: str
+
+
+def measure_errors(own: Sequence[Outputs], exact: Sequence[Outputs]) -> list[dict[str, float]]:
+    """Return the largest absolute error of every output of floats; infinite where the shapes differ."""
+    return [
+        {name: _error(array, right[name]) for name, array in seen.items() if array.dtype.kind == "f"}
+        for seen, right in zip(own, exact, strict=True)
+    ]
+
+
+def expect_calls(
+    sets: Sequence[FeedSet],
+    exact: Sequence[Outputs],
+    own: Sequence[Outputs],
+    errors: Sequence[Errors],
+    limits: RoundingLimits,
+) -> tuple[FeedExpectation, ...]:
+    """Return what is known of every call.
+
+    Args:
+        sets: the calls.
+        exact: the believed answers.
+        own: what float32 itself gives: unoptimised ONNX Runtime's answers, or the believed ones.
+        errors: of `own`.
+        limits: of the file's arithmetic.
+    """
+    kinds = {name: array.dtype for name, array in own[0].items()}
+    bounds = bound_calls(narrow_calls(exact, own), errors, limits)
+    return tuple(
+        FeedExpectation(
+            name=feed.name,
+            feeds=feed.arrays,
+            outputs={name: right[name].astype(np.float64) if name in bound else right[name] for name in kinds},
+            dtypes={name: str(kind) for name, kind in kinds.items()},
+            bounds={name: item.bound for name, item in bound.items()},
+            reach={name: item.reach for name, item in bound.items() if item.is_capped},
+            undecided={name: _differ(seen[name], right[name]) for name in kinds},
+        )
+        for feed, right, seen, bound in zip(sets, exact, own, bounds, strict=True)
+    )
+
+
+def narrow_calls(exact: Sequence[Outputs], own: Sequence[Outputs]) -> list[Outputs]:
+    """Return the exact answers in the types of the others."""
+    with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite in it
+        return [
+            {name: right[name].astype(array.dtype) for name, array in seen.items()}
+            for right, seen in zip(exact, own, strict=True)
+        ]
+
+
+def find_doubts(suites: Sequence[FeedExpectation], errors: Sequence[Errors]) -> Doubts:
+    """Return where the two witnesses that made the suites differ.
+
+    Args:
+        suites: of all calls.
+        errors: of unoptimised ONNX Runtime.
+    """
+    doubtful = [
+        number
+        for number, entry in enumerate(suites)
+        if entry.reach or any(mask.any() for mask in entry.undecided.values())
+    ]
+    parted = [
+        f"output {name!r} in the call {entry.name!r}"
+        for entry, error in zip(suites, errors, strict=True)
+        for name in entry.outputs
+        if error.get(name, 0.0) > entry.bounds.get(name, 0.0) or entry.is_open(name)
+    ]
+    return Doubts(tuple(doubtful), next(iter(parted), ""))
+
+
+def _error(seen: NDArray[Any], exact: NDArray[Any]) -> float:
+    if seen.shape != exact.shape:
+        return float("inf")
+    both = np.isfinite(seen) & np.isfinite(exact)
+    return float(np.abs(seen[both].astype(np.float64) - exact[both]).max(initial=0.0))
+
+
+def _differ(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where two answers are not the same thing: another whole number, or a number here and none there."""
+    if seen.shape != exact.shape:
+        return np.ones(exact.shape, np.bool_)
+    if seen.dtype.kind != "f":
+        return np.asarray(seen != exact)
+    same = (np.isfinite(seen) & np.isfinite(exact)) | (seen == exact) | (np.isnan(seen) & np.isnan(exact))
+    return np.asarray(~same)

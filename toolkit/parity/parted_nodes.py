@@ -1,0 +1,162 @@
+"""The nodes at which two witnesses part: each node on its own, on the same inputs, so that none inherits a mistake."""
+
+from __future__ import annotations
+
+__all__ = ["PartedNode", "find_parted_nodes"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError
+from toolkit.parity.agreement import RoundingLimits, find_distance
+from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
+from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.taking_apart import MADE, LooseNode, expose_tensors, list_made, take_apart
+
+# Nodes of one kind part alike; the first few tell.
+MOST_NODES = 4
+TIMEOUT_S = 120.0
+# Tensors of other kinds (sequences, strings) are not handed from process to process.
+HANDED = {"float64", "float32", "float16", "bool"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+Values = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartedNode:
+    """One node that two witnesses compute differently on the same inputs.
+
+    Attributes:
+        node: which.
+        distance: as a share of the largest number; infinite where no number tells.
+        opinion: of the other engines.
+    """
+
+    node: LooseNode
+    distance: float
+    opinion: ThirdOpinion
+
+    @property
+    def agree(self) -> tuple[str, ...]:
+        """Who gives the answer that two give; empty where no two do."""
+        return (self.opinion.agrees_with, self.opinion.engine) if self.opinion.engine else ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Who answers something else."""
+        return (*(name for name in (FLOAT64, ORT) if name != self.opinion.agrees_with), *self.opinion.against)
+
+    def describe(self) -> str:
+        """Return the node and who says what, in one line."""
+        node = self.node
+        operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
+        settings = ", ".join([f"opset {node.opset}", *(f"{name}={value}" for name, value in node.attributes.items())])
+        apart = "in shape, type or where it is finite" if np.isinf(self.distance) else f"by {self.distance:.2g}"
+        verdict = (
+            f"{' and '.join(self.agree)} agree against {' and '.join(self.against)}"
+            if self.agree
+            else f"{' and '.join(self.against)} all part; {self.opinion.describe()}"
+        )
+        return f"node {node.name!r} ({operator}, {settings}) differs {apart} on the same inputs: {verdict}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        node = self.node._asdict()
+        del node["number"]
+        return {
+            "node": node.pop("name"),
+            **node,
+            "outputs": list(self.node.outputs),
+            "distance": None if np.isinf(self.distance) else self.distance,
+            "agree": list(self.agree),
+            "against": list(self.against),
+            "absent": self.opinion.absent,
+        }
+
+
+def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits) -> tuple[PartedNode, ...] | None:
+    """Find the nodes that float64 and unoptimised ONNX Runtime compute differently, in the graph's order.
+
+    Every tensor of the main graph is computed in float64 and rounded to its own type; each node is then run on those
+    values by both. Where moving a node's inputs by a unit in the last place moves its output as far, the two do not
+    part: the node is ill conditioned there. Branches and bodies count with the node that holds them.
+
+    Args:
+        source: the model.
+        feeds: the call.
+        limits: of the file's arithmetic.
+
+    Returns:
+        The first few; None where nodes could not be run on their own, so that finding none would say nothing.
+
+    Raises:
+        WorkerError: a process ended.
+    """
+    try:
+        values = _values_of(source, feeds)
+        apart, fed, nodes = take_apart(source, values)
+        right, seen = (_run(apart, runtime, fed) for runtime in (FLOAT64, ORT))
+    except ModelError:
+        return None
+    parted = []
+    for node in nodes:
+        distance = max(find_distance(seen[name + MADE], right[name + MADE]) for name in node.outputs)
+        if distance > limits.node:
+            found = _examine(source, node, values, distance, limits)
+            parted += [found] if found is not None else []
+        if len(parted) == MOST_NODES:
+            break
+    is_whole = {name for node in nodes for name in node.outputs} >= set(list_made(source))
+    return tuple(parted) if parted or is_whole else None
+
+
+def _values_of(source: ModelSource, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
+    with WorkerRuntime(expose_tensors(source), _settings(ORT), timeout_s=TIMEOUT_S) as worker:
+        dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
+    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds)
+    with np.errstate(over="ignore"):
+        return {**feeds, **{name: array.astype(dtypes[name]) for name, array in exact.items()}}
+
+
+def _examine(
+    source: ModelSource, node: LooseNode, values: Values, distance: float, limits: RoundingLimits
+) -> PartedNode | None:
+    """Run one node on its own; None where rounding of its inputs explains the distance."""
+    single, feeds, _ = take_apart(source, values, only=node)
+    answers = {name: _run(single, name, feeds) for name in (FLOAT64, ORT)}
+    with WorkerRuntime(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
+        moved = {name: float(array) for name, array in worker.run(feeds).items()}
+    explained = max(_share(moved[name], array) for name, array in answers[ORT].items())
+    allowed = max(limits.node, limits.factor * explained)
+    if distance <= allowed:
+        return None
+    opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed))
+    return PartedNode(node=node, distance=distance, opinion=opinion)
+
+
+def _share(moved: float, array: NDArray[Any]) -> float:
+    if array.dtype.kind != "f":
+        return 0.0
+    largest = float(np.abs(array[np.isfinite(array)].astype(np.float64)).max(initial=0.0))
+    return moved / largest if largest else 0.0
+
+
+def _run(source: ModelSource, name: str, feeds: Values) -> dict[str, NDArray[Any]]:
+    with WorkerRuntime(source, _settings(name), timeout_s=TIMEOUT_S) as worker:
+        return worker.run(feeds)
+
+
+def _settings(name: str) -> RuntimeSettings:
+    if name == ORT:
+        return RuntimeSettings(optimisation="none", threads=1)
+    return RuntimeSettings(runtime="onnx-widened")
