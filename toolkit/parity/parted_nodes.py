@@ -7,7 +7,7 @@ __all__ = ["PartedNode", "find_parted_nodes"]
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_e
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
-from toolkit.runtimes.taking_apart import MADE, LooseNode, expose_tensors, list_made, take_apart
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.taking_apart import LooseNode
 
 # Nodes of one kind part alike; the first few tell.
 MOST_NODES = 4
@@ -101,6 +103,8 @@ def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits
     Raises:
         WorkerError: a process ended.
     """
+    from toolkit.runtimes.taking_apart import MADE, list_made, take_apart
+
     try:
         values = _values_of(source, feeds)
         apart, fed, nodes = take_apart(source, values)
@@ -121,6 +125,8 @@ def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits
 
 def _values_of(source: ModelSource, feeds: Arrays) -> dict[str, NDArray[Any]]:
     """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
+    from toolkit.runtimes.taking_apart import expose_tensors
+
     with WorkerRuntime(expose_tensors(source), _settings(ORT), timeout_s=TIMEOUT_S) as worker:
         dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
     exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds)
@@ -132,6 +138,8 @@ def _examine(
     source: ModelSource, node: LooseNode, values: Values, distance: float, limits: RoundingLimits
 ) -> PartedNode | None:
     """Run one node on its own; None where rounding of its inputs explains the distance."""
+    from toolkit.runtimes.taking_apart import take_apart
+
     single, feeds, _ = take_apart(source, values, only=node)
     answers = {name: _run(single, name, feeds) for name in (FLOAT64, ORT)}
     with WorkerRuntime(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
