@@ -97,7 +97,7 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     loss_axes.set(xlabel="epoch", ylabel="mean loss")
     loss_axes.set_ylim(bottom=0)
     accuracy_axes.set_ylabel("accuracy, %")
-    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     loss_axes.legend(handles=[*loss_line, *accuracy_line], loc="center right")
     figure.tight_layout()
     return to_png(figure)
