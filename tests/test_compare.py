@@ -171,7 +171,8 @@ def test_rows_that_are_gone_or_failed_are_regressions_and_new_ones_are_told() ->
     ]
     assert [row["batch"] for row in comparison.added] == [32]
     assert not comparison.to_json()["passed"]
-    mended = compare(make_result(failed, first), make_result(first, second))
+    skipped = {**failed, "status": "skip", "reason": "not installed", "batch": 32}  # as before: nothing is told of it
+    mended = compare(make_result(failed, first, skipped), make_result(first, second))
     assert (mended.regressions, [row["batch"] for row in mended.added]) == ((), [8])
     assert [text.partition(": ")[2] for text in mended.differences] == [
         "row ort on cpu, fp32, batch 8, threads 0 failed and is compared with nothing: it crashed"

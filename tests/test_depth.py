@@ -25,6 +25,7 @@ from toolkit.data.npz import load_npz
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.decode import decode_image, decode_opened
 from toolkit.imaging.pixel_values import Depth, to_pixels
+from toolkit.prediction import array_stream
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.items import ImageItem
 from toolkit.prediction.prepare_items import Preparation, prepare_items
@@ -128,10 +129,25 @@ def test_an_array_has_one_depth(model_path: Path, tmp_path: Path, dtype: str, bi
         assert all(row["message"].startswith(said) for row in rows)
 
 
+def test_an_array_that_is_read_once_and_grows_deeper_is_refused_with_a_way_out(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(array_stream, "MAX_BLOCK_IMAGES", 20)
+    deep = IMAGES.astype(np.uint16)
+    deep[30:] *= 4
+    write_tar(tmp_path / "x.tar", [tar_member("x.npy", npy_bytes(deep))])
+    run_prediction(PredictionConfig(model=model_path, inputs=(tmp_path / "x.tar",), output=tmp_path / "o.csv"))
+    rows = read_rows(tmp_path / "o.csv")
+    assert [row["status"] for row in rows] == ["ok"] * 30 + ["error"] * 10
+    assert "read once: take the array out of it" in rows[-1]["message"]
+
+
 def test_numbers_that_are_no_pixels_are_refused(model_path: Path) -> None:
     with Classifier(model_path) as classifier:
         for given_, said in (
-            (IMAGES.astype(np.int64) - 1, "from -1 to"),
+            (IMAGES.astype(np.int64) - 1, "from -1 to .*; give them as they were before anything was subtracted$"),
+            (IMAGES.view(np.int8), r"subtracted; of bytes read as int8 values\.view\(numpy\.uint8\) makes them"),
+            (IMAGES * 300.0, "from 0.0 to 76500.0; expected 0 to 255; scale them to that"),
             (IMAGES.astype(np.int64) * 300, r"0 to 65,535; keep their upper bits: values >> 1"),
         ):
             with pytest.raises(DataError, match=said):

@@ -404,6 +404,17 @@ def test_compiled_torch_is_a_row_of_its_own() -> None:
     assert (row.name, row.status, row.mend) == ("torch-compile/cpu", "fail", "install a C++ compiler: apt install g++")
 
 
+def test_compiled_torch_that_fails_for_another_reason_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(function: Any) -> Any:
+        raise RuntimeError("backend='inductor' raised:\nCppCompileError: no header\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr("torch.compile", fail)
+    found = probe_torch(_Machine(cuda="no GPU", mps="no Metal"))["compiled"]
+    row = _examine(torch={**GOOD_TORCH, "compiled": found}).find("torch-compile")
+    assert row.reason == "a convolution failed: backend='inductor' raised: CppCompileError: no header"
+    assert row.mend == ""
+
+
 # --- report ------------------------------------------------------------------------------------------------------
 
 
@@ -475,7 +486,7 @@ def test_real_torch_runs_a_convolution_eager_and_compiled() -> None:
     rows = {row.name: row for row in check_torch(ask_torch)}
     assert rows["torch/cpu"].status == "pass"
     assert rows["torch-compile/cpu"].status in {"pass", "fail"}
-    assert rows["torch-compile/cpu"].status == "pass" or rows["torch-compile/cpu"].mend
+    assert rows["torch-compile/cpu"].status == "pass" or rows["torch-compile/cpu"].reason
 
 
 def test_a_missing_driver_is_told_once_with_all_that_waits_for_it(tmp_path: Path) -> None:

@@ -18,7 +18,19 @@ from toolkit.plots import digit_grid
 from toolkit.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("toolkit", "exporters", "numpy", "onnx", "onnxruntime", "PIL", "pip", "ray", "pyarrow", "sitecustomize")
+MODULES = (
+    "toolkit",
+    "exporters",
+    "struct",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+    "pip",
+    "ray",
+    "pyarrow",
+    "sitecustomize",
+)
 
 
 @pytest.fixture

@@ -138,3 +138,18 @@ def test_a_closed_file_is_an_error_of_its_own(classifier: Classifier) -> None:
     stream.close()
     with pytest.raises(DataError, match="cannot read the image, a BytesIO: I/O operation on closed file"):
         classifier.predict(stream)
+
+
+def test_a_closed_pil_image_is_not_called_damaged(classifier: Classifier, tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(encode(IMAGES[0]))
+    left, loaded, made = Image.open(path), Image.open(path), Image.fromarray(IMAGES[0])
+    left.__exit__()  # its file is closed
+    loaded.load()
+    loaded.close()
+    made.close()
+    with path.open("rb") as stream:
+        behind = Image.open(stream)
+    for image in (left, loaded, made, behind):
+        with pytest.raises(DataError, match="the image is a closed PIL image; give it before"):
+            classifier.predict(image)

@@ -77,6 +77,15 @@ def test_a_helper_and_what_it_started_end_with_a_parent_that_is_killed(tmp_path:
         wait_for_end(*pids)
 
 
+def test_a_python_that_an_engine_starts_leaves_the_working_folder_off_its_path(tmp_path: Path) -> None:
+    (tmp_path / "struct.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    engine = f'{sys.executable} -c "import struct"'
+    python = script(tmp_path / "python", engine, f'exec {sys.executable} "$@"')
+    with Helper("toolkit.runtimes.worker", title="a worker", python=python, cwd=str(tmp_path)) as opened:
+        opened.await_ready()
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_closing_a_helper_ends_what_it_started(tmp_path: Path) -> None:
     python = script(tmp_path / "python", f"sleep 600 &\necho $! > {tmp_path}/child", f'exec {sys.executable} "$@"')

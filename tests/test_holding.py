@@ -1,4 +1,4 @@
-"""What one process holds, another does not get; a killed one holds nothing (FAULTS 39)."""
+"""What one process holds, another does not get; a killed one holds nothing."""
 
 from __future__ import annotations
 

@@ -152,6 +152,12 @@ def test_synthetic_images_stay_under_the_cap_at_every_size(channels: int, side: 
         assert not np.array_equal(images[:4], images[:4, ..., ::-1])
 
 
+def test_golden_logits_of_many_classes_stay_under_the_cap_of_the_images() -> None:
+    assert count_golden(classes=100, image_bytes=28 * 28) == 103
+    assert 16 < count_golden(classes=200, image_bytes=16 * 16) <= CAP_BASE64_BYTES // (20 * 200)
+    assert count_golden(classes=1000, image_bytes=16 * 16) == 16
+
+
 def test_large_images_are_taken_in_smaller_pieces() -> None:
     small, large = np.zeros((1001, 28, 28), np.uint8), np.zeros((9, 128, 128, 3), np.uint8)
     assert [len(piece) for piece in split_images(small)] == [500, 500, 1]

@@ -19,7 +19,8 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
-from toolkit.data import load_dataset
+from toolkit.data import load, load_dataset
+from toolkit.data.dataset import POLARITIES
 from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import UsageError
@@ -61,6 +62,18 @@ def test_it_is_told_from_the_training_images_of_any_origin(tmp_path: Path, origi
     assert data.fit == "mnist", "they are placed as MNIST's, because they are"
     asked = load_dataset(save(tmp_path, origin, inverted=inverted), polarity="any")
     assert (asked.polarity, asked.fit) == ("any", "stretch")
+
+
+@pytest.mark.parametrize("found", POLARITIES)
+@pytest.mark.parametrize("wish", [None, *POLARITIES])
+def test_only_the_opposite_of_what_the_images_show_is_warned_of(
+    found: str, wish: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "find_polarity", lambda _: found)
+    said: list[str] = []
+    assert load_dataset(save(tmp_path, "npz", count=20), polarity=wish, on_note=said.append).polarity == (wish or found)
+    are_opposite = {wish, found} == {"light-on-dark", "dark-on-light"}
+    assert [text.startswith("warning: the training images of own look ") for text in said] == [True] * are_opposite
 
 
 def test_pictures_that_do_not_agree_have_none() -> None:

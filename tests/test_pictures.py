@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
-from toolkit import plots, plots_bench, plots_evaluation
-from toolkit.cli import bench_steps
+from toolkit import plots, plots_bench, plots_evaluation, plots_tune
+from toolkit.cli import bench_steps, learning_curve
 from toolkit.cli.evaluation_files import summarise_mistakes, write_evaluation
 from toolkit.cli.output import Output, draw_picture
 from toolkit.cli.training_listener import TrainingListener
@@ -83,13 +83,32 @@ def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypa
 
 
 def test_a_bench_names_no_picture_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bool] = []
+
     def fail_to_draw(_: object) -> bytes:
+        written.append((tmp_path / "bench.json").exists())
         return fail()
 
     monkeypatch.setattr(plots_bench, "draw_bench", fail_to_draw)
     request = SimpleNamespace(picture=tmp_path / "bench.png", csv=None, samples=None)
     report = SimpleNamespace(to_json=dict)
     assert bench_steps._write(report, request, tmp_path / "bench.json") == str(tmp_path / "bench.json")  # type: ignore[arg-type]  # all that is looked at
+    assert written == [True]
+
+
+def test_a_learning_curve_is_written_before_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, written = tmp_path / "curve.json", []
+
+    def look_and_fail(*_: object, **__: object) -> bytes:
+        written.append(json.loads(path.read_text())["trainings"])
+        return fail()
+
+    monkeypatch.setattr(plots_tune, "draw_learning_curve", look_and_fail)
+    about = {"data": {"name": "own"}, "recipe": {"name": "fast"}}
+    report = SimpleNamespace(settings=about, rows=list, to_json=lambda: {"trainings": 3})
+    with Output().progress("training") as bar:
+        assert learning_curve._Listener(Output(), bar, path).save(report) is None  # type: ignore[arg-type]  # all that is looked at
+    assert written == [3]
 
 
 MEASURE = """

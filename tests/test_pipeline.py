@@ -19,7 +19,7 @@ from tiny_models import build_card
 
 from toolkit.environment import usable_cores
 from toolkit.errors import HelperStartError, ModelError
-from toolkit.prediction import pipeline
+from toolkit.prediction import decoder_pool, pipeline
 from toolkit.prediction.blocks import Answers, Block, join_blocks
 from toolkit.prediction.decoder_pool import DecoderPool
 from toolkit.prediction.engine import Engine
@@ -178,6 +178,15 @@ def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyP
     assert block.messages == {2: f"deadly.png: its decoder {said}"}
     assert block.places.tolist() == [0, 1, 3, 4]
     assert block.images[:, 0, 0].tolist() == [0, 1, 3, 4]
+
+
+def test_a_decoder_that_never_answers_is_ended_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_pool, "SLACK_S", 0.1)
+    monkeypatch.setattr(decoder_pool, "MOST_SECONDS", 0)
+    with deadly_pool(monkeypatch, "(signal.setitimer(signal.ITIMER_REAL, 0), time.sleep(600))") as pool:
+        for _ in range(3):
+            block = pool.prepare([image_item("deadly.png", png(2))])
+            assert block.messages == {0: "deadly.png: its decoder hung for 0.1 s and was ended"}
 
 
 def test_a_decoder_that_cannot_start_is_no_picture_s_fault_and_ends_every_later_call(

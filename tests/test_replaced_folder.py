@@ -1,4 +1,4 @@
-"""A folder made anew takes the old one's place in one step: killed anywhere, one of them is there (FAULTS 39)."""
+"""A folder made anew takes the old one's place in one step: killed anywhere, one of them is there."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from bar_images import make_bars, tiny_recipe
 
+from toolkit import plots_tune
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Split
@@ -73,6 +74,16 @@ def _threads() -> Iterator[None]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> TuneReport:
     """A search that was never stopped."""
     return search(tmp_path_factory.mktemp("whole") / "study.db", config_of())
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_a_study_depends_on_what_is_fitted_to_its_part_of_the_images(folds: int) -> None:
+    recipe = replace(tiny_recipe(), batch_size=8, follows_size=("batch_size",))
+    fitted = [
+        "fitted to the images" in config_of(folds=folds, max_images=images, recipe=recipe).settings(BARS)
+        for images in (0, 40, len(BARS.train))
+    ]
+    assert fitted == [False, True, False]
 
 
 def outcomes(report: TuneReport) -> list[Any]:
@@ -319,10 +330,20 @@ def test_the_command_leaves_a_report_pictures_and_a_recipe_to_train(
     assert json.loads(capsys.readouterr().out)["run"]
 
 
-def test_a_search_in_which_all_fails_ends_in_1_after_its_report(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_in_which_all_fails_ends_in_1_after_its_report_which_comes_before_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports: list[Path] = []
+
+    def look_and_fail(*_: object) -> bytes:
+        reports.extend((tmp_path / "artifacts" / "reports").glob("tune-*.json"))
+        raise MemoryError
+
+    monkeypatch.setattr(plots_tune, "draw_search_history", look_and_fail)
     space = ["--space", "kernel_size=13,15", "--search", "grid"]
     assert toolkit("tune", *SMALL, *space, "--json") == 1
     captured = capsys.readouterr()
+    assert [json.loads(path.read_text()) for path in reports] == [json.loads(captured.out)]
     assert [row["state"] for row in json.loads(captured.out)["rows"]] == ["failed", "failed"]
     assert "none of 2 trials succeeded" in captured.err
 

@@ -1,4 +1,4 @@
-"""Two commands on one output: the second is refused or waits; nothing is lost or mixed (FAULTS 39)."""
+"""Two commands on one output: the second is refused or waits; nothing is lost or mixed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,11 @@ from toolkit import artifacts
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.app import main
 from toolkit.data.mini_subset import load_mini
-from toolkit.holding import release_claims
-from toolkit.prediction.unfinished import part_of
+from toolkit.errors import UsageError
+from toolkit.holding import claim, release_claims
+from toolkit.prediction.config import EXECUTORS, RAY, PredictionConfig
+from toolkit.prediction.run import run_prediction
+from toolkit.prediction.unfinished import Unfinished, part_of
 
 IMAGES = load_mini().train.images
 PATIENCE_S = 600.0
@@ -62,9 +66,6 @@ def test_a_second_prediction_into_an_output_under_way_leaves_with_5(model_path: 
 
 
 def test_an_output_that_came_while_the_second_opened_its_model_is_kept(tmp_path: Path) -> None:
-    from toolkit.errors import UsageError
-    from toolkit.prediction.unfinished import Unfinished
-
     (tmp_path / "rows.csv").write_bytes(b"another's")
     with pytest.raises(UsageError, match="exists"):
         Unfinished(tmp_path / "rows.csv", {}, resume=False, force=False)
@@ -92,16 +93,21 @@ def test_forced_outputs_are_never_inputs(model_path: Path, tmp_path: Path, how: 
     assert sorted(entry.name for entry in folder.iterdir()) == ["0.png", "1.png", "2.png"]
 
 
-def test_a_list_on_standard_input_is_not_overwritten_by_the_rows_of_what_it_names(tmp_path: Path) -> None:
-    from toolkit.errors import UsageError
-    from toolkit.prediction.open_items import open_items
-
-    names = tmp_path / "names.txt"
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_list_on_standard_input_is_not_overwritten_by_the_rows_of_what_it_names(
+    executor: str, model_path: Path, tmp_path: Path
+) -> None:
+    names, gallery = tmp_path / "names.txt", tmp_path / "g.png"
     names.write_text("a.png\n")
-    with names.open("rb") as stdin, pytest.raises(UsageError, match="also the list on standard input"):
-        list(open_items(["-"], stdin=stdin, outputs=[names]))
-    with names.open("rb") as stdin:
-        assert len(list(open_items(["-"], stdin=stdin, outputs=[tmp_path / "rows.csv"]))) == 1
+    gallery.hardlink_to(names)
+    config = PredictionConfig(model=model_path, inputs=(Path("-"),), executor=executor, force=True)
+    for outputs in ({"output": names}, {"output": tmp_path / "rows.csv", "gallery": gallery}):
+        with names.open("rb") as stdin, pytest.raises(UsageError, match="also the list on standard input"):
+            run_prediction(replace(config, **outputs), stdin=stdin)
+    assert names.read_text() == "a.png\n"
+    if executor != RAY:
+        with names.open("rb") as stdin:
+            assert run_prediction(replace(config, output=tmp_path / "rows.csv"), stdin=stdin).num_errors == 1
 
 
 def test_a_gallery_is_not_overwritten_unasked_beside_rows_on_stdout(model_path: Path, tmp_path: Path) -> None:
@@ -194,5 +200,25 @@ def test_unique_names_are_unique_among_commands_of_one_second(tmp_path: Path, mo
     with held_by_another(name):
         assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-2.json"
         assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-3.json"
+    release_claims()
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_a_name_that_another_command_used_up_while_it_was_claimed_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "_timestamp", lambda: "20260101-000000")
+    first = tmp_path / "reports" / "bench-20260101-000000.json"
+
+    def claim_late(path: Path) -> bool:
+        claimed = claim(path)
+        if path == first:
+            path.write_text("another's")
+        return claimed
+
+    monkeypatch.setattr(artifacts, "claim", claim_late)
+    assert ArtifactStore(root=tmp_path).new_file("reports", "bench", ".json").name == "bench-20260101-000000-2.json"
+    assert first.read_text() == "another's"
+    first.unlink()
     release_claims()
     assert not any(path.is_file() for path in tmp_path.rglob("*"))

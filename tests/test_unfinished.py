@@ -11,6 +11,7 @@ import pytest
 from traced import run_until_call, why_untraceable
 
 from toolkit.errors import ModelError, ResourceError, StoppedError, UsageError
+from toolkit.prediction import unfinished
 from toolkit.prediction.outputs import StreamTarget
 from toolkit.prediction.stopping import stopping_kept
 from toolkit.prediction.unfinished import Progress, Unfinished, latest_unfinished, part_of, record_of
@@ -70,6 +71,25 @@ def test_a_whole_file_that_cannot_be_made_of_the_part_leaves_no_half_of_it(tmp_p
     with Unfinished(path, IDENTITY, resume=True, force=False) as target:
         target.finish(lambda whole: target.stream.seek(0) or shutil.copyfileobj(target.stream, whole))
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("o.parquet", b"row\n")]
+
+
+def test_a_whole_part_that_cannot_take_its_name_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Path) -> None:
+        raise ResourceError("cannot rename")
+
+    path = tmp_path / "o.csv"
+    with monkeypatch.context() as patch, Unfinished(path, IDENTITY, resume=False, force=False) as target:
+        patch.setattr(unfinished, "move_durably", refuse)
+        target.stream.write(b"row\n")
+        target.advance(Progress(rows=1))
+        with pytest.raises(ResourceError, match="cannot rename"):
+            target.finish()
+    with Unfinished(path, IDENTITY, resume=True, force=False) as target:
+        assert target.progress.rows == 1
+        target.finish()
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("o.csv", b"row\n")]
 
 
 def test_an_unfinished_output_is_not_begun_anew_by_accident(tmp_path: Path) -> None:

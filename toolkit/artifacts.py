@@ -127,8 +127,8 @@ class ArtifactStore:
         name = f"{_as_file_name(stem)}-{_timestamp()}"
         path = self.root / folder / f"{name}{suffix}"
         count = 1
-        # Commands that are started together ask within the same second.
-        while path.exists() or is_claimed(path) or not claim(path):
+        # Commands that are started together ask within the same second, and one may have come to its end meanwhile.
+        while path.exists() or is_claimed(path) or not claim(path) or path.exists():
             count += 1
             path = self.root / folder / f"{name}-{count}{suffix}"
         return path

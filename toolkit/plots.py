@@ -97,8 +97,11 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     loss_axes.set(xlabel="epoch", ylabel="mean loss")
     loss_axes.set_ylim(bottom=0)
     accuracy_axes.set_ylabel("accuracy, %")
-    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    loss_axes.legend(handles=[*loss_line, *accuracy_line], loc="center right")
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    # Over the axes: inside them it hides points of one line or the other.
+    loss_axes.legend(
+        handles=[*loss_line, *accuracy_line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
+    )
     figure.tight_layout()
     return to_png(figure)
 

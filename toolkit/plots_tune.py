@@ -47,7 +47,7 @@ def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
         if row.state == "failed":
             axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if row is _first_failed(rows) else None)
     axes.set(xlabel="trial", ylabel="validation accuracy, %", xlim=(0.5, len(rows) + 0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(loc="lower right")
     figure.tight_layout()
     return to_png(figure)

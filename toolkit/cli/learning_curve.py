@@ -78,7 +78,8 @@ def learning_curve_command(
     with output.progress("training", unit="steps") as bar:
         listener = _Listener(output, bar, path)
         report = measure_curve(dataset, config, listener=listener, before=before)
-    last = [f"report {path}", *(f"picture {picture}" for picture in (listener.save(report),) if picture)]
+    picture = listener.save(report)
+    last = [f"report {path}", *([f"picture {picture}"] if picture else [])]
     output.report(listener.whole(report), *render_learning_curve(report), *last)
 
 

@@ -51,7 +51,8 @@ class ArrayLayout(NamedTuple):
         Args:
             values: the whole array, or `[n, *stored]` of it.
         """
-        pictures = values.reshape(values.size // math.prod(self.stored), *self.stored)
+        # Where there is no picture, its size may be 0.
+        pictures = values.reshape(values.size // max(1, math.prod(self.stored)), *self.stored)
         if self.channels_first:
             pictures = pictures.transpose(0, 2, 3, 1)
         return pictures.reshape(len(pictures), *self.shape)
@@ -88,9 +89,9 @@ def find_layout(
     """Tell where the pictures of an array are, or refuse it with the reshape to make; a count is never guessed.
 
     With a model, what has its size is what its size says: for 28x28 grey `[28, 28, 1]` and `[28, 28, 4]` are one
-    picture, `[28, 28, 28]` are 28 and `[20, 784]` are 20; `[3, 28, 28]` is one picture for an RGB model and three for a
-    grey one. Pictures of other sizes are `[H, W]`, `[H, W, c]`, `[N, H, W]`, `[N, H, W, c]`, `[N, c, H, W]`. Without a
-    model the first of three axes is the count.
+    picture, `[28, 28, 28]` are 28 and `[20, 784]` are 20, but `[784, 784]` could be either; `[3, 28, 28]` is one
+    picture for an RGB model and three for a grey one. Pictures of other sizes are `[H, W]`, `[H, W, c]`, `[N, H, W]`,
+    `[N, H, W, c]`, `[N, c, H, W]`. Without a model the first of three axes is the count.
 
     Args:
         shape: of the whole array.
@@ -119,11 +120,11 @@ def _read_2(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | Non
     # Of flattened RGB nobody knows the order: there two axes are one grey picture.
     if spec is not None and spec.channels == 1 and shape != _size(spec):
         area = _area(spec)
-        if shape[1] == area:
-            return _rows(shape[0], spec)
         # Columns of pixels, rows with a label before them, or of pictures in colour: no picture is as long as that.
         if shape[0] == area or shape[1] in {area + 1, 3 * area, 4 * area}:
             return None
+        if shape[1] == area:
+            return _rows(shape[0], spec)
     return ArrayLayout(1, shape, shape)
 
 
@@ -196,7 +197,8 @@ def _reshapes(shape: tuple[int, ...], spec: InputSpec | None) -> str:
     if len(shape) == 2 and shape[1] == area + 1:
         return "; leave out the column of labels: array[:, 1:] or array[:, :-1]"
     if len(shape) == 2 and shape[0] == area:
-        return f"; array.T are {shape[1]} flattened pictures, array[None] is one of {shape[1]}x{shape[0]}"
+        rows = f"reshape(-1, {size}) makes {area}" if shape[1] == area else f"array.T are {shape[1]} flattened pictures"
+        return f"; {rows}, array[None] is one of {shape[1]}x{shape[0]}"
     if len(shape) > 2 and shape[:2] == _size(spec):
         axes = ", ".join(map(str, (len(shape) - 1, *range(len(shape) - 1))))
         return f"; where the count comes last, transpose({axes}) makes {shape[-1]}"

@@ -130,7 +130,7 @@ def _read_images(
         array = arrays.read(key)
         check_type(array.dtype, name=name)
         values[key] = find_layout(array.shape, name=name, is_set=True).view(array)
-        depth.see(values[key], pictures=len(array))
+        depth.see(values[key])
     bits = depth.bits()
     if bits > BYTE_BITS:
         said = depth.describe(bits)

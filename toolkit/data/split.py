@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ends_mixed", "hold_out", "hold_out_validation"]
+__all__ = ["count_validation", "ends_mixed", "hold_out", "hold_out_validation"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def hold_out_validation(split: Split) -> tuple[Split, Split]:
     Raises:
         UsageError: there are fewer.
     """
-    count = _count_validation(len(split))
+    count = count_validation(len(split))
     if count < 1 or ends_mixed(split.labels):
         return hold_out(split, count)
     order = spread_classes(split.labels)
@@ -40,7 +40,7 @@ def ends_mixed(labels: NDArray[np.int64]) -> bool:
 
     A class is there in its share or up to twice as often, at least half as often, and something of it is left.
     """
-    count = _count_validation(len(labels))
+    count = count_validation(len(labels))
     classes = int(labels.max(initial=0)) + 1
     every = np.bincount(labels, minlength=classes)
     last = np.bincount(labels[len(labels) - count :], minlength=classes)
@@ -50,7 +50,8 @@ def ends_mixed(labels: NDArray[np.int64]) -> bool:
     return not (is_too_rare | is_used_up | (last > 2 * share + 1)).any()
 
 
-def _count_validation(images: int) -> int:
+def count_validation(images: int) -> int:
+    """Return how many of so many training images are held out for validation."""
     return min(VALIDATION_COUNT, images // VALIDATION_SHARE)
 
 

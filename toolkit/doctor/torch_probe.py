@@ -43,8 +43,14 @@ def _try(device: str, prepare: Callable[[Any], Any]) -> dict[str, Any]:
     try:
         reason = _convolve(device, prepare)
     except Exception as error:  # noqa: BLE001 - each backend of torch fails in its own way
-        reason = f"a convolution failed: {(str(error).splitlines() or ['no message'])[0]}"
+        reason = f"a convolution failed: {_first_words(str(error))}"
     return {"opens": True, "runs": reason is None, "reason": reason or ""}
+
+
+def _first_words(message: str) -> str:
+    """Return a message's first line, with the next one where it only announces that."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["no message"]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
 
 
 def _convolve(device: str, prepare: Callable[[Any], Any]) -> str | None:

@@ -68,7 +68,7 @@ def check_torch(probe: TorchProbe) -> list[DoctorRow]:
 def _torch_row(name: str, version: str, found: dict[str, Any]) -> DoctorRow:
     status = "pass" if found["runs"] else "fail" if found["opens"] else "absent"
     told = explain_text(found["reason"])
-    if status != "pass" and name == "torch-compile/cpu":
+    if status != "pass" and name == "torch-compile/cpu" and "compiler" in found["reason"].casefold():
         told["mend"] = COMPILER
     return DoctorRow(
         name=name, kind="provider", version=version, opens=found["opens"], runs=found["runs"], status=status, **told

@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ResourceError
@@ -175,9 +172,7 @@ def _judge_rows(judge: Judge, rival: _Rival | None, images: Split, *, seed: int)
 
 
 def _with_labels_of(judge: Judge, digits: Split) -> Split:
-    places: NDArray[np.int64] = match_classes(
-        DIGITS, judge.classes, owner=UCI_DIGITS, knower=judge.title, used=digits.labels
-    )
+    places = match_classes(DIGITS, judge.classes, owner=UCI_DIGITS, knower=judge.title, used=digits.labels)
     return Split(images=digits.images, labels=places[digits.labels])
 
 

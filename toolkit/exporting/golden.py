@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 GOLDEN_KINDS = ("data", "synthetic", "none")
 LEAST_COUNT = 16
 CAP_BASE64_BYTES = 256 << 10
+# One of nine digits with its sign, exponent and comma. A thousand classes' would make a card of 10 MB.
+LOGIT_BYTES = 20
 
 
 def count_golden(*, classes: int, image_bytes: int) -> int:
-    """Return how many golden images are wanted and fit: 16 or classes + 3, at most 256 KB as base64; 0 if none fits."""
+    """Return how many golden images are wanted and fit: 16 or classes + 3, at most 256 KB as base64; 0 if none fits.
+
+    Over 16 their logits take at most as much, which leaves fewer than classes + 3 from 114 classes on.
+    """
     room = CAP_BASE64_BYTES * 3 // 4 // image_bytes
-    return min(max(LEAST_COUNT, classes + 3), room)
+    answers = max(LEAST_COUNT, CAP_BASE64_BYTES // (LOGIT_BYTES * classes))
+    return min(max(LEAST_COUNT, classes + 3), answers, room)
 
 
 def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, image_bytes: int) -> NDArray[np.int64]:
@@ -27,7 +33,7 @@ def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, ima
         image_bytes: size of one image; the choice stays under 256 KB as base64, and may be empty.
 
     Returns:
-        Ascending indices: at least 16 and classes + 3 where there are so many images and they fit.
+        Ascending indices: at least 16 and classes + 3 where there are so many images and they and their logits fit.
     """
     top = np.sort(logits, axis=1)
     order = np.argsort(top[:, -1] - top[:, -2], kind="stable")

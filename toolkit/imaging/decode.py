@@ -167,11 +167,16 @@ def decode_opened(image: Image.Image, *, name: str) -> Decoded:
         name: what it is called in messages.
 
     Raises:
-        DataError: over 40 million pixels, truncated, damaged.
+        DataError: over 40 million pixels, truncated, damaged, closed.
     """
     check_size(*image.size, name=name)
     with _failures_named(name):
-        image.load()
+        try:
+            image.load()
+        except (AssertionError, ValueError) as error:  # Pillow's, where there is no file or no memory to read from
+            if getattr(getattr(image, "fp", None), "closed", True):
+                raise DataError(f"{name} is a closed PIL image; give it before it, or its file, is closed") from error
+            raise
         return _finish(image)
 
 

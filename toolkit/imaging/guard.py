@@ -32,7 +32,7 @@ WORDS = (
     ("frame", *["its edge has brightness {value:.0f}, training images have {low:.0f} to {high:.0f}"] * 2),
     ("brightness", *["its brightness is {value:.0f}, training images have {low:.0f} to {high:.0f}"] * 2),
     ("distance", "", "unlike the training images of any class: distance {value:.1f}, those reach {high:.1f}"),
-    ("strength", "unlike the training images of any class: largest logit {value:.1f}, those reach {low:.1f}", ""),
+    ("strength", "unlike the training images of any class: largest logit {value:.3g}, those reach {low:.3g}", ""),
     ("margin", "two classes nearly equal: margin {value:.2f}, training images have {low:.2f} or more", ""),
 )
 

@@ -35,18 +35,19 @@ class Depth:
 
     Attributes:
         highest: the largest value seen.
-        num_deep: pictures seen whose whole numbers are wider than bytes.
+        is_deep: whether whole numbers wider than bytes were among them.
     """
 
     def __init__(self) -> None:
-        self.highest = self.num_deep = 0
+        self.highest = 0
+        self.is_deep = False
         self._is_widened = True
 
-    def see(self, values: npt.NDArray[Any], *, pictures: int = 1) -> None:
+    def see(self, values: npt.NDArray[Any]) -> None:
         """Look at the values of more pictures; only whole numbers wider than bytes tell anything."""
         if values.dtype.kind not in "iu" or values.dtype.itemsize == 1 or not values.size:
             return
-        self.num_deep += pictures
+        self.is_deep = True
         highest = int(values.max())
         self.highest = max(self.highest, highest)
         # What is larger is of 16 bits anyway.
@@ -67,7 +68,7 @@ class Depth:
 
     def describe(self, bits: int) -> str:
         """Say what the numbers are taken for where that is not what their width says; "" else."""
-        return f"values end at {self.highest:,}: taken for {bits}-bit" if bits < DEPTHS[-1] and self.num_deep else ""
+        return f"values end at {self.highest:,}: taken for {bits}-bit" if bits < DEPTHS[-1] and self.is_deep else ""
 
 
 def to_pixels(values: npt.NDArray[Any], *, bits: int | None = None) -> tuple[npt.NDArray[np.uint8], str]:
@@ -128,12 +129,24 @@ def _to_bytes(values: npt.NDArray[Any], bits: int | None) -> tuple[npt.NDArray[n
         bits = depth.bits()
     low, high = values.min(), values.max()
     if low < 0 or high >= 1 << bits:
-        shift = int(high).bit_length() - DEPTHS[-1] if values.dtype.kind in "iu" else 0
-        mend = f"; keep their upper bits: values >> {shift}" if shift > 0 and low >= 0 else ""
-        raise DataError(f"the image has values from {low} to {high}; expected 0 to {(1 << bits) - 1:,}{mend}")
+        mend = _mend_range(values.dtype, low, high)
+        raise DataError(f"the image has values from {low} to {high}; expected 0 to {(1 << bits) - 1:,}; {mend}")
     if bits == BYTE_BITS:
         return values.astype(np.uint8), ""
     return (values >> (bits - BYTE_BITS)).astype(np.uint8), f"{bits}-bit numbers scaled to 8 bits"
+
+
+def _mend_range(dtype: np.dtype[Any], low: Any, high: Any) -> str:
+    if low < 0:
+        is_view = "; of bytes read as int8 values.view(numpy.uint8) makes them" if dtype == np.int8 else ""
+        return f"give them as they were before anything was subtracted{is_view}"
+    if dtype.kind == "f":
+        return "scale them to that"
+    shift = int(high).bit_length() - DEPTHS[-1]
+    if shift > 0:
+        return f"keep their upper bits: values >> {shift}"
+    # Only where an array comes once is its depth told by the first of its pictures.
+    return "those before it are smaller, and a tar archive is read once: take the array out of it"
 
 
 def refuse_unit_scale(values: npt.NDArray[Any], *, name: str) -> None:

@@ -66,7 +66,7 @@ def read_through(array: ArrayStream) -> int:
     """
     depth = Depth()
     for block in array.read_blocks():
-        depth.see(block, pictures=len(block))
+        depth.see(block)
     return depth.bits(array.expected_bits)
 
 
@@ -86,7 +86,7 @@ def iterate_stream(array: ArrayStream, source: str, *, bits: int | None = None) 
     for block in array.read_blocks():
         if bits is None:
             depth = Depth()
-            depth.see(block, pictures=len(block))
+            depth.see(block)
             bits = depth.bits(array.expected_bits)
         yield ArrayItem(source, start, block, bits)
         start += len(block)
@@ -136,7 +136,7 @@ def _cut(array: MappedArray, source: str, spec: InputSpec | None) -> Iterator[Ar
     depth = Depth()
     if array.images.itemsize > 1:
         for start in range(0, len(array.images), length):
-            depth.see(array.images[start : start + length], pictures=length)
+            depth.see(array.images[start : start + length])
             array.forget(start, length)
     bits = depth.bits(expected_bits(array.images.dtype, spec))
     for start in range(0, len(array.images), length):

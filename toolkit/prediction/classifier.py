@@ -81,10 +81,9 @@ class Classifier(Closing):
     """A model file, opened for predictions; needs NumPy and ONNX Runtime, and Pillow for pictures and other sizes.
 
     The file is opened in this process and not tried in another one first, as the commands do: for files that you trust.
-    May be used by several threads at the same time; nothing of the process is changed (but for
-    what importing another engine than `ort` does). It belongs to the process that
-    opened it: a forked child, which has none of its engine's threads, opens its own. Close it, or use it in a `with`
-    statement.
+    May be used by several threads at the same time; nothing of the process is changed (but for what importing another
+    engine than `ort` does). It belongs to the process that opened it: a forked child, which has none of its engine's
+    threads, opens its own. Close it, or use it in a `with` statement.
 
         with Classifier("digits.onnx") as classifier:
             print(classifier.predict("seven.png").labels)

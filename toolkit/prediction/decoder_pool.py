@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from toolkit.prediction.items import Item
     from toolkit.prediction.prepare_items import Preparation
 
+# Beyond what all pictures may take.
+SLACK_S = 60.0
+
 
 class DecoderPool(Closing):
     """A fixed number of decoder processes; `prepare` may be called from as many threads.
@@ -104,7 +107,7 @@ class DecoderPool(Closing):
     def _exchange(self, helper: Helper, items: Sequence[Item]) -> tuple[Block | None, str]:
         try:
             # It watches its pictures itself, and knows which one it was; this is for one that answers never.
-            with helper.limit(60 + MOST_SECONDS * len(items)):
+            with helper.limit(SLACK_S + MOST_SECONDS * len(items)):
                 write_items(helper.requests, items)
                 return read_block(helper.replies, items), ""
         except (EOFError, OSError, ValueError) as error:

@@ -100,7 +100,7 @@ def _make_array_item(value: Any, spec: InputSpec, *, name: str) -> ArrayItem:
         reason = " ".join(str(error).split())
         raise UsageError(f"{name}, a {type(value).__name__}, cannot be read as a NumPy array: {reason}") from error
     batch, depth = as_batch(array, name=name, spec=spec), Depth()
-    depth.see(batch, pictures=len(batch))
+    depth.see(batch)
     return ArrayItem(name, 0, batch, depth.bits(expected_bits(batch.dtype, spec)))
 
 

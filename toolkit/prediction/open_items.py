@@ -52,7 +52,7 @@ def open_items(
         spec: what the model takes, which tells how arrays hold pictures.
 
     Raises:
-        UsageError: a list names one of `outputs`, or is one.
+        UsageError: a list names one of `outputs`.
         ResourceError: a Parquet file, and pyarrow is not installed.
     """
     is_read = False
@@ -99,21 +99,11 @@ def _is_same(path: str, output: Path) -> bool:
         return False
 
 
-def _is_read_from(stdin: BinaryIO, output: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stdin.fileno()), output.stat())
-    except (OSError, ValueError):  # no file is behind it
-        return False
-
-
 def _read_list(
     stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path], spec: InputSpec | None
 ) -> Iterator[Item]:
     from toolkit.prediction.path_list import read_paths
 
-    for output in outputs:
-        if _is_read_from(stdin, output):
-            raise UsageError(f"the output {output} is also the list on standard input; choose another name")
     try:
         for path in read_paths(stdin):
             if path == STDIN:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["StreamTarget", "Target", "check_outputs_free", "existing_outputs", "open_output"]
 
+import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from toolkit.artifacts import check_output
 from toolkit.closing import Closing
 from toolkit.errors import UsageError
-from toolkit.prediction.open_items import refuse_output_among
+from toolkit.prediction.open_items import STDIN, refuse_output_among
 from toolkit.prediction.unfinished import Progress, Unfinished, require_free
 
 if TYPE_CHECKING:
@@ -60,25 +61,26 @@ class StreamTarget(Closing):
         """Do nothing: what is gone is gone."""
 
 
-def check_outputs_free(config: PredictionConfig, *, to_stream: bool) -> None:
+def check_outputs_free(config: PredictionConfig, *, stdin: BinaryIO, to_stream: bool) -> None:
     """Refuse outputs that would overwrite something, before anything is opened.
 
     Args:
         config: what is asked for.
+        stdin: where a list of inputs comes from.
         to_stream: rows go to a stream instead of the output.
 
     Raises:
-        UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs.
+        UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs or their list.
     """
     if not to_stream:
         if config.output is None:
             raise UsageError("no output; give a file or a stream for the rows")
-        _check(config.output, config)
+        _check(config.output, config, stdin)
         require_free(config.output, resume=config.resume, force=config.force)
     if config.gallery is not None:
         if config.gallery == config.output:
             raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
-        _check(config.gallery, config)
+        _check(config.gallery, config, stdin)
         check_output(config.gallery, force=config.force)
 
 
@@ -102,8 +104,17 @@ def existing_outputs(config: PredictionConfig) -> tuple[Path, ...]:
     return tuple(path for path in (config.output, config.gallery) if path is not None and path.exists())
 
 
-def _check(output: Path, config: PredictionConfig) -> None:
+def _check(output: Path, config: PredictionConfig, stdin: BinaryIO) -> None:
     check_output(output, force=True, inputs=(config.model,))
     if output.exists():
         for path in config.inputs:
             refuse_output_among(str(path), (output,))
+            if str(path) == STDIN and _is_read_from(stdin, output):
+                raise UsageError(f"the output {output} is also the list on standard input; choose another name")
+
+
+def _is_read_from(stdin: BinaryIO, output: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stdin.fileno()), output.stat())
+    except (OSError, ValueError):  # no file is behind it
+        return False

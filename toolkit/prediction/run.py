@@ -53,7 +53,8 @@ def run_prediction(
         StoppedError: a signal came; the message says how to go on.
     """
     form = choose_format(config.form, config.output if stream is None else None)
-    check_outputs_free(config, to_stream=stream is not None)
+    names = stdin if stdin is not None else sys.stdin.buffer
+    check_outputs_free(config, stdin=names, to_stream=stream is not None)
     source = ModelSource.read(config.model)
     with ExitStack() as stack:
         cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None
@@ -67,7 +68,6 @@ def run_prediction(
         stack.enter_context(model.runtime)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
-        names = stdin if stdin is not None else sys.stdin.buffer
         work = Work(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
         with stopping_kept(target, config.output if stream is None else None):
             return work.do(progress)

@@ -171,7 +171,8 @@ class Helper(Closing):
 
 
 def _environment(*, is_private: bool) -> dict[str, str]:
-    environment = dict(os.environ)
+    # A Python that an engine starts would else look for its modules in the working folder, which is anybody's.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     if PRIVATE_FOLDER_VARIABLE in environment:
         environment[PRIVATE_FOLDER_VARIABLE] = str(private_root())  # it may work in another folder
     if is_private:

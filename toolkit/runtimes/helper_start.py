@@ -19,8 +19,7 @@ READY = b"ready\n"
 def _main() -> None:
     os.write(1, SIGN)
     module, lifeline = sys.argv[1], int(sys.argv[2])
-    if sys.platform == "linux":
-        _end_with_the_parent(lifeline)
+    _end_with_the_parent(lifeline)
     _find_this_package()
     import runpy
 

@@ -68,7 +68,10 @@ def find_private_folder(name: str) -> Path:
 
 
 def _require_own(folder: Path, *, mend: str) -> None:
-    """Refuse a folder into which somebody else can put what this user would execute; Windows tells nothing of it."""
+    """Refuse a folder into which somebody else can put what this user would execute; Windows tells nothing of it.
+
+    What another user puts in its place is not this user's, so the folder above it need not be looked at.
+    """
     if not hasattr(os, "geteuid"):
         return
     status = folder.stat()

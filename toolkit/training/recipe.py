@@ -88,26 +88,26 @@ class Recipe:
             if value not in known:
                 raise UsageError(f"{key} is {value!r}{suggest(str(value), known)}; expected one of {', '.join(known)}")
         ranges = {
-            "epochs": 1 <= self.epochs <= 100_000,
-            "batch_size": 1 <= self.batch_size <= 1_000_000,
-            "learning_rate": 0 < self.learning_rate < 100,
-            "weight_decay": 0 <= self.weight_decay < 10,
-            "warmup_fraction": 0 < self.warmup_fraction < 1,
-            "label_smoothing": 0 <= self.label_smoothing < 1,
-            "batch_shift_pixels": 0 <= self.batch_shift_pixels < 64,
-            "shift_pixels": 0 <= self.shift_pixels < 64,
-            "rotation_degrees": 0 <= self.rotation_degrees <= 180,
-            "scale": 0 <= self.scale <= 1,
-            "shear": 0 <= self.shear <= 1,
-            "elastic_pixels": 0 <= self.elastic_pixels <= 16,
-            "erase_probability": 0 <= self.erase_probability <= 1,
-            "clutter_probability": 0 <= self.clutter_probability <= 1,
-            "clutter_pixels": 1 <= self.clutter_pixels <= 128,
-            "average_decay": 0 <= self.average_decay < 1,
+            "epochs": (1 <= self.epochs <= 100_000, "1 to 100,000"),
+            "batch_size": (1 <= self.batch_size <= 1_000_000, "1 to 1,000,000"),
+            "learning_rate": (0 < self.learning_rate < 100, "more than 0 and less than 100"),
+            "weight_decay": (0 <= self.weight_decay < 10, "at least 0 and less than 10"),
+            "warmup_fraction": (0 < self.warmup_fraction < 1, "more than 0 and less than 1"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and less than 1"),
+            "batch_shift_pixels": (0 <= self.batch_shift_pixels < 64, "at least 0 and less than 64"),
+            "shift_pixels": (0 <= self.shift_pixels < 64, "at least 0 and less than 64"),
+            "rotation_degrees": (0 <= self.rotation_degrees <= 180, "0 to 180"),
+            "scale": (0 <= self.scale <= 1, "0 to 1"),
+            "shear": (0 <= self.shear <= 1, "0 to 1"),
+            "elastic_pixels": (0 <= self.elastic_pixels <= 16, "0 to 16"),
+            "erase_probability": (0 <= self.erase_probability <= 1, "0 to 1"),
+            "clutter_probability": (0 <= self.clutter_probability <= 1, "0 to 1"),
+            "clutter_pixels": (1 <= self.clutter_pixels <= 128, "1 to 128"),
+            "average_decay": (0 <= self.average_decay < 1, "at least 0 and less than 1"),
         }
-        for key, is_inside in ranges.items():
+        for key, (is_inside, expected) in ranges.items():
             if not is_inside:
-                raise UsageError(f"{key} is {getattr(self, key)}, which is out of range")
+                raise UsageError(f"{key} is {getattr(self, key)}; expected {expected}")
 
     @property
     def warps_images(self) -> bool:

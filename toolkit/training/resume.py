@@ -165,11 +165,8 @@ def _extend(recorded: RunConfig, config: ResumeConfig, recipe: Recipe) -> tuple[
 def _with_past(description: dict[str, Any], recorded: RunConfig, drift: list[str]) -> dict[str, Any]:
     """Return the description with what only the run's beginning knew, and all drift so far."""
     past = recorded.training
-    fitted = {"fitted": past.get("fitted", {})}
-    return {
-        **description,
-        "training": {**description["training"], **fitted, "drift": [*past.get("drift", []), *drift]},
-    }
+    kept = {"fitted": past.get("fitted", {}), "drift": [*past.get("drift", []), *drift]}
+    return {**description, "training": {**description["training"], **kept}}
 
 
 def _restore(session: Session, folder: RunFolder) -> tuple[History, list[str]]:

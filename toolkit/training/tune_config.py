@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.data.dataset import Dataset
-from toolkit.data.split import hold_out_validation
+from toolkit.data.split import count_validation
 from toolkit.errors import UsageError, suggest
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
@@ -66,13 +66,6 @@ class TuneConfig:
             return min(self.trials, points) if self.trials else points
         return self.trials or DEFAULT_TRIALS
 
-    def _is_fitted_to(self, data: Dataset) -> bool:
-        """Say whether a fold's number of images changes the recipe: only then does a study depend on the fitting."""
-        images = min(self.max_images or len(data.train), len(data.train))
-        trained = images * (self.folds - 1) // self.folds if self.folds > 1 else len(hold_out_validation(data.train)[0])
-        fitted = self.recipe.for_count(trained)
-        return (fitted.batch_size, fitted.epochs) != (self.recipe.batch_size, self.recipe.epochs)
-
     def settings(self, data: Dataset) -> dict[str, Any]:
         """Return all that decides the trials and their results, by name; a study keeps to it."""
         return {
@@ -85,3 +78,10 @@ class TuneConfig:
             **{f"space {item.key}": item.describe() for item in self.space},
             **{f"recipe {key}": value for key, value in describe_recipe(self.recipe).items()},
         }
+
+    def _is_fitted_to(self, data: Dataset) -> bool:
+        """Say whether a fold's number of images changes the recipe: only then does a study depend on the fitting."""
+        images = min(self.max_images or len(data.train), len(data.train))
+        held_out = images // self.folds if self.folds > 1 else count_validation(images)
+        fitted = self.recipe.for_count(images - held_out)
+        return (fitted.batch_size, fitted.epochs) != (self.recipe.batch_size, self.recipe.epochs)
