@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.sweep import run_bench
-from toolkit.errors import ModelError
+from toolkit.errors import ExternalDataError, ModelError
 from toolkit.runtimes.external_data import read_with_external_data
 from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.source import ModelSource
@@ -97,7 +97,7 @@ def test_everything_else_still_refuses_it_and_bench_takes_what_was_read(tmp_path
     path = save_split(tmp_path)
     plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=20, min_s=0, max_s=100)
     config = BenchConfig(plan=plan, batches=(1,))
-    with pytest.raises(ModelError, match=r"external data is never opened .*--allow-external-data"):
+    with pytest.raises(ExternalDataError, match=r"external data is never opened unasked; .* makes one file of it"):
         run_bench(config, ModelSource.read(path))
     (row,) = run_bench(config, read_with_external_data(path)).rows
     assert row.status == "pass"

@@ -5,7 +5,8 @@ ToolkitError                 70  a bug of ours, when raised as itself
 ├── UsageError                2  what was asked for makes no sense
 ├── DataError                 3  images, arrays or data sets that cannot be used
 ├── ModelError                4  a model file or checkpoint that cannot be used
-│   └── WrongAnswerError      4  an engine's answer that is not what the file declares
+│   ├── WrongAnswerError      4  an engine's answer that is not what the file declares
+│   └── ExternalDataError     4  a model whose weights lie in files that nobody said to trust
 ├── ResourceError             5  files, memory, packages
 │   ├── ProviderError         5  a provider that was asked for and is not active
 │   └── WorkerError           5  a helper process died or hung
@@ -20,6 +21,7 @@ __all__ = [
     "CheckFailedError",
     "DataError",
     "DownloadError",
+    "ExternalDataError",
     "HelperStartError",
     "ModelError",
     "ProviderError",
@@ -73,6 +75,10 @@ class ModelError(ToolkitError):
 
 class WrongAnswerError(ModelError):
     """An engine took a file and answered what the file does not declare: names, types or shapes."""
+
+
+class ExternalDataError(ModelError):
+    """Numbers of a model lie in other files, which are never opened unasked."""
 
 
 class ResourceError(ToolkitError):
@@ -129,6 +135,7 @@ _BY_NAME: dict[str, type[ToolkitError]] = {
         DataError,
         ModelError,
         WrongAnswerError,
+        ExternalDataError,
         ResourceError,
         ProviderError,
         WorkerError,

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["bench_command"]
 
 from toolkit.cli.bench_options import (
-    AllowExternalData,
     Auto,
     BenchProviders,
     BenchRuntimes,
@@ -29,10 +28,12 @@ from toolkit.cli.bench_options import (
 )
 from toolkit.cli.bench_request import BenchRequest
 from toolkit.cli.bench_steps import carry_out
+from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import AllowFallback, Batch, Force, Json, ModelPath, OutputPath, Threads
 from toolkit.cli.parity_options import InputsPath, Shapes
 
 
+@offer_external_data
 def bench_command(
     model: ModelPath = None,
     provider: BenchProviders = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "AllowExternalData",
     "Auto",
     "BenchProviders",
     "BenchRuntimes",
@@ -85,10 +84,6 @@ DeviceOption = Annotated[
 ]
 RequireAllNodes = Annotated[
     bool, typer.Option("--require-all-nodes", help="Refuse a model of which a provider leaves nodes to the CPU.")
-]
-AllowExternalData = Annotated[
-    bool,
-    typer.Option("--allow-external-data", help="Trust the model: its weights may lie in files in its own folder."),
 ]
 Tf32 = Annotated[bool, typer.Option("--tf32", help="Let CUDA round float32 products to TF32; recorded in the rows.")]
 Seconds = Annotated[

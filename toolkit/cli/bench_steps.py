@@ -58,10 +58,9 @@ def _claim_outputs(request: BenchRequest, model: Path) -> None:
 
 def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
     from toolkit.bench.origin import find_origin_run
-    from toolkit.runtimes.external_data import read_with_external_data
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.external_data import read_model
 
-    source = read_with_external_data(path) if config.allow_external_data else ModelSource.read(path)
+    source = read_model(path, allow_external_data=config.allow_external_data)
     return replace(source, run=find_origin_run(source, store=store))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.context import choose_model
+from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import (
     AllowFallback,
     DataName,
@@ -49,9 +50,12 @@ DEFAULTS = ParityConfig()
 AGAINST_ALONE = (
     "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs and --shape"
 )
-REPLAY_ALONE = "--replay runs a row's engine again as it was opened; only the model and --json go with it"
+REPLAY_ALONE = (
+    "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
+)
 
 
+@offer_external_data
 def parity_command(
     model: ModelPath = None,
     runtime: Runtimes = None,
@@ -70,6 +74,7 @@ def parity_command(
     replay: Replay = None,
     bisect: Bisect = False,
     allow_fallback: AllowFallback = False,
+    allow_external_data: AllowExternalData = False,
     output_path: OutputPath = None,
     force: Force = False,
     as_json: Json = False,
@@ -79,7 +84,8 @@ def parity_command(
         others = (runtime, provider, threads, optimisation, data, sample, run, inputs, shape, record, against, picture)
         if any(option is not None for option in (*others, output_path)) or bisect or allow_fallback or force:
             raise UsageError(REPLAY_ALONE)
-        replay_and_report(replay, model=model, output=Output(as_json=as_json))
+        trusted = allow_external_data
+        replay_and_report(replay, model=model, allow_external_data=trusted, output=Output(as_json=as_json))
         return
     config = ParityConfig(
         runtimes=split_names(runtime) if runtime else None,
@@ -97,7 +103,15 @@ def parity_command(
     read = (path, against, inputs, None if data is None else Path(data))
     _claim_outputs(output_path, record, picture, inputs=tuple(filter(None, read)), force=force)
     feeds = read_feed_config(inputs, shape)
-    files = ParityFiles(record=record, against=against, output=output_path, run=run, feeds=feeds, bisect=bisect)
+    files = ParityFiles(
+        record=record,
+        against=against,
+        output=output_path,
+        run=run,
+        feeds=feeds,
+        bisect=bisect,
+        allow_external_data=allow_external_data,
+    )
     report, _ = run_and_report(path, config, data=data, files=files, output=Output(as_json=as_json))
     if picture is not None:
         _draw(report, picture)

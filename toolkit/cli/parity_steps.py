@@ -40,6 +40,7 @@ class ParityFiles:
         run: the run that the model came from; found by its hash by default.
         feeds: a stranger's inputs.
         bisect: whether a failure is taken apart, node by node.
+        allow_external_data: whether the model's weights may lie in files beside it.
     """
 
     record: Path | None = None
@@ -48,6 +49,7 @@ class ParityFiles:
     run: Path | None = None
     feeds: FeedConfig = field(default_factory=FeedConfig)
     bisect: bool = False
+    allow_external_data: bool = False
 
 
 def run_and_report(
@@ -59,11 +61,11 @@ def run_and_report(
     from toolkit.parity.recording import read_recording, write_recording
     from toolkit.parity.subject import require_providers
     from toolkit.render_parity import describe_causes, describe_reference, parity_table
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.external_data import read_model
 
     files = files or ParityFiles()
     store = ArtifactStore.default()
-    source = ModelSource.read(path)
+    source = read_model(path, allow_external_data=files.allow_external_data)
     subject = require_providers(source, config, files.feeds)
     _check_words(subject, data=data, config=config, files=files, name=path.name)
     announce_model(path, store=store)  # after the refusals, which are one line

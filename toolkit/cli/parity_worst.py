@@ -69,23 +69,24 @@ def _as_png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def replay_and_report(path: Path, *, model: Path | None, output: Output) -> None:
+def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bool, output: Output) -> None:
     """Run the engine of a row on its worst sample again.
 
     Raises:
         CheckFailedError: it fails again.
+        ExternalDataError: it was judged with weights from beside it, which nobody says to trust now.
     """
     from toolkit.network.run import find_run
     from toolkit.parity.recording import require_same_model
     from toolkit.parity.replay import read_sample, replay_sample
     from toolkit.render_parity import describe_replay, replay_table
+    from toolkit.runtimes.external_data import read_model
     from toolkit.runtimes.registry import find_entry
-    from toolkit.runtimes.source import ModelSource
 
     sample = read_sample(path)
     if model is None and not sample.model_path.exists():
         raise ModelError(f"the model of {path}, {sample.model_path}, is not there any more; name it before --replay")
-    source = ModelSource.read(model or sample.model_path)
+    source = read_model(model or sample.model_path, allow_external_data=allow_external_data)
     require_same_model(sample.recording, source, owner=path)
     if find_entry(sample.settings.runtime).needs_run and sample.run is not None:
         source = replace(source, run=find_run(sample.run, store=ArtifactStore.default()))

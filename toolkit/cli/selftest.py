@@ -11,6 +11,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
+from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import AllowFallback, Json, ModelPath
 from toolkit.cli.output import Output
 from toolkit.cli.parity_options import InputsPath, Shapes, read_feed_config
@@ -32,12 +33,14 @@ REFERENCES = {
 Provider = Annotated[str, typer.Option("--provider", help="Where to run: cpu, cuda, tensorrt or openvino.")]
 
 
+@offer_external_data
 def selftest_command(
     model: ModelPath = None,
     provider: Provider = "cpu",
     inputs: InputsPath = None,
     shape: Shapes = None,
     allow_fallback: AllowFallback = False,
+    allow_external_data: AllowExternalData = False,
     as_json: Json = False,
 ) -> None:
     """Replay the golden vectors of a model's card. Needs neither torch nor data.
@@ -45,10 +48,11 @@ def selftest_command(
     A file without a card is run on inputs made from what it declares and compared with itself in float64.
     """
     from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.external_data import read_model
 
     output = Output(as_json=as_json)
-    source = ModelSource.read(resolve_model(model, store=ArtifactStore.default()))
+    path = resolve_model(model, store=ArtifactStore.default())
+    source = read_model(path, allow_external_data=allow_external_data)
     settings = RuntimeSettings(provider=provider, allow_fallback=allow_fallback)
     feeds = read_feed_config(inputs, shape)
     # Searched, not parsed, which is a worker's business; a stranger that holds the words is told that it has no card.

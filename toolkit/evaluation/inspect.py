@@ -1,21 +1,29 @@
-"""What a model file is, and which clauses of the contract it meets."""
+"""What a model file is, and which clauses of the contract it meets; described without an engine."""
 
 from __future__ import annotations
 
 __all__ = ["InspectReport", "inspect_model"]
 
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from toolkit.card import CARD_KEY, Card
-from toolkit.errors import ModelError
-from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings, TensorSpec
+from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.base import RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
+from toolkit.runtimes.engine_tables import EngineTable, TableHelper
+from toolkit.runtimes.examine import Examination, examine_file
+from toolkit.runtimes.external_data import Found, look_beside
+from toolkit.runtimes.file_facts import FileFacts
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.statements import describe_spec, state_risks
+
+# Kinds of operator that are told by name; the report has them all.
+MOST_KINDS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,121 +32,213 @@ class InspectReport:
 
     Attributes:
         source: the file.
-        summary: format facts, as `vet_model` returns them.
-        info: what the engine says of its inputs and outputs.
+        examined: what it states.
+        beside: the files that hold weights of it.
+        engines: what each installed engine is known not to have.
         clauses: the contract's clauses with their verdicts.
+        unproven: why a file that meets the others was not run at every batch size; empty where it was or need not be.
         card: the file's card, None where it has none that can be read.
     """
 
     source: ModelSource
-    summary: dict[str, Any]
-    info: RuntimeInfo
+    examined: Examination
+    beside: tuple[Found, ...]
+    engines: tuple[EngineTable, ...]
     clauses: tuple[Clause, ...]
+    unproven: str
     card: Card | None
+
+    @property
+    def facts(self) -> FileFacts:
+        """What the file states."""
+        return self.examined.facts
 
     @property
     def is_ours(self) -> bool:
         """Whether the file meets every clause."""
         return all(clause.met for clause in self.clauses)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it says that it is one of ours, so that the contract binds it."""
+        return CARD_KEY in self.facts.metadata
+
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/inspect/1`."""
+        """Return schema `toolkit/inspect/1`; a domain that is empty is ONNX's default one."""
+        facts = self.facts
         card = (
             None if self.card is None else {key: value for key, value in self.card.to_json().items() if key != "golden"}
         )
         return {
             "schema": "toolkit/inspect/1",
-            "model": {
-                "path": str(self.source.path),
-                "sha256": self.source.sha256,
-                "size_bytes": len(self.source.model),
+            "model": self.source.describe(),
+            "format": {
+                "opset": facts.opset,
+                "opsets": facts.opsets,
+                "domains": list(facts.used_domains),
+                "ir_version": facts.ir_version,
+                "producer": facts.producer,
+                "nodes": facts.num_nodes,
+                "local_functions": facts.num_functions,
+                "operators": [use.name for use in facts.operators for _ in range(use.nodes)],
+                "node_notes": facts.node_notes,
+                "weight_types": {item.dtype: item.numbers for item in facts.weights},
             },
-            "format": {key: value for key, value in self.summary.items() if key != "metadata"},
-            "inputs": [_tensor_json(spec) for spec in self.info.inputs],
-            "outputs": [_tensor_json(spec) for spec in self.info.outputs],
+            "operators": [use._asdict() for use in facts.operators],
+            "weights": [item._asdict() for item in facts.weights],
+            "inputs": [self._tensor_json(spec) for spec in facts.inputs],
+            "outputs": [self._tensor_json(spec) for spec in facts.outputs],
+            "beside": [
+                {**item.file._asdict(), "size_bytes": item.size_bytes, "state": item.state} for item in self.beside
+            ],
+            "training": facts.training,
+            "random": facts.random,
+            "states": list(state_risks(facts, self.examined.claims)),
+            "engines": [table._asdict() for table in self.engines],
+            "refusal": facts.refusal or None,
             "meets_contract": self.is_ours,
             "clauses": [clause._asdict() for clause in self.clauses],
+            "unproven": self.unproven or None,
             "card": card,
         }
 
     def describe(self) -> list[str]:
         """Return sentences for people."""
-        operators = Counter(self.summary["operators"])
-        counted = ", ".join(f"{count} {name}" if count > 1 else name for name, count in operators.items())
-        lines = [
-            f"{self.source.path}: {len(self.source.model) / 1e6:.2f} MB, sha256 {self.source.sha256}",
-            f"opset {self.summary['opset']}, IR {self.summary['ir_version']}, {operators.total()} nodes: {counted}",
+        return [
+            f"{self.source.path}: {_size(len(self.source.model))}, sha256 {self.source.sha256}",
+            *_format_lines(self.facts),
+            *(_card_lines(self.card) if self.card is not None else ()),
+            *self._interface_lines(),
+            *map(_beside_line, self.beside),
+            *(f"it states: {words}" for words in state_risks(self.facts, self.examined.claims)),
+            *([f"no engine is given it: {self.facts.refusal}"] if self.facts.refusal else []),
+            *_engine_lines(self.engines),
+            *([f"not run: {self.unproven}"] if self.unproven else []),
+            self._verdict(),
         ]
-        if self.card is not None:
-            card = self.card
-            names = ", ".join(card.classes[:12]) + (" ..." if len(card.classes) > 12 else "")
-            lines.append(
-                f"{card.name}: {len(card.classes)} classes ({names}), {card.precision}, "
-                f"{card.network.get('parameters', '?')} parameters, trained on {card.data.get('name')}"
-            )
-            if card.test_accuracy:
-                low, high = card.test_accuracy["ci95"]
-                lines.append(
-                    f"test accuracy {card.test_accuracy['value']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
-                    f"{card.test_accuracy['correct']:,} of {card.test_accuracy['count']:,})"
-                )
-        lines += [f"{role}: {'; '.join(map(_words, specs))}" for role, specs in self._interface()]
-        lines.append(self._verdict())
-        return lines
 
-    def _interface(self) -> tuple[tuple[str, tuple[TensorSpec, ...]], ...]:
-        return ("inputs", self.info.inputs), ("outputs", self.info.outputs)
+    def _interface_lines(self) -> Iterator[str]:
+        for role, specs in (("inputs", self.facts.inputs), ("outputs", self.facts.outputs)):
+            words = (describe_spec(spec, is_unranked=spec.name in self.facts.unranked) for spec in specs)
+            yield f"{role}: {'; '.join(words) or 'none'}"
+
+    def _tensor_json(self, spec: TensorSpec) -> dict[str, Any]:
+        shape = None if spec.name in self.facts.unranked else list(spec.shape)
+        return {"name": spec.name, "dtype": spec.dtype, "shape": shape}
 
     def _verdict(self) -> str:
         if self.is_ours:
             return "it meets every clause of the contract"
-        if self.card is None and CARD_KEY not in self.info.metadata:
-            return "it carries no card: a stranger's file, which the contract does not bind; what it would break:"
+        if not self.is_bound:
+            return "it carries no card: a stranger's file, which the contract of our own does not bind"
         return "it breaks the contract:"
 
 
 def inspect_model(source: ModelSource) -> InspectReport:
-    """Open a file in a worker, judge it clause by clause, and run it at every batch size that the contract promises.
+    """Describe a file, and run it at every batch size that the contract promises where it meets all other clauses.
 
     Raises:
-        ModelError: not a model, or one that crashes or hangs the engine or does not open.
+        ModelError: not a model, or one that ends the process that reads it.
+        HelperStartError: no helper process can be started.
     """
-    with blame_the_file(str(source.path)), WorkerRuntime(source, RuntimeSettings(), timeout_s=60) as runtime:
-        clauses = check_contract(runtime.info, runtime.model_summary)
-        if all(clause.met for clause in clauses):
-            clauses.append(_prove_batches(runtime))
-        return InspectReport(
-            source=source,
-            summary=runtime.model_summary,
-            info=runtime.info,
-            clauses=tuple(clauses),
-            card=_card_or_none(runtime.info, source),
-        )
-
-
-def _prove_batches(runtime: WorkerRuntime) -> Clause:
-    shape = [int(size) for size in runtime.info.inputs[0].shape[1:] if isinstance(size, int)]
-    name = f"runs at batch {', '.join(map(str, PROVEN_BATCHES))}"
-    for size in PROVEN_BATCHES:
+    with TableHelper() as tables:  # engines are imported while the file is read
+        examined = examine_file(source)
+        engines = tables.judge(examined.facts)
+    clauses, unproven = check_contract(examined.facts, examined.facts.summary), ""
+    if all(clause.met for clause in clauses):
         try:
-            outputs = runtime.run({"images": np.zeros((size, *shape), np.uint8)})
-        except ModelError as error:
-            return Clause(name, met=False, seen=f"batch {size}: {error}")
-        if any(len(array) != size for array in outputs.values()):
-            return Clause(name, met=False, seen=f"batch {size} gives {[len(array) for array in outputs.values()]} rows")
+            clauses.append(_prove_batches(source))
+        except ResourceError as error:
+            unproven = str(error)
+    return InspectReport(
+        source=source,
+        examined=examined,
+        beside=look_beside(source.path, examined.facts.beside),
+        engines=engines,
+        clauses=tuple(clauses),
+        unproven=unproven,
+        card=_card_or_none(examined.facts, source),
+    )
+
+
+def _prove_batches(source: ModelSource) -> Clause:
+    name = f"runs at batch {', '.join(map(str, PROVEN_BATCHES))}"
+    try:
+        with blame_the_file(str(source.path)), WorkerRuntime(source, RuntimeSettings(), timeout_s=60) as runtime:
+            shape = [int(size) for size in runtime.info.inputs[0].shape[1:] if isinstance(size, int)]
+            for size in PROVEN_BATCHES:
+                outputs = runtime.run({"images": np.zeros((size, *shape), np.uint8)})
+                if any(len(array) != size for array in outputs.values()):
+                    rows = [len(array) for array in outputs.values()]
+                    return Clause(name, met=False, seen=f"batch {size} gives {rows} rows")
+    except ModelError as error:
+        return Clause(name, met=False, seen=str(error))
     return Clause(name, met=True, seen="as many rows as images")
 
 
-def _words(spec: TensorSpec) -> str:
-    return f"{spec.name} {spec.dtype} [{', '.join(str(size or '?') for size in spec.shape)}]"
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.2f} MB" if num_bytes >= 100_000 else f"{num_bytes:,} bytes"
 
 
-def _card_or_none(info: RuntimeInfo, source: ModelSource) -> Card | None:
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _format_lines(facts: FileFacts) -> Iterator[str]:
+    imports = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in facts.opsets.items())
+    unused = ", ".join(domain or "ai.onnx" for domain in facts.unused_imports)
+    by = f", written by {facts.producer}" if facts.producer else ""
+    yield f"opset {imports}{f' (imported and not used: {unused})' if unused else ''}, IR {facts.ir_version}{by}"
+    kinds = [f"{use.nodes} {use.full_name}" if use.nodes > 1 else use.full_name for use in facts.operators]
+    more = f" and {len(kinds) - MOST_KINDS} kinds more" if len(kinds) > MOST_KINDS else ""
+    functions = f" and {_count(facts.num_functions, 'local function')}" if facts.num_functions else ""
+    yield f"{_count(facts.num_nodes, 'node')}{functions}: {', '.join(kinds[:MOST_KINDS])}{more}"
+    weights = (f"{item.numbers:,} {item.dtype} in {_count(item.tensors, 'tensor')}" for item in facts.weights)
+    yield f"weights: {'; '.join(weights) or 'none'}"
+
+
+def _card_lines(card: Card) -> Iterator[str]:
+    names = ", ".join(card.classes[:12]) + (" ..." if len(card.classes) > 12 else "")
+    yield (
+        f"{card.name}: {len(card.classes)} classes ({names}), {card.precision}, "
+        f"{card.network.get('parameters', '?')} parameters, trained on {card.data.get('name')}"
+    )
+    if card.test_accuracy:
+        low, high = card.test_accuracy["ci95"]
+        yield (
+            f"test accuracy {card.test_accuracy['value']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
+            f"{card.test_accuracy['correct']:,} of {card.test_accuracy['count']:,})"
+        )
+
+
+def _beside_line(found: Found) -> str:
+    file = found.file
+    size = "" if found.size_bytes is None else f", {_size(found.size_bytes)}"
+    state = {
+        "present": "present",
+        "short": f"shorter than the {file.ends_at:,} bytes that the model reads of it",
+        "missing": "missing",
+        "no file": "no file",
+        "outside": "outside the model's own folder, where nothing is opened",
+    }[found.state]
+    return f"beside it: {file.location!r}, {_count(file.tensors, 'tensor')}{size}, {state}"
+
+
+def _engine_lines(engines: Iterable[EngineTable]) -> Iterator[str]:
+    untold = []
+    for table in engines:
+        if table.lacks is None:
+            untold.append(table.runtime)
+        elif table.lacks:
+            yield f"{table.runtime} {table.version} does not have {', '.join(table.lacks)}"
+        else:
+            yield f"{table.runtime} {table.version} has every operator by its name; it was not opened there"
+    if untold:
+        yield f"not told by their own tables: {', '.join(untold)}"
+
+
+def _card_or_none(facts: FileFacts, source: ModelSource) -> Card | None:
     try:
-        return read_card(info.metadata, name=source.path.name)
+        return read_card(facts.metadata, name=source.path.name)
     except ModelError:
         return None  # the clause "carries a card" says why
-
-
-def _tensor_json(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}

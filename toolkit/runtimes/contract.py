@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.file_facts import FileFacts
 
 OPSET = 18
 MAX_IR_VERSION = 10
@@ -49,12 +50,13 @@ def read_card(metadata: dict[str, str], *, name: str) -> Card:
     return Card.loads(metadata[CARD_KEY])
 
 
-def check_contract(info: RuntimeInfo, summary: dict[str, Any] | None = None) -> list[Clause]:
+def check_contract(info: RuntimeInfo | FileFacts, summary: Mapping[str, Any] | None = None) -> list[Clause]:
     """Return every clause with its verdict.
 
     Args:
-        info: what the runtime reports of the opened model.
-        summary: what `vet_model` returned; without it the clauses on the file's format are left out.
+        info: what the runtime reports of the opened model, or the file states of itself.
+        summary: what `vet_model` returned, or `FileFacts.summary`; without it the clauses on the file's format are left
+            out.
     """
     clauses = [] if summary is None else _format_clauses(summary)
     clauses.append(_image_clause(info.inputs))
@@ -99,12 +101,13 @@ def check_outputs(outputs: Mapping[str, NDArray[Any]], card: Card, *, count: int
         raise ModelError(f"{name} answered label {labels[outside[0]]}; its card names classes 0 to {classes - 1}")
 
 
-def _format_clauses(summary: dict[str, Any]) -> list[Clause]:
+def _format_clauses(summary: Mapping[str, Any]) -> list[Clause]:
+    beside = ", ".join(summary.get("beside", ()))  # a file that was vetted has none
     foreign = [domain for domain in summary["domains"] if domain not in DEFAULT_DOMAINS]
     return [
-        Clause("one file, no external data", met=True, seen="everything inside"),
+        Clause("one file, no external data", met=not beside, seen=beside or "everything inside"),
         Clause("default operator domain only", met=not foreign, seen=", ".join(foreign) or "ai.onnx"),
-        Clause(f"opset {OPSET}", met=summary["opset"] == OPSET, seen=str(summary["opset"])),
+        Clause(f"opset {OPSET}", met=summary["opset"] == OPSET, seen=str(summary["opset"] or "none")),
         Clause(
             f"IR version at most {MAX_IR_VERSION}",
             met=summary["ir_version"] <= MAX_IR_VERSION,
@@ -146,7 +149,7 @@ def _output_clauses(outputs: tuple[TensorSpec, ...], card: Card | None) -> list[
     return clauses
 
 
-def _card_clauses(info: RuntimeInfo, card: Card) -> list[Clause]:
+def _card_clauses(info: RuntimeInfo | FileFacts, card: Card) -> list[Clause]:
     shape = info.inputs[0].shape[1:] if info.inputs else ()
     clauses = [
         Clause(

@@ -2,13 +2,74 @@
 
 from __future__ import annotations
 
-__all__ = ["read_with_external_data"]
+__all__ = ["Found", "look_beside", "read_model", "read_with_external_data"]
 
+import stat
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from toolkit.errors import ModelError
+from toolkit.runtimes.file_facts import BesideFile
+from toolkit.runtimes.graph_parts import is_external, iterate_tensors
 from toolkit.runtimes.source import MODEL_CAP_BYTES, ModelSource
-from toolkit.runtimes.vetting import iterate_tensors
+from toolkit.runtimes.vetting import parse_model
+
+
+class Found(NamedTuple):
+    """A file beside a model, looked for and not opened.
+
+    Attributes:
+        file: as the model names it.
+        size_bytes: its size; None where it is not there or not looked at.
+        state: `present`, `short`, `missing`, `no file`, or `outside` the model's own folder, where none is looked at.
+    """
+
+    file: BesideFile
+    size_bytes: int | None
+    state: str
+
+
+def look_beside(path: Path, files: Iterable[BesideFile]) -> tuple[Found, ...]:
+    """Return what of the files that a model names is there.
+
+    Args:
+        path: the model's.
+        files: as the model names them.
+    """
+    folder = path.resolve().parent
+    return tuple(_look_at(folder, file) for file in files)
+
+
+def _look_at(folder: Path, file: BesideFile) -> Found:
+    place = _inside(folder, file.location)
+    if place is None:
+        return Found(file, None, "outside")
+    try:
+        found = place.stat()
+    except OSError:
+        return Found(file, None, "missing")
+    if not stat.S_ISREG(found.st_mode):
+        return Found(file, None, "no file")
+    return Found(file, found.st_size, "short" if found.st_size < file.ends_at else "present")
+
+
+def _inside(folder: Path, location: str) -> Path | None:
+    """Return where a location lies, links followed; None where that is outside the folder or the system refuses it."""
+    try:
+        place = (folder / location).resolve()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return None
+    return place if location and place.is_relative_to(folder) and place != folder else None
+
+
+def read_model(path: Path, *, allow_external_data: bool) -> ModelSource:
+    """Read a model, and the files beside it where they are trusted.
+
+    Raises:
+        ModelError: as `read_with_external_data`.
+    """
+    return read_with_external_data(path) if allow_external_data else ModelSource.read(path)
 
 
 def read_with_external_data(path: Path) -> ModelSource:
@@ -23,15 +84,12 @@ def read_with_external_data(path: Path) -> ModelSource:
     import onnx
 
     source = ModelSource.read(path)
-    try:
-        model = onnx.load_model_from_string(source.model)
-    except Exception as error:
-        raise ModelError(f"{path} is not an ONNX model: {error}") from error
+    model = parse_model(source.model, name=str(path))
     folder = path.resolve().parent
     files: dict[Path, bytes] = {}
     total = len(source.model)
     for tensor in iterate_tensors(model, name=str(path)):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        if not is_external(tensor):
             continue
         place = {entry.key: entry.value for entry in tensor.external_data}
         data = _read_inside(folder, place.get("location", ""), tensor.name, files)
@@ -56,8 +114,8 @@ def read_with_external_data(path: Path) -> ModelSource:
 
 
 def _read_inside(folder: Path, location: str, name: str, files: dict[Path, bytes]) -> bytes:
-    path = (folder / location).resolve()
-    if not location or not path.is_relative_to(folder) or path == folder:
+    path = _inside(folder, location)
+    if path is None:
         raise ModelError(f"tensor {name!r} lies in {location!r}, outside the model's own folder; it is not opened")
     if path not in files:
         if not path.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_LIMIT_BYTES", "WorkerRuntime", "blame_the_file"]
+__all__ = ["MEMORY_LIMIT_BYTES", "WorkerProcess", "WorkerRuntime", "blame_the_file"]
 
 import contextlib
 import math
@@ -31,7 +31,64 @@ TIME_LIMIT_VARIABLE = "TOOLKIT_TIME_LIMIT"
 UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 
 
-class WorkerRuntime(Closing):
+class WorkerProcess(Closing):
+    """A worker in an empty folder, asked one thing after the other; a context manager.
+
+    Args:
+        timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
+        python: its interpreter; this one by default.
+        is_private: whether the interpreter is an engine's own.
+
+    Raises:
+        HelperStartError: it cannot be started.
+    """
+
+    def __init__(self, *, timeout_s: float = 120.0, python: str | None = None, is_private: bool = False) -> None:
+        self._timeout_s = min(timeout_s, _time_limit_s())
+        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
+        try:
+            self._helper = Helper(
+                "toolkit.runtimes.worker", title="a worker", python=python, is_private=is_private, cwd=self._folder.name
+            )
+        except HelperStartError:
+            self._folder.cleanup()
+            raise
+
+    def request(
+        self, header: dict[str, Any], arrays: Arrays | None = None
+    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Send a frame and return the answer.
+
+        Raises:
+            HelperStartError: the worker did not start.
+            WorkerError: it died or hung, with its log.
+            ModelError, ProviderError, UsageError, ResourceError: as they were raised there.
+        """
+        self._helper.await_ready()
+        frame = None
+        with self._helper.limit(self._timeout_s), contextlib.suppress(OSError, EOFError, ValueError):
+            write_frame(self._helper.requests, header, arrays)
+            frame = read_frame(self._helper.replies)
+        if frame is None:
+            raise WorkerError(f"the engine {self._helper.describe_end()} during {header['verb']!r}", log=self.log)
+        if "error" in frame[0]:
+            raise error_from_json(frame[0]["error"])
+        return frame
+
+    @property
+    def log(self) -> str:
+        """The last lines that the worker wrote on its standard error."""
+        return self._helper.log
+
+    def close(self) -> None:
+        """End the worker; a second call does nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            write_frame(self._helper.requests, {"verb": "stop"})
+        self._helper.close(patience_s=2)
+        self._folder.cleanup()
+
+
+class WorkerRuntime(WorkerProcess):
     """A model opened in a worker process; a context manager with the face of a runtime.
 
     Args:
@@ -58,19 +115,7 @@ class WorkerRuntime(Closing):
         python: str | None = None,
     ) -> None:
         private = private_python(settings.runtime) if python is None else None
-        self._timeout_s = min(timeout_s, _time_limit_s())
-        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
-        try:
-            self._helper = Helper(
-                "toolkit.runtimes.worker",
-                title="a worker",
-                python=python or private,
-                is_private=private is not None,
-                cwd=self._folder.name,
-            )
-        except HelperStartError:
-            self._folder.cleanup()
-            raise
+        super().__init__(timeout_s=timeout_s, python=python or private, is_private=private is not None)
         limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
         header = {
             "verb": "load",
@@ -82,8 +127,7 @@ class WorkerRuntime(Closing):
             "memory_limit_bytes": limit,
         }
         try:
-            self._helper.await_ready()
-            answer, _ = self._request(header, {"model": np.frombuffer(source.model, np.uint8)})
+            answer, _ = self.request(header, {"model": np.frombuffer(source.model, np.uint8)})
         except BaseException:
             self.close()
             raise
@@ -93,35 +137,12 @@ class WorkerRuntime(Closing):
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once in the worker; as `Runtime.run`."""
-        return self._request({"verb": "run"}, feeds)[1]
+        return self.request({"verb": "run"}, feeds)[1]
 
     def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
         """Run the timing loop inside the worker; as `measure.measure`."""
-        told, arrays = self._request({"verb": "measure", "plan": plan.to_json()}, feeds)
+        told, arrays = self.request({"verb": "measure", "plan": plan.to_json()}, feeds)
         return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
-
-    @property
-    def log(self) -> str:
-        """The last lines that the worker wrote on its standard error."""
-        return self._helper.log
-
-    def close(self) -> None:
-        """End the worker; a second call does nothing."""
-        with contextlib.suppress(OSError, ValueError):
-            write_frame(self._helper.requests, {"verb": "stop"})
-        self._helper.close(patience_s=2)
-        self._folder.cleanup()
-
-    def _request(self, header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        frame = None
-        with self._helper.limit(self._timeout_s), contextlib.suppress(OSError, EOFError, ValueError):
-            write_frame(self._helper.requests, header, arrays)
-            frame = read_frame(self._helper.replies)
-        if frame is None:
-            raise WorkerError(f"the engine {self._helper.describe_end()} during {header['verb']!r}", log=self.log)
-        if "error" in frame[0]:
-            raise error_from_json(frame[0]["error"])
-        return frame
 
 
 @contextlib.contextmanager

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_DOMAINS", "iterate_graphs", "iterate_tensors", "vet_model"]
+__all__ = ["parse_model", "require_metadata_within_cap", "vet_model", "vet_parsed"]
 
-import contextlib
+import json
 import math
+import shlex
 from typing import Any
 
-from toolkit.errors import ModelError
+from toolkit.errors import ExternalDataError, ModelError
+from toolkit.runtimes.graph_parts import (
+    DEFAULT_DOMAINS,
+    all_tensors,
+    is_external,
+    iterate_graphs,
+    sparse_tensors,
+    weigh_tensors,
+)
 
-DEFAULT_DOMAINS = {"", "ai.onnx"}
-NODE_CAP = 200_000
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
 # A type that has no name in NumPy is counted as its widest, complex128.
@@ -33,7 +40,17 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         `weight_types` (numbers in the weights by NumPy's name of their type).
 
     Raises:
-        ModelError: not a model, external data, an absurd size, an unknown operator set, a foreign domain.
+        ModelError: not a model, an absurd size, an unknown operator set, a foreign domain.
+        ExternalDataError: numbers lie outside the file.
+    """
+    return vet_parsed(parse_model(data, name=name), name=name, allow_foreign=allow_foreign)
+
+
+def parse_model(data: bytes, *, name: str) -> Any:
+    """Return the `onnx.ModelProto` that the bytes are; nothing but its outline is looked at.
+
+    Raises:
+        ModelError: they are none, or have no graph, no operator set or no IR version.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -45,6 +62,11 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         raise ModelError(f"{name} is not an ONNX model: {error}") from error
     if not model.HasField("graph") or not model.opset_import or not model.ir_version:
         raise ModelError(f"{name} is not an ONNX model: it has no graph, no opset or no IR version")
+    return model
+
+
+def vet_parsed(model: Any, *, name: str, allow_foreign: bool) -> dict[str, Any]:
+    """Refuse a parsed model, or return its summary; as `vet_model`."""
     graphs = list(iterate_graphs(model, name=name))
     _check_sizes(model, graphs, name=name)
     _check_tensors(graphs, name=name)
@@ -64,58 +86,8 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         "operators": [node.op_type for node in model.graph.node],
         "metadata": {entry.key: entry.value for entry in model.metadata_props},
         "node_notes": sum(bool(node.metadata_props or node.doc_string) for node in model.graph.node),
-        "weight_types": _count_weights(model),
+        "weight_types": {dtype: numbers for dtype, (_, numbers) in weigh_tensors(graphs).items()},
     }
-
-
-def iterate_tensors(model: Any, *, name: str) -> Any:
-    """Yield every tensor that a model holds: weights, attributes, those of nested graphs and functions.
-
-    Args:
-        model: an `onnx.ModelProto`.
-        name: the file's name, for messages.
-
-    Raises:
-        ModelError: there are more nodes than a model has.
-    """
-    return _tensors(list(iterate_graphs(model, name=name)))
-
-
-def _count_weights(model: Any) -> dict[str, int]:
-    import onnx
-
-    counts: dict[str, int] = {}
-    for tensor in model.graph.initializer:
-        with contextlib.suppress(KeyError):  # a type that NumPy has no name for says nothing of the arithmetic
-            name = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
-            counts[name] = counts.get(name, 0) + math.prod(tensor.dims)
-    return counts
-
-
-def iterate_graphs(model: Any, *, name: str) -> Any:
-    """Yield the main graph, every nested one and every function body, without recursion.
-
-    Args:
-        model: an `onnx.ModelProto`.
-        name: the file's name, for messages.
-
-    Raises:
-        ModelError: there are more nodes than a model has.
-    """
-    waiting = [model.graph, *model.functions]
-    for part in model.training_info:
-        waiting += [part.initialization, part.algorithm]
-    seen = 0
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        seen += len(graph.node)
-        if seen > NODE_CAP:
-            raise ModelError(f"{name} has more than {NODE_CAP} nodes")
-        for attribute in _attributes(graph):
-            waiting.extend(attribute.graphs)
-            if attribute.HasField("g"):
-                waiting.append(attribute.g)
 
 
 def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
@@ -125,22 +97,39 @@ def _check_sizes(model: Any, graphs: list[Any], *, name: str) -> None:
         raise ModelError(f"{name} has no nodes")
     if not model.graph.output:
         raise ModelError(f"{name} has no outputs")
+    require_metadata_within_cap(model, name=name)
+
+
+def require_metadata_within_cap(model: Any, *, name: str) -> None:
+    """Refuse a model with more metadata than a card takes.
+
+    Raises:
+        ModelError: it has more.
+    """
     metadata_bytes = sum(entry.ByteSize() for entry in model.metadata_props)
     if metadata_bytes > METADATA_CAP_BYTES:
         raise ModelError(f"{name} has {metadata_bytes} bytes of metadata; the most is {METADATA_CAP_BYTES}")
 
 
 def _check_tensors(graphs: list[Any], *, name: str) -> None:
-    for tensor in _tensors(graphs):
-        if tensor.external_data or tensor.data_location == 1:
-            raise ModelError(
-                f"{name}: tensor {tensor.name!r} lies outside the file; external data is never opened "
-                "(toolkit bench --allow-external-data takes it from a model that you trust)"
+    for tensor in all_tensors(graphs):
+        if is_external(tensor):
+            place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            raise ExternalDataError(
+                f"{name}: tensor {tensor.name!r} lies outside the file, in {place!r}; external data is never opened "
+                f"unasked; {_make_one_file(name)}"
             )
         _check_shape(tensor, tensor.dims, name=name)
     # Of a sparse tensor the file holds few values, and engines fill in the zeros.
-    for sparse in _sparse_tensors(graphs):
+    for sparse in sparse_tensors(graphs):
         _check_shape(sparse.values, sparse.dims, name=name)
+
+
+def _make_one_file(name: str) -> str:
+    """Return how a trusted model becomes one file; its name is quoted for Python and for the shell."""
+    whole, one = (json.dumps(text, ensure_ascii=False) for text in (name, f"{name.removesuffix('.onnx')}-one.onnx"))
+    words = shlex.quote(f"import onnx; onnx.save(onnx.load({whole}), {one})")
+    return f"where you trust it, this makes one file of it, in its folder: python -c {words}"
 
 
 def _check_shape(tensor: Any, shape: Any, *, name: str) -> None:
@@ -158,36 +147,6 @@ def _item_bytes(data_type: int) -> int:
         return int(onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize)
     except KeyError:
         return WIDEST_BYTES
-
-
-def _tensors(graphs: list[Any]) -> Any:
-    for graph in graphs:
-        if hasattr(graph, "initializer"):
-            yield from graph.initializer
-        for attribute in _attributes(graph):
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-    for sparse in _sparse_tensors(graphs):
-        yield from (sparse.values, sparse.indices)
-
-
-def _sparse_tensors(graphs: list[Any]) -> Any:
-    for graph in graphs:
-        if hasattr(graph, "sparse_initializer"):
-            yield from graph.sparse_initializer
-        for attribute in _attributes(graph):
-            if attribute.HasField("sparse_tensor"):
-                yield attribute.sparse_tensor
-            yield from attribute.sparse_tensors
-
-
-def _attributes(graph: Any) -> Any:
-    """Yield the attributes of every node, and the defaults of a function's own."""
-    if hasattr(graph, "attribute_proto"):
-        yield from graph.attribute_proto
-    for node in graph.node:
-        yield from node.attribute
 
 
 def _check_opset(model: Any, *, name: str) -> None:

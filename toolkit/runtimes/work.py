@@ -7,7 +7,7 @@ __all__ = ["Work", "count_multiply_adds"]
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolkit.runtimes.vetting import DEFAULT_DOMAINS, iterate_graphs
+from toolkit.runtimes.graph_parts import DEFAULT_DOMAINS, iterate_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """One engine in its own process, spoken to in frames.
 
-Verbs: `load` (the model's bytes), `run` (feeds), `measure` (feeds and a plan), `stop`.
+Verbs: `load` (the model's bytes), `run` (feeds), `measure` (feeds and a plan), `stop`; without an engine, `describe`
+(the model's bytes) and `infer` (its shapes).
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 class _Worker:
     def __init__(self) -> None:
         self._runtime: Runtime | None = None
-        self._model = b""
+        self._model, self._name = b"", ""
 
     def answer(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
-        verbs = {"load": self._load, "run": self._run, "measure": self._measure}
+        verbs = {
+            "load": self._load,
+            "run": self._run,
+            "measure": self._measure,
+            "describe": self._describe,
+            "infer": self._infer,
+        }
         return verbs[header["verb"]](header, arrays)
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
@@ -61,6 +68,18 @@ class _Worker:
         loaded = time.perf_counter_ns()
         cold = {"import_ms": (imported - start) / 1e6, "load_ms": (loaded - imported) / 1e6}
         return {"info": self._runtime.info.to_json(), "model": summary, "cold": cold}, {}
+
+    def _describe(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+        from toolkit.runtimes.file_reading import read_facts
+
+        _limit_memory(header["memory_limit_bytes"])
+        self._model, self._name = arrays["model"].tobytes(), header["name"]
+        return {"facts": read_facts(self._model, name=self._name).to_json()}, {}
+
+    def _infer(self, _: dict[str, Any], __: dict[str, NDArray[Any]]) -> Answer:
+        from toolkit.runtimes.file_reading import find_shape_claims
+
+        return {"claims": find_shape_claims(self._model, name=self._name)}, {}
 
     def _run(self, _: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         return {}, self._opened().run(arrays)

@@ -1,0 +1,47 @@
+"""A file described in a process of its own, where its bytes can do no harm; no engine opens it."""
+
+from __future__ import annotations
+
+__all__ = ["Examination", "examine_file"]
+
+from typing import NamedTuple
+
+import numpy as np
+
+from toolkit.errors import WorkerError
+from toolkit.runtimes.file_facts import FileFacts, ShapeClaim
+from toolkit.runtimes.process import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
+from toolkit.runtimes.source import ModelSource
+
+TIMEOUT_S = 60.0
+
+
+class Examination(NamedTuple):
+    """What a file states, and where it contradicts itself.
+
+    Attributes:
+        facts: what it states.
+        claims: outputs that are declared otherwise than its nodes make them, as far as shape inference tells.
+    """
+
+    facts: FileFacts
+    claims: tuple[ShapeClaim, ...]
+
+
+def examine_file(source: ModelSource) -> Examination:
+    """Describe a file.
+
+    Raises:
+        ModelError: it is no model, or one that ends the process that reads it.
+        HelperStartError: no worker can be started.
+    """
+    header = {"name": source.path.name, "memory_limit_bytes": MEMORY_LIMIT_BYTES}
+    with blame_the_file(str(source.path)), WorkerProcess(timeout_s=TIMEOUT_S) as worker:
+        told, _ = worker.request({"verb": "describe", **header}, {"model": np.frombuffer(source.model, np.uint8)})
+        facts = FileFacts.from_json(told["facts"])
+        try:
+            told, _ = worker.request({"verb": "infer"})
+        except WorkerError:  # onnx's inference is C++ and may end by a hostile graph; what was read holds
+            return Examination(facts, ())
+    claims = (ShapeClaim(name, tuple(declared), tuple(found)) for name, declared, found in told["claims"])
+    return Examination(facts, tuple(claims))
