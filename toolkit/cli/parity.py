@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["parity_command"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.context import choose_model
@@ -84,31 +84,21 @@ def parity_command(
         others = (runtime, provider, threads, optimisation, data, sample, run, inputs, shape, record, against, picture)
         if any(option is not None for option in (*others, output_path)) or bisect or allow_fallback or force:
             raise UsageError(REPLAY_ALONE)
-        trusted = allow_external_data
-        replay_and_report(replay, model=model, allow_external_data=trusted, output=Output(as_json=as_json))
+        replay_and_report(replay, model=model, allow_external_data=allow_external_data, output=Output(as_json=as_json))
         return
-    config = ParityConfig(
-        runtimes=split_names(runtime) if runtime else None,
-        providers=split_names(provider) if provider else DEFAULTS.providers,
-        precisions=split_names(precision) if precision else None,
-        threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
-        optimisations=split_names(optimisation) if optimisation else DEFAULTS.optimisations,
-        sample=sample,
-        allow_fallback=allow_fallback,
-    )
+    axes = _split_axes(runtime, provider, precision, threads, optimisation)
+    config = ParityConfig(**axes, sample=sample, allow_fallback=allow_fallback)
     path = choose_model(model, store=ArtifactStore.default())
-    options = (record, data, sample, run, inputs, shape)
-    if against is not None and any(option is not None for option in options):
+    if against is not None and any(option is not None for option in (record, data, sample, run, inputs, shape)):
         raise UsageError(AGAINST_ALONE)
-    read = (path, against, inputs, None if data is None else Path(data))
-    _claim_outputs(output_path, record, picture, inputs=tuple(filter(None, read)), force=force)
-    feeds = read_feed_config(inputs, shape)
+    read = tuple(filter(None, (path, against, inputs, None if data is None else Path(data))))
+    _claim_outputs(output_path, record, picture, inputs=read, force=force)
     files = ParityFiles(
         record=record,
         against=against,
         output=output_path,
         run=run,
-        feeds=feeds,
+        feeds=read_feed_config(inputs, shape),
         bisect=bisect,
         allow_external_data=allow_external_data,
     )
@@ -116,6 +106,18 @@ def parity_command(
     if picture is not None:
         _draw(report, picture)
     require_passed(report)
+
+
+def _split_axes(*words: str | None) -> dict[str, Any]:
+    """Return the axes of the matrix from their options, in the order of the command's."""
+    runtime, provider, precision, threads, optimisation = words
+    return {
+        "runtimes": split_names(runtime) if runtime else None,
+        "providers": split_names(provider) if provider else DEFAULTS.providers,
+        "precisions": split_names(precision) if precision else None,
+        "threads": split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
+        "optimisations": split_names(optimisation) if optimisation else DEFAULTS.optimisations,
+    }
 
 
 def _claim_outputs(
