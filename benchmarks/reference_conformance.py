@@ -15,14 +15,15 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 from conformance.cases import Case
 from conformance.families import FAMILIES, make_all_cases
 from conformance.judging import Verdict, judge_case
-from conformance.witnesses import Witness, answer_by_torch
+from conformance.witnesses import Answer, Witness, answer_by_torch
 
 from toolkit.durable import write_json
 from toolkit.environment import describe_environment
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", help=f"some of {', '.join((*FAMILIES, 'onnx'))}; all by default")
     parser.add_argument("--op", help="these operators only")
-    parser.add_argument("--without-onnx-cases", action="store_true")
+    parser.add_argument("--bare", action="store_true", help="judge ONNX's evaluator without our operators")
     parser.add_argument("--output", type=Path, default=Path("artifacts/reports/reference-conformance.json"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -46,7 +47,7 @@ def main() -> None:
         cases = [case for case in cases if case.family in arguments.family.split(",")]
     if arguments.op:
         cases = [case for case in cases if case.op_type in arguments.op.split(",")]
-    verdicts = _judge_all(cases)
+    verdicts = _judge_all(cases, bare=arguments.bare)
     _print_tables(verdicts)
     print(f"\n{len(verdicts)} files in {time.monotonic() - started:.0f} s")
     write_json(
@@ -60,23 +61,30 @@ def main() -> None:
     )
 
 
-def _judge_all(cases: Iterable[Case]) -> list[Verdict]:
-    reference = Witness("reference", "onnx-widened")
+def _judge_all(cases: Sequence[Case], *, bare: bool) -> list[Verdict]:
+    reference = Witness("reference", "onnx-widened", bare=bare)
     witnesses = [
-        Witness("onnx", "onnx"),
+        Witness("onnx", "onnx", bare=bare),
         Witness("ort", "ort", optimisation="none", threads=1),
         Witness("ort-float64", "ort", optimisation="none", threads=1, widens=True),
         Witness("openvino", "openvino", threads=1),
         Witness("tract", "tract"),
     ]
-    verdicts = []
-    for case in cases:
-        answers = {witness.name: witness.ask(case) for witness in witnesses}
-        answers["torch"] = answer_by_torch(case)
-        verdicts.append(judge_case(case, reference.ask(case), answers))
+    with ThreadPoolExecutor(len(witnesses) + 2) as pool:
+        asked = {witness.name: pool.submit(_ask_all, witness.ask, cases) for witness in (reference, *witnesses)}
+        asked["torch"] = pool.submit(_ask_all, answer_by_torch, cases)
+        answers = {name: answer.result() for name, answer in asked.items()}
     for witness in (reference, *witnesses):
         witness.close()
-    return verdicts
+    known = answers.pop(reference.name)
+    return [
+        judge_case(case, known[index], {name: given[index] for name, given in answers.items()})
+        for index, case in enumerate(cases)
+    ]
+
+
+def _ask_all(ask: Callable[[Case], Answer], cases: Sequence[Case]) -> list[Answer]:
+    return [ask(case) for case in cases]
 
 
 def _print_tables(verdicts: list[Verdict]) -> None:

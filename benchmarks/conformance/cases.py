@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["NEWEST", "Case", "one_node", "values", "versions_of"]
 
+import functools
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
 Array = NDArray[Any]
-# The newest opset of the default domain that is released with the wheel.
-NEWEST = onnx.defs.onnx_opset_version()
+# The newest opset that ONNX Runtime 1.31 opens. Operators whose text is newer have files of their own opset as well.
+NEWEST = min(onnx.defs.onnx_opset_version(), 26)
 IR_VERSION = 8
 
 
@@ -86,16 +87,20 @@ def values(seed: str) -> Values:
 
 def versions_of(op_type: str, *, since: int = 1, domain: str = "") -> list[int]:
     """Return the opsets in which an operator was given a new text, and the newest one."""
-    found = {
-        schema.since_version
-        for schema in onnx.defs.get_all_schemas_with_history()
-        if (schema.name, schema.domain) == (op_type, domain) and not schema.deprecated
-    }
+    found = set(_texts().get((op_type, domain), ()))
     newest = onnx.defs.get_schema(op_type, domain=domain) if onnx.defs.has(op_type, domain) else None
-    released = {version for version in found if domain or version <= NEWEST}
     if newest and not newest.deprecated and not domain:
-        released.add(NEWEST)
-    return sorted(version for version in released if version >= since)
+        found.add(NEWEST)
+    return sorted(version for version in found if version >= since and version >= min(found - {NEWEST} or found))
+
+
+@functools.cache
+def _texts() -> dict[tuple[str, str], list[int]]:
+    known: dict[tuple[str, str], list[int]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if not schema.deprecated:
+            known.setdefault((schema.name, schema.domain), []).append(schema.since_version)
+    return known
 
 
 def one_node(
@@ -124,6 +129,7 @@ def one_node(
         tolerance: see `Case`.
         attributes: of the node.
     """
+    arrays = tuple(None if array is None else np.asarray(array) for array in arrays)
     names = [f"x{index}" if array is not None else "" for index, array in enumerate(arrays)]
     made = [f"y{index}" for index in range(outputs)] if isinstance(outputs, int) else list(outputs)
     node = helper.make_node(op_type, names, made, domain=domain, **attributes)

@@ -62,7 +62,7 @@ def judge_case(case: Case, reference: Answer, answers: dict[str, Answer]) -> Ver
             if difference:
                 differ[name] = difference
     agree = tuple(name for name in answers if name not in refused and name not in differ)
-    ruling = find_ruling(case.name) if differ else ""
+    ruling = find_ruling(case.name, differ) if differ else ""
     return Verdict(
         name=case.name,
         family=case.family,

@@ -19,6 +19,7 @@ from conformance.cases import Array, Case
 from toolkit.durable import sha256_bytes
 from toolkit.errors import first_line
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.references.operators.declared import DECLARED, classes_for
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.widened import widen_model
@@ -35,13 +36,14 @@ class Witness:
         name: what it is called.
         runtime: the runtime's name.
         widens: whether it is given the file with every number as float64.
+        bare: whether it does without our operators.
         options: further settings of the runtime.
     """
 
-    def __init__(self, name: str, runtime: str, *, widens: bool = False, **options: Any) -> None:
+    def __init__(self, name: str, runtime: str, *, widens: bool = False, bare: bool = False, **options: Any) -> None:
         self.name = name
         self._settings = RuntimeSettings(runtime=runtime, **options)
-        self._widens = widens
+        self._changes = (widens, bare)
         self._process: Any = None
 
     def ask(self, case: Case) -> Answer:
@@ -49,7 +51,7 @@ class Witness:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._connection, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other, self._settings, self._widens), daemon=True)
+            self._process = context.Process(target=_serve, args=(other, self._settings, *self._changes), daemon=True)
             self._process.start()
             other.close()
         try:
@@ -72,8 +74,11 @@ class Witness:
             self._process = None
 
 
-def _serve(connection: Connection, settings: RuntimeSettings, widens: bool) -> None:
+def _serve(connection: Connection, settings: RuntimeSettings, widens: bool, bare: bool) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # engines write what they refuse
+    if bare:
+        classes_for({}, np.dtype(np.float32))
+        DECLARED.clear()
     with contextlib.suppress(EOFError):
         while True:
             model, feeds = connection.recv()
@@ -84,7 +89,7 @@ def _serve(connection: Connection, settings: RuntimeSettings, widens: bool) -> N
 
 
 def _widen(array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype in (np.float32, np.float16) else array
+    return np.asarray(array).astype(np.float64) if array.dtype in (np.float32, np.float16) else array
 
 
 def _answer(model: bytes, feeds: dict[str, Array], settings: RuntimeSettings) -> Answer:
@@ -102,7 +107,7 @@ def answer_by_torch(case: Case) -> Answer:
         return "has no such operator"
     import torch
 
-    tensors = [None if array is None else torch.from_numpy(_widen(array)) for array in case.arrays]
+    tensors = [None if array is None else torch.from_numpy(np.asarray(_widen(array))) for array in case.arrays]
     made = _call(case.torch, tensors)
     if isinstance(made, str):
         return made

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import onnx
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.references.evaluator import Evaluator
@@ -24,11 +24,18 @@ class OnnxEvaluatorRuntime(Runtime):
     def _open(self, source: ModelSource) -> None:
         try:
             self._evaluator = Evaluator(onnx.ModelProto.FromString(source.model))
-        except (RuntimeError, NotImplementedError, TypeError) as error:
-            raise ModelError(f"the ONNX reference evaluator refuses the model: {error}") from error
+        except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
+            raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = describe_file(source, runtime=self.name, version=onnx.__version__)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Evaluate every node; see `Runtime.compute`."""
-        values = self._evaluator.run(None, dict(feeds))
+        """Evaluate every node; see `Runtime.compute`.
+
+        Raises:
+            ModelError: an operator fails.
+        """
+        try:
+            values = self._evaluator.run(None, dict(feeds))
+        except Exception as error:  # whatever the evaluator's operators raise
+            raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
         return {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}

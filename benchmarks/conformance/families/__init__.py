@@ -5,11 +5,19 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "make_all_cases"]
 
 import importlib
+from collections import Counter
 
 from conformance.cases import Case
 
 FAMILIES = (
+    "convolution",
+    "dense",
+    "elementwise",
     "normalisation",
+    "pooling",
+    "quantised",
+    "reductions",
+    "shaping",
     "softmax",
 )
 
@@ -24,8 +32,7 @@ def make_all_cases() -> list[Case]:
     for family in FAMILIES:
         module = importlib.import_module(f"conformance.families.{family}")
         cases += [case.of_family(family) for case in module.make_cases()]
-    names = [case.name for case in cases]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise ValueError(f"two files are called {min(twice)!r}")
+    (name, count), *_ = Counter(case.name for case in cases).most_common(1)
+    if count > 1:
+        raise ValueError(f"two files are called {name!r}")
     return cases

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from toolkit.runtimes.references.operators.declared import Type, classes_for
+from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"
 
@@ -30,10 +30,15 @@ class Evaluator(ReferenceEvaluator):
     def __init__(
         self, proto: ModelProto | GraphProto | FunctionProto, opsets: dict[str, int] | None = None, **options: Any
     ) -> None:
-        _name_unread_outputs(proto.graph if isinstance(proto, ModelProto) else proto)
+        _prepare(proto.graph if isinstance(proto, ModelProto) else proto)
         imported = opsets or {item.domain: item.version for item in proto.opset_import}
         options["new_ops"] = [*classes_for(imported, self.real), *(options.get("new_ops") or ())]
         super().__init__(proto, opsets, **options)
+
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """Evaluate as ONNX's evaluator does; that a number overflows is an answer, and no warning."""
+        with np.errstate(all="ignore"):
+            return super().run(*arguments, **options)
 
 
 class WideEvaluator(Evaluator):
@@ -42,7 +47,15 @@ class WideEvaluator(Evaluator):
     real: ClassVar[Type] = np.dtype(np.float64)
 
 
-def _name_unread_outputs(graph: GraphProto | FunctionProto) -> None:
-    """Name every output that a node leaves out: the evaluator (1.23) hands it to inputs that are left out."""
+def _prepare(graph: GraphProto | FunctionProto) -> None:
+    """Change what the evaluator (1.23) trips over.
+
+    It hands an output that a node leaves out to inputs that are left out, and its operators know no attribute of
+    opset 1 that changes nothing.
+    """
     for node in graph.node:
+        while len(node.output) > 1 and not node.output[-1]:
+            node.output.pop()
         node.output[:] = [name or UNREAD for name in node.output]
+        for attribute in [item for item in node.attribute if item.name in WITHOUT_EFFECT]:
+            node.attribute.remove(attribute)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DECLARED", "TOLD", "Array", "Declared", "Type", "classes_for", "operator"]
+__all__ = ["DECLARED", "TOLD", "WITHOUT_EFFECT", "Array", "Declared", "Type", "classes_for", "operator"]
 
 import functools
 import importlib
@@ -18,6 +18,9 @@ from onnx.reference.op_run import OpRun
 # The modules beside this one that declare operators.
 FAMILIES = (
     "control_flow",
+    "convolution",
+    "dense",
+    "elementwise",
     "indexing",
     "ml.encoders",
     "ml.features",
@@ -25,17 +28,21 @@ FAMILIES = (
     "ml.support_vectors",
     "ml.trees",
     "normalisation",
+    "pooling",
     "quantised",
     "recurrent",
     "regions",
     "resizing",
     "sampling",
+    "shaping",
     "signals",
     "softmax",
 )
 # Not attributes. A body that names them is told how many outputs the node asks for, and the type of what the standard
 # fixes as float32.
 NUM_OUTPUTS, REAL = TOLD = ("num_outputs", "real")
+# Attributes that change nothing of an answer: where a buffer may be overwritten. A file may leave them out.
+WITHOUT_EFFECT = {"consumed_inputs"}
 Array = NDArray[Any]
 Type = np.dtype[Any]
 Body = TypeVar("Body", bound="Callable[..., Any] | type[OpRun]")
@@ -66,11 +73,11 @@ DECLARED: dict[tuple[str, str], list[Declared]] = {}
 def operator(*op_types: str, domain: str = "", since: int = 1, before: int | None = None) -> Callable[[Body], Body]:
     """Declare what implements operators in the opsets from `since` up to, but without, `before`.
 
-    A function takes the node's inputs in their order, None for one that is left out, and as keywords those attributes
-    that change its answer, with the defaults of the node's own opset; all of them where it takes `**`. It returns an
-    array, or a tuple of all outputs. It computes in the type it is given: float64 in the reference, the file's own by
-    `--runtime onnx`. It may ask for `num_outputs`, how many the node names, and for `real`, the type of what is float32
-    whatever the inputs are. A class of ONNX's evaluator is taken as it is.
+    A function takes the node's inputs in their order, None for one that is left out, and as keywords the attributes
+    that its opset has, with its defaults. It returns an array, or a tuple of all outputs. It computes in the type it is
+    given: float64 in the reference, the file's own by `--runtime onnx`. It may ask for `num_outputs`, how many the node
+    names, and for `real`, the type of what is float32 whatever the inputs are. A class of ONNX's evaluator is taken as
+    it is.
     """
 
     def declare(body: Body) -> Body:
@@ -105,7 +112,11 @@ def _make_class(domain: str, op_type: str, version: int, real: Type) -> type[OpR
     if not fitting or not onnx.defs.has(op_type, version, domain):
         return None
     (body,) = fitting
-    members: dict[str, Any] = {"op_domain": domain, "op_schema": onnx.defs.get_schema(op_type, version, domain)}
+    members: dict[str, Any] = {
+        "op_domain": domain,
+        "op_schema": onnx.defs.get_schema(op_type, version, domain),
+        **dict.fromkeys(WITHOUT_EFFECT),
+    }
     if isinstance(body, type):
         return type(op_type, (body,), members)
     members |= {"body": staticmethod(body), "takes": inspect.signature(body).parameters, "real": real}
@@ -120,10 +131,9 @@ class _Function(OpRun):
     real: Type
 
     def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
-        takes_all = any(item.kind is item.VAR_KEYWORD for item in self.takes.values())
-        given = {name: _plain(value) for name, value in attributes.items() if takes_all or name in self.takes}
+        given = {name: _plain(value) for name, value in attributes.items()}
         if NUM_OUTPUTS in self.takes:
-            given[NUM_OUTPUTS] = sum(map(bool, self.onnx_node.output))
+            given[NUM_OUTPUTS] = len(self.onnx_node.output)
         if REAL in self.takes:
             given[REAL] = self.real
         results = self.body(*inputs, **given)

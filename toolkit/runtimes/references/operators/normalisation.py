@@ -1,4 +1,4 @@
-"""Normalisation: BatchNormalization.
+"""Normalisation: over a batch, neighbouring channels, an instance, a group, chosen axes, a norm.
 
 Shapes: N batch, C channels, further axes after them.
 """
@@ -77,3 +77,63 @@ def _train(
 def _along_channels(parameter: Array, rank: int) -> Array:
     """Lay `[C]` or `[C, ...]` along the axes of x from the second on; x of rank 1 has one channel."""
     return parameter.reshape(*parameter.shape, *[1] * (rank - 1 - parameter.ndim)) if rank > 1 else parameter
+
+
+@operator("LRN")
+def _local_response(x: Array, *, size: int, alpha: float, beta: float, bias: float) -> Array:
+    """Return x / (bias + alpha / size * square_sum) ^ beta; Operators.md, LRN.
+
+    The sum runs over channels c - floor((size - 1) / 2) to c + ceil((size - 1) / 2), those that exist.
+    """
+    channels = x.shape[1]
+    sums = np.zeros((x.shape[0], channels + 1, *x.shape[2:]), x.dtype)
+    np.cumsum(x * x, axis=1, out=sums[:, 1:])
+    middle = np.arange(channels)
+    first = np.maximum(middle - (size - 1) // 2, 0)
+    last = np.minimum(middle + size // 2, channels - 1)
+    result: Array = x / (bias + alpha / size * (sums[:, last + 1] - sums[:, first])) ** beta
+    return result
+
+
+@operator("LpNormalization")
+def _divide_by_norm(x: Array, *, p: int, axis: int) -> Array:
+    """Return x / Lp_norm(x, axis), 0 where the norm is 0; Operators.md, LpNormalization."""
+    norm = (np.abs(x) ** p).sum(axis=axis, keepdims=True) ** (1.0 / p)
+    return np.asarray(x / np.where(norm == 0, 1, norm)).astype(x.dtype)
+
+
+@operator("MeanVarianceNormalization", since=9)
+def _standardise(x: Array, *, axes: list[int]) -> Array:
+    """Return (x - mean) / (deviation + 1e-9) over axes; Operators.md, MeanVarianceNormalization: its body."""
+    over = tuple(axes)
+    mean = x.mean(axis=over, keepdims=True)
+    deviation = np.sqrt((x * x).mean(axis=over, keepdims=True) - mean * mean)
+    return np.asarray((x - mean) / (deviation + 1e-9)).astype(x.dtype)
+
+
+@operator("InstanceNormalization")
+def _instances(x: Array, scale: Array, bias: Array, *, epsilon: float) -> Array:
+    """Normalise every map of every instance by its own mean and variance; Operators.md, InstanceNormalization."""
+    axes = tuple(range(2, x.ndim))
+    own = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    scale, bias = _along_channels(scale, x.ndim), _along_channels(bias, x.ndim)
+    return np.asarray((x - own[0]) / np.sqrt(own[1] + epsilon) * scale + bias).astype(x.dtype)
+
+
+@operator("GroupNormalization", since=21)
+def _groups(x: Array, scale: Array, bias: Array, *, epsilon: float, num_groups: int, **_: int) -> Array:
+    """Normalise groups of channels; Operators.md, GroupNormalization-21: a scale and a bias for each channel.
+
+    `stash_type` names the least precision of the mean; it is never more than what is computed in here.
+    """
+    grouped = x.reshape(len(x), num_groups, -1)
+    mean, variance = grouped.mean(axis=2, keepdims=True), grouped.var(axis=2, keepdims=True)
+    normal = ((grouped - mean) / np.sqrt(variance + epsilon)).reshape(x.shape)
+    return np.asarray(normal * _along_channels(scale, x.ndim) + _along_channels(bias, x.ndim)).astype(x.dtype)
+
+
+@operator("GroupNormalization", since=18, before=21)
+def _groups_18(x: Array, scale: Array, bias: Array, *, epsilon: float, num_groups: int) -> Array:
+    """As in opset 21; Changelog.md, GroupNormalization-18: a scale and a bias for each group."""
+    each = x.shape[1] // num_groups
+    return _groups(x, scale.repeat(each), bias.repeat(each), epsilon=epsilon, num_groups=num_groups)

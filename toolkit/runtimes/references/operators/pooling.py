@@ -1,0 +1,131 @@
+"""Pooling: MaxPool, AveragePool and LpPool of windows, of whole maps, and MaxUnpool.
+
+Shapes: N batch, C channels, D1... the maps' own axes, O1... the windows along each of them.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.runtimes.references.operators.declared import Array, operator
+from toolkit.runtimes.references.operators.windows import Windows, place_windows
+
+
+@operator("MaxPool")
+def _max_pool(
+    x: Array, *, kernel_shape: list[int], num_outputs: int, storage_order: int = 0, **layout: Any
+) -> tuple[Array, ...]:
+    """Return each window's maximum and, asked for, its place; Operators.md, MaxPool-22.
+
+    Changelog.md: places came with opset 8, dilations and rounding up with 10; nothing else changed.
+    """
+    windows = place_windows(x.shape[2:], kernel_shape, **layout)
+    return _maxima(x, windows, is_column_major=bool(storage_order), has_places=num_outputs > 1)
+
+
+def _maxima(x: Array, windows: Windows, *, is_column_major: bool, has_places: bool) -> tuple[Array, ...]:
+    """Return `[N, C, O1, ...]` and the maxima's int64 places in the flattened x, padding not counted.
+
+    Column-major places count the first of the maps' own axes fastest.
+    """
+    lowest = -np.inf if np.issubdtype(x.dtype, np.inexact) else np.iinfo(x.dtype).min
+    view = windows.view(windows.pad(x, lowest))
+    if not has_places:
+        return (view.max(axis=windows.inner_axes),)
+    flat = view.reshape(*view.shape[: 2 + len(windows.counts)], -1)
+    best = flat.argmax(axis=-1)
+    inner = np.unravel_index(best, windows.kernel)
+    outer = np.indices(windows.counts)
+    steps = zip(outer, windows.strides, inner, windows.dilations, windows.begins, strict=True)
+    places = [start * stride + own * dilation - begin for start, stride, own, dilation, begin in steps]
+    sizes = windows.sizes
+    order = range(len(sizes)) if is_column_major else range(len(sizes) - 1, -1, -1)
+    weight, place = 1, np.zeros_like(best, np.int64)
+    for axis in order:
+        place += places[axis] * weight
+        weight *= sizes[axis]
+    maps = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * len(sizes))
+    return np.take_along_axis(flat, best[..., None], -1)[..., 0], place + maps * weight
+
+
+@operator("AveragePool")
+def _average_pool(x: Array, *, kernel_shape: list[int], count_include_pad: int = 0, **layout: Any) -> Array:
+    """Return each window's mean; Operators.md, AveragePool-22.
+
+    Changelog.md: `count_include_pad` came with opset 7, rounding up with 10, dilations with 19; nothing else changed.
+    """
+    windows = place_windows(x.shape[2:], kernel_shape, **layout)
+    return _means(x, windows, counts_padding=bool(count_include_pad))
+
+
+def _means(x: Array, windows: Windows, *, counts_padding: bool) -> Array:
+    """Return `[N, C, O1, ...]`: sums over the elements that count, which what rounding up adds never does."""
+    sums = windows.view(windows.pad(x, 0)).sum(axis=windows.inner_axes)
+    counted = windows.pad(np.ones(windows.sizes, x.dtype), 0)
+    if counts_padding:
+        stated = zip(windows.begins, windows.sizes, windows.ends, strict=True)
+        counted[tuple(slice(begin + size + end) for begin, size, end in stated)] = 1
+    result: Array = sums / windows.view(counted).sum(axis=windows.inner_axes)
+    return result.astype(x.dtype)
+
+
+@operator("LpPool")
+def _lp_pool(x: Array, *, kernel_shape: list[int], p: float, **layout: Any) -> Array:
+    """Return each window's p-norm; Operators.md, LpPool-22. Rounding up and dilations came with opset 18."""
+    windows = place_windows(x.shape[2:], kernel_shape, **layout)
+    return _norm(windows.view(windows.pad(x, 0)), p, windows.inner_axes)
+
+
+def _norm(values: Array, power: float, axes: Sequence[int], *, keepdims: bool = False) -> Array:
+    """Return sum(|x|^p)^(1/p) over axes."""
+    return np.asarray((np.abs(values) ** power).sum(axis=tuple(axes), keepdims=keepdims) ** (1.0 / power))
+
+
+@operator("GlobalMaxPool")
+def _global_max_pool(x: Array) -> Array:
+    """Return the maximum of each map; Operators.md, GlobalMaxPool: over all axes after the second."""
+    return np.asarray(x.max(axis=tuple(range(2, x.ndim)), keepdims=True))
+
+
+@operator("GlobalAveragePool")
+def _global_average_pool(x: Array) -> Array:
+    """Return the mean of each map; Operators.md, GlobalAveragePool."""
+    return np.asarray(x.mean(axis=tuple(range(2, x.ndim)), keepdims=True))
+
+
+@operator("GlobalLpPool")
+def _global_lp_pool(x: Array, *, p: float) -> Array:
+    """Return the p-norm of each map; Operators.md, GlobalLpPool."""
+    return _norm(x, p, range(2, x.ndim), keepdims=True)
+
+
+@operator("MaxUnpool")
+def _max_unpool(
+    x: Array,
+    places: Array,
+    sizes: Array | None = None,
+    *,
+    kernel_shape: list[int],
+    strides: list[int] | None,
+    pads: list[int] | None,
+) -> Array:
+    """Put maxima back to their places among zeros; Operators.md, MaxUnpool: the partial inverse of MaxPool.
+
+    The places count in the tensor that was pooled, whose sizes are given where the attributes leave them open. ONNX's
+    evaluator (1.23) counts in the smaller tensor that the attributes describe.
+    """
+    rank = len(kernel_shape)
+    steps, padding = strides or [1] * rank, pads or [0] * 2 * rank
+    own = [
+        (size - 1) * step - padding[axis] - padding[axis + rank] + kernel_shape[axis]
+        for axis, (size, step) in enumerate(zip(x.shape[2:], steps, strict=True))
+    ]
+    result = np.zeros((*x.shape[:2], *own) if sizes is None else tuple(sizes.tolist()), x.dtype)
+    result.reshape(-1)[places.reshape(-1)] = x.reshape(-1)
+    return result
