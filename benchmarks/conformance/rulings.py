@@ -28,6 +28,8 @@ class Ruling(NamedTuple):
     text: str
 
 
+ORT = frozenset({"ort", "ort-float64"})
+CLIP_TEXT = "clip: bounds the elements of a tensor, and is applied to the input of activations; tract passes over it"
 RULINGS = (
     Ruling("MaxPool-* auto_pad=SAME_* dilations=*", frozenset({"ort", "ort-float64"}), f"MaxPool: {POOL_TEXT}"),
     Ruling("AveragePool-* auto_pad=SAME_* dilations=*", frozenset({"ort", "ort-float64"}), f"AveragePool: {POOL_TEXT}"),
@@ -36,6 +38,26 @@ RULINGS = (
         "Dropout-10 *2 outputs",
         frozenset({"ort", "ort-float64", "openvino"}),
         "Dropout-10 says nothing of the mask in test mode, Dropout-12 that it is all ones; ONNX Runtime has zeros",
+    ),
+    Ruling("OneHot-9 negative*", ORT | {"tract"}, "OneHot-9: what is outside the range [0, depth) is all off_value"),
+    Ruling("RNN-* clip *", frozenset({"tract"}), CLIP_TEXT),
+    Ruling("GRU-* clip *", frozenset({"tract"}), CLIP_TEXT),
+    Ruling("LSTM-* clip *", frozenset({"tract"}), CLIP_TEXT),
+    Ruling("LSTM-1 *", frozenset({"openvino"}), "LSTM: it = f(Xt*(Wi^T) + Ht-1*Ri + Pi (.) Ct-1 + Wbi + Rbi)"),
+    Ruling(
+        "RoiAlign-2[26] *",
+        frozenset({"openvino"}),
+        "RoiAlign-22 differs from RoiAlign-16 in its types only, where ONNX Runtime agrees",
+    ),
+    Ruling(
+        "DFT-20 axis 2 * inverse=1 *",
+        frozenset({"ort-float64", "openvino", "tract"}),
+        "DFT-20: the default axis is -2; ONNX Runtime's own float64 is good to 1e-8",
+    ),
+    Ruling(
+        "[RGL][NRS][NUT]*-14 batch first *reverse*",
+        frozenset({"tract"}),
+        "RNN: layout 1 has the batch first; reverse begins at the end",
     ),
 )
 

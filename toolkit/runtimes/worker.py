@@ -46,8 +46,7 @@ class _Worker:
             "describe": self._describe,
             "infer": self._infer,
         }
-        told, answers = verbs[header["verb"]](header, arrays)
-        return {**told, "notes": self._runtime.notes if self._runtime else []}, answers
+        return verbs[header["verb"]](header, arrays)
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         _limit_memory(header["memory_limit_bytes"])

@@ -10,14 +10,22 @@ from collections import Counter
 from conformance.cases import Case
 
 FAMILIES = (
+    "control_flow",
     "convolution",
     "dense",
     "elementwise",
+    "indexing",
+    "ml",
     "normalisation",
     "pooling",
     "quantised",
+    "recurrent",
     "reductions",
+    "regions",
+    "resizing",
+    "sampling",
     "shaping",
+    "signals",
     "softmax",
 )
 

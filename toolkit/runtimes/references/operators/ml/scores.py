@@ -68,10 +68,13 @@ def finish_pair(score: Array, name: str, *, is_share: bool) -> Array:
 def classify(
     scores: Array, labels: Sequence[int] | Sequence[str], name: str, *, is_share: bool, real: Type
 ) -> tuple[Array, Array]:
-    """Return the top class of each row `[N]`, and the scores after their transform `[N, K]`."""
+    """Return the top class of each row `[N]`, and the scores after their transform `[N, K]`.
+
+    One score for two classes stands for the second where it is positive, in ONNX Runtime and tract alike.
+    """
     if scores.shape[1] == 1 and len(labels) == 2:
         pair = finish_pair(scores[:, 0], name, is_share=is_share)
-        return name_classes(pair.argmax(axis=1), labels), pair.astype(real)
+        return name_classes((scores[:, 0] > 0).astype(np.int64), labels), pair.astype(real)
     return name_classes(scores.argmax(axis=1), labels), transform(scores, name).astype(real)
 
 
