@@ -254,7 +254,7 @@ def test_an_output_that_is_no_tensor_of_numbers_is_named(tmp_path: Path) -> None
 
 def test_chance_is_refused() -> None:
     source = source_of("chance")
-    with pytest.raises(ModelError, match="chance cannot be compared"):
+    with pytest.raises(ModelError, match="chance cannot be compared; the file states: RandomNormalLike without a seed"):
         record_feeds(source, Subject(card=None, inputs=(spec("x", "float32", "n", 3),), precision="fp32"), FeedConfig())
 
 

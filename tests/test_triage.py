@@ -25,15 +25,19 @@ from toolkit.network.run import read_run
 from toolkit.parity import bisect, triage
 from toolkit.parity.bisect import bisect_engine, bisect_file
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.expectations import FeedExpectation
 from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import SuiteReference
 from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.stated import Stated
 from toolkit.parity.suites import Suite
 from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
 from toolkit.parity.triage import triage_report
 from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.cutting import cut_model, list_inner_tensors
+from toolkit.runtimes.examine import Examination
+from toolkit.runtimes.file_reading import find_shape_claims, read_facts
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.torch_suspects import TorchSuspectsRuntime
 from toolkit.runtimes.widened import WidenedRuntime
@@ -55,6 +59,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 ORDER = np.roll(np.arange(10), 3)
+
+
+@pytest.fixture(autouse=True)
+def state_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read what a file states in this process; `test_inspect.py` has the worker's side."""
+
+    def read(source: ModelSource) -> Stated:
+        try:
+            facts = read_facts(source.model, name="m")
+        except ModelError:
+            return Stated(None)
+        return Stated(Examination(facts, find_shape_claims(source.model, name="m")))
+
+    monkeypatch.setattr(triage, "read_stated", read)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +283,65 @@ def test_a_fault_in_the_engine_is_named(
     (row,) = triage_report(failed_report(settings, error=0.1), source_of(b"model")).rows
     assert len(row.causes) == 1
     assert words in row.causes[0]
+
+
+def normalising(*, is_training: bool) -> bytes:
+    """Return a file that normalises by its batch, or by what it holds."""
+    weights = [numpy_helper.from_array(np.ones(4, np.float32), name) for name in "abcd"]
+    node = helper.make_node("BatchNormalization", ["x", *"abcd"], ["y"], training_mode=int(is_training))
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "normalising", value[:1], value[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=10).SerializeToString()
+
+
+@pytest.mark.parametrize("engine", [Chance, BatchBaked])
+def test_what_the_file_states_comes_before_what_behaviour_suggests(
+    engine: type[FakeWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triage, "WorkerRuntime", engine)
+    report = failed_report(RuntimeSettings(threads=1, optimisation="none"), error=0.1)
+    (row,) = triage_report(report, source_of(normalising(is_training=True))).rows
+    words = "BatchNormalization with training_mode=1: it normalises by the batch that it is given, as in training"
+    assert row.causes == (f"the file states: {words}",)
+    (row,) = triage_report(report, source_of(normalising(is_training=False))).rows
+    assert row.causes[0].startswith(("chance: ", "the batch: "))
+
+
+def strange_report(**changes: Any) -> ParityReport:
+    """Return the report of a stranger's file with one row."""
+    outputs, x = np.zeros((2, 4)), np.ones((2, 4), np.float32)
+    expected = FeedExpectation(
+        name="normal",
+        feeds={"images": x[:, :, None].astype(np.uint8)},
+        outputs={"logits": outputs},
+        dtypes={"logits": "float32"},
+        bounds={"logits": 1e-3},
+        undecided={"logits": np.zeros((2, 4), bool)},
+    )
+    settings = RuntimeSettings(threads=1, optimisation="none")
+    worst = WorstSample(settings=settings, suite="normal", batch=2, index=0, position=0, error=1.0, expected=expected)
+    report = failed_report(settings, error=1.0)
+    return replace(report, rows=(replace(report.rows[0], **{"worst": worst, **changes}),))
+
+
+def test_a_strangers_few_bits_are_told_before_the_engine_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triage, "WorkerRuntime", FakeWorker)
+    (row,) = triage_report(strange_report(), source_of(STRANGERS["half"]().SerializeToString())).rows
+    assert row.causes == (
+        "the file states: weights in few bits (128 float16): engines differ in whether they compute in them",
+        triage.UNEXPLAINED,
+    )
+
+
+def test_a_refusal_is_explained_by_the_engines_own_tables() -> None:
+    source = source_of(STRANGERS["foreign domain"]().SerializeToString())
+    refused = strange_report(runtime="onnx", status="refused", worst=None)
+    (row,) = triage_report(refused, source).rows
+    assert row.causes == (
+        f"the engine: onnx {onnx.__version__} does not have com.microsoft.FusedMatMul (opset 1), by its own tables",
+    )
+    (row,) = triage_report(replace(refused, rows=(replace(refused.rows[0], runtime="tract"),)), source).rows
+    assert row.causes == ()
 
 
 def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,7 @@ def _notes(row: BenchRow) -> list[str]:
         lines.append(f"FALLBACK  {where} ran on {row.provider_active}: {row.reason or 'the provider is not active'}")
     if row.stable is False:
         lines.append(f"UNSTABLE  {where}: its last three windows differ by {row.spread:.0%}")
+    lines += [f"note  {where}: {words}" for words in row.notes]
     lines += [f"BUSY  {where}: {text}" for text in _disturbances(row)]
     if row.phases_ms:
         parts = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in row.phases_ms.items())

@@ -101,7 +101,7 @@ def _cells(row: ParityRow) -> tuple[str | Text, ...]:
         "" if row.bound is None else f"{row.bound:.2g}",
         "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
         flips if row.images else "",
-        _shorten(row.reason or ""),
+        _shorten("; ".join(filter(None, (row.reason, *row.notes)))),
     )
 
 

@@ -57,6 +57,7 @@ class BenchRow:
             the first of all where `settings.first_in_process` says so.
         status: `pass`, `fail` or `skip`.
         reason: why it failed, was skipped or fell back.
+        notes: what the engine's adapter has passed over, one line each.
         log: last lines of the worker, for a failure.
         samples_ns: int64 `[samples]`, nanoseconds of every counted call in the order measured; not part of the JSON.
     """
@@ -93,6 +94,7 @@ class BenchRow:
     cold: dict[str, float] | None = None
     status: str = "pass"
     reason: str = ""
+    notes: tuple[str, ...] = ()
     log: str = ""
     samples_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 

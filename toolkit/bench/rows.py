@@ -68,6 +68,7 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
         cold=cold,
         status="fail" if overload else "pass",
         reason=overload or str(info.details.get("fallback_reason", "")),
+        notes=tuple(dict.fromkeys(note for window in done.windows for note in window.facts.get("notes", ()))),
     )
 
 

@@ -97,7 +97,7 @@ def _explain(report: ParityReport, source: ModelSource, *, bisect: bool) -> Pari
     from toolkit.cli.parity_bisect import bisect_report
     from toolkit.parity.triage import triage_report
 
-    if any(row.status == "fail" and row.worst is not None for row in report.rows):
+    if any(row.status == "refused" or (row.status == "fail" and row.worst is not None) for row in report.rows):
         note("looking for the cause")
         report = triage_report(report, source)
     if bisect and not report.passed:

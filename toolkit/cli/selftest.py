@@ -123,5 +123,5 @@ def _judge_stranger(
         verdict=row.status,
         reference=report.reference,
         reference_witnesses=report.reference_witnesses,
-        notes=tuple(describe_reference(report)),
+        notes=(*describe_reference(report), *(f"note: {words}" for words in row.notes)),
     )

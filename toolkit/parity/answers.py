@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feeds import FeedSet
+from toolkit.parity.stated import state_chance_of
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
@@ -103,7 +104,10 @@ def _ask_own(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, tol
         raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
     for name, array in again.items():
         if not np.array_equal(array, first[0][name], equal_nan=array.dtype.kind == "f"):
-            raise ModelError(f"output {name!r} differs between two runs on the same input; chance cannot be compared")
+            raise ModelError(
+                f"output {name!r} differs between two runs on the same input; chance cannot be compared; "
+                f"{state_chance_of(source)}; export it in inference mode, or give such nodes a seed"
+            )
     return first
 
 

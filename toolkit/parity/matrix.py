@@ -116,6 +116,7 @@ def _judge_variant(
         with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
             row = describe_row(row, worker.info)
             row = summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
+            row = replace(row, notes=worker.notes)
         return settle_row(row, reference) if isinstance(reference, FeedsReference) else row
     except UsageError:
         raise

@@ -40,6 +40,7 @@ class ParityRow:
             witness says who is right; `skip`.
         was_named: whether the engine was asked for by its name, so that a refusal is a failure of the whole check.
         reason: every failure, or why it was skipped, refused or not decided.
+        notes: what was passed over to come to an answer, one line each.
         log: the end of the engine's own log, where it failed.
     """
 
@@ -66,6 +67,7 @@ class ParityRow:
     status: str
     was_named: bool = True
     reason: str | None = None
+    notes: tuple[str, ...] = ()
     log: str | None = None
 
     def to_json(self) -> dict[str, Any]:

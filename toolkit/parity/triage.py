@@ -1,4 +1,4 @@
-"""Why a row failed: the usual causes, tried one after the other on the sample that showed it."""
+"""Why a row failed: what the file states, then the usual causes, tried one by one on the sample that showed it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge_feeds import feed_trial
 from toolkit.parity.reference import SuiteReference
 from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.stated import read_stated
 from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
 from toolkit.parity.trial import Trial, run_trials
 from toolkit.parity.worst import WorstSample
@@ -35,19 +36,28 @@ TIMEOUT_S = 120.0
 
 
 def triage_report(report: ParityReport, source: ModelSource) -> ParityReport:
-    """Return the report with the causes found of its first failed rows.
+    """Return the report with the causes found of its first failed rows, and of every refusal.
 
     Args:
-        report: with at least one failed row.
+        report: with at least one row that failed or was refused.
         source: the model, with its run where there is one.
     """
+    stated = read_stated(source)
+    found = {
+        id(row): (*stated.explain_refusal(row.runtime), *stated.context)
+        for row in report.rows
+        if row.status == "refused"
+    }
     failed = [row for row in report.rows if row.status == "fail" and row.worst is not None][:MOST_ROWS]
     of_file: tuple[str, ...] | None = None
-    found: dict[int, tuple[str, ...]] = {}
     for row in failed:
-        if row.worst is not None and of_file is None and isinstance(row.worst.expected, SuiteReference):
+        is_ours = row.worst is not None and isinstance(row.worst.expected, SuiteReference)
+        if row.worst is not None and is_ours and of_file is None:
             of_file = _safely(_causes_in_file(row.worst, source))
-        found[id(row)] = of_file or _safely(_causes_in_engine(row, source)) or (UNEXPLAINED,)
+        # Of a file of ours the card tells in which type its weights are, and where they lie.
+        known = stated.chance if is_ours else (*stated.chance, *stated.context)
+        shown = of_file or _safely(_causes_in_engine(row, source, has_chance=bool(stated.chance)))
+        found[id(row)] = (*known, *(shown or (() if stated.chance else (UNEXPLAINED,))))
     return replace(report, rows=tuple(replace(row, causes=found.get(id(row), ())) for row in report.rows))
 
 
@@ -88,15 +98,21 @@ def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
     yield from known
 
 
-def _causes_in_engine(row: ParityRow, source: ModelSource) -> Iterator[str]:
-    """Yield what changes the verdict of an engine that fails on a file that is right."""
+def _causes_in_engine(row: ParityRow, source: ModelSource, *, has_chance: bool) -> Iterator[str]:
+    """Yield what changes the verdict of an engine that fails on a file that is right.
+
+    Args:
+        row: that failed.
+        source: the model.
+        has_chance: whether the file states why its answers differ from run to run, or from batch to batch.
+    """
     worst = row.worst
     if worst is None:
         return
     trial = _trial_of(worst.expected)
     settings = worst.settings
     with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker:
-        yield from _causes_in_calls(worker, trial)
+        yield from () if has_chance else _causes_in_calls(worker, trial)
     for cause, changed in _changes(settings):
         with WorkerRuntime(source, changed, timeout_s=TIMEOUT_S) as worker:
             if all(outcome.judgement for outcome in run_trials(worker, [trial])):
@@ -111,7 +127,7 @@ def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
     if first is not None and second is not None:
         moved = [name for name, array in first.items() if not _is_same(array, second[name])]
         if moved:
-            yield f"chance: {moved[0]!r} differs between two runs on the same input, as with dropout in training mode"
+            yield f"chance: {moved[0]!r} differs between two runs on the same input, and the file states nothing random"
     expected = trial.expected
     if not isinstance(expected, SuiteReference):
         return

@@ -151,14 +151,27 @@ class RuntimeInfo:
 
 
 class Runtime(Closing, ABC):
-    """An opened model. Subclasses fill `info` while opening and compute in `compute`."""
+    """An opened model. Subclasses fill `info` while opening and compute in `compute`.
+
+    Attributes:
+        name: in the registry.
+        info: what is really running.
+        notes: what was passed over to come to an answer, one line each.
+    """
 
     name: ClassVar[str]
     info: RuntimeInfo
+    notes: list[str]
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings) -> None:
         self.settings = settings
+        self.notes: list[str] = []
         self._open(source)
+
+    def note(self, words: str) -> None:
+        """Keep what a reader of the answers should know; the same words once."""
+        if words not in self.notes:
+            self.notes.append(words)
 
     @abstractmethod
     def _open(self, source: ModelSource) -> None:

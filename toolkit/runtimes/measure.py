@@ -30,7 +30,8 @@ class Window(NamedTuple):
         first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
         samples_ns: int64 `[n]`, the latency of every counted query.
         gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
-        facts: what the meters saw meanwhile, and `unserved`: arrivals of `server` that were not answered in time.
+        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time; the
+            runtime's `notes`.
     """
 
     first_run_ns: int
@@ -73,7 +74,7 @@ def measure(
     reading = meters or Meters.of(runtime.info.provider_active)
     before = reading.read()
     done = _run_scenario(call, plan, clock)
-    facts = {**reading.since(before), "unserved": done.unserved}
+    facts = {**reading.since(before), "unserved": done.unserved, "notes": list(runtime.notes)}
     if plan.phase_calls:
         facts["phases_ms"] = runtime.time_phases(feeds, clock.now, plan.phase_calls)
     return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)

@@ -45,6 +45,12 @@ class OpenVinoRuntime(Runtime):
         self.info = describe_file(
             source, runtime=self.name, version=openvino.__version__.split("-")[0], details=details
         )
+        # Its reader drops an input that no node reads, and a request refuses to be fed it.
+        known = {name for port in self._compiled.inputs for name in port.get_names()}
+        self._taken = [spec.name for spec in self.info.inputs if spec.name in known]
+        dropped = [spec.name for spec in self.info.inputs if spec.name not in known]
+        if dropped:
+            self.note(f"OpenVINO has dropped the inputs that no node reads, and is not fed them: {', '.join(dropped)}")
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run one request, of which every thread has its own; see `Runtime.compute`."""
@@ -52,5 +58,5 @@ class OpenVinoRuntime(Runtime):
         if request is None:
             request = self._requests.own = self._compiled.create_infer_request()
         # Copies: the request writes its next answers into the same memory.
-        outputs = request.infer(dict(feeds), share_outputs=False)
+        outputs = request.infer({name: feeds[name] for name in self._taken}, share_outputs=False)
         return {spec.name: outputs[spec.name] for spec in self.info.outputs}

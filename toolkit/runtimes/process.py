@@ -34,6 +34,9 @@ UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 class WorkerProcess(Closing):
     """A worker in an empty folder, asked one thing after the other; a context manager.
 
+    Attributes:
+        notes: what its runtime has passed over until now, one line each.
+
     Args:
         timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
         python: its interpreter; this one by default.
@@ -45,6 +48,7 @@ class WorkerProcess(Closing):
 
     def __init__(self, *, timeout_s: float = 120.0, python: str | None = None, is_private: bool = False) -> None:
         self._timeout_s = min(timeout_s, _time_limit_s())
+        self.notes: tuple[str, ...] = ()
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         try:
             self._helper = Helper(
@@ -73,6 +77,7 @@ class WorkerProcess(Closing):
             raise WorkerError(f"the engine {self._helper.describe_end()} during {header['verb']!r}", log=self.log)
         if "error" in frame[0]:
             raise error_from_json(frame[0]["error"])
+        self.notes = tuple(frame[0]["notes"])
         return frame
 
     @property

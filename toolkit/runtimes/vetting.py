@@ -36,8 +36,8 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         allow_foreign: accept operators outside ONNX's default domain.
 
     Returns:
-        A summary: `opset`, `domains`, `ir_version`, `operators`, `metadata`, `node_notes` (nodes that carry metadata),
-        `weight_types` (numbers in the weights by NumPy's name of their type).
+        A summary: `opset`, `domains`, `ir_version`, `operators` (of every graph), `metadata`, `node_notes` (nodes that
+        carry metadata), `weight_types` (numbers in the weights by NumPy's name of their type).
 
     Raises:
         ModelError: not a model, an absurd size, an unknown operator set, a foreign domain.
@@ -83,7 +83,7 @@ def vet_parsed(model: Any, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         "opset": max(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS),
         "domains": domains,
         "ir_version": model.ir_version,
-        "operators": [node.op_type for node in model.graph.node],
+        "operators": [node.op_type for graph in graphs for node in graph.node],
         "metadata": {entry.key: entry.value for entry in model.metadata_props},
         "node_notes": sum(bool(node.metadata_props or node.doc_string) for node in model.graph.node),
         "weight_types": {dtype: numbers for dtype, (_, numbers) in weigh_tensors(graphs).items()},

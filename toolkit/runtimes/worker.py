@@ -46,7 +46,8 @@ class _Worker:
             "describe": self._describe,
             "infer": self._infer,
         }
-        return verbs[header["verb"]](header, arrays)
+        told, answers = verbs[header["verb"]](header, arrays)
+        return {**told, "notes": self._runtime.notes if self._runtime else []}, answers
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         _limit_memory(header["memory_limit_bytes"])
