@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Subject", "require_providers"]
+__all__ = ["Subject", "find_precision", "require_providers"]
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -83,7 +83,7 @@ def _identify(worker: WorkerRuntime, *, name: str) -> Subject:
     inputs = worker.info.inputs
     if CARD_KEY not in worker.info.metadata:
         _require_numbers(worker.info.outputs)
-        return Subject(card=None, inputs=inputs, precision=_precision(worker.model_summary))
+        return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))
     card = require_contract(worker.info, name=name)
     return Subject(card=card, inputs=inputs, precision=card.precision)
 
@@ -98,7 +98,8 @@ def _require_numbers(outputs: tuple[TensorSpec, ...]) -> None:
             ) from error
 
 
-def _precision(summary: dict[str, Any]) -> str:
+def find_precision(summary: dict[str, Any]) -> str:
+    """Return what a file computes in, from the summary that vetting gives: its limits and words follow from it."""
     if not QUANTISERS.isdisjoint(summary["operators"]):
         return "int8"  # whatever type its weights are kept in
     counts = {key: value for key, value in summary["weight_types"].items() if key in PRECISIONS or key == "float32"}
