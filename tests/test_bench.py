@@ -23,7 +23,7 @@ from toolkit.bench.sweep import prepare_bench, run_bench
 from toolkit.bench.tables import rows_csv, samples_csv
 from toolkit.card import Golden
 from toolkit.durable import sha256_bytes, write_json
-from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError
+from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError, WrongAnswerError
 from toolkit.render_bench import render_bench
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
@@ -124,6 +124,17 @@ def test_crash_while_opening_is_a_failed_row_even_for_all() -> None:
     assert rows[-1].log == "last words"
 
 
+def test_an_engine_that_does_not_take_the_file_refuses_it_and_only_a_named_one_fails_the_benchmark() -> None:
+    refusal = {("tract", "cpu"): ModelError("tract refuses the model: no such operator")}
+    for runtimes, problem in ((("ort", "tract"), "1 of 2 rows failed: tract refuses the model"), (("ort", "all"), "")):
+        report = run_bench(_config(runtimes=runtimes), _source(), opener=_opener(refusal))
+        assert ("tract", "cpu", "refused") in _told(report.rows)
+        assert report.problem.startswith(problem)
+        assert bool(report.problem) == bool(problem)
+    wrong = {("tract", "cpu"): WrongAnswerError("output 'y' is float64 [2]; expected float32 [2]")}
+    assert ("tract", "cpu", "fail") in _told(_rows(_config(runtimes=("ort", "all")), wrong))
+
+
 def test_fallback_marks_every_row_with_its_reason() -> None:
     info = make_info("cpu", fallback=True, details={"fallback_reason": "provider cuda is not active: no lib"})
     rows = _rows(_config(providers=("cuda",), batches=(1, 2), allow_fallback=True), {("ort", "cuda"): FakeEngine(info)})
@@ -176,9 +187,9 @@ def test_model_that_no_engine_takes_is_a_model_error() -> None:
         _rows(_config(), {("ort", "cpu"): ModelError("no such operator")})
 
 
-def test_model_that_one_engine_refuses_is_its_failed_row(tmp_path: Path) -> None:
+def test_model_that_one_engine_refuses_is_its_refused_row(tmp_path: Path) -> None:
     rows = _rows(_config(runtimes=("ort", "torch")), {("torch", "cpu"): ModelError("NaN weights")}, run=tmp_path)
-    assert _told(rows) == [("ort", "cpu", "pass"), ("torch", "cpu", "fail")]
+    assert _told(rows) == [("ort", "cpu", "pass"), ("torch", "cpu", "refused")]
 
 
 def test_precision_that_the_file_does_not_have_is_refused() -> None:

@@ -13,7 +13,7 @@ from test_bench import _source
 from toolkit.bench.auto import Goal, search_settings
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport
-from toolkit.errors import ProviderError, UsageError
+from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
 
 MS = 1_000_000
@@ -90,6 +90,18 @@ def test_what_is_not_here_is_a_skipped_row_and_the_rest_is_searched() -> None:
     provider, _ = _chosen(report)
     assert provider == "cpu"
     assert {row.provider_requested for row in report.rows if row.status == "skip"} == {"cuda", "tensorrt", "openvino"}
+
+
+def test_refusals_of_engines_that_nobody_named_do_not_spoil_a_search_that_found_its_answer() -> None:
+    def open_engine(source: Any, settings: RuntimeSettings, timeout_s: float) -> Any:
+        if settings.runtime == "opencv":
+            raise ModelError("OpenCV refuses the model: no such operator")
+        return _opener()(source, settings, timeout_s)
+
+    searched = _search(Goal(), open_engine, runtimes=("ort", "all"), providers=("cpu",))
+    assert ("opencv", "refused") in {(row.runtime, row.status) for row in searched.rows}
+    assert (searched.problem, searched.to_json()["passed"]) == ("", True)
+    assert _search(Goal(), open_engine, runtimes=("ort", "opencv"), providers=("cpu",)).problem
 
 
 def test_provider_that_was_named_is_not_skipped() -> None:

@@ -177,6 +177,9 @@ def test_rows_that_are_gone_or_failed_are_regressions_and_new_ones_are_told() ->
     assert [text.partition(": ")[2] for text in mended.differences] == [
         "row ort on cpu, fp32, batch 8, threads 0 failed and is compared with nothing: it crashed"
     ]
+    refused = {**failed, "status": "refused", "reason": "no such operator"}
+    (told,) = compare(make_result(refused, first), make_result(first)).differences
+    assert told.endswith("batch 8, threads 0 was refused and is compared with nothing: no such operator")
     with pytest.raises(UsageError, match="no row that passed"):
         compare(make_result(failed), make_result(first))
 

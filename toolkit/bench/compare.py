@@ -111,8 +111,10 @@ def compare_results(
     changes = []
     for row in old["rows"]:
         if row["status"] != "pass":
-            if row["status"] == "fail":
-                differences.append(f"{names[0]}: {_name(row)} failed and is compared with nothing: {row.get('reason')}")
+            if row["status"] != "skip":
+                ended = "failed" if row["status"] == "fail" else "was refused"
+                told = f"{names[0]}: {_name(row)} {ended} and is compared with nothing: {row.get('reason')}"
+                differences.append(told)
             continue
         other = _find(row, new["rows"], name=names[1])
         differences += _check_settings(row, other, allow=allow) if other else []

@@ -12,7 +12,15 @@ from toolkit.bench.engine_settings import NoRunError, bindings_of, settings_for
 from toolkit.bench.inputs import choose_batches, make_feeds
 from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
 from toolkit.card import CARD_KEY, Card, Golden
-from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.errors import (
+    ModelError,
+    ProviderError,
+    ResourceError,
+    ToolkitError,
+    UsageError,
+    WorkerError,
+    WrongAnswerError,
+)
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.process import WorkerRuntime
@@ -62,7 +70,7 @@ class Probe:
         variant: the runtime on its provider.
         precision: of the row: what the engine computes in, or the file's.
         arithmetic: what the engine was asked to compute a float32 file in.
-        status: `pass`, `fail` or `skip`.
+        status: `pass`, `fail`, `refused` or `skip`.
         reason: why, where it is not `pass`.
         log: last lines of the worker, for a failure.
         info: what is running, where it opened.
@@ -179,7 +187,7 @@ def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> Non
 
 
 def _judge(error: ToolkitError, variant: Variant) -> str:
-    """Return `skip` or `fail`, or raise the error when it is about something asked for by name."""
+    """Return `skip`, `refused` or `fail`, or raise the error when it is about something asked for by name."""
     if isinstance(error, NoPrecisionError):
         return "skip"  # unless nobody has it, which is seen when all are known
     if isinstance(error, WorkerError):
@@ -188,7 +196,9 @@ def _judge(error: ToolkitError, variant: Variant) -> str:
     if isinstance(error, ModelError):
         if isinstance(error, NoRunError) and named:
             raise error
-        return "skip" if isinstance(error, NoRunError) else "fail"
+        if isinstance(error, NoRunError):
+            return "skip"
+        return "fail" if isinstance(error, WrongAnswerError) else "refused"
     if isinstance(error, UsageError | ResourceError) and not named:
         return "skip"
     raise error

@@ -55,8 +55,9 @@ class BenchRow:
         phases_ms: medians of `copy_in`, `compute`, `copy_out` and `host` overhead where a device has its own memory.
         cold: `import_ms` and `load_ms` of the row's process, and `first_run_ms`, its first call with this batch size:
             the first of all where `settings.first_in_process` says so.
-        status: `pass`, `fail` or `skip`.
-        reason: why it failed, was skipped or fell back.
+        status: `pass`, `fail`, `refused` where the engine does not take the file, or `skip`.
+        was_named: whether the engine was asked for by its name, so that a refusal is a failure of the benchmark.
+        reason: why it failed, was refused, was skipped or fell back.
         notes: what the engine's adapter has passed over, one line each.
         log: last lines of the worker, for a failure.
         samples_ns: int64 `[samples]`, nanoseconds of every counted call in the order measured; not part of the JSON.
@@ -93,6 +94,7 @@ class BenchRow:
     phases_ms: dict[str, float] | None = None
     cold: dict[str, float] | None = None
     status: str = "pass"
+    was_named: bool = True
     reason: str = ""
     notes: tuple[str, ...] = ()
     log: str = ""
@@ -131,8 +133,8 @@ class BenchReport:
 
     @property
     def failed(self) -> tuple[BenchRow, ...]:
-        """The rows that failed."""
-        return tuple(row for row in self.rows if row.status == "fail")
+        """The rows for which the benchmark fails: those that failed, and refusals of engines that were named."""
+        return tuple(row for row in self.rows if row.status == "fail" or (row.status == "refused" and row.was_named))
 
     @property
     def problem(self) -> str:

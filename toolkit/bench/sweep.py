@@ -133,6 +133,7 @@ class PreparedBench:
             scenario=self.config.plan.scenario,
             boundary=self.config.plan.boundary,
             status=probe.status,
+            was_named=probe.variant.runtime_named,
             reason=probe.reason,
             log=probe.log,
         )
