@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -13,11 +13,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from strangers import STRANGERS
 
+from toolkit.card import CARD_KEY
 from toolkit.cli.app import app
-from toolkit.errors import CheckFailedError
+from toolkit.errors import CheckFailedError, UsageError, WorkerError
 from toolkit.parity import parted_nodes, third_engines, witnesses
 from toolkit.parity.agreement import LIMITS, find_distance
-from toolkit.parity.answers import Answers
+from toolkit.parity.answers import Answers, ask_witnesses
+from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import judge_feeds
@@ -27,6 +29,7 @@ from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
 from toolkit.parity.verdicts import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.taking_apart import MADE, LooseNode, expose_tensors, take_apart
 
@@ -61,8 +64,8 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FeedsReference]:
         )
         monkeypatch.setattr(witnesses, "ask_witnesses", lambda *_: answers)
         monkeypatch.setattr(witnesses, "ask_jitter", lambda *_: [{"y": jitter} for _ in own])
-        monkeypatch.setattr(witnesses, "find_parted_nodes", lambda *_: nodes)
-        monkeypatch.setattr(witnesses, "ask_third_engines", lambda *_: opinion or ThirdOpinion())
+        monkeypatch.setattr(witnesses, "find_parted_nodes", lambda *_, **__: nodes)
+        monkeypatch.setattr(witnesses, "ask_third_engines", lambda *_, **__: opinion or ThirdOpinion())
         return compute_feeds_reference(ANY, sets, precision=precision)
 
     return make
@@ -393,3 +396,95 @@ def test_a_node_that_is_ill_conditioned_is_nobodys_fault() -> None:
     source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
     feeds = {"x": np.full((1, 2, 49), 0.1, np.float32)}
     assert parted_nodes.find_parted_nodes(source, feeds, LIMITS["fp32"]) == ()
+
+
+def calls(count: int) -> tuple[FeedSet, ...]:
+    return tuple(FeedSet(f"call {number}", {"x": np.zeros(1 + (number == 0), np.float32)}) for number in range(count))
+
+
+class Clock:
+    """Time that passes only where something runs."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Slow:
+    """An engine whose every call takes as long as it is told, or which hangs past its limit."""
+
+    def __init__(self, clock: Clock, seconds: dict[str, float], settings: RuntimeSettings, timeout_s: float) -> None:
+        self.clock, self.timeout_s = clock, timeout_s
+        self.seconds = seconds[settings.runtime]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        seconds = self.seconds * len(feeds["x"])
+        self.clock.now += min(seconds, self.timeout_s)
+        if seconds > self.timeout_s:
+            raise WorkerError("the engine hung")
+        return {"y": np.ones(1, np.float32)}
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
+    """Return a function that asks engines of which every call takes so many seconds an item."""
+
+    def make(count: int, *, ort: float, float64: float, budget: float) -> Answers:
+        clock = Clock()
+        seconds = {"ort": ort, "onnx-widened": float64}
+
+        def open_slow(_: ModelSource, settings: RuntimeSettings, *, timeout_s: float, **__: Any) -> Slow:
+            return Slow(clock, seconds, settings, timeout_s)
+
+        monkeypatch.setattr("toolkit.parity.budget.time", clock)
+        monkeypatch.setattr("toolkit.parity.answers.time", clock)
+        monkeypatch.setattr("toolkit.parity.answers.WorkerRuntime", open_slow)
+        asked = ask_witnesses(ANY, calls(count), Budget(seconds=budget, start=0.0))
+        assert clock.now <= 2 * budget
+        return asked
+
+    return make
+
+
+def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[..., Answers]) -> None:
+    whole = ask(4, ort=0.1, float64=1, budget=60)
+    assert (len(whole.sets), whole.left_out) == (4, ())
+    part = ask(4, ort=0.1, float64=10, budget=60)
+    assert [feed.name for feed in part.sets] == ["call 0", "call 1", "call 2"]
+    assert len(part.own) == len(part.exact or ()) == 3
+    assert part.left_out[0].startswith("the budget of 60 s leaves out the calls 'call 3' and judges 'call 0', 'call 1'")
+
+
+def test_where_the_first_call_does_not_fit_the_smallest_one_does(ask: Callable[..., Answers]) -> None:
+    asked = ask(4, ort=0.1, float64=20, budget=60)
+    assert [feed.name for feed in asked.sets] == ["call 1"]
+    assert "'call 0', 'call 2', 'call 3'" in asked.left_out[0]
+
+
+def test_an_evaluation_that_takes_longer_than_the_budget_is_none(ask: Callable[..., Answers]) -> None:
+    asked = ask(3, ort=0.1, float64=500, budget=20)
+    assert (asked.exact, asked.why_not) == (None, "the engine hung")
+    assert len(asked.own) == 3
+
+
+def test_a_budget_is_some_time() -> None:
+    with pytest.raises(UsageError, match="--budget is 0"):
+        Budget(seconds=0)
+    assert 2 << 30 <= memory_for_reference() <= 12 << 30
+
+
+def test_a_budget_means_nothing_to_a_model_with_a_card(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    model = STRANGERS["half"]()
+    model.metadata_props.add(key=CARD_KEY, value="{}")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match="leave out --inputs, --shape and --budget"):
+        app(args=["selftest", str(path), "--budget", "5"], standalone_mode=False)

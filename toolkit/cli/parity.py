@@ -27,6 +27,7 @@ from toolkit.cli.output import Output, draw_picture, note
 from toolkit.cli.parity_options import (
     Against,
     Bisect,
+    BudgetSeconds,
     InputsPath,
     Optimisations,
     PicturePath,
@@ -36,6 +37,7 @@ from toolkit.cli.parity_options import (
     RunPath,
     Sample,
     Shapes,
+    read_budget,
     read_feed_config,
 )
 from toolkit.cli.parity_steps import ParityFiles, require_passed, run_and_report
@@ -48,7 +50,8 @@ if TYPE_CHECKING:
 
 DEFAULTS = ParityConfig()
 AGAINST_ALONE = (
-    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs and --shape"
+    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape "
+    "and --budget"
 )
 REPLAY_ALONE = (
     "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
@@ -68,6 +71,7 @@ def parity_command(
     run: RunPath = None,
     inputs: InputsPath = None,
     shape: Shapes = None,
+    budget: BudgetSeconds = None,
     record: Record = None,
     against: Against = None,
     picture: PicturePath = None,
@@ -82,29 +86,28 @@ def parity_command(
     """Compare engines with the float64 reference. The bound is known before any of them runs."""
     if replay is not None:
         others = (runtime, provider, threads, optimisation, data, sample, run, inputs, shape, record, against, picture)
-        if any(option is not None for option in (*others, output_path)) or bisect or allow_fallback or force:
+        if any(option is not None for option in (*others, budget, output_path)) or bisect or allow_fallback or force:
             raise UsageError(REPLAY_ALONE)
         replay_and_report(replay, model=model, allow_external_data=allow_external_data, output=Output(as_json=as_json))
         return
     axes = _split_axes(runtime, provider, precision, threads, optimisation)
     config = ParityConfig(**axes, sample=sample, allow_fallback=allow_fallback)
     path = choose_model(model, store=ArtifactStore.default())
-    if against is not None and any(option is not None for option in (record, data, sample, run, inputs, shape)):
+    if against is not None and any(item is not None for item in (record, data, sample, run, inputs, shape, budget)):
         raise UsageError(AGAINST_ALONE)
-    read = tuple(filter(None, (path, against, inputs, None if data is None else Path(data))))
-    _claim_outputs(output_path, record, picture, inputs=read, force=force)
+    _claim_outputs(output_path, record, picture, read=(path, against, inputs, data), force=force)
     files = ParityFiles(
         record=record,
         against=against,
         output=output_path,
         run=run,
         feeds=read_feed_config(inputs, shape),
+        budget=read_budget(budget),
         bisect=bisect,
         allow_external_data=allow_external_data,
     )
     report, _ = run_and_report(path, config, data=data, files=files, output=Output(as_json=as_json))
-    if picture is not None:
-        _draw(report, picture)
+    _draw(report, picture)
     require_passed(report)
 
 
@@ -121,7 +124,7 @@ def _split_axes(*words: str | None) -> dict[str, Any]:
 
 
 def _claim_outputs(
-    output: Path | None, record: Path | None, picture: Path | None, *, inputs: tuple[Path, ...], force: bool
+    output: Path | None, record: Path | None, picture: Path | None, *, read: tuple[Path | str | None, ...], force: bool
 ) -> None:
     if picture is not None and picture.suffix.lower() != ".png":
         raise UsageError(f"the picture {picture} does not end in .png; pictures are PNG files")
@@ -129,12 +132,14 @@ def _claim_outputs(
     if len(set(targets)) < len(targets):
         raise UsageError(f"two outputs are both {max(targets, key=targets.count)}; give one of them another name")
     for target in targets:
-        claim_output(target, force=force, inputs=inputs)
+        claim_output(target, force=force, inputs=tuple(Path(item) for item in read if item is not None))
     if output is not None and worst_folder(output).exists() and not force:
         raise UsageError(f"the folder {worst_folder(output)} of an earlier report exists; give another name or --force")
 
 
-def _draw(report: ParityReport, picture: Path) -> None:
+def _draw(report: ParityReport, picture: Path | None) -> None:
+    if picture is None:
+        return
     from toolkit.plots_parity import draw_parity
 
     if draw_picture(picture, lambda: draw_parity(report)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "Against",
     "Bisect",
+    "BudgetSeconds",
     "InputsPath",
     "Optimisations",
     "PicturePath",
@@ -14,16 +15,20 @@ __all__ = [
     "RunPath",
     "Sample",
     "Shapes",
+    "read_budget",
     "read_feed_config",
 ]
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
+
+if TYPE_CHECKING:
+    from toolkit.parity.budget import Budget
 
 Optimisations = Annotated[
     str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
@@ -64,6 +69,14 @@ Replay = Annotated[
 Bisect = Annotated[
     bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
 ]
+BudgetSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        help="For a file without a card: seconds for its reference, 60 by default; what it leaves out is said.",
+        show_default=False,
+    ),
+]
 InputsPath = Annotated[
     Path | None,
     typer.Option(
@@ -78,6 +91,17 @@ Shapes = Annotated[
         show_default=False,
     ),
 ]
+
+
+def read_budget(seconds: float | None) -> Budget | None:
+    """Return the budget of a stranger's reference, which begins now; None where none was asked for.
+
+    Raises:
+        UsageError: it is not over 0.
+    """
+    from toolkit.parity.budget import Budget
+
+    return None if seconds is None else Budget(seconds=seconds)
 
 
 def read_feed_config(inputs: Path | None, shapes: list[str] | None) -> FeedConfig:

@@ -23,6 +23,7 @@ MOST_WORDS = 400
 if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.data import Dataset
+    from toolkit.parity.budget import Budget
     from toolkit.parity.recording import Recording
     from toolkit.parity.report import ParityReport
     from toolkit.parity.subject import Subject
@@ -39,6 +40,7 @@ class ParityFiles:
         output: where the report goes; a unique name by default.
         run: the run that the model came from; found by its hash by default.
         feeds: a stranger's inputs.
+        budget: of a stranger's reference, None for the default.
         bisect: whether a failure is taken apart, node by node.
         allow_external_data: whether the model's weights may lie in files beside it.
     """
@@ -48,6 +50,7 @@ class ParityFiles:
     output: Path | None = None
     run: Path | None = None
     feeds: FeedConfig = field(default_factory=FeedConfig)
+    budget: Budget | None = None
     bisect: bool = False
     allow_external_data: bool = False
 
@@ -73,7 +76,7 @@ def run_and_report(
     if files.against is not None:
         recording = read_recording(files.against, source)
     else:
-        recording = _record(source, config, subject, data=data, feeds=files.feeds, output=output)
+        recording = _record(source, config, subject, data=data, files=files, output=output)
         recording = replace(recording, environment=environment)
     if files.record is not None:
         write_recording(files.record, recording)
@@ -124,9 +127,9 @@ def require_passed(report: ParityReport) -> None:
 
 def _check_words(subject: Subject, *, data: str | None, config: ParityConfig, files: ParityFiles, name: str) -> None:
     """Refuse options that mean nothing for this kind of file."""
-    has_feeds = files.feeds.given is not None or bool(files.feeds.shapes)
-    if subject.card is not None and has_feeds:
-        raise UsageError(f"{name} carries a card and is judged on images; leave out --inputs and --shape")
+    is_for_strangers = files.feeds.given is not None or bool(files.feeds.shapes) or files.budget is not None
+    if subject.card is not None and is_for_strangers:
+        raise UsageError(f"{name} carries a card and is judged on images; leave out --inputs, --shape and --budget")
     if subject.card is None and (data, config.sample, files.run) != (None, None, None):
         raise UsageError(f"{name} carries no card, so --data, --sample and --run mean nothing to it; see --inputs")
 
@@ -147,7 +150,7 @@ def _record(
     subject: Subject,
     *,
     data: str | None,
-    feeds: FeedConfig,
+    files: ParityFiles,
     output: Output,
 ) -> Recording:
     from toolkit.parity.recording import record_feeds, record_reference
@@ -155,7 +158,7 @@ def _record(
     if subject.card is None:
         note(f"{source.path.name} carries no card: it is judged as a stranger's, on inputs made from what it declares")
         with output.progress("reference", unit="calls") as bar:
-            return record_feeds(source, subject, feeds, progress=bar)
+            return record_feeds(source, subject, files.feeds, budget=files.budget, progress=bar, say=note)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
     dataset = _load_images(source, subject.card, data=data, output=output)

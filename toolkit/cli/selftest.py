@@ -13,12 +13,13 @@ from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import AllowFallback, Json, ModelPath
-from toolkit.cli.output import Output
-from toolkit.cli.parity_options import InputsPath, Shapes, read_feed_config
+from toolkit.cli.output import Output, note
+from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, read_budget, read_feed_config
 from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.evaluation.selftest import SelftestReport
+    from toolkit.parity.budget import Budget
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.feed_config import FeedConfig
     from toolkit.runtimes.source import ModelSource
@@ -39,6 +40,7 @@ def selftest_command(
     provider: Provider = "cpu",
     inputs: InputsPath = None,
     shape: Shapes = None,
+    budget: BudgetSeconds = None,
     allow_fallback: AllowFallback = False,
     allow_external_data: AllowExternalData = False,
     as_json: Json = False,
@@ -57,11 +59,12 @@ def selftest_command(
     feeds = read_feed_config(inputs, shape)
     # Searched, not parsed, which is a worker's business; a stranger that holds the words is told that it has no card.
     if CARD_KEY.encode() in source.model:
-        if feeds.given is not None or feeds.shapes:
-            raise UsageError(f"{source.path.name} carries a card with its own images; leave out --inputs and --shape")
+        if feeds.given is not None or feeds.shapes or budget is not None:
+            words = f"{source.path.name} carries a card with its own images"
+            raise UsageError(f"{words}; leave out --inputs, --shape and --budget")
         report, what = _replay_golden(source, settings), "golden vectors"
     else:
-        report = _judge_stranger(source, settings, feeds, output=output)
+        report = _judge_stranger(source, settings, feeds, budget=read_budget(budget), output=output)
         what = f"calls (no card: against {REFERENCES[report.reference]})"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
     fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
@@ -89,7 +92,7 @@ def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestRe
 
 
 def _judge_stranger(
-    source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, output: Output
+    source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, budget: Budget | None, output: Output
 ) -> SelftestReport:
     from toolkit.evaluation.selftest import SelftestReport
     from toolkit.parity.config import ParityConfig
@@ -110,7 +113,7 @@ def _judge_stranger(
     )
     subject = require_providers(source, config, feeds)
     with output.progress("reference", unit="calls") as bar:
-        recording = record_feeds(source, subject, feeds, progress=bar)
+        recording = record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
     report = judge_matrix(source, recording, config, precision=subject.precision)
     (row,) = report.rows
     return SelftestReport(

@@ -7,7 +7,7 @@ __all__ = ["Answers", "Outputs", "Progress", "ask_jitter", "ask_witnesses"]
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,14 @@ class Answers:
     why_not: str = ""
     left_out: tuple[str, ...] = ()
 
+    def cut(self, count: int, budget: Budget) -> Answers:
+        """Return the first calls only, and why."""
+        if count >= len(self.sets):
+            return self
+        left_out = (*self.left_out, *_explain_left(self.sets, list(range(count)), budget))
+        exact = None if self.exact is None else self.exact[:count]
+        return replace(self, sets=self.sets[:count], own=self.own[:count], exact=exact, left_out=left_out)
+
 
 def ask_witnesses(
     source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, progress: Progress | None = None
@@ -80,15 +88,18 @@ def ask_witnesses(
     )
 
 
-def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...]) -> list[dict[str, float]]:
-    """Return how far each output of floats moves when weights and inputs do by one unit in the last place.
+def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[dict[str, float]]:
+    """Return how far each output moves when weights and inputs do by one unit in the last place.
+
+    The first call is always asked, the others as far as the budget goes.
 
     Raises:
         ModelError: ONNX Runtime cannot run the file.
         WorkerError: the process ended.
     """
     with WorkerRuntime(source, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
-        return [{name: float(array) for name, array in worker.run(feed.arrays).items()} for feed in sets]
+        moved = _run_calls(worker, sets, budget, lambda: None)
+    return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
 def _ask_own(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]) -> list[Outputs]:

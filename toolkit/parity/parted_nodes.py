@@ -85,7 +85,9 @@ class PartedNode:
         }
 
 
-def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits) -> tuple[PartedNode, ...] | None:
+def find_parted_nodes(
+    source: ModelSource, feeds: Arrays, limits: RoundingLimits, *, timeout_s: float = TIMEOUT_S
+) -> tuple[PartedNode, ...] | None:
     """Find the nodes that float64 and unoptimised ONNX Runtime compute differently, in the graph's order.
 
     Every tensor of the main graph is computed in float64 and rounded to its own type; each node is then run on those
@@ -96,6 +98,7 @@ def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits
         source: the model.
         feeds: the call.
         limits: of the file's arithmetic.
+        timeout_s: most seconds for one run of all nodes.
 
     Returns:
         The first few; None where nodes could not be run on their own, so that finding none would say nothing.
@@ -106,9 +109,9 @@ def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits
     from toolkit.runtimes.taking_apart import MADE, list_made, take_apart
 
     try:
-        values = _values_of(source, feeds)
+        values = _values_of(source, feeds, timeout_s)
         apart, fed, nodes = take_apart(source, values)
-        right, seen = (_run(apart, runtime, fed) for runtime in (FLOAT64, ORT))
+        right, seen = (_run(apart, runtime, fed, timeout_s) for runtime in (FLOAT64, ORT))
     except ModelError:
         return None
     parted = []
@@ -123,13 +126,13 @@ def find_parted_nodes(source: ModelSource, feeds: Arrays, limits: RoundingLimits
     return tuple(parted) if parted or is_whole else None
 
 
-def _values_of(source: ModelSource, feeds: Arrays) -> dict[str, NDArray[Any]]:
+def _values_of(source: ModelSource, feeds: Arrays, timeout_s: float) -> dict[str, NDArray[Any]]:
     """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
     from toolkit.runtimes.taking_apart import expose_tensors
 
-    with WorkerRuntime(expose_tensors(source), _settings(ORT), timeout_s=TIMEOUT_S) as worker:
+    with WorkerRuntime(expose_tensors(source), _settings(ORT), timeout_s=timeout_s) as worker:
         dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
-    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds)
+    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds, timeout_s)
     with np.errstate(over="ignore"):
         return {**feeds, **{name: array.astype(dtypes[name]) for name, array in exact.items()}}
 
@@ -159,8 +162,8 @@ def _share(moved: float, array: NDArray[Any]) -> float:
     return moved / largest if largest else 0.0
 
 
-def _run(source: ModelSource, name: str, feeds: Values) -> dict[str, NDArray[Any]]:
-    with WorkerRuntime(source, _settings(name), timeout_s=TIMEOUT_S) as worker:
+def _run(source: ModelSource, name: str, feeds: Values, timeout_s: float = TIMEOUT_S) -> dict[str, NDArray[Any]]:
+    with WorkerRuntime(source, _settings(name), timeout_s=timeout_s) as worker:
         return worker.run(feeds)
 
 

@@ -35,7 +35,7 @@ from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.subject import Subject
 from toolkit.parity.suites import make_suites
-from toolkit.parity.witnesses import compute_feeds_reference
+from toolkit.parity.witnesses import Say, compute_feeds_reference
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
@@ -90,6 +90,7 @@ def record_feeds(
     *,
     budget: Budget | None = None,
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> Recording:
     """Compute the reference of a stranger's file on inputs that are given or made.
 
@@ -99,6 +100,7 @@ def record_feeds(
         feeds: where its inputs come from.
         budget: of the answers; the default one if left out.
         progress: called with the calls answered and how many are to be.
+        say: told in a line what takes time beside them.
 
     Raises:
         ModelError: no reference can be computed.
@@ -109,7 +111,9 @@ def record_feeds(
     name = "inputs made from the declared types and shapes" if feeds.given is None else "inputs given"
     joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
     return Recording(
-        reference=compute_feeds_reference(source, sets, precision=subject.precision, budget=budget, progress=progress),
+        reference=compute_feeds_reference(
+            source, sets, precision=subject.precision, budget=budget, progress=progress, say=say
+        ),
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined)},
         environment={},

@@ -51,7 +51,7 @@ class ThirdOpinion:
 
 
 def ask_third_engines(
-    source: ModelSource, feeds: Arrays, compare: Callable[[Values], str | None], *, but: tuple[str, ...] = ()
+    source: ModelSource, feeds: Arrays, compare: Callable[[Values], str | None], *, timeout_s: float = TIMEOUT_S
 ) -> ThirdOpinion:
     """Ask one installed engine after the other until an answer agrees with one of those that part.
 
@@ -59,15 +59,15 @@ def ask_third_engines(
         source: the model, or one node of it.
         feeds: the call.
         compare: tells whom an answer agrees with; None for nobody.
-        but: engines that are not asked.
+        timeout_s: most seconds for one request to an engine.
     """
     absent: dict[str, str] = {}
     against: list[str] = []
     for name in THIRD_ENGINES:
-        if name in but or not is_installed(name):
+        if not is_installed(name):
             continue
         try:
-            with WorkerRuntime(source, RuntimeSettings(runtime=name), timeout_s=TIMEOUT_S) as worker:
+            with WorkerRuntime(source, RuntimeSettings(runtime=name), timeout_s=timeout_s) as worker:
                 ally = compare(worker.run(feeds))
         except ToolkitError as error:  # it refuses, crashed, hung, or cannot be imported after all
             absent[name] = str(error)[:MOST_WORDS]
