@@ -49,6 +49,7 @@ class ClockedEngine(FakeEngine):
         super().__init__(make_info(**changes))
         self.clock = clock or FakeClock()
         self.calls = 0
+        self.notes: list[str] = []
         self.all_ns: list[int] = []
         self.order: list[Any] = []
         self._latency_ns = latency_ns
