@@ -23,6 +23,7 @@ from pathlib import Path
 from conformance.cases import Case
 from conformance.families import FAMILIES, make_all_cases
 from conformance.judging import Verdict, judge_case
+from conformance.onnx_cases import FAMILY, make_onnx_cases
 from conformance.witnesses import Answer, Witness, answer_by_torch
 
 from toolkit.durable import write_json
@@ -35,16 +36,16 @@ STATUSES = ("equal", "different", "no reference", "no witness")
 def main() -> None:
     """Judge every case, print the table and the cases that are not equal, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", help=f"some of {', '.join((*FAMILIES, 'onnx'))}; all by default")
+    parser.add_argument("--family", help=f"some of {', '.join((*FAMILIES, FAMILY))}; all by default")
     parser.add_argument("--op", help="these operators only")
     parser.add_argument("--bare", action="store_true", help="judge ONNX's evaluator without our operators")
     parser.add_argument("--output", type=Path, default=Path("artifacts/reports/reference-conformance.json"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     started = time.monotonic()
-    cases = make_all_cases()
-    if arguments.family:
-        cases = [case for case in cases if case.family in arguments.family.split(",")]
+    families = arguments.family.split(",") if arguments.family else (*FAMILIES, FAMILY)
+    cases = [*make_all_cases(), *(make_onnx_cases() if FAMILY in families else ())]
+    cases = [case for case in cases if case.family in families]
     if arguments.op:
         cases = [case for case in cases if case.op_type in arguments.op.split(",")]
     verdicts = _judge_all(cases, bare=arguments.bare)
@@ -76,6 +77,7 @@ def _judge_all(cases: Sequence[Case], *, bare: bool) -> list[Verdict]:
         answers = {name: answer.result() for name, answer in asked.items()}
     for witness in (reference, *witnesses):
         witness.close()
+    answers["stated"] = ["states none" if case.expected is None else case.expected for case in cases]
     known = answers.pop(reference.name)
     return [
         judge_case(case, known[index], {name: given[index] for name, given in answers.items()})

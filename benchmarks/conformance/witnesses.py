@@ -88,17 +88,25 @@ def _serve(connection: Connection, settings: RuntimeSettings, widens: bool, bare
             connection.send(_answer(model, feeds, settings))
 
 
-def _widen(array: Array) -> Array:
-    return np.asarray(array).astype(np.float64) if array.dtype in (np.float32, np.float16) else array
+def _widen(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_widen(item) for item in value]
+    is_narrow = getattr(value, "dtype", None) in (np.float32, np.float16)
+    return np.asarray(value).astype(np.float64) if is_narrow else value
 
 
 def _answer(model: bytes, feeds: dict[str, Array], settings: RuntimeSettings) -> Answer:
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("case.onnx"))
     try:
         with open_runtime(source, settings) as runtime:
-            return {name: np.array(value) for name, value in runtime.compute(feeds).items()}
+            return {name: _keep(value) for name, value in runtime.compute(feeds).items()}
     except Exception as error:  # noqa: BLE001 - whatever an engine raises is its answer
         return first_line(error)
+
+
+def _keep(value: Any) -> Any:
+    """Copy an answer out of an engine's memory; sequences and maps are the engine's own Python objects."""
+    return value if value is None or isinstance(value, (list, dict)) else np.array(value)
 
 
 def answer_by_torch(case: Case) -> Answer:
