@@ -117,7 +117,8 @@ def _explain_one(wanted: Any, seen: Any, tolerance: float) -> str:
 def _as_numbers(value: Any) -> Array:
     """Widen the small floats, which NumPy does not know as such: its comparison takes no notice of their NaN."""
     array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
+    is_small = "float" in array.dtype.name and not np.issubdtype(array.dtype, np.floating)
+    return array.astype(np.float32) if is_small else array
 
 
 def _largest_error(wanted: Array, seen: Array) -> float:

@@ -35,8 +35,8 @@ RULINGS = (
     Ruling(
         "node test_maxunpool_export_with_output_shape",
         STATED,
-        "MaxUnpool is the partial inverse of MaxPool, whose places count in the tensor that was pooled; the case counts in "
-        "a smaller one (onnx/onnx#2398), ONNX Runtime and PyTorch do not",
+        "MaxUnpool is the partial inverse of MaxPool, whose places count in the tensor that was pooled; the case counts "
+        "in a smaller one (onnx/onnx#2398), ONNX Runtime and PyTorch do not",
     ),
     Ruling(
         "node test_resize_downsample_scales_*_align_corners",
