@@ -33,10 +33,15 @@ ORT = frozenset({"ort", "ort-float64"})
 CLIP_TEXT = "clip: bounds the elements of a tensor, and is applied to the input of activations; tract passes over it"
 RULINGS = (
     Ruling(
+        "[ASMDPEGLOX]*-[16] 3 axis=0 broadcast=1 [[]3x3x3]",
+        frozenset({"openvino", "tract"}),
+        "Add-1 and its kin: the starting of the mutually equal shape is specified by the argument axis; not the end",
+    ),
+    Ruling(
         "node test_maxunpool_export_with_output_shape",
         STATED,
-        "MaxUnpool is the partial inverse of MaxPool, whose places count in the tensor that was pooled; the case counts "
-        "in a smaller one (onnx/onnx#2398), ONNX Runtime and PyTorch do not",
+        "MaxUnpool is the partial inverse of MaxPool, whose places count in the tensor that was pooled; the case "
+        "counts in a smaller one (onnx/onnx#2398), ONNX Runtime and PyTorch do not",
     ),
     Ruling(
         "node test_resize_downsample_scales_*_align_corners",
@@ -48,6 +53,11 @@ RULINGS = (
         "node test_dynamicquantizelinear*",
         frozenset({"onnx", "ort", "openvino", "tract", "stated"}),
         "2.5 is 127.5 steps: in float32 the quotient falls to one side of the border, in float64 it lies on it",
+    ),
+    Ruling(
+        "GlobalLpPool-* p=3 *",
+        frozenset({"tract"}),
+        "GlobalLpPool: the p-norm, which is one of absolute values; tract takes the power of negative numbers",
     ),
     Ruling("MaxPool-* auto_pad=SAME_* dilations=*", frozenset({"ort", "ort-float64"}), f"MaxPool: {POOL_TEXT}"),
     Ruling("AveragePool-* auto_pad=SAME_* dilations=*", frozenset({"ort", "ort-float64"}), f"AveragePool: {POOL_TEXT}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["make_cases"]
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -102,7 +103,7 @@ def _unary(op_type: str, opset: int) -> Iterator[Case]:
     if op_type != "ScaledTanh":
         yield one_node(op_type, x, opset=opset, torch=torch, **reuse)
     if op_type in SHAPED:
-        yield one_node(op_type, x, opset=opset, **SHAPED[op_type], **reuse)
+        yield one_node(op_type, x, opset=opset, torch=_torch_shaped(op_type), **SHAPED[op_type], **reuse)
     if op_type == "IsInf":
         yield one_node(op_type, x, opset=opset, detect_positive=0)
     if op_type in {"Abs", "Neg", "Sign", "Relu", "Identity"} and opset >= 14:
@@ -135,6 +136,23 @@ def _torch_unary(op_type: str) -> Any:
     return own.get(op_type, getattr(torch, op_type.lower(), None))
 
 
+def _torch_shaped(op_type: str) -> Any:
+    import torch
+
+    given = {
+        name: value if isinstance(value, str) else float(np.float32(value)) for name, value in SHAPED[op_type].items()
+    }
+    return {
+        "Celu": lambda x: torch.nn.functional.celu(x, given["alpha"]),
+        "Elu": lambda x: torch.nn.functional.elu(x, given["alpha"]),
+        "Gelu": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+        "HardSigmoid": lambda x: (given["alpha"] * x + given["beta"]).clamp(0, 1),
+        "LeakyRelu": lambda x: torch.nn.functional.leaky_relu(x, given["alpha"]),
+        "Swish": lambda x: x * torch.sigmoid(given["alpha"] * x),
+        "ThresholdedRelu": lambda x: torch.nn.functional.threshold(x, given["alpha"], 0),
+    }.get(op_type)
+
+
 def _binary(op_type: str, opset: int) -> Iterator[Case]:
     drawn = values(op_type)
 
@@ -147,16 +165,18 @@ def _binary(op_type: str, opset: int) -> Iterator[Case]:
             return drawn.whole(0, 3, *shape, dtype=np.float32)
         return drawn.positive(*shape) if op_type in {"Pow", "Div"} else drawn.normal(*shape)
 
-    torch = None if opset < LAID_OUT_BEFORE else _torch_binary(op_type)
+    torch = _torch_binary(op_type)
     yield one_node(op_type, draw(2, 3, 4), draw(2, 3, 4), opset=opset, fed=2, torch=torch)
     if opset < LAID_OUT_BEFORE:
         for shape, axis in (((1,), None), ((4,), None), ((3, 4), None), ((3, 4), 1), ((2,), 0), ((3,), 1), ((2, 3), 0)):
             options = {"broadcast": 1} if axis is None else {"broadcast": 1, "axis": axis}
             label = "x".join(map(str, shape))
-            yield one_node(op_type, draw(2, 3, 4), draw(*shape), opset=opset, fed=2, label=label, **options)
+            laid = functools.partial(_laid, torch, 3 - len(shape) if axis is None else axis)
+            arrays = draw(2, 3, 4), draw(*shape)
+            yield one_node(op_type, *arrays, opset=opset, fed=2, label=label, torch=laid, **options)
         # Both layouts would do: only the attribute says which is meant.
-        options = {"broadcast": 1, "axis": 0}
-        yield one_node(op_type, draw(3, 3, 3), draw(3), opset=opset, fed=2, label="3", **options)
+        options, laid = {"broadcast": 1, "axis": 0}, functools.partial(_laid, torch, 0)
+        yield one_node(op_type, draw(3, 3, 3), draw(3), opset=opset, fed=2, label="3", torch=laid, **options)
         return
     for shape in ((), (4,), (3, 1), (2, 1, 4), (5, 1, 1, 1)):
         label = "x".join(map(str, shape)) or "scalar"
@@ -167,6 +187,13 @@ def _binary(op_type: str, opset: int) -> Iterator[Case]:
     if op_type == "Pow" and opset >= 12:
         yield one_node(op_type, draw(2, 4), drawn.whole(0, 4, 4), opset=opset, fed=2, label="float by int64")
         yield one_node(op_type, drawn.whole(1, 4, 4), draw(4), opset=opset, fed=2, label="int64 by float")
+
+
+def _laid(apply: Any, axis: int, left: Any, right: Any) -> Any:
+    """Apply PyTorch's function with the right operand's axes beginning at one of the left's."""
+    for _ in range(left.ndim - axis - right.ndim):
+        right = right.unsqueeze(-1)
+    return apply(left, right)
 
 
 def _torch_binary(op_type: str) -> Any:
@@ -264,7 +291,9 @@ def _clip(opset: int, x: Array) -> Iterator[Case]:
 def _cast(opset: int, x: Array) -> Iterator[Case]:
     if opset < 6:
         for kind in ("INT32", "INT64", "DOUBLE", "BOOL"):
-            yield one_node("Cast", x, opset=opset, to=kind)
+            dtype = {"INT32": np.int32, "INT64": np.int64, "DOUBLE": np.float64, "BOOL": bool}[kind]
+            cast = functools.partial(lambda dtype, x: x.numpy().astype(dtype), dtype)
+            yield one_node("Cast", x, opset=opset, torch=cast, to=kind)
         return
     for kind in (6, 7, 9, 11):
         yield one_node("Cast", x, opset=opset, to=kind)

@@ -144,4 +144,15 @@ def _batch_normalization() -> Iterator[Case]:
         mode: dict[str, Any] = {"training_mode": 1} if opset >= 14 else {}
         if opset == 1:
             mode["consumed_inputs"] = [0, 0, 0, 0, 0]
-        yield one_node("BatchNormalization", *arrays, opset=opset, outputs=3, momentum=0.75, **mode)
+        yield one_node(
+            "BatchNormalization", *arrays, opset=opset, outputs=3, torch=_torch_training, momentum=0.75, **mode
+        )
+
+
+def _torch_training(x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
+    import torch
+
+    epsilon = float(np.float32(1e-5))
+    y = torch.nn.functional.batch_norm(x, None, None, scale, bias, training=True, eps=epsilon)
+    axes = (0, *range(2, x.ndim))
+    return y, 0.75 * mean + 0.25 * x.mean(axes), 0.75 * variance + 0.25 * x.var(axes, correction=0)

@@ -45,11 +45,13 @@ def _zero(value: int, kind: Any = np.uint8) -> Array:
 def _quantize(opset: int) -> Iterator[Case]:
     # No value lies on the border between two steps, where a float32 quotient may fall to either side.
     x = (values("Quantize").whole(-300, 300, 2, 3, 4) * 0.1 + 0.03).astype(np.float32)
-    yield one_node("QuantizeLinear", x, SCALE, _zero(128), opset=opset)
+    yield one_node("QuantizeLinear", x, SCALE, _zero(128), opset=opset, torch=_torch_quantised)
     yield one_node("QuantizeLinear", x, SCALE, opset=opset, label="no zero point")
     yield one_node("QuantizeLinear", x, SCALE, _zero(-3, np.int8), opset=opset, label="int8")
     ties = np.array([0.5, 1.5, 2.5, -0.5, -1.5], np.float32)
-    yield one_node("QuantizeLinear", ties, np.float32(1).reshape(()), _zero(9), opset=opset, label="ties")
+    yield one_node(
+        "QuantizeLinear", ties, np.float32(1).reshape(()), _zero(9), opset=opset, label="ties", torch=_torch_quantised
+    )
     if opset >= 13:
         scales = np.array([0.1, 0.2, 0.4], np.float32)
         zeros = np.array([1, 2, 3], np.uint8)
@@ -61,6 +63,12 @@ def _quantize(opset: int) -> Iterator[Case]:
         yield one_node("QuantizeLinear", x, blocks, np.full((2, 3, 2), 5, np.uint8), opset=opset, axis=2, block_size=2)
         yield one_node("QuantizeLinear", x, SCALE, opset=opset, output_dtype=3)
         yield one_node("QuantizeLinear", x, SCALE, _zero(700, np.uint16), opset=opset, label="uint16")
+
+
+def _torch_quantised(x: Any, scale: Any, zero: Any) -> Any:
+    import torch
+
+    return torch.clamp((x / scale).round() + zero, 0, 255).to(torch.uint8)
 
 
 def _dequantize(opset: int) -> Iterator[Case]:

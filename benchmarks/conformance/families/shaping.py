@@ -101,15 +101,23 @@ def _split(x: Array) -> Iterator[Case]:
             yield one_node("Split", x, opset=opset, outputs=2, axis=1, num_outputs=2)
 
 
+def _tiled(x: Any, tiles: Any, axis: Any) -> Any:
+    import torch
+
+    return torch.cat([x] * int(tiles), int(axis))
+
+
 def _joined(x: Array) -> Iterator[Case]:
+    import torch
+
     for opset in versions_of("Concat"):
         if opset == 1:
-            yield one_node("Concat", x, x + 1, opset=opset, fed=2)
+            yield one_node("Concat", x, x + 1, opset=opset, fed=2, torch=lambda *parts: torch.cat(parts, 1))
         for axis in (0, 1, 2) if opset < 11 else (0, 2, -2):
             yield one_node("Concat", x, x + 1, x - 1, opset=opset, fed=3, axis=axis)
     for opset in versions_of("Tile"):
         if opset == 1:
-            yield one_node("Tile", x, np.array(2.0, np.float32), np.array(1.0, np.float32), opset=opset)
+            yield one_node("Tile", x, np.array(2.0, np.float32), np.array(1.0, np.float32), opset=opset, torch=_tiled)
         else:
             yield one_node("Tile", x, np.array([1, 2, 3]), opset=opset)
     for opset in versions_of("Expand"):

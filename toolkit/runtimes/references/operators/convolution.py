@@ -122,3 +122,54 @@ def _crop(written: Array, begins: Sequence[int], wanted: Sequence[int]) -> Array
 
 def _add_bias(maps: Array, bias: Array | None) -> Array:
     return maps if bias is None else maps + bias.reshape(-1, *[1] * (maps.ndim - 2))
+
+
+@operator("DeformConv")
+def _convolve_deformed(
+    x: Array,
+    weight: Array,
+    offset: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    *,
+    group: int,
+    offset_group: int,
+    kernel_shape: list[int] | None,
+    **layout: Any,
+) -> Array:
+    """Convolve `[N, C, H, W]` with every element of a window moved by its own offset; Operators.md, DeformConv.
+
+    An offset group of channels shares its offsets `[N, groups * K1 * K2 * 2, O1, O2]` and its mask; what falls between
+    elements is interpolated linearly, what falls beside the maps is 0. The evaluator (1.23) rounds to float32 inside.
+    """
+    windows = place_windows(x.shape[2:], kernel_shape or weight.shape[2:], **layout)
+    batch, places = len(x), math.prod(windows.kernel)
+    moved = offset.reshape(batch, offset_group, places, 2, *windows.counts)
+    axes = zip(windows.kernel, windows.dilations, windows.counts, windows.strides, windows.begins, strict=True)
+    own = [
+        np.arange(size)[:, None] * dilation + np.arange(count) * stride - begin
+        for size, dilation, count, stride, begin in axes
+    ]
+    down = np.repeat(own[0], windows.kernel[1], axis=0)[:, :, None] + moved[:, :, :, 0]
+    across = np.tile(own[1], (windows.kernel[0], 1))[:, None, :] + moved[:, :, :, 1]
+    found = _interpolate(x.reshape(batch, offset_group, -1, *x.shape[2:]), down, across)
+    if mask is not None:
+        found = found * mask.reshape(batch, offset_group, 1, places, *windows.counts)
+    rows = found.reshape(batch, group, weight.shape[1] * places, -1)
+    total = weight.reshape(group, len(weight) // group, -1) @ rows
+    return _add_bias(total.reshape(batch, len(weight), *windows.counts), bias).astype(x.dtype)
+
+
+def _interpolate(maps: Array, down: Array, across: Array) -> Array:
+    """Return `[N, G, C, ...]` of maps `[N, G, C, H, W]` at rows and columns `[N, G, ...]`, 0 beside the maps."""
+    height, width = maps.shape[3:]
+    flat = maps.reshape(*maps.shape[:3], height * width)
+    total: Any = 0
+    for row in (np.floor(down), np.floor(down) + 1):
+        for column in (np.floor(across), np.floor(across) + 1):
+            share = (1 - np.abs(down - row)) * (1 - np.abs(across - column))
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            place = np.where(inside, row * width + column, 0).astype(np.int64)
+            values = np.take_along_axis(flat, place.reshape(*place.shape[:2], 1, -1), -1)
+            total = total + values.reshape(*maps.shape[:3], *place.shape[2:]) * np.where(inside, share, 0)[:, :, None]
+    return np.asarray(total)
