@@ -78,6 +78,11 @@ RULINGS = (
         "RoiAlign-22 differs from RoiAlign-16 in its types only, where ONNX Runtime agrees",
     ),
     Ruling(
+        "Attention-* past is_causal=1 *",
+        frozenset({"ort-float64", "openvino", "tract"}),
+        "Attention: the causal mask is shifted by past_sequence_length; ONNX Runtime's float64 is good to 1e-7",
+    ),
+    Ruling(
         "DFT-20 axis 2 * inverse=1 *",
         frozenset({"ort-float64", "openvino", "tract"}),
         "DFT-20: the default axis is -2; ONNX Runtime's own float64 is good to 1e-8",

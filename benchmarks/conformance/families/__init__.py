@@ -10,11 +10,13 @@ from collections import Counter
 from conformance.cases import Case
 
 FAMILIES = (
+    "attention",
     "control_flow",
     "convolution",
     "dense",
     "elementwise",
     "indexing",
+    "losses",
     "ml",
     "normalisation",
     "pooling",
@@ -24,6 +26,7 @@ FAMILIES = (
     "regions",
     "resizing",
     "sampling",
+    "sequences",
     "shaping",
     "signals",
     "softmax",

@@ -17,6 +17,7 @@ from onnx.reference.op_run import OpRun
 
 # The modules beside this one that declare operators.
 FAMILIES = (
+    "attention",
     "control_flow",
     "convolution",
     "dense",
@@ -28,6 +29,7 @@ FAMILIES = (
     "ml.support_vectors",
     "ml.trees",
     "normalisation",
+    "optionals",
     "pooling",
     "quantised",
     "recurrent",
@@ -37,6 +39,7 @@ FAMILIES = (
     "shaping",
     "signals",
     "softmax",
+    "words",
 )
 # Not attributes. A body that names them is told how many outputs the node asks for, and the type of what the standard
 # fixes as float32.
