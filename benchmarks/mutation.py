@@ -9,6 +9,10 @@ Then the real commands judge each file: `toolkit parity --runtime ort --run RUN`
 interpreter with `polygraphy`, `onnx-graphsurgeon`, `optimum-onnx`, `onnxruntime` and `torch`; their default checks
 judge the same files. `--curve N` looks for the smallest change of N weights a layer that is seen. A judged file is
 written to the results at once and is not judged again.
+
+    python benchmarks/mutation.py --strangers
+
+judges a second list instead: faults in files without a card, and the same files written in other ways, which pass.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from mutations.judges import ask_parity, ask_selftest, is_caught
 from mutations.layers import LAYER_FAULTS
 from mutations.outputs import OUTPUT_FAULTS
 from mutations.peers import ask_peers, describe_peers
+from mutations.strangers import judge_strangers, print_strangers
 from mutations.tables import print_tables
 from mutations.weights import WEIGHT_FAULTS
 
@@ -48,15 +53,23 @@ PROOF_SEED = 1
 def main() -> None:
     """Judge what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--run", type=Path, required=True, help="the run that the model came from")
-    parser.add_argument("--donor", type=Path, required=True, help="a run of the same network with another seed")
+    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("--strangers", action="store_true", help="the list of strangers' files; needs no model")
+    parser.add_argument("--run", type=Path, help="the run that the model came from")
+    parser.add_argument("--donor", type=Path, help="a run of the same network with another seed")
     parser.add_argument("--sample", type=int, help="so many evenly spaced test images; all by default")
     parser.add_argument("--jobs", type=int, default=2, help="files judged at a time")
     parser.add_argument("--peers", type=Path, help="interpreter with the other tools")
     parser.add_argument("--curve", type=int, default=0, help="weights a layer for the curve")
-    parser.add_argument("--output", type=Path, default=Path("artifacts/reports/mutation.json"))
+    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
+    name = "mutation-strangers" if arguments.strangers else "mutation"
+    arguments.output = arguments.output or Path(f"artifacts/reports/{name}.json")
+    if arguments.strangers:
+        print_strangers(judge_strangers(arguments.output))
+        return
+    if None in (arguments.model, arguments.run, arguments.donor):
+        parser.error("a model, --run and --donor are needed, or --strangers")
     folder = arguments.output.resolve().with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     results = _open_results(arguments)

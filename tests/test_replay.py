@@ -92,7 +92,7 @@ def test_samples_that_were_given_up_are_removed(
 
 @pytest.mark.parametrize("option", [["--runtime", "torch"], ["--output", "a.json"], ["--bisect"], ["--force"]])
 def test_a_replay_takes_no_option_that_it_would_ignore(option: list[str], here: Path) -> None:
-    with pytest.raises(UsageError, match="only the model and --json"):
+    with pytest.raises(UsageError, match="only the model, --allow-external-data and --json"):
         app(args=["parity", "--replay", str(here / "a.replay"), *option], standalone_mode=False)
 
 

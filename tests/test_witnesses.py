@@ -22,11 +22,13 @@ from toolkit.parity.answers import Answers, ask_witnesses
 from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
-from toolkit.parity.judge_feeds import judge_feeds
+from toolkit.parity.judge_feeds import feed_trial, judge_feeds
 from toolkit.parity.parted_nodes import PartedNode
-from toolkit.parity.recording import read_recording
+from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.parity.rows import summarise_row
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
+from toolkit.parity.trial import Outcome
 from toolkit.parity.verdicts import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.base import RuntimeSettings
@@ -456,17 +458,19 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
 
 def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[..., Answers]) -> None:
     whole = ask(4, ort=0.1, float64=1, budget=60)
-    assert (len(whole.sets), whole.left_out) == (4, ())
-    part = ask(4, ort=0.1, float64=10, budget=60)
+    assert (len(whole.sets), whole.explain_left(Budget())) == (4, ())
+    part = ask(5, ort=0.1, float64=6, budget=60)
     assert [feed.name for feed in part.sets] == ["call 0", "call 1", "call 2"]
     assert len(part.own) == len(part.exact or ()) == 3
-    assert part.left_out[0].startswith("the budget of 60 s leaves out the calls 'call 3' and judges 'call 0', 'call 1'")
+    (left,) = part.explain_left(Budget(seconds=60))
+    assert left.startswith("the budget of 60 s leaves out the calls 'call 3', 'call 4' and judges 'call 0',")
+    assert part.cut(1).explain_left(Budget())[0].endswith("judges 'call 0'; a larger --budget takes more")
 
 
 def test_where_the_first_call_does_not_fit_the_smallest_one_does(ask: Callable[..., Answers]) -> None:
     asked = ask(4, ort=0.1, float64=20, budget=60)
     assert [feed.name for feed in asked.sets] == ["call 1"]
-    assert "'call 0', 'call 2', 'call 3'" in asked.left_out[0]
+    assert "'call 0', 'call 2', 'call 3'" in asked.explain_left(Budget())[0]
 
 
 def test_an_evaluation_that_takes_longer_than_the_budget_is_none(ask: Callable[..., Answers]) -> None:
@@ -488,3 +492,24 @@ def test_a_budget_means_nothing_to_a_model_with_a_card(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(UsageError, match="leave out --inputs, --shape and --budget"):
         app(args=["selftest", str(path), "--budget", "5"], standalone_mode=False)
+
+
+def test_a_step_of_a_quantiser_is_neither_right_nor_wrong(say: Callable[..., FeedsReference], tmp_path: Path) -> None:
+    """ONNX Runtime met no edge of a step; an engine that divides in another order may."""
+    reference = say([floats(1, 2)] * 2, [np.array([1.0, 2.0])] * 2, jitter=0.05, precision="int8")
+    recording = Recording(reference=reference, model_sha256=ANY.sha256, data={}, environment={})
+    write_recording(tmp_path / "proof", recording)
+    kept = read_recording(tmp_path / "proof", ANY).reference
+    assert isinstance(kept, FeedsReference)
+    entry = kept.suites[0]
+    assert entry.steps == {"y": pytest.approx(0.2)}
+    assert judge_feeds({"y": floats(1, 2)}, entry)
+    stepped = judge_feeds({"y": floats(1, 2.05)}, entry)
+    assert not stepped
+    assert not stepped.failures
+    assert judge_feeds({"y": floats(1, 2.3)}, entry).failures
+    outcomes = [
+        Outcome(trial=feed_trial(entry), judgement=item) for item in (stepped, judge_feeds({"y": floats(1, 2)}, entry))
+    ]
+    assert summarise_row(row("fail"), outcomes, RuntimeSettings()).status == "undecided"
+    assert not say([floats(1, 2)], [np.array([1.0, 2.0])], jitter=0.05).suites[0].steps

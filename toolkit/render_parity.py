@@ -62,8 +62,9 @@ def describe_replay(report: ReplayReport) -> str:
         "none that can be compared" if judgement.max_abs_logit_error is None else f"{judgement.max_abs_logit_error:.3g}"
     )
     place = f"{sample.suite} item {sample.index}, in its call of {len(sample.recording.reference.suites[0])}"
+    verdict = "PASS" if report.passed else "FAIL" if judgement.failures else "UNDECIDED"
     return (
-        f"{'PASS' if report.passed else 'FAIL'} {sample.settings.runtime} {report.version} on {report.provider}: "
+        f"{verdict} {sample.settings.runtime} {report.version} on {report.provider}: "
         f"{place}; largest error {error}, bound {judgement.bound:.3g}"
     )
 

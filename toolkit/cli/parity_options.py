@@ -73,7 +73,7 @@ BudgetSeconds = Annotated[
     float | None,
     typer.Option(
         "--budget",
-        help="For a file without a card: seconds for its reference, 60 by default; what it leaves out is said.",
+        help="For a file without a card: seconds for its reference, 30 by default; what it leaves out is said.",
         show_default=False,
     ),
 ]

@@ -94,4 +94,6 @@ def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bo
     report = replay_sample(sample, source)
     output.report(report.to_json(), describe_replay(report), *replay_table(report))
     if not report.passed:
-        raise CheckFailedError(f"the sample fails again: {'; '.join(report.judgement.failures)}")
+        raise CheckFailedError(
+            f"the sample fails again: {'; '.join((*report.judgement.failures, *report.judgement.unclear))}"
+        )

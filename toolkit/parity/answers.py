@@ -24,7 +24,7 @@ from toolkit.runtimes.source import ModelSource
 TIMEOUT_S = 600.0
 # A call that could only just begin before the budget ends is not begun.
 LEAST_TIMEOUT_S = 5.0
-# Of what is left, for the first call in float64; the rest is for a smaller one.
+# Of what is left, for the calls in float64; the rest is for a smaller one, or for what is asked where there is doubt.
 FIRST_SHARE = 0.6
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -40,22 +40,28 @@ class Answers:
         own: unoptimised ONNX Runtime's answers, in the file's own arithmetic.
         exact: the float64 evaluation's; None where it gave none.
         why_not: what it said then.
-        left_out: what was not asked for the budget, one line each.
+        asked: names of all calls that were to be answered.
     """
 
     sets: tuple[FeedSet, ...]
     own: list[Outputs]
     exact: list[Outputs] | None
     why_not: str = ""
-    left_out: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
-    def cut(self, count: int, budget: Budget) -> Answers:
-        """Return the first calls only, and why."""
-        if count >= len(self.sets):
-            return self
-        left_out = (*self.left_out, *_explain_left(self.sets, list(range(count)), budget))
+    def cut(self, count: int) -> Answers:
+        """Return the first calls only."""
         exact = None if self.exact is None else self.exact[:count]
-        return replace(self, sets=self.sets[:count], own=self.own[:count], exact=exact, left_out=left_out)
+        return replace(self, sets=self.sets[:count], own=self.own[:count], exact=exact)
+
+    def explain_left(self, budget: Budget) -> tuple[str, ...]:
+        """Return what was not asked for the budget, one line each."""
+        kept = [feed.name for feed in self.sets]
+        missing = [name for name in self.asked if name not in kept]
+        if not missing:
+            return ()
+        left, judged = (", ".join(map(repr, names)) for names in (missing, kept))
+        return (f"{budget.describe()} leaves out the calls {left} and judges {judged}; a larger --budget takes more",)
 
 
 def ask_witnesses(
@@ -84,7 +90,7 @@ def ask_witnesses(
         own=[own[number] for number in numbers],
         exact=exact,
         why_not=why_not,
-        left_out=_explain_left(sets, numbers, budget),
+        asked=tuple(feed.name for feed in sets),
     )
 
 
@@ -131,7 +137,7 @@ def _ask_exact(
     """
     numbers = list(range(len(sets)))
     try:
-        found = _run_exact(source, sets, budget, told, timeout_s=FIRST_SHARE * budget.remaining_s)
+        found = _run_exact(source, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
     except (ModelError, WorkerError) as error:
         sizes = [sum(array.nbytes for array in feed.arrays.values()) for feed in sets]
         least = sizes.index(min(sizes))
@@ -139,15 +145,15 @@ def _ask_exact(
         if not is_too_much or sizes[least] == sizes[0]:
             raise
         numbers = [least]
-        found = _run_exact(source, (sets[least],), budget, told, timeout_s=budget.remaining_s)
+        found = _run_exact(source, (sets[least],), budget, told)
     return numbers[: len(found)], found
 
 
 def _run_exact(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, timeout_s: float
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
 ) -> list[Outputs]:
     settings = RuntimeSettings(runtime="onnx-widened")
-    timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, timeout_s))
+    timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
     with WorkerRuntime(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
         return _run_calls(worker, sets, budget, told)
 
@@ -171,15 +177,6 @@ def _run_calls(
         longest_s = max(longest_s, time.monotonic() - start)
         told()
     return found
-
-
-def _explain_left(sets: tuple[FeedSet, ...], numbers: list[int], budget: Budget) -> tuple[str, ...]:
-    missing = [feed.name for number, feed in enumerate(sets) if number not in numbers]
-    if not missing:
-        return ()
-    kept = ", ".join(repr(sets[number].name) for number in numbers)
-    words = f"{budget.describe()} leaves out the calls {', '.join(map(repr, missing))} and judges {kept}"
-    return (f"{words}; a larger --budget takes more",)
 
 
 def _count(progress: Progress | None, total: int) -> Callable[[], None]:

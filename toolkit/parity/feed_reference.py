@@ -68,6 +68,8 @@ class FeedExpectation:
         dtypes: the element type that each output has in the file.
         bounds: for each output of floats, the largest absolute error that rounding explains.
         reach: for each output whose bound is at its cap, the error up to which nothing is decided.
+        steps: for outputs of a file that quantises, the error up to which a step taken on its other side explains it;
+            what is between that and the bound is neither right nor wrong.
         undecided: for each output, where float32 itself does not give the reference's whole number, or is finite and
             the reference is not, or the other way round.
     """
@@ -78,6 +80,7 @@ class FeedExpectation:
     dtypes: dict[str, str]
     bounds: dict[str, float]
     reach: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     undecided: dict[str, NDArray[np.bool_]]
 
     @property

@@ -58,6 +58,7 @@ def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Judgement:
         flips_excused=sum(item.flips_excused for item in whole),
         worst_index=nearest.worst_index,
         failures=tuple(text for item in (*floats, *whole) for text in item.failures),
+        unclear=tuple(text for item in floats for text in item.unclear),
     )
 
 
@@ -84,9 +85,12 @@ def _judge_floats(name: str, array: NDArray[Any], expected: FeedExpectation) -> 
     error = np.abs(np.where(compared, seen, 0.0) - np.where(compared, right, 0.0))
     worst = float(error.max(initial=0.0))
     allowed = expected.reach.get(name, bound)  # where the bound is at its cap, what is between decides nothing
-    failures = () if worst <= allowed else (f"{name!r} differs by {worst:.3g}; rounding explains {allowed:.3g}",)
+    text = f"{name!r} differs by {worst:.3g}; rounding explains {allowed:.3g}"
+    is_step = allowed < worst <= expected.steps.get(name, 0.0)
+    failures = () if worst <= allowed or is_step else (text,)
+    unclear = (f"{text}, the step of a quantiser may explain more",) if is_step else ()
     item = int(np.unravel_index(int(error.argmax()), error.shape)[0]) if error.ndim and error.size else 0
-    return Judgement(max_abs_logit_error=worst, bound=bound, worst_index=item, failures=failures)
+    return Judgement(max_abs_logit_error=worst, bound=bound, worst_index=item, failures=failures, unclear=unclear)
 
 
 def _judge_whole(name: str, array: NDArray[Any], expected: FeedExpectation) -> Judgement:

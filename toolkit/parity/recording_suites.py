@@ -80,7 +80,13 @@ def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
 
 
 def _pack_feeds(entry: FeedExpectation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    item = {"name": entry.name, "dtypes": entry.dtypes, "bounds": entry.bounds, "reach": entry.reach}
+    item = {
+        "name": entry.name,
+        "dtypes": entry.dtypes,
+        "bounds": entry.bounds,
+        "reach": entry.reach,
+        "steps": entry.steps,
+    }
     groups = {"feed": entry.feeds, "output": entry.outputs, "undecided": entry.undecided}
     return item, {f"{group}.{name}": array for group, part in groups.items() for name, array in part.items()}
 
@@ -102,6 +108,7 @@ def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
         dtypes=dtypes,
         bounds=bounds,
         reach=reach,
+        steps={str(name): _positive(value, owner=name) for name, value in item["steps"].items()},
         undecided={name: array.astype(np.bool_) for name, array in undecided.items()},
     )
 

@@ -86,6 +86,7 @@ class ReplayReport:
             "max_abs_logit_error": judgement.max_abs_logit_error,
             "bound": judgement.bound,
             "failures": list(judgement.failures),
+            "unclear": list(judgement.unclear),
             "values": self.values,
         }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 __all__ = ["describe_row", "find_baseline", "summarise_row", "with_ratio"]
 
+from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 
 from toolkit.parity.report import ParityRow
 from toolkit.parity.trial import Outcome
 from toolkit.parity.worst import find_worst, share_of_bound
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.judge import Judgement
 
 
 def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
@@ -30,11 +33,14 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
     nearest = max(outcomes, key=share_of_bound)
     if all(item.judgement.is_refusal for item in outcomes):
         return replace(row, status="refused", reason=_join(row.reason, outcomes[0].judgement.failures[0]))
-    failures = [
-        f"{item.trial.suite} at batch {item.trial.batch}: {text}"
-        for item in outcomes
-        for text in item.judgement.failures
-    ]
+    failures, unclear = (
+        [
+            f"{item.trial.suite} at batch {item.trial.batch}: {text}"
+            for item in outcomes
+            for text in told(item.judgement)
+        ]
+        for told in (attrgetter("failures"), attrgetter("unclear"))
+    )
     full: dict[str, Outcome] = {}
     for item in outcomes:
         full.setdefault(item.trial.suite, item)  # the main batch size comes first
@@ -51,8 +57,8 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
         flips_excused=sum(item.judgement.flips_excused for item in full.values()),
         suites={name: _suite_json(item) for name, item in full.items()},
         worst=find_worst(outcomes, settings),
-        status="fail" if failures else "pass",
-        reason=_join(row.reason, sampled, *failures),
+        status="fail" if failures else "undecided" if unclear else "pass",
+        reason=_join(row.reason, sampled, *failures, *unclear),
     )
 
 
@@ -79,6 +85,12 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
         return replace(row, error_ratio=ratio)
     reason = f"the error is {ratio:.3g} times the baseline's; the limit is {limit:g}"
     return replace(row, error_ratio=ratio, status="fail", reason=_join(row.reason, reason))
+
+
+def _gather(outcomes: list[Outcome], told: Callable[[Judgement], tuple[str, ...]]) -> list[str]:
+    return [
+        f"{item.trial.suite} at batch {item.trial.batch}: {text}" for item in outcomes for text in told(item.judgement)
+    ]
 
 
 def _join(*parts: str | None) -> str | None:

@@ -36,15 +36,19 @@ class ThirdOpinion:
         agrees_with: with which.
         against: engines that answered something else than either.
         absent: engines that gave no answer, and why.
+        why_nobody: why no other engine was asked; empty where some were, or none is installed.
     """
 
     engine: str = ""
     agrees_with: str = ""
     against: tuple[str, ...] = ()
     absent: dict[str, str] = field(default_factory=dict)
+    why_nobody: str = ""
 
     def describe(self) -> str:
         """Return who gave no answer, in words."""
+        if self.why_nobody:
+            return self.why_nobody
         if not self.absent:
             return "no other engine is installed" if not self.against else "no other engine agrees with one of them"
         return "; ".join(f"{name} gave no answer ({words})" for name, words in self.absent.items())

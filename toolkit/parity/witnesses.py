@@ -29,7 +29,10 @@ from toolkit.runtimes.source import ModelSource
 MOST_SEARCHED = 2
 # With less left of the budget nothing more is asked.
 LEAST_S = 5.0
+CHEAP_SHARE = 0.25
 MOST_S = 120.0
+MOVED = "the change when weights and inputs move by one unit in the last place"
+ELSEWHERE = "the other calls agree and are judged, that one is left open"
 GROWTH = "rounding grows on the way, and where it does a bound at its cap decides nothing"
 Say = Callable[[str], None]
 NEXT_ENGINE = "another engine may decide it: toolkit runtimes list says what brings one"
@@ -67,7 +70,7 @@ def compute_feeds_reference(
         limits=LIMITS[precision],
         budget=budget,
         is_searched=is_searched,
-        say=say or _be_silent,
+        say=say or (lambda _: None),
     )
     return hearing.decide() if hearing.answers.exact is not None else hearing.go_without_float64()
 
@@ -91,16 +94,18 @@ class _Hearing:
         agreed = self._agree(suites, errors)
         doubts = find_doubts(suites, errors)
         if not doubts.calls:
-            return agreed
-        nodes = self._find_nodes(doubts)
+            return self._with_steps(agreed)
+        nodes = self._find_nodes(doubts) if self._may_search(agreed) else None
         if nodes:
             return self._by_nodes(nodes)
         if not doubts.parted:
-            return agreed
-        if nodes is not None and all(np.isfinite(list(error.values())).all() for error in errors):
-            words = f"{FLOAT64} and {ORT} part in {doubts.parted}, but no node does on the same inputs: {GROWTH}"
-            return replace(agreed, witnesses=replace(agreed.witnesses, words=words))
-        return self._by_files(doubts)
+            return self._with_steps(agreed)
+        has_numbers = all(np.isfinite(list(error.values())).all() for error in errors)
+        if agreed.open_question and not (nodes == () and has_numbers):
+            return self._by_files(doubts)
+        seen = f"{FLOAT64} and {ORT} part in {doubts.parted}"
+        words = f"{seen}, but no node does on the same inputs: {GROWTH}" if nodes == () else f"{seen}; {ELSEWHERE}"
+        return replace(agreed, witnesses=replace(agreed.witnesses, words=words))
 
     def go_without_float64(self) -> FeedsReference:
         """Take ONNX Runtime for the reference, with another engine for a witness where one answers."""
@@ -131,13 +136,36 @@ class _Hearing:
         shares = [error / largest for name, error in errors[0].items() if (largest := suites[0].largest(name))]
         words = f"{FLOAT64} and {ORT} agree" + (f" within {max(shares):.1g} of the largest number" if shares else "")
         witnesses = Witnesses(believed=FLOAT64, agree=(FLOAT64, ORT), words=words)
-        left_out = self.answers.left_out
+        left_out = self.answers.explain_left(self.budget)
         return FeedsReference(kind=FLOAT64, rule=rule, witnesses=witnesses, left_out=left_out, suites=suites)
+
+    def _with_steps(self, agreed: FeedsReference) -> FeedsReference:
+        """Return the reference of a file of 8 bits with what its steps can do, of which one run may have met none.
+
+        Where a number lies at the edge of a step, any other order of operations may end on its other side.
+        """
+        if self.limits != LIMITS["int8"]:
+            return agreed
+        _, moved = self._move()
+        suites = tuple(
+            replace(entry, steps={name: self.limits.factor * far[name] for name in entry.bounds if far[name]})
+            for entry, far in zip(agreed.suites, moved, strict=False)  # the budget may have ended the second
+        )
+        return replace(agreed, suites=(*suites, *agreed.suites[len(suites) :]))
+
+    def _move(self) -> tuple[Answers, list[dict[str, float]]]:
+        """Measure how far rounding moves the answers, in as many calls as the budget allows."""
+        self.say("measuring how far rounding moves the answers")
+        moved = ask_jitter(self.source, self.answers.sets, self.budget)
+        return self.answers.cut(len(moved)), moved
+
+    def _may_search(self, agreed: FeedsReference) -> bool:
+        """Tell whether the nodes are looked at: where most calls agree anyway, only if it costs little."""
+        is_cheap = self.budget.spent_share < CHEAP_SHARE
+        return self._may_ask() and bool(is_cheap or agreed.open_question)
 
     def _find_nodes(self, doubts: Doubts) -> tuple[PartedNode, ...] | None:
         """Look for the nodes that part in the first calls in doubt; None where a search would say nothing."""
-        if not self._may_ask():
-            return None
         self.say(f"{FLOAT64} and {ORT} differ: looking for the node at which they part")
         for number in doubts.calls[:MOST_SEARCHED]:
             feeds = self.answers.sets[number].arrays
@@ -182,7 +210,8 @@ class _Hearing:
     def _ask(self, number: int, answers: Mapping[str, Outputs]) -> ThirdOpinion:
         """Ask other engines for one call of the whole file."""
         if not self._may_ask():
-            return ThirdOpinion()
+            why = f"no other engine is asked: {self.budget.describe()} is spent" if self.is_searched else ""
+            return ThirdOpinion(why_nobody=why)
         self.say(f"asking another engine than {' and '.join(answers)}")
         compare = partial(find_ally, answers=answers, allowed=self.limits.file)
         return ask_third_engines(self.source, self.answers.sets[number].arrays, compare, timeout_s=self._timeout_s())
@@ -198,9 +227,7 @@ class _Hearing:
 
         Where nobody is, the answers are kept for the errors' sake, and nothing is decided by them.
         """
-        self.say("measuring how far rounding moves the answers")
-        moved = ask_jitter(self.source, self.answers.sets, self.budget)
-        answers = self.answers.cut(len(moved), self.budget)
+        answers, moved = self._move()
         exact = answers.exact if witnesses.believed == FLOAT64 and answers.exact else answers.own
         kept = narrow_calls(exact, answers.own)
         why_not = answers.why_not
@@ -208,19 +235,12 @@ class _Hearing:
             why_not = f"it is the one that is wrong: {witnesses.words}"
         return FeedsReference(
             kind=witnesses.believed or UNDECIDED,
-            rule=(
-                f"{self.limits.factor:g} x the change when weights and inputs move by one unit in the last place "
-                f"({describe_limit(self.limits)})"
-            ),
+            rule=(f"{self.limits.factor:g} x {MOVED} ({describe_limit(self.limits)})"),
             why_not_float64=why_not,
             witnesses=witnesses,
-            left_out=answers.left_out,
+            left_out=answers.explain_left(self.budget),
             suites=expect_calls(answers.sets, exact, kept, moved, self.limits),
         )
-
-
-def _be_silent(_: str) -> None:
-    """Tell nobody."""
 
 
 def _verdict(believed: str, why: str) -> str:

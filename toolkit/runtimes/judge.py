@@ -28,7 +28,7 @@ Failure = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The verdict on one suite; truthy when everything held.
+    """The verdict on one suite; truthy when everything held and nothing is open.
 
     Attributes:
         max_abs_logit_error: largest error, of the logits or, in a stranger's file, of the output that comes nearest to
@@ -40,6 +40,7 @@ class Judgement:
         worst_index: the item that shows the first failure, else the one with the largest error.
         is_refusal: whether the engine gave no answer at all.
         failures: what did not hold, in the order of the checks.
+        unclear: what rounding may explain or not.
     """
 
     max_abs_logit_error: float | None = None
@@ -50,9 +51,10 @@ class Judgement:
     worst_index: int | None = None
     is_refusal: bool = False
     failures: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return not self.failures
+        return not self.failures and not self.unclear
 
 
 def probability_bound(bound: float) -> float:
