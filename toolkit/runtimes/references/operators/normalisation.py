@@ -86,12 +86,11 @@ def _local_response(x: Array, *, size: int, alpha: float, beta: float, bias: flo
     The sum runs over channels c - floor((size - 1) / 2) to c + ceil((size - 1) / 2), those that exist.
     """
     channels = x.shape[1]
-    sums = np.zeros((x.shape[0], channels + 1, *x.shape[2:]), x.dtype)
-    np.cumsum(x * x, axis=1, out=sums[:, 1:])
-    middle = np.arange(channels)
-    first = np.maximum(middle - (size - 1) // 2, 0)
-    last = np.minimum(middle + size // 2, channels - 1)
-    result: Array = x / (bias + alpha / size * (sums[:, last + 1] - sums[:, first])) ** beta
+    squares, sums = x * x, np.zeros_like(x)
+    for offset in range(-((size - 1) // 2), size // 2 + 1):
+        first, last = max(0, -offset), min(channels, channels - offset)
+        sums[:, first:last] += squares[:, max(first + offset, 0) : max(last + offset, 0)]
+    result: Array = x / (bias + alpha / size * sums) ** beta
     return result
 
 
@@ -106,8 +105,7 @@ def _divide_by_norm(x: Array, *, p: int, axis: int) -> Array:
 def _standardise(x: Array, *, axes: list[int]) -> Array:
     """Return (x - mean) / (deviation + 1e-9) over axes; Operators.md, MeanVarianceNormalization: its body."""
     over = tuple(axes)
-    mean = x.mean(axis=over, keepdims=True)
-    deviation = np.sqrt((x * x).mean(axis=over, keepdims=True) - mean * mean)
+    mean, deviation = x.mean(axis=over, keepdims=True), x.std(axis=over, keepdims=True)
     return np.asarray((x - mean) / (deviation + 1e-9)).astype(x.dtype)
 
 
