@@ -55,6 +55,21 @@ RULINGS = (
         "2.5 is 127.5 steps: in float32 the quotient falls to one side of the border, in float64 it lies on it",
     ),
     Ruling(
+        "Dropout-[16] *",
+        frozenset({"openvino"}),
+        "Dropout-1: in test mode the output is simply Y = X; OpenVINO answers what lay in memory",
+    ),
+    Ruling(
+        "BitShift-28 direction=LEFT *",
+        frozenset({"openvino"}),
+        "BitShift: each element is shifted by its own number of positions, as in PyTorch and in opset 26",
+    ),
+    Ruling(
+        "QuantizeLinear-28 output_dtype=3 *",
+        frozenset({"tract"}),
+        "QuantizeLinear: output_dtype is the type of y, as ONNX Runtime has it in opset 26; tract passes over it",
+    ),
+    Ruling(
         "GlobalLpPool-* p=3 *",
         frozenset({"tract"}),
         "GlobalLpPool: the p-norm, which is one of absolute values; tract takes the power of negative numbers",

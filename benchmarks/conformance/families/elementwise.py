@@ -260,13 +260,21 @@ def _others() -> Iterator[Case]:
 
 
 def _bits() -> Iterator[Case]:
+    import torch
+
     drawn = values("bits")
     for opset in versions_of("Not"):
         yield one_node("Not", drawn.whole(0, 2, 2, 3, dtype=bool), opset=opset)
     for opset in versions_of("BitShift"):
         pair = drawn.whole(0, 200, 6, dtype=np.uint8), drawn.whole(0, 5, 6, dtype=np.uint8)
         for direction in ("LEFT", "RIGHT"):
-            yield one_node("BitShift", *pair, opset=opset, fed=2, direction=direction)
+            shift = torch.bitwise_left_shift if direction == "LEFT" else torch.bitwise_right_shift
+            yield one_node("BitShift", *pair, opset=opset, fed=2, torch=shift, direction=direction)
+    for opset in versions_of("BitShift", since=28):  # signed numbers, and shifts by all bits and more
+        left, by = np.array([-8, -8, 8, -8, 8, 1 << 30], np.int32), np.array([2, 40, 40, -1, -1, 1], np.int32)
+        for direction, seen in (("RIGHT", [-2, -1, 0, -1, 0, 1 << 29]), ("LEFT", [-32, 0, 0, 0, 0, -(1 << 31)])):
+            stated = functools.partial(lambda seen, *_: torch.tensor(seen, dtype=torch.int32), seen)
+            yield one_node("BitShift", left, by, opset=opset, fed=2, label="signed", torch=stated, direction=direction)
     for op_type in ("BitwiseAnd", "BitwiseOr", "BitwiseXor"):
         for opset in versions_of(op_type):
             yield one_node(op_type, drawn.whole(-99, 99, 2, 3), drawn.whole(-99, 99, 3), opset=opset, fed=2)

@@ -212,13 +212,17 @@ def _dropout(x: Array) -> Iterator[Case]:
         options: dict[str, Any] = {"is_test": 1} if opset < 7 else {}
         if opset == 1:
             options["consumed_inputs"] = [0]
-        yield one_node("Dropout", x, opset=opset, **options)
+        yield one_node("Dropout", x, opset=opset, torch=_itself, **options)
         if opset < 12:
-            yield one_node("Dropout", x, opset=opset, ratio=0.3, **options)
+            yield one_node("Dropout", x, opset=opset, ratio=0.3, torch=_itself, **options)
         else:
             yield one_node("Dropout", x, np.array(0.3, np.float32), np.array(False), opset=opset, label="no training")
         if opset >= 10:
             yield one_node("Dropout", x, opset=opset, outputs=2, **options)
+
+
+def _itself(x: Any, *_: Any) -> Any:
+    return x
 
 
 def _found(_: Array) -> Iterator[Case]:
