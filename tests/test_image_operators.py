@@ -40,6 +40,16 @@ BY_HAND = [
     ({"sizes": 8, "nearest_mode": "round_prefer_floor"}, [0, 0, 10, 10, 20, 20, 30, 30]),
     ({"sizes": 8, "nearest_mode": "ceil", "coordinate_transformation_mode": "asymmetric"}, [0, 10, 10, 20, 20, 30, 30, 30]),
     ({"sizes": 2, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, [0, 20]),
+    # One place of a region from a quarter to three quarters: its middle.
+    (
+        {
+            "sizes": 1,
+            "mode": "linear",
+            "coordinate_transformation_mode": "tf_crop_and_resize",
+            "roi": [0.25, 0.75],
+        },
+        [15],
+    ),
     (
         {
             "sizes": 4,
@@ -193,6 +203,9 @@ def test_max_roi_pool_by_hand() -> None:
     assert not y[2].any()
     (other,) = run_by_ort("MaxRoiPool", x, rois, opset=1, pooled_shape=[2, 2])
     assert np.array_equal(y, other)
+    halved = {"opset": 1, "pooled_shape": [1, 1], "spatial_scale": 0.5}  # 1.5 is 2: the corner, and half a place up
+    (y,) = run_node("MaxRoiPool", x, np.array([[0, 1, 1, 3, 3]], np.float32), **halved)
+    assert y.ravel().tolist() == [18]
 
 
 BOXES = np.array([[0, 0, 1, 1], [0, 0.1, 1, 1.1], [1, 0.9, 0, -0.1], [0, 10, 1, 11], [0, 0, 0, 0]], np.float32)[None]

@@ -66,6 +66,8 @@ def test_unique_keeps_the_order_of_what_comes_first() -> None:
     assert answers == [[2, 1, 3, 4], [0, 1, 3, 4], [0, 1, 1, 2, 3, 2], [1, 2, 2, 1]]
     (only,) = run_node("Unique", x, opset=11, sorted=0)
     assert only.tolist() == [2, 1, 3, 4]
+    *_, numbers, _ = run_node("Unique", np.array([3, 1, 2, 3], np.float32), opset=11, outputs=4, sorted=0)
+    assert numbers.tolist() == [0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])

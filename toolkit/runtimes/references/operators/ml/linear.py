@@ -10,7 +10,7 @@ __all__: list[str] = []
 import numpy as np
 
 from toolkit.runtimes.references.operators.declared import Array, Type, operator
-from toolkit.runtimes.references.operators.ml.scores import DOMAIN, classify, transform
+from toolkit.runtimes.references.operators.ml.scores import DOMAIN, as_rows, classify, transform
 
 
 @operator("LinearClassifier", domain=DOMAIN)
@@ -46,9 +46,7 @@ def _linear_regressor(
 
 
 def _scores(x: Array, coefficients: list[float], intercepts: list[float] | None, real: Type) -> Array:
-    """Return `[N, K]`; one row of features counts as a batch of one."""
-    rows = np.atleast_2d(x)
-    rows = rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(real)
+    rows = as_rows(x, real)
     weights = np.array(coefficients, rows.dtype).reshape(-1, rows.shape[1])
     shift = np.array(intercepts or [0.0], rows.dtype)
     return np.asarray(rows @ weights.T + shift)

@@ -8,7 +8,7 @@ Shapes: N rows, K classes or targets.
 
 from __future__ import annotations
 
-__all__ = ["DOMAIN", "classify", "finish_pair", "name_classes", "transform"]
+__all__ = ["DOMAIN", "as_rows", "classify", "finish_pair", "name_classes", "transform"]
 
 from collections.abc import Sequence
 
@@ -21,6 +21,12 @@ DOMAIN = "ai.onnx.ml"
 # Winitzki, "A handy approximation for the error function and its inverse", 2008; numbers below ZERO count as zero.
 WINITZKI = 0.147
 ZERO = 1e-7
+
+
+def as_rows(x: Array, real: Type) -> Array:
+    """Return `[N, F]` of real numbers; one row of features is a batch of one."""
+    rows = np.atleast_2d(x)
+    return rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(real)
 
 
 def transform(scores: Array, name: str) -> Array:

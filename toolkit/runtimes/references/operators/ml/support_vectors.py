@@ -14,7 +14,7 @@ import numpy as np
 
 from toolkit.runtimes.references.operators.activations import sigmoid
 from toolkit.runtimes.references.operators.declared import Array, Type, operator
-from toolkit.runtimes.references.operators.ml.scores import DOMAIN, finish_pair, name_classes, transform
+from toolkit.runtimes.references.operators.ml.scores import DOMAIN, as_rows, finish_pair, name_classes, transform
 
 # LIBSVM, svm.cpp: the least share of a pair, and when and how often its shares are brought together.
 LEAST, PRECISION, ROUNDS = 1e-7, 0.005, 100
@@ -32,7 +32,7 @@ def _svm_regressor(
     **attributes: Any,
 ) -> Array:
     """Return the weighted kernels and rho `[N, 1]`, or their sign; Operators-ml.md, SVMRegressor."""
-    rows = _rows(x, real)
+    rows = as_rows(x, real)
     weights = np.array(coefficients, rows.dtype)
     values = _kernels(rows, attributes, n_supports) @ weights if n_supports else rows @ weights
     values = (values + attributes["rho"][0])[:, None]
@@ -53,7 +53,7 @@ def _svm_classifier(
 ) -> tuple[Array, Array]:
     """Return each row's class by the votes of all pairs, and the scores of pairs or classes; SVMClassifier-1."""
     labels = classlabels_ints or classlabels_strings or []
-    rows = _rows(x, real)
+    rows = as_rows(x, real)
     weights = np.array(coefficients, rows.dtype)
     if not attributes["vectors_per_class"]:
         scores = rows @ weights.reshape(len(labels), -1).T + attributes["rho"][0]
@@ -68,11 +68,6 @@ def _svm_classifier(
     elif len(labels) == 2:
         return classes, finish_pair(scores[:, 0], post_transform, is_share=False).astype(real)
     return classes, transform(scores, post_transform).astype(real)
-
-
-def _rows(x: Array, real: Type) -> Array:
-    rows = np.atleast_2d(x)
-    return rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(real)
 
 
 def _kernels(rows: Array, attributes: dict[str, Any], count: int) -> Array:

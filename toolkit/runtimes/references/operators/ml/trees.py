@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolkit.runtimes.references.operators.declared import Array, Type, operator
-from toolkit.runtimes.references.operators.ml.scores import DOMAIN, classify, finish_pair, name_classes, transform
+from toolkit.runtimes.references.operators.ml.scores import (
+    DOMAIN,
+    as_rows,
+    classify,
+    finish_pair,
+    name_classes,
+    transform,
+)
 
 LEAF = "LEAF"
 # Operators-ml.md, TreeEnsemble: the numbers of modes, aggregates and transforms.
@@ -66,7 +73,7 @@ def _regressor(
 
     ONNX Runtime passes over the transform of a single target; the text does not.
     """
-    rows = _rows(x, real)
+    rows = as_rows(x, real)
     scores = _aggregate(rows, _forest(attributes), _votes(attributes, "target"), n_targets, aggregate_function)
     base = _numbers(attributes, "base_values")
     scores = scores if base is None else scores + base.astype(rows.dtype)
@@ -90,7 +97,7 @@ def _classifier(
     Raises:
         ValueError: base values that are neither one of each class nor that of the only class with votes.
     """
-    rows = _rows(x, real)
+    rows = as_rows(x, real)
     labels = classlabels_int64s or classlabels_strings or []
     votes = _votes(attributes, "class")
     scores = _aggregate(rows, _forest(attributes), votes, max(len(labels), int(votes.targets.max()) + 1), "SUM")
@@ -155,10 +162,6 @@ def _members(modes: Sequence[str], values: Array | None) -> dict[int, Array]:
     parts = np.split(values, np.flatnonzero(np.isnan(values)))
     nodes = [index for index, mode in enumerate(modes) if mode == MODES[-1]]
     return {node: part[~np.isnan(part)] for node, part in zip(nodes, parts, strict=False)}
-
-
-def _rows(x: Array, real: Type) -> Array:
-    return x if np.issubdtype(x.dtype, np.floating) else x.astype(real)
 
 
 def _numbers(attributes: Mapping[str, Any], name: str) -> Array | None:
