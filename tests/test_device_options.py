@@ -13,7 +13,7 @@ from fake_ort import FakeOrtApi
 from test_ort_binding import BindingSession, FakeValue
 
 from toolkit.data.mini_subset import load_mini
-from toolkit.errors import ProviderError, UsageError
+from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.device_options import DeviceOptions, parse_device_options
 from toolkit.runtimes.ort import OrtRuntime
@@ -216,3 +216,9 @@ def test_device_boundary_is_refused_where_there_is_no_device(model_path: Path) -
         pytest.raises(UsageError, match="has no memory of its own"),
     ):
         runtime.prepare({"images": IMAGES[:1]}, boundary="device")
+
+
+def test_a_graph_that_folds_to_a_constant_blames_no_provider() -> None:
+    assert open_session(b"model", RuntimeSettings(), api=FakeOrtApi(nodes={})).placement == {}
+    with pytest.raises(ModelError, match="nothing of this model is left to run on cuda: every node folds to a constant"):
+        open_session(b"model", RuntimeSettings(provider="cuda"), api=FakeOrtApi(nodes={}))

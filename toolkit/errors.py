@@ -44,9 +44,14 @@ if TYPE_CHECKING:
 
 
 class ToolkitError(Exception):
-    """A failure with one line for the user: what failed, the value seen, the value expected, the next step."""
+    """A failure with one line for the user: what failed, the value seen, the value expected, the next step.
+
+    Attributes:
+        log: the last lines of the helper process that it comes from, an engine's own words among them; may be empty.
+    """
 
     exit_code: int = 70
+    log: str = ""
 
 
 class CheckFailedError(ToolkitError):
@@ -92,11 +97,7 @@ class ProviderError(ResourceError):
 
 
 class WorkerError(ResourceError):
-    """A helper process died or hung past its time limit.
-
-    Attributes:
-        log: the last lines that it wrote on its standard error.
-    """
+    """A helper process died or hung past its time limit."""
 
     def __init__(self, message: str, *, log: str = "") -> None:
         super().__init__(message)

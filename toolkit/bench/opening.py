@@ -142,10 +142,8 @@ def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision
         return _open_once(variant, config, source, precision, opener)
     except ToolkitError as error:
         status = _judge(error, variant)
-        log = error.log if isinstance(error, WorkerError) else ""
-        return Probe(
-            variant=variant, precision=precision or "fp32", status=status, reason=str(error), log=log, error=error
-        )
+        precision, reason = precision or "fp32", str(error)
+        return Probe(variant=variant, precision=precision, status=status, reason=reason, log=error.log, error=error)
 
 
 def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:

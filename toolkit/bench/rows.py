@@ -12,7 +12,6 @@ from toolkit.bench.bootstrap import bootstrap_intervals
 from toolkit.bench.report import BenchRow
 from toolkit.bench.statistics import summarise
 from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
-from toolkit.errors import WorkerError
 from toolkit.runtimes.ort_binding import DEVICES
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
     info = done.info or lane.probe.info
     known["version"] = info.version if info else None
     if done.error is not None or info is None or not done.windows:
-        log = done.error.log if isinstance(done.error, WorkerError) else ""
+        log = "" if done.error is None else done.error.log
         return BenchRow(**known, status="fail", reason=str(done.error), log=log)
     overload = _explain_overload(done.windows, plan)
     measured = _measured(done.windows, plan, batch=done.job.batch)

@@ -66,9 +66,11 @@ def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
         note("interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it but a line and a code
+        known = _as_known(error)
         if debug:
             traceback.print_exc()
-        known = _as_known(error)
+            if known.log:
+                complain(f"its process wrote:\n{known.log}")
         speak = note if isinstance(known, MET_BY_ALL) else complain
         speak(f"error: {' '.join(str(known).split())}")
         return known.exit_code

@@ -126,7 +126,7 @@ def _judge_variant(
         return replace(row, status="skip" if variant.may_skip else "fail", reason=str(error))
     except ToolkitError as error:
         is_refusal = isinstance(error, ModelError) and not isinstance(error, WrongAnswerError)
-        return replace(row, status="refused" if is_refusal else "fail", reason=str(error))
+        return replace(row, status="refused" if is_refusal else "fail", reason=str(error), log=error.log or None)
 
 
 def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str) -> str | None:

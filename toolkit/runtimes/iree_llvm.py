@@ -14,8 +14,9 @@ import onnx
 from iree.compiler.extras import onnx_importer
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, first_line
+from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -35,7 +36,7 @@ class IreeRuntime(Runtime):
                 extra_args=["--iree-llvmcpu-target-cpu=host"],
             )
         except Exception as error:  # the importer's and the compiler's errors share no base
-            raise ModelError(f"IREE refuses the model: {first_line(error)}") from error
+            raise ModelError(f"IREE refuses the model: {sum_up(error)}") from error
         self._function = iree.runtime.load_vm_flatbuffer(binary, driver="local-task")[function]
         version = importlib.metadata.version("iree-base-runtime")
         self.info = describe_file(source, runtime=self.name, version=version)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -41,7 +42,7 @@ class JaxRuntime(Runtime):
             model = onnx.shape_inference.infer_shapes(onnx.ModelProto.FromString(source.model))
             function, self._weights = call_onnx.call_onnx_model(model, example)
         except Exception as error:  # whatever the importer raises; it has no exception of its own
-            raise ModelError(f"jaxonnxruntime refuses the model: {type(error).__name__}: {error}") from error
+            raise ModelError(f"jaxonnxruntime refuses the model: {type(error).__name__}: {sum_up(error)}") from error
         self._function = jax.jit(function)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:

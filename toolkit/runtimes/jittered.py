@@ -13,8 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from toolkit.errors import ModelError, first_line
+from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -39,7 +40,7 @@ class JitteredRuntime(Runtime):
             self._own = _session(source.model)
             self._moved = [_session(self._jitter(model)) for _ in range(DRAWS)]
         except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
+            raise ModelError(f"ONNX Runtime refuses the model: {sum_up(error)}") from error
         info = describe_file(source, runtime=self.name, version=str(onnxruntime.__version__))
         self.info = replace(info, outputs=tuple(replace(spec, dtype="float64", shape=()) for spec in info.outputs))
 
@@ -53,7 +54,7 @@ class JitteredRuntime(Runtime):
                 for session in self._moved
             ]
         except Exception as error:  # as above
-            raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
+            raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
         return {
             name: np.array(max(_distance(values[index], own[index]) for values in moved))
             for index, name in enumerate(names)

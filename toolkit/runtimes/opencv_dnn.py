@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -27,7 +28,7 @@ class OpenCvRuntime(Runtime):
         try:
             self._net = cv2.dnn.readNetFromONNX(np.frombuffer(source.model, np.uint8))
         except cv2.error as error:
-            raise ModelError(f"OpenCV refuses the model: {' '.join(error.err.split())}") from error
+            raise ModelError(f"OpenCV refuses the model: {sum_up(error.err)}") from error
         self.info = describe_file(source, runtime=self.name, version=cv2.__version__)
         self._outputs = [spec.name for spec in self.info.outputs]
 

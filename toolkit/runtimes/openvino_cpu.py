@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -36,7 +37,7 @@ class OpenVinoRuntime(Runtime):
         try:
             self._compiled = core.compile_model(core.read_model(source.model), "CPU", options)
         except RuntimeError as error:
-            raise ModelError(f"OpenVINO refuses the model: {' '.join(str(error).split())}") from error
+            raise ModelError(f"OpenVINO refuses the model: {sum_up(error)}") from error
         active = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         if active != HINTS[self.settings.precision]:
             raise ResourceError(f"OpenVINO computes in {active} on this processor, not in {self.settings.precision}")

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, UsageError, first_line
+from toolkit.errors import ModelError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
 from toolkit.runtimes.ort_binding import DEVICES, BoundSession
 from toolkit.runtimes.providers import open_session
@@ -98,7 +99,7 @@ class OrtRuntime(Runtime):
             else:
                 values = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise ModelError(f"ONNX Runtime failed while running the model: {first_line(error)}") from error
+            raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
         for name, value in zip(self._outputs, values, strict=True):
             if not isinstance(value, np.ndarray) or value.dtype.hasobject:
                 raise ModelError(f"output {name!r} holds {type(value).__name__} values; only numbers can be compared")

@@ -76,7 +76,9 @@ class WorkerProcess(Closing):
         if frame is None:
             raise WorkerError(f"the engine {self._helper.describe_end()} during {header['verb']!r}", log=self.log)
         if "error" in frame[0]:
-            raise error_from_json(frame[0]["error"])
+            error = error_from_json(frame[0]["error"])
+            error.log = self.log
+            raise error
         self.notes = tuple(frame[0]["notes"])
         return frame
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.errors import ModelError, ProviderError, ResourceError, first_line
+from toolkit.errors import ModelError, ProviderError, ResourceError
 from toolkit.nvidia import mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.placement import read_placement
 from toolkit.runtimes.provider_list import PROVIDERS, ProviderSpec, find_provider
@@ -144,14 +145,16 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
         session = create(entries={**RECORD_PLACEMENT, **strict})
     except Exception as error:
         if spec.name == "cpu":
-            raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
-        reason = _explain_nodes(spec, create, error) if strict else first_line(error)
+            raise ModelError(f"ONNX Runtime refuses the model: {sum_up(error)}") from error
+        reason = _explain_nodes(spec, create, error) if strict else sum_up(error)
         raise ProviderError(explain_missing(spec, api=api, otherwise=reason)) from error
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
         raise ProviderError(explain_missing(spec, api=api, otherwise=f"the session runs on {active}"))
     placement = read_placement(session, spec.name, OUR_NAMES)
-    if spec.name not in placement.counts:
+    if not placement.counts and spec.name != "cpu":
+        raise ModelError(f"nothing of this model is left to run on {spec.name}: every node folds to a constant")
+    if placement.counts and spec.name not in placement.counts:
         raise ProviderError(f"provider {spec.name} is active but took no node of this model: {placement.counts}")
     details = {
         "optimisation": settings.optimisation,
@@ -164,11 +167,11 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
 def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], error: Exception) -> str:
     """Return which nodes the provider left, where that is why a session that wants all of them there was refused."""
     if CPU_FALLBACK not in str(error):
-        return first_line(error)
+        return sum_up(error)
     try:
         left = read_placement(create(entries=RECORD_PLACEMENT), spec.name, OUR_NAMES)
     except Exception as second:  # noqa: BLE001 - ONNX Runtime's exceptions share no public base; the first one is told
-        return f"{first_line(error)} (and without that demand: {first_line(second)})"
+        return f"{sum_up(error)} (and without that demand: {sum_up(second)})"
     total = sum(left.counts.values())
     return f"only {left.counts.get(spec.name, 0)} of {total} nodes run there; elsewhere: {', '.join(left.elsewhere)}"
 
@@ -182,7 +185,7 @@ def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
         raise ProviderError(f"provider {spec.name} is not installed ({error}); get it with: {spec.mend}") from error
     except Exception as error:
         raise ProviderError(
-            f"provider {spec.name} cannot be loaded: {first_line(error)}; get it again with: {spec.mend}"
+            f"provider {spec.name} cannot be loaded: {sum_up(error)}; get it again with: {spec.mend}"
         ) from error
     if not devices:
         raise ProviderError(

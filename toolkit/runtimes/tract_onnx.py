@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -41,7 +42,7 @@ class TractRuntime(Runtime):
             self._of_any = _optimise(source.model, {})
         except tract.TractError as error:
             if all(_is_known(spec) for spec in self.info.inputs):
-                raise ModelError(f"tract refuses the model: {_explain(error)}") from error
+                raise ModelError(f"tract refuses the model: {sum_up(error)}") from error
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the inputs in the file's order; see `Runtime.compute`.
@@ -53,7 +54,7 @@ class TractRuntime(Runtime):
         try:
             values = (self._of_any or self._runnable_for(feeds)).run(arrays)
         except tract.TractError as error:
-            raise ModelError(f"tract refuses the model: {_explain(error)}") from error
+            raise ModelError(f"tract refuses the model: {sum_up(error)}") from error
         return {spec.name: value.to_numpy() for spec, value in zip(self.info.outputs, values, strict=True)}
 
     def _runnable_for(self, feeds: Arrays) -> tract.Runnable:
@@ -81,9 +82,3 @@ def _optimise(model: bytes, feeds: Arrays) -> tract.Runnable:
 
 def _is_known(spec: TensorSpec) -> bool:
     return bool(spec.shape) and all(isinstance(size, int) for size in spec.shape)
-
-
-def _explain(error: tract.TractError) -> str:
-    """Return its message and the causes below it in one line, without the stack."""
-    message = str(error).partition("Stack backtrace")[0]
-    return " ".join(message.split())

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from toolkit.environment import claim_process
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.helper_start import READY
 from toolkit.runtimes.origin import require_origin
@@ -120,6 +121,8 @@ def main() -> None:
         try:
             header, arrays = worker.answer(*frame)
         except ToolkitError as error:
+            if error.__cause__ is not None:
+                print(f"{type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr, flush=True)  # noqa: T201 - the log
             header, arrays = {"error": {"type": type(error).__name__, "message": str(error)}}, {}
         except MemoryError as error:
             header, arrays = (
@@ -128,7 +131,7 @@ def main() -> None:
             )
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is an answer, not the worker's end
             traceback.print_exc()  # into the log; the message is one line
-            message = f"the engine failed: {type(error).__name__}: {error}"
+            message = f"the engine failed: {type(error).__name__}: {sum_up(error)}"
             header, arrays = {"error": {"type": "ModelError", "message": message}}, {}
         if "error" in header:
             header["error"]["message"] = _one_line(header["error"]["message"])
