@@ -220,5 +220,7 @@ def test_device_boundary_is_refused_where_there_is_no_device(model_path: Path) -
 
 def test_a_graph_that_folds_to_a_constant_blames_no_provider() -> None:
     assert open_session(b"model", RuntimeSettings(), api=FakeOrtApi(nodes={})).placement == {}
-    with pytest.raises(ModelError, match="nothing of this model is left to run on cuda: every node folds to a constant"):
+    with pytest.raises(
+        ModelError, match="nothing of this model is left to run on cuda: every node folds to a constant"
+    ):
         open_session(b"model", RuntimeSettings(provider="cuda"), api=FakeOrtApi(nodes={}))

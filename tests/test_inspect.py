@@ -18,15 +18,16 @@ from toolkit.cli.app import app
 from toolkit.errors import ExternalDataError, ModelError
 from toolkit.evaluation import inspect as inspecting
 from toolkit.evaluation.inspect import InspectReport, inspect_model
-from toolkit.runtimes import engine_tables
+from toolkit.runtimes import table_helper
 from toolkit.runtimes.contract import check_contract
-from toolkit.runtimes.engine_tables import NO_TABLE, TABLES, EngineTable, TableHelper, judge_by_tables
+from toolkit.runtimes.engine_tables import TABLES, EngineTable
 from toolkit.runtimes.examine import Examination
 from toolkit.runtimes.external_data import look_beside
 from toolkit.runtimes.file_facts import FileFacts, ShapeClaim
 from toolkit.runtimes.file_reading import find_shape_claims, read_facts
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.statements import state_risks
+from toolkit.runtimes.table_helper import NO_TABLE, TableHelper, judge_by_tables
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
 
@@ -274,13 +275,20 @@ def test_engines_are_asked_by_their_tables_what_they_lack() -> None:
     assert {name for name, lacks in told.items() if lacks is None} >= {"tract"}
 
 
+def test_operators_of_ours_count_for_the_evaluator() -> None:
+    uses = facts_of(build([helper.make_node("MaxRoiPool", ["x", "x"], ["y"], pooled_shape=[1, 1])])).operators
+    assert TABLES["onnx"](onnx, list(uses)) == ()
+    with pytest.raises(NotImplementedError):
+        onnx.reference.ops.load_op("", "MaxRoiPool", 18)
+
+
 def test_an_opset_that_onnx_runtime_is_too_old_for_is_told() -> None:
     told = lacking(helper.make_node("Relu", ["x"], ["y"]), opset=99)
     assert told["ort"] == ("opset 99",)
 
 
 def test_a_table_that_ends_its_reader_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_tables, "TIMEOUT_S", 0.001)
+    monkeypatch.setattr(table_helper, "TIMEOUT_S", 0.001)
     with TableHelper() as helper_:
         tables = {table.runtime: table for table in helper_.judge(facts_of(stranger("half")))}
     assert all(tables[name].lacks is None for name in TABLES)

@@ -14,13 +14,14 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, ResourceError
 from toolkit.runtimes.base import RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
-from toolkit.runtimes.engine_tables import EngineTable, TableHelper
+from toolkit.runtimes.engine_tables import EngineTable
 from toolkit.runtimes.examine import Examination, examine_file
 from toolkit.runtimes.external_data import Found, look_beside
 from toolkit.runtimes.file_facts import FileFacts
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.statements import describe_spec, state_risks
+from toolkit.runtimes.table_helper import TableHelper
 
 # Kinds of operator that are told by name; the report has them all.
 MOST_KINDS = 40

@@ -7,10 +7,10 @@ __all__ = ["Stated", "read_stated", "state_chance_of"]
 from functools import cached_property
 
 from toolkit.errors import ToolkitError
-from toolkit.runtimes.engine_tables import judge_by_tables
 from toolkit.runtimes.examine import Examination, examine_file
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.statements import state_chance, state_context
+from toolkit.runtimes.table_helper import judge_by_tables
 
 
 class Stated:

@@ -5,27 +5,30 @@ Run as a module it is the helper that asks them: an engine's table is native cod
 
 from __future__ import annotations
 
-__all__ = ["EngineTable", "TableHelper", "judge_by_tables"]
+__all__ = ["TABLES", "EngineTable", "is_installed"]
 
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from toolkit.closing import Closing
-from toolkit.errors import WorkerError, first_line
-from toolkit.runtimes.file_facts import FileFacts, OperatorUse
+from toolkit.errors import first_line
+from toolkit.runtimes.file_facts import OperatorUse
 from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.helper_start import READY
-from toolkit.runtimes.registry import ENGINES, RUNTIMES
+from toolkit.runtimes.registry import RUNTIMES
 
-TIMEOUT_S = 20.0
-NO_TABLE = "it keeps no table that can be read without opening the file"
 # What no engine has, put behind the operators that OpenVINO is asked for: it then lists what it lacks, and stops.
 NOWHERE = ("no.such", "Nothing")
+# Where ONNX's evaluator keeps its classes, by domain.
+EVALUATED = {
+    "": "ops",
+    "ai.onnx.ml": "ops.aionnxml",
+    "ai.onnx.preview": "ops.aionnx_preview",
+    "ai.onnx.preview.training": "ops.aionnx_preview_training",
+}
 # Of an operator that the standard does not have, so many inputs are shown.
 MOST_INPUTS = 16
 LACKED_BY_OPENVINO = re.compile(r"No conversion rule found for operations: (.*)")
@@ -47,55 +50,8 @@ class EngineTable(NamedTuple):
     reason: str = ""
 
 
-class TableHelper(Closing):
-    """The helper that reads tables; it imports the engines while its parent does something else.
-
-    Raises:
-        HelperStartError: the system does not start it.
-    """
-
-    def __init__(self) -> None:
-        self._helper = Helper("toolkit.runtimes.engine_tables", title="the reader of the engines' tables")
-
-    def judge(self, facts: FileFacts) -> tuple[EngineTable, ...]:
-        """Return what every installed engine that opens files is known not to have, in the registry's order.
-
-        Args:
-            facts: of the file.
-        """
-        uses = [use for use in facts.operators if not use.is_local]
-        try:
-            known = {table.runtime: table for table in self._ask(uses)}
-        except WorkerError as error:
-            known = {name: EngineTable(name, "", None, f"its table could not be read: {error}") for name in TABLES}
-        names = (name for name in ENGINES if not RUNTIMES[name].needs_run and _is_installed(RUNTIMES[name].package))
-        return tuple(known.get(name) or EngineTable(name, "", None, NO_TABLE) for name in names)
-
-    def close(self) -> None:
-        """End it."""
-        self._helper.close()
-
-    def _ask(self, uses: Iterable[OperatorUse]) -> tuple[EngineTable, ...]:
-        self._helper.await_ready()
-        frame = None
-        with self._helper.limit(TIMEOUT_S):
-            try:
-                write_frame(self._helper.requests, {"uses": list(uses)})
-                frame = read_frame(self._helper.replies)
-            except (OSError, EOFError, ValueError):
-                frame = None
-        if frame is None:
-            raise WorkerError(f"the helper {self._helper.describe_end()}", log=self._helper.log)
-        return tuple(EngineTable(*row) for row in frame[0]["tables"])
-
-
-def judge_by_tables(facts: FileFacts) -> tuple[EngineTable, ...]:
-    """Ask once; as `TableHelper.judge`."""
-    with TableHelper() as helper:
-        return helper.judge(facts)
-
-
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether a package can be found, without importing it."""
     try:
         return bool(package) and importlib.util.find_spec(package) is not None
     except ImportError:  # the package that it would lie in is not here
@@ -172,29 +128,31 @@ def _least_inputs(use: OperatorUse) -> int:
 
 
 def _judge_evaluator(onnx: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
-    """By ONNX's own evaluator, which loads the class of an operator, or the body that the standard gives it."""
-    from onnx import reference
+    """By the evaluator: our operators, its own classes, and the bodies that the standard gives to others."""
+    import numpy as np
 
-    def has(use: OperatorUse) -> bool:
-        if _has_body(use):
-            return True
-        modules = {
-            "": "ops",
-            "ai.onnx.ml": "ops.aionnxml",
-            "ai.onnx.preview": "ops.aionnx_preview",
-            "ai.onnx.preview.training": "ops.aionnx_preview_training",
-        }
-        if use.domain not in modules:
-            return False
-        module = importlib.import_module(f"{reference.__name__}.{modules[use.domain]}")
-        try:
-            module.load_op(use.domain, use.name, use.version)
-        except Exception:  # noqa: BLE001 - it raises ValueError, KeyError, RuntimeError and NotImplementedError
-            return False
-        return True
+    from toolkit.runtimes.references.operators.declared import classes_for
 
     del onnx
-    return tuple(_with_opset(use) for use in uses if not has(use))
+    ours = {
+        (domain, item.__name__, version)
+        for domain, version in {(use.domain, use.version or 1) for use in uses}
+        for item in classes_for({domain: version}, np.dtype(np.float32))
+    }
+    has = [use[:3] in ours or _has_body(use) or _is_evaluated(use) for use in uses]
+    return tuple(_with_opset(use) for use, here in zip(uses, has, strict=True) if not here)
+
+
+def _is_evaluated(use: OperatorUse) -> bool:
+    """Whether ONNX's evaluator has a class for an operator."""
+    if use.domain not in EVALUATED:
+        return False
+    module = importlib.import_module(f"onnx.reference.{EVALUATED[use.domain]}")
+    try:
+        module.load_op(use.domain, use.name, use.version)
+    except Exception:  # noqa: BLE001 - it raises ValueError, KeyError, RuntimeError and NotImplementedError
+        return False
+    return True
 
 
 def _find_schema(use: OperatorUse) -> Any:
@@ -234,7 +192,7 @@ def main() -> None:
     """Import the engines, say that it is ready, answer one frame."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frame must stay clean
-    here = [name for name in TABLES if _is_installed(RUNTIMES[name].package)]
+    here = [name for name in TABLES if is_installed(RUNTIMES[name].package)]
     for name in here:
         _judge_one(name, [])
     answers.write(READY)

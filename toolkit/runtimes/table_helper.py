@@ -1,0 +1,66 @@
+"""What every installed engine is known not to have of a file: its tables are read in a helper process."""
+
+from __future__ import annotations
+
+__all__ = ["NO_TABLE", "TableHelper", "judge_by_tables"]
+
+from collections.abc import Iterable
+
+from toolkit.closing import Closing
+from toolkit.errors import WorkerError
+from toolkit.runtimes.engine_tables import TABLES, EngineTable, is_installed
+from toolkit.runtimes.file_facts import FileFacts, OperatorUse
+from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.helper import Helper
+from toolkit.runtimes.registry import ENGINES, RUNTIMES
+
+TIMEOUT_S = 20.0
+NO_TABLE = "it keeps no table that can be read without opening the file"
+
+
+class TableHelper(Closing):
+    """The helper that reads tables; it imports the engines while its parent does something else.
+
+    Raises:
+        HelperStartError: the system does not start it.
+    """
+
+    def __init__(self) -> None:
+        self._helper = Helper("toolkit.runtimes.engine_tables", title="the reader of the engines' tables")
+
+    def judge(self, facts: FileFacts) -> tuple[EngineTable, ...]:
+        """Return what every installed engine that opens files is known not to have, in the registry's order.
+
+        Args:
+            facts: of the file.
+        """
+        uses = [use for use in facts.operators if not use.is_local]
+        try:
+            known = {table.runtime: table for table in self._ask(uses)}
+        except WorkerError as error:
+            known = {name: EngineTable(name, "", None, f"its table could not be read: {error}") for name in TABLES}
+        names = (name for name in ENGINES if not RUNTIMES[name].needs_run and is_installed(RUNTIMES[name].package))
+        return tuple(known.get(name) or EngineTable(name, "", None, NO_TABLE) for name in names)
+
+    def close(self) -> None:
+        """End it."""
+        self._helper.close()
+
+    def _ask(self, uses: Iterable[OperatorUse]) -> tuple[EngineTable, ...]:
+        self._helper.await_ready()
+        frame = None
+        with self._helper.limit(TIMEOUT_S):
+            try:
+                write_frame(self._helper.requests, {"uses": list(uses)})
+                frame = read_frame(self._helper.replies)
+            except (OSError, EOFError, ValueError):
+                frame = None
+        if frame is None:
+            raise WorkerError(f"the helper {self._helper.describe_end()}", log=self._helper.log)
+        return tuple(EngineTable(*row) for row in frame[0]["tables"])
+
+
+def judge_by_tables(facts: FileFacts) -> tuple[EngineTable, ...]:
+    """Ask once; as `TableHelper.judge`."""
+    with TableHelper() as helper:
+        return helper.judge(facts)
