@@ -382,3 +382,17 @@ def read_facts_of_source(path: Path) -> None:
     from toolkit.runtimes.vetting import vet_model
 
     vet_model(path.read_bytes(), name=path.name, allow_foreign=True)
+
+
+@pytest.mark.slow
+def test_a_sample_of_a_file_with_weights_beside_it_is_replayed_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    words = ["parity", str(save_split(tmp_path)), *QUICK["parity"], "--allow-external-data", "--json"]
+    app(args=words, standalone_mode=False)
+    replay = json.loads(capsys.readouterr().out)["rows"][0]["worst_files"]["replay"]
+    with pytest.raises(ExternalDataError, match=r"in weights\.bin; or read them from its own folder: --allow-external"):
+        app(args=["parity", "--replay", replay], standalone_mode=False)
+    app(args=["parity", "--replay", replay, "--allow-external-data", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["passed"]

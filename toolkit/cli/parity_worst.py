@@ -80,6 +80,7 @@ def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bo
     from toolkit.parity.recording import require_same_model
     from toolkit.parity.replay import read_sample, replay_sample
     from toolkit.render_parity import describe_replay, replay_table
+    from toolkit.runtimes.examine import require_all_inside
     from toolkit.runtimes.external_data import read_model
     from toolkit.runtimes.registry import find_entry
 
@@ -87,6 +88,8 @@ def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bo
     if model is None and not sample.model_path.exists():
         raise ModelError(f"the model of {path}, {sample.model_path}, is not there any more; name it before --replay")
     source = read_model(model or sample.model_path, allow_external_data=allow_external_data)
+    if source.sha256 != sample.recording.model_sha256:
+        require_all_inside(source)
     require_same_model(sample.recording, source, owner=path)
     if find_entry(sample.settings.runtime).needs_run and sample.run is not None:
         source = replace(source, run=find_run(sample.run, store=ArtifactStore.default()))

@@ -226,16 +226,16 @@ def _beside_line(found: Found) -> str:
 
 
 def _engine_lines(engines: Iterable[EngineTable]) -> Iterator[str]:
-    untold = []
-    for table in engines:
-        if table.lacks is None:
-            untold.append(table.runtime)
-        elif table.lacks:
+    told = [table for table in engines if table.lacks is not None]
+    for table in told:
+        if table.lacks:
             yield f"{table.runtime} {table.version} does not have {', '.join(table.lacks)}"
-        else:
-            yield f"{table.runtime} {table.version} has every operator by its name; it was not opened there"
+    whole = [f"{table.runtime} {table.version}" for table in told if not table.lacks]
+    if whole:
+        yield f"every operator has a place in the tables of {', '.join(whole)}; none of them opened the file"
+    untold = [table.runtime for table in engines if table.lacks is None]
     if untold:
-        yield f"not told by their own tables: {', '.join(untold)}"
+        yield f"not told by tables of theirs: {', '.join(untold)}"
 
 
 def _card_or_none(facts: FileFacts, source: ModelSource) -> Card | None:

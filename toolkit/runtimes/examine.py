@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Examination", "examine_file"]
+__all__ = ["Examination", "examine_file", "require_all_inside"]
 
 from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.errors import WorkerError
+from toolkit.errors import ExternalDataError, WorkerError
 from toolkit.runtimes.file_facts import FileFacts, ShapeClaim
 from toolkit.runtimes.process import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
 from toolkit.runtimes.source import ModelSource
@@ -45,3 +45,15 @@ def examine_file(source: ModelSource) -> Examination:
             return Examination(facts, ())
     claims = (ShapeClaim(name, tuple(declared), tuple(found)) for name, declared, found in told["claims"])
     return Examination(facts, tuple(claims))
+
+
+def require_all_inside(source: ModelSource) -> None:
+    """Refuse a file of which something lies in others.
+
+    Raises:
+        ExternalDataError: it names them.
+        ModelError, HelperStartError: as `examine_file`.
+    """
+    beside = [item.location for item in examine_file(source).facts.beside]
+    if beside:
+        raise ExternalDataError(f"weights of {source.path} lie outside the file, in {', '.join(beside)}")

@@ -122,7 +122,7 @@ def main() -> None:
             header, arrays = worker.answer(*frame)
         except ToolkitError as error:
             if error.__cause__ is not None:
-                print(f"{type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr, flush=True)  # noqa: T201 - the log
+                sys.stderr.write(f"{type(error.__cause__).__name__}: {error.__cause__}\n")  # the log
             header, arrays = {"error": {"type": type(error).__name__, "message": str(error)}}, {}
         except MemoryError as error:
             header, arrays = (
