@@ -5,7 +5,7 @@ Derivation: docs/decisions/0021-witnesses.md.
 
 from __future__ import annotations
 
-__all__ = ["LIMITS", "RoundingLimits", "find_distance"]
+__all__ = ["LIMITS", "RoundingLimits", "find_distance", "probability_share"]
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.runtimes.judge import PROBABILITY_ROUNDING
+
 # Where more than this share of an output's whole numbers is another, rounding is no excuse.
 MOST_FLIPS = 0.25
+# No limit of any arithmetic is wider.
+MOST_OF_ANY = 2.0**-5
 # Quantisers make numbers of at most so many bytes; wider ones are counted, not rounded.
 STEP_BYTES = 2
 
@@ -44,6 +48,18 @@ LIMITS = {
     "bf16": RoundingLimits(factor=4.0, file=2.0**-5, node=2.0**-6),
     "int8": RoundingLimits(factor=4.0, file=2.0**-5, node=2.0**-7),
 }
+
+
+def probability_share(largest: float) -> float:
+    """Return the share of an output's largest number by which probabilities may differ, however small they are.
+
+    exp and the sum in it err by a few units of 1, which is the same few units where all probabilities are small; but
+    never by what a wrong constant makes.
+
+    Args:
+        largest: number of an output that lies between 0 and 1.
+    """
+    return min(PROBABILITY_ROUNDING / largest, MOST_OF_ANY) if largest else 0.0
 
 
 def find_distance(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.agreement import RoundingLimits
+from toolkit.parity.agreement import RoundingLimits, probability_share
 
 # Below four units in the last place of an output's largest number nothing can be told from luck.
 FLOOR_UNITS = 4
@@ -68,6 +68,11 @@ def describe_limit(limits: RoundingLimits) -> str:
     return f"at most {limits.file:.2g} of an output's largest number, where it decides nothing"
 
 
+def _lies_in_unit(answer: NDArray[Any]) -> bool:
+    finite = answer[np.isfinite(answer)]
+    return bool(((finite >= 0) & (finite <= 1)).all())
+
+
 def _bound_output(answers: list[NDArray[Any]], errors: list[float], limits: RoundingLimits) -> list[OutputBound]:
     kind = np.finfo(answers[0].dtype)
     largest = [float(np.abs(answer[np.isfinite(answer)]).max(initial=0.0)) for answer in answers]
@@ -75,13 +80,16 @@ def _bound_output(answers: list[NDArray[Any]], errors: list[float], limits: Roun
     scales = [max(value, LEAST_SCALE * usual, float(kind.tiny)) for value in largest]
     cancelled = [value < CANCELLED * usual for value in largest]
     shares = [error / scale for error, scale in zip(errors, scales, strict=True)]
-    typical = float(np.median([share for share, is_small in zip(shares, cancelled, strict=True) if not is_small]))
+    told = sorted(share for share, is_small in zip(shares, cancelled, strict=True) if not is_small)
+    typical = told[(len(told) - 1) // 2]  # the lower of two: one call of two says nothing of the other
     floor = FLOOR_UNITS * float(kind.eps)
+    is_probability = all(_lies_in_unit(answer) for answer in answers)
     bounds = []
     for error, scale, is_small in zip(errors, scales, cancelled, strict=True):
         # No rounding here is none in an engine: the floor and the other calls' share hold everywhere.
         usually = max(limits.factor * typical, floor) * scale
         reach = min(max(limits.factor * error, usually), float(np.finfo(np.float64).max))
-        cap = limits.file * (usual if is_small else scale)
+        base = usual if is_small else scale
+        cap = max(limits.file, probability_share(base) if is_probability else 0.0) * base
         bounds.append(OutputBound(min(reach, max(cap, floor * scale)), reach))
     return bounds

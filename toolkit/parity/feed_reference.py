@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 # The reference's kind where witnesses part and nobody is believed.
 UNDECIDED = "undecided"
-# A judgement rests on the calls that decide; of every output that is more than this share of them.
+# A judgement rests on the calls that decide; of every output that is at least this share of them.
 LEAST_DECIDED = 0.5
 # Where float32 leaves more than this share of an output's numbers open in a call, the call says nothing of it.
 MOST_OPEN = 0.25
@@ -143,7 +143,7 @@ class FeedsReference:
             return self.witnesses.words
         for name in self.suites[0].outputs:
             calls = [item.name for item in self.suites if item.decides(name)]
-            if len(calls) <= LEAST_DECIDED * len(self.suites):
+            if len(calls) < LEAST_DECIDED * len(self.suites):
                 return f"{self._explain_open(name, len(calls))}; {NEXT_STEP}"
         return ""
 

@@ -90,7 +90,7 @@ def _judge_floats(name: str, array: NDArray[Any], expected: FeedExpectation) -> 
     failures = () if worst <= allowed or is_step else (text,)
     unclear = (f"{text}, the step of a quantiser may explain more",) if is_step else ()
     item = int(np.unravel_index(int(error.argmax()), error.shape)[0]) if error.ndim and error.size else 0
-    return Judgement(max_abs_logit_error=worst, bound=bound, worst_index=item, failures=failures, unclear=unclear)
+    return Judgement(max_abs_logit_error=worst, bound=allowed, worst_index=item, failures=failures, unclear=unclear)
 
 
 def _judge_whole(name: str, array: NDArray[Any], expected: FeedExpectation) -> Judgement:

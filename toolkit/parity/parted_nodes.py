@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
-from toolkit.parity.agreement import RoundingLimits, find_distance
+from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Nodes of one kind part alike; the first few tell.
 MOST_NODES = 4
 TIMEOUT_S = 120.0
+PROBABILITIES = {"Sigmoid", "Softmax", "HardSigmoid"}
 # Tensors of other kinds (sequences, strings) are not handed from process to process.
 HANDED = {"float64", "float32", "float16", "bool"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -117,7 +118,7 @@ def find_parted_nodes(
     parted = []
     for node in nodes:
         distance = max(find_distance(seen[name + MADE], right[name + MADE]) for name in node.outputs)
-        if distance > limits.node:
+        if distance > max(limits.node, _probability(node, right)):
             found = _examine(source, node, values, distance, limits)
             parted += [found] if found is not None else []
         if len(parted) == MOST_NODES:
@@ -148,11 +149,20 @@ def _examine(
     with WorkerRuntime(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
         moved = {name: float(array) for name, array in worker.run(feeds).items()}
     explained = max(_share(moved[name], array) for name, array in answers[ORT].items())
-    allowed = max(limits.node, limits.factor * explained)
+    allowed = max(limits.node, limits.factor * explained, _probability(node, answers[FLOAT64]))
     if distance <= allowed:
         return None
     opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed))
     return PartedNode(node=node, distance=distance, opinion=opinion)
+
+
+def _probability(node: LooseNode, made: Values) -> float:
+    """Return what a node that makes probabilities may differ by, as a share of the largest; 0 for another node."""
+    from toolkit.runtimes.taking_apart import MADE
+
+    if node.operator not in PROBABILITIES:
+        return 0.0
+    return probability_share(float(np.abs(made[node.outputs[0] + MADE]).max(initial=0.0)))
 
 
 def _share(moved: float, array: NDArray[Any]) -> float:

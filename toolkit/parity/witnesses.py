@@ -5,7 +5,7 @@ The derivation of every limit and the rules of belief: docs/decisions/0021-witne
 
 from __future__ import annotations
 
-__all__ = ["Say", "compute_feeds_reference"]
+__all__ = ["MOVED", "Say", "compute_feeds_reference"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

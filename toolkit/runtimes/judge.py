@@ -7,7 +7,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Judgement", "judge_outputs", "probability_bound"]
+__all__ = ["PROBABILITY_ROUNDING", "Judgement", "judge_outputs", "probability_bound"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
