@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hostile_graphs import EXTERNAL, GRAPHS
 from onnx import TensorProto, helper, numpy_helper
@@ -28,6 +29,7 @@ from toolkit.runtimes.file_reading import find_shape_claims, read_facts
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.statements import state_risks
 from toolkit.runtimes.table_helper import NO_TABLE, TableHelper, judge_by_tables
+from toolkit.runtimes.vetting import vet_model
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
 
@@ -167,6 +169,14 @@ def test_weights_count_wherever_they_lie() -> None:
     }
 
 
+def test_vetting_sees_operators_and_weights_wherever_they_lie() -> None:
+    """By which parity takes a file for one of 8 bits, or of float16."""
+    summary = vet_model(stranger("branches"), name="m", allow_foreign=True)
+    assert set(summary["operators"]) == {"ReduceSum", "Greater", "If", "Exp", "Sigmoid"}
+    half = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.zeros((2, 2), np.float16)))
+    assert vet_model(build([half]), name="m", allow_foreign=True)["weight_types"] == {"float16": 4}
+
+
 def normalisation(outputs: int, **attributes: Any) -> onnx.NodeProto:
     names = ["y", "m", "v", "sm", "sv"][:outputs]
     return helper.make_node("BatchNormalization", ["x", "a", "b", "c", "d"], names, **attributes)
@@ -226,6 +236,8 @@ def test_a_shape_that_lies_is_told() -> None:
     lying = build([helper.make_node("Relu", ["x"], ["y"])], outputs=[value("y", shape=["n"])])
     assert find_shape_claims(lying, name="m") == (ShapeClaim("y", ("n",), ("n", 4)),)
     assert "output 'y' is declared [n], and its nodes make [n, 4]" in words_of(lying)
+    wrong_size = build([helper.make_node("Relu", ["x"], ["y"])], outputs=[value("y", shape=["n", 5])])
+    assert find_shape_claims(wrong_size, name="m") == (ShapeClaim("y", ("n", 5), ("n", 4)),)
     for shape in (["batch", 4], [2, 4], ["n", -1], ["n", 0], None):
         true = build([helper.make_node("Relu", ["x"], ["y"])], outputs=[value("y", shape=shape)])
         assert find_shape_claims(true, name="m") == ()
@@ -280,6 +292,11 @@ def test_operators_of_ours_count_for_the_evaluator() -> None:
     assert TABLES["onnx"](onnx, list(uses)) == ()
     with pytest.raises(NotImplementedError):
         onnx.reference.ops.load_op("", "MaxRoiPool", 18)
+
+
+def test_an_operator_that_onnx_runtime_knows_and_has_no_kernel_for_is_told() -> None:
+    uses = facts_of(build([helper.make_node("ImageDecoder", ["x"], ["y"])], opset=20)).operators
+    assert TABLES["ort"](onnxruntime, list(uses)) == ("ImageDecoder (opset 20)",)
 
 
 def test_an_opset_that_onnx_runtime_is_too_old_for_is_told() -> None:
@@ -370,18 +387,12 @@ def test_the_words_that_make_one_file_make_one(tmp_path: Path, monkeypatch: pyte
 
     path = save_split(tmp_path).rename(tmp_path / "a 'b'.onnx")
     with pytest.raises(ExternalDataError) as caught:
-        read_facts_of_source(path)
+        vet_model(path.read_bytes(), name=path.name, allow_foreign=True)
     command = shlex.split(str(caught.value).partition("in its folder: ")[2])
     assert command[:2] == ["python", "-c"]
     subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, check=True)
     (tmp_path / "weights.bin").unlink()
     assert not facts_of((tmp_path / "a 'b'-one.onnx").read_bytes()).beside
-
-
-def read_facts_of_source(path: Path) -> None:
-    from toolkit.runtimes.vetting import vet_model
-
-    vet_model(path.read_bytes(), name=path.name, allow_foreign=True)
 
 
 @pytest.mark.slow
