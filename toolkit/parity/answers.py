@@ -83,8 +83,10 @@ def ask_witnesses(
     why_not, numbers, exact = "", list(range(len(own))), None
     try:
         numbers, exact = _ask_exact(source, sets[: len(own)], budget, told)
-    except (ModelError, WorkerError) as error:
+    except ModelError as error:
         why_not = str(error)
+    except WorkerError as error:
+        why_not = f"it {error.args[0].removeprefix('the engine ')}; {budget.describe()} holds for it too"
     return Answers(
         sets=tuple(sets[number] for number in numbers),
         own=[own[number] for number in numbers],
