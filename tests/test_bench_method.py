@@ -235,6 +235,7 @@ def test_offline_keeps_several_calls_in_flight() -> None:
 
     class Sleeper:
         info = make_info()
+        notes: tuple[str, ...] = ()
 
         def run(self, feeds: Any) -> None:
             time.sleep(0.001)

@@ -98,6 +98,7 @@ def test_the_timing_loop_keeps_every_call(model_path: Path) -> None:
 
     class Counting:
         info = SimpleNamespace(provider_active="cpu")
+        notes: tuple[str, ...] = ()
 
         def run(self, feeds: object) -> None:
             calls.append("checked")

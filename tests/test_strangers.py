@@ -241,17 +241,6 @@ def test_a_number_that_is_infinite_in_float32_alone_is_excused() -> None:
     assert not judge_feeds(changed, expectation())
 
 
-def test_an_output_that_is_no_tensor_of_numbers_is_named(tmp_path: Path) -> None:
-    value = onnx.helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
-    model = onnx.ModelProto.FromString(source_of("masked").model)
-    model.graph.node.append(onnx.helper.make_node("SequenceConstruct", ["y"], ["all"]))
-    value.name = "all"
-    model.graph.output.append(value)
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"output 'all' is a seq\(tensor\(float\)\); only tensors of numbers"):
-        app(args=["parity", str(tmp_path / "m.onnx")], standalone_mode=False)
-
-
 def test_chance_is_refused() -> None:
     source = source_of("chance")
     with pytest.raises(ModelError, match="chance cannot be compared; the file states: RandomNormalLike without a seed"):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.judge import PROBABILITY_ROUNDING
 
 # Where more than this share of an output's whole numbers is another, rounding is no excuse.
@@ -75,7 +76,7 @@ def find_distance(one: NDArray[Any], other: NDArray[Any]) -> float:
     """
     if one.shape != other.shape:
         return float("inf")
-    if one.dtype.kind != "f":
+    if not is_float(one.dtype):
         return _whole_distance(one, other)
     narrow = min((one.dtype, other.dtype), key=lambda dtype: dtype.itemsize)
     with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite in it

@@ -18,6 +18,7 @@ from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.stated import state_chance_of
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
 
@@ -41,6 +42,7 @@ class Answers:
         exact: the float64 evaluation's; None where it gave none.
         why_not: what it said then.
         asked: names of all calls that were to be answered.
+        unread: outputs that cannot be compared, and why, one line each.
     """
 
     sets: tuple[FeedSet, ...]
@@ -48,6 +50,7 @@ class Answers:
     exact: list[Outputs] | None
     why_not: str = ""
     asked: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def cut(self, count: int) -> Answers:
         """Return the first calls only."""
@@ -55,13 +58,14 @@ class Answers:
         return replace(self, sets=self.sets[:count], own=self.own[:count], exact=exact)
 
     def explain_left(self, budget: Budget) -> tuple[str, ...]:
-        """Return what was not asked for the budget, one line each."""
+        """Return what cannot be compared, and what was not asked for the budget, one line each."""
         kept = [feed.name for feed in self.sets]
         missing = [name for name in self.asked if name not in kept]
         if not missing:
-            return ()
+            return self.unread
         left, judged = (", ".join(map(repr, names)) for names in (missing, kept))
-        return (f"{budget.describe()} leaves out the calls {left} and judges {judged}; a larger --budget takes more",)
+        words = f"{budget.describe()} leaves out the calls {left} and judges {judged}; a larger --budget takes more"
+        return (*self.unread, words)
 
 
 def ask_witnesses(
@@ -79,12 +83,13 @@ def ask_witnesses(
         ModelError: ONNX Runtime cannot run the file, or answers the same call differently twice.
     """
     told = _count(progress, 2 * len(sets))
-    own = _ask_own(source, sets, budget, told)
+    own, unread = _ask_own(source, sets, budget, told)
     why_not, numbers, exact = "", list(range(len(own))), None
     try:
         numbers, exact = _ask_exact(source, sets[: len(own)], budget, told)
+        _require_same_form(exact, own[0])
     except ModelError as error:
-        why_not = str(error)
+        why_not, exact = str(error), None
     except WorkerError as error:
         why_not = f"it {error.args[0].removeprefix('the engine ')}; {budget.describe()} holds for it too"
     return Answers(
@@ -93,11 +98,17 @@ def ask_witnesses(
         exact=exact,
         why_not=why_not,
         asked=tuple(feed.name for feed in sets),
+        unread=unread,
     )
 
 
+def _require_same_form(answers: list[Outputs], other: Outputs) -> None:
+    if any(answer.keys() != other.keys() for answer in answers):
+        raise ModelError(f"it answers with {sorted(answers[0])}, ONNX Runtime with {sorted(other)}")
+
+
 def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[dict[str, float]]:
-    """Return how far each output moves when weights and inputs do by one unit in the last place.
+    """Return how far each output of floats moves when weights and inputs do by one unit in the last place.
 
     The first call is always asked, the others as far as the budget goes.
 
@@ -110,7 +121,10 @@ def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -
     return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
-def _ask_own(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]) -> list[Outputs]:
+def _ask_own(
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+) -> tuple[list[Outputs], tuple[str, ...]]:
+    """Return the answers, and which outputs cannot be compared, with the reason."""
     settings = RuntimeSettings(optimisation="none", threads=1)
     try:
         with (
@@ -121,13 +135,15 @@ def _ask_own(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, tol
             again = worker.run(sets[0].arrays)
     except ModelError as error:
         raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
+    if any(answer.keys() != again.keys() for answer in first):
+        raise ModelError("an output is a tensor, a sequence or nothing in one call and something else in another")
     for name, array in again.items():
-        if not np.array_equal(array, first[0][name], equal_nan=array.dtype.kind == "f"):
+        if not np.array_equal(array, first[0][name], equal_nan=is_float(array.dtype)):
             raise ModelError(
                 f"output {name!r} differs between two runs on the same input; chance cannot be compared; "
                 f"{state_chance_of(source)}; export it in inference mode, or give such nodes a seed"
             )
-    return first
+    return first, tuple(f"output {name!r} is not compared: {why}" for name, why in worker.left_out.items())
 
 
 def _ask_exact(

@@ -15,6 +15,7 @@ from toolkit.parity.answers import Outputs
 from toolkit.parity.feed_bounds import bound_calls
 from toolkit.parity.feed_reference import FeedExpectation
 from toolkit.parity.feeds import FeedSet
+from toolkit.runtimes.element_types import is_float, type_name
 
 Errors = Mapping[str, float]
 
@@ -34,7 +35,7 @@ class Doubts(NamedTuple):
 def measure_errors(own: Sequence[Outputs], exact: Sequence[Outputs]) -> list[dict[str, float]]:
     """Return the largest absolute error of every output of floats; infinite where the shapes differ."""
     return [
-        {name: _error(array, right[name]) for name, array in seen.items() if array.dtype.kind == "f"}
+        {name: _error(array, right[name]) for name, array in seen.items() if is_float(array.dtype)}
         for seen, right in zip(own, exact, strict=True)
     ]
 
@@ -62,7 +63,7 @@ def expect_calls(
             name=feed.name,
             feeds=feed.arrays,
             outputs={name: right[name].astype(np.float64) if name in bound else right[name] for name in kinds},
-            dtypes={name: str(kind) for name, kind in kinds.items()},
+            dtypes={name: type_name(kind) for name, kind in kinds.items()},
             bounds={name: item.bound for name, item in bound.items()},
             reach={name: item.reach for name, item in bound.items() if item.is_capped},
             undecided={name: _differ(seen[name], right[name]) for name in kinds},
@@ -75,7 +76,10 @@ def narrow_calls(exact: Sequence[Outputs], own: Sequence[Outputs]) -> list[Outpu
     """Return the exact answers in the types of the others."""
     with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite in it
         return [
-            {name: right[name].astype(array.dtype) for name, array in seen.items()}
+            {
+                name: right[name].astype(array.dtype) if is_float(array.dtype) else right[name]
+                for name, array in seen.items()
+            }
             for right, seen in zip(exact, own, strict=True)
         ]
 
@@ -112,7 +116,7 @@ def _differ(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where two answers are not the same thing: another whole number, or a number here and none there."""
     if seen.shape != exact.shape:
         return np.ones(exact.shape, np.bool_)
-    if seen.dtype.kind != "f":
+    if not is_float(seen.dtype):
         return np.asarray(seen != exact)
     same = (np.isfinite(seen) & np.isfinite(exact)) | (seen == exact) | (np.isnan(seen) & np.isnan(exact))
     return np.asarray(~same)

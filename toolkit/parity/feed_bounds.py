@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.agreement import RoundingLimits, probability_share
+from toolkit.parity.agreement import LIMITS, RoundingLimits, probability_share
+from toolkit.runtimes.element_types import float_limits, is_float
 
 # Below four units in the last place of an output's largest number nothing can be told from luck.
 FLOOR_UNITS = 4
@@ -19,6 +20,8 @@ LEAST_SCALE = 2.0**-10
 # A call whose answers are this much smaller than the others' is made of such zeros: a constant image after a
 # normalisation, say. Its error is a share of nothing, and is held against the other calls' size.
 CANCELLED = 2.0**-6
+# Outputs of floats whose own rounding is coarser than float32's.
+ARITHMETICS = {"float16": "fp16", "bfloat16": "bf16"}
 
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -56,7 +59,7 @@ def bound_calls(
     """
     bounds: list[dict[str, OutputBound]] = [{} for _ in answers]
     for name, array in answers[0].items():
-        if array.dtype.kind == "f":
+        if is_float(array.dtype):
             own = _bound_output([call[name] for call in answers], [call[name] for call in errors], limits)
             for entry, bound in zip(bounds, own, strict=True):
                 entry[name] = bound
@@ -74,15 +77,18 @@ def _lies_in_unit(answer: NDArray[Any]) -> bool:
 
 
 def _bound_output(answers: list[NDArray[Any]], errors: list[float], limits: RoundingLimits) -> list[OutputBound]:
-    kind = np.finfo(answers[0].dtype)
+    kind = float_limits(answers[0].dtype)
+    # A file that computes in float32 and hands out fewer bits rounds as often as those do.
+    own = LIMITS[ARITHMETICS.get(answers[0].dtype.name, "fp64")]
+    limits = max(limits, own, key=lambda item: item.file)
     largest = [float(np.abs(answer[np.isfinite(answer)]).max(initial=0.0)) for answer in answers]
     usual = float(np.median(largest))
-    scales = [max(value, LEAST_SCALE * usual, float(kind.tiny)) for value in largest]
+    scales = [max(value, LEAST_SCALE * usual, kind.tiny) for value in largest]
     cancelled = [value < CANCELLED * usual for value in largest]
     shares = [error / scale for error, scale in zip(errors, scales, strict=True)]
     told = sorted(share for share, is_small in zip(shares, cancelled, strict=True) if not is_small)
     typical = told[(len(told) - 1) // 2]  # the lower of two: one call of two says nothing of the other
-    floor = FLOOR_UNITS * float(kind.eps)
+    floor = FLOOR_UNITS * kind.eps
     is_probability = all(_lies_in_unit(answer) for answer in answers)
     bounds = []
     for error, scale, is_small in zip(errors, scales, cancelled, strict=True):

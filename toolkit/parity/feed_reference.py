@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.runtimes.element_types import find_finite
+
 # The reference's kind where witnesses part and nobody is believed.
 UNDECIDED = "undecided"
 # A judgement rests on the calls that decide; of every output that is at least this share of them.
@@ -102,7 +104,7 @@ class FeedExpectation:
         array = self.outputs[name]
         if name in self.reach or self.is_open(name):
             return False
-        return not array.size or bool((np.isfinite(array) & ~self.undecided[name]).any())
+        return not array.size or bool((find_finite(array) & ~self.undecided[name]).any())
 
     def largest(self, name: str) -> float:
         """Return the largest finite number of an output; 0 where there is none."""
@@ -125,7 +127,7 @@ class FeedsReference:
         rule: how the bound was made.
         why_not_float64: what the float64 evaluation said; empty where it ran.
         witnesses: who vouches for it.
-        left_out: what was not asked for the budget, one line each.
+        left_out: what was not asked for the budget, and outputs that cannot be compared; one line each.
         suites: one entry for each call.
     """
 
@@ -141,6 +143,8 @@ class FeedsReference:
         """Why no engine can pass by this reference, with the next step; empty where one can."""
         if self.kind == UNDECIDED:
             return self.witnesses.words
+        if not self.suites[0].outputs:
+            return f"no output can be compared: {'; '.join(self.left_out)}"
         for name in self.suites[0].outputs:
             calls = [item.name for item in self.suites if item.decides(name)]
             if len(calls) < LEAST_DECIDED * len(self.suites):
@@ -155,7 +159,7 @@ class FeedsReference:
                 f"{seen}: float32 itself is so far from the reference that the bound is at its cap, "
                 f"{capped[0].bounds[name]:.2g} in the call {capped[0].name!r}"
             )
-        if not any(np.isfinite(item.outputs[name]).any() for item in self.suites):
+        if not any(find_finite(item.outputs[name]).any() for item in self.suites):
             return f"{seen}: it holds no finite number"
         return f"{seen}: float32 itself and the reference give other whole numbers, or infinity and NaN elsewhere"
 
@@ -169,14 +173,18 @@ class FeedsReference:
         joined = np.concatenate([array.ravel() for array in arrays])
         if not joined.size:
             return f"output {name!r} is empty in every call: only its shape is compared"
-        finite = np.isfinite(joined)
+        finite = find_finite(joined)
         if not finite.any():
             return f"output {name!r} holds no finite number in any call ({joined[0]:g} for one)"
         if joined.size > 1 and finite.all() and (joined == joined[0]).all():
-            return f"output {name!r} is {joined[0]:g} everywhere in every call: these inputs do not move it"
+            return f"output {name!r} is {_in_words(joined[0])} everywhere in every call: these inputs do not move it"
         capped = [item.name for item in self.suites if name in item.reach]
         if capped:
             return (
                 f"output {name!r}: the bound is at its cap in the calls {', '.join(capped)}, which decide nothing of it"
             )
         return ""
+
+
+def _in_words(value: Any) -> str:
+    return repr(str(value)) if isinstance(value, np.str_) else f"{value:g}"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.trial import Trial
 from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.element_types import type_name
 from toolkit.runtimes.judge import Judgement
 
 
@@ -66,9 +67,11 @@ def _check_form(outputs: Arrays, expected: FeedExpectation) -> list[str]:
     problems = [f"output {name!r} is missing" for name in expected.outputs if name not in outputs]
     problems += [f"output {name!r} is not declared by the file" for name in outputs if name not in expected.outputs]
     for name, right in expected.outputs.items():
-        array, dtype = outputs.get(name), expected.dtypes[name]
-        if array is not None and (str(array.dtype), array.shape) != (dtype, right.shape):
-            problems.append(f"{name!r} is {array.dtype} {list(array.shape)}; expected {dtype} {list(right.shape)}")
+        if name not in outputs:
+            continue
+        seen, shape, dtype = type_name(outputs[name].dtype), outputs[name].shape, expected.dtypes[name]
+        if (seen, shape) != (dtype, right.shape):
+            problems.append(f"{name!r} is {seen} {list(shape)}; expected {dtype} {list(right.shape)}")
     return problems
 
 
@@ -98,7 +101,8 @@ def _judge_whole(name: str, array: NDArray[Any], expected: FeedExpectation) -> J
     wrong = differs & ~expected.undecided[name]
     failures: tuple[str, ...] = ()
     if wrong.any():
-        failures = (f"{int(wrong.sum())} of {wrong.size} numbers of {name!r} differ from the reference",)
+        kind = "strings" if array.dtype.kind == "U" else "numbers"
+        failures = (f"{int(wrong.sum())} of {wrong.size} {kind} of {name!r} differ from the reference",)
     return Judgement(
         bound=0.0, flips=int(differs.sum()), flips_excused=int((differs & ~wrong).sum()), failures=failures
     )

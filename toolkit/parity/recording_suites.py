@@ -99,7 +99,7 @@ def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
     bounds = {str(name): _positive(value, owner=name) for name, value in item["bounds"].items()}
     reach = {str(name): _positive(value, owner=name) for name, value in item["reach"].items()}
     undecided = group("undecided")
-    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) >= set(reach) or not outputs:
+    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) >= set(reach):
         raise ValueError(f"the outputs of {item['name']!r} are not all there")
     return FeedExpectation(
         name=str(item["name"]),

@@ -82,20 +82,9 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
 def _identify(worker: WorkerRuntime, *, name: str) -> Subject:
     inputs = worker.info.inputs
     if CARD_KEY not in worker.info.metadata:
-        _require_numbers(worker.info.outputs)
         return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))
     card = require_contract(worker.info, name=name)
     return Subject(card=card, inputs=inputs, precision=card.precision)
-
-
-def _require_numbers(outputs: tuple[TensorSpec, ...]) -> None:
-    for spec in outputs:
-        try:
-            np.dtype(spec.dtype)
-        except TypeError as error:
-            raise ModelError(
-                f"output {spec.name!r} is a {spec.dtype}; only tensors of numbers can be compared"
-            ) from error
 
 
 def find_precision(summary: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
 from toolkit.parity.trial import Trial, run_trials
 from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_sigma
@@ -154,7 +155,7 @@ def _first_outputs(worker: WorkerRuntime, trial: Trial) -> Arrays | None:
 
 
 def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return np.array_equal(one, other, equal_nan=is_float(one.dtype))
 
 
 def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]:

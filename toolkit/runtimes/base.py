@@ -7,7 +7,7 @@ __all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpe
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, WrongAnswerError, suggest
 from toolkit.runtimes.device_options import DeviceOptions
+from toolkit.runtimes.element_types import type_name
 from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.tensor_spec import TensorSpec
+from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
 OPTIMISATIONS = ("all", "extended", "basic", "none")
@@ -83,30 +86,6 @@ class RuntimeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorSpec:
-    """One input or output.
-
-    Attributes:
-        name: its name.
-        dtype: NumPy name of the element type; the engine's own word for what NumPy has not.
-        shape: sizes; a name or None where a size is symbolic; empty for a scalar, and where the rank is not told.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
-
-    def explain_mismatch(self, array: NDArray[Any]) -> str | None:
-        """Return None where the array fits, else what was seen and what was expected."""
-        fits = str(array.dtype) == self.dtype and (not self.shape or array.ndim == len(self.shape))
-        if fits and all(
-            not isinstance(want, int) or want == seen for want, seen in zip(self.shape, array.shape, strict=False)
-        ):
-            return None
-        return f"{self.name!r} is {array.dtype} {list(array.shape)}; expected {self.dtype} {list(self.shape)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:
     """What is really running.
 
@@ -157,15 +136,22 @@ class Runtime(Closing, ABC):
         name: in the registry.
         info: what is really running.
         notes: what was passed over to come to an answer, one line each.
+        left_out: outputs that have no form as arrays, and why.
+        declared: the sizes that the file declares of its outputs, where they are known beside what the engine tells.
     """
 
     name: ClassVar[str]
     info: RuntimeInfo
     notes: list[str]
+    left_out: dict[str, str]
+    declared: Mapping[str, tuple[int | str | None, ...]]
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings) -> None:
         self.settings = settings
-        self.notes: list[str] = []
+        self.notes = []
+        self.left_out = {}
+        self.declared = {}
+        self._misdeclared: set[str] = set()
         self._open(source)
 
     def note(self, words: str) -> None:
@@ -178,8 +164,12 @@ class Runtime(Closing, ABC):
         """Load the model and set `info`."""
 
     @abstractmethod
-    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Execute the model once without any check: what a timing loop measures. Returns every output by name."""
+    def compute(self, feeds: Arrays) -> dict[str, Any]:
+        """Execute the model once without any check: what a timing loop measures. Returns every output by name.
+
+        An output is an array, of objects where it holds strings; a sequence is a list, a map a dictionary, an optional
+        that holds nothing is None.
+        """
 
     def prepare(self, feeds: Arrays, *, boundary: str = "host") -> Callable[[], object]:
         """Return the call that a timing loop repeats: from these arrays to the outputs, with as little else as can be.
@@ -215,23 +205,39 @@ class Runtime(Closing, ABC):
             feeds: every input by name, with the dtype and shape that `info.inputs` states.
 
         Returns:
-            Every output by name.
+            Every output by name; of one that is no tensor, the arrays that `flatten_values` makes.
 
         Raises:
             ModelError: an input is missing, unknown, or of another dtype or shape; or the engine cannot compute.
-            WrongAnswerError: an output is.
+            WrongAnswerError: an output is missing, unknown, or of another dtype.
         """
-        _check("input", feeds, self.info.inputs, error=ModelError)
-        outputs = self.compute(feeds)
-        _check("output", outputs, self.info.outputs, error=WrongAnswerError)
-        return outputs
+        _check_names("input", feeds, self.info.inputs, error=ModelError)
+        for spec in self.info.inputs:
+            problem = spec.explain_mismatch(feeds[spec.name])
+            if problem:
+                raise ModelError(f"input {problem}")
+        values = self.compute(feeds)
+        _check_names("output", values, self.info.outputs, error=WrongAnswerError)
+        arrays, left_out = flatten_values(values, {spec.name: spec.dtype for spec in self.info.outputs})
+        self.left_out |= left_out
+        for spec in self.info.outputs:
+            if spec.name in arrays:
+                self._check_output(spec, arrays[spec.name])
+        return arrays
+
+    def _check_output(self, spec: TensorSpec, array: NDArray[Any]) -> None:
+        """Refuse another element type; sizes that do not come are noted, because ONNX Runtime goes on with them."""
+        if "(" not in spec.dtype and type_name(array.dtype) != spec.dtype:
+            raise WrongAnswerError(f"output {spec.explain_mismatch(array)}")
+        told = replace(spec, shape=self.declared.get(spec.name, spec.shape))
+        if not told.has_sizes(array) and spec.name not in self._misdeclared:
+            self._misdeclared.add(spec.name)
+            self.note(f"output {spec.name!r} comes as {list(array.shape)}; the file declares {list(told.shape)}")
 
 
-def _check(role: str, arrays: Arrays, specs: tuple[TensorSpec, ...], *, error: type[ModelError]) -> None:
+def _check_names(
+    role: str, values: Mapping[str, Any], specs: tuple[TensorSpec, ...], *, error: type[ModelError]
+) -> None:
     names = [spec.name for spec in specs]
-    if set(arrays) != set(names):
-        raise error(f"the {role}s are {sorted(arrays)}; expected {sorted(names)}")
-    for spec in specs:
-        problem = spec.explain_mismatch(arrays[spec.name])
-        if problem:
-            raise error(f"{role} {problem}")
+    if set(values) != set(names):
+        raise error(f"the {role}s are {sorted(values)}; expected {sorted(names)}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_file"]
+__all__ = ["describe_file", "open_zero_sizes"]
 
+from dataclasses import replace
 from typing import Any
 
 import onnx
-from onnx import helper
+from onnx import TensorProto, TypeProto, helper
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.graph_parts import declared_sizes
 from toolkit.runtimes.source import ModelSource
 
 
@@ -28,7 +30,7 @@ def describe_file(
         details: engine settings worth recording.
 
     Raises:
-        ModelError: an input or output is not a tensor of a type that NumPy has.
+        ModelError: an input or output is of a type that has no name.
     """
     model = onnx.ModelProto.FromString(source.model)
     weights = {item.name for item in model.graph.initializer}
@@ -43,13 +45,38 @@ def describe_file(
     )
 
 
+def open_zero_sizes(source: ModelSource) -> ModelSource:
+    """Return the file with every size of an input that it declares as 0 left open."""
+    model = onnx.ModelProto.FromString(source.model)
+    for item in model.graph.input:
+        for dim in item.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and not dim.dim_value:
+                dim.ClearField("dim_value")
+    return replace(source, model=model.SerializeToString())
+
+
 def _spec(item: onnx.ValueInfoProto) -> TensorSpec:
-    tensor = item.type.tensor_type
     try:
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if not item.type.tensor_type.elem_type:
+            return TensorSpec(name=item.name, dtype=_words(item.type), shape=())
+        dtype = _element(item.type.tensor_type.elem_type)
     except KeyError as error:
-        raise ModelError(f"{item.name!r} is no tensor of a type that NumPy has") from error
-    if dtype.kind not in "biuf":
-        raise ModelError(f"{item.name!r} is a tensor of {dtype}; expected numbers that NumPy has")
-    sizes = (dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in tensor.shape.dim)
-    return TensorSpec(name=item.name, dtype=str(dtype), shape=tuple(sizes))
+        raise ModelError(f"{item.name!r} is of element type {error}, which this onnx does not know") from error
+    return TensorSpec(name=item.name, dtype=dtype, shape=declared_sizes(item))
+
+
+def _element(number: int) -> str:
+    return "string" if number == TensorProto.STRING else helper.tensor_dtype_to_np_dtype(number).name
+
+
+def _words(kind: TypeProto) -> str:
+    """Return a type in ONNX Runtime's words: `seq(map(int64,tensor(float)))`."""
+    if kind.HasField("sequence_type"):
+        return f"seq({_words(kind.sequence_type.elem_type)})"
+    if kind.HasField("optional_type"):
+        return f"optional({_words(kind.optional_type.elem_type)})"
+    if kind.HasField("map_type"):
+        return f"map({_element(kind.map_type.key_type)},{_words(kind.map_type.value_type)})"
+    if kind.tensor_type.elem_type:
+        return f"tensor({TensorProto.DataType.Name(kind.tensor_type.elem_type).lower()})"
+    return f"({kind.WhichOneof('value') or 'no type'})"

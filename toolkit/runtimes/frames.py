@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.runtimes.element_types import SMALL_BITS, find_dtype
+
 MAGIC = b"TKF1"
 HEADER_CAP_BYTES = 64 << 20
 FRAME_CAP_BYTES = 16 << 30
@@ -22,7 +24,7 @@ def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str
     """Write one frame: magic, header length (4 bytes little-endian), JSON header, then each array's bytes."""
     buffers = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
     index = [
-        {"name": name, "dtype": array.dtype.str, "shape": list(np.shape((arrays or {})[name]))}
+        {"name": name, "dtype": _dtype_word(array.dtype), "shape": list(np.shape((arrays or {})[name]))}
         for name, array in buffers.items()
     ]
     text = json.dumps({**header, "arrays": index}).encode()
@@ -52,8 +54,13 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     return header, arrays
 
 
+def _dtype_word(dtype: np.dtype[Any]) -> str:
+    """Return what tells the type to the other side: NumPy's own word, but where it has none."""
+    return dtype.name if dtype.name in SMALL_BITS else dtype.str
+
+
 def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(item["dtype"])
+    dtype = find_dtype(item["dtype"])
     size = math.prod(item["shape"]) * dtype.itemsize
     if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
         raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")

@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = [
     "DEFAULT_DOMAINS",
     "all_tensors",
+    "declared_sizes",
     "find_attribute",
+    "has_zero",
     "is_external",
     "iterate_graphs",
     "iterate_parts",
@@ -36,6 +38,20 @@ def iterate_tensors(model: Any, *, name: str) -> Iterator[Any]:
         ModelError: there are more nodes than a model has.
     """
     return all_tensors(iterate_graphs(model, name=name))
+
+
+def declared_sizes(value: Any) -> tuple[int | str | None, ...]:
+    """Return the sizes that an `onnx.ValueInfoProto` declares; none where it is no tensor or tells no rank.
+
+    A size is a name or None where it is open: exporters write 0 or less, too, where they do not know it.
+    """
+    dims = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.dim_value > 0 else (dim.dim_param or None) for dim in dims)
+
+
+def has_zero(value: Any) -> bool:
+    """Tell whether a declared size of an `onnx.ValueInfoProto` is 0, with which engines take no item."""
+    return any(dim.HasField("dim_value") and not dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
 def weigh_tensors(graphs: Iterable[Any]) -> dict[str, tuple[int, int]]:

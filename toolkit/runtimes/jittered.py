@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["JitteredRuntime"]
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +14,12 @@ from onnx import numpy_helper
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.ort_small import has_small, run_small
 from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.values import flatten_values
 
 # Different signs in each; the largest of eight is near what rounding does to one output.
 DRAWS = 8
@@ -28,7 +30,8 @@ JITTERED = ("float32", "float16")
 class JitteredRuntime(Runtime):
     """Unoptimised ONNX Runtime on weights and inputs that are each moved up or down by one unit in the last place.
 
-    Every answer is the largest distance, over the draws, from the file's own answer: `[]` for each output, in float64.
+    Every answer is the largest distance, over the draws, from the file's own answer: `[]` in float64 for each output of
+    floats, and for each array of one that is no tensor.
     """
 
     name: ClassVar[str] = "ort-jittered"
@@ -41,24 +44,30 @@ class JitteredRuntime(Runtime):
             self._moved = [_session(self._jitter(model)) for _ in range(DRAWS)]
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise ModelError(f"ONNX Runtime refuses the model: {sum_up(error)}") from error
-        info = describe_file(source, runtime=self.name, version=str(onnxruntime.__version__))
-        self.info = replace(info, outputs=tuple(replace(spec, dtype="float64", shape=()) for spec in info.outputs))
+        self.info = describe_file(source, runtime=self.name, version=str(onnxruntime.__version__))
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the file and its moved copies; see `Runtime.compute`."""
-        names = [spec.name for spec in self.info.outputs]
         try:
-            own = self._own.run(names, dict(feeds))
+            own = self._run(self._own, feeds)
             moved = [
-                session.run(names, {name: self._move(array) for name, array in feeds.items()})
+                self._run(session, {name: self._move(array) for name, array in feeds.items()})
                 for session in self._moved
             ]
         except Exception as error:  # as above
             raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
-        return {
-            name: np.array(max(_distance(values[index], own[index]) for values in moved))
-            for index, name in enumerate(names)
-        }
+        return {name: np.array(max(_distance(values[name], array) for values in moved)) for name, array in own.items()}
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the distances: neither their types nor their sizes are what the file declares."""
+        return self.compute(feeds)
+
+    def _run(self, session: Any, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        names = [spec.name for spec in self.info.outputs]
+        is_small = has_small((*self.info.inputs, *self.info.outputs))
+        values = run_small(session, self.info.outputs, feeds) if is_small else session.run(names, dict(feeds))
+        kinds = {spec.name: spec.dtype for spec in self.info.outputs}
+        return flatten_values(dict(zip(names, values, strict=True)), kinds).arrays
 
     def _jitter(self, model: onnx.ModelProto) -> bytes:
         copy = onnx.ModelProto()
@@ -79,7 +88,7 @@ class JitteredRuntime(Runtime):
 
 
 def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
-    if one.shape != other.shape or one.dtype.kind not in "fiu":
+    if one.shape != other.shape or not is_float(one.dtype):
         return 0.0
     both = np.isfinite(one) & np.isfinite(other)
     return float(np.abs(one.astype(np.float64) - other.astype(np.float64))[both].max(initial=0.0))

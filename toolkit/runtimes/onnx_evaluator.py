@@ -7,12 +7,11 @@ __all__ = ["OnnxEvaluatorRuntime"]
 from typing import Any, ClassVar
 
 import onnx
-from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.references.evaluator import Evaluator
+from toolkit.runtimes.references.evaluator import Evaluator, unwrap_optionals
 from toolkit.runtimes.source import ModelSource
 
 
@@ -28,7 +27,7 @@ class OnnxEvaluatorRuntime(Runtime):
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = describe_file(source, runtime=self.name, version=onnx.__version__)
 
-    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Evaluate every node; see `Runtime.compute`.
 
         Raises:
@@ -38,4 +37,5 @@ class OnnxEvaluatorRuntime(Runtime):
             values = self._evaluator.run(None, dict(feeds))
         except Exception as error:  # whatever the evaluator's operators raise
             raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
-        return {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}
+        named = {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}
+        return unwrap_optionals(named, self.info.outputs)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.element_types import SMALL_BITS, find_dtype
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
@@ -60,4 +61,11 @@ class OpenVinoRuntime(Runtime):
             request = self._requests.own = self._compiled.create_infer_request()
         # Copies: the request writes its next answers into the same memory.
         outputs = request.infer({name: feeds[name] for name in self._taken}, share_outputs=False)
-        return {spec.name: outputs[spec.name] for spec in self.info.outputs}
+        return {spec.name: _as_declared(outputs[spec.name], spec.dtype) for spec in self.info.outputs}
+
+
+def _as_declared(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return numbers of a type that NumPy has not, which OpenVINO hands out as others of as many bits."""
+    if SMALL_BITS.get(dtype) != 8 * array.itemsize:
+        return array
+    return array.view(find_dtype(dtype))

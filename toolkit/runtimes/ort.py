@@ -8,17 +8,16 @@ import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from toolkit.errors import ModelError, UsageError
+from toolkit.errors import ModelError, ToolkitError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
 from toolkit.runtimes.ort_binding import DEVICES, BoundSession
+from toolkit.runtimes.ort_small import has_small, run_small, small_call
 from toolkit.runtimes.providers import open_session
 from toolkit.runtimes.source import ModelSource
 
+# TensorSpec's names of ONNX Runtime's types; what is no tensor keeps ONNX Runtime's word.
 DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -32,6 +31,18 @@ DTYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
+    "tensor(string)": "string",
+    "tensor(bfloat16)": "bfloat16",
+    "tensor(float8e4m3fn)": "float8_e4m3fn",
+    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz",
+    "tensor(float8e5m2)": "float8_e5m2",
+    "tensor(float8e5m2fnuz)": "float8_e5m2fnuz",
+    "tensor(float8e8m0)": "float8_e8m0fnu",
+    "tensor(float4e2m1)": "float4_e2m1fn",
+    "tensor(int4)": "int4",
+    "tensor(uint4)": "uint4",
+    "tensor(int2)": "int2",
+    "tensor(uint2)": "uint2",
 }
 
 
@@ -75,6 +86,7 @@ class OrtRuntime(Runtime):
             metadata=dict(self._session.get_modelmeta().custom_metadata_map),
             details=details,
         )
+        self._has_small = has_small((*self.info.inputs, *self.info.outputs))
 
     def prepare(self, feeds: Arrays, *, boundary: str = "host") -> Callable[[], object]:
         """Return ONNX Runtime's own call and nothing around it; see `Runtime.prepare`."""
@@ -85,27 +97,32 @@ class OrtRuntime(Runtime):
             return self._bound.resident(feeds)
         if self._bound is not None:
             return functools.partial(self._bound.run, feeds)
+        if self._has_small:
+            return small_call(self._session, self._outputs, feeds)
         return functools.partial(self._session.run, self._outputs, dict(feeds))
 
     def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float] | None:
         """Time copies and computing apart where a device has its own memory; see `Runtime.time_phases`."""
         return self._bound.time_phases(feeds, now_ns, calls) if self._bound is not None else None
 
-    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Run the session on host arrays; see `Runtime.compute`."""
         try:
             if self._bound is not None:
                 values = self._bound.run(feeds)
+            elif self._has_small:
+                values = run_small(self._session, self.info.outputs, feeds)
             else:
                 values = self._session.run(self._outputs, dict(feeds))
+        except ToolkitError:
+            raise
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
-        for name, value in zip(self._outputs, values, strict=True):
-            if not isinstance(value, np.ndarray) or value.dtype.hasobject:
-                raise ModelError(f"output {name!r} holds {type(value).__name__} values; only numbers can be compared")
         return dict(zip(self._outputs, values, strict=True))
 
 
 def _spec(item: Any) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int) else (str(size) if size else None) for size in item.shape)
+    # Exporters write 0 or less where they do not know a size.
+    sizes = (None if isinstance(size, int) and size <= 0 else size for size in item.shape)
+    shape = tuple(size if isinstance(size, int) else (str(size) if size else None) for size in sizes)
     return TensorSpec(name=item.name, dtype=DTYPES.get(item.type, item.type), shape=shape)

@@ -36,6 +36,7 @@ class WorkerProcess(Closing):
 
     Attributes:
         notes: what its runtime has passed over until now, one line each.
+        left_out: outputs that have no form as arrays, and why.
 
     Args:
         timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
@@ -49,6 +50,7 @@ class WorkerProcess(Closing):
     def __init__(self, *, timeout_s: float = 120.0, python: str | None = None, is_private: bool = False) -> None:
         self._timeout_s = min(timeout_s, _time_limit_s())
         self.notes: tuple[str, ...] = ()
+        self.left_out: dict[str, str] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         try:
             self._helper = Helper(
@@ -79,7 +81,7 @@ class WorkerProcess(Closing):
             error = error_from_json(frame[0]["error"])
             error.log = self.log
             raise error
-        self.notes = tuple(frame[0]["notes"])
+        self.notes, self.left_out = tuple(frame[0]["notes"]), frame[0]["left_out"]
         return frame
 
     @property

@@ -13,6 +13,8 @@ from toolkit.errors import ExternalDataError, ModelError
 from toolkit.runtimes.graph_parts import (
     DEFAULT_DOMAINS,
     all_tensors,
+    declared_sizes,
+    has_zero,
     is_external,
     iterate_graphs,
     sparse_tensors,
@@ -36,8 +38,10 @@ def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         allow_foreign: accept operators outside ONNX's default domain.
 
     Returns:
-        A summary: `opset`, `domains`, `ir_version`, `operators` (of every graph), `metadata`, `node_notes` (nodes that
-        carry metadata), `weight_types` (numbers in the weights by NumPy's name of their type).
+        A summary: `opset` (None where nothing is of ONNX's default domain), `domains`, `ir_version`, `operators` (of
+        every graph), `metadata`, `node_notes` (nodes that carry metadata), `weight_types` (numbers in the weights by
+        NumPy's name of their type), `output_sizes` (of each output, as declared), `zero_inputs` (inputs that declare a
+        size of 0).
 
     Raises:
         ModelError: not a model, an absurd size, an unknown operator set, a foreign domain.
@@ -78,14 +82,16 @@ def vet_parsed(model: Any, *, name: str, allow_foreign: bool) -> dict[str, Any]:
         raise ModelError(
             f"{name} uses the operator domains {foreign} or local functions; only ONNX's default domain is run here"
         )
-    _check_opset(model, name=name)
+    _check_opset(model, graphs, name=name)
     return {
-        "opset": max(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS),
+        "opset": max((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), default=None),
         "domains": domains,
         "ir_version": model.ir_version,
         "operators": [node.op_type for graph in graphs for node in graph.node],
         "metadata": {entry.key: entry.value for entry in model.metadata_props},
         "node_notes": sum(bool(node.metadata_props or node.doc_string) for node in model.graph.node),
+        "output_sizes": {item.name: declared_sizes(item) for item in model.graph.output},
+        "zero_inputs": [item.name for item in model.graph.input if has_zero(item)],
         "weight_types": {dtype: numbers for dtype, (_, numbers) in weigh_tensors(graphs).items()},
     }
 
@@ -149,10 +155,12 @@ def _item_bytes(data_type: int) -> int:
         return WIDEST_BYTES
 
 
-def _check_opset(model: Any, *, name: str) -> None:
+def _check_opset(model: Any, graphs: list[Any], *, name: str) -> None:
     import onnx
 
     newest = onnx.defs.onnx_opset_version()
     versions = [entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS]
+    if not versions and all(node.domain not in DEFAULT_DOMAINS for graph in graphs for node in graph.node):
+        return  # a file of ai.onnx.ml alone, say, needs none
     if not versions or not 1 <= max(versions) <= newest:
         raise ModelError(f"{name} asks for opset {versions or 'none'}; this onnx knows 1 to {newest}")

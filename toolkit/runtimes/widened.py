@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
 from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
 from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.references.evaluator import WideEvaluator
+from toolkit.runtimes.references.evaluator import WideEvaluator, unwrap_optionals
 from toolkit.runtimes.source import ModelSource
 
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
@@ -39,7 +38,7 @@ class WidenedRuntime(Runtime):
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
 
-    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Evaluate every node in float64; see `Runtime.compute`.
 
         Raises:
@@ -53,7 +52,7 @@ class WidenedRuntime(Runtime):
         narrow = [name for name, value in values.items() if getattr(value, "dtype", None) in (np.float32, np.float16)]
         if narrow:
             raise ModelError(f"the ONNX evaluator computes {narrow[0]!r} in {values[narrow[0]].dtype}, not in float64")
-        return {spec.name: np.asarray(values[spec.name]) for spec in self.info.outputs}
+        return unwrap_optionals(values, self.info.outputs)
 
 
 def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -123,4 +122,6 @@ def _widen_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _widen_spec(spec: TensorSpec) -> TensorSpec:
-    return replace(spec, dtype="float64") if spec.dtype in NARROW_NAMES else spec
+    if spec.dtype in NARROW_NAMES:
+        return replace(spec, dtype="float64")
+    return replace(spec, dtype=spec.dtype.replace("tensor(float)", "tensor(double)"))

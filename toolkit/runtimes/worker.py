@@ -48,7 +48,11 @@ class _Worker:
             "infer": self._infer,
         }
         told, answers = verbs[header["verb"]](header, arrays)
-        return {**told, "notes": self._runtime.notes if self._runtime else []}, answers
+        return {**told, **self._passed_over()}, answers
+
+    def _passed_over(self) -> dict[str, Any]:
+        opened = self._runtime
+        return {"notes": opened.notes if opened else [], "left_out": opened.left_out if opened else {}}
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         _limit_memory(header["memory_limit_bytes"])
@@ -59,8 +63,10 @@ class _Worker:
             path=Path(header["path"]),
             run=Path(header["run"]) if header["run"] else None,
         )
-        self._model = source.model
         summary = _vet(source, allow_foreign=header["allow_foreign"])
+        if summary["zero_inputs"]:
+            source = _open_zero_sizes(source)
+        self._model = source.model
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
@@ -68,6 +74,9 @@ class _Worker:
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
+        self._runtime.declared = {name: tuple(sizes) for name, sizes in summary["output_sizes"].items()}
+        for name in summary["zero_inputs"]:
+            self._runtime.note(f"input {name!r} declares a size of 0, which is taken for an open one")
         cold = {"import_ms": (imported - start) / 1e6, "load_ms": (loaded - imported) / 1e6}
         return {"info": self._runtime.info.to_json(), "model": summary, "cold": cold}, {}
 
@@ -142,6 +151,12 @@ def _one_line(message: str) -> str:
     """Return an engine's words without line breaks, and their beginning where they are a dump of the whole model."""
     words = " ".join(message.split())
     return words if len(words) <= MESSAGE_CAP else words[:MESSAGE_CAP] + " ..."
+
+
+def _open_zero_sizes(source: ModelSource) -> ModelSource:
+    from toolkit.runtimes.file_specs import open_zero_sizes
+
+    return open_zero_sizes(source)
 
 
 def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluator", "WideEvaluator"]
+__all__ = ["Evaluator", "WideEvaluator", "unwrap_optionals"]
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto
 from onnx.reference import ReferenceEvaluator
 
+from toolkit.runtimes.base import TensorSpec
 from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"
@@ -59,3 +61,17 @@ def _prepare(graph: GraphProto | FunctionProto) -> None:
         node.output[:] = [name or UNREAD for name in node.output]
         for attribute in [item for item in node.attribute if item.name in WITHOUT_EFFECT]:
             node.attribute.remove(attribute)
+
+
+def unwrap_optionals(values: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Return outputs as engines hand them out: the evaluator (1.23) keeps an optional as a list of one item, or none.
+
+    Args:
+        values: the outputs by name, and others.
+        specs: of the outputs.
+    """
+    found = {spec.name: values[spec.name] for spec in specs}
+    for spec in specs:
+        if spec.dtype.startswith("optional(") and isinstance(found[spec.name], list):
+            found[spec.name] = next(iter(found[spec.name]), None)
+    return found
