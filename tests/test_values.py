@@ -278,3 +278,19 @@ def test_a_scikit_learn_file_goes_through_every_verb(
         app(args=[verb, str(path), *options, "--json"], standalone_mode=False)
         report = json.loads(capsys.readouterr().out)
         assert report.get("passed", True), verb
+
+
+@pytest.mark.slow
+def test_strings_that_were_given_are_judged_again_by_their_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
+    names = {"keys_strings": NAMES, "values_strings": ["Katze", "Hund", "Elan"], "default_string": "?"}
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **names)
+    (tmp_path / "m.onnx").write_bytes(source_of([node], [("y", STRING)], opsets={"ai.onnx.ml": 2}, fed=STRING).model)
+    np.savez(tmp_path / "in.npz", x=np.array(["cat", "élan", "fish"]))
+    words = ["parity", str(tmp_path / "m.onnx"), "--runtime", "ort", "--threads", "1", "--json"]
+    given = ["--inputs", str(tmp_path / "in.npz"), "--record", str(tmp_path / "proof")]
+    for options in (given, ["--against", str(tmp_path / "proof")]):
+        app(args=[*words, *options], standalone_mode=False)
+        assert json.loads(capsys.readouterr().out)["passed"]

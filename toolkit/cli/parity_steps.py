@@ -69,13 +69,12 @@ def run_and_report(
     files = files or ParityFiles()
     store = ArtifactStore.default()
     source = read_model(path, allow_external_data=files.allow_external_data)
-    subject = require_providers(source, config, files.feeds)
+    recording = None if files.against is None else read_recording(files.against, source)
+    subject = require_providers(source, config, files.feeds if recording is None else _recorded_feeds(recording))
     _check_words(subject, data=data, config=config, files=files, name=path.name)
     announce_model(path, store=store)  # after the refusals, which are one line
     source, environment = _with_run(source, subject, run=files.run, store=store), describe_environment()
-    if files.against is not None:
-        recording = read_recording(files.against, source)
-    else:
+    if recording is None:
         recording = _record(source, config, subject, data=data, files=files, output=output)
         recording = replace(recording, environment=environment)
     if files.record is not None:
@@ -94,6 +93,14 @@ def run_and_report(
         value, parity_table(report), *describe_reference(report), *describe_causes(report), f"report {target}"
     )
     return report, target
+
+
+def _recorded_feeds(recording: Recording) -> FeedConfig:
+    """Return the first call of a stranger's recording: inputs that were given there cannot be made here."""
+    from toolkit.parity.feed_reference import FeedsReference
+
+    reference = recording.reference
+    return FeedConfig(given=reference.suites[0].feeds if isinstance(reference, FeedsReference) else None)
 
 
 def _explain(report: ParityReport, source: ModelSource, *, bisect: bool) -> ParityReport:
