@@ -154,8 +154,9 @@ def test_permission_to_fall_back_reaches_the_engine_only_when_given() -> None:
 
     for allowed in (False, True):
         _rows(_config(allow_fallback=allowed), {("ort", "cpu"): note_settings})
-    assert set(seen[:2]) == {False}
-    assert set(seen[2:]) == {True}
+    # Each time the trial of made inputs, which asks for no provider, then the probe, then the rows.
+    assert set(seen[:4]) == {False}
+    assert set(seen[4:]) == {True}
 
 
 def test_runtime_that_needs_a_run_is_skipped_for_all_and_refused_by_name(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_crash_in_one_row_fails_that_row_and_the_rest_goes_on() -> None:
         return opened[-1]
 
     report = run_bench(_config(batches=(1, 2, 3)), _source(), opener=_opener({("ort", "cpu"): open_one}))
-    assert len(opened) == 3  # the probe, the rows, and another worker after the crash
+    assert len(opened) == 4  # the trial, the probe, the rows, and another worker after the crash
     assert [(row.batch, row.status) for row in report.rows] == [(1, "pass"), (2, "fail"), (3, "pass")]
     assert report.rows[1].log == "core dumped"
     assert "SIGSEGV" in report.rows[1].reason

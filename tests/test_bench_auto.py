@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from clocked import ClockedEngine
+from fake_engine import FakeEngine, make_info
 from test_bench import _source
 
 from toolkit.bench.auto import Goal, search_settings
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport
 from toolkit.errors import ModelError, ProviderError, UsageError
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import RuntimeSettings, TensorSpec
 
 MS = 1_000_000
 # Milliseconds of a call: fixed + each * batch, by provider; more threads divide the second part.
@@ -126,3 +127,10 @@ def test_settings_to_copy_open_the_chosen_session() -> None:
 def test_goal_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Goal(**changes)
+
+
+def test_a_file_that_takes_one_batch_size_only_is_searched_with_that() -> None:
+    fixed = make_info(inputs=(TensorSpec(name="images", dtype="uint8", shape=(4, 8, 8)),))
+    report = _search(Goal(objective="throughput"), lambda *_: FakeEngine(fixed), runtimes=("ort",), providers=("cpu",))
+    assert {row.batch for row in report.rows} == {4}
+    assert report.chosen is not None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from toolkit.bench.inputs import try_feeds
 from toolkit.bench.opening import Opener, Probe, open_worker
 from toolkit.bench.snippet import settings_snippet
 from toolkit.bench.sweep import PreparedBench, prepare_bench
@@ -102,6 +103,7 @@ def search_settings(
     """
     if config.plan.scenario not in {"single-stream", "offline"}:
         raise UsageError(f"a search measures single-stream or offline, not {config.plan.scenario}")
+    config = replace(config, feed_plan=try_feeds(config, source, opener))
     wanted = replace(
         config,
         threads=config.threads if config.threads != (0,) else tuple(dict.fromkeys((1, usable_cores()))),
@@ -122,8 +124,10 @@ def search_settings(
 
 
 def _batches(config: BenchConfig, goal: Goal) -> tuple[int, ...] | None:
-    # Arrays that were given have a batch of their own.
-    return None if config.feeds.given is not None or config.feeds.shapes else BATCHES[goal.objective]
+    # Arrays that were given have a batch of their own, and so has a file that takes one size only.
+    given, plan = config.feeds.given is not None or config.feeds.shapes, config.feed_plan
+    has_own = given or (plan is not None and not plan.has_open_batch)
+    return None if has_own else BATCHES[goal.objective]
 
 
 def _choose(rows: tuple[BenchRow, ...], goal: Goal) -> dict[Key, float]:

@@ -50,8 +50,9 @@ def _plan(config: BenchConfig) -> list[str]:
 
 def _inputs(config: BenchConfig) -> list[str]:
     given = [] if config.inputs_path is None else ["--inputs", str(config.inputs_path)]
-    for name, shape in config.feeds.shapes.items():
-        given += ["--shape", f"{name}={','.join(map(str, shape))}"]
+    for option, said in (("--shape", config.feeds.shapes), ("--value", config.feeds.values)):
+        for name, numbers in said.items():
+            given += [option, f"{name}={','.join(map(str, numbers))}"]
     return given
 
 

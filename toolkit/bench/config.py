@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.runtimes.base import RuntimeSettings
+    from toolkit.runtimes.made_inputs.plan import FeedPlan
 
 DEFAULT_BATCHES = (1, 32, 256)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.
@@ -33,7 +34,7 @@ class BenchConfig:
     Attributes:
         runtimes: names in the registry, or `all`.
         providers: names of providers or devices, `auto` (the first that works) or `all`.
-        batches: batch sizes; None takes 1, 32, 256, or the model's own where that is fixed.
+        batches: batch sizes; None takes 1, 32, 256 as far as their time allows, or the model's own where that is fixed.
         threads: threads inside one operator; 0 leaves the engine its own choice.
         precisions: arithmetic to ask for; empty takes the file's own. A file of another precision is the one beside the
             model that was derived from it (`toolkit export --precision`).
@@ -45,7 +46,8 @@ class BenchConfig:
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU; else they are listed.
         allow_fallback: measure on the CPU where a provider is not active, and mark the row.
         allow_external_data: the model's weights may lie in files beside it.
-        feeds: arrays or shapes that the user gave.
+        feeds: arrays, shapes or numbers that the user gave.
+        feed_plan: what a stranger's file is fed, as a trial chose it; None where there was none.
         inputs_path: where those arrays lie.
         plan: scenario, warm-up and length of one row.
         grace_s: seconds beyond the plan's own after which a worker is taken for hung, which is a failed row.
@@ -64,6 +66,7 @@ class BenchConfig:
     allow_fallback: bool = False
     allow_external_data: bool = False
     feeds: FeedConfig = field(default_factory=FeedConfig)
+    feed_plan: FeedPlan | None = None
     inputs_path: Path | None = None
     plan: MeasurePlan = DEFAULT_PLAN
     grace_s: float = 120.0

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-__all__ = ["Feeds", "choose_batches", "make_feeds"]
+__all__ = ["Feeds", "choose_batches", "make_feeds", "try_feeds"]
 
+import functools
 import math
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from toolkit.bench.config import DEFAULT_BATCHES
-from toolkit.errors import UsageError
+from toolkit.card import CARD_KEY
+from toolkit.errors import ToolkitError, UsageError
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.made_inputs import check_given, make_inputs
+from toolkit.runtimes.made_inputs.choosing import choose_feeds
+from toolkit.runtimes.made_inputs.facts import facts_of_spec
+from toolkit.runtimes.made_inputs.plan import FeedPlan, first_plan
+from toolkit.runtimes.made_inputs.said import check_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
+    from toolkit.bench.config import BenchConfig
+    from toolkit.bench.opening import Opener
     from toolkit.card import Golden
     from toolkit.runtimes.base import TensorSpec
+    from toolkit.runtimes.source import ModelSource
 
 AS_DECLARED = FeedConfig()
 INPUT_CAP_BYTES = 1_000_000_000
@@ -38,8 +46,35 @@ class Feeds(NamedTuple):
     origin: str
 
 
+def try_feeds(config: BenchConfig, source: ModelSource, opener: Opener) -> FeedPlan | None:
+    """Choose what a stranger's file is fed, by a trial on unoptimised ONNX Runtime.
+
+    Returns:
+        None for a model with a card, for given arrays, and where ONNX Runtime does not open the file: the engines that
+        were asked for tell why, or are fed by what the file declares.
+
+    Raises:
+        ModelError, UsageError: as `choose_feeds`.
+    """
+    # Searched, not parsed, which is a worker's business; a file that only holds the word is fed as it declares.
+    if config.feeds.given is not None or CARD_KEY.encode() in source.model:
+        return None
+    reopen = functools.partial(opener, source, RuntimeSettings(optimisation="none"), config.timeout_s)
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(reopen())
+        except ToolkitError:
+            return None
+        return choose_feeds(engine, config.feeds, name=source.path.name, reopen=reopen)
+
+
 def make_feeds(
-    inputs: tuple[TensorSpec, ...], *, batch: int, golden: Golden | None, config: FeedConfig = AS_DECLARED
+    inputs: tuple[TensorSpec, ...],
+    *,
+    batch: int,
+    golden: Golden | None,
+    config: FeedConfig = AS_DECLARED,
+    plan: FeedPlan | None = None,
 ) -> Feeds:
     """Make the inputs of one call; never zeros, which some kernels finish sooner.
 
@@ -47,34 +82,33 @@ def make_feeds(
         inputs: the model's inputs, batch first.
         batch: items in the call, at least 1.
         golden: images of the model's card; repeated until the batch is full. Used when they fit the one input.
-        config: arrays or shapes that the user gave.
+        config: arrays, shapes or numbers that the user gave.
+        plan: sizes and numbers that were tried; by default the most sensible ones by what is declared.
 
     Returns:
-        The arrays given; else the golden images; else random uint8 in 0..255, floats in [0, 1), wider whole numbers 0
-        or 1, the same in every run.
+        The arrays given; else the golden images; else what the plan makes, floats in [0, 1), the same in every run.
 
     Raises:
         UsageError: the model has a fixed batch of another size, the golden images would be over 1 GB, or as
-            `make_inputs` and `check_given`.
+            `FeedPlan.make` and `check_given`.
     """
     if config.given is not None:
         return Feeds(check_given(inputs, config.given), "given")
-    if golden is not None and not config.shapes and len(inputs) == 1 and _fits(inputs[0], golden, batch=batch):
+    if golden is not None and not config.says_anything and len(inputs) == 1 and _fits(inputs[0], golden, batch=batch):
         _check_size(golden, batch)
         images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
         return Feeds({inputs[0].name: images[np.arange(batch) % len(images)]}, "golden")
-    fixed = [spec for spec in inputs if spec.shape and isinstance(spec.shape[0], int)]
-    has_open = any(spec.shape and not isinstance(spec.shape[0], int) for spec in inputs)
-    if fixed and not has_open and batch not in {spec.shape[0] for spec in fixed}:
-        raise UsageError(
-            f"input {fixed[0].name!r} has a fixed batch of {fixed[0].shape[0]}, not {batch}; "
-            f"use --batch {fixed[0].shape[0]}"
-        )
-    return Feeds(make_inputs(inputs, config, "uniform", batch=batch), "random")
+    plan = plan or _plan_of(inputs, config)
+    if not plan.has_open_batch and batch != plan.batch:
+        raise UsageError(f"the file takes {plan.batch} items a call, not {batch}; use --batch {plan.batch}")
+    return Feeds(plan.make("uniform", batch=batch), "random")
 
 
 def choose_batches(
-    wanted: tuple[int, ...] | None, inputs: tuple[TensorSpec, ...], config: FeedConfig = AS_DECLARED
+    wanted: tuple[int, ...] | None,
+    inputs: tuple[TensorSpec, ...],
+    config: FeedConfig = AS_DECLARED,
+    plan: FeedPlan | None = None,
 ) -> tuple[int, ...]:
     """Return the batch sizes to measure.
 
@@ -83,16 +117,19 @@ def choose_batches(
     Raises:
         UsageError: the arrays or shapes given have another batch than the one wanted.
     """
-    own = _own_batch(config)
+    own = _own_batch(config, inputs, plan)
     if own is not None:
         if wanted not in {None, (own,)}:
             raise UsageError(f"the inputs given have a batch of {own}; leave out --batch")
         return (own,)
     if wanted is not None:
         return wanted
-    if any(spec.shape and not isinstance(spec.shape[0], int) for spec in inputs):
-        return DEFAULT_BATCHES
-    return (_agreed(spec.shape[0] for spec in inputs if spec.shape),)
+    plan = plan or _plan_of(inputs, config)
+    return DEFAULT_BATCHES if plan.has_open_batch else (plan.batch,)
+
+
+def _plan_of(inputs: tuple[TensorSpec, ...], config: FeedConfig) -> FeedPlan:
+    return first_plan(tuple(facts_of_spec(spec) for spec in inputs), config)
 
 
 def _check_size(golden: Golden, batch: int) -> None:
@@ -102,19 +139,14 @@ def _check_size(golden: Golden, batch: int) -> None:
         raise UsageError(f"a batch of {batch:,} needs {size:,} bytes of inputs; the most is {INPUT_CAP_BYTES:,}")
 
 
-def _own_batch(config: FeedConfig) -> int | None:
+def _own_batch(config: FeedConfig, inputs: tuple[TensorSpec, ...], plan: FeedPlan | None) -> int | None:
     """Return the batch that the user's arrays or shapes have; None where nothing was given."""
     if config.given is not None:
-        return _agreed(array.shape[0] for array in config.given.values() if array.ndim)
+        firsts = {array.shape[0] for array in config.given.values() if array.ndim}
+        return firsts.pop() if len(firsts) == 1 else 1
     if config.shapes:
-        return _agreed(shape[0] for shape in config.shapes.values() if shape)
+        return (plan or _plan_of(inputs, config)).batch
     return None
-
-
-def _agreed(sizes: Iterable[int | str | None]) -> int:
-    """Return the first size that all have in common; 1, one item a call, where they have none."""
-    known = {size for size in sizes if isinstance(size, int)}
-    return known.pop() if len(known) == 1 else 1
 
 
 def _fits(spec: TensorSpec, golden: Golden, *, batch: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants"]
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from toolkit.runtimes.measure import Window
     from toolkit.runtimes.measure_plan import MeasurePlan
     from toolkit.runtimes.source import ModelSource
+
+
+# A first call of at most this long leaves room for every default batch, whatever was in it.
+SLOW_CALL_S = 0.02
 
 
 class Engine(Protocol):
@@ -77,6 +82,8 @@ class Probe:
         golden: images of the model's card, where it has some.
         source: the file of that precision; None where it is the model itself.
         error: what was raised, where something was.
+        call_s: seconds of one call with the smallest batch; 0 where none was made.
+        batch: items in that call.
     """
 
     variant: Variant
@@ -89,6 +96,8 @@ class Probe:
     golden: Golden | None = None
     source: ModelSource | None = None
     error: ToolkitError | None = None
+    call_s: float = 0.0
+    batch: int = 1
 
 
 def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> Engine:
@@ -168,20 +177,27 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         # A file of another precision than float32 is computed in its own whatever the engine was asked for.
         label = arithmetic if own == "fp32" else own
         if precision in {"", label}:
-            _run_once(engine, config, golden)
-            return Probe(**known, precision=label, info=engine.info)
+            batch, call_s = _run_once(engine, config, golden)
+            return Probe(**known, precision=label, info=engine.info, batch=batch, call_s=call_s)
         if find_entry(variant.runtime).needs_run:
             raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
     derived = find_precision_file(source, own, precision)
     with opener(derived, settings, config.timeout_s) as engine:
-        _run_once(engine, config, golden)
-        return Probe(**known, precision=precision, info=engine.info, source=derived)
+        batch, call_s = _run_once(engine, config, golden)
+        return Probe(**known, precision=precision, info=engine.info, source=derived, batch=batch, call_s=call_s)
 
 
-def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> None:
-    batch = min(choose_batches(config.batches, engine.info.inputs, config.feeds))
-    feeds = make_feeds(engine.info.inputs, batch=batch, golden=golden, config=config.feeds).arrays
-    run_first(engine, feeds)
+def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
+    """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
+    inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
+    batch = min(choose_batches(config.batches, inputs, feeds, plan))
+    arrays = make_feeds(inputs, batch=batch, golden=golden, config=feeds, plan=plan).arrays
+    started = time.perf_counter()
+    run_first(engine, arrays)
+    if time.perf_counter() - started > SLOW_CALL_S and config.batches is None:
+        started = time.perf_counter()  # the first call of an engine may compile or allocate
+        run_first(engine, arrays)
+    return batch, time.perf_counter() - started
 
 
 def _judge(error: ToolkitError, variant: Variant) -> str:

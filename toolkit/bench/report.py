@@ -114,6 +114,8 @@ class BenchReport:
         environment: the machine, as `describe_environment` tells.
         model: `path`, `sha256` and `size_bytes`.
         rows: in the order asked for.
+        inputs: what a stranger's file was fed, as `FeedPlan.to_json` tells; empty where nothing was made.
+        notes: what was chosen for the user, one line each.
         floors: what this machine can do at best, of each provider and number of threads.
         advice: which variant to use from which batch size on.
         chosen: of a search: the number of the best row, `objective`, `max_p99_ms`, `settings` as code to copy.
@@ -125,6 +127,8 @@ class BenchReport:
     environment: dict[str, Any]
     model: dict[str, Any]
     rows: tuple[BenchRow, ...]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     floors: tuple[Floor, ...] = ()
     advice: tuple[str, ...] = ()
     chosen: dict[str, Any] | None = None
@@ -150,6 +154,8 @@ class BenchReport:
             "command": self.command,
             "environment": self.environment,
             "model": self.model,
+            "inputs": self.inputs or None,
+            "notes": list(self.notes),
             "passed": not self.problem and not self.is_interrupted,
             "interrupted": self.is_interrupted,
             "floors": [floor.to_json() for floor in self.floors],

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from toolkit.bench.default_batches import explain_batches, fit_batches
 from toolkit.bench.engine_settings import bindings_of, settings_for
 from toolkit.bench.floors import Floor, measure_floor
-from toolkit.bench.inputs import choose_batches
+from toolkit.bench.inputs import try_feeds
 from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
@@ -56,6 +57,13 @@ class PreparedBench:
     environment: dict[str, Any]
     opener: Opener = open_worker
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen for the user, one line each."""
+        chosen = "" if self.config.feed_plan is None else self.config.feed_plan.describe()
+        opened = [probe for probe in self.probes if probe.info is not None]
+        return tuple(filter(None, (chosen, *(explain_batches(probe, self.config) for probe in opened))))
+
     def measure(self, *, progress: Callable[[int, int], None] | None = None, with_floors: bool = True) -> BenchReport:
         """Measure every row; an interrupt ends it with the rows that are finished.
 
@@ -80,6 +88,8 @@ class PreparedBench:
             command=self.command,
             environment=self.environment,
             model=self.source.describe(),
+            inputs={} if self.config.feed_plan is None else self.config.feed_plan.to_json(),
+            notes=self.notes,
             rows=explained,
             floors=floors,
             advice=tuple(find_crossovers(explained)),
@@ -105,7 +115,7 @@ class PreparedBench:
             if probe.info is None:
                 rows[len(rows) + len(jobs)] = self._row_of(probe)
                 continue
-            batches = choose_batches(self.config.batches, probe.info.inputs, self.config.feeds)
+            batches = fit_batches(probe, self.config)
             for threads, binding in product(self.config.threads, bindings_of(probe.variant, self.config)):
                 lane = self._lane(probe, threads, lanes, io_binding=binding)
                 lanes += 1
@@ -161,6 +171,8 @@ def prepare_bench(
     environment = describe_environment()
     variants = expand_variants(config)
     _check_device_options(variants, config)
+    if config.feed_plan is None:
+        config = replace(config, feed_plan=try_feeds(config, source, opener))
     probes = probe_variants(variants, config, source, opener=opener)
     return PreparedBench(
         config=config, source=source, probes=probes, command=command, environment=environment, opener=opener

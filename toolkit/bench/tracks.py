@@ -166,7 +166,11 @@ class _Track:
     def _begin(self, opened: _Opened) -> None:
         engine, lane = opened.engine, self.job.lane
         self._feeds = make_feeds(
-            engine.info.inputs, batch=self.job.batch, golden=lane.probe.golden, config=self.config.feeds
+            engine.info.inputs,
+            batch=self.job.batch,
+            golden=lane.probe.golden,
+            config=self.config.feeds,
+            plan=self.config.feed_plan,
         )
         self._told = {
             "feeds": self._feeds.origin,

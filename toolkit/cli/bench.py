@@ -30,7 +30,7 @@ from toolkit.cli.bench_request import BenchRequest
 from toolkit.cli.bench_steps import carry_out
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import AllowFallback, Batch, Force, Json, ModelPath, OutputPath, Threads
-from toolkit.cli.parity_options import InputsPath, Shapes
+from toolkit.cli.parity_options import InputsPath, Shapes, Values
 
 
 @offer_external_data
@@ -47,6 +47,7 @@ def bench_command(
     driver: Driver = "toolkit",
     inputs: InputsPath = None,
     shape: Shapes = None,
+    value: Values = None,
     seconds: Seconds = None,
     boundary: Boundary = "host",
     io_binding: IoBinding = "auto",

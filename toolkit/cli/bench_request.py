@@ -35,6 +35,7 @@ class BenchRequest:
     driver: str
     inputs: Path | None
     shape: list[str] | None
+    value: list[str] | None
     seconds: float | None
     boundary: str
     io_binding: str
@@ -80,7 +81,7 @@ def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
         require_all_nodes=request.require_all_nodes,
         allow_fallback=request.allow_fallback,
         allow_external_data=request.allow_external_data,
-        feeds=read_feed_config(request.inputs, request.shape),
+        feeds=read_feed_config(request.inputs, request.shape, request.value),
         inputs_path=request.inputs,
         plan=_make_plan(request),
     )

@@ -73,6 +73,8 @@ def _sweep(
     prepared = prepare_bench(config, source, command=command_line(config, source.path))
     if request.model is None:
         announce_model(source.path, store=store)  # after the refusals, which are one line
+    for line in prepared.notes:
+        note(line)
     with console.progress("measuring", unit="rows") as bar:
         return prepared.measure(progress=bar)
 
@@ -88,7 +90,10 @@ def _search(
         announce_model(source.path, store=store)
     command = " ".join([command_line(config, source.path), *goal.options()])
     with console.progress("searching", unit="rows") as bar:
-        return search_settings(config, goal, source, command=command, progress=bar)
+        report = search_settings(config, goal, source, command=command, progress=bar)
+    for line in report.notes:
+        note(line)
+    return report
 
 
 def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:

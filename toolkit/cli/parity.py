@@ -37,6 +37,7 @@ from toolkit.cli.parity_options import (
     RunPath,
     Sample,
     Shapes,
+    Values,
     read_budget,
     read_feed_config,
 )
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 
 DEFAULTS = ParityConfig()
 AGAINST_ALONE = (
-    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape "
-    "and --budget"
+    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape, "
+    "--value and --budget"
 )
 REPLAY_ALONE = (
     "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
@@ -71,6 +72,7 @@ def parity_command(
     run: RunPath = None,
     inputs: InputsPath = None,
     shape: Shapes = None,
+    value: Values = None,
     budget: BudgetSeconds = None,
     record: Record = None,
     against: Against = None,
@@ -84,24 +86,23 @@ def parity_command(
     as_json: Json = False,
 ) -> None:
     """Compare engines with the float64 reference. The bound is known before any of them runs."""
+    axes = (runtime, provider, precision, threads, optimisation)
     if replay is not None:
-        others = (runtime, provider, threads, optimisation, data, sample, run, inputs, shape, record, against, picture)
-        if any(option is not None for option in (*others, budget, output_path)) or bisect or allow_fallback or force:
-            raise UsageError(REPLAY_ALONE)
+        others = (*axes, data, sample, run, inputs, shape, value, budget, record, against, picture, output_path)
+        _require_none(REPLAY_ALONE, *others, bisect, allow_fallback, force)
         replay_and_report(replay, model=model, allow_external_data=allow_external_data, output=Output(as_json=as_json))
         return
-    axes = _split_axes(runtime, provider, precision, threads, optimisation)
-    config = ParityConfig(**axes, sample=sample, allow_fallback=allow_fallback)
+    config = ParityConfig(**_split_axes(*axes), sample=sample, allow_fallback=allow_fallback)
     path = choose_model(model, store=ArtifactStore.default())
-    if against is not None and any(item is not None for item in (record, data, sample, run, inputs, shape, budget)):
-        raise UsageError(AGAINST_ALONE)
+    if against is not None:
+        _require_none(AGAINST_ALONE, record, data, sample, run, inputs, shape, value, budget)
     _claim_outputs(output_path, record, picture, read=(path, against, inputs, data), force=force)
     files = ParityFiles(
         record=record,
         against=against,
         output=output_path,
         run=run,
-        feeds=read_feed_config(inputs, shape),
+        feeds=read_feed_config(inputs, shape, value),
         budget=read_budget(budget),
         bisect=bisect,
         allow_external_data=allow_external_data,
@@ -121,6 +122,12 @@ def _split_axes(*words: str | None) -> dict[str, Any]:
         "threads": split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
         "optimisations": split_names(optimisation) if optimisation else DEFAULTS.optimisations,
     }
+
+
+def _require_none(words: str, *options: object) -> None:
+    """Refuse options that were given beside one that stands alone."""
+    if any(option is not None and option is not False for option in options):
+        raise UsageError(words)
 
 
 def _claim_outputs(

@@ -134,9 +134,9 @@ def require_passed(report: ParityReport) -> None:
 
 def _check_words(subject: Subject, *, data: str | None, config: ParityConfig, files: ParityFiles, name: str) -> None:
     """Refuse options that mean nothing for this kind of file."""
-    is_for_strangers = files.feeds.given is not None or bool(files.feeds.shapes) or files.budget is not None
-    if subject.card is not None and is_for_strangers:
-        raise UsageError(f"{name} carries a card and is judged on images; leave out --inputs, --shape and --budget")
+    if subject.card is not None and (files.feeds.says_anything or files.budget is not None):
+        words = f"{name} carries a card and is judged on images"
+        raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
     if subject.card is None and (data, config.sample, files.run) != (None, None, None):
         raise UsageError(f"{name} carries no card, so --data, --sample and --run mean nothing to it; see --inputs")
 
@@ -163,7 +163,9 @@ def _record(
     from toolkit.parity.recording import record_feeds, record_reference
 
     if subject.card is None:
-        note(f"{source.path.name} carries no card: it is judged as a stranger's, on inputs made from what it declares")
+        note(f"{source.path.name} carries no card: it is judged as a stranger's")
+        if subject.plan is not None and (words := subject.plan.describe()):
+            note(words)
         with output.progress("reference", unit="calls") as bar:
             return record_feeds(source, subject, files.feeds, budget=files.budget, progress=bar, say=note)
     if source.run is None:

@@ -14,7 +14,7 @@ from toolkit.cli.context import resolve_model
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import AllowFallback, Json, ModelPath
 from toolkit.cli.output import Output, note
-from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, read_budget, read_feed_config
+from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, Values, read_budget, read_feed_config
 from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def selftest_command(
     provider: Provider = "cpu",
     inputs: InputsPath = None,
     shape: Shapes = None,
+    value: Values = None,
     budget: BudgetSeconds = None,
     allow_fallback: AllowFallback = False,
     allow_external_data: AllowExternalData = False,
@@ -56,12 +57,12 @@ def selftest_command(
     path = resolve_model(model, store=ArtifactStore.default())
     source = read_model(path, allow_external_data=allow_external_data)
     settings = RuntimeSettings(provider=provider, allow_fallback=allow_fallback)
-    feeds = read_feed_config(inputs, shape)
+    feeds = read_feed_config(inputs, shape, value)
     # Searched, not parsed, which is a worker's business; a stranger that holds the words is told that it has no card.
     if CARD_KEY.encode() in source.model:
-        if feeds.given is not None or feeds.shapes or budget is not None:
+        if feeds.says_anything or budget is not None:
             words = f"{source.path.name} carries a card with its own images"
-            raise UsageError(f"{words}; leave out --inputs, --shape and --budget")
+            raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
         report, what = _replay_golden(source, settings), "golden vectors"
     else:
         report = _judge_stranger(source, settings, feeds, budget=read_budget(budget), output=output)
@@ -112,6 +113,8 @@ def _judge_stranger(
         allow_fallback=settings.allow_fallback,
     )
     subject = require_providers(source, config, feeds)
+    if subject.plan is not None and (words := subject.plan.describe()):
+        note(words)
     with output.progress("reference", unit="calls") as bar:
         recording = record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
     report = judge_matrix(source, recording, config, precision=subject.precision)
@@ -123,6 +126,7 @@ def _judge_stranger(
         failures=() if row.status == "pass" else (row.reason or "no reason was given",),
         provider=row.provider,
         fallback=row.fallback,
+        inputs={} if subject.plan is None else subject.plan.to_json(),
         verdict=row.status,
         reference=report.reference,
         reference_witnesses=report.reference_witnesses,

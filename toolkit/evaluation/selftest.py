@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SelftestReport", "run_selftest"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class SelftestReport:
         reference: what the answers were held against: `golden`, or the kind of a stranger's reference.
         reference_witnesses: who vouches for a stranger's reference; None for a model of ours.
         notes: what a reader should know besides, one line each.
+        inputs: what a file without a card was fed, as `FeedPlan.to_json` tells; empty where nothing was made.
     """
 
     vectors: int
@@ -42,6 +43,7 @@ class SelftestReport:
     reference: str = "golden"
     reference_witnesses: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -63,6 +65,7 @@ class SelftestReport:
             "max_abs_logit_error": self.max_abs_logit_error,
             "tolerance": self.tolerance,
             "failures": list(self.failures),
+            "inputs": self.inputs,
         }
 
 

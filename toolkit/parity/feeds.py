@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from toolkit.runtimes.base import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.made_inputs import DRAWS, check_given, has_open_batch, make_inputs
+from toolkit.runtimes.made_inputs.drawing import DRAWS
+from toolkit.runtimes.made_inputs.facts import facts_of_spec
+from toolkit.runtimes.made_inputs.plan import FeedPlan, first_plan
+from toolkit.runtimes.made_inputs.said import check_given
 
-# Main batch, then others that catch a size that was baked in.
-BATCHES = (2, 1, 3, 7)
+# Beside the batch of the plan: others that catch a size that was baked in.
+OTHER_BATCHES = (1, 3, 7)
 
 
 class FeedSet(NamedTuple):
@@ -28,23 +31,27 @@ class FeedSet(NamedTuple):
     arrays: dict[str, NDArray[Any]]
 
 
-def make_feed_sets(inputs: tuple[TensorSpec, ...], config: FeedConfig) -> tuple[FeedSet, ...]:
+def make_feed_sets(
+    inputs: tuple[TensorSpec, ...], config: FeedConfig, plan: FeedPlan | None = None
+) -> tuple[FeedSet, ...]:
     """Return the calls on which a file is judged.
 
-    Made inputs are seeded: numbers from three distributions, zeros and ones; small whole numbers in all their range up
-    to 8 bits, else 0 or 1, which are valid indices nearly everywhere. Where the first size of every input is open it
-    is 2, and then 1, 3 and 7.
+    Made inputs are seeded: floats from five distributions, the rest by what the graph says of it.
+    Where the number of items in a call is open it is that of the plan, and then 1, 3 and 7.
 
     Args:
         inputs: what the file declares.
         config: what the user gave.
+        plan: sizes and numbers that were tried; by default the most sensible ones by what is declared.
 
     Raises:
-        UsageError: an input is missing, unknown, of another type or shape, or has sizes that only the user can know.
+        UsageError: an input is missing, unknown, of another type or shape, or not of numbers.
     """
     if config.given is not None:
         return (FeedSet("given", check_given(inputs, config.given)),)
-    batches = BATCHES if has_open_batch(inputs, config) else BATCHES[:1]
-    sets = [FeedSet(draw, make_inputs(inputs, config, draw, batch=batches[0])) for draw in DRAWS]
-    sets += [FeedSet(f"batch {batch}", make_inputs(inputs, config, "normal", batch=batch)) for batch in batches[1:]]
+    plan = plan or first_plan(tuple(facts_of_spec(spec) for spec in inputs), config)
+    sets = [FeedSet(draw, plan.make(draw)) for draw in DRAWS]
+    if plan.has_open_batch:
+        others = [batch for batch in OTHER_BATCHES if batch != plan.batch]
+        sets += [FeedSet(f"batch {batch}", plan.make(batch=batch)) for batch in others]
     return tuple(sets)

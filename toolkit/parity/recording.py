@@ -107,15 +107,16 @@ def record_feeds(
         WorkerError: a reference process died.
         UsageError: no inputs can be made.
     """
-    sets = make_feed_sets(subject.inputs, feeds)
-    name = "inputs made from the declared types and shapes" if feeds.given is None else "inputs given"
+    sets = make_feed_sets(subject.inputs, feeds, subject.plan)
+    name = "inputs made from what the graph says of them" if feeds.given is None else "inputs given"
+    told = {} if subject.plan is None else {"inputs": subject.plan.to_json()}
     joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
     return Recording(
         reference=compute_feeds_reference(
             source, sets, precision=subject.precision, budget=budget, progress=progress, say=say
         ),
         model_sha256=source.sha256,
-        data={"name": name, "sha256": sha256_bytes(joined)},
+        data={"name": name, "sha256": sha256_bytes(joined), **told},
         environment={},
     )
 

@@ -6,6 +6,7 @@ __all__ = ["Subject", "find_precision", "require_providers"]
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.made_inputs.choosing import choose_feeds
+from toolkit.runtimes.made_inputs.plan import FeedPlan
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
@@ -37,11 +40,13 @@ class Subject:
         card: of a model that meets our contract; None for a stranger's.
         inputs: what it declares.
         precision: arithmetic of the file.
+        plan: what a stranger's file is fed; None where the arrays are given.
     """
 
     card: Card | None
     inputs: tuple[TensorSpec, ...]
     precision: str
+    plan: FeedPlan | None = None
 
 
 def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConfig | None = None) -> Subject:
@@ -58,12 +63,15 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
         ModelError: the file is refused, or has a card and is not one of ours.
         UsageError: no inputs can be made for a stranger's file.
     """
-    with (
-        blame_the_file(str(source.path)),
-        WorkerRuntime(source, RuntimeSettings(), timeout_s=config.timeout_s) as worker,
-    ):
+    feeds = feeds or FeedConfig()
+    trial = RuntimeSettings(optimisation="none")  # nothing is fused away before it was tried
+    reopen = partial(WorkerRuntime, source, trial, timeout_s=config.timeout_s)
+    with blame_the_file(str(source.path)), reopen() as worker:
         subject = _identify(worker, name=source.path.name)
-    first = _first_feeds(subject, feeds or FeedConfig())
+        if subject.card is None and feeds.given is None:
+            plan = choose_feeds(worker, feeds, name=source.path.name, reopen=reopen)
+            subject = replace(subject, plan=plan)
+    first = _first_feeds(subject, feeds)
     opened = set()
     for variant in expand_variants(config, has_run=source.run is not None):
         settings = replace(variant.settings, threads=0, optimisation="all")
@@ -97,5 +105,5 @@ def find_precision(summary: dict[str, Any]) -> str:
 
 def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:
     if subject.card is None:
-        return make_feed_sets(subject.inputs, feeds)[0].arrays
+        return make_feed_sets(subject.inputs, feeds, subject.plan)[0].arrays
     return {"images": np.zeros((1, *subject.card.input.shape), np.uint8)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SMALL_BITS", "find_dtype", "find_finite", "float_limits", "is_float", "type_name"]
+__all__ = ["SMALL_BITS", "STRING", "find_dtype", "find_finite", "float_limits", "is_float", "type_name"]
 
 from typing import Any, NamedTuple
 

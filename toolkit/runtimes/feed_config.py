@@ -22,11 +22,20 @@ class FeedConfig:
     Attributes:
         given: every input by name, used as it is; None to make some.
         shapes: whole shapes of inputs whose sizes are open, by name.
+        values: numbers of inputs by name: one for all of an input, or one for each of its places.
     """
 
     given: Mapping[str, NDArray[Any]] | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        if self.given is not None and self.shapes:
-            raise UsageError("inputs that are given have their shapes; leave out --shape or --inputs")
+        if self.given is not None and (self.shapes or self.values):
+            raise UsageError(
+                "inputs that are given have their shapes and numbers; leave out --inputs, or --shape and --value"
+            )
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether the user said anything of the inputs."""
+        return self.given is not None or bool(self.shapes) or bool(self.values)

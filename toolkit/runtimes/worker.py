@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from toolkit.runtimes.helper_start import READY
 from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
 from toolkit.runtimes.source import ModelSource
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.made_inputs.facts import InputFacts
 
 MESSAGE_CAP = 600
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -67,6 +70,7 @@ class _Worker:
         if summary["zero_inputs"]:
             source = _open_zero_sizes(source)
         self._model = source.model
+        summary["inputs"] = [item.to_json() for item in _read_inputs(source)]
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
@@ -163,6 +167,14 @@ def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
     from toolkit.runtimes.vetting import vet_model
 
     return vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
+
+
+def _read_inputs(source: ModelSource) -> tuple[InputFacts, ...]:
+    import onnx
+
+    from toolkit.runtimes.made_inputs.reading import read_inputs
+
+    return read_inputs(onnx.ModelProto.FromString(source.model))
 
 
 def _limit_memory(limit_bytes: int | None) -> None:

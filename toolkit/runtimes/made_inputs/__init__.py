@@ -1,0 +1,1 @@
+"""Inputs of any model, made from what its graph says of them."""

@@ -1,0 +1,81 @@
+"""What a file says of one of its inputs: type, sizes, and what its numbers have to be."""
+
+from __future__ import annotations
+
+__all__ = ["Axis", "InputFacts", "declared_axis", "facts_of_spec"]
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from toolkit.runtimes.base import TensorSpec
+
+# What the numbers of an input are. `free` numbers are drawn as they come; `range`, `index` and `number` lie between
+# `low` and `high`; `fill` is one number, the first of `choices`; the others say what they are.
+ROLES = ("free", "range", "index", "number", "mask", "length", "fill", "pick")
+
+
+class Axis(NamedTuple):
+    """One axis of an input.
+
+    Attributes:
+        size: what is declared, or what the operator that reads it needs; None where neither tells.
+        symbol: the declared name of an open size; empty where it has none.
+        role: `batch`, `image` or `sequence`; empty where the graph does not tell.
+        is_open: whether the file declares no size.
+    """
+
+    size: int | None
+    symbol: str = ""
+    role: str = ""
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFacts:
+    """What a file says of one of its inputs.
+
+    Attributes:
+        name: of the input.
+        dtype: NumPy name of the element type, or the format's own word for what NumPy has not.
+        axes: from the first to the last; None where not even the rank is declared.
+        role: a word of `ROLES`.
+        low: least number.
+        high: largest number; for `index` the last row of the smallest table.
+        choices: for `fill` and `pick` the numbers that it may be, the first of them before the others.
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[Axis, ...] | None
+    role: str = "free"
+    low: float = 0.0
+    high: float = 1.0
+    choices: tuple[float, ...] = ()
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is declared to have no axes."""
+        return self.axes == ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> InputFacts:
+        """Rebuild what `to_json` returned, also after a way through JSON."""
+        axes = None if value["axes"] is None else tuple(Axis(*axis) for axis in value["axes"])
+        return cls(**{**value, "axes": axes, "choices": tuple(value["choices"])})
+
+
+def facts_of_spec(spec: TensorSpec) -> InputFacts:
+    """Return what an engine tells of an input, where nobody has read the graph."""
+    return InputFacts(name=spec.name, dtype=spec.dtype, axes=tuple(map(declared_axis, spec.shape)))
+
+
+def declared_axis(size: int | str | None) -> Axis:
+    """Return an axis as it is declared; a size of 0 or less is what some exporters write for an open one."""
+    if isinstance(size, int) and size > 0:
+        return Axis(size)
+    return Axis(None, size if isinstance(size, str) else "", is_open=True)
