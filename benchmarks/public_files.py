@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -165,10 +166,20 @@ def _run(words: list[str], path: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="toolkit-public-") as folder:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TOOLKIT_ARTIFACTS": folder}
         command = [sys.executable, "-m", "toolkit", words[0], str(path), *words[1:], "--json"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         code, seconds, out, err = _time(command, environment)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = json.loads(out) if out.startswith("{") else {}
     last = (err.strip().splitlines() or [""])[-1]
-    return {"code": code, "seconds": seconds, "error": last if code else "", "report": report}
+    # Of all processes that it started: what it would take alone, whatever else the machine does meanwhile.
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "code": code,
+        "seconds": seconds,
+        "cpu_seconds": cpu_s,
+        "error": last if code else "",
+        "report": report,
+    }
 
 
 def _time(command: list[str], environment: dict[str, str]) -> tuple[int, float, str, str]:
