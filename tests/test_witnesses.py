@@ -436,6 +436,7 @@ class Slow:
 
     def __init__(self, clock: Clock, seconds: dict[str, float], settings: RuntimeSettings, timeout_s: float) -> None:
         self.clock, self.timeout_s = clock, timeout_s
+        self.left_out: dict[str, str] = {}
         self.seconds = seconds[settings.runtime]
 
     def __enter__(self) -> Self:
@@ -507,7 +508,7 @@ def test_a_budget_means_nothing_to_a_model_with_a_card(tmp_path: Path) -> None:
     model = STRANGERS["half"]()
     model.metadata_props.add(key=CARD_KEY, value="{}")
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(UsageError, match="leave out --inputs, --shape and --budget"):
+    with pytest.raises(UsageError, match="leave out --inputs, --shape, --value and --budget"):
         app(args=["selftest", str(path), "--budget", "5"], standalone_mode=False)
 
 
