@@ -113,8 +113,9 @@ def test_every_counted_call_is_in_the_samples_and_no_other() -> None:
     counted, everything = row.samples_ns.tolist(), engine.all_ns  # type: ignore[union-attr]
     uncounted, places = len(everything) - len(counted), iter(everything)
     assert all(any(value == seen for seen in places) for value in counted)  # in order, each once
-    # The probe, the checked call of each window, five to warm up, three after each turn.
-    assert uncounted == 1 + len(row.windows) + 5 + 3 * (len(row.windows) - 1)
+    # Two trials of made inputs (an engine that answers zeros is given a second one), the probe, the checked call of each
+    # window, five to warm up, three after each turn.
+    assert uncounted == 2 + 1 + len(row.windows) + 5 + 3 * (len(row.windows) - 1)
 
 
 @settings(deadline=None, max_examples=40)
@@ -175,7 +176,7 @@ def test_one_worker_serves_every_batch_size_and_says_whose_first_call_was_the_pr
 
     rows = run_bench(BenchConfig(batches=(8, 1)), _source(), opener=_opener({("ort", "cpu"): open_one})).rows
     assert [row.batch for row in rows] == [8, 1]
-    assert len(opened) == 2  # the probe and the rows
+    assert len(opened) == 3  # the trial of made inputs, the probe and the rows
     assert [(row.batch, row.settings["first_in_process"], row.cold["first_run_ms"]) for row in rows if row.cold] == [
         (8, False, 1),
         (1, True, 50),
