@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["NEWEST", "Array", "made", "node_file", "run_by_ort", "run_model", "run_node", "wide"]
+__all__ = ["NEWEST", "Array", "distance", "made", "node_file", "run_by_ort", "run_model", "run_node", "wide"]
 
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,21 @@ from toolkit.runtimes.widened import WidenedRuntime
 
 Array = NDArray[Any]
 NEWEST = onnx.defs.onnx_opset_version()
-GENERATOR = np.random.default_rng(3)
+
+
+@lru_cache
+def generator_of(test: str) -> np.random.Generator:
+    return np.random.default_rng(3)
 
 
 def made(*shape: int) -> Array:
-    return GENERATOR.standard_normal(shape).astype(np.float32)
+    """Each test draws its own numbers, whichever ran before it in the same process."""
+    return generator_of(os.environ.get("PYTEST_CURRENT_TEST", "")).standard_normal(shape).astype(np.float32)
+
+
+def distance(answer: Array, wanted: Array) -> float:
+    """The largest difference, as a part of the largest number wanted where that is above 1: float32 rounds so."""
+    return float(np.abs(answer - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
 def node_file(

@@ -18,7 +18,6 @@ FLOAT, INT64, BOOL, HALF, DOUBLE = (
     TensorProto.FLOAT16,
     TensorProto.DOUBLE,
 )
-GENERATOR = np.random.default_rng(7)
 
 
 def make_stranger(path: Path, name: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from one_node import Array, made, node_file, run_by_ort, run_model, run_node, wide
+from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.onnx_evaluator import OnnxEvaluatorRuntime
@@ -115,7 +115,7 @@ def test_the_resized_length_is_a_product_of_float32(length: int, scale: float) -
     (y,) = run_node("Resize", x, None, scales, opset=13, mode="linear")
     (other,) = run_by_ort("Resize", x, None, scales, opset=13, mode="linear")
     assert y.shape == other.shape
-    assert np.abs(y - other).max() < 1e-5
+    assert distance(y, other) < 1e-5
 
 
 SMOOTH = [
@@ -135,12 +135,12 @@ def test_resize_weighs_as_onnx_runtime_does(attributes: dict[str, Any], scale: f
     x, scales = made(1, 2, 6, 7), np.array([1, 1, scale, 1 / scale], np.float32)
     (y,) = run_node("Resize", x, None, scales, opset=18, **attributes)
     (other,) = run_by_ort("Resize", x, None, scales, opset=18, **attributes)
-    assert np.abs(y - other).max() < 1e-5
+    assert distance(y, other) < 1e-5
     (narrow,) = run_model(
         node_file("Resize", [x, None, scales], opset=18, **attributes), [x, None, scales], OnnxEvaluatorRuntime
     )
     assert narrow.dtype == np.float32
-    assert np.abs(y - narrow).max() < 1e-5
+    assert distance(y, narrow) < 1e-5
 
 
 def test_resize_by_pytorch() -> None:

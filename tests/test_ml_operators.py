@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from one_node import Array, made, node_file, run_by_ort, run_model, run_node, wide
+from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.onnx_evaluator import OnnxEvaluatorRuntime
@@ -168,7 +168,7 @@ def test_linear_classes(transform: str) -> None:
     found, scores = run("LinearClassifier", x, **options)
     labels, other = run_by_ort("LinearClassifier", x, opset=1, domain=ML, **options)
     assert np.array_equal(found, labels)
-    assert np.abs(scores - other).max() < 1e-5
+    assert distance(scores, other) < 1e-5
     bare = wide(x) @ np.float64(options["coefficients"]).reshape(3, 2).T + options["intercepts"]
     powers = np.exp(bare)
     expected = {"NONE": bare, "LOGISTIC": powers / (1 + powers)}.get(transform, powers / powers.sum(1, keepdims=True))
@@ -184,7 +184,7 @@ def test_one_score_for_two_classes(transform: str) -> None:
         "LinearClassifier", x, opset=1, domain=ML, outputs=2, post_transform=transform, **options
     )
     assert found.tolist() == labels.tolist() == ["b", "a"]
-    assert np.abs(scores - other).max() < 1e-6
+    assert distance(scores, other) < 1e-6
     with pytest.raises(ModelError, match="SOFTMAX of one score for two classes has no value in the standard"):
         run("LinearClassifier", x, outputs=2, post_transform="SOFTMAX", **options)
 
@@ -227,7 +227,7 @@ def test_support_vectors_as_onnx_runtime_has_them(kernel: str, counts: list[int]
     found, scores = run("SVMClassifier", x, **options)
     labels, other = run_by_ort("SVMClassifier", x, opset=1, domain=ML, **options)
     assert np.array_equal(found, labels)
-    assert np.abs(scores - other).max() < 1e-5 * max(1.0, np.abs(other).max())
+    assert distance(scores, other) < 1e-5
 
 
 @pytest.mark.parametrize("one_class", [0, 1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from one_node import Array, made, node_file, run_by_ort, run_model, run_node, wide
+from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.onnx_evaluator import OnnxEvaluatorRuntime
@@ -130,7 +130,7 @@ def test_attributes_that_are_not_the_defaults_count(op_type: str, options: dict[
     answers = run_node(op_type, *given, opset=14, outputs=count, hidden_size=HIDDEN, **options)
     wanted = run_by_ort(op_type, *given, opset=14, outputs=count, hidden_size=HIDDEN, **options)
     for answer, other in zip(answers, wanted, strict=True):
-        assert np.abs(answer - other).max() < 1e-5
+        assert distance(answer, other) < 1e-5
 
 
 @pytest.mark.parametrize("op_type", GATES)
