@@ -34,7 +34,7 @@ LAYERS = [
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding"},
-    {"errors", "closing"},
+    {"errors", "closing", "plain"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
 # `data` decodes and fits image files exactly as a prediction does, of the sizes that the network takes; imaging knows nothing of data sets;

@@ -16,13 +16,14 @@ from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
 from toolkit.bench.report import BenchRow
 from toolkit.bench.sweep import run_bench
 from toolkit.bench.windows import next_window
+from toolkit.plain import to_plain
 from toolkit.runtimes.measure_plan import MeasurePlan
 
 MS = 1_000_000
 
 
 def _measure(engine: Any, **plan: Any) -> BenchRow:
-    config = BenchConfig(batches=(4,), plan=MeasurePlan(**{**DEFAULT_PLAN.to_json(), **plan}))
+    config = BenchConfig(batches=(4,), plan=MeasurePlan(**{**to_plain(DEFAULT_PLAN), **plan}))
     (row,) = run_bench(config, _source(), opener=_opener({("ort", "cpu"): engine})).rows
     assert row.status == "pass"
     return row

@@ -23,6 +23,7 @@ from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
 from toolkit.bench.sweep import run_bench
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
+from toolkit.plain import to_plain
 from toolkit.plots_bench import draw_bench
 from toolkit.render_bench import render_bench
 from toolkit.render_report import Part, render_page
@@ -196,7 +197,7 @@ def test_command_repeats_every_setting() -> None:
         device=DeviceOptions(nhwc=True, cuda_graph=False, cache="/somewhere"),
         require_all_nodes=True,
         allow_external_data=True,
-        plan=MeasurePlan(**{**DEFAULT_PLAN.to_json(), "scenario": "server", "rate": 250.0}),
+        plan=MeasurePlan(**{**to_plain(DEFAULT_PLAN), "scenario": "server", "rate": 250.0}),
     )
     assert command_line(config, Path("m.onnx")) == (
         "toolkit bench m.onnx --runtime ort --provider cuda --threads 0 --io-binding on,off --scenario server "

@@ -28,6 +28,7 @@ from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.run import read_run
 from toolkit.network.safetensors_header import read_header
+from toolkit.plain import to_plain
 
 SMALL = NetworkConfig(height=16, width=16, classes=3, conv1_channels=2, conv2_channels=2, hidden_units=4)
 
@@ -166,8 +167,8 @@ def test_a_damaged_description_is_refused(checkpoint: Path, text: str) -> None:
     "change",
     [
         {"epoch": float("inf")},
-        {"network": {**SMALL.to_json(), "hidden_units": 10**9}},
-        {"network": {**SMALL.to_json(), "kernel_size": 4}},
+        {"network": {**to_plain(SMALL), "hidden_units": 10**9}},
+        {"network": {**to_plain(SMALL), "kernel_size": 4}},
         {"network": {"depth": 3}},
     ],
 )

@@ -14,6 +14,7 @@ from test_ort_binding import BindingSession, FakeValue
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import ModelError, ProviderError, UsageError
+from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.device_options import DeviceOptions, parse_device_options
 from toolkit.runtimes.ort import OrtRuntime
@@ -120,7 +121,7 @@ def test_options_that_nobody_knows_are_refused(text: str, words: str) -> None:
 
 def test_settings_travel_to_the_worker_and_back() -> None:
     settings = RuntimeSettings(provider="cuda", device=DeviceOptions(nhwc=True, cuda_graph=True), threads=2)
-    assert RuntimeSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    assert from_plain(RuntimeSettings, json.loads(json.dumps(to_plain(settings)))) == settings
 
 
 # --- placement ---------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from toolkit.cli.app import app
 from toolkit.errors import ExternalDataError, ModelError
 from toolkit.evaluation import inspect as inspecting
 from toolkit.evaluation.inspect import InspectReport, inspect_model
+from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes import table_helper
 from toolkit.runtimes.contract import check_contract
 from toolkit.runtimes.engine_tables import TABLES, EngineTable
@@ -252,7 +253,7 @@ def test_few_bits_are_told_before_anybody_computes_in_them() -> None:
 def test_facts_travel_between_processes() -> None:
     for name in STRANGERS:
         facts = facts_of(stranger(name))
-        assert FileFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
+        assert from_plain(FileFacts, json.loads(json.dumps(to_plain(facts)))) == facts
 
 
 @pytest.mark.parametrize("case", ["opset 999", "an unknown domain", "IR version 999", "a cycle", "dims of 10^10"])

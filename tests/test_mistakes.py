@@ -12,6 +12,7 @@ from toolkit.evaluation.accuracy import measure_accuracy
 from toolkit.evaluation.evaluate import EvaluationResult
 from toolkit.evaluation.mistakes import find_mistakes, first_answers
 from toolkit.evaluation.paired import PairedReport, adjust_holm, compare_paired, mcnemar_p
+from toolkit.plain import to_plain
 
 NAMES = ("ant", "bee", "cat")
 
@@ -28,7 +29,7 @@ def test_mistakes_come_worst_first_and_equal_ones_in_order() -> None:
     result = result_of([0, 1, 2, 0, 1], [1, 1, 0, 2, 0], [0.5, 0.99, 0.75, 0.5, 0.875])
     mistakes = find_mistakes(result, NAMES)
     assert [answer.index for answer in mistakes] == [4, 2, 0, 3]
-    assert mistakes[0].to_json() == {"index": 4, "label": "bee", "predicted": "ant", "probability": 0.875}
+    assert to_plain(mistakes[0]) == {"index": 4, "label": "bee", "predicted": "ant", "probability": 0.875}
 
 
 def test_no_mistakes_where_all_is_right() -> None:

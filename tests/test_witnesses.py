@@ -33,6 +33,7 @@ from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
 from toolkit.parity.trial import Outcome
 from toolkit.parity.verdicts import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.taking_apart import MADE, LooseNode, expose_tensors, take_apart
@@ -345,7 +346,7 @@ def test_a_wrong_reference_is_found_out_at_its_node(
     assert node["distance"] == pytest.approx(0.01, rel=0.05)
     kept = read_recording(tmp_path / "proof", ModelSource.read(path)).reference
     assert isinstance(kept, FeedsReference)
-    assert kept.witnesses.to_json() == told
+    assert to_plain(kept.witnesses) == told
 
 
 def test_without_a_third_engine_two_that_part_end_undecided(

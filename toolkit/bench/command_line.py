@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
+from toolkit.plain import to_plain
 from toolkit.runtimes.device_options import DeviceOptions
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def _inputs(config: BenchConfig) -> list[str]:
 
 
 def _flags(config: BenchConfig) -> list[str]:
-    start = DeviceOptions().to_json()
+    start = to_plain(DeviceOptions())
     # The cache is where the artifacts are, which the one who repeats it knows better; a graph has a flag of its own.
     changed = {
         name: value
-        for name, value in config.device.to_json().items()
+        for name, value in to_plain(config.device).items()
         if value != start[name] and name not in {"cache", "cuda_graph"}
     }
     options = [part for name, value in changed.items() for part in ("--device-option", f"{name}={str(value).lower()}")]

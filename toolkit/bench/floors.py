@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["Floor", "measure_floor"]
 
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,10 +45,6 @@ class Floor:
     matmul_gflops: float | None = None
     copy_gb_per_s: float | None = None
     reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def measure_floor(provider: str, threads: int, opener: Opener, *, timeout_s: float) -> Floor:

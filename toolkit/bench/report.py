@@ -7,6 +7,8 @@ __all__ = ["BENCH_SCHEMA", "BenchReport", "BenchRow"]
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from toolkit.plain import to_plain
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -158,7 +160,7 @@ class BenchReport:
             "notes": list(self.notes),
             "passed": not self.problem and not self.is_interrupted,
             "interrupted": self.is_interrupted,
-            "floors": [floor.to_json() for floor in self.floors],
+            "floors": to_plain(self.floors),
             "advice": list(self.advice),
             "chosen": self.chosen,
             "rows": [row.to_json() for row in self.rows],

@@ -12,6 +12,7 @@ from toolkit.bench.bootstrap import bootstrap_intervals
 from toolkit.bench.report import BenchRow
 from toolkit.bench.statistics import summarise
 from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
+from toolkit.plain import to_plain
 from toolkit.runtimes.ort_binding import DEVICES
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
         fallback=info.fallback,
         settings={
             "feeds": done.feeds,
-            "plan": plan.to_json(),
+            "plan": to_plain(plan),
             "first_in_process": done.is_first,
             "file": lane.probe.source.path.name if lane.probe.source else None,
             **_engine_settings(lane.settings, info),
@@ -152,7 +153,7 @@ def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, 
     return {
         "optimisation": settings.optimisation,
         "tf32": settings.tf32,
-        "device": settings.device.to_json() if info.provider_active in DEVICES else {},
+        "device": to_plain(settings.device) if info.provider_active in DEVICES else {},
         "runs_at_once": settings.runs_at_once,
         "allow_fallback": settings.allow_fallback,
         "placement": info.placement,

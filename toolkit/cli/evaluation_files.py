@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.cli.output import draw_picture, invocation
 from toolkit.durable import write_json
 from toolkit.holding import hold
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,8 +63,8 @@ def write_evaluation(
         **report.to_json(),
         **(extra or {}),
         "pictures": {},
-        "first": [answer.to_json() for answer in first],
-        "mistakes": [answer.to_json() for answer in mistakes],
+        "first": to_plain(first),
+        "mistakes": to_plain(mistakes),
         "command": invocation(),
         "environment": describe_environment(),
     }

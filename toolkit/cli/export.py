@@ -26,6 +26,7 @@ from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, invocation, note, warn
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -152,7 +153,7 @@ def _show(report: ExportReport, kits: tuple[KitResult, ...], output: Output, *, 
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]
     warn(report.warnings)
     tables = [*([] if report.int8 is None else int8_table(report.int8)), *([kits_table(kits)] if kits else [])]
-    told = {"kits": [kit.to_json() for kit in kits]} if kits else {}
+    told = {"kits": to_plain(kits)} if kits else {}
     output.report({**report.to_json(), **told}, *lines, *tables)
 
 

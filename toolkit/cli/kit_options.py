@@ -12,6 +12,7 @@ import typer
 from toolkit.cli.options import split_names
 from toolkit.cli.output import Output, note
 from toolkit.errors import CheckFailedError, ResourceError, UsageError
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
@@ -54,7 +55,7 @@ def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: Ar
     if config is None:
         raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")
     results = write_model_kits(model, config, store=store, output=output)
-    report = {"schema": "toolkit/kits/1", "model": str(model), "kits": [result.to_json() for result in results]}
+    report = {"schema": "toolkit/kits/1", "model": str(model), "kits": to_plain(results)}
     output.report(report, kits_table(results))
     judge_kits(results, check=check)
 

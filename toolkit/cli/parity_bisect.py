@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.cli.output import note
 from toolkit.errors import ModelError, ResourceError, ToolkitError
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.parity.bisect import Finding
@@ -45,7 +46,7 @@ def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
     except ToolkitError as error:
         note(f"--bisect ends without an answer: {error}")
         return report
-    return replace(report, bisect={"runtime": row.runtime, **finding.to_json(), "words": finding.describe()})
+    return replace(report, bisect={"runtime": row.runtime, **to_plain(finding), "words": finding.describe()})
 
 
 def _bisect(worst: WorstSample, source: ModelSource, *, precision: str, is_of_file: bool) -> Finding:

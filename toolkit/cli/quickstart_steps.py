@@ -23,6 +23,7 @@ from toolkit.exporting.export import export_run
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.run import RunConfig, read_run
 from toolkit.parity.config import ParityConfig
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
@@ -94,7 +95,7 @@ class Quickstart:
             output=self._output.quiet(),
         )
         self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
-        rows = [row.to_json() for row in report.rows]
+        rows = to_plain(report.rows)
         self._result["parity"] = {
             "passed": report.passed,
             "reference": report.reference,

@@ -10,6 +10,7 @@ import typer
 
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output, note
+from toolkit.plain import to_plain
 
 runtimes_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The engines of the parity matrix.")
 
@@ -21,7 +22,7 @@ def list_command(as_json: Json = False) -> None:
     from toolkit.runtimes.listing import list_runtimes
 
     rows = list_runtimes()
-    report = {"schema": "toolkit/runtimes/1", "rows": [row.to_json() for row in rows]}
+    report = {"schema": "toolkit/runtimes/1", "rows": to_plain(rows)}
     Output(as_json=as_json).report(report, runtimes_table(rows))
 
 

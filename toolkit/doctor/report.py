@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["DOCTOR_SCHEMA", "DoctorReport", "DoctorRow"]
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import ProviderError, UsageError, suggest
+from toolkit.plain import to_plain
 
 DOCTOR_SCHEMA = "toolkit/doctor/1"
 
@@ -40,10 +41,6 @@ class DoctorRow:
     mend: str = ""
     log: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorReport:
@@ -66,7 +63,7 @@ class DoctorReport:
             "command": self.command,
             "environment": self.environment,
             "passed": not any(row.status == "fail" for row in self.rows),
-            "rows": [row.to_json() for row in self.rows],
+            "rows": to_plain(self.rows),
         }
 
     def find(self, name: str) -> DoctorRow:

@@ -12,6 +12,7 @@ import numpy as np
 
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, ResourceError
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
 from toolkit.runtimes.engine_tables import EngineTable
@@ -85,8 +86,8 @@ class InspectReport:
                 "node_notes": facts.node_notes,
                 "weight_types": {item.dtype: item.numbers for item in facts.weights},
             },
-            "operators": [use._asdict() for use in facts.operators],
-            "weights": [item._asdict() for item in facts.weights],
+            "operators": to_plain(facts.operators),
+            "weights": to_plain(facts.weights),
             "inputs": [self._tensor_json(spec) for spec in facts.inputs],
             "outputs": [self._tensor_json(spec) for spec in facts.outputs],
             "beside": [
@@ -95,10 +96,10 @@ class InspectReport:
             "training": facts.training,
             "random": facts.random,
             "states": list(state_risks(facts, self.examined.claims)),
-            "engines": [table._asdict() for table in self.engines],
+            "engines": to_plain(self.engines),
             "refusal": facts.refusal or None,
             "meets_contract": self.is_ours,
-            "clauses": [clause._asdict() for clause in self.clauses],
+            "clauses": to_plain(self.clauses),
             "unproven": self.unproven or None,
             "card": card,
         }

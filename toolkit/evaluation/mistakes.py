@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ["Answer", "find_mistakes", "first_answers"]
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,10 +27,6 @@ class Answer:
     label: str
     predicted: str
     probability: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def find_mistakes(result: EvaluationResult, classes: Sequence[str]) -> tuple[Answer, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from toolkit.card import Card
 from toolkit.errors import ModelError
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import Runtime
 from toolkit.runtimes.judge import judge_outputs
 
@@ -52,21 +53,7 @@ class SelftestReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/selftest/1`."""
-        return {
-            "schema": "toolkit/selftest/1",
-            "passed": self.passed,
-            "verdict": self.verdict,
-            "reference": self.reference,
-            "reference_witnesses": self.reference_witnesses,
-            "notes": list(self.notes),
-            "provider": self.provider,
-            "fallback": self.fallback,
-            "vectors": self.vectors,
-            "max_abs_logit_error": self.max_abs_logit_error,
-            "tolerance": self.tolerance,
-            "failures": list(self.failures),
-            "inputs": self.inputs,
-        }
+        return {"schema": "toolkit/selftest/1", "passed": self.passed, **to_plain(self)}
 
 
 def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:

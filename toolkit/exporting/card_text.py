@@ -12,6 +12,7 @@ from toolkit.card import Card, Golden, InputSpec
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.network.checkpoint import Checkpoint
 from toolkit.network.run import RunConfig
+from toolkit.plain import to_plain
 from toolkit.runtimes.rounding import BOUND_FORMULA
 
 # onnxruntime 1.18 is the first that reads IR version 10 (its compatibility table).
@@ -41,7 +42,7 @@ def build_card(
         input=InputSpec(**run.input),
         standardisation=run.standardisation,
         precision=precision,
-        network={"preset": "cnn", **config.to_json(), "parameters": config.num_parameters},
+        network={"preset": "cnn", **to_plain(config), "parameters": config.num_parameters},
         recipe={**recipe, "seed": run.training["seed"], "all_data": run.training["all_data"]},
         data={key: run.data[key] for key in ("name", "sha256", "train_count", "test_count", "licence")},
         checkpoint_sha256=checkpoint.sha256,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 __all__ = ["CrossCheck", "compare_exporters", "judge_cross_check"]
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +56,6 @@ class CrossCheck:
     max_abs_difference: float
     labels_differing: int
     operators: tuple[int, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def compare_exporters(

@@ -19,6 +19,7 @@ from toolkit.durable import write_json
 from toolkit.errors import ResourceError
 from toolkit.exporting.kit_browser import check_in_browser
 from toolkit.exporting.kit_triton import check_config
+from toolkit.plain import to_plain
 from toolkit.runtimes.private import find_private_folder
 
 TIMEOUT_S = 600
@@ -49,10 +50,6 @@ class SelfCheck:
     reason: str = ""
     sizes: dict[str, int] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
 
 def run_selfcheck(kit: str, folder: Path) -> SelfCheck:
     """Check a kit; whatever happens is told, and written into the kit.
@@ -68,7 +65,7 @@ def run_selfcheck(kit: str, folder: Path) -> SelfCheck:
         result = SelfCheck(status="not-run", runtime=runtime, reason=" ".join(str(error).split()))
     except (subprocess.SubprocessError, OSError, ValueError, _FailedError) as error:  # it cannot start, hangs, babbles
         result = SelfCheck(status="fail", runtime=runtime, reason=" ".join(str(error).split())[-500:])
-    write_json(folder / RESULT, result.to_json())
+    write_json(folder / RESULT, to_plain(result))
     return result
 
 

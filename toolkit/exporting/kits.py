@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporters.kits import KITS, render_kit
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
@@ -75,10 +75,6 @@ class KitResult:
     folder: Path
     size_bytes: int
     check: SelfCheck
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {**asdict(self), "folder": str(self.folder)}
 
 
 def read_kit_source(path: Path) -> KitSource:

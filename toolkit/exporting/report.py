@@ -12,6 +12,7 @@ from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
+from toolkit.plain import to_plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class ExportReport:
             "precision": self.card.precision,
             "derived": [item.to_json() for item in self.derived],
             "int8": None if self.int8 is None else self.int8.to_json(),
-            "cross_check": None if self.cross_check is None else self.cross_check.to_json(),
+            "cross_check": to_plain(self.cross_check),
             "warnings": list(self.warnings),
             "log": None if self.log is None else str(self.log),
         }

@@ -29,6 +29,7 @@ from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.redo_log import pending_path, save_pair
 from toolkit.network.safetensors_header import check_entries, read_header
+from toolkit.plain import to_plain
 
 CHECKPOINT_SCHEMA = "toolkit/checkpoint/2"
 CHECKPOINT_CAP_BYTES = 1 << 30
@@ -99,7 +100,7 @@ def write_checkpoint(path: Path, network: CNN, *, epoch: int, training: Training
         "schema": CHECKPOINT_SCHEMA,
         "sha256": digest,
         "epoch": epoch,
-        "network": network.config.to_json(),
+        "network": to_plain(network.config),
         "training": {
             **training.description,
             "of_network": list(training.of_network),

@@ -6,7 +6,7 @@ __all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "SMALLEST_IMAGE", "LayerShape", "Netw
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from toolkit.errors import UsageError
 from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
@@ -136,10 +136,6 @@ class NetworkConfig:
         layers.append(LayerShape(f"dropout {self.dropout:g}", (features,), 0))
         layers.append(LayerShape("fully connected", (self.classes,), (features + 1) * self.classes))
         return layers
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        return asdict(self)
 
     def _check_geometry(self) -> None:
         if (self.kernel_size - 1) % (2 * self.stage_convs):

@@ -54,11 +54,6 @@ class Finding:
         node = f"{self.tensor.operator} ({takes}) -> {self.tensor.name}"
         return f"node {self.number} of {self.count}, {node}: {self.problem}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        tensor = None if self.tensor is None else self.tensor._asdict()
-        return {"tensor": tensor, "number": self.number, "count": self.count, "problem": self.problem}
-
 
 def bisect_engine(
     source: ModelSource, settings: RuntimeSettings, feeds: Arrays, *, output: str, precision: str = "fp32"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses"]
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,16 +47,6 @@ class Witnesses:
     def is_alone(self) -> bool:
         """Whether nobody stands beside the one that is believed."""
         return len(self.agree) < 2
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        value = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**value, **{name: list(value[name]) for name in ("agree", "against", "nodes")}}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Witnesses:
-        """Rebuild what `to_json` returned."""
-        return cls(**{**value, **{name: tuple(value[name]) for name in ("agree", "against", "nodes")}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

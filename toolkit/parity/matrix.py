@@ -23,6 +23,7 @@ from toolkit.parity.subject import require_providers
 from toolkit.parity.trial import Engine, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.parity.verdicts import settle_row
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
@@ -96,7 +97,7 @@ def judge_matrix(
         rows=tuple(with_ratio(row, arithmetics.scale_baseline(error, row.precision), limit=limit) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
         data=recording.data,
-        reference_witnesses=strange.witnesses.to_json() if strange else None,
+        reference_witnesses=to_plain(strange.witnesses) if strange else None,
         remarks=strange.remarks if strange else (),
         left_out=strange.left_out if strange else (),
     )

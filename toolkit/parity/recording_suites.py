@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference, Witnesses
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import Suite
+from toolkit.plain import from_plain, to_plain
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -32,7 +33,7 @@ def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], 
         header |= {
             "rule": reference.rule,
             "why_not_float64": reference.why_not_float64,
-            "witnesses": reference.witnesses.to_json(),
+            "witnesses": to_plain(reference.witnesses),
             "left_out": list(reference.left_out),
         }
     return header, arrays
@@ -58,7 +59,7 @@ def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | F
         kind=str(header["kind"]),
         rule=str(header["rule"]),
         why_not_float64=str(header["why_not_float64"]),
-        witnesses=Witnesses.from_json(header["witnesses"]),
+        witnesses=from_plain(Witnesses, header["witnesses"]),
         left_out=tuple(header["left_out"]),
         suites=tuple(_unpack_feeds(item, part) for item, part in pairs),
     )

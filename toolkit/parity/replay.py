@@ -20,6 +20,7 @@ from toolkit.parity.recording import Recording, load_recording
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.trial import Trial
 from toolkit.parity.worst import WorstSample
+from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.process import WorkerRuntime
@@ -78,7 +79,7 @@ class ReplayReport:
         return {
             "schema": "toolkit/parity-replay/1",
             "passed": self.passed,
-            "settings": sample.settings.to_json(),
+            "settings": to_plain(sample.settings),
             "version": self.version,
             "provider": self.provider,
             "suite": sample.suite,
@@ -107,7 +108,7 @@ def pack_sample(worst: WorstSample, recording: Recording, source: ModelSource) -
     else:
         raise TypeError("a sample of images comes from a reference of images")
     place = {
-        "settings": worst.settings.to_json(),
+        "settings": to_plain(worst.settings),
         "suite": worst.suite,
         "index": worst.index,
         "position": worst.position,
@@ -128,7 +129,7 @@ def read_sample(path: Path) -> Sample:
     try:
         return Sample(
             recording=recording,
-            settings=RuntimeSettings.from_json(place["settings"]),
+            settings=from_plain(RuntimeSettings, place["settings"]),
             suite=str(place["suite"]),
             index=int(place["index"]),
             position=int(place["position"]),

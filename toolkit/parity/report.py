@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["ParityReport", "ParityRow"]
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.parity.worst import WorstSample
@@ -70,11 +72,6 @@ class ParityRow:
     notes: tuple[str, ...] = ()
     log: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        value = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**value, "worst": self.worst.to_json() if self.worst else None}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
@@ -135,17 +132,8 @@ class ParityReport:
             "command": command,
             "passed": self.passed,
             "verdict": self.verdict,
-            "reference": self.reference,
-            "reference_witnesses": self.reference_witnesses,
-            "remarks": list(self.remarks),
-            "left_out": list(self.left_out),
-            "bound": self.bound,
-            "bound_rule": self.bound_rule,
-            "baseline": self.baseline,
-            "model": self.model,
-            "data": self.data,
+            **to_plain(self),
             "environment": environment,
             "bisect": self.bisect or None,
             "recorded_on": self.recorded_on or None,
-            "rows": [row.to_json() for row in self.rows],
         }

@@ -18,6 +18,7 @@ import numpy as np
 from toolkit.closing import Closing
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError
+from toolkit.plain import from_plain
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.crossing import read_answers
 from toolkit.prediction.described_runtime import DescribedRuntime
@@ -85,7 +86,7 @@ class RayCluster(Closing):
         frame = read_frame(io.BytesIO(body))
         assert frame is not None
         header = frame[0]
-        info = RuntimeInfo.from_json(header["info"])
+        info = from_plain(RuntimeInfo, header["info"])
         return OpenedModel(
             source=source,
             runtime=DescribedRuntime(info),

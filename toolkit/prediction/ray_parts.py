@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from toolkit import errors
 from toolkit.errors import ToolkitError
 from toolkit.imaging.settings import PrepareSettings
+from toolkit.plain import to_plain
 from toolkit.prediction.config import EngineChoice
 from toolkit.prediction.crossing import read_items, write_answers, write_items
 from toolkit.prediction.engine import Engine
@@ -173,7 +174,7 @@ def describe_model(request: RunRequest) -> Frame:
         write_frame(
             stream,
             {
-                "info": opened.runtime.info.to_json(),
+                "info": to_plain(opened.runtime.info),
                 "settings": asdict(opened.settings),
                 "notes": list(opened.notes),
             },

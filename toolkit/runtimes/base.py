@@ -7,7 +7,7 @@ __all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpe
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -75,15 +75,6 @@ class RuntimeSettings:
         """The precision that answers are judged by: `tf32` where float32 products may be rounded to it."""
         return "tf32" if self.tf32 else self.precision
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RuntimeSettings:
-        """Rebuild what `to_json` returned."""
-        return cls(**{**value, "device": DeviceOptions(**value.get("device", {}))})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:
@@ -112,21 +103,6 @@ class RuntimeInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     native_batch: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RuntimeInfo:
-        """Rebuild what `to_json` returned."""
-        specs = {
-            key: tuple(
-                TensorSpec(name=item["name"], dtype=item["dtype"], shape=tuple(item["shape"])) for item in value[key]
-            )
-            for key in ("inputs", "outputs")
-        }
-        return cls(**{**value, **specs})
 
 
 class Runtime(Closing, ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["DeviceOptions", "parse_device_options"]
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from toolkit.errors import UsageError, suggest
@@ -45,10 +45,6 @@ class DeviceOptions:
                 raise UsageError(f"{name} is {value!r}{suggest(str(value), known)}; known: {', '.join(known)}")
         if not 0 <= self.memory_limit_mib < 1 << 24:
             raise UsageError(f"memory_limit_mib is {self.memory_limit_mib}; expected 0 (no limit) or more")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the options as plain JSON values."""
-        return asdict(self)
 
     def for_provider(self, name: str, *, tf32: bool, precision: str, threads: int) -> dict[str, str]:
         """Return what a session is created with: ONNX Runtime's own keys; none for providers without such options.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toolkit.errors import ExternalDataError, WorkerError
+from toolkit.plain import from_plain
 from toolkit.runtimes.file_facts import FileFacts, ShapeClaim
 from toolkit.runtimes.process import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
 from toolkit.runtimes.source import ModelSource
@@ -38,7 +39,7 @@ def examine_file(source: ModelSource) -> Examination:
     header = {"name": source.path.name, "memory_limit_bytes": MEMORY_LIMIT_BYTES}
     with blame_the_file(str(source.path)), WorkerProcess(timeout_s=TIMEOUT_S) as worker:
         told, _ = worker.request({"verb": "describe", **header}, {"model": np.frombuffer(source.model, np.uint8)})
-        facts = FileFacts.from_json(told["facts"])
+        facts = from_plain(FileFacts, told["facts"])
         try:
             told, _ = worker.request({"verb": "infer"})
         except WorkerError:  # onnx's inference is C++ and may end by a hostile graph; what was read holds

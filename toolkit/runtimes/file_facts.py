@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["BesideFile", "FileFacts", "OperatorUse", "ShapeClaim", "WeightType"]
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from toolkit.runtimes.base import TensorSpec
@@ -147,20 +147,3 @@ class FileFacts:
             "node_notes": self.node_notes,
             "beside": [item.location for item in self.beside],
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> FileFacts:
-        """Rebuild what `to_json` returned."""
-        specs = {
-            key: tuple(TensorSpec(**{**item, "shape": tuple(item["shape"])}) for item in value[key])
-            for key in ("inputs", "outputs")
-        }
-        rows = {
-            key: tuple(kind(*item) for item in value[key])
-            for key, kind in (("operators", OperatorUse), ("weights", WeightType), ("beside", BesideFile))
-        }
-        return cls(**{**value, **specs, **rows, "unranked": tuple(value["unranked"])})

@@ -6,7 +6,7 @@ __all__ = ["RuntimeRow", "is_installed", "list_runtimes"]
 
 import importlib.metadata
 import importlib.util
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import ResourceError
@@ -39,10 +39,6 @@ class RuntimeRow:
     executes: str
     is_reference: bool
     install: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def list_runtimes() -> tuple[RuntimeRow, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SCENARIOS", "MeasurePlan"]
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from toolkit.errors import UsageError, suggest
 
@@ -69,7 +68,3 @@ class MeasurePlan:
             raise UsageError("scenario server needs the rate of arrivals, and no other one takes it: --rate 100")
         if self.rate is not None and not 0 < self.rate < 1e7:
             raise UsageError(f"the rate is {self.rate:g} calls a second; expected more than 0 and under 10 million")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain JSON values."""
-        return asdict(self)

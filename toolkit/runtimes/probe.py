@@ -16,6 +16,7 @@ import numpy as np
 from toolkit.artifacts import cache_folder
 from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ResourceError
+from toolkit.plain import to_plain
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.registry import find_entry
@@ -87,7 +88,7 @@ def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "sha256": source.sha256,
-        "settings": {**settings.to_json(), "allow_fallback": False},  # what it fell back to is what was opened
+        "settings": {**to_plain(settings), "allow_fallback": False},  # what it fell back to is what was opened
         "packages": sha256_bytes("\n".join(packages).encode()),
         "python": f"{platform.python_version()} {platform.machine()}",
     }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, ModelError, UsageError, WorkerError, error_from_json
+from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.helper import Helper
@@ -128,7 +129,7 @@ class WorkerRuntime(WorkerProcess):
         limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
         header = {
             "verb": "load",
-            "settings": settings.to_json(),
+            "settings": to_plain(settings),
             "sha256": source.sha256,
             "path": str(source.path),
             "run": str(source.run.resolve()) if source.run else None,
@@ -140,7 +141,7 @@ class WorkerRuntime(WorkerProcess):
         except BaseException:
             self.close()
             raise
-        self.info = RuntimeInfo.from_json(answer["info"])
+        self.info: RuntimeInfo = from_plain(RuntimeInfo, answer["info"])
         self.model_summary: dict[str, Any] = answer["model"]
         self.cold_ms: dict[str, float] = answer["cold"]
 
@@ -150,7 +151,7 @@ class WorkerRuntime(WorkerProcess):
 
     def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
         """Run the timing loop inside the worker; as `measure.measure`."""
-        told, arrays = self.request({"verb": "measure", "plan": plan.to_json()}, feeds)
+        told, arrays = self.request({"verb": "measure", "plan": to_plain(plan)}, feeds)
         return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from toolkit.environment import claim_process
 from toolkit.errors import ModelError, ToolkitError
+from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.frames import read_frame, write_frame
@@ -59,7 +60,7 @@ class _Worker:
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         _limit_memory(header["memory_limit_bytes"])
-        settings = RuntimeSettings.from_json(header["settings"])
+        settings = from_plain(RuntimeSettings, header["settings"])
         source = ModelSource(
             model=arrays["model"].tobytes(),
             sha256=header["sha256"],
@@ -70,7 +71,7 @@ class _Worker:
         if summary["zero_inputs"]:
             source = _open_zero_sizes(source)
         self._model = source.model
-        summary["inputs"] = [item.to_json() for item in _read_inputs(source)]
+        summary["inputs"] = [to_plain(item) for item in _read_inputs(source)]
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
@@ -82,14 +83,14 @@ class _Worker:
         for name in summary["zero_inputs"]:
             self._runtime.note(f"input {name!r} declares a size of 0, which is taken for an open one")
         cold = {"import_ms": (imported - start) / 1e6, "load_ms": (loaded - imported) / 1e6}
-        return {"info": self._runtime.info.to_json(), "model": summary, "cold": cold}, {}
+        return {"info": to_plain(self._runtime.info), "model": summary, "cold": cold}, {}
 
     def _describe(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
         from toolkit.runtimes.file_reading import read_facts
 
         _limit_memory(header["memory_limit_bytes"])
         self._model, self._name = arrays["model"].tobytes(), header["name"]
-        return {"facts": read_facts(self._model, name=self._name).to_json()}, {}
+        return {"facts": to_plain(read_facts(self._model, name=self._name))}, {}
 
     def _infer(self, _: dict[str, Any], __: dict[str, NDArray[Any]]) -> Answer:
         from toolkit.runtimes.file_reading import find_shape_claims

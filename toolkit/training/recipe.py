@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["FOLLOWING", "Recipe"]
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import NetworkConfig
+from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.data.dataset import Dataset
@@ -141,9 +142,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the network's settings among them under `network`."""
-        value = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "follows_size"}
-        value["network"] = self.network.to_json()
-        return value
+        return {name: value for name, value in to_plain(self).items() if name != "follows_size"}
 
     def for_dataset(self, data: Dataset) -> Recipe:
         """Return the recipe with the network's sizes taken from a data set."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import LARGEST_IMAGE, NetworkConfig
+from toolkit.plain import to_plain
 from toolkit.training.recipe import FOLLOWING, Recipe
 from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse_value, require_kinds
 
@@ -164,7 +165,7 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return every field that can be set, the network's among them, without names and image sizes."""
-    values = {**recipe.to_json(), **recipe.network.to_json()}
+    values = {**recipe.to_json(), **to_plain(recipe.network)}
     return {key: values[key] for key in (*OF_RECIPE, *OF_NETWORK)}
 
 

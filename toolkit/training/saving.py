@@ -12,6 +12,7 @@ from torch import Tensor
 
 from toolkit.errors import ModelError
 from toolkit.network.checkpoint import Checkpoint, TrainingTensors, write_checkpoint
+from toolkit.plain import to_plain
 from toolkit.training.state import Position, TrainingState
 
 # With an average, the checkpoint's network is the average; what is trained stands beside it.
@@ -57,7 +58,7 @@ def restore_state(state: TrainingState, checkpoint: Checkpoint) -> None:
     if training.of_network != wanted or training.of_parameters != tuple(f"{kind}." for kind in MOMENTS):
         raise ModelError(f"{checkpoint.path} holds another kind of training; it cannot be resumed with this recipe")
     shapes = {name: tensor.shape for name, tensor in state.network.state_dict().items()}
-    before, now = checkpoint.network.config.to_json(), state.network.config.to_json()
+    before, now = to_plain(checkpoint.network.config), to_plain(state.network.config)
     changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
     if any(tensor.shape != shapes.get(name) for name, tensor in checkpoint.network.state_dict().items()):
         raise ModelError(f"{checkpoint.path} holds another network: {'; '.join(changed)}; train a new run")

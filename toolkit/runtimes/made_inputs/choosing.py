@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
+from toolkit.plain import from_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.facts import InputFacts, facts_of_spec
@@ -44,7 +45,7 @@ def input_facts_of(opened: Opened) -> tuple[InputFacts, ...]:
     told = opened.model_summary.get("inputs")
     if told is None:
         return tuple(facts_of_spec(spec) for spec in opened.info.inputs)
-    return tuple(InputFacts.from_json(value) for value in told)
+    return tuple(from_plain(InputFacts, value) for value in told)
 
 
 def choose_feeds(

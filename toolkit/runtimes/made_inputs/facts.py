@@ -4,9 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Axis", "InputFacts", "declared_axis", "facts_of_spec"]
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolkit.runtimes.base import TensorSpec
 
@@ -57,16 +56,6 @@ class InputFacts:
     def is_scalar(self) -> bool:
         """Whether it is declared to have no axes."""
         return self.axes == ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> InputFacts:
-        """Rebuild what `to_json` returned, also after a way through JSON."""
-        axes = None if value["axes"] is None else tuple(Axis(*axis) for axis in value["axes"])
-        return cls(**{**value, "axes": axes, "choices": tuple(value["choices"])})
 
 
 def facts_of_spec(spec: TensorSpec) -> InputFacts:
