@@ -4,8 +4,8 @@ Run by hand, after `benchmarks/accuracy.py` has trained them:
 
     python benchmarks/robustness.py --recipe tutorial --recipe best --seeds 0,1,2,3,4
 
-Every run is judged by `toolkit evaluate RUN --corruptions --against TUTORIAL_RUN`: the very same images for both, and
-an exact McNemar test for each family, corrected for their number. Of a recipe's runs with a seed, the newest under
+Every run is judged as `benchmarks/corrupted.py RUN --against TUTORIAL_RUN` does: the very same images for both, and an
+exact McNemar test for each family, corrected for their number. Of a recipe's runs with a seed, the newest under
 artifacts/runs that was trained on all data counts. Every judged run is written to the results file at once; one that
 stands there already is not judged again.
 """
@@ -15,12 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+from corrupted import judge_corrupted
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import read_json, write_json
@@ -54,10 +54,9 @@ def main() -> None:
 
 
 def _judge(recipe: str, seed: int) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "toolkit", "evaluate", str(_find_run(recipe, seed)), "--corruptions", "--json"]
-    command += ["--against", str(_find_run(BASE, seed))] if recipe != BASE else []
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    return {row["family"]: row for row in json.loads(done.stdout)["rows"]}
+    against = None if recipe == BASE else _find_run(BASE, seed)
+    judged = judge_corrupted(_find_run(recipe, seed), against=against)
+    return {row["family"]: row for row in judged.report.to_json()["rows"]}
 
 
 def _find_run(recipe: str, seed: int) -> Path:

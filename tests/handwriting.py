@@ -54,7 +54,7 @@ def font_digits(size: int = 96) -> tuple[np.ndarray, np.ndarray]:
 
 
 def uci_digits() -> tuple[np.ndarray, np.ndarray]:
-    """UCI's 1,797 digits as they are: 8x8, light on dark, with their labels (needs scikit-learn, extra `digits`)."""
+    """UCI's 1,797 digits as they are: 8x8, light on dark, with their labels (needs scikit-learn, extra `dev`)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

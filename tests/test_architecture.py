@@ -15,7 +15,6 @@ LAYERS = [
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
     | {
         "render_compare",
-        "render_evaluation",
         "render_export",
         "render_kits",
         "render_report",

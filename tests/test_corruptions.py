@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from corruptions import pixels, shapes
+from corruptions.families import CHUNK, FAMILIES, corrupt_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.errors import UsageError
-from toolkit.evaluation import corruptions_pixels as pixels
-from toolkit.evaluation import corruptions_shapes as shapes
-from toolkit.evaluation.corruptions import CHUNK, FAMILIES, corrupt_images
 
 MNIST_C = ["noise", "blur", "affine", "brightness", "stripe", "fog", "spatter", "lines", "zigzag", "edges"]
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import builtins
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import corrupted
 import numpy as np
 import pytest
+from corruptions import judging
+from corruptions.families import FAMILIES, corrupt_images
+from corruptions.judging import judge_corruptions
+from corruptions.showing import describe_corruptions, draw_corruptions
+from corruptions.uci_digits import explain_unfit, load_uci_digits
+from PIL import Image
 
 from toolkit.card import InputSpec
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ModelError, ResourceError
-from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
 from toolkit.evaluation.judge import Answers, Judge
-from toolkit.evaluation.judge_corruptions import judge_corruptions
-from toolkit.evaluation.uci_digits import explain_unfit, load_uci_digits
-from toolkit.render_evaluation import describe_corruptions
 
 GREY = InputSpec(height=28, width=28, channels=1, polarity="light-on-dark", fit="mnist")
 
@@ -50,13 +52,9 @@ def halves(count: int = 60) -> Split:
 
 
 def test_every_family_is_judged_and_foreign_digits_say_why_not() -> None:
-    calls: list[tuple[int, int]] = []
     judge = Sides()
-    report = judge_corruptions(
-        judge, halves(), dataset="halves", progress=lambda done, total: calls.append((done, total))
-    )
+    report = judge_corruptions(judge, halves(), dataset="halves")
     assert [row.family for row in report.rows] == ["clean", *FAMILIES, "uci-digits"]
-    assert calls == [(number, 12) for number in range(1, 13)]
     assert judge.seen == 11 * 60
     value = report.to_json()
     assert value["schema"] == "toolkit/corruptions/1"
@@ -75,8 +73,7 @@ def test_a_worse_rival_is_seen_in_every_family_and_mirrored() -> None:
     data, good, bad = halves(), Sides(), Sides(wrong_share=0.5)
     there = judge_corruptions(good, data, dataset="halves", rival=bad)
     back = judge_corruptions(bad, data, dataset="halves", rival=good)
-    assert there.rows[0].paired is not None
-    assert there.rows[0].paired.verdict == "better"
+    assert there.rows[0].verdict == "better"
     assert there.summarise()["better"] == back.summarise()["worse"] >= 8
     assert there.summarise()["mean_accuracy"] == back.summarise()["mean_accuracy_against"]
     for one, other in zip(there.to_json()["rows"], back.to_json()["rows"], strict=True):
@@ -106,8 +103,7 @@ def test_one_family_of_ten_at_three_percent_is_what_chance_gives() -> None:
     assert (row["p_value"], row["p_holm"], row["verdict"]) == (2 / 64, 10 * 2 / 64, "undecided")
     assert report.summarise()["better"] == 0
     assert "corrected for 10 of them by Holm" in describe_corruptions(report, names=("a", "b"))[1]
-    assert report.rows[0].paired is not None
-    assert report.rows[0].paired.p_holm is None  # the clean images are a question of their own
+    assert report.rows[0].p_holm is None  # the clean images are a question of their own
 
 
 def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
@@ -160,7 +156,7 @@ def test_an_answer_that_is_none_is_refused(probability: float, label: int) -> No
 
 @pytest.mark.slow
 def test_uci_digits_are_placed_as_mnist_places_them() -> None:
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: digits)")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: dev)")
     split = load_uci_digits(GREY)
     assert split.images.shape == (1797, 28, 28)
     assert np.bincount(split.labels).min() > 170
@@ -181,7 +177,7 @@ def test_only_models_of_grey_digits_meet_uci_digits() -> None:
     assert "3 channels" in str(explain_unfit(tuple("0123456789"), InputSpec(height=28, width=28, channels=3)))
 
 
-def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 36."""
     real = builtins.__import__
 
@@ -191,70 +187,52 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without_sklearn)
-    with pytest.raises(ResourceError, match=r"onnx-parity-toolkit\[digits\]"):
+    with pytest.raises(ResourceError, match="pip install scikit-learn"):
         load_uci_digits(GREY)
     digits = tuple("0123456789")
     row = judge_corruptions(Sides(classes=digits), halves(), dataset="halves").rows[-1]
     assert (row.family, row.report) == ("uci-digits", None)
-    assert "[digits]" in str(row.reason)
+    assert "scikit-learn" in str(row.reason)
 
 
-def test_corruptions_of_two_models_from_the_command_line(
+def test_a_file_and_its_run_are_judged_by_the_benchmark(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run against its own file: one opening of each, a report and a picture in reports/, nothing differs."""
-    from toolkit.evaluation import judge_corruptions as module
-
+    """One opening of each, a report and a picture, nothing differs, nothing of the run is touched."""
     opened: list[str] = []
     real = Judge.__enter__
     monkeypatch.setattr(Judge, "__enter__", lambda self: (opened.append(self.kind), real(self))[1])
-    few = {name: FAMILIES[name] for name in ("noise", "edges")}
-    monkeypatch.setattr(module, "FAMILIES", few)
-    copy = tmp_path / "artifacts"
-    copy.mkdir(exist_ok=True)
-    for name in ("latest.json", "runs", "models"):
-        (copy / name).symlink_to(trained / name)
+    monkeypatch.setattr(judging, "FAMILIES", {name: FAMILIES[name] for name in ("noise", "edges")})
     run, model = next((trained / "runs").iterdir()), next((trained / "models").glob("*.onnx"))
     before = (run / "evaluation.json").read_bytes()
-    arguments = ["evaluate", str(model), "--corruptions", "--against", str(run), "--json"]
-    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True) == 0
-    seen = capsys.readouterr()
-    report = json.loads(seen.out)
+    output = tmp_path / "corrupted.json"
+    monkeypatch.setattr(sys, "argv", ["corrupted", str(model), "--against", str(run), "--output", str(output)])
+    corrupted.main()
+    report = json.loads(output.read_text())
     assert opened == ["model", "run"]
     assert report["against"]["run"] == str(run)
     assert {row["verdict"] for row in report["rows"] if row["status"] == "measured"} == {"undecided"}
-    assert Path(report["pictures"]["corruptions"]).read_bytes().startswith(b"\x89PNG")
-    [path] = (copy / "reports").glob("corruptions-*.json")
-    assert json.loads(path.read_text()) == report
-    assert "worse in 0" in seen.err
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "worse in 0" in capsys.readouterr().out
     assert (run / "evaluation.json").read_bytes() == before
 
 
-def test_corruptions_that_cannot_be_drawn_are_judged_all_the_same(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from toolkit import plots_evaluation
-    from toolkit.evaluation import judge_corruptions as module
-
-    def fail(*_: object, **__: object) -> bytes:
-        raise MemoryError
-
-    monkeypatch.setattr(plots_evaluation, "draw_corruptions", fail)
-    monkeypatch.setattr(module, "FAMILIES", {"noise": FAMILIES["noise"]})
-    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "own"))
-    model = next((trained / "models").glob("*.onnx"))
-    arguments = ["evaluate", str(model), "--corruptions"]
-    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True) == 0
-    [path] = (tmp_path / "own" / "reports").glob("corruptions-*.json")
-    seen = capsys.readouterr()
-    assert seen.out.rstrip().endswith(f"report {path}")
-    assert "it cannot be drawn" in seen.err
+@pytest.mark.parametrize("shape", [(28, 28), (16, 20, 3)])
+def test_corruptions_are_drawn_a_row_each(shape: tuple[int, ...]) -> None:
+    rows = {name: np.full((10, *shape), level, np.uint8) for name, level in (("noise", 60), ("blur", 120))}
+    with Image.open(io.BytesIO(draw_corruptions(rows, title="sheet"))) as drawn:
+        picture = np.asarray(drawn.convert("RGB")).astype(int)
+    middle = picture[:, 150, 0]
+    assert picture.shape[1] > 850
+    assert (middle == 60).sum() > 50
+    assert (middle == 120).sum() > 50
+    assert np.flatnonzero(middle == 60).max() < np.flatnonzero(middle == 120).min()
 
 
 def test_corruptions_need_numpy_alone() -> None:
     code = (
-        "import sys, numpy; from toolkit.evaluation.corruptions import FAMILIES, corrupt_images;"
+        "import sys, numpy; from corruptions.families import FAMILIES, corrupt_images;"
         "[corrupt_images(numpy.zeros((1, 28, 28), 'uint8'), name) for name in FAMILIES];"
         "assert not {'scipy', 'sklearn', 'torch', 'matplotlib'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(corrupted.__file__).parent)

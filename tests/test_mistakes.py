@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from corruptions.judging import adjust_holm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import measure_accuracy
 from toolkit.evaluation.evaluate import EvaluationResult
 from toolkit.evaluation.mistakes import find_mistakes, first_answers
-from toolkit.evaluation.paired import PairedReport, adjust_holm, compare_paired, mcnemar_p
+from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference, mcnemar_p
 from toolkit.plain import to_plain
 
 NAMES = ("ant", "bee", "cat")
@@ -64,15 +65,15 @@ def test_tests_that_are_counted_together_are_adjusted_together() -> None:
     """By hand: 3 x 2/256, then 2 x 2/64, then the last, which may not fall below the one before."""
     alone = [PairedReport(count=100, only_first=first, only_second=0) for first in (6, 8, 5)]
     assert [report.verdict for report in alone] == ["better", "better", "undecided"]
-    together = adjust_holm(alone)
-    assert [report.p_holm for report in together] == [2 * 2 / 64, 3 * 2 / 256, 2 / 32]
-    assert [report.verdict for report in together] == ["undecided", "better", "undecided"]
+    together = adjust_holm([report.p_value for report in alone])
+    assert together == [2 * 2 / 64, 3 * 2 / 256, 2 / 32]
+    assert [judge_difference(0.06, p_value) for p_value in together] == ["undecided", "better", "undecided"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=12))
 def test_adjusting_keeps_the_order_and_makes_nothing_surer(counts: list[tuple[int, int]]) -> None:
-    adjusted = adjust_holm([PairedReport(count=100, only_first=one, only_second=other) for one, other in counts])
-    values = sorted((report.p_value, report.p_holm or 0.0) for report in adjusted)
+    alone = [mcnemar_p(one, other) for one, other in counts]
+    values = sorted(zip(alone, adjust_holm(alone), strict=True))
     assert all(plain <= holm <= 1 for plain, holm in values)
     assert [holm for _, holm in values] == sorted(holm for _, holm in values)
 

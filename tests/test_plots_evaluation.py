@@ -13,7 +13,7 @@ from PIL import Image
 from toolkit import plots_evaluation
 from toolkit.evaluation.mistakes import Answer
 from toolkit.plots import as_drawable
-from toolkit.plots_evaluation import draw_confusion, draw_corruptions, draw_first, draw_mistakes
+from toolkit.plots_evaluation import draw_confusion, draw_first, draw_mistakes
 
 
 def pixels_of(picture: bytes) -> np.ndarray:
@@ -111,14 +111,3 @@ def test_long_class_names_get_wider_cells_in_the_same_width() -> None:
     images = np.zeros((10, 32, 32, 3), np.uint8)
     long = draw_mistakes(images, answers_of(10, label="automobile", predicted="aeroplane"), count=10)
     assert pixels_of(long).shape[1] == pixels_of(draw_mistakes(images, answers_of(10), count=10)).shape[1] == 800
-
-
-@pytest.mark.parametrize("shape", [(28, 28), (16, 20, 3)])
-def test_corruptions_are_drawn_a_row_each(shape: tuple[int, ...]) -> None:
-    rows = {name: np.full((10, *shape), level, np.uint8) for name, level in (("noise", 60), ("blur", 120))}
-    picture = pixels_of(draw_corruptions(rows, title="sheet"))
-    middle = picture[:, 150, 0]
-    assert picture.shape[1] > 850
-    assert (middle == 60).sum() > 50
-    assert (middle == 120).sum() > 50
-    assert np.flatnonzero(middle == 60).max() < np.flatnonzero(middle == 120).min()

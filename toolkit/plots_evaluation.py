@@ -1,11 +1,11 @@
-"""Pictures of an evaluation: the confusion matrix, the mistakes, the first answers, the corruptions.
+"""Pictures of an evaluation: the confusion matrix, the mistakes, the first answers.
 
 Shapes: N images, H rows, W columns, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["draw_confusion", "draw_corruptions", "draw_first", "draw_mistakes"]
+__all__ = ["draw_confusion", "draw_first", "draw_mistakes"]
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.plots import CELL_INCHES, as_drawable, digit_grid, new_figure, to_png
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -112,32 +112,6 @@ def draw_first(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer]) -> 
     return _draw_answers(images_NHW, answers, title=title)
 
 
-def draw_corruptions(rows: Mapping[str, npt.NDArray[np.uint8]], *, title: str) -> bytes:
-    """Draw one row of images for each family, named in front of it.
-
-    Args:
-        rows: family to uint8 `[N, H, W]` or `[N, H, W, 3]`, the same N, at least 1, in each.
-        title: a line above the rows.
-
-    Returns:
-        A PNG file's bytes.
-    """
-    columns = len(next(iter(rows.values())))
-    margin, top, cell = 1.1, 0.4, CELL_INCHES
-    width, height = margin + columns * cell, top + len(rows) * cell
-    figure = new_figure(width, height)
-    for row, (name, images) in enumerate(rows.items()):
-        strip = np.concatenate([_framed(image) for image in images], axis=1)
-        bottom = height - top - (row + 1) * cell
-        axes = figure.add_axes((margin / width, bottom / height, columns * cell / width, cell / height))
-        axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-        axes.set_axis_off()
-        figure.text(0.1 / width, (bottom + cell / 2) / height, name, va="center", fontsize=10, parse_math=False)
-    words = as_drawable(title)
-    figure.suptitle(words, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11, parse_math=False)
-    return to_png(figure)
-
-
 def _draw_answers(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer], *, title: str) -> bytes:
     captions = [f"{_caption(answer)}\n{100 * answer.probability:.1f} %" for answer in answers]
     longest = max(len(line) for caption in captions for line in caption.split("\n"))
@@ -172,9 +146,3 @@ def _name_axes(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
     axes.tick_params(which="both", length=0)
     axes.grid(which="minor", color="0.85", linewidth=0.5)
-
-
-def _framed(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return an image with one white pixel around it."""
-    sides = ((1, 1), (1, 1), (0, 0))[: image.ndim]
-    return np.pad(image, sides, constant_values=255)

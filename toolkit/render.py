@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["confusion_table", "contract_table", "layer_table", "recipe_lines"]
+__all__ = ["confusion_table", "contract_table", "describe_comparison", "layer_table", "recipe_lines"]
 
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.evaluation.paired import PairedReport
 from toolkit.network.config import LayerShape
 from toolkit.runtimes.contract import Clause
 from toolkit.training.recipe import Recipe
@@ -73,3 +74,16 @@ def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> Table:
     for name, row in zip(classes, report.confusion, strict=True):
         table.add_row(name, *(str(count) if count else "." for count in row))
     return table
+
+
+def describe_comparison(other: AccuracyReport, paired: PairedReport, *, name: str) -> str:
+    """Return the other model's accuracy, the paired difference and whether chance explains it."""
+    verdict = {
+        "better": "better than the other",
+        "worse": "worse than the other",
+        "undecided": "a difference that chance explains" if paired.difference else "no difference",
+    }[paired.verdict]
+    return (
+        f"{name} has {other.describe()}; difference {100 * paired.difference:+.2f} points, right alone "
+        f"{paired.only_first:,} against {paired.only_second:,}, exact McNemar p = {paired.p_value:.2g}: {verdict}"
+    )

@@ -19,9 +19,6 @@ Target = Annotated[
 Provider = Annotated[
     str, typer.Option("--provider", help="Provider for an .onnx file: cpu, cuda, tensorrt or openvino.")
 ]
-Corruptions = Annotated[
-    bool, typer.Option("--corruptions", help="Judge on ten families of corrupted test images and on foreign digits.")
-]
 Against = Annotated[
     Path | None,
     typer.Option("--against", help="Another run or .onnx file to compare with, image by image.", show_default=False),
@@ -32,15 +29,10 @@ def evaluate_command(
     target: Target = None,
     data: DataName = None,
     provider: Provider = "cpu",
-    corruptions: Corruptions = False,
     against: Against = None,
     as_json: Json = False,
 ) -> None:
     """Judge a run or a model file on test images. Accuracy with its interval, confusion matrix, worst mistakes."""
     from toolkit.cli.evaluation_steps import Evaluation
 
-    evaluation = Evaluation(target, data, provider=provider, against=against, output=Output(as_json=as_json))
-    if corruptions:
-        evaluation.judge_corruptions()
-    else:
-        evaluation.judge_test_images()
+    Evaluation(target, data, provider=provider, against=against, output=Output(as_json=as_json)).judge_test_images()

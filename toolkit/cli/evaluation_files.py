@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["summarise_mistakes", "write_corruptions", "write_evaluation"]
+__all__ = ["summarise_mistakes", "write_evaluation"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from toolkit.evaluation.evaluate import EvaluationResult
-    from toolkit.evaluation.judge_corruptions import CorruptionsReport
 
-# Examples of each family in the picture.
-EXAMPLES = 10
 # How long another evaluation of the same run may take to write its files.
 WRITING_S = 60.0
 
@@ -69,53 +66,13 @@ def write_evaluation(
         "environment": describe_environment(),
     }
     with hold(path, wait_s=WRITING_S):  # the pictures and the report of one evaluation belong together
-        value = _write_with_pictures(
-            path, value, {name: (_picture_path(path, name), draw) for name, draw in pictures.items()}
-        )
+        write_json(path, value)
+        # Once more with those that could be drawn: the figures do not wait for the pictures.
+        value["pictures"] = _draw(pictures, beside=path)
+        write_json(path, value)
         if not mistakes:
             # A gallery of an earlier evaluation would contradict this one.
             _picture_path(path, "mistakes").unlink(missing_ok=True)
-    return value
-
-
-def write_corruptions(
-    report: CorruptionsReport, images_NHW: NDArray[np.uint8], *, path: Path, extra: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write the report, and beside it one picture with examples of every family; return the report.
-
-    Args:
-        report: the rows.
-        images_NHW: uint8, the clean images.
-        path: where the report goes, a `.json`; the picture takes its name with `.png`.
-        extra: further keys of the report.
-    """
-    from toolkit.environment import describe_environment
-    from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
-    from toolkit.plots_evaluation import draw_corruptions
-
-    # What an image gets depends on its place alone, so these are the very images that were judged.
-    first = images_NHW[:EXAMPLES]
-    rows = {"clean": first, **{name: corrupt_images(first, name, seed=report.seed) for name in FAMILIES}}
-    title = f"{report.dataset}, corrupted with seed {report.seed}"
-    value = {
-        **report.to_json(),
-        **extra,
-        "pictures": {},
-        "command": invocation(),
-        "environment": describe_environment(),
-    }
-    picture = (path.with_suffix(".png"), lambda: draw_corruptions(rows, title=title))
-    return _write_with_pictures(path, value, {"corruptions": picture})
-
-
-def _write_with_pictures(
-    path: Path, value: dict[str, Any], pictures: Mapping[str, tuple[Path, Callable[[], bytes]]]
-) -> dict[str, Any]:
-    """Write a report, then its pictures, then the report once more with those that there are."""
-    write_json(path, value)
-    drawn = {name: str(target) for name, (target, draw) in pictures.items() if draw_picture(target, draw)}
-    value = {**value, "pictures": drawn}
-    write_json(path, value)
     return value
 
 
@@ -126,6 +83,12 @@ def summarise_mistakes(report: Mapping[str, Any]) -> str:
     words = f"{count:,} mistakes, the worst first" if count else "no mistakes, so no gallery of them"
     where = f"pictures in {paths[0].parent}: {', '.join(path.name for path in paths)}" if paths else "no pictures"
     return f"{words}; {where}"
+
+
+def _draw(pictures: Mapping[str, Callable[[], bytes]], *, beside: Path) -> dict[str, str]:
+    """Write the pictures and return where those lie that could be drawn."""
+    targets = {name: _picture_path(beside, name) for name in pictures}
+    return {name: str(targets[name]) for name, draw in pictures.items() if draw_picture(targets[name], draw)}
 
 
 def _picture_path(report: Path, name: str) -> Path:

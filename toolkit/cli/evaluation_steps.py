@@ -1,4 +1,4 @@
-"""The two things that `toolkit evaluate` does: the test images, and the corrupted ones."""
+"""What `toolkit evaluate` does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
-from toolkit.cli.evaluation_files import summarise_mistakes, write_corruptions, write_evaluation
+from toolkit.cli.evaluation_files import summarise_mistakes, write_evaluation
 from toolkit.cli.output import Output, note
 from toolkit.data.pictures import LabelledPictures, load_pictures
 from toolkit.errors import UsageError
@@ -19,8 +19,7 @@ from toolkit.evaluation.evaluate import SuitedImages, evaluate, require_same_dat
 from toolkit.evaluation.judge import Judge, ModelJudge, open_judge
 from toolkit.evaluation.paired import compare_paired
 from toolkit.network.run import read_run
-from toolkit.render import confusion_table
-from toolkit.render_evaluation import corruptions_table, describe_comparison, describe_corruptions
+from toolkit.render import confusion_table, describe_comparison
 from toolkit.runtimes.origin import find_origin
 
 # What PyTorch judges a run on, and the default for files.
@@ -69,26 +68,6 @@ class Evaluation:
             confusion_table(result.report, judge.classes),
             summarise_mistakes(report),
             f"report {path}",
-        )
-
-    def judge_corruptions(self) -> None:
-        """Judge on clean, corrupted and foreign images, write a table and a picture, and show them."""
-        from toolkit.evaluation.judge_corruptions import judge_corruptions
-
-        with ExitStack() as stack:
-            judge, rival, pictures = self._open(stack)
-            images = self._suit(judge, pictures).split
-            with self._output.progress("judging", unit="sets of images") as bar:
-                report = judge_corruptions(judge, images, dataset=pictures.name, rival=rival, progress=bar)
-        against = None if rival is None else rival.identity
-        path = self._store.new_file("reports", f"corruptions-{judge.name}", ".json")
-        value = write_corruptions(report, images.images, path=path, extra={**judge.identity, "against": against})
-        names = (judge.title, None if rival is None else rival.title)
-        self._output.report(
-            value,
-            corruptions_table(report, names=names),
-            *describe_corruptions(report, names=names),
-            ", ".join((f"report {path}", *(f"pictures {drawn}" for drawn in value["pictures"].values()))),
         )
 
     def _open(self, stack: ExitStack) -> tuple[Judge, Judge | None, LabelledPictures]:

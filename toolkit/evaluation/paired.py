@@ -5,11 +5,9 @@ Shapes: N images.
 
 from __future__ import annotations
 
-__all__ = ["PairedReport", "adjust_holm", "compare_paired", "mcnemar_p"]
+__all__ = ["PairedReport", "compare_paired", "judge_difference", "mcnemar_p"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,13 +27,11 @@ class PairedReport:
         count: images.
         only_first: images that only the first model labels right.
         only_second: images that only the second one labels right.
-        p_holm: the p-value adjusted for the other tests that this one is counted with; None where it stands alone.
     """
 
     count: int
     only_first: int
     only_second: int
-    p_holm: float | None = None
 
     @property
     def difference(self) -> float:
@@ -54,10 +50,8 @@ class PairedReport:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `undecided`: the first model's standing at p < 0.05, of all tests together."""
-        if (self.p_value if self.p_holm is None else self.p_holm) >= SIGNIFICANCE:
-            return "undecided"
-        return "better" if self.difference > 0 else "worse"
+        """`better`, `worse` or `undecided`: the first model's standing."""
+        return judge_difference(self.difference, self.p_value)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -66,22 +60,8 @@ class PairedReport:
             "only_against": self.only_second,
             "difference": self.difference,
             "p_value": self.p_value,
-            "p_holm": self.p_holm,
             "verdict": self.verdict,
         }
-
-
-def adjust_holm(reports: Sequence[PairedReport]) -> list[PairedReport]:
-    """Return comparisons that are counted together with their p-values adjusted (Holm 1979, Scand. J. Stat. 6:65).
-
-    Where none of the differences is real, not one of all is called so with a probability of 95 %, however they hang
-    together: the smallest p-value is multiplied by their number, the next by one less, and none falls below the one
-    before.
-    """
-    ranks = sorted(range(len(reports)), key=lambda place: reports[place].p_value)
-    raised = (min(1.0, (len(reports) - rank) * reports[place].p_value) for rank, place in enumerate(ranks))
-    adjusted = dict(zip(ranks, accumulate(raised, max), strict=True))
-    return [replace(report, p_holm=adjusted[place]) for place, report in enumerate(reports)]
 
 
 def compare_paired(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> PairedReport:
@@ -101,6 +81,13 @@ def compare_paired(first_right: NDArray[np.bool_], second_right: NDArray[np.bool
         only_first=int((first_right & ~second_right).sum()),
         only_second=int((second_right & ~first_right).sum()),
     )
+
+
+def judge_difference(difference: float, p_value: float) -> str:
+    """Return `better` or `worse` where p < 0.05, as the difference's sign says, else `undecided`."""
+    if p_value >= SIGNIFICANCE:
+        return "undecided"
+    return "better" if difference > 0 else "worse"
 
 
 def mcnemar_p(only_first: int, only_second: int) -> float:

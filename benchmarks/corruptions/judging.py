@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["CorruptionRow", "CorruptionsReport", "judge_corruptions"]
+__all__ = ["CorruptionRow", "CorruptionsReport", "adjust_holm", "judge_corruptions"]
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
+from corruptions.families import FAMILIES, corrupt_images
+from corruptions.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
 from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ResourceError
 from toolkit.evaluation.accuracy import AccuracyReport
-from toolkit.evaluation.corruptions import FAMILIES, corrupt_images
 from toolkit.evaluation.evaluate import EvaluationResult, evaluate
 from toolkit.evaluation.judge import Judge
-from toolkit.evaluation.paired import PairedReport, adjust_holm, compare_paired
-from toolkit.evaluation.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
+from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference
 
 CLEAN = "clean"
 
@@ -31,6 +32,7 @@ class CorruptionRow:
         report: the figures, None where the row was skipped.
         against: the other model's figures, None without one.
         paired: both compared image by image, None without another model.
+        p_holm: the p-value adjusted for the other families; None where the row stands alone.
         reason: why the row was skipped.
     """
 
@@ -39,12 +41,21 @@ class CorruptionRow:
     report: AccuracyReport | None = None
     against: AccuracyReport | None = None
     paired: PairedReport | None = None
+    p_holm: float | None = None
     reason: str | None = None
+
+    @property
+    def verdict(self) -> str | None:
+        """`better`, `worse` or `undecided`, of all tests that are counted together; None without another model."""
+        if self.paired is None:
+            return None
+        p_value = self.paired.p_value if self.p_holm is None else self.p_holm
+        return judge_difference(self.paired.difference, p_value)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `p_value` and the other comparing keys are null without another model."""
         figures = dict.fromkeys(("count", "correct", "accuracy", "accuracy_ci95"))
-        compared = dict.fromkeys(("only_this", "only_against", "difference", "p_value", "p_holm", "verdict"))
+        compared = dict.fromkeys(("only_this", "only_against", "difference", "p_value"))
         return {
             "family": self.family,
             "severity": dict(self.severity),
@@ -53,6 +64,8 @@ class CorruptionRow:
             **(figures if self.report is None else self.report.figures()),
             "against": None if self.against is None else self.against.figures(),
             **(compared if self.paired is None else self.paired.to_json()),
+            "p_holm": self.p_holm,
+            "verdict": self.verdict,
         }
 
 
@@ -77,7 +90,7 @@ class CorruptionsReport:
 
     def count_verdicts(self, verdict: str) -> int:
         """Return in how many families the comparison says `better`, `worse` or `undecided`."""
-        return sum(row.paired is not None and row.paired.verdict == verdict for row in self.corrupted)
+        return sum(row.verdict == verdict for row in self.corrupted)
 
     def summarise(self) -> dict[str, Any]:
         """Return the means over the families and, with another model, the count of each verdict."""
@@ -108,7 +121,6 @@ def judge_corruptions(
     dataset: str,
     rival: Judge | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CorruptionsReport:
     """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
 
@@ -121,18 +133,27 @@ def judge_corruptions(
         dataset: name for the report.
         rival: another opened model, of the same input.
         seed: of the corruptions.
-        progress: called with sets done and sets in all.
 
     Raises:
         DataError: the images do not fit the rival, or it does not know their classes.
         ModelError: an answer is not finite or names no class.
     """
     other = None if rival is None else _Rival(rival, judge, images)
-    rows = []
-    for number, row in enumerate(_judge_rows(judge, other, images, seed=seed), start=1):
-        rows.append(row)
-        progress(number, len(FAMILIES) + 2)
+    rows = list(_judge_rows(judge, other, images, seed=seed))
     return CorruptionsReport(dataset=dataset, seed=seed, rows=_adjust(rows))
+
+
+def adjust_holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values of tests that are counted together, adjusted (Holm 1979, Scand. J. Stat. 6:65).
+
+    Where none of the differences is real, not one of all is called so with a probability of 95 %, however they hang
+    together: the smallest p-value is multiplied by their number, the next by one less, and none falls below the one
+    before.
+    """
+    ranks = sorted(range(len(p_values)), key=p_values.__getitem__)
+    raised = (min(1.0, (len(p_values) - rank) * p_values[place]) for rank, place in enumerate(ranks))
+    adjusted = dict(zip(ranks, accumulate(raised, max), strict=True))
+    return [adjusted[place] for place in range(len(p_values))]
 
 
 class _Rival:
@@ -193,9 +214,9 @@ def _judge_row(
 
 
 def _adjust(rows: list[CorruptionRow]) -> tuple[CorruptionRow, ...]:
-    compared = {row.family: row.paired for row in rows if row.family in FAMILIES and row.paired is not None}
+    compared = {row.family: row.paired.p_value for row in rows if row.family in FAMILIES and row.paired is not None}
     adjusted = dict(zip(compared, adjust_holm(list(compared.values())), strict=True))
-    return tuple(replace(row, paired=adjusted.get(row.family, row.paired)) for row in rows)
+    return tuple(replace(row, p_holm=adjusted.get(row.family)) for row in rows)
 
 
 def _mean(values: list[float]) -> float:

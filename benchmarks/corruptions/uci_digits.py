@@ -53,8 +53,7 @@ def load_uci_digits(spec: InputSpec) -> Split:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ResourceError(
-            "UCI's digits come with scikit-learn, which is not installed; install it with: "
-            "pip install 'onnx-parity-toolkit[digits]'"
+            "UCI's digits come with scikit-learn, which is not installed; install it with: pip install scikit-learn"
         ) from error
     pictures = load_digits()
     bright = np.rint(pictures.images * (255 / BRIGHTEST)).astype(np.uint8)

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions import pixels, shapes
 from toolkit.errors import UsageError, suggest
-from toolkit.evaluation import corruptions_pixels as pixels
-from toolkit.evaluation import corruptions_shapes as shapes
 
 Array = NDArray[np.float32]
 

@@ -1,33 +1,24 @@
-"""Comparisons and corruptions as sentences and a table."""
+"""What was judged on corrupted images: a table, sentences, and a picture of the images.
+
+Shapes: N images, H rows, W columns.
+"""
 
 from __future__ import annotations
 
-__all__ = ["corruptions_table", "describe_comparison", "describe_corruptions"]
+__all__ = ["corruptions_table", "describe_corruptions", "draw_corruptions"]
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from toolkit.evaluation.accuracy import AccuracyReport
-    from toolkit.evaluation.judge_corruptions import CorruptionRow, CorruptionsReport
-    from toolkit.evaluation.paired import PairedReport
+from corruptions.judging import CorruptionRow, CorruptionsReport
+from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.plots import CELL_INCHES, as_drawable, new_figure, to_png
 
 STYLES = {"better": "green", "worse": "red", "undecided": ""}
-
-
-def describe_comparison(other: AccuracyReport, paired: PairedReport, *, name: str) -> str:
-    """Return the other model's accuracy, the paired difference and whether chance explains it."""
-    verdict = {
-        "better": "better than the other",
-        "worse": "worse than the other",
-        "undecided": "a difference that chance explains" if paired.difference else "no difference",
-    }[paired.verdict]
-    return (
-        f"{name} has {other.describe()}; difference {100 * paired.difference:+.2f} points, right alone "
-        f"{paired.only_first:,} against {paired.only_second:,}, exact McNemar p = {paired.p_value:.2g}: {verdict}"
-    )
 
 
 def corruptions_table(report: CorruptionsReport, *, names: tuple[str, str | None]) -> Table:
@@ -74,14 +65,45 @@ def _figures(row: CorruptionRow) -> tuple[str, ...]:
 
 
 def _comparison(row: CorruptionRow) -> tuple[str | Text, ...]:
-    if row.against is None or row.paired is None:
+    if row.against is None or row.paired is None or row.verdict is None:
         return ("", "", "", "", "")
-    paired = row.paired
-    verdict = Text(paired.verdict, STYLES[paired.verdict])
-    p_value = paired.p_value if paired.p_holm is None else paired.p_holm
-    return (*_percent(row.against), f"{100 * paired.difference:+.2f}", f"{p_value:.2g}", verdict)
+    p_value = row.paired.p_value if row.p_holm is None else row.p_holm
+    verdict = Text(row.verdict, STYLES[row.verdict])
+    return (*_percent(row.against), f"{100 * row.paired.difference:+.2f}", f"{p_value:.2g}", verdict)
 
 
 def _percent(report: AccuracyReport) -> tuple[str, str]:
     low, high = report.interval
     return f"{100 * report.accuracy:.2f}", f"{100 * low:.2f} to {100 * high:.2f}"
+
+
+def draw_corruptions(rows: Mapping[str, npt.NDArray[np.uint8]], *, title: str) -> bytes:
+    """Draw one row of images for each family, named in front of it.
+
+    Args:
+        rows: family to uint8 `[N, H, W]` or `[N, H, W, 3]`, the same N, at least 1, in each.
+        title: a line above the rows.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    columns = len(next(iter(rows.values())))
+    margin, top, cell = 1.1, 0.4, CELL_INCHES
+    width, height = margin + columns * cell, top + len(rows) * cell
+    figure = new_figure(width, height)
+    for row, (name, images) in enumerate(rows.items()):
+        strip = np.concatenate([_framed(image) for image in images], axis=1)
+        bottom = height - top - (row + 1) * cell
+        axes = figure.add_axes((margin / width, bottom / height, columns * cell / width, cell / height))
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        figure.text(0.1 / width, (bottom + cell / 2) / height, name, va="center", fontsize=10, parse_math=False)
+    words = as_drawable(title)
+    figure.suptitle(words, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11, parse_math=False)
+    return to_png(figure)
+
+
+def _framed(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return an image with one white pixel around it."""
+    sides = ((1, 1), (1, 1), (0, 0))[: image.ndim]
+    return np.pad(image, sides, constant_values=255)
