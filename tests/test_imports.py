@@ -145,3 +145,11 @@ def test_a_missing_package_names_what_to_install(
     assert words in done.stderr
     assert "pip install" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_root_page_knows_verbs_by_their_lines_alone() -> None:
+    program = "import sys\nfrom toolkit.cli.app import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+    program += "print(sorted(name for name in sys.modules if name.split('.')[0] in ('toolkit', 'exporters')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout.splitlines()[-1].replace("'", '"'))) < 15
+    assert "..." not in done.stdout.replace("[ARGS]...", "")  # no line is cut

@@ -16,7 +16,6 @@ import math
 import os
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +120,8 @@ def _parse_block(block: str) -> dict[str, str]:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata  # a sixth of the time of --help
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

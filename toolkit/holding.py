@@ -10,7 +10,6 @@ __all__ = ["claim", "hold", "is_claimed", "release_claims"]
 
 import contextlib
 import errno
-import hashlib
 import os
 import sys
 import time
@@ -114,8 +113,11 @@ def release_claims() -> None:
 
 def _lock_file(path: Path) -> Path:
     name = os.fsencode(path.name)
-    short = path.name if len(name) <= LONGEST_NAME_BYTES else hashlib.sha256(name).hexdigest()
-    return path.parent.resolve() / f".{short}.lock"
+    if len(name) <= LONGEST_NAME_BYTES:
+        return path.parent.resolve() / f".{path.name}.lock"
+    import hashlib  # rare, and slow to load
+
+    return path.parent.resolve() / f".{hashlib.sha256(name).hexdigest()}.lock"
 
 
 def _try(lock: Path, path: Path) -> _Lock | None:

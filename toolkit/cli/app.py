@@ -4,58 +4,74 @@ from __future__ import annotations
 
 __all__ = ["app", "main"]
 
+import importlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 import toolkit
-from toolkit.cli.bench import bench_command
 from toolkit.cli.boundary import prepare_streams, run_guarded, split_debug
-from toolkit.cli.compare import compare_command
-from toolkit.cli.data import data_app
-from toolkit.cli.demo import demo_command
-from toolkit.cli.doctor import doctor_command
-from toolkit.cli.evaluate import evaluate_command
-from toolkit.cli.export import export_command
-from toolkit.cli.inspect import inspect_command
-from toolkit.cli.learning_curve import learning_curve_command
-from toolkit.cli.parity import parity_command
-from toolkit.cli.predict import predict_command
-from toolkit.cli.quickstart import quickstart_command
-from toolkit.cli.report import report_command
-from toolkit.cli.runtimes import runtimes_app
-from toolkit.cli.selftest import selftest_command
-from toolkit.cli.train import train_command
-from toolkit.cli.tune import tune_command
 from toolkit.environment import claim_process
 from toolkit.holding import release_claims
 
+# Verb: what it is for, in at most 60 characters. The module of its name holds `<verb>_command`, or `<verb>_app`.
+VERBS = {
+    "quickstart": "From nothing to a verified model.",
+    "train": "Train the network, or go on with a run, and judge it.",
+    "tune": "Search fields of a recipe by cross-validation.",
+    "learning-curve": "Measure accuracy against the size of the training set.",
+    "evaluate": "Judge a run or a model file on test images.",
+    "export": "Write a run as one self-contained .onnx.",
+    "inspect": "Say what an .onnx file is.",
+    "selftest": "Replay the golden vectors of a model's card.",
+    "parity": "Compare engines with the float64 reference.",
+    "demo": "Serve a model's web kit on this machine and open it.",
+    "predict": "Predict images: one row each, -o - for stdout.",
+    "bench": "Measure latency and throughput of a model.",
+    "compare": "Hold two bench results beside one another.",
+    "report": "Make one page of many results: Markdown, with a picture.",
+    "doctor": "Say which providers really work here.",
+    "data": "Data sets: fetch, describe, look at them.",
+    "runtimes": "The engines of the parity matrix.",
+}
+# Rich's help takes 0.14 s to import, more than everything else of --help together.
+STYLE: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
+
+
+class Verbs(TyperGroup):
+    """The root: it knows each verb by its line, and imports what a command is made of when that command is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        lines = {verb: TyperCommand(verb, help=line, rich_markup_mode=None) for verb, line in VERBS.items()}
+        super().__init__(**{**attributes, "commands": lines})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb, its command, and the arguments that are left for it."""
+        verb, line, rest = super().resolve_command(ctx, args)
+        return verb, line and _load_command(str(verb)), rest
+
+
+def _load_command(verb: str) -> Any:
+    name = verb.replace("-", "_")
+    module = importlib.import_module(f"toolkit.cli.{name}")
+    if hasattr(module, f"{name}_app"):
+        return get_command(getattr(module, f"{name}_app"))
+    alone = typer.Typer(add_completion=False, **STYLE)
+    alone.command(verb)(getattr(module, f"{name}_command"))
+    return get_command(alone)
+
+
 app = typer.Typer(
     name="toolkit",
+    cls=Verbs,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # Rich's help takes 0.14 s to import, more than everything else of --help together
     help="Train a small image classifier, ship it as one self-contained .onnx, and prove that its answers hold.",
     epilog="--debug after any command shows the traceback of a failure.",
+    **STYLE,
 )
-app.add_typer(data_app, name="data")
-app.add_typer(runtimes_app, name="runtimes")
-app.command("quickstart")(quickstart_command)
-app.command("train")(train_command)
-app.command("tune")(tune_command)
-app.command("learning-curve")(learning_curve_command)
-app.command("evaluate")(evaluate_command)
-app.command("export")(export_command)
-app.command("inspect")(inspect_command)
-app.command("selftest")(selftest_command)
-app.command("parity")(parity_command)
-app.command("demo")(demo_command)
-app.command("predict")(predict_command)
-app.command("bench")(bench_command)
-app.command("compare")(compare_command)
-app.command("report")(report_command)
-app.command("doctor")(doctor_command)
 
 
 def _print_version(value: bool) -> None:

@@ -25,7 +25,9 @@ MAX_SHOWN_CLASSES = 40
 # What fits over one image.
 MAX_CAPTION = 11
 
-data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: fetch, describe, look at them.")
+data_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Data sets: fetch, describe, look at them."
+)
 
 FetchName = Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.")]
 AnyName = Annotated[str, typer.Argument(help=DATA_KINDS)]

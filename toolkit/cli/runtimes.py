@@ -12,7 +12,9 @@ from toolkit.cli.options import Json
 from toolkit.cli.output import Output, note
 from toolkit.plain import to_plain
 
-runtimes_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The engines of the parity matrix.")
+runtimes_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The engines of the parity matrix."
+)
 
 
 @runtimes_app.command("list")
