@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from toolkit.errors import ToolkitError, first_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.progress import Progress
 
 
 def is_helper() -> bool:
@@ -86,9 +87,12 @@ class Output:
 
     def show(self, *renderables: RenderableType) -> None:
         """Print human text: to stdout, or to stderr when stdout is kept for JSON."""
-        console = self._console(stderr=self._as_json)
+        stream = sys.stderr if self._as_json else sys.stdout
         for renderable in renderables:
-            console.print(renderable, highlight=False)
+            if isinstance(renderable, str) and not stream.isatty():
+                stream.write(f"{renderable}\n")  # as the console would, which takes 40 ms to import
+            else:
+                _console(stream).print(renderable, highlight=False)
 
     def quiet(self) -> Output:
         """Return an output for a step of a larger command: its report does not go to stdout as JSON."""
@@ -113,6 +117,9 @@ class Output:
     @contextmanager
     def progress(self, label: str, *, unit: str = "") -> Iterator[ProgressBar]:
         """Show a progress bar with rate and time left on stderr; it prints nothing where stderr is not a terminal."""
+        if is_helper() or not sys.stderr.isatty():
+            yield ProgressBar(label)
+            return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -123,39 +130,27 @@ class Output:
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
         )
-        console = self._console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=is_helper() or not console.is_terminal) as bar:
-            yield ProgressBar(bar, label)
-
-    @staticmethod
-    def _console(*, stderr: bool) -> Console:
-        from rich.console import Console
-
-        stream = sys.stderr if stderr else sys.stdout
-        # A pipe or a file has no width: tables must not be folded at 80 columns there.
-        return Console(
-            file=stream,
-            width=None if stream.isatty() else 160,
-            soft_wrap=not stream.isatty(),
-            markup=False,  # paths and class names may hold square brackets
-        )
+        with Progress(*columns, console=_console(sys.stderr), transient=True) as bar:
+            yield ProgressBar(label, bar)
 
 
 class ProgressBar:
     """A bar that library code drives through a plain callable `(done, total)`."""
 
-    def __init__(self, bar: Any, label: str) -> None:
+    def __init__(self, label: str, bar: Progress | None = None) -> None:
         self._bar = bar
-        self._task = bar.add_task(label, total=None, rate="")
+        self._task = None if bar is None else bar.add_task(label, total=None, rate="")
         self._start = time.monotonic()
 
     @property
     def is_shown(self) -> bool:
         """Whether anybody sees it."""
-        return not self._bar.disable
+        return self._bar is not None
 
     def __call__(self, done: int, total: int | None) -> None:
         """Move the bar to `done` of `total`; None where the total is unknown."""
+        if self._bar is None or self._task is None:
+            return
         elapsed = time.monotonic() - self._start
         rate = f"{done / elapsed:,.0f}/s" if elapsed > 0 else ""
         self._bar.update(self._task, completed=done, total=total, rate=rate)
@@ -163,7 +158,22 @@ class ProgressBar:
     def print(self, lines: Iterable[str]) -> None:
         """Print lines above the bar, to stderr."""
         for line in lines:
-            self._bar.console.print(line, highlight=False, markup=False)
+            if self._bar is None:
+                sys.stderr.write(f"{line}\n")
+            else:
+                self._bar.console.print(line, highlight=False, markup=False)
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    # A pipe or a file has no width: tables must not be folded at 80 columns there.
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else 160,
+        soft_wrap=not stream.isatty(),
+        markup=False,  # paths and class names may hold square brackets
+    )
 
 
 class _StepOutput(Output):
