@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CALIBRATIONS", "Int8Setting", "convert_to_int8"]
+__all__ = ["Int8Setting", "convert_to_int8"]
 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporters.relu_first import move_relu_first
 from exporters.spec import ExportError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-CALIBRATIONS = ("minmax", "entropy", "percentile")
 HEAVY = {"Conv", "Gemm", "MatMul"}
 DEFAULT_DOMAINS = {"", "ai.onnx"}
 LARGEST_PIECE = 100
@@ -26,38 +25,24 @@ LARGEST_PIECE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Setting:
-    """One way to quantise. Weights are always int8, symmetric, one scale for each output channel.
+    """One way to quantise. Weights are always int8, symmetric, one scale for each output channel; activations uint8.
 
     Attributes:
-        calibration: what a tensor's range is: `minmax` (all that was seen), `entropy` (least information lost) or
-            `percentile`.
-        percentile: share of the values, in %, that `percentile` keeps inside.
-        activations: `uint8` or `int8`, with a zero point.
+        percentile: share of a tensor's values, in %, that its range keeps inside; None for all that was seen.
         reduce_range: weights of 7 bits, for processors whose 16-bit sums would saturate.
-        first_in_float: leave the first convolution or matrix product in float32.
-        last_in_float: leave the last one, which makes the logits, in float32.
-        quantise_bias: biases as int32 of the products' scale; else float32.
     """
 
-    calibration: str = "minmax"
-    percentile: float = 99.999
-    activations: str = "uint8"
+    percentile: float | None = None
     reduce_range: bool = False
-    first_in_float: bool = False
-    last_in_float: bool = True
-    quantise_bias: bool = True
-
-    def __post_init__(self) -> None:
-        if self.calibration not in CALIBRATIONS or self.activations not in {"uint8", "int8"}:
-            raise ExportError(f"{self} names an unknown calibration or element type")
 
 
 def convert_to_int8(model: onnx.ModelProto, images: NDArray[np.uint8], setting: Int8Setting) -> onnx.ModelProto:
     """Return an int8 copy of a graph, calibrated on images.
 
-    What stands before the first product (standardisation) and after the last (softmax, argmax) stays in float32, so
-    that the outputs keep their types and `label` is the argmax of the very logits that leave. Loads onnxruntime: see
-    `quantise_apart` for a process of its own.
+    What stands before the first product (standardisation) stays in float32, and so does the last product, which makes
+    the logits, with all after it (softmax, argmax): the outputs keep their types and `label` is the argmax of the very
+    logits that leave. Biases stay too: ONNX Runtime quantises them itself, and other engines refuse int32 ones. Loads
+    onnxruntime: see `quantise_apart` for a process of its own.
 
     Args:
         model: one image input, float32 inside; left unchanged.
@@ -71,12 +56,9 @@ def convert_to_int8(model: onnx.ModelProto, images: NDArray[np.uint8], setting: 
     from onnxruntime import quantization as ort
 
     prepared = move_relu_first(model)
-    methods = ort.CalibrationMethod
-    methods = {"minmax": methods.MinMax, "entropy": methods.Entropy, "percentile": methods.Percentile}
-    kinds = {"uint8": ort.QuantType.QUInt8, "int8": ort.QuantType.QInt8}
-    extra: dict[str, Any] = {"QuantizeBias": setting.quantise_bias}
-    if setting.calibration == "percentile":
-        extra["CalibPercentile"] = setting.percentile
+    method, extra = ort.CalibrationMethod.MinMax, {}
+    if setting.percentile is not None:
+        method, extra = ort.CalibrationMethod.Percentile, {"CalibPercentile": setting.percentile}
     with tempfile.TemporaryDirectory(prefix="to-int8-") as folder:
         path = Path(folder) / "int8.onnx"
         ort.quantize_static(
@@ -86,11 +68,11 @@ def convert_to_int8(model: onnx.ModelProto, images: NDArray[np.uint8], setting: 
             quant_format=ort.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=setting.reduce_range,
-            activation_type=kinds[setting.activations],
+            activation_type=ort.QuantType.QUInt8,
             weight_type=ort.QuantType.QInt8,
-            nodes_to_exclude=_nodes_in_float(prepared, setting),
-            calibrate_method=methods[setting.calibration],
-            extra_options=extra,
+            nodes_to_exclude=_nodes_in_float(prepared),
+            calibrate_method=method,
+            extra_options={"QuantizeBias": False, **extra},
         )
         return _strip(onnx.load(path))
 
@@ -113,13 +95,12 @@ def _cut(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def _nodes_in_float(model: onnx.ModelProto, setting: Int8Setting) -> list[str]:
+def _nodes_in_float(model: onnx.ModelProto) -> list[str]:
     nodes = list(model.graph.node)
     heavy = [index for index, node in enumerate(nodes) if node.op_type in HEAVY]
     if not heavy:
         raise ExportError("the graph has no convolution and no matrix product: there is nothing to quantise")
-    first, last = heavy[0], heavy[-1]
-    kept = [*nodes[: first + setting.first_in_float], *nodes[last + (not setting.last_in_float) :]]
+    kept = [*nodes[: heavy[0]], *nodes[heavy[-1] :]]
     if any(not node.name for node in kept):
         raise ExportError("a node has no name, by which the quantiser would leave it in float32")
     return [node.name for node in kept]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.errors import DataError
-from toolkit.intervals import median_interval, t_interval
+from toolkit.intervals import t_interval
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,3 @@ def test_the_interval_holds_the_mean_and_stays_inside(shares: list[float]) -> No
 def test_one_repetition_has_no_spread_and_no_interval() -> None:
     with pytest.raises(DataError, match="at least 2"):
         t_interval([0.5])
-
-
-@pytest.mark.parametrize(("count", "outermost"), [(6, 0), (8, 0), (9, 1), (12, 2), (20, 5), (60, 21)])
-def test_the_interval_of_a_median_leaves_out_what_the_sign_test_does(count: int, outermost: int) -> None:
-    # Ranks from any table of the sign test at 5 %.
-    assert median_interval([float(item) for item in reversed(range(count))]) == (outermost, count - 1 - outermost)
-
-
-def test_five_values_do_not_hold_their_median_often_enough() -> None:
-    with pytest.raises(DataError, match="at least 6"):
-        median_interval([1.0] * 5)

@@ -1,8 +1,8 @@
-"""95 % intervals: of a share that was counted, of a paired difference, of a mean or a median; standard library only."""
+"""95 % intervals: of a share that was counted, of a paired difference, of a mean; standard library only."""
 
 from __future__ import annotations
 
-__all__ = ["Z95", "median_interval", "paired_interval", "spread", "t_interval", "wilson_interval"]
+__all__ = ["Z95", "paired_interval", "spread", "t_interval", "wilson_interval"]
 
 import math
 import statistics
@@ -29,23 +29,6 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     half = Z95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
     # Rounding must not push the interval past its own point at the edges.
     return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the sign test's 95 % interval of a median: two of the values (Thompson 1936, Ann. Math. Stat. 7:122).
-
-    Raises:
-        DataError: under six values, of which even the outermost two hold the median less often.
-    """
-    count = len(values)
-    if count < 6:
-        raise DataError(f"no interval for the median of {count} values; expected at least 6")
-    outside, below = 0, 0.0
-    # As many values may be left out at either end as a fair coin shows heads with a probability of at most 2.5 %.
-    while (below := below + math.comb(count, outside) / 2**count) <= 0.025:
-        outside += 1
-    ordered = sorted(values)
-    return ordered[outside - 1], ordered[count - outside]
 
 
 def paired_interval(only_first: float, only_second: float, count: int) -> tuple[float, float]:

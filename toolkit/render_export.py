@@ -8,10 +8,7 @@ from rich.table import Table
 
 from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
-from toolkit.exporting.int8_speed import BATCHES
 from toolkit.exporting.int8_tries import Int8Try
-
-BATCH_WORDS = " and ".join(map(str, BATCHES))
 
 
 def cross_check_words(check: CrossCheck) -> str:
@@ -31,11 +28,11 @@ def int8_table(report: Int8Report) -> list[Table | str]:
     """Return one row for each setting, then a line about the test images."""
     calibration = f"calibrated on {report.calibration['images']:,} training images"
     ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
-    title = f"int8, {calibration}, {ranked}; logit errors and speed against float32's, at batch {BATCH_WORDS}"
+    title = f"int8, {calibration}, {ranked}; logit errors against float32's"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "setting"):
         table.add_column(name)
-    for name in ("MB", "changed", "right", "rms", "max", "speed"):
+    for name in ("MB", "changed", "right", "rms", "max"):
         table.add_column(name, justify="right")
     table.add_column("reason", overflow="fold")
     for item in report.tries:
@@ -46,8 +43,7 @@ def int8_table(report: Int8Report) -> list[Table | str]:
 
 def _cells(item: Int8Try) -> tuple[str, ...]:
     if item.size_bytes is None:
-        return (item.status, item.name, "", "", "", "", "", "", item.reason or "")
-    speeds = ", ".join(f"{row.ratio:.2f}" for row in item.speed)
+        return (item.status, item.name, "", "", "", "", "", item.reason or "")
     return (
         "" if item.status == "tried" else item.status,
         item.name,
@@ -56,7 +52,6 @@ def _cells(item: Int8Try) -> tuple[str, ...]:
         f"{item.correct:,}",
         f"{item.rms_logit_error:.2g}",
         f"{item.max_logit_error:.2g}",
-        speeds,
         item.reason or "",
     )
 

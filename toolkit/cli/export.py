@@ -47,7 +47,6 @@ Name = Annotated[str | None, typer.Option("--name", help="The model's name; the 
 Precisions = Annotated[
     str, typer.Option("--precision", help="fp32, which is always made; fp16 and int8 are derived from it.")
 ]
-Provider = Annotated[str, typer.Option("--provider", help="Where int8 has to be faster than fp32.")]
 Calibration = Annotated[int, typer.Option("--calibration", help="Training images that int8 is calibrated on.")]
 CrossChecked = Annotated[
     bool,
@@ -70,7 +69,6 @@ def export_command(
     name: Name = None,
     output_path: OutputPath = None,
     precision: Precisions = "fp32",
-    provider: Provider = "cpu",
     calibration: Calibration = 1_000,
     cross_check: CrossChecked = False,
     golden: GoldenKind = None,
@@ -91,7 +89,6 @@ def export_command(
         name=name,
         output=output_path,
         precisions=split_names(precision),
-        provider=provider,
         calibration_count=calibration,
         cross_check=cross_check,
         golden=golden,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from toolkit.errors import UsageError, suggest
 from toolkit.exporting.golden import GOLDEN_KINDS
-from toolkit.runtimes.provider_list import find_provider
 
 PRECISIONS = ("fp32", "fp16", "int8")
 # Fewer say nothing about the ranges of a network's activations.
@@ -25,7 +24,6 @@ class ExportConfig:
         output: where to write; `models/<name>.onnx` by default.
         precisions: `fp32`, which is always made, and what is derived from it: `fp16`, at `<name>.fp16.onnx`, and
             `int8`, at `<name>.int8.onnx`, which is kept only if its gate holds.
-        provider: where the int8 file has to be faster than the float32 one.
         calibration_count: training images that int8 is calibrated on.
         cross_check: also write with torch's other exporter and require equal answers.
         golden: `data` (of the images that a training holds out), `synthetic` or `none`; by default `data` for
@@ -38,7 +36,6 @@ class ExportConfig:
     name: str | None = None
     output: Path | None = None
     precisions: tuple[str, ...] = ("fp32",)
-    provider: str = "cpu"
     calibration_count: int = 1_000
     cross_check: bool = False
     golden: str | None = None
@@ -51,9 +48,6 @@ class ExportConfig:
             if precision not in PRECISIONS:
                 known = ", ".join(PRECISIONS)
                 raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: {known}")
-        find_provider(self.provider)
-        if self.provider != "cpu" and "int8" not in self.precisions:
-            raise UsageError(f"--provider {self.provider} is where int8 has to be faster; ask for it: --precision int8")
         if self.calibration_count < LEAST_CALIBRATION:
             raise UsageError(
                 f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"

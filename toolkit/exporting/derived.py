@@ -13,11 +13,13 @@ import numpy as np
 from exporters import ExportError, convert_to_half
 from toolkit.card import Card, card_beside
 from toolkit.errors import CheckFailedError, ModelError
-from toolkit.exporting.int8 import CALIBRATION_SEED, Int8Choice, calibration_images, choose_int8
 from toolkit.exporting.int8_gate import LEAST_COUNT, judge_int8
 from toolkit.exporting.int8_report import Int8Report
+from toolkit.exporting.int8_tries import CALIBRATION_SEED, calibration_images, try_settings
 from toolkit.exporting.model_file import FileMaker, Proven
+from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
+from toolkit.runtimes.empirical_bound import bound_from_errors
 
 Progress = Callable[[int, int | None], None]
 FORMULA = (
@@ -56,39 +58,31 @@ def derive_int8(
         The file, or None where the gate does not hold; and the table of tries. A file that an earlier export of this
         float32 file had left is then removed.
     """
-    config, count = maker.config, len(maker.data.test)
-    calibration = calibration_images(maker.data, config.calibration_count)
+    training, held_out = split_training(maker.data)
+    calibration = calibration_images(training.images, maker.config.calibration_count)
     report = Int8Report(
         model={"path": str(fp32.model), "sha256": fp32.sha256},
         output=fp32.model.with_name(f"{fp32.model.stem}.int8.onnx"),
-        provider=config.provider,
         calibration={"images": len(calibration), "seed": CALIBRATION_SEED},
-        ranking={"images": 0, "split": maker.run.probe_split},
+        ranking={"images": len(held_out), "split": maker.run.probe_split},
     )
+    count = len(maker.data.test)
     if count < LEAST_COUNT:
         return _refuse(report, f"{count:,} test images cannot show that it loses little; {LEAST_COUNT:,} are the least")
-    choice = choose_int8(
-        proven.graph,
-        proven.source,
-        maker.data,
-        bound=proven.probe.bound,
-        calibration=calibration,
-        provider=config.provider,
-        log=log,
-        progress=progress,
-    )
-    report = replace(report, tries=choice.tries, ranking={**report.ranking, "images": choice.ranking_count})
-    return _look_once(maker, proven, fp32, choice, report)
+    tries = try_settings(proven.graph, proven.source, held_out, calibration=calibration, log=log, progress=progress)
+    return _look_once(maker, proven, fp32, replace(report, tries=tries))
 
 
 def _look_once(
-    maker: FileMaker, proven: Proven, fp32: ExportReport, choice: Int8Choice, report: Int8Report
+    maker: FileMaker, proven: Proven, fp32: ExportReport, report: Int8Report
 ) -> tuple[ExportReport | None, Int8Report]:
     """Judge the chosen try on the test images and put it in place where the gate holds."""
-    if choice.chosen is None or choice.chosen.graph is None:
-        return _refuse(report, f"no setting gives a file that is faster than float32 on {report.provider}")
+    chosen = report.chosen
+    if chosen is None or chosen.graph is None or chosen.max_logit_error is None:
+        return _refuse(report, f"no setting gives a file: {report.tries[0].reason}")
+    bound = bound_from_errors(np.array(chosen.max_logit_error + proven.probe.bound))
     try:
-        candidate = maker.prove(choice.chosen.graph, precision="int8", bound=choice.bound)
+        candidate = maker.prove(chosen.graph, precision="int8", bound=bound)
     except CheckFailedError as error:
         return _refuse(report, str(error))
     exact, seen = proven.proof, candidate.proof
@@ -97,7 +91,7 @@ def _look_once(
         exact.labels,
         seen.labels,
         max_logit_error=float(np.abs(exact.logits - seen.logits).max()),
-        bound=choice.bound,
+        bound=bound,
     )
     report = replace(report, gate=gate)
     if gate.failures:
@@ -107,8 +101,8 @@ def _look_once(
         candidate,
         report.output,
         derived_from_sha256=fp32.sha256,
-        bound={"logits": choice.bound, "formula": FORMULA.format(**report.ranking)},
-        recipe={**fp32.card.recipe, "int8": {"setting": choice.chosen.name, **calibrated}},
+        bound={"logits": bound, "formula": FORMULA.format(**report.ranking)},
+        recipe={**fp32.card.recipe, "int8": {"setting": chosen.name, **calibrated}},
     )
     return file, report
 

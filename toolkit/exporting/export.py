@@ -20,7 +20,6 @@ from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import CrossCheck, compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
 from toolkit.exporting.guard import LEAST_IMAGES
-from toolkit.exporting.int8_speed import require_provider
 from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.naming import choose_name
 from toolkit.exporting.reference import split_training
@@ -57,7 +56,6 @@ def export_run(
         ModelError: the checkpoint cannot be used or exported.
         CheckFailedError: a file's answers differ from the float64 reference, or those of two exporters.
         UsageError: an output exists with other content and `force` is not set.
-        ProviderError: the provider on which int8 has to be faster is not active.
         ResourceError: another process exports to the same name.
     """
     described = read_run(run)
@@ -81,8 +79,6 @@ def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: P
     log = _begin_log(store, target.stem)
     graph = _trace(maker, log=log)
     proven = maker.prove(graph, precision="fp32")
-    if "int8" in config.precisions:
-        require_provider(proven.source, data.test.images, provider=config.provider)
     checked = _cross_check(maker, proven, log=log) if config.cross_check else None
     report = maker.put(proven, target)
     unguarded = () if report.card.guard else (UNGUARDED,)

@@ -19,7 +19,6 @@ class Int8Report:
     Attributes:
         model: `path` and `sha256` of the float32 file.
         output: where the int8 file lies, or would.
-        provider: where it had to be faster.
         calibration: `images` and `seed`.
         ranking: `images` that ranked the tries, and `split`, what they were to the run.
         tries: one row for each setting.
@@ -29,7 +28,6 @@ class Int8Report:
 
     model: dict[str, Any]
     output: Path
-    provider: str
     calibration: dict[str, int]
     ranking: dict[str, Any]
     tries: tuple[Int8Try, ...] = ()
@@ -53,7 +51,6 @@ class Int8Report:
             "passed": self.passed,
             "model": self.model,
             "output": str(self.output),
-            "provider": self.provider,
             "calibration": self.calibration,
             "ranking": self.ranking,
             "gate": None if self.gate is None else self.gate.to_json(),

@@ -1,13 +1,14 @@
-"""Several ways to quantise one graph, each tried on the images that a training holds out.
+"""An int8 file: three ways to quantise one graph, ranked on the images that a training holds out.
 
 Shapes: N images, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["SETTINGS", "Int8Try", "Ranking", "rank_tries", "try_setting"]
+__all__ = ["CALIBRATION_SEED", "SETTINGS", "Int8Try", "calibration_images", "rank_tries", "try_settings"]
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +19,19 @@ from numpy.typing import NDArray
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
 from toolkit.data.dataset import Split
 from toolkit.errors import ModelError, WorkerError
-from toolkit.exporting.int8_speed import SpeedRow
+from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
-# Biases stay in float32 in all but one: ONNX Runtime quantises them itself, and other engines refuse int32 ones.
-_PLAIN = Int8Setting(quantise_bias=False)
+CALIBRATION_SEED = 0
 SETTINGS: dict[str, Int8Setting] = {
-    "minmax": _PLAIN,
-    "entropy": replace(_PLAIN, calibration="entropy"),
-    "percentile 99.999": replace(_PLAIN, calibration="percentile", percentile=99.999),
-    "percentile 99.99": replace(_PLAIN, calibration="percentile", percentile=99.99),
-    "minmax, int8 activations": replace(_PLAIN, activations="int8"),
-    "minmax, 7-bit weights": replace(_PLAIN, reduce_range=True),
-    "minmax, int32 biases": replace(_PLAIN, quantise_bias=True),
-    "minmax, first layer float32": replace(_PLAIN, first_in_float=True),
-    "minmax, last layer int8": replace(_PLAIN, last_in_float=False),
+    "minmax": Int8Setting(),
+    "percentile 99.99": Int8Setting(percentile=99.99),
+    "minmax, 7-bit weights": Int8Setting(reduce_range=True),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
-    """The images that rank the tries, with what the float32 file answers.
-
-    Attributes:
-        split: images and true labels.
-        logits: float32 `[N, K]`.
-        labels: int64 `[N]`.
-    """
-
-    split: Split
-    logits: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, source: ModelSource, split: Split) -> Ranking:
-        """Ask the float32 file."""
-        logits, labels = _answer(source, split.images)
-        return cls(split=split, logits=logits, labels=labels)
+Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +41,14 @@ class Int8Try:
     Attributes:
         name: of the setting.
         setting: how it was quantised.
-        status: `tried`, `failed`, `slower` or `chosen`.
-        reason: why it failed or was passed over.
+        status: `tried`, `failed` or `chosen`.
+        reason: why it failed.
         size_bytes: of the file, without its card.
         labels_changed: images whose label is not the float32 file's.
         correct: images labelled right.
         rms_logit_error: against the float32 file's logits.
         max_logit_error: against them.
-        speed: one row for each batch size, where it was measured.
         graph: quantised; None where it failed.
-        model: the file, without its card.
     """
 
     name: str
@@ -88,58 +60,90 @@ class Int8Try:
     correct: int | None = None
     rms_logit_error: float | None = None
     max_logit_error: float | None = None
-    speed: tuple[SpeedRow, ...] = ()
     graph: onnx.ModelProto | None = None
-    model: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        kept = (item for item in self.__slots__ if item not in {"graph", "model", "setting", "speed"})
-        return {
-            **{item: getattr(self, item) for item in kept},
-            "setting": asdict(self.setting),
-            "speed": [row.to_json() for row in self.speed],
-        }
+        return {name: value for name, value in to_plain(self).items() if name != "graph"}
 
 
-def try_setting(
-    name: str, graph: onnx.ModelProto, calibration: NDArray[np.uint8], ranking: Ranking, *, log: Path
+def calibration_images(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Return a seeded sample of training images `[N, ...]`, in their order; all where there are no more."""
+    chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(images))[:count]
+    return images[np.sort(chosen)]
+
+
+def try_settings(
+    graph: onnx.ModelProto,
+    fp32: ModelSource,
+    held_out: Split,
+    *,
+    calibration: NDArray[np.uint8],
+    log: Path,
+    progress: Progress | None = None,
+) -> tuple[Int8Try, ...]:
+    """Try every setting and choose the best: no clock is asked, so that the same checkpoint gives the same bytes.
+
+    Args:
+        graph: traced, float32.
+        fp32: the file made from it.
+        held_out: the images that rank, none of those that calibrate.
+        calibration: uint8 `[N, ...]`.
+        log: what the quantiser prints is added to it.
+        progress: called with the settings done and their number.
+
+    Returns:
+        One try for each setting, in the order of `SETTINGS`; none is `chosen` where all failed.
+    """
+    exact = _answer(fp32, held_out.images)
+    tries = []
+    for name in SETTINGS:
+        tries.append(_try_setting(name, graph, calibration, held_out, exact, log=log))
+        if progress is not None:
+            progress(len(tries), len(SETTINGS))
+    best = [item.name for item in rank_tries(tries)[:1]]
+    return tuple(replace(item, status="chosen") if item.name in best else item for item in tries)
+
+
+def _try_setting(
+    name: str,
+    graph: onnx.ModelProto,
+    calibration: NDArray[np.uint8],
+    held_out: Split,
+    exact: tuple[NDArray[np.float32], NDArray[np.int64]],
+    *,
+    log: Path,
 ) -> Int8Try:
-    """Quantise a graph in one way and let ONNX Runtime answer the images that rank.
+    """Quantise a graph in one way and let ONNX Runtime answer the images that rank, of which float32 says `exact`.
 
     A setting that cannot be had is a row of the table, not the end of it.
     """
     tried = Int8Try(name=name, setting=SETTINGS[name])
-    shape = ranking.split.images.shape[1:]
+    shape = held_out.images.shape[1:]
     try:
         quantised = quantise_apart(graph, calibration, SETTINGS[name], log=log)
         model = finish_model(quantised, ExportSpec(input_shape=shape), metadata={}, producer="int8").model
-        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), ranking.split.images)
+        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), held_out.images)
     except (ExportError, ModelError, WorkerError) as error:
         return replace(tried, status="failed", reason=str(error))
-    errors = np.abs(logits - ranking.logits)
+    errors = np.abs(logits - exact[0])
     if not np.isfinite(errors).all():
         return replace(tried, status="failed", reason="a logit is not finite")
     return replace(
         tried,
         size_bytes=len(model),
-        labels_changed=int((labels != ranking.labels).sum()),
-        correct=int((labels == ranking.split.labels).sum()),
+        labels_changed=int((labels != exact[1]).sum()),
+        correct=int((labels == held_out.labels).sum()),
         rms_logit_error=float(np.sqrt(np.mean(errors.astype(np.float64) ** 2))),
         max_logit_error=float(errors.max()),
         graph=quantised,
-        model=model,
     )
 
 
 def rank_tries(tries: list[Int8Try]) -> list[Int8Try]:
-    """Return what can be had, best first: fewest labels changed, then the smallest logit error, then as listed.
-
-    Among equals a first layer in float32 comes last, smaller as its error is: it is hardly faster than float32, and
-    whether it is would be decided by the noise of a clock, so that two exports could differ.
-    """
+    """Return what can be had, best first: fewest labels changed, then the smallest logit error, then as listed."""
     usable = [item for item in tries if item.graph is not None]
-    return sorted(usable, key=lambda item: (item.labels_changed, item.setting.first_in_float, item.rms_logit_error))
+    return sorted(usable, key=lambda item: (item.labels_changed, item.rms_logit_error))
 
 
 def _answer(source: ModelSource, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
