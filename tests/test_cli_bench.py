@@ -13,6 +13,8 @@ from tiny_models import save_model
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Golden
+from toolkit.cli import doctor
+from toolkit.errors import UsageError
 
 GOLDEN = Golden(
     origin="synthetic", images=bytes(range(192)), shape=(3, 8, 8), logits=((0.0, 1.0, 2.0),) * 3, tolerance=1e-4
@@ -316,3 +318,12 @@ def test_doctor_requiring_cuda_without_it_ends_in_5(
     assert cuda_required.returncode == 5
     assert "ort/cuda" in cuda_required.stdout
     assert cuda_required.stderr.splitlines()[-1].startswith("error: ort/cuda is required and does not work")
+
+
+def test_doctor_examines_what_devices_run_by_and_what_is_required() -> None:
+    assert doctor._choose_engines(None, (), every=False) == ("ort", "torch")
+    assert doctor._choose_engines(None, ("cuda", "openvino", "torch/cuda"), every=False) == ("ort", "torch", "openvino")
+    assert doctor._choose_engines("tract,ort", ("openvino",), every=False) == ("tract", "ort")
+    assert doctor._choose_engines(None, ("openvino",), every=True) == ("all",)
+    with pytest.raises(UsageError, match="--all examines every engine"):
+        doctor._choose_engines("ort", (), every=True)

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,13 @@ def _examine(behaviour: dict[str, Any] | None = None, *, api: Any = None, torch:
             raise torch
         return torch or GOOD_TORCH
 
-    return run_doctor(opener=open_engine, torch_probe=probe, api=lambda: api or FakeOrtApi(), environment=SURROUNDINGS)
+    return run_doctor(
+        engines=("all",),
+        opener=open_engine,
+        torch_probe=probe,
+        api=lambda: api or FakeOrtApi(),
+        environment=SURROUNDINGS,
+    )
 
 
 # --- the convolution ---------------------------------------------------------------------------------------------
@@ -208,7 +215,7 @@ def test_torch_without_a_gpu_is_told_apart_from_a_build_without_cuda(
 
     monkeypatch.setattr(torch.version, "cuda", built_for)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    row = _examine(torch=probe_torch()).find("torch/cuda")
+    row = _examine(torch=probe_torch(compiled=False)).find("torch/cuda")
     assert (row.status, row.mend.startswith(mend)) == ("absent", True)
     assert "get it with" not in row.reason
 
@@ -228,7 +235,7 @@ class _Machine:
 
 
 def test_torch_probe_runs_a_convolution_on_the_cpu_and_explains_the_rest() -> None:
-    answer = probe_torch(_Machine(cuda="no GPU", mps="no Metal"))
+    answer = probe_torch(_Machine(cuda="no GPU", mps="no Metal"), compiled=False)
     assert answer["devices"]["cpu"] == {"opens": True, "runs": True, "reason": ""}
     assert answer["devices"]["cuda"]["opens"] is False
     assert "no GPU" in answer["devices"]["cuda"]["reason"]
@@ -240,7 +247,7 @@ def test_torch_probe_tells_a_convolution_that_fails_from_a_device_that_is_absent
 
     if torch.cuda.is_available():
         pytest.skip("a CUDA device works here: the convolution would not fail")
-    answer = probe_torch(_Machine(cuda=None, mps="no Metal"))["devices"]["cuda"]
+    answer = probe_torch(_Machine(cuda=None, mps="no Metal"), compiled=False)["devices"]["cuda"]
     assert (answer["opens"], answer["runs"]) == (True, False)
     assert answer["reason"]
 
@@ -409,7 +416,7 @@ def test_compiled_torch_that_fails_for_another_reason_is_told_with_it(monkeypatc
         raise RuntimeError("backend='inductor' raised:\nCppCompileError: no header\n\nSet TORCHDYNAMO_VERBOSE=1")
 
     monkeypatch.setattr("torch.compile", fail)
-    found = probe_torch(_Machine(cuda="no GPU", mps="no Metal"))["compiled"]
+    found = probe_torch(_Machine(cuda="no GPU", mps="no Metal"), compiled=True)["compiled"]
     row = _examine(torch={**GOOD_TORCH, "compiled": found}).find("torch-compile")
     assert row.reason == "a convolution failed: backend='inductor' raised: CppCompileError: no header"
     assert row.mend == ""
@@ -483,7 +490,7 @@ def test_real_examination_finds_the_cpu_working_and_imports_no_torch() -> None:
 
 @pytest.mark.slow
 def test_real_torch_runs_a_convolution_eager_and_compiled() -> None:
-    rows = {row.name: row for row in check_torch(ask_torch)}
+    rows = {row.name: row for row in check_torch(partial(ask_torch, compiled=True))}
     assert rows["torch/cpu"].status == "pass"
     assert rows["torch-compile/cpu"].status in {"pass", "fail"}
     assert rows["torch-compile/cpu"].status == "pass" or rows["torch-compile/cpu"].reason

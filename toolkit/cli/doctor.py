@@ -13,6 +13,7 @@ from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.options import Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, note
 from toolkit.durable import write_json
+from toolkit.errors import UsageError
 
 Require = Annotated[
     str | None,
@@ -26,13 +27,19 @@ Require = Annotated[
 
 Engines = Annotated[
     str | None,
-    typer.Option("--runtime", help="Examine only these engines, comma-separated: ort, torch, openvino ...; all."),
+    typer.Option(
+        "--runtime",
+        help="Examine these engines, comma-separated: ort, torch, openvino ...; ort and torch by default.",
+        show_default=False,
+    ),
 ]
+Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]
 
 
 def doctor_command(
     require: Require = None,
-    runtime: Engines = "all",
+    runtime: Engines = None,
+    every: Every = False,
     output: OutputPath = None,
     force: Force = False,
     as_json: Json = False,
@@ -44,9 +51,9 @@ def doctor_command(
     names = () if require is None else split_names(require)
     if output is not None:
         claim_output(output, force=force)
-    engines = split_names(runtime or "all")
+    engines = _choose_engines(runtime, names, every=every)
     command = ["toolkit", "doctor", *(("--require", ",".join(names)) if names else ())]
-    command += [] if engines == ("all",) else ["--runtime", ",".join(engines)]
+    command += ["--all"] if every else [] if runtime is None else ["--runtime", ",".join(engines)]
     report = run_doctor(command=shlex.join(command), engines=engines)
     rows = [report.find(name) for name in names]
     target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
@@ -55,3 +62,18 @@ def doctor_command(
     note(f"report: {target}")
     for row in rows:
         report.require(row.name)
+
+
+def _choose_engines(typed: str | None, required: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
+    """Return what is examined: what was named, or what devices run by and what is required besides."""
+    from toolkit.doctor.checks import DEFAULT_ENGINES
+    from toolkit.runtimes.registry import ENGINES
+
+    if every and typed is not None:
+        raise UsageError("--all examines every engine, --runtime only those it names; give one of them")
+    if every:
+        return ("all",)
+    if typed is not None:
+        return split_names(typed)
+    named = [name.split("/")[0] for name in required]
+    return tuple(dict.fromkeys([*DEFAULT_ENGINES, *(name for name in named if name in ENGINES)]))

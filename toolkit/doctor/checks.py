@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Opener", "open_worker", "run_doctor"]
+__all__ = ["DEFAULT_ENGINES", "Opener", "open_worker", "run_doctor"]
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}
 TORCH = {"torch", "torch-compile"}
+# What devices run by; the other engines of the parity matrix take seconds each to start.
+DEFAULT_ENGINES = ("ort", "torch")
 ORT_DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime")
 
 
@@ -63,7 +66,7 @@ def open_worker(source: ModelSource, settings: RuntimeSettings) -> Examined:
 def run_doctor(
     *,
     command: str = "toolkit doctor",
-    engines: tuple[str, ...] = ("all",),
+    engines: tuple[str, ...] = DEFAULT_ENGINES,
     opener: Opener = open_worker,
     torch_probe: TorchProbe | None = None,
     api: Callable[[], OrtApi] = RealOrtApi,
@@ -73,7 +76,7 @@ def run_doctor(
 
     Args:
         command: what repeats it, for the report.
-        engines: which to examine, by their names in the registry, or `all`.
+        engines: which to examine, by their names in the registry, or `all`; those that compute on providers by default.
         opener: opens the convolution in a worker.
         torch_probe: asks PyTorch about its devices; a process of its own by default.
         api: makes the thin layer over ONNX Runtime.
@@ -91,8 +94,8 @@ def run_doctor(
     cuda = read_cuda_versions()
     # PyTorch and the engines take seconds each to start: they are asked side by side.
     with ThreadPoolExecutor(usable_cores() + 1) as pool:
-        has_torch = not TORCH.isdisjoint(wanted)
-        torch = pool.submit(check_torch, torch_probe or ask_torch) if has_torch else None
+        probe = torch_probe or partial(ask_torch, compiled="torch-compile" in wanted)
+        torch = None if TORCH.isdisjoint(wanted) else pool.submit(check_torch, probe)
         runtimes = _check_runtimes(wanted, source, opener, pool)
         rows = (
             _check_wheels(api),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["main", "probe_torch"]
+__all__ = ["COMPILED", "main", "probe_torch"]
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,24 +14,28 @@ from toolkit.doctor.convolution import judge_answer, make_images, make_weights
 from toolkit.network.device import Machine, TorchMachine
 from toolkit.runtimes.helper_start import READY
 
+# The request that asks for `torch.compile` too.
+COMPILED = "compiled"
 
-def probe_torch(machine: Machine | None = None) -> dict[str, Any]:
+
+def probe_torch(machine: Machine | None = None, *, compiled: bool) -> dict[str, Any]:
     """Run the convolution on every device that PyTorch knows.
 
     Args:
         machine: answers about devices; torch's own by default.
+        compiled: also run it through `torch.compile` on the CPU, which calls a C++ compiler for seconds.
 
     Returns:
         `version`, `cuda` (CUDA version that torch was built for, or None), `devices`: for each device `opens`, `runs`
-        and `reason`; and `compiled`, the same for `torch.compile` on the CPU, which needs a C++ compiler.
+        and `reason`; and `compiled`, the same for `torch.compile`, where it was asked for.
     """
     import torch
 
     asked = machine or TorchMachine()
     problems = {"cpu": None, "cuda": asked.cuda_problem(), "mps": asked.mps_problem()}
     devices = {name: _probe_device(name, problem) for name, problem in problems.items()}
-    compiled = _try("cpu", torch.compile)
-    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices, "compiled": compiled}
+    answer = {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices}
+    return {**answer, "compiled": _try("cpu", torch.compile)} if compiled else answer
 
 
 def _probe_device(name: str, problem: str | None) -> dict[str, Any]:
@@ -68,7 +73,8 @@ def main() -> None:
         os.dup2(2, 1)  # what torch prints must not spoil the answer
         answers.write(READY)
         answers.flush()
-        answers.write(json.dumps(probe_torch()).encode())
+        compiled = sys.stdin.readline().strip() == COMPILED
+        answers.write(json.dumps(probe_torch(compiled=compiled)).encode())
 
 
 if __name__ == "__main__":

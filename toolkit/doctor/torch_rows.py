@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["TorchProbe", "ask_torch", "check_torch"]
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 from toolkit.doctor.reasons import explain_error, explain_text, installed_version
 from toolkit.doctor.report import DoctorRow
+from toolkit.doctor.torch_probe import COMPILED
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import RUNTIMES
@@ -20,8 +22,11 @@ COMPILER = "install a C++ compiler: apt install g++"
 TorchProbe = Callable[[], dict[str, Any]]
 
 
-def ask_torch() -> dict[str, Any]:
+def ask_torch(*, compiled: bool = False) -> dict[str, Any]:
     """Ask PyTorch about its devices in a process of its own: this one must stay free of torch.
+
+    Args:
+        compiled: ask about `torch.compile` too.
 
     Raises:
         ResourceError: torch is not installed or cannot be imported.
@@ -29,6 +34,9 @@ def ask_torch() -> dict[str, Any]:
     """
     with Helper("toolkit.doctor.torch_probe", title="the process that asks torch") as helper:
         helper.await_ready()
+        with contextlib.suppress(BrokenPipeError):  # its end is told below
+            helper.requests.write(f"{COMPILED if compiled else ''}\n".encode())
+            helper.requests.flush()
         with helper.limit(TIMEOUT_S):
             text = helper.replies.read()
         how, log = helper.describe_end(), helper.log
