@@ -33,7 +33,7 @@ LAYERS = [
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding"},
-    {"errors", "closing", "plain"},
+    {"errors", "closing", "plain", "progress"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
 # `data` decodes and fits image files exactly as a prediction does, of the sizes that the network takes; imaging knows nothing of data sets;

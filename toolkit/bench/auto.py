@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["DEFAULT_OBJECTIVE", "Goal", "search_settings"]
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from toolkit.errors import UsageError, suggest
 if TYPE_CHECKING:
     from toolkit.bench.config import BenchConfig
     from toolkit.bench.report import BenchReport, BenchRow
+    from toolkit.progress import ShowProgress
     from toolkit.runtimes.source import ModelSource
 
 OBJECTIVES = ("latency", "throughput")
@@ -82,7 +82,7 @@ def search_settings(
     *,
     command: str,
     opener: Opener = open_worker,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ShowProgress | None = None,
 ) -> BenchReport:
     """Search runtime x provider x threads x batch x precision, as far as the config names them.
 

@@ -25,9 +25,10 @@ from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.provider_list import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from toolkit.bench.config import BenchConfig
+    from toolkit.progress import ShowProgress
     from toolkit.runtimes.source import ModelSource
 
 
@@ -64,7 +65,7 @@ class PreparedBench:
         opened = [probe for probe in self.probes if probe.info is not None]
         return tuple(filter(None, (chosen, *(explain_batches(probe, self.config) for probe in opened))))
 
-    def measure(self, *, progress: Callable[[int, int], None] | None = None, with_floors: bool = True) -> BenchReport:
+    def measure(self, *, progress: ShowProgress | None = None, with_floors: bool = True) -> BenchReport:
         """Measure every row; an interrupt ends it with the rows that are finished.
 
         Args:

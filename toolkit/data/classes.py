@@ -15,11 +15,12 @@ import numpy as np
 from toolkit.errors import DataError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from toolkit.data.dataset import Dataset, Split
+    from toolkit.progress import OnNote
 
 MOST_LISTED = 20
 
@@ -32,7 +33,7 @@ def match_classes(
     knower: str,
     used: npt.NDArray[np.int64],
     are_numbers: bool = False,
-    on_note: Callable[[str], None] = lambda _: None,
+    on_note: OnNote = lambda _: None,
 ) -> npt.NDArray[np.int64]:
     """Return the place that each class of a data set has among a model's.
 

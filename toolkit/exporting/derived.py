@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["derive_half", "derive_int8"]
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from toolkit.exporting.int8_tries import CALIBRATION_SEED, calibration_images, t
 from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.empirical_bound import bound_from_errors
 
-Progress = Callable[[int, int | None], None]
 FORMULA = (
     "empirical, because the rounding formula is void: twice the largest logit error on {images:,} {split} images in "
     "ONNX Runtime (docs/decisions/0010-int8.md)"
@@ -43,7 +42,7 @@ def derive_half(maker: FileMaker, proven: Proven, fp32: ExportReport) -> ExportR
 
 
 def derive_int8(
-    maker: FileMaker, proven: Proven, fp32: ExportReport, *, log: Path, progress: Progress | None = None
+    maker: FileMaker, proven: Proven, fp32: ExportReport, *, log: Path, progress: ShowProgress | None = None
 ) -> tuple[ExportReport | None, Int8Report]:
     """Make the int8 file beside the float32 one, if its gate holds.
 

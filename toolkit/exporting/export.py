@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["export_run"]
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +27,8 @@ from toolkit.holding import hold
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
 from toolkit.network.run import RunConfig, read_run
+from toolkit.progress import ShowProgress
 
-Progress = Callable[[int, int | None], None]
 UNGUARDED = (
     f"the card has no guard, which takes {LEAST_IMAGES} images to calibrate on: predict will not tell which answers "
     "are doubtful"
@@ -37,7 +36,7 @@ UNGUARDED = (
 
 
 def export_run(
-    run: Path, data: Dataset, config: ExportConfig, *, store: ArtifactStore, progress: Progress | None = None
+    run: Path, data: Dataset, config: ExportConfig, *, store: ArtifactStore, progress: ShowProgress | None = None
 ) -> ExportReport:
     """Export a run's checkpoint and put the files in place once they are proven.
 
@@ -74,7 +73,7 @@ def export_run(
     return report
 
 
-def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: Progress | None) -> ExportReport:
+def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: ShowProgress | None) -> ExportReport:
     config, data = maker.config, maker.data
     log = _begin_log(store, target.stem)
     graph = _trace(maker, log=log)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["CALIBRATION_SEED", "SETTINGS", "Int8Try", "calibration_images", "rank_tries", "try_settings"]
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quanti
 from toolkit.data.dataset import Split
 from toolkit.errors import ModelError, WorkerError
 from toolkit.plain import to_plain
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
@@ -31,7 +31,6 @@ SETTINGS: dict[str, Int8Setting] = {
     "percentile 99.99": Int8Setting(percentile=99.99),
     "minmax, 7-bit weights": Int8Setting(reduce_range=True),
 }
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ def try_settings(
     *,
     calibration: NDArray[np.uint8],
     log: Path,
-    progress: Progress | None = None,
+    progress: ShowProgress | None = None,
 ) -> tuple[Int8Try, ...]:
     """Try every setting and choose the best: no clock is asked, so that the same checkpoint gives the same bytes.
 

@@ -24,9 +24,8 @@ from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from toolkit.artifacts import ArtifactStore
+    from toolkit.progress import ShowProgress
 
 Files = dict[PurePosixPath, bytes]
 LICENCES = "LICENSES.md"
@@ -97,7 +96,7 @@ def write_kits(
     config: KitConfig,
     *,
     store: ArtifactStore,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ShowProgress | None = None,
 ) -> tuple[KitResult, ...]:
     """Write kits into `kits/<model>-<kit>/` and let each check itself.
 

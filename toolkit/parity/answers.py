@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Answers", "Outputs", "Progress", "ask_jitter", "ask_witnesses"]
+__all__ = ["Answers", "Outputs", "ask_jitter", "ask_witnesses"]
 
 import itertools
 import time
@@ -17,6 +17,7 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.stated import state_chance_of
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
@@ -29,7 +30,6 @@ LEAST_TIMEOUT_S = 5.0
 FIRST_SHARE = 0.6
 
 Outputs = Mapping[str, NDArray[Any]]
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Answers:
 
 
 def ask_witnesses(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, progress: Progress | None = None
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, progress: ShowProgress | None = None
 ) -> Answers:
     """Answer every call by unoptimised ONNX Runtime and in float64, or as many of them as the budget allows.
 
@@ -197,6 +197,6 @@ def _run_calls(
     return found
 
 
-def _count(progress: Progress | None, total: int) -> Callable[[], None]:
+def _count(progress: ShowProgress | None, total: int) -> Callable[[], None]:
     done = itertools.count(1)
     return (lambda: None) if progress is None else (lambda: progress(next(done), total))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "run_parity"]
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from toolkit.data.dataset import Dataset
@@ -24,6 +24,7 @@ from toolkit.parity.trial import Engine, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.parity.verdicts import settle_row
 from toolkit.plain import to_plain
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry
@@ -33,11 +34,9 @@ from toolkit.runtimes.source import ModelSource
 # factor that a stranger's file is given.
 ERROR_RATIO_LIMIT = 16.0
 
-Progress = Callable[[int, int | None], None]
-
 
 def run_parity(
-    source: ModelSource, data: Dataset, config: ParityConfig, *, progress: Progress | None = None
+    source: ModelSource, data: Dataset, config: ParityConfig, *, progress: ShowProgress | None = None
 ) -> ParityReport:
     """Compare every engine of the matrix with the float64 reference on a data set's test images.
 
@@ -60,7 +59,12 @@ def run_parity(
 
 
 def judge_matrix(
-    source: ModelSource, recording: Recording, config: ParityConfig, *, precision: str, progress: Progress | None = None
+    source: ModelSource,
+    recording: Recording,
+    config: ParityConfig,
+    *,
+    precision: str,
+    progress: ShowProgress | None = None,
 ) -> ParityReport:
     """Compare every engine of the matrix with a reference that is known already; as `run_parity`.
 

@@ -26,7 +26,6 @@ from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
-from toolkit.parity.answers import Progress
 from toolkit.parity.budget import Budget
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
@@ -35,7 +34,8 @@ from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.reference import Reference, compute_reference
 from toolkit.parity.subject import Subject
 from toolkit.parity.suites import make_suites
-from toolkit.parity.witnesses import Say, compute_feeds_reference
+from toolkit.parity.witnesses import compute_feeds_reference
+from toolkit.progress import OnNote, ShowProgress
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
@@ -89,8 +89,8 @@ def record_feeds(
     feeds: FeedConfig,
     *,
     budget: Budget | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
+    progress: ShowProgress | None = None,
+    say: OnNote | None = None,
 ) -> Recording:
     """Compute the reference of a stranger's file on inputs that are given or made.
 

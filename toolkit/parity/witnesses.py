@@ -5,9 +5,9 @@ The derivation of every limit and the rules of belief: docs/decisions/0021-witne
 
 from __future__ import annotations
 
-__all__ = ["MOVED", "Say", "compute_feeds_reference"]
+__all__ = ["MOVED", "compute_feeds_reference"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit.errors import WorkerError
 from toolkit.parity.agreement import LIMITS, RoundingLimits
-from toolkit.parity.answers import Answers, Outputs, Progress, ask_jitter, ask_witnesses
+from toolkit.parity.answers import Answers, Outputs, ask_jitter, ask_witnesses
 from toolkit.parity.budget import Budget
 from toolkit.parity.expectations import Doubts, expect_calls, find_doubts, measure_errors, narrow_calls
 from toolkit.parity.feed_bounds import describe_limit
@@ -23,6 +23,7 @@ from toolkit.parity.feed_reference import UNDECIDED, FeedExpectation, FeedsRefer
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.parted_nodes import PartedNode, find_parted_nodes
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
+from toolkit.progress import OnNote, ShowProgress
 from toolkit.runtimes.source import ModelSource
 
 # Calls in doubt that are looked into, node by node.
@@ -34,7 +35,6 @@ MOST_S = 120.0
 MOVED = "the change when weights and inputs move by one unit in the last place"
 ELSEWHERE = "the other calls agree and are judged, that one is left open"
 GROWTH = "rounding grows on the way, and where it does a bound at its cap decides nothing"
-Say = Callable[[str], None]
 NEXT_ENGINE = "another engine may decide it: toolkit runtimes list says what brings one"
 
 
@@ -45,8 +45,8 @@ def compute_feeds_reference(
     precision: str = "fp32",
     budget: Budget | None = None,
     is_searched: bool = True,
-    progress: Progress | None = None,
-    say: Say | None = None,
+    progress: ShowProgress | None = None,
+    say: OnNote | None = None,
 ) -> FeedsReference:
     """Answer every call by independent witnesses, decide who is believed, and bound what rounding explains.
 
@@ -84,7 +84,7 @@ class _Hearing:
     limits: RoundingLimits
     budget: Budget
     is_searched: bool
-    say: Say
+    say: OnNote
 
     def decide(self) -> FeedsReference:
         """Return the reference of the witnesses that agree, or of the one that others agree with."""

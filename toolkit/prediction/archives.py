@@ -27,14 +27,14 @@ from toolkit.prediction.unpacked import open_unpacked
 from toolkit.prediction.zip_reader import ZipReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from toolkit.card import InputSpec
     from toolkit.prediction.kinds import Kind
     from toolkit.prediction.tar_reader import TarMember
     from toolkit.prediction.zip_reader import ZipMember
+    from toolkit.progress import OnNote
 
-    OnNote = Callable[[str], None]
 
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
 

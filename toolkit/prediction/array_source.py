@@ -20,13 +20,12 @@ from toolkit.prediction.regular_file import open_regular
 from toolkit.prediction.unpack_budget import FREE_BYTES, MAX_RATIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from toolkit.card import InputSpec
     from toolkit.data.array_layout import ArrayLayout
     from toolkit.prediction.mapped_array import MappedArray
-
-    OnNote = Callable[[str], None]
+    from toolkit.progress import OnNote
 
 
 def iterate_array_file(

@@ -7,9 +7,8 @@ __all__ = ["LeftOut", "is_array_name"]
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from toolkit.progress import OnNote
 
-    OnNote = Callable[[str], None]
 
 ARRAY_ENDINGS = (".npy", ".idx", "-ubyte")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".parquet", ".7z", ".rar")

@@ -13,9 +13,10 @@ from toolkit.prediction.items import ImageItem
 from toolkit.prediction.names import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    OnNote = Callable[[str], None]
+    from toolkit.progress import OnNote
+
 
 ENDINGS = " ".join(IMAGE_ENDINGS)
 LONGEST_ENDING = max(map(len, IMAGE_ENDINGS))

@@ -17,11 +17,11 @@ from toolkit.prediction.listing import is_image_name, iterate_folder, list_folde
 from toolkit.prediction.names import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from toolkit.card import InputSpec
+    from toolkit.progress import OnNote
 
-    OnNote = Callable[[str], None]
 
 STDIN = "-"
 

@@ -40,7 +40,9 @@ from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from toolkit.progress import OnNote
 
 INSTALL = "pip install 'onnx-parity-toolkit[ray]'"
 # Ray's own words are for those who look after a cluster; its errors reach the user as exceptions.
@@ -95,9 +97,7 @@ class RayCluster(Closing):
             notes=tuple(header["notes"]),
         )
 
-    def run(
-        self, read: ReadRequest, run: RunRequest, *, on_note: Callable[[str], None]
-    ) -> Iterator[tuple[Block, Answers]]:
+    def run(self, read: ReadRequest, run: RunRequest, *, on_note: OnNote) -> Iterator[tuple[Block, Answers]]:
         """Yield every job's answers, in the order of the jobs.
 
         The block has pictures where `run.with_images` asks for them, else none.

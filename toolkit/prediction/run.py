@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.report import PredictionReport
-    from toolkit.prediction.work import ShowProgress
+    from toolkit.progress import ShowProgress
 
 
 def run_prediction(

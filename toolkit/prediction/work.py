@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ShowProgress", "Work"]
+__all__ = ["Work"]
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.outputs import Target
     from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.sinks import Sink
-
-ShowProgress = Callable[[int, int | None], None]
+    from toolkit.progress import ShowProgress
 
 
 @dataclass(kw_only=True)
