@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from toolkit import plots_tune
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Split
-from toolkit.errors import DataError, ResourceError, StoppedError, UsageError
+from toolkit.errors import DataError, ProviderError, ResourceError, StoppedError, UsageError
 from toolkit.training.fit import FitResult
 from toolkit.training.search_space import parse_space
-from toolkit.training.study import open_study
+from toolkit.training.study import make_sampler, open_study, settled_rows
 from toolkit.training.trials import TrialRow, rank_trials
-from toolkit.training.tune import TuneReport, best_recipe, order_points, tune
+from toolkit.training.tune import TuneReport, best_recipe, tune
 from toolkit.training.tune_config import TuneConfig
+
+tuning = import_module("toolkit.training.tune")
 
 BARS = make_bars()
 SPACE = ("learning_rate=1e-4..1e-1:log", "batch_size=8,16", "dropout=0.1..0.6")
@@ -76,14 +79,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> TuneReport:
     return search(tmp_path_factory.mktemp("whole") / "study.db", config_of())
 
 
-@pytest.mark.parametrize("folds", [1, 5])
-def test_a_study_depends_on_what_is_fitted_to_its_part_of_the_images(folds: int) -> None:
+def test_a_study_depends_on_what_is_fitted_to_its_part_of_the_images() -> None:
     recipe = replace(tiny_recipe(), batch_size=8, follows_size=("batch_size",))
-    fitted = [
-        "fitted to the images" in config_of(folds=folds, max_images=images, recipe=recipe).settings(BARS)
-        for images in (0, 40, len(BARS.train))
-    ]
-    assert fitted == [False, True, False]
+    assert config_of(recipe=recipe).settings(BARS) != config_of(recipe=replace(recipe, follows_size=())).settings(BARS)
 
 
 def outcomes(report: TuneReport) -> list[Any]:
@@ -132,25 +130,59 @@ def test_a_grid_tries_every_point_once_over_several_calls(tmp_path: Path) -> Non
     assert points == {(rate, name) for rate in (1e-3, 1e-2) for name in ("adam", "adamw")}
 
 
-def test_a_grid_point_that_was_promised_before_a_kill_is_not_promised_twice(tmp_path: Path) -> None:
-    config = config_of("learning_rate=1e-3,1e-2", search="grid")
-    points = order_points(config)
-    assert points is not None
-    with open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0) as study:
-        study._study.enqueue_trial(points[0])
+def test_a_grid_goes_through_its_range_in_a_random_order_that_the_seed_decides(tmp_path: Path) -> None:
+    """A search cut short has then seen all of the range."""
+
+    def order(name: str, seed: int) -> list[Any]:
+        config = config_of("learning_rate=1e-3..1e-2/12", search="grid", trials=4, seed=seed, folds=1)
+        return [row.point["learning_rate"] for row in search(tmp_path / name, config).rows]
+
+    first = order("a.db", 0)
+    assert first == order("b.db", 0)
+    assert first != order("c.db", 1)
+    assert first != sorted(first)
+
+
+@pytest.mark.parametrize("after_trials", [0, 1, 3])
+def test_a_stopped_grid_tries_the_point_that_was_under_way_too(tmp_path: Path, after_trials: int) -> None:
+    config = config_of("learning_rate=1e-3,1e-2", "optimizer=adam,adamw", search="grid", trials=0, folds=1)
+    steps = search(tmp_path / "whole.db", config).rows[0].folds[0].steps
+    with pytest.raises(StoppedError, match=f"trial {after_trials} is run again"):
+        search(tmp_path / "a.db", config, listener=Listener(stop_after=after_trials * steps + 1))
     report = search(tmp_path / "a.db", config)
-    assert sorted(row.point["learning_rate"] for row in report.rows) == [1e-3, 1e-2]
+    assert [row.state for row in report.rows] == ["done"] * 4
+    assert len({tuple(sorted(row.point.items())) for row in report.rows}) == 4
 
 
-def test_a_trial_whose_process_is_gone_is_closed_and_counts_for_nothing(tmp_path: Path) -> None:
-    config = config_of()
-    with open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0) as study:
-        study.begin(None)
-        assert study._study.trials[0].state.name == "RUNNING"
-    with open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0) as study:
-        assert study._study.trials[0].state.name == "FAIL"
-        assert [row.state for row in study.rows()] == ["interrupted"]
-        assert study.settled() == []
+def test_an_error_that_is_no_points_own_ends_the_search_and_settles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ProviderError("the device is gone")
+
+    config = config_of("learning_rate=1e-3..1e-2/5", search="grid", trials=0, folds=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "fit", fail)
+        with pytest.raises(ProviderError, match="the device is gone"):
+            search(tmp_path / "a.db", config)
+    assert len({row.point["learning_rate"] for row in search(tmp_path / "a.db", config).rows}) == 5
+
+
+@pytest.mark.parametrize(("kind", "trials"), [("grid", 2), ("tpe", 3)])
+def test_a_trial_whose_process_is_gone_counts_for_nothing(
+    kind: str, trials: int, whole: TuneReport, tmp_path: Path
+) -> None:
+    config = config_of(*(["learning_rate=1e-3,1e-2"] if kind == "grid" else SPACE), search=kind)
+    with open_study(tmp_path / "a.db", config.settings(BARS)) as study:
+        study.sampler = make_sampler(config, 0)
+        study.ask()
+        assert settled_rows(study) == []
+    report = search(tmp_path / "a.db", config)
+    assert [row.state for row in report.rows] == ["done"] * trials
+    if kind == "grid":
+        assert sorted(row.point["learning_rate"] for row in report.rows) == [1e-3, 1e-2]
+    else:
+        assert outcomes(report) == outcomes(whole)
 
 
 def test_going_on_otherwise_lists_the_differences(tmp_path: Path) -> None:
@@ -235,19 +267,18 @@ def test_the_ranking_is_by_mean_accuracy_and_failures_come_last() -> None:
     rows = [
         row(0, "failed"),
         row(1, "done", 50, 60),
-        row(2, "interrupted"),
         row(3, "done", 80, 90),
         row(4, "done", 60, 50),
     ]
     assert [item.number for item in rank_trials(rows)] == [3, 1, 4, 0]
-    assert rows[3].accuracy == pytest.approx(0.85)
-    assert rows[3].standard_error == pytest.approx(0.05)  # stdev 0.0707 over the root of 2
+    assert rows[2].accuracy == pytest.approx(0.85)
+    assert rows[2].standard_error == pytest.approx(0.05)  # stdev 0.0707 over the root of 2
     assert row(0, "done", 50).standard_error == pytest.approx(0.05)  # root of 0.5 * 0.5 / 100
 
 
 def test_a_study_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     config = config_of(trials=1)
-    held = open_study(tmp_path / "a.db", config.settings(BARS), space=config.space, seed=0)
+    held = open_study(tmp_path / "a.db", config.settings(BARS))
     with held, pytest.raises(ResourceError, match="another process"):
         search(tmp_path / "a.db", config)
     assert len(search(tmp_path / "a.db", config).rows) == 1

@@ -6,7 +6,7 @@ logarithm is searched evenly; `dropout=0.2..0.6/5` stands for five values from e
 
 from __future__ import annotations
 
-__all__ = ["Dimension", "Value", "apply_point", "check_space", "grid_points", "parse_space"]
+__all__ = ["Dimension", "Value", "apply_point", "check_space", "count_grid", "grid_axes", "parse_space"]
 
 import itertools
 import math
@@ -137,18 +137,25 @@ def apply_point(recipe: Recipe, point: Mapping[str, Value]) -> Recipe:
     return change_recipe(recipe, [f"{key}={value}" for key, value in point.items()])
 
 
-def grid_points(space: Sequence[Dimension]) -> list[dict[str, Value]]:
-    """Return every combination, the last field varying fastest.
+def grid_axes(space: Sequence[Dimension]) -> dict[str, tuple[Value, ...]]:
+    """Return each field's values.
+
+    Raises:
+        UsageError: a range has no points.
+    """
+    return {dimension.key: dimension.grid() for dimension in space}
+
+
+def count_grid(space: Sequence[Dimension]) -> int:
+    """Return the number of combinations.
 
     Raises:
         UsageError: a range has no points, or there are more than 10,000 combinations.
     """
-    axes = [dimension.grid() for dimension in space]
-    count = math.prod(map(len, axes))
+    count = math.prod(map(len, grid_axes(space).values()))
     if count > MOST_GRID_POINTS:
         raise UsageError(f"the grid has {count:,} points; expected at most {MOST_GRID_POINTS:,}: use --search tpe")
-    keys = [dimension.key for dimension in space]
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*axes)]
+    return count
 
 
 def _parse_list(key: str, text: str) -> Dimension:

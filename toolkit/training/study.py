@@ -1,25 +1,25 @@
 """A study: Optuna's trials in one SQLite file, held by one process at a time and gone on with after any end.
 
-Which point comes next follows from the seed and the trials that count alone: an interrupted trial counts for nothing,
-so a study gone on with runs the very trials of one that was never stopped.
+A trial counts when it is done or failed for a reason of its own. One whose process ended before stays `RUNNING` there
+and counts for nothing: TPE does not look at it, and the grid comes back to its point in the end.
 """
 
 from __future__ import annotations
 
-__all__ = ["Study", "open_study"]
+__all__ = ["make_sampler", "open_study", "settled_rows", "suggest_value"]
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError, ResourceError, UsageError, first_line
 from toolkit.holding import hold
 from toolkit.training.fit import FitResult
-from toolkit.training.search_space import Dimension, Value
+from toolkit.training.search_space import Dimension, Value, grid_axes
 from toolkit.training.streams import derive_seed
 from toolkit.training.trials import TrialRow
+from toolkit.training.tune_config import TuneConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -28,74 +28,55 @@ NAME = "tune"
 SETTINGS = "settings"
 
 
-class Study:
-    """The trials of a search; made by `open_study`.
+def make_sampler(config: TuneConfig, settled: int) -> optuna.samplers.BaseSampler:
+    """Return what chooses the next point: the grid, or TPE (Bergstra et al. 2011, NeurIPS 24).
 
     Args:
-        study: Optuna's own.
-        path: its file.
-        space: what is searched.
-        seed: of the search.
+        config: of the search.
+        settled: trials that count so far. They are part of TPE's seed: a search that is gone on with takes the steps of
+            one that was never stopped.
     """
+    from optuna.samplers import GridSampler, TPESampler
 
-    def __init__(self, study: optuna.Study, *, path: Path, space: Sequence[Dimension], seed: int) -> None:
-        self._study = study
-        self.path = path
-        self._distributions = {item.key: _distribution(item) for item in space}
-        self._seed = seed
+    if config.search == "grid":
+        return GridSampler(grid_axes(config.space), seed=derive_seed(config.seed, "grid") % 2**32)
+    return TPESampler(seed=derive_seed(config.seed, "sampler", settled) % 2**32)
 
-    def rows(self) -> list[TrialRow]:
-        """Return every trial, in order."""
-        return [_read_trial(trial) for trial in self._study.get_trials(deepcopy=False)]
 
-    def settled(self) -> list[TrialRow]:
-        """Return the trials that count: those done and those that failed for a reason of their own."""
-        return [row for row in self.rows() if row.state != "interrupted"]
+def suggest_value(trial: optuna.Trial, dimension: Dimension) -> Value:
+    """Return a field's value in a trial."""
+    if dimension.values or dimension.low is None or dimension.high is None:
+        chosen = trial.suggest_categorical(dimension.key, dimension.values)
+        assert chosen is not None
+        return chosen
+    if dimension.kind == "int":
+        return trial.suggest_int(dimension.key, int(dimension.low), int(dimension.high), log=dimension.log)
+    return trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
 
-    def begin(self, point: Mapping[str, Value] | None) -> optuna.Trial:
-        """Begin a trial at a point, or where TPE (Bergstra et al. 2011, NeurIPS 24) suggests."""
-        import optuna
 
-        seed = derive_seed(self._seed, "sampler", len(self.settled())) % 2**32
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed)
-        waiting = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-        if point is not None and not waiting:  # one may wait from before a kill: it is the same point
-            self._study.enqueue_trial(dict(point))
-        return self._study.ask(self._distributions)
-
-    def finish(self, trial: optuna.Trial, folds: Sequence[FitResult], *, repeats: int | None = None) -> TrialRow:
-        """Note a trial's results; from here on it counts."""
-        trial.set_user_attr("folds", [asdict(fold) for fold in folds])
-        trial.set_user_attr("repeats", repeats)
-        row = TrialRow(number=trial.number, state="done", point=trial.params, folds=tuple(folds), repeats=repeats)
-        self._study.tell(trial, row.accuracy)
-        return row
-
-    def fail(self, trial: optuna.Trial, reason: str) -> TrialRow:
-        """Note that a trial's point cannot be trained; it counts, and is not tried again."""
-        from optuna.trial import TrialState
-
-        trial.set_user_attr("reason", reason)
-        self._study.tell(trial, state=TrialState.FAIL)
-        return TrialRow(number=trial.number, state="failed", point=trial.params, reason=reason)
-
-    def abandon_running(self) -> None:
-        """Close the trials whose process is gone; without results or a reason they count for nothing."""
-        from optuna.trial import TrialState
-
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
+def settled_rows(study: optuna.Study) -> list[TrialRow]:
+    """Return the trials that count, in order."""
+    return [
+        TrialRow(
+            number=trial.number,
+            state="failed" if "reason" in trial.user_attrs else "done",
+            point=trial.params,
+            folds=tuple(FitResult(**fold) for fold in trial.user_attrs.get("folds", [])),
+            reason=trial.user_attrs.get("reason", ""),
+            repeats=trial.user_attrs.get("repeats"),
+        )
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.name == "COMPLETE" or (trial.state.name == "FAIL" and "reason" in trial.user_attrs)
+    ]
 
 
 @contextlib.contextmanager
-def open_study(path: Path, settings: Mapping[str, Any], *, space: Sequence[Dimension], seed: int) -> Iterator[Study]:
+def open_study(path: Path, settings: Mapping[str, Any]) -> Iterator[optuna.Study]:
     """Open a study or begin it, and hold it until the block ends.
 
     Args:
         path: the SQLite file.
         settings: plain JSON values by name; those of a study gone on with must be the same.
-        space: what is searched.
-        seed: of the search.
 
     Raises:
         ResourceError: Optuna is missing, another process holds the study, or the file cannot be written.
@@ -114,9 +95,7 @@ def open_study(path: Path, settings: Mapping[str, Any], *, space: Sequence[Dimen
             opened.set_user_attr(SETTINGS, dict(settings))
         else:
             _require_same(recorded, settings, path)
-        study = Study(opened, path=path, space=space, seed=seed)
-        study.abandon_running()
-        yield study
+        yield opened
 
 
 @contextlib.contextmanager
@@ -166,25 +145,3 @@ def _require_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any], path: 
     ]
     if lines:
         raise UsageError(f"the study {path} was begun otherwise: {'; '.join(lines)}; go on as before, or name another")
-
-
-def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if dimension.values:
-        return CategoricalDistribution(dimension.values)
-    assert dimension.low is not None
-    assert dimension.high is not None
-    if dimension.kind == "int":
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def _read_trial(trial: optuna.trial.FrozenTrial) -> TrialRow:
-    from optuna.trial import TrialState
-
-    reason = str(trial.user_attrs.get("reason", ""))
-    state = "done" if trial.state == TrialState.COMPLETE else "failed" if reason else "interrupted"
-    folds = tuple(FitResult(**fold) for fold in trial.user_attrs.get("folds", []))
-    repeats = trial.user_attrs.get("repeats")
-    return TrialRow(number=trial.number, state=state, point=trial.params, folds=folds, reason=reason, repeats=repeats)

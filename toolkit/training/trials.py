@@ -14,8 +14,6 @@ from toolkit.intervals import spread
 from toolkit.training.fit import FitResult
 from toolkit.training.search_space import Value
 
-STATES = ("done", "failed", "interrupted")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
@@ -23,7 +21,7 @@ class TrialRow:
 
     Attributes:
         number: in the study, from 0.
-        state: `done`; `failed`, with its reason; or `interrupted`, which counts for nothing and is run again.
+        state: `done`, or `failed`, with its reason.
         point: the varied fields and their values.
         folds: how each fold's training ended.
         reason: why it failed.
@@ -72,6 +70,4 @@ class TrialRow:
 
 def rank_trials(rows: Iterable[TrialRow]) -> list[TrialRow]:
     """Return the trials that are done, best first, then those that failed; of equals the earlier comes first."""
-    settled = [row for row in rows if row.state != "interrupted"]
-    done = sorted((row for row in settled if row.state == "done"), key=lambda row: (-row.accuracy, row.number))
-    return done + [row for row in settled if row.state == "failed"]
+    return sorted(rows, key=lambda row: (row.state != "done", -row.accuracy if row.folds else 0.0, row.number))

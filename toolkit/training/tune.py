@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["TuneListener", "TuneReport", "best_recipe", "order_points", "tune"]
+__all__ = ["TuneListener", "TuneReport", "best_recipe", "tune"]
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 
 from toolkit.data.dataset import Dataset, Split
@@ -19,16 +19,23 @@ from toolkit.training.folds import assign_folds, split_fold, stratified_part
 from toolkit.training.interrupt import StopRequest, hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
-from toolkit.training.search_space import Value, apply_point, grid_points
+from toolkit.training.search_space import Value, apply_point
 from toolkit.training.session import choose_machine
 from toolkit.training.streams import derive_seed
-from toolkit.training.study import Study, open_study
+from toolkit.training.study import make_sampler, open_study, settled_rows, suggest_value
 from toolkit.training.train import check_data, split_data
 from toolkit.training.trials import TrialRow, rank_trials
 from toolkit.training.tune_config import TuneConfig
 
 if TYPE_CHECKING:
     import optuna
+
+# What makes a point a failed trial, and the search go on.
+UNTRAINABLE = (CheckFailedError, UsageError, torch.OutOfMemoryError, MemoryError)
+
+
+class _LeftError(BaseException):
+    """A trial is left as if this process had been killed: Optuna settles one that ends in any `Exception`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +109,21 @@ def tune(data: Dataset, config: TuneConfig, *, path: Path, listener: TuneListene
     """
     used = _reduce(data, config)
     machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
-    points, trials, settings = order_points(config), config.num_trials, config.settings(data)
-    with hear_stop_signals() as stop, open_study(path, settings, space=config.space, seed=config.seed) as study:
-        rows = study.settled()
+    trials = config.num_trials
+    with hear_stop_signals() as stop, open_study(path, config.settings(data)) as study:
+        rows = settled_rows(study)
         listener.on_start(study=path, settled=len(rows), trials=trials, images=len(used.train))
+
+        def objective(trial: optuna.Trial) -> float:
+            return _run_trial(trial, used, config, rows=rows, path=path, stop=stop, listener=listener)
+
         while len(rows) < trials:
-            tried = [dict(row.point) for row in rows]
-            point = None if points is None else next(item for item in points if item not in tried)
-            rows.append(_run_trial(study, point, used, config, rows=rows, stop=stop, listener=listener))
+            study.sampler = make_sampler(config, len(rows))
+            try:
+                study.optimize(objective, n_trials=1, catch=UNTRAINABLE)
+            except _LeftError as left:
+                raise left.__cause__ or left from None
+            rows = settled_rows(study)
             listener.on_trial(rows[-1], settled=len(rows), trials=trials)
     return TuneReport(study=path, config=config, rows=tuple(rows), images=len(used.train), device=machine.device)
 
@@ -127,46 +141,41 @@ def best_recipe(report: TuneReport, base: Recipe) -> Recipe | None:
     return apply_point(named, report.best.point)
 
 
-def order_points(config: TuneConfig) -> list[dict[str, Value]] | None:
-    """Return a grid's points in a random order, so that a search cut short has seen all of the range."""
-    if config.search != "grid":
-        return None
-    points = grid_points(config.space)
-    order = np.random.default_rng(derive_seed(config.seed, "grid")).permutation(len(points))
-    return [points[index] for index in order]
-
-
 def _run_trial(
-    study: Study,
-    point: Mapping[str, Value] | None,
+    trial: optuna.Trial,
     data: Dataset,
     config: TuneConfig,
     *,
     rows: Sequence[TrialRow],
+    path: Path,
     stop: StopRequest,
     listener: TuneListener,
-) -> TrialRow:
-    known = {frozenset(row.point.items()): row for row in rows if row.state == "done" and row.repeats is None}
-    trial = study.begin(point)
-    same = known.get(frozenset(trial.params.items()))
-    if same is not None:  # the same seed gives the same figures: training it again would tell nothing
-        return study.finish(trial, same.folds, repeats=same.number)
+) -> float:
+    """Train a point once a fold, note the results, and return the mean accuracy."""
+    point = {item.key: suggest_value(trial, item) for item in config.space}
+    # The same seed gives the same figures: training a point again would tell nothing.
+    same = next((row for row in rows if row.state == "done" and row.repeats is None and row.point == point), None)
     try:
-        return study.finish(trial, _train_folds(trial, data, config, stop=stop, listener=listener))
-    except (CheckFailedError, UsageError, torch.OutOfMemoryError, MemoryError) as error:
-        return study.fail(trial, str(error) or "out of memory")
+        folds = same.folds if same else _train_folds(point, data, config, stop=stop, listener=listener)
+    except UNTRAINABLE as error:
+        trial.set_user_attr("reason", str(error) or "out of memory")
+        raise
     except StoppedError as stopped:
-        study.abandon_running()
-        how = f"trial {trial.number} is run again; go on with the same command and --study {study.path}"
-        raise StoppedError(f"{stopped}; {how}", signal=stopped.signal) from stopped
+        how = f"trial {trial.number} is run again; go on with the same command and --study {path}"
+        raise _LeftError from StoppedError(f"{stopped}; {how}", signal=stopped.signal)
+    except (Exception, KeyboardInterrupt) as error:
+        raise _LeftError from error
+    trial.set_user_attr("folds", [asdict(fold) for fold in folds])
+    trial.set_user_attr("repeats", same.number if same else None)
+    return statistics.fmean(fold.accuracy for fold in folds)
 
 
 def _train_folds(
-    trial: optuna.Trial, data: Dataset, config: TuneConfig, *, stop: StopRequest, listener: TuneListener
-) -> list[FitResult]:
-    recipe = apply_point(config.recipe, trial.params).for_dataset(data)
+    point: Mapping[str, Value], data: Dataset, config: TuneConfig, *, stop: StopRequest, listener: TuneListener
+) -> tuple[FitResult, ...]:
+    recipe = apply_point(config.recipe, point).for_dataset(data)
     machine = choose_machine(recipe, device=config.device, threads=config.threads)
-    return [
+    return tuple(
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
         fit(
             training,
@@ -178,7 +187,7 @@ def _train_folds(
             after_step=listener.on_step,
         )
         for number, (training, validation) in enumerate(_iterate_folds(data, config))
-    ]
+    )
 
 
 def _iterate_folds(data: Dataset, config: TuneConfig) -> Iterator[tuple[Split, Split]]:

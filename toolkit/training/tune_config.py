@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.data.dataset import Dataset
-from toolkit.data.split import count_validation
 from toolkit.errors import UsageError, suggest
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
-from toolkit.training.search_space import Dimension, check_space, grid_points
+from toolkit.training.search_space import Dimension, check_space, count_grid
 
 SEARCHES = ("tpe", "grid")
 DEFAULT_TRIALS = 20
@@ -56,13 +55,13 @@ class TuneConfig:
             raise UsageError(f"the seed is {self.seed}; expected 0 to 2^63 - 1")
         check_space(self.space, self.recipe)
         if self.search == "grid":
-            grid_points(self.space)  # says what is wrong with it
+            count_grid(self.space)  # says what is wrong with it
 
     @property
     def num_trials(self) -> int:
         """Trials of the study in all."""
         if self.search == "grid":
-            points = len(grid_points(self.space))
+            points = count_grid(self.space)
             return min(self.trials, points) if self.trials else points
         return self.trials or DEFAULT_TRIALS
 
@@ -70,18 +69,13 @@ class TuneConfig:
         """Return all that decides the trials and their results, by name; a study keeps to it."""
         return {
             "search": self.search,
+            # Older studies went through a grid in an order of their own.
+            **({"grid order": "GridSampler"} if self.search == "grid" else {}),
             "folds": self.folds,
             "max_images": self.max_images,
             "seed": self.seed,
             "data": data.sha256,
-            **({"fitted to the images": list(self.recipe.follows_size)} if self._is_fitted_to(data) else {}),
+            "fitted to the images": list(self.recipe.follows_size),
             **{f"space {item.key}": item.describe() for item in self.space},
             **{f"recipe {key}": value for key, value in describe_recipe(self.recipe).items()},
         }
-
-    def _is_fitted_to(self, data: Dataset) -> bool:
-        """Say whether a fold's number of images changes the recipe: only then does a study depend on the fitting."""
-        images = min(self.max_images or len(data.train), len(data.train))
-        held_out = images // self.folds if self.folds > 1 else count_validation(images)
-        fitted = self.recipe.for_count(images - held_out)
-        return (fitted.batch_size, fitted.epochs) != (self.recipe.batch_size, self.recipe.epochs)
