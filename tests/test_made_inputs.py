@@ -419,6 +419,26 @@ def test_a_large_whole_number_stays_what_it_is() -> None:
     assert plan.make()["seed"].tolist() == [9007199254740993]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "wrong", "right"),
+    [
+        ("int64", ["1.5", "nan", "1e400", "9223372036854775808", "3,0.5"], ["-9223372036854775808", "3.0"]),
+        ("uint8", ["256", "-1"], ["255"]),
+        ("bool", ["2", "-1", "0.5"], ["1"]),
+        ("int4", ["8"], ["-8"]),
+        ("float16", ["70000"], ["65504", "0.1", "inf", "nan"]),
+    ],
+)
+def test_a_value_is_a_number_that_the_inputs_type_has(dtype: str, wrong: list[str], right: list[str]) -> None:
+    facts = (facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),)
+    for text in wrong:
+        with pytest.raises(UsageError, match=rf"--value x=.+ does not fit the input, which is {dtype}"):
+            first_plan(facts, read_feed_config(None, None, [f"x={text}"]))
+    for text in right:
+        made = first_plan(facts, read_feed_config(None, None, [f"x={text}"])).make()["x"]
+        assert np.array_equal(made.astype(np.float64), np.full(2, float(text)).astype(made.dtype), equal_nan=True)
+
+
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=two", "=1"])
 def test_a_value_is_a_name_and_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--value"):
