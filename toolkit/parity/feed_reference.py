@@ -70,8 +70,9 @@ class FeedExpectation:
         dtypes: the element type that each output has in the file.
         bounds: for each output of floats, the largest absolute error that rounding explains.
         reach: for each output whose bound is at its cap, the error up to which nothing is decided.
-        steps: for outputs of a file that quantises, the error up to which a step taken on its other side explains it;
-            what is between that and the bound is neither right nor wrong.
+        steps: for outputs of a file that quantises, the error up to which a step taken on its other side explains it,
+            for one in 16 bits that to which its roundings do; what is between that and the bound is neither right nor
+            wrong.
         undecided: for each output, where float32 itself does not give the reference's whole number, or is finite and
             the reference is not, or the other way round.
     """

@@ -156,6 +156,9 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     "onnx-widened": RuntimeEntry(
         "toolkit.runtimes.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
     ),
+    "onnx-rounded": RuntimeEntry(
+        "toolkit.runtimes.rounded", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True
+    ),
     "torch-suspects": RuntimeEntry(
         "toolkit.runtimes.torch_suspects",
         "TorchSuspectsRuntime",
