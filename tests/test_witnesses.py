@@ -25,6 +25,7 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import feed_trial, judge_feeds
+from toolkit.parity.left_open import find_left_open
 from toolkit.parity.parted_nodes import PartedNode
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityReport, ParityRow
@@ -346,6 +347,64 @@ def test_a_wrong_reference_is_found_out_at_its_node(
     kept = read_recording(tmp_path / "proof", ModelSource.read(path)).reference
     assert isinstance(kept, FeedsReference)
     assert kept.witnesses.to_json() == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "numbers", "words"),
+    [
+        ("TopK", {"sorted": 0}, [3.0, 9.0, 1.0, 7.0], "leaves the order to the engine"),
+        ("TopK", {"sorted": 1}, [3.0, 9.0, 1.0, 7.0], ""),
+        ("TopK", {}, [3.0, 9.0, 1.0, 7.0], ""),
+        ("Cast", {"to": TensorProto.UINT8}, [3.0, 256.0], "a number becomes that uint8 cannot hold"),
+        ("Cast", {"to": TensorProto.UINT8}, [-1.0], "uint8"),
+        ("Cast", {"to": TensorProto.INT32}, [float("nan")], "int32"),
+        ("Cast", {"to": TensorProto.INT64}, [float("-inf")], "int64"),
+        ("Cast", {"to": TensorProto.UINT8}, [255.7, -0.9], ""),
+        ("Cast", {"to": TensorProto.FLOAT16}, [1e6], ""),
+        ("Floor", {}, [float("nan")], ""),
+    ],
+)
+def test_what_the_standard_leaves_open_is_nobodys_fault(
+    kind: str, attributes: dict[str, int], numbers: list[float], words: str
+) -> None:
+    node = helper.make_node(kind, ["x", "k"] if kind == "TopK" else ["x"], ["y"], **attributes)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [len(numbers)])],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(np.array([2]), "k")] if kind == "TopK" else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
+    x = np.array(numbers, np.float32)
+    to = helper.tensor_dtype_to_np_dtype(attributes.get("to", TensorProto.FLOAT))
+    _, feeds, (loose,) = take_apart(source, {"x": x, "y": np.zeros(len(numbers), to)})
+    told = find_left_open(loose, feeds, {"y": np.zeros(len(numbers), to)})
+    assert words in told
+    assert bool(told) == bool(words)
+
+
+def test_an_order_that_is_left_to_the_engine_ends_undecided_with_its_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime gives the k in the order of its heap; OpenVINO, which sorts them all the same, was its accuser."""
+    graph = helper.make_graph(
+        [helper.make_node("TopK", ["x", "k"], ["v", "i"], sorted=0, largest=0)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("v", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(np.array([5]), "k")],
+    )
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    with pytest.raises(CheckFailedError, match="give it sorted=1"):
+        app(args=["selftest", str(path), "--json"], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["reference"]) == ("undecided", "undecided")
+    assert "toolkit runtimes list" not in report["reference_witnesses"]["words"]
 
 
 def test_without_a_third_engine_two_that_part_end_undecided(

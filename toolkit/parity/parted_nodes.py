@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
+from toolkit.parity.left_open import find_left_open
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
@@ -152,6 +153,9 @@ def _examine(
     allowed = max(limits.node, limits.factor * explained, _probability(node, answers[FLOAT64]))
     if distance <= allowed:
         return None
+    left_open = find_left_open(node, feeds, answers[ORT])
+    if left_open:
+        return PartedNode(node=node, distance=distance, opinion=ThirdOpinion(why_nobody=left_open))
     opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed))
     return PartedNode(node=node, distance=distance, opinion=opinion)
 

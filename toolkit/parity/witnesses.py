@@ -186,7 +186,11 @@ class _Hearing:
             agree=tuple(dict.fromkeys((believed, *(node.opinion.engine for node in nodes)))) if believed else (),
             against=tuple(dict.fromkeys(name for node in nodes for name in node.against)),
             nodes=tuple(node.to_json() for node in nodes),
-            words=_verdict(believed, "; ".join(node.describe() for node in nodes)),
+            words=_verdict(
+                believed,
+                "; ".join(node.describe() for node in nodes),
+                is_open=any(node.opinion.why_nobody for node in nodes),
+            ),
         )
         return self._believe(witnesses)
 
@@ -243,7 +247,8 @@ class _Hearing:
         )
 
 
-def _verdict(believed: str, why: str) -> str:
+def _verdict(believed: str, why: str, *, is_open: bool = False) -> str:
+    """Return who is believed, and why; another engine is the next step where the standard leaves nothing open."""
     if believed:
         return f"{believed} is believed: {why}"
-    return f"nobody can be believed: {why}; {NEXT_ENGINE}"
+    return f"nobody can be believed: {why}" + ("" if is_open else f"; {NEXT_ENGINE}")
