@@ -30,9 +30,11 @@ def check_given(inputs: tuple[TensorSpec, ...], given: Arrays) -> dict[str, NDAr
     if set(given) != set(names):
         raise UsageError(f"the arrays given are {sorted(given)}; the file's inputs are {sorted(names)}")
     for spec in inputs:
-        problem = spec.explain_mismatch(given[spec.name])
+        array = given[spec.name]
+        problem = spec.explain_mismatch(array)
         if problem:
-            raise UsageError(f"the array given for {problem}")
+            cast = f"; save it with .astype({spec.dtype!r})" if str(array.dtype) != spec.dtype else ""
+            raise UsageError(f"the array given for {problem}{cast}")
     return {name: given[name] for name in names}
 
 
