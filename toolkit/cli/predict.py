@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import choose_model
 from toolkit.cli.options import AllowFallback, Force, Json
 from toolkit.cli.predict_options import Request, make_config, split_inputs
 from toolkit.cli.predict_results import carry_out
@@ -84,7 +85,7 @@ def predict_command(
     config = make_config(
         request,
         store,
-        model=given or store.latest_model(),
+        model=choose_model(given, store=store),
         inputs=images,
         force=force,
         runtime=runtime,
