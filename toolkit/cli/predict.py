@@ -85,7 +85,7 @@ def predict_command(
     config = make_config(
         request,
         store,
-        model=choose_model(given, store=store),
+        model=given or store.latest_model(),
         inputs=images,
         force=force,
         runtime=runtime,
@@ -99,4 +99,5 @@ def predict_command(
         allow_fallback=allow_fallback,
         threads=threads,
     )
+    choose_model(given, store=store)  # where the words make sense, its file has to be there
     carry_out(config, request, store=store, is_latest=given is None)
