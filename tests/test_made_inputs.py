@@ -439,6 +439,19 @@ def test_a_value_is_a_number_that_the_inputs_type_has(dtype: str, wrong: list[st
         assert np.array_equal(made.astype(np.float64), np.full(2, float(text)).astype(made.dtype), equal_nan=True)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        ("string", "is of string, and inputs are made of numbers only; bring all inputs with --inputs FILE.npz"),
+        ("optional_type", r"is no tensor \(optional_type\), and tensors alone can be fed"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_next_step(dtype: str, words: str) -> None:
+    plan = first_plan((facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),), FeedConfig())
+    with pytest.raises(UsageError, match=words):
+        plan.make()
+
+
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=two", "=1"])
 def test_a_value_is_a_name_and_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--value"):
@@ -470,11 +483,6 @@ def test_numbers_of_few_bits_are_made_too(dtype: str) -> None:
     made = first_plan((facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(3, 40))),), FeedConfig()).make()["x"]
     assert (made.dtype.name, made.shape) == (dtype, (3, 40))
     assert len(np.unique(made.astype(np.float32))) > 1
-
-
-def test_words_are_no_input_that_can_be_made() -> None:
-    with pytest.raises(UsageError, match="numbers only"):
-        make_feed_sets((TensorSpec(name="text", dtype="tensor(string)", shape=(2,)),), FeedConfig())
 
 
 class Picky:

@@ -233,18 +233,33 @@ def test_an_output_of_which_nothing_can_be_compared_is_not_passed(
     assert settle_row(row("pass"), reference).status == "undecided"
 
 
+def test_calls_without_a_finite_number_are_told_as_such_where_some_have_one(say: Callable[..., FeedsReference]) -> None:
+    calls = [floats(1.0), floats(np.nan), floats(np.nan)]
+    question = say(calls, [item.astype(np.float64) for item in calls]).open_question
+    assert question.startswith("output 'y' is decided in 1 of 3 calls only: it holds no finite number in the others")
+
+
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "words", "is_open"),
     [
-        (floats(), "is empty in every call"),
-        (floats(3, 3), "is 3 everywhere in every call"),
-        (np.zeros(4, np.int64), "is 0 everywhere"),
+        (floats(), "is empty in every call", True),
+        (floats(3, 3), "is 3 everywhere in every call", False),
+        (np.zeros(4, np.int64), "is 0 everywhere", True),
+        (-floats(0, 0), "is -0 everywhere", True),
+        (np.array(["", ""]), "is '' everywhere", True),
     ],
 )
-def test_outputs_that_tell_little_are_named(value: Any, words: str, say: Callable[..., FeedsReference]) -> None:
+def test_outputs_that_tell_little_are_named_and_nothing_alone_is_no_pass(
+    value: Any, words: str, *, is_open: bool, say: Callable[..., FeedsReference]
+) -> None:
+    """An engine that has computed nothing hands out zeros, or nothing."""
     reference = say([value] * 2, [value.astype(np.float64) if value.dtype.kind == "f" else value] * 2)
     assert words in reference.remarks[0]
-    assert not reference.open_question
+    assert ("every output is empty or 0" in reference.open_question) == is_open
+    told = replace(reference.suites[0], outputs={**reference.suites[0].outputs, "z": np.array([0, 1])})
+    silent = replace(reference.suites[1], outputs={**reference.suites[1].outputs, "z": np.array([0, 0])})
+    none = {"undecided": {**told.undecided, "z": np.zeros(2, np.bool_)}}
+    assert not replace(reference, suites=(replace(told, **none), replace(silent, **none))).open_question
 
 
 def test_a_distance_is_a_share_of_the_largest_number() -> None:

@@ -150,6 +150,9 @@ class FeedsReference:
             calls = [item.name for item in self.suites if item.decides(name)]
             if len(calls) < LEAST_DECIDED * len(self.suites):
                 return f"{self._explain_open(name, len(calls))}; {NEXT_STEP}"
+        if not any(array.any() for item in self.suites for array in item.outputs.values()):
+            # What an engine hands out that has computed nothing.
+            return f"every output is empty or 0 everywhere in every call; {NEXT_STEP}"
         return ""
 
     def _explain_open(self, name: str, decided: int) -> str:
@@ -160,8 +163,9 @@ class FeedsReference:
                 f"{seen}: float32 itself is so far from the reference that the bound is at its cap, "
                 f"{capped[0].bounds[name]:.2g} in the call {capped[0].name!r}"
             )
-        if not any(find_finite(item.outputs[name]).any() for item in self.suites):
-            return f"{seen}: it holds no finite number"
+        silent = [item for item in self.suites if not item.decides(name)]
+        if not any(find_finite(item.outputs[name]).any() for item in silent):
+            return f"{seen}: it holds no finite number{' in the others' if decided else ''}"
         return f"{seen}: float32 itself and the reference give other whole numbers, or infinity and NaN elsewhere"
 
     @property

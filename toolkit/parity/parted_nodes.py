@@ -64,7 +64,9 @@ class PartedNode:
         node = self.node
         operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
         settings = ", ".join([f"opset {node.opset}", *(f"{name}={value}" for name, value in node.attributes.items())])
-        apart = "in shape, type or where it is finite" if np.isinf(self.distance) else f"by {self.distance:.2g}"
+        apart = (
+            "in whole numbers, shape or where it is finite" if np.isinf(self.distance) else f"by {self.distance:.2g}"
+        )
         verdict = (
             f"{' and '.join(self.agree)} agree against {' and '.join(self.against)}"
             if self.agree
