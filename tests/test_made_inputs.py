@@ -166,6 +166,36 @@ def test_floats_that_become_indices_are_whole_and_below_the_table() -> None:
     assert 25 < made.max() < 30
 
 
+@pytest.mark.parametrize("draw", DRAWN)
+def test_whole_numbers_that_are_divided_leave_something_and_divisors_are_not_zero(draw: str) -> None:
+    model = model_of(
+        [
+            helper.make_node("Div", ["x", "three"], ["y"]),
+            helper.make_node("Mod", ["bytes", "by"], ["z"]),
+            helper.make_node("ReduceMean", ["levels"], ["m"]),
+        ],
+        [
+            value("x", INT32, "n", 64),
+            value("bytes", UINT8, "n", 64),
+            value("by", UINT8, "n", 64),
+            value("levels", INT64, "n", 64),
+        ],
+        ["y", "z", "m"],
+        [number("three", 3, np.int32)],
+    )
+    made = plan_of(model).make(draw)
+    assert len(np.unique(made["x"] // 3)) > 2
+    assert made["by"].min() == 1
+    assert made["by"].max() == 9
+    assert made["bytes"].max() > 9  # of 8 bits all numbers are drawn anyway
+    assert made["levels"].mean() > 1
+
+
+def test_many_open_axes_do_not_make_gigabytes() -> None:
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", FLOAT, *"abcdef")], ["y"])
+    assert plan_of(model).make()["x"].size <= 2 * 2 * 16**4
+
+
 def test_a_number_held_against_a_row_of_numbers_is_one_of_them() -> None:
     model = model_of(
         [
