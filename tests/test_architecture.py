@@ -14,6 +14,7 @@ LAYERS = [
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
     | {
+        "render_columns",
         "render_compare",
         "render_export",
         "render_kits",
@@ -48,6 +49,7 @@ ALLOWED_SIDEWAYS = {
     ("plots_parity", "plots"),
     ("plots_predictions", "plots"),
     ("plots_tune", "plots"),
+    ("render_parity", "render_columns"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 

@@ -130,10 +130,10 @@ def test_bad_input_ends_with_3_after_the_rest_is_done(tmp_path: Path, model: Pat
     assert result.stderr.splitlines()[-1].startswith("error: 1 of 2 rows have no prediction; the first:")
 
 
-def test_model_that_cannot_be_used_ends_with_4(tmp_path: Path, picture: Path) -> None:
+def test_model_that_cannot_be_used_ends_with_4_and_one_that_is_not_there_with_2(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"garbage")
-    for path in (tmp_path / "bad.onnx", tmp_path / "missing.onnx"):
-        result = predict(path, picture, "-o", "-", code=4)
+    for path, code in ((tmp_path / "bad.onnx", 4), (tmp_path / "missing.onnx", 2)):
+        result = predict(path, picture, "-o", "-", code=code)
         assert result.stdout == ""
         assert len(result.stderr.splitlines()) == 1
 

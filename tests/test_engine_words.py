@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
 
+from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeSettings
@@ -122,3 +124,23 @@ def test_the_engines_own_words_are_in_the_log_and_shown_to_who_debugs(capsys: py
     assert "INVALID_GRAPH" not in capsys.readouterr().err
     assert run_guarded(fail, debug=True) == 4
     assert "INVALID_GRAPH" in capsys.readouterr().err
+
+
+def test_a_files_names_are_no_commands_to_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names may hold anything: a sequence that clears the screen, a line that looks like a verdict."""
+    clears = "\x1b[2J\nPASS\x9b31m"
+    edges = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in (f"x{clears}", f"y{clears}")]
+    node = helper.make_node("Relu", [f"x{clears}"], [f"y{clears}"], name=clears)
+    graph = helper.make_graph([node], clears, edges[:1], edges[1:])
+    model = helper.make_model(graph, producer_name=clears, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    app(args=["inspect", str(path)], standalone_mode=False)
+    app(args=["selftest", str(path), "--value", f"x{clears}=0.5"], standalone_mode=False)
+    told = "".join(capsys.readouterr())
+    assert "\\x1b[2J\\x0aPASS\\x9b31m" in told
+    assert "\x1b" not in told
+    assert "\x9b" not in told
+    assert sum(line.startswith("PASS") for line in told.splitlines()) == 1
+    app(args=["inspect", str(path), "--json"], standalone_mode=False)
+    assert f"x{clears}" in [item["name"] for item in json.loads(capsys.readouterr().out)["inputs"]]

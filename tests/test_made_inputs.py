@@ -166,6 +166,36 @@ def test_floats_that_become_indices_are_whole_and_below_the_table() -> None:
     assert 25 < made.max() < 30
 
 
+@pytest.mark.parametrize("draw", DRAWN)
+def test_whole_numbers_that_are_divided_leave_something_and_divisors_are_not_zero(draw: str) -> None:
+    model = model_of(
+        [
+            helper.make_node("Div", ["x", "three"], ["y"]),
+            helper.make_node("Mod", ["bytes", "by"], ["z"]),
+            helper.make_node("ReduceMean", ["levels"], ["m"]),
+        ],
+        [
+            value("x", INT32, "n", 64),
+            value("bytes", UINT8, "n", 64),
+            value("by", UINT8, "n", 64),
+            value("levels", INT64, "n", 64),
+        ],
+        ["y", "z", "m"],
+        [number("three", 3, np.int32)],
+    )
+    made = plan_of(model).make(draw)
+    assert len(np.unique(made["x"] // 3)) > 2
+    assert made["by"].min() == 1
+    assert made["by"].max() == 9
+    assert made["bytes"].max() > 9  # of 8 bits all numbers are drawn anyway
+    assert made["levels"].mean() > 1
+
+
+def test_many_open_axes_do_not_make_gigabytes() -> None:
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", FLOAT, *"abcdef")], ["y"])
+    assert plan_of(model).make()["x"].size <= 2 * 2 * 16**4
+
+
 def test_a_number_held_against_a_row_of_numbers_is_one_of_them() -> None:
     model = model_of(
         [
@@ -419,6 +449,39 @@ def test_a_large_whole_number_stays_what_it_is() -> None:
     assert plan.make()["seed"].tolist() == [9007199254740993]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "wrong", "right"),
+    [
+        ("int64", ["1.5", "nan", "1e400", "9223372036854775808", "3,0.5"], ["-9223372036854775808", "3.0"]),
+        ("uint8", ["256", "-1"], ["255"]),
+        ("bool", ["2", "-1", "0.5"], ["1"]),
+        ("int4", ["8"], ["-8"]),
+        ("float16", ["70000"], ["65504", "0.1", "inf", "nan"]),
+    ],
+)
+def test_a_value_is_a_number_that_the_inputs_type_has(dtype: str, wrong: list[str], right: list[str]) -> None:
+    facts = (facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),)
+    for text in wrong:
+        with pytest.raises(UsageError, match=rf"--value x=.+ does not fit the input, which is {dtype}"):
+            first_plan(facts, read_feed_config(None, None, [f"x={text}"]))
+    for text in right:
+        made = first_plan(facts, read_feed_config(None, None, [f"x={text}"])).make()["x"]
+        assert np.array_equal(made.astype(np.float64), np.full(2, float(text)).astype(made.dtype), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        ("string", "is of string, and inputs are made of numbers only; bring all inputs with --inputs FILE.npz"),
+        ("optional_type", r"is no tensor \(optional_type\), and tensors alone can be fed"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_next_step(dtype: str, words: str) -> None:
+    plan = first_plan((facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),), FeedConfig())
+    with pytest.raises(UsageError, match=words):
+        plan.make()
+
+
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=two", "=1"])
 def test_a_value_is_a_name_and_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--value"):
@@ -450,11 +513,6 @@ def test_numbers_of_few_bits_are_made_too(dtype: str) -> None:
     made = first_plan((facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(3, 40))),), FeedConfig()).make()["x"]
     assert (made.dtype.name, made.shape) == (dtype, (3, 40))
     assert len(np.unique(made.astype(np.float32))) > 1
-
-
-def test_words_are_no_input_that_can_be_made() -> None:
-    with pytest.raises(UsageError, match="numbers only"):
-        make_feed_sets((TensorSpec(name="text", dtype="tensor(string)", shape=(2,)),), FeedConfig())
 
 
 class Picky:

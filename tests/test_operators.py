@@ -106,3 +106,35 @@ def test_an_output_that_is_left_out_is_no_input_that_is_left_out() -> None:
     where, y = run_model(model, [np.array([5, -7, 0], np.float32)])
     assert where.tolist() == [0, 2, 1]
     assert y.tolist() == [1, -7, 0]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_default_domain_has_two_names(inside: bool) -> None:
+    x = made(2, 3, 4)
+    model = node_file("Softmax", [x], opset=11, inside=inside)
+    wanted = run_model(model, [x])
+    for item in (*model.opset_import, *model.graph.node):
+        item.domain = item.domain or "ai.onnx"
+    for function in model.functions:
+        for item in (*function.opset_import, *function.node):
+            item.domain = item.domain or "ai.onnx"
+    assert np.array_equal(run_model(model, [x]), wanted)
+
+
+def test_nodes_may_lie_in_any_order() -> None:
+    """Engines sort them. A branch reads what is made behind the node that holds it."""
+    then, other = (
+        helper.make_graph([helper.make_node(kind, ["a"], ["o"])], kind, [], [onnx.ValueInfoProto(name="o")])
+        for kind in ("Relu", "Neg")
+    )
+    nodes = [
+        helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other),
+        helper.make_node("Greater", ["s", "zero"], ["c"]),
+        helper.make_node("ReduceSum", ["a"], ["s"], keepdims=0),
+        helper.make_node("Abs", ["x0"], ["a"]),
+    ]
+    edges = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [3]) for name in ("x0", "y")]
+    zero = onnx.numpy_helper.from_array(np.float32(0), "zero")
+    model = helper.make_model(helper.make_graph(nodes, "g", edges[:1], edges[1:], [zero]))
+    x = np.array([-1, 2, -3], np.float32)
+    assert run_model(model, [x])[0].tolist() == [1, 2, 3]

@@ -25,6 +25,7 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import feed_trial, judge_feeds
+from toolkit.parity.left_open import find_left_open
 from toolkit.parity.parted_nodes import PartedNode
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityReport, ParityRow
@@ -233,18 +234,33 @@ def test_an_output_of_which_nothing_can_be_compared_is_not_passed(
     assert settle_row(row("pass"), reference).status == "undecided"
 
 
+def test_calls_without_a_finite_number_are_told_as_such_where_some_have_one(say: Callable[..., FeedsReference]) -> None:
+    calls = [floats(1.0), floats(np.nan), floats(np.nan)]
+    question = say(calls, [item.astype(np.float64) for item in calls]).open_question
+    assert question.startswith("output 'y' is decided in 1 of 3 calls only: it holds no finite number in the others")
+
+
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "words", "is_open"),
     [
-        (floats(), "is empty in every call"),
-        (floats(3, 3), "is 3 everywhere in every call"),
-        (np.zeros(4, np.int64), "is 0 everywhere"),
+        (floats(), "is empty in every call", True),
+        (floats(3, 3), "is 3 everywhere in every call", False),
+        (np.zeros(4, np.int64), "is 0 everywhere", True),
+        (-floats(0, 0), "is -0 everywhere", True),
+        (np.array(["", ""]), "is '' everywhere", True),
     ],
 )
-def test_outputs_that_tell_little_are_named(value: Any, words: str, say: Callable[..., FeedsReference]) -> None:
+def test_outputs_that_tell_little_are_named_and_nothing_alone_is_no_pass(
+    value: Any, words: str, *, is_open: bool, say: Callable[..., FeedsReference]
+) -> None:
+    """An engine that has computed nothing hands out zeros, or nothing."""
     reference = say([value] * 2, [value.astype(np.float64) if value.dtype.kind == "f" else value] * 2)
     assert words in reference.remarks[0]
-    assert not reference.open_question
+    assert ("every output is empty or 0" in reference.open_question) == is_open
+    told = replace(reference.suites[0], outputs={**reference.suites[0].outputs, "z": np.array([0, 1])})
+    silent = replace(reference.suites[1], outputs={**reference.suites[1].outputs, "z": np.array([0, 0])})
+    none = {"undecided": {**told.undecided, "z": np.zeros(2, np.bool_)}}
+    assert not replace(reference, suites=(replace(told, **none), replace(silent, **none))).open_question
 
 
 def test_a_distance_is_a_share_of_the_largest_number() -> None:
@@ -347,6 +363,64 @@ def test_a_wrong_reference_is_found_out_at_its_node(
     kept = read_recording(tmp_path / "proof", ModelSource.read(path)).reference
     assert isinstance(kept, FeedsReference)
     assert to_plain(kept.witnesses) == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "numbers", "words"),
+    [
+        ("TopK", {"sorted": 0}, [3.0, 9.0, 1.0, 7.0], "leaves the order to the engine"),
+        ("TopK", {"sorted": 1}, [3.0, 9.0, 1.0, 7.0], ""),
+        ("TopK", {}, [3.0, 9.0, 1.0, 7.0], ""),
+        ("Cast", {"to": TensorProto.UINT8}, [3.0, 256.0], "a number becomes that uint8 cannot hold"),
+        ("Cast", {"to": TensorProto.UINT8}, [-1.0], "uint8"),
+        ("Cast", {"to": TensorProto.INT32}, [float("nan")], "int32"),
+        ("Cast", {"to": TensorProto.INT64}, [float("-inf")], "int64"),
+        ("Cast", {"to": TensorProto.UINT8}, [255.7, -0.9], ""),
+        ("Cast", {"to": TensorProto.FLOAT16}, [1e6], ""),
+        ("Floor", {}, [float("nan")], ""),
+    ],
+)
+def test_what_the_standard_leaves_open_is_nobodys_fault(
+    kind: str, attributes: dict[str, int], numbers: list[float], words: str
+) -> None:
+    node = helper.make_node(kind, ["x", "k"] if kind == "TopK" else ["x"], ["y"], **attributes)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [len(numbers)])],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(np.array([2]), "k")] if kind == "TopK" else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
+    x = np.array(numbers, np.float32)
+    to = helper.tensor_dtype_to_np_dtype(attributes.get("to", TensorProto.FLOAT))
+    _, feeds, (loose,) = take_apart(source, {"x": x, "y": np.zeros(len(numbers), to)})
+    told = find_left_open(loose, feeds, {"y": np.zeros(len(numbers), to)})
+    assert words in told
+    assert bool(told) == bool(words)
+
+
+def test_an_order_that_is_left_to_the_engine_ends_undecided_with_its_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime gives the k in the order of its heap; OpenVINO, which sorts them all the same, was its accuser."""
+    graph = helper.make_graph(
+        [helper.make_node("TopK", ["x", "k"], ["v", "i"], sorted=0, largest=0)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("v", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(np.array([5]), "k")],
+    )
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    with pytest.raises(CheckFailedError, match="give it sorted=1"):
+        app(args=["selftest", str(path), "--json"], standalone_mode=False)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["reference"]) == ("undecided", "undecided")
+    assert "toolkit runtimes list" not in report["reference_witnesses"]["words"]
 
 
 def test_without_a_third_engine_two_that_part_end_undecided(

@@ -32,11 +32,13 @@ __all__ = [
     "WorkerError",
     "WrongAnswerError",
     "error_from_json",
+    "escape_controls",
     "first_line",
     "suggest",
 ]
 
 import difflib
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -154,6 +156,19 @@ def error_from_json(record: dict[str, str]) -> ToolkitError:
 def first_line(error: BaseException) -> str:
     """Return what an error of somebody else's says, without its further lines; its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def escape_controls(text: str, *, kept: str = "") -> str:
+    """Return text whose control characters are told as escapes: a file's names are no commands to a terminal.
+
+    Args:
+        text: of anybody.
+        kept: control characters that stay.
+    """
+    return "".join(
+        character if character in kept or unicodedata.category(character) != "Cc" else f"\\x{ord(character):02x}"
+        for character in text
+    )
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_causes", "describe_reference", "describe_replay", "parity_table", "replay_table"]
+__all__ = ["describe_causes", "describe_matrix", "describe_reference", "describe_replay", "replay_table"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from toolkit.parity.replay import ReplayReport
 from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.render_columns import narrow_table, split_shared
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SETTINGS = ("runtime", "version", "provider", "precision", "threads", "optimisation")
 MOST_VALUES = 40
 MOST_WORDS = 300
 MARKS = {
@@ -21,20 +29,62 @@ MARKS = {
 }
 
 
-def parity_table(report: ParityReport) -> Table:
-    """Return one row for each engine and setting, with the verdict in the title."""
-    verdict = report.verdict.upper()
+def describe_matrix(report: ParityReport) -> list[RenderableType]:
+    """Return the verdict, what all rows share, a row for each engine and setting, and the reasons under them."""
+    counted = _counted(report)
+    cells = [_cells(row, counted=counted) for row in report.rows]
+    rows, shared = split_shared(cells, settings=SETTINGS[2:], figures=(counted, "flips"))
+    shares = ", ".join(_say(name, cell) for name, cell in shared.items())
+    lines = [Text(f"every row: {shares}")] if shares else []
+    return [
+        Text(_headline(report)),
+        *lines,
+        narrow_table(rows, words=("", *SETTINGS), folded=SETTINGS[1:]),
+        *_reasons(report),
+    ]
+
+
+def _headline(report: ParityReport) -> str:
     suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
-    title = f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}, ratios to {report.baseline}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("", "runtime", "version", "provider", "precision", "threads", "optimisation"):
-        table.add_column(name)
-    for name in ("images", "max error", "bound", "ratio", "flips"):
-        table.add_column(name, justify="right")
-    table.add_column("reason", overflow="fold")
+    verdict = report.verdict.upper() if any(row.status != "skip" for row in report.rows) else "judged nothing"
+    ratios = f", ratios to {report.baseline}" if any(row.error_ratio is not None for row in report.rows) else ""
+    return f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}{ratios}"
+
+
+def _counted(report: ParityReport) -> str:
+    """Return what the matrix counts: a stranger's calls hold items of any kind."""
+    return "images" if report.reference_witnesses is None else "items"
+
+
+def _say(name: str, cell: str | Text) -> str:
+    return f"{cell} {name}" if name in {"images", "items", "flips"} else f"{name} {cell}"
+
+
+def _reasons(report: ParityReport) -> list[Text]:
+    """Return each reason once, with what sets its rows apart from others of their engine."""
+    told: dict[tuple[str, str], list[ParityRow]] = {}
     for row in report.rows:
-        table.add_row(*_cells(row))
-    return table
+        reason = _shorten("; ".join(filter(None, (row.reason, *row.notes))))
+        if reason:
+            told.setdefault((row.runtime, reason), []).append(row)
+    lines = []
+    for (runtime, reason), rows in told.items():
+        others = [row for row in report.rows if row.runtime == runtime and row not in rows]
+        where = _set_apart(rows, others) if others else ""
+        lines.append(Text(f"{runtime}{where and f' ({where})'}: {reason}"))
+    return lines
+
+
+def _set_apart(rows: Sequence[ParityRow], others: Sequence[ParityRow]) -> str:
+    """Return the setting that all the rows have and none of the others; else what varies, for each row."""
+    settings = [{name: str(_cells(row, counted="")[name]) for name in SETTINGS[2:]} for row in rows]
+    known = [{name: str(_cells(row, counted="")[name]) for name in SETTINGS[2:]} for row in others]
+    for name in SETTINGS[2:]:
+        value = settings[0][name]
+        if value and all(one[name] == value for one in settings) and all(one[name] != value for one in known):
+            return f"{name} {value}"
+    varying = [name for name in SETTINGS[2:] if len({one[name] for one in (*settings, *known)}) > 1]
+    return "; ".join(", ".join(f"{name} {one[name]}" for name in varying if one[name]) for one in settings)
 
 
 def describe_reference(report: ParityReport) -> list[str]:
@@ -86,24 +136,22 @@ def _values_table(name: str, columns: dict[str, list[float]]) -> Table:
     return table
 
 
-def _cells(row: ParityRow) -> tuple[str | Text, ...]:
+def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
     flips = f"{row.flips} ({row.flips_excused} excused)" if row.flips else "0"
-    provider = f"{row.provider} (fallback)" if row.fallback else row.provider
-    return (
-        MARKS[row.status],
-        row.runtime,
-        row.version or "",
-        provider,
-        row.precision,
-        str(row.threads or "own"),
-        row.optimisation or "",
-        f"{row.images:,}" if row.images else "",
-        "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
-        "" if row.bound is None else f"{row.bound:.2g}",
-        "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
-        flips if row.images else "",
-        _shorten("; ".join(filter(None, (row.reason, *row.notes)))),
-    )
+    return {
+        "": MARKS[row.status],
+        "runtime": row.runtime,
+        "version": row.version or "",
+        "provider": f"{row.provider} (fallback)" if row.fallback else row.provider,
+        "precision": row.precision,
+        "threads": str(row.threads or "own"),
+        "optimisation": row.optimisation or "",
+        counted: f"{row.images:,}" if row.images else "",
+        "max error": "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
+        "bound": "" if row.bound is None else f"{row.bound:.2g}",
+        "ratio": "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
+        "flips": flips if row.images else "",
+    }
 
 
 def _shorten(words: str) -> str:

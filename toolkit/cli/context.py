@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.output import Output, note
-from toolkit.errors import ModelError, UsageError
+from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
@@ -49,11 +49,10 @@ def choose_model(model: Path | None, *, store: ArtifactStore) -> Path:
     """Return the model file named, or the latest one, without a word.
 
     Raises:
-        ModelError: the file named does not exist.
-        UsageError: none was named and there is none yet.
+        UsageError: the file named does not exist, or none was named and there is none yet.
     """
     if model is not None and not model.exists():
-        raise ModelError(f"no model {model}; models lie in {store.root / 'models'}")
+        raise UsageError(f"no model {model}; models lie in {store.root / 'models'}")
     return model or store.latest_model()
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from toolkit.errors import ToolkitError, first_line
+from toolkit.errors import ToolkitError, escape_controls, first_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,7 +29,7 @@ def is_helper() -> bool:
 def note(message: str) -> None:
     """Write one line to stderr, where it cannot spoil a report; a helper is silent."""
     if not is_helper():
-        complain(message)
+        complain(escape_controls(message, kept="\t"))
 
 
 def warn(messages: Iterable[str]) -> None:
@@ -68,7 +68,7 @@ def draw_picture(path: Path, draw: Callable[[], bytes]) -> bool:
 
 def complain(message: str) -> None:
     """Write one line to stderr, from a helper too."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
+    print(escape_controls(message, kept="\n\t"), file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
 
 
 def invocation() -> str:
@@ -90,7 +90,9 @@ class Output:
         stream = sys.stderr if self._as_json else sys.stdout
         for renderable in renderables:
             if isinstance(renderable, str) and not stream.isatty():
-                stream.write(f"{renderable}\n")  # as the console would, which takes 40 ms to import
+                stream.write(
+                    escape_controls(f"{renderable}\n", kept="\n")
+                )  # as the console would, which takes 40 ms to import
             else:
                 _console(stream).print(renderable, highlight=False)
 
@@ -159,16 +161,24 @@ class ProgressBar:
         """Print lines above the bar, to stderr."""
         for line in lines:
             if self._bar is None:
-                sys.stderr.write(f"{line}\n")
+                sys.stderr.write(escape_controls(f"{line}\n", kept="\n"))
             else:
                 self._bar.console.print(line, highlight=False, markup=False)
 
 
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
+    from rich.segment import Segment
+
+    class PlainConsole(Console):
+        """Styles are the console's own; what a text holds of control characters is told, not sent."""
+
+        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+            for text, style, control in super().render(*arguments, **options):
+                yield Segment(text if control else escape_controls(text, kept="\n"), style, control)
 
     # A pipe or a file has no width: tables must not be folded at 80 columns there.
-    return Console(
+    return PlainConsole(
         file=stream,
         width=None if stream.isatty() else 160,
         soft_wrap=not stream.isatty(),

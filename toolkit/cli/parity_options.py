@@ -119,12 +119,15 @@ def read_feed_config(inputs: Path | None, shapes: list[str] | None, values: list
 
     Raises:
         DataError: the .npz cannot be read.
-        UsageError: a shape is not written as name=2,3, a value not as name=0.5, or arrays are given too.
+        UsageError: there is no such .npz, a shape is not written as name=2,3, a value not as name=0.5, or arrays are
+            given too.
     """
     sizes = dict(_split_shape(text) for text in shapes or ())
     numbers = dict(_split_value(text) for text in values or ())
     if inputs is None:
         return FeedConfig(shapes=sizes, values=numbers)
+    if not inputs.exists():
+        raise UsageError(f"no file {inputs}; --inputs takes an .npz with an array for each input")
     from toolkit.data.zip_arrays import open_npz
 
     with open_npz(inputs) as arrays:

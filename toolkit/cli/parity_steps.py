@@ -63,7 +63,7 @@ def run_and_report(
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import read_recording, write_recording
     from toolkit.parity.subject import require_providers
-    from toolkit.render_parity import describe_causes, describe_reference, parity_table
+    from toolkit.render_parity import describe_causes, describe_matrix, describe_reference
     from toolkit.runtimes.external_data import read_model
 
     files = files or ParityFiles()
@@ -90,7 +90,7 @@ def run_and_report(
     value = report.to_json(command=invocation(), environment=environment)
     write_json(target, value)
     output.report(
-        value, parity_table(report), *describe_reference(report), *describe_causes(report), f"report {target}"
+        value, *describe_matrix(report), *describe_reference(report), *describe_causes(report), f"report {target}"
     )
     return report, target
 
@@ -125,7 +125,10 @@ def require_passed(report: ParityReport) -> None:
         return
     open_rows = [row for row in report.rows if row.status == "undecided"]
     told = report.failed or open_rows or [row for row in report.rows if row.status == "refused"]
-    first = f"{told[0].runtime} on {told[0].provider}: {told[0].reason}" if told else "no row was judged"
+    if not told:
+        row = report.rows[0]
+        raise CheckFailedError(f"parity judged none of {len(report.rows)} rows; {row.runtime}: {row.reason}")
+    first = f"{told[0].runtime} on {told[0].provider}: {told[0].reason}"
     first = first if len(first) <= MOST_WORDS else f"{first[:MOST_WORDS]} ..."
     if report.verdict == "undecided":
         raise CheckFailedError(f"parity is undecided in {len(open_rows)} of {len(report.rows)} rows; {first}")

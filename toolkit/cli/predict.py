@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import choose_model
 from toolkit.cli.options import AllowFallback, Force, Json
 from toolkit.cli.predict_options import Request, make_config, split_inputs
 from toolkit.cli.predict_results import carry_out
@@ -98,4 +99,5 @@ def predict_command(
         allow_fallback=allow_fallback,
         threads=threads,
     )
+    choose_model(given, store=store)  # where the words make sense, its file has to be there
     carry_out(config, request, store=store, is_latest=given is None)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.card import CARD_KEY, Card
-from toolkit.errors import ModelError, ResourceError
+from toolkit.errors import ModelError, ResourceError, escape_controls
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings, TensorSpec
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
@@ -105,8 +105,8 @@ class InspectReport:
         }
 
     def describe(self) -> list[str]:
-        """Return sentences for people."""
-        return [
+        """Return sentences for people, one line each whatever names the file has."""
+        lines = [
             f"{self.source.path}: {_size(len(self.source.model))}, sha256 {self.source.sha256}",
             *_format_lines(self.facts),
             *(_card_lines(self.card) if self.card is not None else ()),
@@ -118,6 +118,7 @@ class InspectReport:
             *([f"not run: {self.unproven}"] if self.unproven else []),
             self._verdict(),
         ]
+        return [escape_controls(line) for line in lines]
 
     def _interface_lines(self) -> Iterator[str]:
         for role, specs in (("inputs", self.facts.inputs), ("outputs", self.facts.outputs)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Answers", "Outputs", "ask_jitter", "ask_witnesses"]
+__all__ = ["Answers", "Outputs", "ask_jitter", "ask_roundings", "ask_witnesses"]
 
 import itertools
 import time
@@ -121,6 +121,16 @@ def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -
     return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
+def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[Outputs]:
+    """Return the answers in float64 where every 16-bit result is rounded as the file says, in as many calls as fit.
+
+    Raises:
+        ModelError: the file cannot be evaluated so.
+        WorkerError: the process ended.
+    """
+    return _run_exact(source, sets, budget, lambda: None, runtime="onnx-rounded")
+
+
 def _ask_own(
     source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
 ) -> tuple[list[Outputs], tuple[str, ...]]:
@@ -168,9 +178,14 @@ def _ask_exact(
 
 
 def _run_exact(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    source: ModelSource,
+    sets: tuple[FeedSet, ...],
+    budget: Budget,
+    told: Callable[[], None],
+    *,
+    runtime: str = "onnx-widened",
 ) -> list[Outputs]:
-    settings = RuntimeSettings(runtime="onnx-widened")
+    settings = RuntimeSettings(runtime=runtime)
     timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
     with WorkerRuntime(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
         return _run_calls(worker, sets, budget, told)

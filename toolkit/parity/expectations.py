@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Doubts", "expect_calls", "find_doubts", "measure_errors", "narrow_calls"]
+__all__ = ["Doubts", "expect_calls", "find_differences", "find_doubts", "measure_errors", "narrow_calls"]
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -66,7 +66,7 @@ def expect_calls(
             dtypes={name: type_name(kind) for name, kind in kinds.items()},
             bounds={name: item.bound for name, item in bound.items()},
             reach={name: item.reach for name, item in bound.items() if item.is_capped},
-            undecided={name: _differ(seen[name], right[name]) for name in kinds},
+            undecided={name: find_differences(seen[name], right[name]) for name in kinds},
         )
         for feed, right, seen, bound in zip(sets, exact, own, bounds, strict=True)
     )
@@ -105,14 +105,7 @@ def find_doubts(suites: Sequence[FeedExpectation], errors: Sequence[Errors]) -> 
     return Doubts(tuple(doubtful), next(iter(parted), ""))
 
 
-def _error(seen: NDArray[Any], exact: NDArray[Any]) -> float:
-    if seen.shape != exact.shape:
-        return float("inf")
-    both = np.isfinite(seen) & np.isfinite(exact)
-    return float(np.abs(seen[both].astype(np.float64) - exact[both]).max(initial=0.0))
-
-
-def _differ(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
+def find_differences(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where two answers are not the same thing: another whole number, or a number here and none there."""
     if seen.shape != exact.shape:
         return np.ones(exact.shape, np.bool_)
@@ -120,3 +113,10 @@ def _differ(seen: NDArray[Any], exact: NDArray[Any]) -> NDArray[np.bool_]:
         return np.asarray(seen != exact)
     same = (np.isfinite(seen) & np.isfinite(exact)) | (seen == exact) | (np.isnan(seen) & np.isnan(exact))
     return np.asarray(~same)
+
+
+def _error(seen: NDArray[Any], exact: NDArray[Any]) -> float:
+    if seen.shape != exact.shape:
+        return float("inf")
+    both = np.isfinite(seen) & np.isfinite(exact)
+    return float(np.abs(seen[both].astype(np.float64) - exact[both]).max(initial=0.0))

@@ -60,8 +60,9 @@ class FeedExpectation:
         dtypes: the element type that each output has in the file.
         bounds: for each output of floats, the largest absolute error that rounding explains.
         reach: for each output whose bound is at its cap, the error up to which nothing is decided.
-        steps: for outputs of a file that quantises, the error up to which a step taken on its other side explains it;
-            what is between that and the bound is neither right nor wrong.
+        steps: for outputs of a file that quantises, the error up to which a step taken on its other side explains it,
+            for one in 16 bits that to which its roundings do; what is between that and the bound is neither right nor
+            wrong.
         undecided: for each output, where float32 itself does not give the reference's whole number, or is finite and
             the reference is not, or the other way round.
     """
@@ -139,6 +140,9 @@ class FeedsReference:
             calls = [item.name for item in self.suites if item.decides(name)]
             if len(calls) < LEAST_DECIDED * len(self.suites):
                 return f"{self._explain_open(name, len(calls))}; {NEXT_STEP}"
+        if not any(array.any() for item in self.suites for array in item.outputs.values()):
+            # What an engine hands out that has computed nothing.
+            return f"every output is empty or 0 everywhere in every call; {NEXT_STEP}"
         return ""
 
     def _explain_open(self, name: str, decided: int) -> str:
@@ -149,8 +153,9 @@ class FeedsReference:
                 f"{seen}: float32 itself is so far from the reference that the bound is at its cap, "
                 f"{capped[0].bounds[name]:.2g} in the call {capped[0].name!r}"
             )
-        if not any(find_finite(item.outputs[name]).any() for item in self.suites):
-            return f"{seen}: it holds no finite number"
+        silent = [item for item in self.suites if not item.decides(name)]
+        if not any(find_finite(item.outputs[name]).any() for item in silent):
+            return f"{seen}: it holds no finite number{' in the others' if decided else ''}"
         return f"{seen}: float32 itself and the reference give other whole numbers, or infinity and NaN elsewhere"
 
     @property

@@ -91,7 +91,7 @@ def _judge_floats(name: str, array: NDArray[Any], expected: FeedExpectation) -> 
     text = f"{name!r} differs by {worst:.3g}; rounding explains {allowed:.3g}"
     is_step = allowed < worst <= expected.steps.get(name, 0.0)
     failures = () if worst <= allowed or is_step else (text,)
-    unclear = (f"{text}, the step of a quantiser may explain more",) if is_step else ()
+    unclear = (f"{text}, and what the file itself rounds to may explain more",) if is_step else ()
     item = int(np.unravel_index(int(error.argmax()), error.shape)[0]) if error.ndim and error.size else 0
     return Judgement(max_abs_logit_error=worst, bound=allowed, worst_index=item, failures=failures, unclear=unclear)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
+from toolkit.parity.left_open import find_left_open
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.process import WorkerRuntime
@@ -63,7 +64,9 @@ class PartedNode:
         node = self.node
         operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
         settings = ", ".join([f"opset {node.opset}", *(f"{name}={value}" for name, value in node.attributes.items())])
-        apart = "in shape, type or where it is finite" if np.isinf(self.distance) else f"by {self.distance:.2g}"
+        apart = (
+            "in whole numbers, shape or where it is finite" if np.isinf(self.distance) else f"by {self.distance:.2g}"
+        )
         verdict = (
             f"{' and '.join(self.agree)} agree against {' and '.join(self.against)}"
             if self.agree
@@ -152,6 +155,9 @@ def _examine(
     allowed = max(limits.node, limits.factor * explained, _probability(node, answers[FLOAT64]))
     if distance <= allowed:
         return None
+    left_open = find_left_open(node, feeds, answers[ORT])
+    if left_open:
+        return PartedNode(node=node, distance=distance, opinion=ThirdOpinion(why_nobody=left_open))
     opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed))
     return PartedNode(node=node, distance=distance, opinion=opinion)
 

@@ -161,8 +161,7 @@ class _Hearing:
 
     def _may_search(self, agreed: FeedsReference) -> bool:
         """Tell whether the nodes are looked at: where most calls agree anyway, only if it costs little."""
-        is_cheap = self.budget.spent_share < CHEAP_SHARE
-        return self._may_ask() and bool(is_cheap or agreed.open_question)
+        return self._may_ask() and bool(self.budget.spent_share < CHEAP_SHARE or agreed.open_question)
 
     def _find_nodes(self, doubts: Doubts) -> tuple[PartedNode, ...] | None:
         """Look for the nodes that part in the first calls in doubt; None where a search would say nothing."""
@@ -181,12 +180,13 @@ class _Hearing:
         """Believe whoever is right at every node that parts; nobody where that is not one and the same."""
         right = {node.opinion.agrees_with for node in nodes}
         believed = right.pop() if len(right) == 1 else ""
+        is_open = any(node.opinion.why_nobody for node in nodes)
         witnesses = Witnesses(
             believed=believed,
             agree=tuple(dict.fromkeys((believed, *(node.opinion.engine for node in nodes)))) if believed else (),
             against=tuple(dict.fromkeys(name for node in nodes for name in node.against)),
             nodes=tuple(node.to_json() for node in nodes),
-            words=_verdict(believed, "; ".join(node.describe() for node in nodes)),
+            words=_verdict(believed, "; ".join(node.describe() for node in nodes), is_open=is_open),
         )
         return self._believe(witnesses)
 
@@ -243,7 +243,8 @@ class _Hearing:
         )
 
 
-def _verdict(believed: str, why: str) -> str:
+def _verdict(believed: str, why: str, *, is_open: bool = False) -> str:
+    """Return who is believed, and why; another engine is the next step where the standard leaves nothing open."""
     if believed:
         return f"{believed} is believed: {why}"
-    return f"nobody can be believed: {why}; {NEXT_ENGINE}"
+    return f"nobody can be believed: {why}" + ("" if is_open else f"; {NEXT_ENGINE}")

@@ -119,7 +119,7 @@ def _read_inside(folder: Path, location: str, name: str, files: dict[Path, bytes
         raise ModelError(f"tensor {name!r} lies in {location!r}, outside the model's own folder; it is not opened")
     if path not in files:
         if not path.is_file():
-            raise ModelError(f"tensor {name!r} lies in {location!r}, which is no file in {folder}")
+            raise ModelError(f"tensor {name!r} lies in {location!r}, which is no file in {folder}; put it there")
         if path.stat().st_size > MODEL_CAP_BYTES:
             raise ModelError(f"{location!r} has {path.stat().st_size} bytes; the most is {MODEL_CAP_BYTES}")
         try:

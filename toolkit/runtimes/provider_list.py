@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PROVIDERS", "ProviderSpec", "find_provider"]
+__all__ = ["OTHER_NAMES", "PROVIDERS", "ProviderSpec", "find_provider"]
 
 from dataclasses import dataclass
 
@@ -57,6 +57,16 @@ PROVIDERS: dict[str, ProviderSpec] = {
     )
 }
 
+# What people who come from other tools call runtimes and providers.
+OTHER_NAMES = {
+    "onnxruntime": "ort",
+    "onnxrt": "ort",
+    "pytorch": "torch",
+    "gpu": "cuda",
+    "trt": "tensorrt",
+    **{spec.ort_name.lower(): spec.name for spec in PROVIDERS.values()},
+}
+
 
 def find_provider(name: str) -> ProviderSpec:
     """Return a provider by our word for it.
@@ -65,5 +75,6 @@ def find_provider(name: str) -> ProviderSpec:
         UsageError: the word is unknown.
     """
     if name not in PROVIDERS:
-        raise UsageError(f"unknown provider {name!r}{suggest(name, PROVIDERS)}; known: {', '.join(PROVIDERS)}")
+        hint = suggest(OTHER_NAMES.get(name.lower(), name), PROVIDERS)
+        raise UsageError(f"unknown provider {name!r}{hint}; known: {', '.join(PROVIDERS)}")
     return PROVIDERS[name]

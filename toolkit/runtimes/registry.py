@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, suggest
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.provider_list import OTHER_NAMES, PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.runtimes.base import Runtime, RuntimeSettings
@@ -156,6 +156,9 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     "onnx-widened": RuntimeEntry(
         "toolkit.runtimes.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
     ),
+    "onnx-rounded": RuntimeEntry(
+        "toolkit.runtimes.rounded", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True
+    ),
     "torch-suspects": RuntimeEntry(
         "toolkit.runtimes.torch_suspects",
         "TorchSuspectsRuntime",
@@ -178,7 +181,10 @@ def find_entry(name: str) -> RuntimeEntry:
         UsageError: the name is unknown.
     """
     if name not in RUNTIMES:
-        raise UsageError(f"unknown runtime {name!r}{suggest(name, RUNTIMES)}; known: {', '.join(RUNTIMES)}")
+        meant = OTHER_NAMES.get(name.lower(), name)
+        if meant in PROVIDERS:
+            raise UsageError(f"{name!r} is no runtime; ONNX Runtime has it: --runtime ort --provider {meant}")
+        raise UsageError(f"unknown runtime {name!r}{suggest(meant, ENGINES)}; known: {', '.join(ENGINES)}")
     return RUNTIMES[name]
 
 

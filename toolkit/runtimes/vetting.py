@@ -20,6 +20,7 @@ from toolkit.runtimes.graph_parts import (
     sparse_tensors,
     weigh_tensors,
 )
+from toolkit.runtimes.other_files import describe_other_file
 
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
@@ -63,9 +64,11 @@ def parse_model(data: bytes, *, name: str) -> Any:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise ModelError(f"{name} is not an ONNX model: {error}") from error
+        cut = f"its {len(data):,} bytes are no protobuf, or only a part of one; fetch or export the file again"
+        raise ModelError(f"{name} is not an ONNX model: {describe_other_file(data) or cut}") from error
     if not model.HasField("graph") or not model.opset_import or not model.ir_version:
-        raise ModelError(f"{name} is not an ONNX model: it has no graph, no opset or no IR version")
+        lack = "it has no graph, no opset or no IR version"
+        raise ModelError(f"{name} is not an ONNX model: {describe_other_file(data) or lack}")
     return model
 
 

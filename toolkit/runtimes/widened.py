@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["WidenedRuntime", "widen_model"]
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -29,11 +29,16 @@ class WidenedRuntime(Runtime):
 
     name: ClassVar[str] = "onnx-widened"
 
+    # Tensors that are meant to be of fewer bits.
+    _narrowed: Collection[str] = ()
+
+    def _widen(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        return widen_model(model)
+
     def _open(self, source: ModelSource) -> None:
         info = describe_file(source, runtime=self.name, version=onnx.__version__)
         try:
-            wide = widen_model(onnx.ModelProto.FromString(source.model))
-            self._evaluator = WideEvaluator(wide)
+            self._evaluator = WideEvaluator(self._widen(onnx.ModelProto.FromString(source.model)))
         except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
             raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
@@ -49,7 +54,8 @@ class WidenedRuntime(Runtime):
             values: dict[str, Any] = dict(self._evaluator.run(None, wide, intermediate=True))
         except Exception as error:  # whatever the evaluator's operators raise
             raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
-        narrow = [name for name, value in values.items() if getattr(value, "dtype", None) in (np.float32, np.float16)]
+        others = {name: value for name, value in values.items() if name not in self._narrowed}
+        narrow = [name for name, value in others.items() if getattr(value, "dtype", None) in (np.float32, np.float16)]
         if narrow:
             raise ModelError(f"the ONNX evaluator computes {narrow[0]!r} in {values[narrow[0]].dtype}, not in float64")
         return unwrap_optionals(values, self.info.outputs)

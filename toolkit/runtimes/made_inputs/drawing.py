@@ -38,9 +38,15 @@ def number_type(facts: InputFacts) -> np.dtype[Any]:
     try:
         dtype = find_dtype(facts.dtype)
     except TypeError as error:
-        raise UsageError(f"input {facts.name!r} is a {facts.dtype}; inputs can be made of numbers only") from error
+        raise UsageError(
+            f"input {facts.name!r} is no tensor ({facts.dtype}), and tensors alone can be fed; export the file with "
+            "tensors for inputs"
+        ) from error
     if dtype.kind not in "biuf" and dtype.name not in SMALL_BITS:
-        raise UsageError(f"input {facts.name!r} is of {facts.dtype}; inputs can be made of numbers only")
+        raise UsageError(
+            f"input {facts.name!r} is of {facts.dtype}, and inputs are made of numbers only; bring all inputs with "
+            "--inputs FILE.npz"
+        )
     return dtype
 
 

@@ -17,7 +17,7 @@ from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.drawing import draw_input, number_type
 from toolkit.runtimes.made_inputs.facts import InputFacts
-from toolkit.runtimes.made_inputs.said import check_names, check_shape, quote, shapes_of_values
+from toolkit.runtimes.made_inputs.said import check_names, check_shape, check_values, quote, shapes_of_values
 from toolkit.runtimes.made_inputs.sizes import BATCH, SEQUENCE, OpenSizes, axes_of
 
 SEED = 20_261_125
@@ -149,6 +149,7 @@ def possible_plans(facts: tuple[InputFacts, ...], config: FeedConfig) -> Iterato
         UsageError: the user names an input that is not there, or a shape or number that does not fit.
     """
     check_names(facts, config)
+    check_values(facts, config)
     shapes = dict(config.shapes) | shapes_of_values(facts, config)
     for item in facts:
         if item.name in shapes:

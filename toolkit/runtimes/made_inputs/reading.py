@@ -31,6 +31,7 @@ NAMED_MASK, NAMED_LENGTH = re.compile(r"mask", re.IGNORECASE), re.compile(r"len(
 FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
 # The largest of such numbers.
 FEW = 9.0
+BYTES = ("int8", "uint8")
 
 
 def read_inputs(model: onnx.ModelProto) -> tuple[InputFacts, ...]:
@@ -103,9 +104,11 @@ def _choose(name: str, dtype: str, axes: tuple[Axis, ...] | None, needs: list[Ne
         return Need("length")
     if NAMED_MASK.search(name):
         return Need("mask")
+    if is_whole and dtype != "bool" and any(map(_divides, readings)):
+        return Need("number", low=1.0, high=FEW)
     # Whole numbers that become floats are counts or levels, and 0 and 1 say little of what is done with them.
-    is_counted = is_whole and dtype not in {"bool", "int8", "uint8"} and any(map(_becomes_float, readings))
-    return Need("number", high=FEW) if is_counted else Need("free")
+    is_counted = any(_becomes_float(reading) or _is_divided(reading) for reading in readings)
+    return Need("number", high=FEW) if is_whole and dtype not in {"bool", *BYTES} and is_counted else Need("free")
 
 
 def _join(role: str, needs: list[Need]) -> Need:
@@ -113,6 +116,16 @@ def _join(role: str, needs: list[Need]) -> Need:
         return Need(role, choices=tuple(dict.fromkeys(number for need in needs for number in need.choices)))
     low, high = max(need.low for need in needs), min(need.high for need in needs)
     return Need(role, low, high) if low <= high else needs[0]
+
+
+def _divides(reading: Reading) -> bool:
+    return reading.same and reading.node.op_type in {"Div", "Mod"} and reading.position == 1
+
+
+def _is_divided(reading: Reading) -> bool:
+    """Tell whether less than the divisor becomes 0, as 0 and 1 do nearly always."""
+    is_dividend = reading.node.op_type in {"Div", "Mod"} and reading.position == 0
+    return reading.same and (is_dividend or reading.node.op_type == "ReduceMean")
 
 
 def _becomes_float(reading: Reading) -> bool:

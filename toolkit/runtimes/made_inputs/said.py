@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["check_given", "check_names", "check_shape", "quote", "shapes_of_values"]
+__all__ = ["check_given", "check_names", "check_shape", "check_values", "quote", "shapes_of_values"]
 
 import math
 import shlex
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import UsageError, suggest
 from toolkit.runtimes.base import Arrays, TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
+from toolkit.runtimes.made_inputs.drawing import number_type
 from toolkit.runtimes.made_inputs.facts import InputFacts
 from toolkit.runtimes.made_inputs.sizes import axes_of
 
@@ -28,9 +30,11 @@ def check_given(inputs: tuple[TensorSpec, ...], given: Arrays) -> dict[str, NDAr
     if set(given) != set(names):
         raise UsageError(f"the arrays given are {sorted(given)}; the file's inputs are {sorted(names)}")
     for spec in inputs:
-        problem = spec.explain_mismatch(given[spec.name])
+        array = given[spec.name]
+        problem = spec.explain_mismatch(array)
         if problem:
-            raise UsageError(f"the array given for {problem}")
+            cast = f"; save it with .astype({spec.dtype!r})" if str(array.dtype) != spec.dtype else ""
+            raise UsageError(f"the array given for {problem}{cast}")
     return {name: given[name] for name in names}
 
 
@@ -51,6 +55,34 @@ def check_names(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
         if item.is_scalar and item.name in config.shapes:
             example = quote(item.name, item.choices[:1] or [1])
             raise UsageError(f"input {item.name!r} is one number and has no sizes; give it with --value {example}")
+
+
+def check_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
+    """Refuse numbers that an input's type cannot hold, which NumPy would cut or turn into others.
+
+    Raises:
+        UsageError: with the type; an input is not of numbers.
+    """
+    for item in facts:
+        dtype = number_type(item) if item.name in config.values else None
+        strange = [number for number in config.values.get(item.name, ()) if dtype and not _holds(dtype, number)]
+        if strange:
+            raise UsageError(
+                f"--value {quote(item.name, strange[:1])} does not fit the input, which is {item.dtype}; give numbers "
+                "that this type has"
+            )
+
+
+def _holds(dtype: np.dtype[Any], number: float) -> bool:
+    """Tell whether a type has a number; for a float type, whether it is in range."""
+    try:
+        with np.errstate(all="ignore"):
+            cast = np.asarray(number).astype(dtype)
+    except OverflowError:  # a whole number of more than 64 bits
+        return False
+    if "float" in dtype.name:
+        return not math.isfinite(number) or bool(np.isfinite(cast))
+    return math.isfinite(number) and int(cast) == number
 
 
 def shapes_of_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> dict[str, tuple[int, ...]]:
@@ -101,5 +133,5 @@ def _declared(item: InputFacts) -> list[int | str | None]:
 
 def quote(name: str, numbers: Iterable[float]) -> str:
     """Return a name and its numbers as an option takes them, quoted for a shell."""
-    words = (repr(float(number)) if number % 1 else str(int(number)) for number in numbers)
+    words = (str(int(number)) if number % 1 == 0 else repr(float(number)) for number in numbers)
     return shlex.quote(f"{name}={','.join(words)}")

@@ -139,7 +139,8 @@ def _usual(axes: tuple[Axis, ...], index: int) -> str:
         has_channels_last = sizes[3] is not None and sizes[3] <= MOST_CHANNELS
         is_inside = index in ({1, 2} if has_channels_last else {2, 3})
         return IMAGE if is_inside and (has_channels_last or not (index == 2 and sizes[3] is not None)) else SEQUENCE
-    return IMAGE if len(axes) > RANK_OF_IMAGES and index > 1 else SEQUENCE
+    # Five are a volume; of more, nobody knows what they are, and 64 in each would be gigabytes.
+    return IMAGE if len(axes) == RANK_OF_IMAGES + 1 and index > 1 else SEQUENCE
 
 
 def _sum(text: str, sizes: Mapping[str, int], guess: Guess) -> int:

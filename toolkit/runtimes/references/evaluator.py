@@ -5,16 +5,20 @@ from __future__ import annotations
 __all__ = ["Evaluator", "WideEvaluator", "unwrap_optionals"]
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar
 
 import numpy as np
-from onnx import FunctionProto, GraphProto, ModelProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.cutting import names_used
 from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"
+OTHER_NAME = "ai.onnx"
 
 
 class Evaluator(ReferenceEvaluator):
@@ -32,6 +36,7 @@ class Evaluator(ReferenceEvaluator):
     def __init__(
         self, proto: ModelProto | GraphProto | FunctionProto, opsets: dict[str, int] | None = None, **options: Any
     ) -> None:
+        _use_one_name(proto)
         _prepare(proto.graph if isinstance(proto, ModelProto) else proto)
         imported = opsets or {item.domain: item.version for item in proto.opset_import}
         options["new_ops"] = [*classes_for(imported, self.real), *(options.get("new_ops") or ())]
@@ -49,12 +54,39 @@ class WideEvaluator(Evaluator):
     real: ClassVar[Type] = np.dtype(np.float64)
 
 
+def _use_one_name(proto: ModelProto | GraphProto | FunctionProto) -> None:
+    """Call the default domain by its empty name; "ai.onnx" is its other one in the standard (IR, operator sets)."""
+    graph = proto.graph if isinstance(proto, ModelProto) else proto
+    imports = () if isinstance(proto, GraphProto) else proto.opset_import
+    for item in (*imports, *graph.node):
+        if item.domain == OTHER_NAME:
+            item.domain = ""
+
+
+def _sort(graph: GraphProto | FunctionProto) -> None:
+    """Put every node behind those that it reads, as engines do; one that reads itself on the way is left to fail."""
+    made = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    reads = {index: {made[name] for name in _reads(node) if name in made} for index, node in enumerate(graph.node)}
+    if all(index > max(needed, default=-1) for index, needed in reads.items()):
+        return
+    with suppress(CycleError):
+        nodes = [graph.node[index] for index in TopologicalSorter(reads).static_order()]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def _reads(node: NodeProto) -> set[str]:
+    inside = [names_used(item.g) for item in node.attribute if item.HasField("g")]
+    return {name for name in node.input if name}.union(*inside)
+
+
 def _prepare(graph: GraphProto | FunctionProto) -> None:
     """Change what the evaluator (1.23) trips over.
 
     It hands an output that a node leaves out to inputs that are left out, and its operators know no attribute of
-    opset 1 that changes nothing.
+    opset 1 that changes nothing. It takes nodes as they lie in the file, where engines sort them.
     """
+    _sort(graph)
     for node in graph.node:
         while len(node.output) > 1 and not node.output[-1]:
             node.output.pop()
