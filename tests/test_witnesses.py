@@ -527,12 +527,15 @@ class Slow:
             raise WorkerError("the engine hung")
         return {"y": np.ones(1, np.float32)}
 
+    def count_multiply_adds(self, feeds: dict[str, Any]) -> int:
+        return 1000 * len(feeds["x"])
+
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
     """Return a function that asks engines of which every call takes so many seconds an item."""
 
-    def make(count: int, *, ort: float, float64: float, budget: float) -> Answers:
+    def make(count: int, *, ort: float, float64: float, budget: float, work: int | None = None) -> Answers:
         clock = Clock()
         seconds = {"ort": ort, "onnx-widened": float64}
 
@@ -542,7 +545,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
         monkeypatch.setattr("toolkit.parity.budget.time", clock)
         monkeypatch.setattr("toolkit.parity.answers.time", clock)
         monkeypatch.setattr("toolkit.parity.answers.WorkerRuntime", open_slow)
-        asked = ask_witnesses(ANY, calls(count), Budget(seconds=budget, start=0.0))
+        asked = ask_witnesses(ANY, calls(count), Budget(seconds=budget, start=0.0, multiply_adds=work))
         assert clock.now <= 2 * budget
         return asked
 
@@ -558,6 +561,28 @@ def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[
     (left,) = part.explain_left(Budget(seconds=60))
     assert left.startswith("the budget of 60 s leaves out the calls 'call 3', 'call 4' and judges 'call 0',")
     assert part.cut(1).explain_left(Budget())[0].endswith("judges 'call 0'; a larger --budget takes more")
+
+
+@pytest.mark.parametrize(
+    ("work", "kept"),
+    [
+        (None, ["call 0", "call 1", "call 2", "call 3"]),
+        (5000, ["call 0", "call 1", "call 2", "call 3"]),
+        (4000, ["call 0", "call 1", "call 2"]),
+        (3000, ["call 0", "call 1"]),
+        (1999, ["call 1"]),
+    ],
+)
+def test_counted_work_chooses_the_calls_whatever_the_clock_says(
+    ask: Callable[..., Answers], work: int | None, kept: list[str]
+) -> None:
+    for seconds in (0.001, 1.0):
+        asked = ask(4, ort=seconds, float64=seconds, budget=60, work=work)
+        assert [feed.name for feed in asked.sets] == kept
+        assert len(asked.own) == len(asked.exact or ()) == len(kept)
+        (*left,) = asked.explain_left(Budget(multiply_adds=work))
+        assert bool(left) == (len(kept) < 4)
+        assert not left or f"{work:.2g} multiply-adds and 30 s leaves out" in left[0]
 
 
 def test_where_the_first_call_does_not_fit_the_smallest_one_does(ask: Callable[..., Answers]) -> None:

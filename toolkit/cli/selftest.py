@@ -96,6 +96,7 @@ def _judge_stranger(
     source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, budget: Budget | None, output: Output
 ) -> SelftestReport:
     from toolkit.evaluation.selftest import SelftestReport
+    from toolkit.parity.budget import SHORT_MULTIPLY_ADDS, Budget
     from toolkit.parity.config import ParityConfig
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import record_feeds
@@ -115,6 +116,7 @@ def _judge_stranger(
     subject = require_providers(source, config, feeds)
     if subject.plan is not None and (words := subject.plan.describe()):
         note(words)
+    budget = budget or Budget(multiply_adds=SHORT_MULTIPLY_ADDS)
     with output.progress("reference", unit="calls") as bar:
         recording = record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
     report = judge_matrix(source, recording, config, precision=subject.precision)

@@ -83,10 +83,11 @@ def ask_witnesses(
         ModelError: ONNX Runtime cannot run the file, or answers the same call differently twice.
     """
     told = _count(progress, 2 * len(sets))
-    own, unread = _ask_own(source, sets, budget, told)
+    asked = tuple(feed.name for feed in sets)
+    sets, own, unread = _ask_own(source, sets, budget, told)
     why_not, numbers, exact = "", list(range(len(own))), None
     try:
-        numbers, exact = _ask_exact(source, sets[: len(own)], budget, told)
+        numbers, exact = _ask_exact(source, sets, budget, told)
         _require_same_form(exact, own[0])
     except ModelError as error:
         why_not, exact = str(error), None
@@ -97,7 +98,7 @@ def ask_witnesses(
         own=[own[number] for number in numbers],
         exact=exact,
         why_not=why_not,
-        asked=tuple(feed.name for feed in sets),
+        asked=asked,
         unread=unread,
     )
 
@@ -133,14 +134,15 @@ def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget
 
 def _ask_own(
     source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
-) -> tuple[list[Outputs], tuple[str, ...]]:
-    """Return the answers, and which outputs cannot be compared, with the reason."""
+) -> tuple[tuple[FeedSet, ...], list[Outputs], tuple[str, ...]]:
+    """Return the calls, the answers, and which outputs cannot be compared, with the reason."""
     settings = RuntimeSettings(optimisation="none", threads=1)
     try:
         with (
             blame_the_file(str(source.path)),
             WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker,
         ):
+            sets = _choose_calls(worker, sets, budget.multiply_adds)
             first = _run_calls(worker, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
             again = worker.run(sets[0].arrays)
     except ModelError as error:
@@ -153,7 +155,36 @@ def _ask_own(
                 f"output {name!r} differs between two runs on the same input; chance cannot be compared; "
                 f"{state_chance_of(source)}; export it in inference mode, or give such nodes a seed"
             )
-    return first, tuple(f"output {name!r} is not compared: {why}" for name, why in worker.left_out.items())
+    unread = tuple(f"output {name!r} is not compared: {why}" for name, why in worker.left_out.items())
+    return sets[: len(first)], first, unread
+
+
+def _choose_calls(worker: WorkerRuntime, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
+    """Return the first call, and of the others the smallest ones whose work fits too, in their order.
+
+    The smallest alone where the first one's work does not fit; all where the graph does not tell their work.
+    """
+    if limit is None or len(sets) == 1:
+        return sets
+    by_shapes: dict[tuple[tuple[int, ...], ...], int | None] = {}
+    works = []
+    for feed in sets:
+        shapes = tuple(array.shape for array in feed.arrays.values())
+        if shapes not in by_shapes:
+            by_shapes[shapes] = worker.count_multiply_adds(feed.arrays)
+        work = by_shapes[shapes]
+        if work is None:
+            return sets
+        works.append(work)
+    if works[0] > limit:
+        return (sets[works.index(min(works))],)
+    left, kept = limit - works[0], {0}
+    for number in sorted(range(1, len(sets)), key=works.__getitem__):
+        if works[number] > left:
+            break
+        left -= works[number]
+        kept.add(number)
+    return tuple(feed for number, feed in enumerate(sets) if number in kept)
 
 
 def _ask_exact(

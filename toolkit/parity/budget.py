@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_BUDGET_S", "Budget", "memory_for_reference"]
+__all__ = ["DEFAULT_BUDGET_S", "SHORT_MULTIPLY_ADDS", "Budget", "memory_for_reference"]
 
 import math
 import time
@@ -13,6 +13,8 @@ from toolkit.errors import UsageError
 from toolkit.runtimes.process import MEMORY_LIMIT_BYTES
 
 DEFAULT_BUDGET_S = 30.0
+# Of a self-test's calls together, counted and not timed, so that every machine makes the same calls.
+SHORT_MULTIPLY_ADDS = 1_500_000_000
 # The float64 evaluation may not take what everything else needs.
 MEMORY_SHARE = 0.75
 LEAST_MEMORY_BYTES = 2 << 30
@@ -25,10 +27,12 @@ class Budget:
     Attributes:
         seconds: of all calls together; infinite for no limit.
         start: on the monotonic clock.
+        multiply_adds: of all calls together, as far as they can be counted in the graph; None for no limit.
     """
 
     seconds: float = DEFAULT_BUDGET_S
     start: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - tests put in another clock
+    multiply_adds: int | None = None
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
@@ -50,6 +54,8 @@ class Budget:
 
     def describe(self) -> str:
         """Return the budget in words."""
+        if self.multiply_adds is not None:
+            return f"the budget of {self.multiply_adds:.2g} multiply-adds and {self.seconds:g} s"
         return "no limit of time" if math.isinf(self.seconds) else f"the budget of {self.seconds:g} s"
 
 

@@ -149,6 +149,11 @@ class WorkerRuntime(WorkerProcess):
         """Execute the model once in the worker; as `Runtime.run`."""
         return self.request({"verb": "run"}, feeds)[1]
 
+    def count_multiply_adds(self, feeds: Arrays) -> int | None:
+        """Return the multiply-adds of a call, counted in the graph; None where the file does not tell."""
+        shapes = {name: list(array.shape) for name, array in feeds.items()}
+        return self.request({"verb": "count", "shapes": shapes})[0]["multiply_adds"]  # type: ignore[no-any-return]
+
     def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
         """Run the timing loop inside the worker; as `measure.measure`."""
         told, arrays = self.request({"verb": "measure", "plan": to_plain(plan)}, feeds)

@@ -48,6 +48,7 @@ class _Worker:
             "load": self._load,
             "run": self._run,
             "measure": self._measure,
+            "count": self._count,
             "describe": self._describe,
             "infer": self._infer,
         }
@@ -113,6 +114,11 @@ class _Worker:
             facts |= {"multiply_adds": work.multiply_adds, "uncounted": work.reason}
         told = {"first_run_ns": window.first_run_ns, "facts": facts}
         return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
+
+    def _count(self, header: dict[str, Any], _: dict[str, NDArray[Any]]) -> Answer:
+        from toolkit.runtimes.work import count_multiply_adds
+
+        return {"multiply_adds": count_multiply_adds(self._model, header["shapes"]).multiply_adds}, {}
 
     def _opened(self) -> Runtime:
         if self._runtime is None:
