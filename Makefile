@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,fast,ray,loadgen,kits]'
+	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits]'
 	touch $@
 
 # The quick suite: no network, nothing over seconds.

@@ -29,8 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.environment import describe_environment
-from toolkit.imaging import decode, plain_png
-from toolkit.imaging.fast_png import find_fast_decoder
+from toolkit.imaging import decode
 
 SCHEMA = "toolkit/decode/1"
 Way = Callable[[str], Any]
@@ -67,16 +66,10 @@ def _write_files(folder: Path, count: int) -> list[str]:
 def _ways() -> dict[str, Way]:
     ways: dict[str, Way] = {
         "reading alone": lambda path: decode._read_regular(path, name=path),  # noqa: SLF001
-        "toolkit, Pillow": decode.decode_image,
-        "toolkit, Pillow, the long way": _the_long_way,
+        "toolkit": decode.decode_image,
+        "toolkit, the long way": _the_long_way,
         "peer: Pillow, asarray": lambda path: np.asarray(Image.open(path)),
     }
-    fast = find_fast_decoder()
-    if fast is not None:
-        ways[f"toolkit, {fast.name}"] = _with_decoder(fast)
-        import imagecodecs
-
-        ways["peer: imagecodecs spng"] = lambda path: imagecodecs.spng_decode(Path(path).read_bytes())
     try:
         import cv2
     except ImportError:
@@ -85,19 +78,8 @@ def _ways() -> dict[str, Way]:
     return ways
 
 
-def _with_decoder(fast: Any) -> Way:
-    def way(path: str) -> Any:
-        plain_png._state.decoder = fast  # noqa: SLF001
-        try:
-            return decode.decode_image(path)
-        finally:
-            plain_png._state.decoder = None  # noqa: SLF001
-
-    return way
-
-
 def _the_long_way(path: str) -> Any:
-    short, decode.decode_plain_png = decode.decode_plain_png, lambda _: None
+    short, decode.decode_plain_png = decode.decode_plain_png, lambda _, bits: None  # noqa: ARG005
     try:
         return decode.decode_image(path)
     finally:

@@ -180,7 +180,7 @@ class Blocked:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
         if top in {{"PIL", "onnx", "torch", "typer", "rich", "click", "matplotlib", "scipy", "safetensors", "filelock",
-                    "pyarrow", "imagecodecs", "ml_dtypes", "google"}}:
+                    "pyarrow", "ml_dtypes", "google"}}:
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Blocked())
 import numpy

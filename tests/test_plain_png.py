@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import io
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +14,8 @@ from PIL import Image
 from png_variants import KINDS, write_png
 
 from toolkit.errors import DataError
-from toolkit.imaging import decode, plain_png
-from toolkit.imaging.decode import Decoded, decode_image, prefer_fast_decoder
-from toolkit.imaging.fast_png import FastDecoder, find_fast_decoder
+from toolkit.imaging import decode
+from toolkit.imaging.decode import Decoded, decode_image
 from toolkit.imaging.plain_png import decode_plain_png
 
 SEVEN = draw_seven()
@@ -46,16 +42,6 @@ def whatever_way(data: bytes) -> Decoded | None:
         return None
 
 
-@pytest.fixture(params=["pillow", "imagecodecs"])
-def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each decoder in turn; the preference is forgotten afterwards."""
-    monkeypatch.setattr(plain_png._state, "decoder", None)
-    if request.param == "imagecodecs":
-        pytest.importorskip("imagecodecs")
-        assert prefer_fast_decoder() == "imagecodecs"
-    return request.param
-
-
 def agree(data: bytes) -> None:
     expected, found = the_long_way(data), whatever_way(data)
     assert (expected is None) == (found is None)
@@ -75,7 +61,7 @@ def draw_samples(colour: int, depth: int, *, side: int = 19) -> np.ndarray:
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 @pytest.mark.parametrize(("colour", "depth"), VARIANTS)
 def test_every_variant_gives_the_pixels_of_the_long_way(
-    colour: int, depth: int, filters: tuple[int, ...], interlace: bool, decoder: str
+    colour: int, depth: int, filters: tuple[int, ...], interlace: bool
 ) -> None:
     extra = [PALETTE] if colour == 3 else []
     samples = draw_samples(colour, depth)
@@ -103,23 +89,23 @@ def test_every_variant_gives_the_pixels_of_the_long_way(
         (encode(np.zeros((600, 600), np.uint8)), False),
     ],
 )
-def test_only_plain_files_take_the_short_way_and_all_agree(data: bytes, is_plain: bool, decoder: str) -> None:
+def test_only_plain_files_take_the_short_way_and_all_agree(data: bytes, is_plain: bool) -> None:
     assert (decode_plain_png(data) is not None) == is_plain
     agree(data)
 
 
-def test_orientation_and_other_metadata_are_still_seen(decoder: str) -> None:
+def test_orientation_and_other_metadata_are_still_seen() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode_image(encode(SEVEN, exif=exif)).notes == ("turned as its EXIF says",)
 
 
 @pytest.mark.parametrize("tail", [b"", b"x", b"\0" * 8, png_chunk(b"IDAT", b"x"), encode(SEVEN)], ids=len)
-def test_what_follows_the_end_is_judged_the_long_way(tail: bytes, decoder: str) -> None:
+def test_what_follows_the_end_is_judged_the_long_way(tail: bytes) -> None:
     agree(encode(SEVEN) + tail)
 
 
-def test_every_truncation_and_every_flipped_byte_agrees(decoder: str) -> None:
+def test_every_truncation_and_every_flipped_byte_agrees() -> None:
     data = encode(SEVEN)
     for place in range(8, len(data)):
         agree(data[:place])
@@ -128,7 +114,7 @@ def test_every_truncation_and_every_flipped_byte_agrees(decoder: str) -> None:
         agree(bytes(broken))
 
 
-def test_split_pixel_data_agree(decoder: str) -> None:
+def test_split_pixel_data_agree() -> None:
     data = write_png(draw_samples(0, 8), depth=8, colour=0, pieces=3)
     place = data.index(b"IDAT", data.index(b"IDAT") + 4) - 4
     agree(data[:place] + png_chunk(b"tIME", b"\x07\xe0\1\1\1\1\1") + data[place:])
@@ -145,12 +131,12 @@ PACKED = zlib.compress(zlib.decompress(encode(SEVEN)[41:-16]))
 
 
 @pytest.mark.parametrize("cut", range(1, 14))
-def test_pixel_data_cut_off_under_a_right_checksum_agree(cut: int, decoder: str) -> None:
+def test_pixel_data_cut_off_under_a_right_checksum_agree(cut: int) -> None:
     agree(mended(PACKED[:-cut]))
 
 
 @pytest.mark.parametrize("rows", [ROWS[:-1], ROWS[:-29], ROWS + b"\0", ROWS * 2, b"\5" + ROWS[1:], b"\xff" * len(ROWS)])
-def test_rows_that_do_not_fit_the_header_agree(rows: bytes, decoder: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_do_not_fit_the_header_agree(rows: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     agree(mended(zlib.compress(rows)))
     agree(mended(zlib.compress(rows) + b"more"))
     assert capfd.readouterr() == ("", "")  # a C library must not write on its own
@@ -162,12 +148,7 @@ def test_any_damage_under_right_checksums_gives_one_verdict(data: st.DataObject)
     for place in data.draw(st.lists(st.integers(0, len(compressed) - 1), max_size=3)):
         compressed[place] ^= data.draw(st.integers(1, 255))
     file = mended(bytes(compressed[: data.draw(st.integers(1, len(compressed)))]))
-    for chosen in (None, find_fast_decoder()):
-        plain_png._state.decoder = chosen
-        try:
-            agree(file)
-        finally:
-            plain_png._state.decoder = None
+    agree(file)
 
 
 @given(
@@ -183,38 +164,7 @@ def test_any_picture_gives_the_pixels_of_the_long_way(
     colour, depth = kind
     samples = np.random.default_rng(seed).integers(0, 1 << depth, (height, width, KINDS[colour][0]))
     file = write_png(samples, depth=depth, colour=colour, filters=filters)
-    for chosen in (None, find_fast_decoder()):
-        plain_png._state.decoder = chosen
-        try:
-            agree(file)
-        finally:
-            plain_png._state.decoder = None
-
-
-def test_a_decoder_that_gives_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    imagecodecs = pytest.importorskip("imagecodecs")
-    assert find_fast_decoder() is not None
-    monkeypatch.setattr(imagecodecs, "spng_decode", lambda data: np.asarray(Image.open(io.BytesIO(data))) ^ 1)
-    assert find_fast_decoder() is None
-
-
-def test_a_decoder_that_fails_leaves_it_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: bytes) -> np.ndarray:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(plain_png._state, "decoder", FastDecoder("broken", fail))
-    assert np.array_equal(decode_image(encode(SEVEN)).pixels, SEVEN)
-
-
-def test_a_missing_package_means_pillow(tmp_path: Path) -> None:
-    code = """
-import sys
-sys.modules["imagecodecs"] = None
-from toolkit.imaging.decode import prefer_fast_decoder
-print(prefer_fast_decoder())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "pillow\n"
+    agree(file)
 
 
 def test_a_path_may_be_text_and_reading_takes_the_file_as_it_is(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ __all__ = [
     "ImageHeader",
     "decode_image",
     "decode_opened",
-    "prefer_fast_decoder",
     "read_image_header",
     "see_depth",
 ]
@@ -26,12 +25,11 @@ import numpy as np
 from PIL.Image import Transpose
 
 from toolkit.errors import DataError
-from toolkit.imaging.density import check_density
 from toolkit.imaging.flatten import flatten_image, is_deep_mode, is_grey_mode
-from toolkit.imaging.formats import FORMATS, check_size, open_picture, verify_checksums
+from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_picture, verify_checksums
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
-from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png, prefer_fast_decoder
+from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,8 +136,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
         if data.startswith(PNG_SIGNATURE):
             verify_checksums(data, name=title)
         with open_picture(BytesIO(data), name=title) as image:
-            check_density(image, num_bytes=len(data), name=title)
-            image.load()
+            load_pixels(image, num_bytes=len(data), name=title)
             decoded = _finish(image, bits=bits, file_bytes=len(data))
             _check_deep_colour(data, decoded.pixels, name=title)
             return decoded
@@ -154,8 +151,7 @@ def see_depth(path: Path, depth: Depth) -> None:
     title = str(path)
     data = _read_regular(path, name=title)
     with _failures_named(title), open_picture(BytesIO(data), name=title) as image:
-        check_density(image, num_bytes=len(data), name=title)
-        image.load()
+        load_pixels(image, num_bytes=len(data), name=title)
         depth.see(np.asarray(image))
 
 

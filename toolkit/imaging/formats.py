@@ -7,7 +7,7 @@ one thread puts back are another thread's filters. So nothing is called here tha
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "check_size", "open_picture", "verify_checksums"]
+__all__ = ["FORMATS", "check_size", "load_pixels", "open_picture", "verify_checksums"]
 
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -30,6 +30,10 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 WEBP_HEADER_BYTES = 30
 PNG_SIGNATURE_BYTES = 8
 MOST_FRAMES = 0x80000000
+# At the very best, on a picture of one colour: deflate packs 1,032 bytes into one (zlib's technical details, "Maximum
+# Compression Factor"), each of eight pixels; JPEG's blocks of 8x8 pixels take a bit at least, as no Huffman code is
+# shorter (ITU-T T.81, annexes F and G).
+MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512}
 
 
 def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
@@ -63,6 +67,30 @@ def check_size(width: int, height: int, *, name: str) -> None:
     """
     if width * height > MAX_PIXELS:
         raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
+
+
+def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
+    """Decode what `open_picture` opened.
+
+    Args:
+        image: decoded in place.
+        num_bytes: size of its file.
+        name: what it is called in messages.
+
+    Raises:
+        DataError: it claims more pixels than so many bytes can hold; told before memory is taken.
+        Exception: of any kind, where the pixels are damaged.
+    """
+    # The decoders of these two fill up what a file lacks (PNG: whole rows), and take memory and time for it, without an
+    # error; those of the others find the end of the file at once.
+    most = num_bytes * MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS)
+    width, height = image.size
+    if width * height > most:
+        raise DataError(
+            f"{name} is damaged or cut off: it claims {width}x{height} pixels in a file of {num_bytes} bytes, which "
+            f"holds {most} at most; get the file again"
+        )
+    image.load()
 
 
 def verify_checksums(data: bytes, *, name: str) -> None:

@@ -10,7 +10,7 @@ Source of the format: PNG Specification (Third Edition), W3C, chapters 5 and 11.
 
 from __future__ import annotations
 
-__all__ = ["PNG_SIGNATURE", "decode_plain_png", "prefer_fast_decoder"]
+__all__ = ["PNG_SIGNATURE", "decode_plain_png"]
 
 import struct
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,8 +23,6 @@ from toolkit.imaging.flatten import flatten_image
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from toolkit.imaging.fast_png import FastDecoder
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PLAIN_BYTES = 1 << 20
@@ -58,28 +56,6 @@ class _PlainPng(NamedTuple):
     height: int
     layout: tuple[int, int]
     compressed: bytes
-    is_bare: bool
-
-
-class _State:
-    decoder: FastDecoder | None = None
-
-
-_state = _State()
-
-
-def prefer_fast_decoder() -> str:
-    """Use imagecodecs' decoder from now on where it is installed: for many images, as importing it takes time.
-
-    The answers stay the same. It holds for the whole process and may be called again.
-
-    Returns:
-        `imagecodecs`, or `pillow` where it cannot be used.
-    """
-    from toolkit.imaging.fast_png import find_fast_decoder
-
-    _state.decoder = _state.decoder or find_fast_decoder()
-    return "pillow" if _state.decoder is None else _state.decoder.name
 
 
 def decode_plain_png(data: bytes, *, bits: int | None = None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
@@ -94,7 +70,7 @@ def decode_plain_png(data: bytes, *, bits: int | None = None) -> tuple[npt.NDArr
     """
     try:
         plain = _read_plain(data)
-        return None if plain is None else _decode_pixels(data, plain, bits)
+        return None if plain is None else _decode_pixels(plain, bits)
     except Exception:  # noqa: BLE001 - whatever it is, the long way meets it too and names it
         return None
 
@@ -109,50 +85,37 @@ def _read_plain(data: bytes) -> _PlainPng | None:
         return None
     if crc32(data[12 : HEADER_END - 4]) != _CHECKSUM.unpack_from(data, HEADER_END - 4)[0]:
         return None
-    pieces, is_bare = _collect_pieces(data)
+    pieces = _collect_pieces(data)
     if not pieces:
         return None
-    return _PlainPng(width, height, layout, pieces[0] if len(pieces) == 1 else b"".join(pieces), is_bare)
+    return _PlainPng(width, height, layout, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
-def _collect_pieces(data: bytes) -> tuple[list[bytes], bool]:
-    """Return the bodies of the IDAT chunks, and whether nothing else is there.
-
-    No body is returned where anything unknown, damaged or left over is found.
-    """
+def _collect_pieces(data: bytes) -> list[bytes]:
+    """Return the bodies of the IDAT chunks; none where anything unknown, damaged or left over is found."""
     pieces: list[bytes] = []
-    place, size, is_bare, is_body_over = HEADER_END, len(data), True, False
+    place, size, is_body_over = HEADER_END, len(data), False
     while True:
         length, kind = _CHUNK_START.unpack_from(data, place)
         end = place + 8 + length
         if end + 4 > size or crc32(data[place + 4 : end]) != _CHECKSUM.unpack_from(data, end)[0]:
-            return [], False
+            return []
         if kind == b"IDAT" and not is_body_over:
             pieces.append(data[place + 8 : end])
         elif kind == b"IEND":
-            return (pieces if length == 0 and end + 4 == size else []), is_bare
+            return pieces if length == 0 and end + 4 == size else []
         elif HARMLESS_BYTES.get(kind) == length:
-            is_bare, is_body_over = False, bool(pieces)
+            is_body_over = bool(pieces)
         else:
-            return [], False
+            return []
         place = end + 4
 
 
-def _decode_pixels(
-    data: bytes, plain: _PlainPng, bits: int | None
-) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]] | None:
-    shape = SHAPE_ENDS.get(plain.layout)
-    if shape is not None:
-        shape = (plain.height, plain.width, *shape)
-        if plain.is_bare and _state.decoder is not None:
-            pixels = _state.decoder.decode_checked(data, plain.compressed, shape=shape)
-            if pixels is not None:
-                return pixels, ()
-        # A copy that can be written to, as the long way gives.
-        return np.frombuffer(bytearray(_unpack(plain).tobytes()), np.uint8).reshape(shape), ()
-    return flatten_image(_unpack(plain), bits=bits)
-
-
-def _unpack(plain: _PlainPng) -> Image.Image:
+def _decode_pixels(plain: _PlainPng, bits: int | None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     mode, order = LAYOUTS[plain.layout]
-    return Image.frombytes(mode, (plain.width, plain.height), plain.compressed, "zip", order, 0)
+    image = Image.frombytes(mode, (plain.width, plain.height), plain.compressed, "zip", order, 0)
+    ends = SHAPE_ENDS.get(plain.layout)
+    if ends is None:
+        return flatten_image(image, bits=bits)
+    # A copy that can be written to, as the long way gives.
+    return np.frombuffer(bytearray(image.tobytes()), np.uint8).reshape(plain.height, plain.width, *ends), ()

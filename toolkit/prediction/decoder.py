@@ -9,7 +9,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.imaging.plain_png import prefer_fast_decoder
 from toolkit.prediction.cache import open_cache
 from toolkit.prediction.crossing import read_items, read_preparation, write_block
 from toolkit.prediction.prepare_items import prepare_items
@@ -32,7 +31,6 @@ def main() -> None:
 
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
     preparation, cache_path = read_preparation(requests)
-    prefer_fast_decoder()  # whoever starts processes has many
     with open_cache(None if cache_path is None else Path(cache_path), preparation) as cache:
         replies.write(READY)
         replies.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Pipeline"]
 
 import contextlib
-import sys
 import threading
 import time
 from collections import deque
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 # Decoding in this process until it is clear that the model waits for it: processes take a moment to start.
 PATIENCE_S = 0.8
 HUNGRY_SHARE = 0.3
-# From here on importing a faster decoder pays.
-MANY_PICTURES = 2000
 # Threads for a model that runs once at a time: one reads what the last run answered while the next one runs.
 TURNS = 2
 # Blocks that may wait between two steps, beyond one for each decoder.
@@ -75,7 +72,6 @@ class Pipeline(Closing):
         self._hunger = _Hunger(self._runners)
         # Two threads that decode at the same time hand Python's one lock to and fro at every system call: half as fast.
         self._decoding = threading.Lock()
-        self._num_encoded = 0
 
     @property
     def num_processes(self) -> int:
@@ -118,10 +114,6 @@ class Pipeline(Closing):
             self._start_pool()
         if is_encoded and self._pool is not None and self._far is not None:
             return self._far.submit(self._pool.prepare, job)
-        self._num_encoded += len(job) if is_encoded else 0
-        if self._num_encoded > MANY_PICTURES:
-            self._runner.submit(_prefer_fast_decoder)
-            self._num_encoded = -sys.maxsize  # once
         return None if self._near is None else self._near.submit(self._prepare, job)
 
     def _prepare(self, job: Sequence[Item]) -> Block:
@@ -145,12 +137,6 @@ class Pipeline(Closing):
         # What did not compute waited: for the lock, for a disk, for a core.
         self._hunger.add((time.perf_counter() - start) - (time.thread_time() - busy))
         return block, self._answer(block)
-
-
-def _prefer_fast_decoder() -> None:
-    from toolkit.imaging.plain_png import prefer_fast_decoder  # arrays need no Pillow
-
-    prefer_fast_decoder()
 
 
 class _Hunger:

@@ -152,11 +152,8 @@ class ModelWorker:
         return "answers", stream.getvalue()
 
     def _open(self) -> tuple[Engine, Preparation]:
-        from toolkit.imaging.plain_png import prefer_fast_decoder
-
         request, opened = self._request, _open(self._request)
         info, card = opened.runtime.info, opened.card
-        prefer_fast_decoder()
         engine = Engine(
             opened.runtime, card, batch=request.batch, provider=info.provider_active, fallback=info.fallback
         )
