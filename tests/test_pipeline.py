@@ -306,7 +306,7 @@ def test_a_model_that_runs_several_times_at_once_is_given_several_blocks() -> No
     assert values == list(range(30))
 
 
-def test_threads_that_wait_for_pictures_get_decoder_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_threads_that_wait_for_pictures_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.05)
     prepare = pipeline.prepare_items
 
@@ -316,7 +316,7 @@ def test_threads_that_wait_for_pictures_get_decoder_processes(monkeypatch: pytes
 
     monkeypatch.setattr(pipeline, "prepare_items", slow)
     jobs: list[list[Item]] = [[image_item(f"{number}.png", png(number % 250))] for number in range(60)]
-    with Pipeline(brightness, PREPARATION, processes=1, runs_at_once=2, cache_path=tmp_path / "cache") as line:
+    with Pipeline(brightness, PREPARATION, processes=1, runs_at_once=2) as line:
         values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
         assert line.num_processes == 1
     assert values == [number % 250 for number in range(60)]

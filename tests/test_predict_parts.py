@@ -1,91 +1,18 @@
-"""The small parts of prediction: cache, batch size, gallery, truths."""
+"""The small parts of prediction: batch size, gallery, truths."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from imaging_samples import encode
-from prediction_samples import SPEC, answers_of, image_item
+from prediction_samples import SPEC, answers_of
 
 from toolkit.card import InputSpec
-from toolkit.errors import ResourceError
-from toolkit.imaging import decode as decode_module
 from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.blocks import Answers, Block
-from toolkit.prediction.cache import PictureCache
 from toolkit.prediction.gallery import GalleryPicker
-from toolkit.prediction.items import Item
-from toolkit.prediction.prepare_items import Preparation, prepare_items
 from toolkit.prediction.truths import tell_truth
-
-PREPARATION = Preparation(spec=SPEC)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for number in range(4):
-        image = np.zeros((8, 8), np.uint8)
-        image[0, 0] = number
-        (tmp_path / f"{number}.png").write_bytes(encode(image))
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    return tmp_path
-
-
-def items_of(folder: Path) -> list[Item]:
-    return [image_item(path.name, str(path)) for path in sorted(folder.glob("*.png"))]
-
-
-def test_cached_pictures_are_not_decoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[str] = []
-    real = decode_module.decode_image
-
-    def decode(content: Any, *, name: str, bits: int | None) -> Any:
-        decoded.append(name)
-        return real(content, name=name, bits=bits)
-
-    monkeypatch.setattr(decode_module, "decode_image", decode)
-    with PictureCache(folder / "c" / "p.sqlite", PREPARATION) as cache:
-        first = prepare_items(items_of(folder), PREPARATION, cache=cache)
-    assert len(decoded) == 5
-    decoded.clear()
-    with PictureCache(folder / "c" / "p.sqlite", PREPARATION) as cache:
-        second = prepare_items(items_of(folder), PREPARATION, cache=cache)
-    assert decoded == ["broken.png"]
-    assert (first.images == second.images).all()
-    assert (first.messages, first.places.tolist()) == (second.messages, second.places.tolist())
-
-
-def test_changed_files_and_other_models_are_not_taken_from_the_cache(folder: Path) -> None:
-    path = folder / "c.sqlite"
-    with PictureCache(path, PREPARATION) as cache:
-        prepare_items(items_of(folder), PREPARATION, cache=cache)
-        assert len(cache.find(items_of(folder))) == 4
-        os.utime(folder / "0.png", (1, 1))
-        (folder / "1.png").write_bytes((folder / "1.png").read_bytes() + b" ")
-        assert set(cache.find(items_of(folder))) == {2, 3}
-    other = Preparation(spec=InputSpec(height=8, width=8, channels=1, polarity="light-on-dark"))
-    with PictureCache(path, other) as cache:
-        assert cache.find(items_of(folder)) == {}
-
-
-def test_cache_that_is_none_of_ours_is_named(tmp_path: Path) -> None:
-    (tmp_path / "c.sqlite").write_bytes(b"something else" * 100)
-    with pytest.raises(ResourceError, match=r"cannot use the cache .*c\.sqlite"):
-        PictureCache(tmp_path / "c.sqlite", PREPARATION)
-
-
-def test_two_processes_worth_of_caches_may_write_at_once(folder: Path) -> None:
-    with PictureCache(folder / "c.sqlite", PREPARATION) as one, PictureCache(folder / "c.sqlite", PREPARATION) as two:
-        for cache in (one, two):
-            prepare_items(items_of(folder), PREPARATION, cache=cache)
-    base = sqlite3.connect(folder / "c.sqlite")
-    assert base.execute("SELECT count(*) FROM pictures").fetchone() == (4,)
-    base.close()
 
 
 class Clocked:

@@ -112,8 +112,6 @@ def test_what_is_of_one_machine_is_refused(model_path: Path, tmp_path: Path) -> 
     common = {"model": model_path, "inputs": (tmp_path,), "executor": RAY}
     with pytest.raises(UsageError, match="--batch auto"):
         PredictionConfig(batch=0, **common)
-    with pytest.raises(UsageError, match="--cache"):
-        PredictionConfig(cache=tmp_path / "c", **common)
 
 
 def test_without_ray_the_command_says_what_brings_it(monkeypatch: pytest.MonkeyPatch, model_path: Path) -> None:

@@ -46,7 +46,6 @@ Truths = Annotated[
     bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
 ]
 Gallery = Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")]
-Cache = Annotated[bool, typer.Option("--cache", help="Keep prepared pictures, so that the next run need not decode.")]
 Executor = Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")]
 Processes = Annotated[
     int | None, typer.Option("--processes", help="Most decoder processes; one for each core by default.")
@@ -69,7 +68,6 @@ def predict_command(
     probabilities: Probabilities = False,
     labels_from_filename: Truths = False,
     gallery: Gallery = None,
-    cache: Cache = False,
     executor: Executor = "local",
     processes: Processes = None,
     allow_fallback: AllowFallback = False,
@@ -79,9 +77,7 @@ def predict_command(
     """Predict images: one row each, -o - for stdout. The model is the .onnx given, else the latest."""
     given, images = split_inputs(inputs)
     store = ArtifactStore.default()
-    request = Request(
-        output=output, form=form, resume=resume, batch=batch, gallery=gallery, cache=cache, as_json=as_json
-    )
+    request = Request(output=output, form=form, resume=resume, batch=batch, gallery=gallery, as_json=as_json)
     config = make_config(
         request,
         store,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.artifacts import ArtifactStore, cache_folder
+from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
 from toolkit.prediction.config import AUTO_BATCH, PredictionConfig
 
@@ -26,7 +26,6 @@ class Request:
         resume: go on with an unfinished output.
         batch: as typed: a number or `auto`.
         gallery: a PNG to draw, or None.
-        cache: keep prepared pictures.
         as_json: the report goes to stdout.
     """
 
@@ -35,7 +34,6 @@ class Request:
     resume: bool
     batch: str
     gallery: Path | None
-    cache: bool
     as_json: bool
 
     def __post_init__(self) -> None:
@@ -78,7 +76,6 @@ def make_config(request: Request, store: ArtifactStore, *, model: Path, **others
         resume=request.resume,
         batch=_read_batch(request.batch),
         gallery=request.gallery,
-        cache=cache_folder() / "pictures.sqlite" if request.cache else None,
         **others,
     )
 

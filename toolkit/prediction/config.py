@@ -68,7 +68,6 @@ class PredictionConfig:
         probabilities: add one column per class.
         truths: add the class that each file's name begins with, and count how many answers agree.
         gallery: picture to draw of the least sure images; None for none.
-        cache: file in which prepared pictures are kept; None for none.
         executor: `local`, or `ray` for many machines.
         processes: most decoder processes, or over Ray most workers; None: one for each core, or GPU.
         allow_fallback: go on with the CPU where the provider is not active, and mark every row.
@@ -89,7 +88,6 @@ class PredictionConfig:
     probabilities: bool = False
     truths: bool = False
     gallery: Path | None = None
-    cache: Path | None = None
     executor: str = LOCAL
     processes: int | None = None
     allow_fallback: bool = False
@@ -104,8 +102,6 @@ class PredictionConfig:
             raise UsageError(f"unknown executor {self.executor!r}{suggest(self.executor, EXECUTORS)}")
         if self.executor == RAY and self.batch == AUTO_BATCH:
             raise UsageError("--batch auto measures this machine; give a number for --executor ray")
-        if self.executor == RAY and self.cache is not None:
-            raise UsageError("--cache keeps pictures on this machine; it cannot with --executor ray")
         if self.processes is not None and self.processes < 0:
             raise UsageError(f"processes is {self.processes}; expected 0 or more")
         if self.resume and self.output is None:

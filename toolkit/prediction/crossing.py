@@ -35,20 +35,19 @@ if TYPE_CHECKING:
 ANSWER_ARRAYS = ("indices", "labels", "probability", "margin", "probabilities")
 
 
-def write_preparation(stream: BinaryIO, preparation: Preparation, *, cache: str | None) -> None:
-    """Write how pictures are prepared, and where prepared ones are kept."""
-    write_frame(stream, {"spec": asdict(preparation.spec), "settings": asdict(preparation.settings), "cache": cache})
+def write_preparation(stream: BinaryIO, preparation: Preparation) -> None:
+    """Write how pictures are prepared."""
+    write_frame(stream, {"spec": asdict(preparation.spec), "settings": asdict(preparation.settings)})
 
 
-def read_preparation(stream: BinaryIO) -> tuple[Preparation, str | None]:
+def read_preparation(stream: BinaryIO) -> Preparation:
     """Read what `write_preparation` wrote.
 
     Raises:
         EOFError: there is nothing.
     """
     header, _ = _read(stream)
-    settings = PrepareSettings(**header["settings"])
-    return Preparation(spec=InputSpec(**header["spec"]), settings=settings), header["cache"]
+    return Preparation(spec=InputSpec(**header["spec"]), settings=PrepareSettings(**header["settings"]))
 
 
 def write_items(stream: BinaryIO, items: Sequence[Item]) -> None:

@@ -6,10 +6,8 @@ __all__ = ["MOST_SECONDS", "main"]
 
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.prediction.cache import open_cache
 from toolkit.prediction.crossing import read_items, read_preparation, write_block
 from toolkit.prediction.prepare_items import prepare_items
 from toolkit.runtimes.helper_start import READY
@@ -30,19 +28,18 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    preparation, cache_path = read_preparation(requests)
-    with open_cache(None if cache_path is None else Path(cache_path), preparation) as cache:
-        replies.write(READY)
-        replies.flush()
-        _be_silent()
-        while True:
-            try:
-                items = read_items(requests)
-            except EOFError:
-                return
-            block = prepare_items(items, preparation, cache=cache, before=_start_clock)
-            _stop_clock()
-            write_block(replies, block)
+    preparation = read_preparation(requests)
+    replies.write(READY)
+    replies.flush()
+    _be_silent()
+    while True:
+        try:
+            items = read_items(requests)
+        except EOFError:
+            return
+        block = prepare_items(items, preparation, before=_start_clock)
+        _stop_clock()
+        write_block(replies, block)
 
 
 def _be_silent() -> None:

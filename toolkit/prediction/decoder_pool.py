@@ -21,7 +21,6 @@ from toolkit.runtimes.helper import Helper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from toolkit.prediction.items import Item
     from toolkit.prediction.prepare_items import Preparation
@@ -36,15 +35,13 @@ class DecoderPool(Closing):
     Args:
         preparation: how pictures are brought to the model.
         size: processes.
-        cache: file of pictures that were prepared before, or None.
 
     Raises:
         HelperStartError: no process can be started.
     """
 
-    def __init__(self, preparation: Preparation, *, size: int, cache: Path | None = None) -> None:
+    def __init__(self, preparation: Preparation, *, size: int) -> None:
         self._preparation = preparation
-        self._cache = None if cache is None else str(cache)
         # None stands at the end of it where there will be no free process any more, and stays there for every thread.
         self._free: queue.SimpleQueue[Helper | None] = queue.SimpleQueue()
         self._all: list[Helper] = []
@@ -127,7 +124,7 @@ class DecoderPool(Closing):
         self._all.append(helper)
         # One that has ended already is found out when its first answer is read.
         with contextlib.suppress(BrokenPipeError):
-            write_preparation(helper.requests, self._preparation, cache=self._cache)
+            write_preparation(helper.requests, self._preparation)
         return helper
 
 

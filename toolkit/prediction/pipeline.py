@@ -12,13 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from toolkit.closing import Closing
-from toolkit.prediction.cache import PictureCache
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.prepare_items import prepare_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from toolkit.prediction.blocks import Answers, Block
     from toolkit.prediction.decoder_pool import DecoderPool
@@ -45,7 +43,6 @@ class Pipeline(Closing):
     Args:
         answer: runs one block; called from several threads.
         preparation: how pictures are brought to the model.
-        cache_path: file of pictures that were prepared before; None for none.
         processes: most decoder processes; 0 keeps decoding in this process.
         runs_at_once: how often the model may be run at the same time.
     """
@@ -55,14 +52,11 @@ class Pipeline(Closing):
         answer: Callable[[Block], Answers],
         preparation: Preparation,
         *,
-        cache_path: Path | None = None,
         processes: int,
         runs_at_once: int = 1,
     ) -> None:
         self._answer = answer
         self._preparation = preparation
-        self._cache_path = cache_path
-        self._cache = PictureCache(cache_path, preparation) if cache_path is not None else None
         self._processes = processes
         self._pool: DecoderPool | None = None
         self._near = ThreadPoolExecutor(1, thread_name_prefix="decode") if runs_at_once == 1 else None
@@ -98,8 +92,6 @@ class Pipeline(Closing):
             self._pool.close()
         for executor in executors:
             executor.shutdown(wait=True)
-        if self._cache is not None:
-            self._cache.close()
 
     def _submit(self, job: Sequence[Item]) -> Future[tuple[Block, Answers]]:
         decoded = self._decode(job)
@@ -117,12 +109,12 @@ class Pipeline(Closing):
         return None if self._near is None else self._near.submit(self._prepare, job)
 
     def _prepare(self, job: Sequence[Item]) -> Block:
-        return prepare_items(job, self._preparation, cache=self._cache)
+        return prepare_items(job, self._preparation)
 
     def _start_pool(self) -> None:
         from toolkit.prediction.decoder_pool import DecoderPool
 
-        self._pool = DecoderPool(self._preparation, size=self._processes, cache=self._cache_path)
+        self._pool = DecoderPool(self._preparation, size=self._processes)
         self._far = ThreadPoolExecutor(self._processes, thread_name_prefix="decoders")
 
     def _run_decoded(self, decoded: Future[Block]) -> tuple[Block, Answers]:

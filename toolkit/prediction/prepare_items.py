@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from toolkit.card import InputSpec
     from toolkit.imaging.decode import Decoded
-    from toolkit.prediction.cache import PictureCache
     from toolkit.prediction.items import Item
 
 
@@ -44,7 +43,6 @@ def prepare_items(
     items: Sequence[Item],
     preparation: Preparation,
     *,
-    cache: PictureCache | None = None,
     before: Callable[[], object] | None = None,
 ) -> Block:
     """Return the items' rows, ready for the model, in their order.
@@ -52,24 +50,17 @@ def prepare_items(
     Args:
         items: pictures and blocks of pixels.
         preparation: how they are brought to the model.
-        cache: pictures that were prepared before.
         before: called before each encoded picture.
     """
     builder = _BlockBuilder(sum(item.num_rows for item in items), preparation)
-    known = cache.find(items) if cache is not None else {}
-    for number, item in enumerate(items):
+    for item in items:
         if isinstance(item, ArrayItem):
             builder.add_array(item)
-        elif number in known:
-            builder.add(item.source, item.index, *known[number])
         else:
             if before is not None:
                 before()
             builder.add_picture(item)
-    block = builder.build()
-    if cache is not None:
-        cache.keep(items, block, known=known)
-    return block
+    return builder.build()
 
 
 class _BlockBuilder:

@@ -142,7 +142,6 @@ class Work:
         return Pipeline(
             engine.answer,
             Preparation(spec=card.input, settings=self.config.settings),
-            cache_path=self.config.cache,
             processes=usable_cores() if wanted is None else wanted,
             runs_at_once=self.model.settings.runs_at_once,
         )
