@@ -12,7 +12,6 @@ from item_sources import SEVEN_PNG, list_items, messages_of
 from toolkit.errors import ResourceError
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction import parquet_source
-from toolkit.prediction.counting import count_rows
 from toolkit.prediction.items import ImageItem
 from toolkit.prediction.open_items import open_items
 
@@ -37,7 +36,6 @@ def test_binary_columns_are_read_in_order_over_row_groups(tmp_path: Path, kind: 
     columns = {"label": list(range(200)), "picture": pa.array(cells, kind), "name": ["x"] * 200}
     path = write(tmp_path / "x", columns, row_group_size=70)
     assert contents(path) == list(enumerate(cells))
-    assert count_rows([path]) == 200
 
 
 def test_hugging_face_cells_are_read_and_their_paths_not_followed(tmp_path: Path) -> None:
@@ -71,7 +69,6 @@ def test_of_several_columns_the_one_called_image_is_taken(tmp_path: Path, name: 
 def test_a_column_that_cannot_be_told_is_one_error(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
     path = write(tmp_path / "x", columns)
     assert said in messages_of(list_items(path))[0]
-    assert count_rows([path]) == 1
 
 
 def test_empty_tables_give_no_rows(tmp_path: Path) -> None:

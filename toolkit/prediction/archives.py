@@ -7,7 +7,7 @@ archives inside, and files of other names are left out and counted.
 
 from __future__ import annotations
 
-__all__ = ["count_zip", "iterate_tar", "iterate_zip"]
+__all__ = ["iterate_tar", "iterate_zip"]
 
 import os
 from typing import TYPE_CHECKING, BinaryIO
@@ -53,17 +53,6 @@ def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
     with open_regular(path) as stream:
         budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
         yield from _end_in_item(_ZipItems(path, stream, budget, spec), on_note)
-
-
-def count_zip(path: str, *, spec: InputSpec | None = None) -> int:
-    """Return the rows that a ZIP archive's directory, and the headers of the arrays in it, promise.
-
-    Raises:
-        DataError: it cannot be opened, or has a damaged directory.
-    """
-    with open_regular(path) as stream:
-        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
-        return _ZipItems(path, stream, budget, spec).count_rows() or 1  # one that holds nothing is one error
 
 
 def iterate_tar(
@@ -130,23 +119,6 @@ class _ZipItems(_ArchiveItems):
                 if self._budget.is_spent:
                     raise
                 yield _failed(source, str(error))
-
-    def count_rows(self) -> int:
-        total = 0
-        for member in self._reader.members():
-            if is_image_name(member.name):
-                total += 1
-            elif is_array_name(member.name):
-                total += self._count_array(member)
-        return total
-
-    def _count_array(self, member: ZipMember) -> int:
-        try:
-            array = ArrayStream(self._reader.read_chunks(member, name=self.name), name=self.name, spec=self.spec)
-            count = array.num_images if array.is_images else 0
-        except DataError:
-            return 1  # an error
-        return count
 
     def _read_image(self, member: ZipMember, source: str) -> ImageItem:
         _check_member(source, size_bytes=member.size_bytes, problem="a link" if member.is_link else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count_packed", "iterate_array_file", "iterate_stream", "open_array_file", "read_through", "tell_flattened"]
+__all__ = ["iterate_array_file", "iterate_stream", "open_array_file", "read_through", "tell_flattened"]
 
 import os
 from typing import TYPE_CHECKING, BinaryIO
@@ -109,16 +109,6 @@ def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> 
     name = printable_name(path)
     with open_regular(path) as stream:
         return (map_npy if kind == Kind.NPY else map_idx)(stream, name=name, spec=spec)
-
-
-def count_packed(path: str, *, spec: InputSpec | None = None) -> int:
-    """Return the images that the header of a gzip file promises.
-
-    Raises:
-        DataError: the header cannot be read, or is not of images.
-    """
-    with open_regular(path) as stream:
-        return _open_packed(stream, printable_name(path), spec).num_images
 
 
 def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArrayStream:

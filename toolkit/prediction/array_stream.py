@@ -73,15 +73,6 @@ class ArrayStream:
         return len(self.shape) >= 2 and not is_column
 
     @property
-    def num_images(self) -> int:
-        """How many images the header promises.
-
-        Raises:
-            DataError: as `read_blocks`, as far as the header tells.
-        """
-        return self.layout.num_pictures
-
-    @property
     def expected_bits(self) -> int | None:
         """The depth of the pictures that the model was trained on, where the array may have it."""
         return expected_bits(self.dtype, self._spec)

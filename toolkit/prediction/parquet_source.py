@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count_parquet", "iterate_parquet"]
+__all__ = ["iterate_parquet"]
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -48,19 +48,6 @@ def iterate_parquet(path: str) -> Iterator[ImageItem]:
             for value in values:
                 yield _to_item(value.as_py(), source, index)
                 index += 1
-
-
-def count_parquet(path: str) -> int:
-    """Return the rows of a Parquet file, from its footer.
-
-    Raises:
-        DataError: the file cannot be read, or no column of images can be told.
-        ResourceError: pyarrow is not installed.
-    """
-    source = printable_name(path)
-    with _open_parquet(path) as file, _failures_named(source):
-        _choose_column(file.schema_arrow, source)
-        return int(file.metadata.num_rows)
 
 
 def _to_item(value: Any, source: str, index: int) -> ImageItem:  # Any: whatever the cell holds

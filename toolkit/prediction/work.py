@@ -20,9 +20,9 @@ from toolkit.prediction.outputs import StreamTarget, existing_outputs
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.report import PredictionReport
-from toolkit.prediction.row_count import RowCount
 from toolkit.prediction.sinks import open_sink
 from toolkit.prediction.tally import Tally
+from toolkit.prediction.total import find_total
 from toolkit.prediction.truths import tell_truth
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Work:
         batch = self._choose_batch()
         tally = Tally(self.target.progress)
         picker = GalleryPicker() if self.config.gallery is not None else None
-        total = RowCount(self.config.inputs, self.model.card.input) if progress is not None else None
+        total = find_total(self.config.inputs, self.model.card.input) if progress is not None else None
         sink = self._open_sink()
         with closing(self._answer(batch)) as answered:
             for block, plain in answered:
@@ -80,8 +80,8 @@ class Work:
                 self.target.advance(tally.progress)
                 if picker is not None:
                     picker.see(block, answers)
-                if progress is not None and total is not None:
-                    progress(tally.progress.rows, total.known)
+                if progress is not None:
+                    progress(tally.progress.rows, total)
         self.target.finish(sink.finish())
         seconds = time.perf_counter() - start
         report = self._report(tally, picker, batch=batch, seconds=seconds)
