@@ -156,11 +156,11 @@ def test_mirror_that_serves_unpacked_bytes_is_accepted(server: Server) -> None:
     [
         (send_wrong_content, "wrong content, its SHA-256 is not"),
         (send_short_body, "broke off"),
-        (send_short_body_without_length, "truncated"),
+        (send_short_body_without_length, "damaged or cut off"),
         (send_page, "an HTML page"),
         (send_unnamed_page, "wrong content"),
         (send_bomb, "holds more than 76 bytes"),
-        (send_broken_gzip, "damaged gzip"),
+        (send_broken_gzip, "damaged or cut off: CRC"),
         (lambda request: request.send_error(503, "Busy"), "status 503 Busy"),
         (fall_silent_in_the_body, "fell silent"),
         (fall_silent_at_once, "fell silent"),

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from toolkit.data.gunzip import ChunkReader, unpack_chunks
 from toolkit.data.idx import encode_idx, read_idx, write_idx
 from toolkit.errors import DataError
 
@@ -44,21 +43,6 @@ def test_any_bytes_give_an_array_or_a_data_error(data: bytes) -> None:
     except DataError:
         return
     assert encode_idx(array) in {data, gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data}
-
-
-@given(pieces=st.lists(st.binary(max_size=9)), counts=st.lists(st.integers(0, 12)))
-def test_chunk_reader_returns_the_stream_in_order(pieces: list[bytes], counts: list[int]) -> None:
-    reader = ChunkReader(pieces)
-    parts = [reader.read(count) for count in counts]
-    assert all(len(part) <= count for part, count in zip(parts, counts, strict=True))
-    assert b"".join(parts) == b"".join(pieces)[: sum(counts)]
-
-
-@given(data=st.binary(max_size=400), size=st.integers(1, 50))
-def test_unpacking_does_not_depend_on_the_chunks(data: bytes, size: int) -> None:
-    packed = gzip.compress(data)
-    chunks = [packed[start : start + size] for start in range(0, len(packed), size)]
-    assert b"".join(unpack_chunks(chunks, limit=len(data), name="x")) == data
 
 
 def test_result_is_writable() -> None:
@@ -137,18 +121,9 @@ def test_gzip_bomb_stops_near_the_expected_size() -> None:
         tracemalloc.stop()
 
 
-def test_unpacking_stops_at_its_limit() -> None:
-    limit = 1 << 20
-    taken: list[int] = []
-    pieces = unpack_chunks([gzip.compress(bytes(limit << 4))], limit=limit, name="x")
-    with pytest.raises(DataError, match=f"more than {limit} bytes"):
-        taken.extend(len(piece) for piece in pieces)
-    assert 0 < sum(taken) <= limit
-
-
 @pytest.mark.parametrize("keep", [3, 12, -9, -8, -1])
 def test_truncated_gzip_is_refused(keep: int) -> None:
-    with pytest.raises(DataError, match=r"truncated|damaged"):
+    with pytest.raises(DataError, match="damaged or cut off"):
         read_idx(encode_idx(IMAGES, compress=True)[:keep])
 
 
@@ -156,20 +131,20 @@ def test_truncated_gzip_is_refused(keep: int) -> None:
 def test_gzip_with_a_flipped_byte_is_refused(position: int) -> None:
     packed = bytearray(encode_idx(IMAGES, compress=True))
     packed[position] ^= 0xFF
-    with pytest.raises(DataError, match=r"damaged|truncated|trailing"):
+    with pytest.raises(DataError, match=r"damaged or cut off|trailing"):
         read_idx(bytes(packed))
 
 
 @pytest.mark.parametrize("cut", [0, 7, 20, 40])
-def test_several_gzip_members_are_refused(cut: int) -> None:
+def test_several_gzip_members_are_one_file(cut: int) -> None:
     data = encode_idx(IMAGES)
-    with pytest.raises(DataError, match="several gzip members"):
-        read_idx(gzip.compress(data[:cut]) + gzip.compress(data[cut:]))
+    assert np.array_equal(read_idx(gzip.compress(data[:cut]) + gzip.compress(data[cut:])), IMAGES)
 
 
-def test_bytes_after_the_gzip_data_are_refused() -> None:
-    with pytest.raises(DataError, match="trailing bytes after its gzip data"):
-        read_idx(encode_idx(IMAGES, compress=True) + b"\0")
+@pytest.mark.parametrize("rest", [b"x", encode_idx(IMAGES), gzip.compress(b"x")])
+def test_bytes_after_the_gzip_data_are_refused(rest: bytes) -> None:
+    with pytest.raises(DataError, match=r"damaged or cut off: Not a gzipped file|trailing bytes: 25 bytes"):
+        read_idx(encode_idx(IMAGES, compress=True) + rest)
 
 
 def test_body_of_many_chunks_is_read_whole(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
+# A shape, an order and a type; a record's fields by their names.
+MAX_HEADER_BYTES = 1 << 20
+
 
 class NpyHeader(NamedTuple):
     """What an NPY file says about its body.
@@ -41,7 +44,10 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
     """
     version = np.lib.format.read_magic(stream)
     size = struct.Struct("<H" if version == (1, 0) else "<I")
-    text = stream.read(*size.unpack(stream.read(size.size)))
+    (header_bytes,) = size.unpack(stream.read(size.size))
+    if header_bytes > MAX_HEADER_BYTES:
+        raise ValueError(f"its header claims {header_bytes} bytes")
+    text = stream.read(header_bytes)
     # Python 2 wrote 28L for 28, which NumPy reads with a warning; warnings belong to the whole process.
     text = re.sub(rb"(?<=\d)L(?=\s*[,)])", b" ", text)
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.data.catalog import MINI_NAME
-from toolkit.data.gunzip import read_chunks, unpack_chunks
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.npm_source import NpmSource
 from toolkit.data.source import SourceError
+from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError
 
@@ -161,9 +161,9 @@ def _unpack(data: bytes, file: CatalogFile) -> bytes:
     """Return what a file holds; the hash of `data` was checked before, so that only known bytes are unpacked."""
     if file.unpacked_bytes is None:
         return data
-    chunks = read_chunks(io.BytesIO(data))
+    budget = UnpackBudget(file.name, most_bytes=file.unpacked_bytes)
     try:
-        content = b"".join(unpack_chunks(chunks, limit=file.unpacked_bytes, name=file.name))
+        content = open_unpacked(io.BytesIO(data), name=file.name, budget=budget).read()
     except DataError as error:
         raise SourceError(str(error)) from error
     if len(content) != file.unpacked_bytes:

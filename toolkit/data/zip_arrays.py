@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from toolkit.data.arrays import read_npy_header
+from toolkit.data.unpacked import read_up_to
+from toolkit.data.zip_directory import find_directory
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,11 +25,8 @@ if TYPE_CHECKING:
 
 MAX_ARRAY_BYTES = 2 << 30
 MEMBER_ENDING = ".npy"
-CHUNK_BYTES = 1 << 20
 # zipfile reads the whole directory at opening, whatever it claims: a million members would be a gigabyte of objects.
 MAX_DIRECTORY_BYTES = 1 << 20
-END_MAGIC, END_BYTES, END_COMMENT_BYTES = b"PK\5\6", 22, 0xFFFF
-ZIP64_MAGIC, ZIP64_BYTES = b"PK\6\7", 20
 
 
 class ZipArrays:
@@ -63,10 +62,7 @@ class ZipArrays:
         expected = header.size_bytes
         if expected > self._max_bytes:
             raise ValueError(f"its shape {list(header.shape)} needs {expected} bytes; the cap is {self._max_bytes}")
-        body = bytearray()
-        # What the directory claims is no size either: the array grows by what really comes.
-        while len(body) <= expected and (chunk := member.read(min(CHUNK_BYTES, expected + 1 - len(body)))):
-            body += chunk
+        body = read_up_to(member, expected + 1)
         if len(body) != expected:
             more = "more" if len(body) > expected else f"{len(body)} bytes"
             raise ValueError(f"it has {more} where its header says {expected}")
@@ -94,7 +90,7 @@ def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[ZipArr
         with _failures_named(str(path)):
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("it is not a regular file")
-            _check_directory(stream)
+            _check_directory(stream, path)
             archive = zipfile.ZipFile(stream)
         with archive:
             yield ZipArrays(archive, path, max_bytes=max_bytes)
@@ -112,16 +108,10 @@ def _failures_named(name: str) -> Iterator[None]:
         raise DataError(f"{name} cannot be read as NPZ: {reason}; write it with numpy.savez") from error
 
 
-def _check_directory(stream: BinaryIO) -> None:
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - END_BYTES - END_COMMENT_BYTES - ZIP64_BYTES))
-    tail = stream.read()
-    end = tail.rfind(END_MAGIC)
-    if end < 0 or len(tail) < end + END_BYTES:
-        raise ValueError("it is no ZIP archive, or a truncated one")
-    directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
-    if directory_bytes > MAX_DIRECTORY_BYTES:
-        raise ValueError(f"its directory has {directory_bytes} bytes; the most is {MAX_DIRECTORY_BYTES}")
-    # ZIP64 puts another size in this one's place; no data set within the caps needs it.
-    if tail[max(0, end - ZIP64_BYTES) : end].startswith(ZIP64_MAGIC):
+def _check_directory(stream: BinaryIO, path: Path) -> None:
+    directory = find_directory(stream, name=str(path))
+    if directory.size_bytes > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"its directory has {directory.size_bytes} bytes; the most is {MAX_DIRECTORY_BYTES}")
+    # Where zipfile looks for the larger directory is its own affair; no data set within the caps needs one.
+    if directory.is_zip64:
         raise ValueError("it is a ZIP64 archive, of more than 4 GiB or 65,535 members")

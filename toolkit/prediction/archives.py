@@ -9,9 +9,9 @@ from __future__ import annotations
 
 __all__ = ["iterate_tar", "iterate_zip"]
 
-import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from toolkit.data.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.array_source import iterate_stream, read_through, tell_flattened
@@ -22,15 +22,12 @@ from toolkit.prediction.listing import is_image_name
 from toolkit.prediction.names import printable_member, printable_name
 from toolkit.prediction.regular_file import open_regular
 from toolkit.prediction.tar_reader import TarReader
-from toolkit.prediction.unpack_budget import UnpackBudget
-from toolkit.prediction.unpacked import open_unpacked
 from toolkit.prediction.zip_reader import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toolkit.card import InputSpec
-    from toolkit.prediction.kinds import Kind
     from toolkit.prediction.tar_reader import TarMember
     from toolkit.prediction.zip_reader import ZipMember
     from toolkit.progress import OnNote
@@ -51,18 +48,15 @@ def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
         DataError: it cannot be opened.
     """
     with open_regular(path) as stream:
-        budget = UnpackBudget(printable_name(path), packed_bytes=_size_of(stream))
+        budget = UnpackBudget.of_file(stream, name=printable_name(path))
         yield from _end_in_item(_ZipItems(path, stream, budget, spec), on_note)
 
 
-def iterate_tar(
-    path: str, kind: Kind, *, on_note: OnNote | None = None, spec: InputSpec | None = None
-) -> Iterator[Item]:
-    """Yield the images and arrays of a tar archive.
+def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a tar archive, packed or not.
 
     Args:
         path: a regular file.
-        kind: what it is packed with, if anything.
         on_note: called with one sentence about what was left out.
         spec: what the model takes.
 
@@ -71,8 +65,7 @@ def iterate_tar(
     """
     with open_regular(path) as stream:
         name = printable_name(path)
-        budget = UnpackBudget(name, packed_bytes=_size_of(stream))
-        unpacked = open_unpacked(stream, kind, name=name, budget=budget)
+        unpacked = open_unpacked(stream, name=name, budget=UnpackBudget.of_file(stream, name=name))
         yield from _end_in_item(_TarItems(path, unpacked, spec), on_note)
 
 
@@ -129,15 +122,18 @@ class _ZipItems(_ArchiveItems):
         if member.is_link:
             raise DataError(f"{source} is a link in the archive, which is not followed")
         left_bytes = self._budget.left_bytes
-        array = ArrayStream(self._reader.read_chunks(member, name=source), name=source, spec=self.spec)
+        array = self._open_array(member, source)
         if not array.is_images:
             self.left_out.add_array(source)
             return
         tell_flattened(array.layout, source, self.notes.append)
         bits = read_through(array)
         self._budget.left_bytes = left_bytes
-        again = ArrayStream(self._reader.read_chunks(member, name=source), name=source, spec=self.spec)
-        yield from iterate_stream(again, source, bits=bits)
+        yield from iterate_stream(self._open_array(member, source), source, bits=bits)
+
+    def _open_array(self, member: ZipMember, source: str) -> ArrayStream:
+        plain = join_pieces(self._reader.read_chunks(member, name=source))
+        return ArrayStream(plain, name=source, spec=self.spec)
 
 
 class _TarItems(_ArchiveItems):
@@ -167,7 +163,7 @@ class _TarItems(_ArchiveItems):
     def _read_array(self, source: str) -> Iterator[Item]:
         """Yield an array's blocks as they come: a stream is read once, and tar has no checksum of a member."""
         try:
-            array = ArrayStream(self._reader.read_chunks(), name=source, spec=self.spec)
+            array = ArrayStream(join_pieces(self._reader.read_chunks()), name=source, spec=self.spec)
             if array.is_images:
                 tell_flattened(array.layout, source, self.notes.append)
                 yield from iterate_stream(array, source)
@@ -204,7 +200,3 @@ def _check_member(source: str, *, size_bytes: int, problem: str) -> None:
 
 def _failed(source: str, reason: str) -> ImageItem:
     return ImageItem(source, 0, None, " ".join(reason.split()))
-
-
-def _size_of(stream: BinaryIO) -> int:
-    return os.fstat(stream.fileno()).st_size

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 __all__ = ["iterate_array_file", "iterate_stream", "open_array_file", "read_through", "tell_flattened"]
 
-import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.data.array_layout import expected_bits
-from toolkit.data.gunzip import read_chunks, unpack_chunks
+from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import Depth
 from toolkit.prediction.array_stream import ArrayStream, block_length
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.kinds import Kind
-from toolkit.prediction.mapped_array import map_idx, map_npy
+from toolkit.prediction.mapped_array import map_array
 from toolkit.prediction.names import printable_name
 from toolkit.prediction.regular_file import open_regular
-from toolkit.prediction.unpack_budget import FREE_BYTES, MAX_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,13 +106,12 @@ def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> 
     """
     name = printable_name(path)
     with open_regular(path) as stream:
-        return (map_npy if kind == Kind.NPY else map_idx)(stream, name=name, spec=spec)
+        return map_array(stream, is_npy=kind == Kind.NPY, name=name, spec=spec)
 
 
 def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArrayStream:
-    limit = MAX_RATIO * stream.seek(0, os.SEEK_END) + FREE_BYTES
-    stream.seek(0)
-    array = ArrayStream(unpack_chunks(read_chunks(stream), limit=limit, name=name), name=name, spec=spec)
+    budget = UnpackBudget.of_file(stream, name=name)
+    array = ArrayStream(open_unpacked(stream, name=name, budget=budget), name=name, spec=spec)
     if not array.is_images:
         raise DataError(f"{name} has rank {len(array.shape)}; expected 2 to 4")
     return array

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_BLOCK_BYTES", "MAX_BLOCK_IMAGES", "ArrayStream", "block_length"]
+__all__ = ["MAX_BLOCK_BYTES", "MAX_BLOCK_IMAGES", "ArrayStream", "block_length", "read_array_header"]
 
 import math
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
-from toolkit.data.arrays import read_npy_header
-from toolkit.data.gunzip import ChunkReader
+from toolkit.data.arrays import NpyHeader, read_npy_header
 from toolkit.data.idx import read_idx_shape
+from toolkit.data.unpacked import read_up_to
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+    from io import BufferedReader
 
     import numpy.typing as npt
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_IMAGES = 4096
 MAX_BLOCK_BYTES = 64 << 20
-MAX_HEADER_BYTES = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
 
 
@@ -33,11 +33,34 @@ def block_length(image_bytes: int) -> int:
     return max(1, min(MAX_BLOCK_IMAGES, MAX_BLOCK_BYTES // max(1, image_bytes)))
 
 
-class ArrayStream:
-    """The array of an NPY or IDX file that comes as chunks; the first bytes say which of the two.
+def read_array_header(stream: BinaryIO, *, is_npy: bool, ranks: tuple[int, ...], name: str) -> NpyHeader:
+    """Read the header of an NPY file, or of an IDX file of uint8, and leave the stream at the first element.
 
     Args:
-        chunks: the file's bytes, in pieces of any size; only as many as needed are taken.
+        stream: at its start.
+        is_npy: which of the two it is.
+        ranks: the numbers of dimensions that are accepted of IDX.
+        name: what it is called in messages.
+
+    Raises:
+        DataError: it is not that, it is damaged, or it holds Python objects.
+    """
+    if not is_npy:
+        return NpyHeader(read_idx_shape(stream, ranks=ranks, name=name), "C", np.dtype(np.uint8))
+    try:
+        return read_npy_header(stream)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # the header is parsed as Python: what that raises is no short list
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
+
+
+class ArrayStream:
+    """The array of an NPY or IDX file that comes once; the first byte says which of the two.
+
+    Args:
+        stream: at its start; only as much as needed is read.
         name: what the array is called in messages.
         spec: what the model takes.
 
@@ -49,22 +72,11 @@ class ArrayStream:
         DataError: a damaged header, Python objects.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, name: str, spec: InputSpec | None = None) -> None:
-        self._name, self._spec = name, spec
-        self._reader = _CountedReader(chunks)
-        self._is_fortran = False
-        try:
-            if self._reader.peek(len(NPY_MAGIC)) == NPY_MAGIC:
-                header = read_npy_header(cast("BinaryIO", self._reader))  # it only calls read
-                self.shape, self.dtype, self._is_fortran = header.shape, header.dtype, header.order == "F"
-            else:
-                self.shape = read_idx_shape(self._reader, ranks=(1, 2, 3, 4), name=name)
-                self.dtype = np.dtype(np.uint8)
-        except (DataError, MemoryError):
-            raise
-        except Exception as error:  # the header is parsed as Python: what that raises is no short list
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
+    def __init__(self, stream: BufferedReader, *, name: str, spec: InputSpec | None = None) -> None:
+        self._stream, self._name, self._spec = stream, name, spec
+        is_npy = stream.peek(1)[:1] == NPY_MAGIC[:1]
+        header = read_array_header(stream, is_npy=is_npy, ranks=(1, 2, 3, 4), name=name)
+        self.shape, self.dtype, self._is_fortran = header.shape, header.dtype, header.order == "F"
 
     @property
     def is_images(self) -> bool:
@@ -103,7 +115,7 @@ class ArrayStream:
             body = self._take(count * image_bytes)
             yield layout.view(np.frombuffer(body, self.dtype))
             left -= count
-        if self._reader.read(1):
+        if self._stream.read(1):
             raise DataError(f"{self._name} has trailing bytes after the array that its header describes")
 
     def _read_fortran(self, layout: ArrayLayout, size_bytes: int) -> Iterator[npt.NDArray[Any]]:
@@ -117,25 +129,9 @@ class ArrayStream:
             yield images[start : start + MAX_BLOCK_IMAGES]
 
     def _take(self, count: int) -> bytearray:
-        body = self._reader.take(count)
+        body = read_up_to(self._stream, count)
         if len(body) < count:
             raise DataError(
                 f"{self._name} is short: its bytes end before the {list(self.shape)} of its header are full"
             )
         return body
-
-
-class _CountedReader(ChunkReader):
-    """Refuses headers that claim to be huge, and lets the first bytes be looked at."""
-
-    def peek(self, count: int) -> bytes:
-        """Return the next bytes and leave them where they are."""
-        head = self.read(count)
-        self._buffer[:0] = head
-        return head
-
-    def read(self, count: int) -> bytes:
-        """Return the next `count` bytes; fewer only where the stream ends."""
-        if count > MAX_HEADER_BYTES:
-            raise ValueError(f"its header claims {count} bytes")
-        return super().read(count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MappedArray", "map_idx", "map_npy"]
+__all__ = ["MappedArray", "map_array"]
 
 import math
 import mmap
@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from toolkit.data.array_layout import ArrayLayout, check_type, find_layout
-from toolkit.data.arrays import NpyHeader, read_npy_header
-from toolkit.data.gunzip import ChunkReader
-from toolkit.data.idx import read_idx_shape
 from toolkit.errors import DataError
+from toolkit.prediction.array_stream import read_array_header
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import InputSpec
+    from toolkit.data.arrays import NpyHeader
 
-IDX_HEADER_BYTES = 4 + 4 * 4
 IMAGE_RANKS = (2, 3, 4)
 
 
@@ -55,54 +53,26 @@ class MappedArray(NamedTuple):
         self.mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def map_npy(stream: BinaryIO, *, name: str, spec: InputSpec | None = None) -> MappedArray:
-    """Map an NPY file; pickled objects are never loaded.
+def map_array(stream: BinaryIO, *, is_npy: bool, name: str, spec: InputSpec | None = None) -> MappedArray:
+    """Map an NPY file, or an IDX file of uint8 images; pickled objects are never loaded.
 
     Args:
         stream: the file, at its start; may be closed afterwards.
+        is_npy: which of the two it is.
         name: what it is called in messages.
         spec: what the model takes.
 
     Raises:
-        DataError: not NPY, damaged, objects inside, bytes missing or left over, no images.
+        DataError: another kind of file, damaged, objects inside, bytes missing or left over, no images.
     """
-    try:
-        header = read_npy_header(stream)
-        start = stream.tell()
-        _check_size(stream, expected=start + header.size_bytes)
-        return _map(stream, header, start=start, name=name, spec=spec)
-    except DataError:
-        raise
-    except Exception as error:  # the header is parsed as Python: what that raises is no short list
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
-
-
-def map_idx(stream: BinaryIO, *, name: str, spec: InputSpec | None = None) -> MappedArray:
-    """Map an IDX file of uint8 images.
-
-    Args:
-        stream: the file, at its start; may be closed afterwards.
-        name: what it is called in messages.
-        spec: what the model takes.
-
-    Raises:
-        DataError: not IDX, another element type or rank, another length than its header says.
-    """
-    shape = read_idx_shape(ChunkReader([stream.read(IDX_HEADER_BYTES)]), ranks=IMAGE_RANKS, name=name)
-    start = 4 + 4 * len(shape)
-    expected = math.prod(shape)
+    header = read_array_header(stream, is_npy=is_npy, ranks=IMAGE_RANKS, name=name)
+    start = stream.tell()
     found = stream.seek(0, os.SEEK_END) - start
-    if found != expected:
-        word = "is short" if found < expected else "has trailing bytes"
-        raise DataError(f"{name} {word}: {found} bytes of elements, expected {expected} for {list(shape)}")
-    return _map(stream, NpyHeader(shape, "C", np.dtype(np.uint8)), start=start, name=name, spec=spec)
-
-
-def _check_size(stream: BinaryIO, *, expected: int) -> None:
-    size = stream.seek(0, os.SEEK_END)
-    if size != expected:
-        raise ValueError(f"it has {size} bytes where its header says {expected}")
+    if found != header.size_bytes:
+        word = "is short" if found < header.size_bytes else "has trailing bytes"
+        seen = f"{found} bytes of elements, expected {header.size_bytes} for {list(header.shape)}"
+        raise DataError(f"{name} {word}: {seen}")
+    return _map(stream, header, start=start, name=name, spec=spec)
 
 
 def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str, spec: InputSpec | None) -> MappedArray:

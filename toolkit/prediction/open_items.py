@@ -170,4 +170,4 @@ def _open_file(path: str, *, on_note: OnNote | None, spec: InputSpec | None) -> 
 
     if kind == Kind.ZIP:
         return iterate_zip(path, on_note=on_note, spec=spec)
-    return iterate_tar(path, kind, on_note=on_note, spec=spec)
+    return iterate_tar(path, on_note=on_note, spec=spec)

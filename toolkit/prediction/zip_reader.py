@@ -15,13 +15,13 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from toolkit.data.zip_directory import find_directory, unpack_zip64
 from toolkit.errors import DataError
-from toolkit.prediction.zip_directory import find_directory, unpack_zip64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toolkit.prediction.unpack_budget import UnpackBudget
+    from toolkit.data.unpacked import UnpackBudget
 
 ENTRY_MAGIC, LOCAL_MAGIC = b"PK\1\2", b"PK\3\4"
 # magic, versions, flags, method, time, date, CRC, packed, plain, lengths of name, extra and comment, disk, attributes

@@ -29,6 +29,7 @@ class ZipDirectory(NamedTuple):
         num_members: how many it has, modulo `modulus`.
         modulus: what that count wraps at.
         shift: what has to be added to the members' offsets, where something stands before the archive.
+        is_zip64: whether these numbers stand in the larger record.
     """
 
     start: int
@@ -36,6 +37,7 @@ class ZipDirectory(NamedTuple):
     num_members: int
     modulus: int
     shift: int
+    is_zip64: bool
 
 
 def find_directory(stream: BinaryIO, *, name: str) -> ZipDirectory:
@@ -64,7 +66,7 @@ def find_directory(stream: BinaryIO, *, name: str) -> ZipDirectory:
     if start < offset:
         said = f"its directory of {directory_bytes} bytes cannot lie at {offset}"
         raise DataError(f"{name} is damaged: {said}; get the file again")
-    return ZipDirectory(start, directory_bytes, count, modulus, start - offset)
+    return ZipDirectory(start, directory_bytes, count, modulus, start - offset, modulus > 1 << 16)
 
 
 def unpack_zip64(extra: bytes, values: tuple[int, int, int]) -> tuple[int, int, int]:
