@@ -34,8 +34,7 @@ EVERYTHING = (
     "average_decay=0.9",
     "rotation_degrees=10",
     "shift_pixels=1",
-    "elastic_pixels=0.5",
-    "erase_probability=0.3",
+    "clutter_probability=0.3",
     "batch_shift_pixels=1",
 )
 

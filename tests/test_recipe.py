@@ -196,3 +196,11 @@ def test_what_somebody_chose_does_not_follow_the_number_of_images(tmp_path: Path
     chosen += [resolve_recipe(str(path), settings=["epochs=2"]), recipe_from_json(RECIPES["fast"].to_json())]
     fitted = [recipe.for_count(240) for recipe in chosen]
     assert [(recipe.batch_size, recipe.epochs) for recipe in fitted] == [(16, 2), (64, 75), (64, 2), (256, 5)]
+
+
+def test_a_run_from_before_two_augmentations_went_is_read_unless_it_used_one() -> None:
+    recorded = RECIPES["fast"].to_json()
+    recipe = recipe_from_json(recorded)
+    assert recipe_from_json({**recorded, "elastic_pixels": 0.0, "erase_probability": 0}) == recipe
+    with pytest.raises(UsageError, match=r"recorded recipe cannot be used: .*'elastic_pixels'"):
+        recipe_from_json({**recorded, "elastic_pixels": 0.6})

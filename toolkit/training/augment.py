@@ -17,10 +17,6 @@ from torch.nn import functional
 
 from toolkit.training.recipe import Recipe
 
-# Displacements are drawn on a grid of this side and bent smoothly in between.
-ELASTIC_GRID = 5
-# Half the side of an erased square, as a share of the image's height.
-ERASE_SHARES = (2 / 56, 5 / 56)
 # Clutter is cut from another image moved by up to this share of its sides: fragments then come from anywhere in it.
 CLUTTER_SHARE = 2 / 7
 
@@ -30,24 +26,19 @@ class Warps(NamedTuple):
 
     Attributes:
         affine: float32 `[N, 2, 3]`: where each output pixel comes from, in pixels from the image's centre (x, y).
-        elastic: float32 `[N, 2, grid * grid]`: displacements in pixels; empty without.
-        erase: float32 `[N, 3]`: centre (x, y) and half side of a blanked square in pixels, half side 0 for none;
-            empty where nothing is ever erased.
         clutter: float32 `[N, 4]`: centre (x, y) and half sides (x, y) of a rectangle in pixels that also shows its part
             of another image, half sides 0 for none; empty where there never is one.
         clutter_shift: rows and columns by which the other images are moved before.
     """
 
     affine: Tensor
-    elastic: Tensor
-    erase: Tensor
     clutter: Tensor
     clutter_shift: tuple[int, int]
 
     def to(self, device: torch.device) -> Warps:
         """Return the warps on a device."""
-        affine, elastic, erase, clutter = (part.to(device, non_blocking=True) for part in self[:4])
-        return Warps(affine, elastic, erase, clutter, self.clutter_shift)
+        affine, clutter = (part.to(device, non_blocking=True) for part in (self.affine, self.clutter))
+        return Warps(affine, clutter, self.clutter_shift)
 
 
 def draw_batch_shift(pixels: int, generator: torch.Generator) -> tuple[int, int]:
@@ -77,21 +68,7 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
         torch.stack([cosine * stretch_x, (cosine * slant - sine) * stretch_y, shift[:, 0]], dim=1),
         torch.stack([sine * stretch_x, (sine * slant + cosine) * stretch_y, shift[:, 1]], dim=1),
     )
-    grid = ELASTIC_GRID**2 if recipe.elastic_pixels else 0
-    elastic = torch.randn((count, 2, grid), generator=generator) * recipe.elastic_pixels
-    clutter, clutter_shift = _draw_clutter(recipe, count, generator)
-    return Warps(torch.stack(rows, dim=1), elastic, _draw_erase(recipe, count, generator), clutter, clutter_shift)
-
-
-def _draw_erase(recipe: Recipe, count: int, generator: torch.Generator) -> Tensor:
-    if not recipe.erase_probability:
-        return torch.empty(count, 0)
-    height, width = recipe.network.height, recipe.network.width
-    place = torch.rand((count, 3), generator=generator)
-    is_hit = torch.rand(count, generator=generator) < recipe.erase_probability
-    low, high = ERASE_SHARES
-    half = torch.where(is_hit, (low + place[:, 2] * (high - low)) * height, 0.0)
-    return torch.stack([place[:, 0] * width, place[:, 1] * height, half], dim=1)
+    return Warps(torch.stack(rows, dim=1), *_draw_clutter(recipe, count, generator))
 
 
 def _draw_clutter(recipe: Recipe, count: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, int]]:
@@ -124,8 +101,6 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
         images = _warp(images, warps)
         if warps.clutter.shape[1]:
             images = _clutter(images, warps)
-        if warps.erase.shape[1]:
-            images = _erase(images, warps.erase)
     return images if shift == (0, 0) else _shift(images, *shift)
 
 
@@ -134,8 +109,6 @@ def _warp(images: Tensor, warps: Warps) -> Tensor:
     places = _pixel_places(height, width, images.device)
     # [N * 2, 3] @ [3, P]: one product for the batch; functional.affine_grid does one for each image, five times slower.
     sources = (warps.affine.reshape(count * 2, 3) @ places).view(count, 2, height * width)
-    if warps.elastic.shape[2]:
-        sources = sources + warps.elastic @ _elastic_basis(height, width, images.device)
     scale = torch.tensor([[2 / width], [2 / height]], device=images.device)
     grid = (sources * scale).permute(0, 2, 1).view(count, height, width, 2)
     maps = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
@@ -148,10 +121,6 @@ def _clutter(images: Tensor, warps: Warps) -> Tensor:
     others = images.roll((1, *warps.clutter_shift), (0, 1, 2))
     is_inside = _rectangles(images, warps.clutter)
     return torch.where(is_inside, torch.maximum(images, others), images)
-
-
-def _erase(images: Tensor, erase: Tensor) -> Tensor:
-    return images.masked_fill(_rectangles(images, erase[:, [0, 1, 2, 2]]), 0)
 
 
 def _rectangles(images: Tensor, places: Tensor) -> Tensor:
@@ -178,11 +147,3 @@ def _pixel_places(height: int, width: int, device: torch.device) -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     places = torch.stack([columns - width / 2, rows - height / 2, torch.ones(height, width)])
     return places.view(3, -1).to(device)
-
-
-@lru_cache(maxsize=4)
-def _elastic_basis(height: int, width: int, device: torch.device) -> Tensor:
-    """Return `[grid * grid, P]`: what one coarse displacement adds to each pixel, bicubic in between."""
-    ones = torch.eye(ELASTIC_GRID**2).view(-1, 1, ELASTIC_GRID, ELASTIC_GRID)
-    fields = functional.interpolate(ones, size=(height, width), mode="bicubic", align_corners=True)
-    return fields.view(ELASTIC_GRID**2, height * width).to(device)

@@ -46,8 +46,6 @@ class Recipe:
         rotation_degrees: each image is turned by up to this angle either way.
         scale: each image is stretched by a factor of up to 1 + scale, or squeezed by it, along each axis.
         shear: each image is slanted by up to this many pixels a pixel.
-        elastic_pixels: deviation of the random displacements on a coarse grid that bend each image smoothly.
-        erase_probability: share of the images in which one square of 2 to 5 pixels in 28 is blanked.
         clutter_probability: share of the images in which one rectangle also shows what another image of the batch has
             there, the brighter of both: strokes that do not belong to the object.
         clutter_pixels: the rectangle's longest side; its sides have 1 to so many pixels.
@@ -73,8 +71,6 @@ class Recipe:
     rotation_degrees: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
-    elastic_pixels: float = 0.0
-    erase_probability: float = 0.0
     clutter_probability: float = 0.0
     clutter_pixels: float = 8.0
     average_decay: float = 0.0
@@ -100,8 +96,6 @@ class Recipe:
             "rotation_degrees": (0 <= self.rotation_degrees <= 180, "0 to 180"),
             "scale": (0 <= self.scale <= 1, "0 to 1"),
             "shear": (0 <= self.shear <= 1, "0 to 1"),
-            "elastic_pixels": (0 <= self.elastic_pixels <= 16, "0 to 16"),
-            "erase_probability": (0 <= self.erase_probability <= 1, "0 to 1"),
             "clutter_probability": (0 <= self.clutter_probability <= 1, "0 to 1"),
             "clutter_pixels": (1 <= self.clutter_pixels <= 128, "1 to 128"),
             "average_decay": (0 <= self.average_decay < 1, "at least 0 and less than 1"),
@@ -113,8 +107,7 @@ class Recipe:
     @property
     def warps_images(self) -> bool:
         """Whether images are changed one by one."""
-        places = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.elastic_pixels)
-        return any((*places, self.erase_probability, self.clutter_probability))
+        return any((self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.clutter_probability))
 
     def for_count(self, images: int) -> Recipe:
         """Return the recipe fitted to a number of training images, in what follows it; nothing does from then on.

@@ -29,6 +29,7 @@ from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse
 
 # Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
 DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
+GONE = {"elastic_pixels", "erase_probability"}
 _CHOSEN: dict[str, Recipe] = {
     # The source tutorial's own training.
     "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
@@ -158,7 +159,9 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
     try:
         require_kinds({key: value[key] for key in OF_RECIPE if key in value}, where="the recorded recipe")
         network = NetworkConfig(**value["network"])
-        return Recipe(**{**value, "network": network})
+        # Runs from before these two went have them, nearly all at 0.
+        known = {key: item for key, item in value.items() if key not in GONE or item}
+        return Recipe(**{**known, "network": network})
     except (TypeError, KeyError) as error:
         raise UsageError(f"the recorded recipe cannot be used: {error}") from error
 
