@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from idx_files import encode_idx
 from item_sources import list_items, messages_of, npy_bytes
 
-from toolkit.data.idx import encode_idx
 from toolkit.prediction.array_stream import MAX_BLOCK_BYTES, MAX_BLOCK_IMAGES, block_length
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.open_items import open_items

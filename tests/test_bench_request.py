@@ -34,7 +34,6 @@ GOLDEN = Golden(
         {"batches": ()},
         {"batches": (0,)},
         {"precisions": ("fp8",)},
-        {"grace_s": 0.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:

@@ -162,8 +162,7 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path: Path, 
 
 def test_idx_file_is_predicted(tmp_path: Path, model: Path) -> None:
     import numpy as np
-
-    from toolkit.data.idx import write_idx
+    from idx_files import write_idx
 
     write_idx(tmp_path / "x-ubyte", np.stack([draw_seven()] * 3))
     command = [

@@ -21,8 +21,9 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval
-from toolkit.evaluation.evaluate import evaluate_model, evaluate_run, require_same_data
+from toolkit.evaluation.evaluate import evaluate_run, evaluate_test_images, require_same_data
 from toolkit.evaluation.inspect import inspect_model
+from toolkit.evaluation.judge import open_judge
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.render import confusion_table
 from toolkit.runtimes.base import RuntimeSettings
@@ -112,10 +113,9 @@ def test_of_few_classes_the_whole_matrix_is_told() -> None:
 
 def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path: Path) -> None:
     data = load_mini()
-    run, model = (
-        evaluate_run(trained_run, data),
-        evaluate_model(ModelSource.read(model_path), data, settings=RuntimeSettings()),
-    )
+    run = evaluate_run(trained_run, data)
+    with open_judge(model_path) as judge:
+        model = evaluate_test_images(judge, data)
     assert run.report == model.report
     assert run.predicted.tolist() == model.predicted.tolist()
     assert run.probabilities.dtype == model.probabilities.dtype == np.float32

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from idx_files import write_idx
 
 from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card, card_beside
 from toolkit.cli.export import _golden_words
 from toolkit.data.dataset import Split
-from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.exporting import export as export_module

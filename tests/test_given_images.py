@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from idx_files import encode_idx
 from imaging_samples import encode
 from PIL import Image
 from predict_command import read_rows
 
 from toolkit import Classifier
-from toolkit.data.idx import encode_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import DataError, UsageError
 from toolkit.prediction.config import PredictionConfig

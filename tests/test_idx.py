@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from idx_files import encode_idx, write_idx
 
-from toolkit.data.idx import encode_idx, read_idx, write_idx
+from toolkit.data.idx import read_idx
 from toolkit.errors import DataError
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -53,12 +54,6 @@ def test_result_is_writable() -> None:
 def test_gzip_is_judged_by_content_not_by_name(tmp_path: Path, name: str, compress: bool) -> None:
     write_idx(tmp_path / name, IMAGES, compress=compress)
     assert np.array_equal(read_idx(tmp_path / name), IMAGES)
-
-
-def test_packed_bytes_carry_no_time_or_name() -> None:
-    packed = encode_idx(IMAGES, compress=True)
-    assert packed[3] == 0
-    assert packed[4:8] == bytes(4)
 
 
 @pytest.mark.parametrize(
@@ -164,12 +159,6 @@ def test_fifo_is_refused_and_never_opened(tmp_path: Path) -> None:
 def test_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read_idx(tmp_path / "none")
-
-
-@pytest.mark.parametrize("array", [np.zeros((2, 2), dtype=np.float32), np.zeros((), dtype=np.uint8)])
-def test_only_uint8_of_some_rank_is_written(array: np.ndarray) -> None:
-    with pytest.raises(DataError, match="expected uint8"):
-        encode_idx(array)
 
 
 def test_dimension_product_is_exact_beyond_64_bits() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import encode_idx
 from item_sources import SEVEN_PNG, list_items, messages_of, npy_bytes, tar_member, write_tar, write_zip
 from prediction_samples import SPEC
 
-from toolkit.data.idx import encode_idx
 from toolkit.prediction import listing
 from toolkit.prediction.globs import expand_glob
 from toolkit.prediction.items import ArrayItem, ImageItem

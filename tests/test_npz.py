@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from idx_files import write_idx
 
 from toolkit.data import load_dataset
 from toolkit.data.catalog import CATALOG, MNIST
-from toolkit.data.idx import write_idx
 from toolkit.data.npz import load_npz
 from toolkit.data.public import is_public
 from toolkit.data.zip_arrays import open_npz

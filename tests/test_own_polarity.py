@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handwriting import write_handwriting
+from idx_files import write_idx
 from imaging_samples import draw_seven
 from PIL import Image
 from small_training import Listener, begin, go_on, make_bars, small_recipe
@@ -21,7 +22,6 @@ from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data import load, load_dataset
 from toolkit.data.dataset import POLARITIES
-from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import UsageError
 from toolkit.imaging.fit import find_fit

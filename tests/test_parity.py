@@ -12,6 +12,7 @@ from broken_models import FAULTS, broken
 from hypothesis import given
 from hypothesis import strategies as st
 from machine import skip_where_cuda_works
+from whole_parity import run_parity
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
@@ -21,7 +22,6 @@ from toolkit.parity import image_trials, matrix, recording
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.image_trials import make_trial
-from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import summarise_row
@@ -482,7 +482,7 @@ def test_the_origin_is_found_by_hash_past_damaged_runs(tmp_path: Path) -> None:
     assert find_origin("22", store=store) is None
 
 
-@pytest.mark.parametrize("change", [{"batch": 0}, {"sample": 0}, {"small_count": 0}, {"small_batches": (0,)}])
+@pytest.mark.parametrize("change", [{"sample": 0}, {"small_count": 0}, {"small_batches": (0,)}])
 def test_counts_below_one_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ParityConfig(**change)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whole_parity import run_parity
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import UsageError
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import Suite
 from toolkit.parity.variants import expand_variants

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import encode_idx
 from imaging_samples import draw_seven, encode, oversized_png, oversized_webp, png_chunk, text_bomb_png
 from PIL import Image
 from predict_command import Predicted, run_predict
 from tiny_models import save_model
-
-from toolkit.data.idx import encode_idx
 
 SEVEN = draw_seven()
 GOOD = encode(SEVEN)

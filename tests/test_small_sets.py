@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from idx_files import write_idx
 from small_training import SMALL, Listener, begin, go_on, make_bars
 
 from toolkit.artifacts import ArtifactStore
@@ -19,7 +20,6 @@ from toolkit.card import card_beside
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.idx import write_idx
 from toolkit.data.mini_subset import load_mini, take_stratified
 from toolkit.errors import StoppedError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run

@@ -14,6 +14,7 @@ import torch
 from broken_models import broken
 from onnx import helper, numpy_helper
 from strangers import STRANGERS
+from whole_parity import run_parity
 
 from toolkit.cli.app import app
 from toolkit.cli.parity_bisect import bisect_report
@@ -26,7 +27,6 @@ from toolkit.parity import bisect, triage
 from toolkit.parity.bisect import bisect_engine, bisect_file
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.expectations import FeedExpectation
-from toolkit.parity.matrix import run_parity
 from toolkit.parity.reference import SuiteReference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.stated import Stated

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
+from idx_files import encode_idx
 
 from toolkit.data.catalog import MNIST, CatalogEntry, CatalogFile
 from toolkit.data.https_source import HttpsSource
-from toolkit.data.idx import encode_idx
 
 Handler = http.server.BaseHTTPRequestHandler
 Answer = Callable[[Handler], None]

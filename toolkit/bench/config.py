@@ -25,6 +25,8 @@ DEFAULT_BATCHES = (1, 32, 256)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.
 DEFAULT_PLAN = MeasurePlan(warmup_calls=10, warmup_s=0.3, min_calls=662, min_s=1.0, max_s=3.5)
 BINDINGS = ("auto", "on", "off")
+# Seconds beyond a plan's own after which a worker is taken for hung, which is a failed row.
+GRACE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,6 @@ class BenchConfig:
             where there is a device.
         tf32: let CUDA round float32 products to TF32.
         device: options of providers that have a device of their own.
-        optimisation: graph optimisation level, as in `RuntimeSettings`.
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU; else they are listed.
         allow_fallback: measure on the CPU where a provider is not active, and mark the row.
         allow_external_data: the model's weights may lie in files beside it.
@@ -50,7 +51,6 @@ class BenchConfig:
         feed_plan: what a stranger's file is fed, as a trial chose it; None where there was none.
         inputs_path: where those arrays lie.
         plan: scenario, warm-up and length of one row.
-        grace_s: seconds beyond the plan's own after which a worker is taken for hung, which is a failed row.
     """
 
     runtimes: tuple[str, ...] = ("ort",)
@@ -61,7 +61,6 @@ class BenchConfig:
     io_bindings: tuple[str, ...] = ("auto",)
     tf32: bool = False
     device: DeviceOptions = field(default_factory=DeviceOptions)
-    optimisation: str = "all"
     require_all_nodes: bool = False
     allow_fallback: bool = False
     allow_external_data: bool = False
@@ -69,7 +68,6 @@ class BenchConfig:
     feed_plan: FeedPlan | None = None
     inputs_path: Path | None = None
     plan: MeasurePlan = DEFAULT_PLAN
-    grace_s: float = 120.0
 
     def __post_init__(self) -> None:
         for name in ("runtimes", "providers", "threads", "io_bindings"):
@@ -86,8 +84,6 @@ class BenchConfig:
                 raise UsageError(
                     f"unknown {what} {unknown[0]!r}{suggest(unknown[0], known)}; known: {', '.join(known)}"
                 )
-        if not self.grace_s > 0:
-            raise UsageError(f"the grace of a worker is {self.grace_s:g} s; expected more than 0")
         rate, least = self.plan.rate, sample_floor("p50")
         if rate is not None and rate * self.plan.max_s < least:
             raise UsageError(
@@ -104,7 +100,7 @@ class BenchConfig:
     @property
     def timeout_s(self) -> float:
         """Most seconds for one request to a worker: warming up may take as long as measuring, and then the grace."""
-        return self.plan.warmup_s + 2 * self.plan.max_s + self.grace_s
+        return self.plan.warmup_s + 2 * self.plan.max_s + GRACE_S
 
 
 def plan_within(max_s: float, start: MeasurePlan = DEFAULT_PLAN) -> MeasurePlan:

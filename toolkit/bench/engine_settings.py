@@ -55,7 +55,6 @@ def settings_for(
         threads=threads,
         runs_at_once=_runs_at_once(variant, config, threads),
         io_binding=io_binding,
-        optimisation=config.optimisation,
         tf32=config.tf32,
         device=config.device,
         require_all_nodes=config.require_all_nodes or config.device.cuda_graph,

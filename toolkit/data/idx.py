@@ -5,9 +5,8 @@ Source of the format: LeCun, Cortes, Burges, "The MNIST database of handwritten 
 
 from __future__ import annotations
 
-__all__ = ["MAX_BODY_BYTES", "encode_idx", "read_idx", "read_idx_shape", "write_idx"]
+__all__ = ["MAX_BODY_BYTES", "read_idx", "read_idx_shape"]
 
-import gzip
 import io
 import math
 import stat
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from toolkit.data.unpacked import UnpackBudget, open_unpacked, read_up_to
-from toolkit.durable import write_atomic
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -89,33 +87,6 @@ def read_idx_shape(stream: BinaryIO, *, ranks: tuple[int, ...], name: str) -> tu
     if len(packed) < 4 * rank:
         raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
     return struct.unpack(f">{rank}I", packed)
-
-
-def encode_idx(array: npt.NDArray[np.uint8], *, compress: bool = False) -> bytes:
-    """Return `array` as the bytes of an IDX file; the same array gives the same bytes.
-
-    Args:
-        array: uint8, of rank 1 to 255, every dimension under 2^32.
-        compress: whether to pack with gzip, without name or time.
-
-    Raises:
-        DataError: another dtype or rank.
-    """
-    if array.dtype != np.uint8 or not 1 <= array.ndim <= 255:
-        raise DataError(f"cannot write {array.dtype} of rank {array.ndim} as IDX; expected uint8 of rank 1 to 255")
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, UINT8_CODE, array.ndim, *array.shape)
-    data = header + array.tobytes()
-    return gzip.compress(data, compresslevel=9, mtime=0) if compress else data
-
-
-def write_idx(path: Path, array: npt.NDArray[np.uint8], *, compress: bool = False) -> None:
-    """Write `array` as an IDX file, atomically.
-
-    Raises:
-        DataError: another dtype or rank than `encode_idx` takes.
-        ResourceError: the file cannot be written.
-    """
-    write_atomic(path, encode_idx(array, compress=compress))
 
 
 @contextmanager

@@ -9,7 +9,6 @@ __all__ = [
     "EvaluationResult",
     "SuitedImages",
     "evaluate",
-    "evaluate_model",
     "evaluate_run",
     "evaluate_test_images",
     "require_same_data",
@@ -28,10 +27,8 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
-from toolkit.evaluation.judge import Judge, ModelJudge, RunJudge
+from toolkit.evaluation.judge import Judge, RunJudge
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.source import ModelSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,18 +141,6 @@ def evaluate_run(run: Path, data: Dataset) -> EvaluationResult:
         DataError: the images do not fit the network.
     """
     with RunJudge(run) as judge:
-        return evaluate_test_images(judge, data)
-
-
-def evaluate_model(source: ModelSource, data: Dataset, *, settings: RuntimeSettings) -> EvaluationResult:
-    """Judge a model file with a runtime in its own process, by its own output `label`.
-
-    Raises:
-        ModelError: the file cannot be used.
-        DataError: the images do not fit the model.
-        ProviderError: the provider asked for is not active.
-    """
-    with ModelJudge(source, settings) as judge:
         return evaluate_test_images(judge, data)
 
 

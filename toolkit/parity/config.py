@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ParityConfig"]
+__all__ = ["REQUEST_TIMEOUT_S", "WHOLE_BATCH", "ParityConfig"]
 
 from dataclasses import dataclass
 
 from toolkit.errors import UsageError, suggest
 
+# Batch size for the whole test set.
+WHOLE_BATCH = 64
+# Most seconds for one request to an engine.
+REQUEST_TIMEOUT_S = 300.0
 # What an engine may compute a float32 file in; what a file itself is stored in is not asked for here.
 ARITHMETICS = ("fp32", "tf32", "bf16", "all")
 
@@ -22,12 +26,10 @@ class ParityConfig:
         precisions: what engines compute in; None for float32, and with the runtimes `all` for everything they can.
         threads: thread counts; 0 is the engine's own choice.
         optimisations: ONNX Runtime's graph optimisation levels.
-        batch: batch size for the whole test set.
         small_batches: further batch sizes, run on the first `small_count` images.
         small_count: images for the small batches; not a multiple of most of them, so that a rest occurs.
         sample: judge only so many evenly spaced test images; None for all.
         allow_fallback: let a provider fall back to the CPU, marked.
-        timeout_s: most seconds for one request to an engine.
     """
 
     runtimes: tuple[str, ...] | None = None
@@ -35,19 +37,17 @@ class ParityConfig:
     precisions: tuple[str, ...] | None = None
     threads: tuple[int, ...] = (0, 1)
     optimisations: tuple[str, ...] = ("all", "none")
-    batch: int = 64
     small_batches: tuple[int, ...] = (1, 2, 3, 7, 257)
     small_count: int = 514
     sample: int | None = None
     allow_fallback: bool = False
-    timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.precisions or () if name not in ARITHMETICS]
         if unknown:
             known = ", ".join(ARITHMETICS)
             raise UsageError(f"unknown precision {unknown[0]!r}{suggest(unknown[0], ARITHMETICS)}; known: {known}")
-        if min(self.batch, self.small_count, *self.small_batches) < 1:
+        if min(self.small_count, *self.small_batches) < 1:
             raise UsageError("batch sizes and image counts must be at least 1")
         if self.sample is not None and self.sample < 1:
             raise UsageError(f"the sample is {self.sample}; expected at least 1 image")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
-from toolkit.parity.config import ParityConfig
+from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import spread_indices
 from toolkit.parity.trial import Engine, Trial
@@ -29,11 +29,11 @@ RATE_RUNS = 3
 def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
     """Yield the trials of one engine; one slower than `SLOW_IMAGES_PER_S` gets a sample of the test images."""
     test = reference.suites[0]
-    rate = _images_per_s(engine, test.suite.images[: config.batch])
+    rate = _images_per_s(engine, test.suite.images[:WHOLE_BATCH])
     judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if rate < SLOW_IMAGES_PER_S else test
-    yield make_trial(judged, config.batch, available=len(test.logits))
+    yield make_trial(judged, WHOLE_BATCH, available=len(test.logits))
     for entry in reference.suites[1:]:
-        yield make_trial(entry, config.batch)
+        yield make_trial(entry, WHOLE_BATCH)
     for batch in config.small_batches:
         count = config.small_count if rate >= VERY_SLOW_IMAGES_PER_S else min(config.small_count, batch + 1)
         yield make_trial(judged[:count], batch)

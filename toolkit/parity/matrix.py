@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix", "run_parity"]
+__all__ = ["ERROR_RATIO_LIMIT", "judge_matrix"]
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.parity.arithmetic import Arithmetics
-from toolkit.parity.config import ParityConfig
+from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.image_trials import image_trials
 from toolkit.parity.judge_feeds import feed_trials
-from toolkit.parity.recording import Recording, record_reference
+from toolkit.parity.recording import Recording
 from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, summarise_row, with_ratio
 from toolkit.parity.second_look import look_again
-from toolkit.parity.subject import require_providers
 from toolkit.parity.trial import Engine, Trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.parity.verdicts import settle_row
@@ -35,29 +33,6 @@ from toolkit.runtimes.source import ModelSource
 ERROR_RATIO_LIMIT = 16.0
 
 
-def run_parity(
-    source: ModelSource, data: Dataset, config: ParityConfig, *, progress: ShowProgress | None = None
-) -> ParityReport:
-    """Compare every engine of the matrix with the float64 reference on a data set's test images.
-
-    Args:
-        source: the model, with its run where there is one.
-        data: the test images are used.
-        config: the axes.
-        progress: called with the rows done and their number.
-
-    Raises:
-        ProviderError: a provider asked for by name is not active; nothing was measured.
-        UsageError: an unknown runtime or provider.
-        ModelError: no engine can open the file, or the reference cannot be computed.
-    """
-    subject = require_providers(source, config)
-    if subject.card is None:
-        raise ModelError(f"{source.path.name} carries no card, so images of a data set are nothing to it")
-    recording = record_reference(source, data, config, card=subject.card, environment={})
-    return judge_matrix(source, recording, config, precision=subject.precision, progress=progress)
-
-
 def judge_matrix(
     source: ModelSource,
     recording: Recording,
@@ -66,7 +41,7 @@ def judge_matrix(
     precision: str,
     progress: ShowProgress | None = None,
 ) -> ParityReport:
-    """Compare every engine of the matrix with a reference that is known already; as `run_parity`.
+    """Compare every engine of the matrix with a reference that is known already.
 
     Args:
         source: the model, with its run where there is one.
@@ -125,7 +100,7 @@ def _judge_variant(
         return replace(row, status="skip", reason=why_not)
     try:
         reference = arithmetics.reference_for(settings)
-        with WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker:
+        with WorkerRuntime(source, settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
             row = describe_row(row, worker.info)
             row = summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
             row = replace(row, notes=worker.notes)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import DataError, ModelError, ToolkitError
+from toolkit.parity.config import REQUEST_TIMEOUT_S
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.image_trials import make_trial
 from toolkit.parity.judge_feeds import feed_trial
@@ -140,7 +141,7 @@ def read_sample(path: Path) -> Sample:
         raise DataError(f"{path} is no replay file ({error}); `toolkit parity` writes one for each row") from error
 
 
-def replay_sample(sample: Sample, source: ModelSource, *, timeout_s: float = 300.0) -> ReplayReport:
+def replay_sample(sample: Sample, source: ModelSource) -> ReplayReport:
     """Run the same engine on the same call and judge it by the answers recorded then.
 
     Raises:
@@ -148,7 +149,7 @@ def replay_sample(sample: Sample, source: ModelSource, *, timeout_s: float = 300
     """
     trial = _trial(sample)
     outputs: dict[str, NDArray[Any]] = {}
-    with WorkerRuntime(source, sample.settings, timeout_s=timeout_s) as worker:
+    with WorkerRuntime(source, sample.settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
         info = worker.info
         try:
             outputs = worker.run(trial.feeds[0])

@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, WorkerError
-from toolkit.parity.config import ParityConfig
+from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
@@ -65,7 +65,7 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
     """
     feeds = feeds or FeedConfig()
     trial = RuntimeSettings(optimisation="none")  # nothing is fused away before it was tried
-    reopen = partial(WorkerRuntime, source, trial, timeout_s=config.timeout_s)
+    reopen = partial(WorkerRuntime, source, trial, timeout_s=REQUEST_TIMEOUT_S)
     with blame_the_file(str(source.path)), reopen() as worker:
         subject = _identify(worker, name=source.path.name)
         if subject.card is None and feeds.given is None:
@@ -81,7 +81,7 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
         opened.add(settings)
         with (
             contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
-            WorkerRuntime(source, settings, timeout_s=config.timeout_s) as worker,
+            WorkerRuntime(source, settings, timeout_s=REQUEST_TIMEOUT_S) as worker,
         ):
             run_first(worker, first)
     return subject

@@ -9,10 +9,6 @@ from typing import NamedTuple
 
 from toolkit.runtimes.base import TensorSpec
 
-# What the numbers of an input are. `free` numbers are drawn as they come; `range`, `index` and `number` lie between
-# `low` and `high`; `fill` is one number, the first of `choices`; the others say what they are.
-ROLES = ("free", "range", "index", "number", "mask", "length", "fill", "pick")
-
 
 class Axis(NamedTuple):
     """One axis of an input.
@@ -38,7 +34,9 @@ class InputFacts:
         name: of the input.
         dtype: NumPy name of the element type, or the format's own word for what NumPy has not.
         axes: from the first to the last; None where not even the rank is declared.
-        role: a word of `ROLES`.
+        role: what the numbers have to be. `free` numbers are drawn as they come; `range`, `index` and `number` lie
+            between `low` and `high`; `fill` is one number, the first of `choices`; `mask`, `length` and `pick` say what
+            they are.
         low: least number.
         high: largest number; for `index` the last row of the smallest table.
         choices: for `fill` and `pick` the numbers that it may be, the first of them before the others.

@@ -1,0 +1,18 @@
+"""A matrix on the test images of a data set, from the check of its providers to the report."""
+
+from __future__ import annotations
+
+from toolkit.data.dataset import Dataset
+from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import judge_matrix
+from toolkit.parity.recording import record_reference
+from toolkit.parity.report import ParityReport
+from toolkit.parity.subject import require_providers
+from toolkit.runtimes.source import ModelSource
+
+
+def run_parity(source: ModelSource, data: Dataset, config: ParityConfig) -> ParityReport:
+    subject = require_providers(source, config)
+    assert subject.card is not None
+    recording = record_reference(source, data, config, card=subject.card, environment={})
+    return judge_matrix(source, recording, config, precision=subject.precision)
