@@ -253,6 +253,9 @@ def test_row_holds_every_key_of_the_contract() -> None:
     size = len(_source().model)
     assert value["model"] == {"path": "tiny.onnx", "sha256": _source().sha256, "size_bytes": size}
     assert value["command"] == "toolkit bench"
+    call = run_bench(_config(), _source(), opener=_opener({})).command
+    assert call.startswith("run_bench(BenchConfig(runtimes=('ort',)")
+    assert call.endswith("ModelSource.read('tiny.onnx'))")
     assert value["environment"]["cpu"]["logical_cores"]
     (row,) = value["rows"]
     keys = "runtime provider_requested provider_active fallback precision batch threads scenario settings samples latency_ms"

@@ -16,14 +16,12 @@ from test_bench import _config, _opener, _source
 from test_verdict import make_row
 from tiny_models import build_card, build_model, save_model
 
-from toolkit.bench.command_line import command_line
-from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
+from toolkit.bench.config import BenchConfig
 from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
 from toolkit.bench.sweep import run_bench
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
-from toolkit.plain import to_plain
 from toolkit.plots_bench import draw_bench
 from toolkit.render_bench import render_bench
 from toolkit.render_report import Part, render_page
@@ -188,21 +186,6 @@ def test_placement_is_printed_with_the_nodes_that_are_elsewhere() -> None:
     report = run_bench(_config(providers=("cuda",)), _source(), opener=_opener({("ort", "cuda"): FakeEngine(info)}))
     lines = [str(item) for item in render_bench(report)]
     assert "14 of 16 nodes on cuda; elsewhere: Shape s on cpu, Loop l on cpu" in lines
-
-
-def test_command_repeats_every_setting() -> None:
-    config = BenchConfig(
-        providers=("cuda",),
-        io_bindings=("on", "off"),
-        device=DeviceOptions(nhwc=True, cuda_graph=False, cache="/somewhere"),
-        require_all_nodes=True,
-        allow_external_data=True,
-        plan=MeasurePlan(**{**to_plain(DEFAULT_PLAN), "scenario": "server", "rate": 250.0}),
-    )
-    assert command_line(config, Path("m.onnx")) == (
-        "toolkit bench m.onnx --runtime ort --provider cuda --threads 0 --io-binding on,off --scenario server "
-        "--rate 250 --device-option nhwc=true --require-all-nodes --allow-external-data"
-    )
 
 
 # --- pictures and pages ------------------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from toolkit.bench.command_line import command_line
 from toolkit.bench.config import DEFAULT_BATCHES, DEFAULT_PLAN, BenchConfig, plan_within
 from toolkit.bench.inputs import choose_batches, make_feeds
 from toolkit.bench.variants import expand_variants
@@ -47,21 +45,12 @@ def test_default_rows_reach_the_floor_of_p99_and_fit_in_twenty_seconds() -> None
     assert len(DEFAULT_BATCHES) * (plan.max_s + plan.warmup_s + 2) < 20
 
 
-def test_command_line_repeats_the_benchmark_with_its_defaults() -> None:
-    config = BenchConfig(providers=("cpu", "cuda"), batches=(1, 8), tf32=True, allow_fallback=True)
-    assert command_line(config, Path("my model.onnx")) == (
-        "toolkit bench 'my model.onnx' --runtime ort --provider cpu,cuda --batch 1,8 --threads 0 --tf32 --allow-fallback"
-    )
-
-
 @pytest.mark.parametrize("seconds", [0.05, 3.5, 60.0])
-def test_plan_within_a_limit_counts_no_longer_and_is_repeated_by_the_command_line(seconds: float) -> None:
+def test_plan_within_a_limit_counts_no_longer(seconds: float) -> None:
     plan = plan_within(seconds)
     assert plan.max_s == seconds
     assert plan.min_s <= seconds
     assert plan.min_calls == DEFAULT_PLAN.min_calls
-    command = command_line(BenchConfig(plan=plan), Path("m.onnx"))
-    assert ("--seconds" in command) == (plan != DEFAULT_PLAN)
 
 
 def test_long_plan_is_not_taken_for_a_hang() -> None:

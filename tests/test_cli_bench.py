@@ -65,10 +65,7 @@ def test_bench_shows_a_table_and_leaves_a_report(model: Path) -> None:
         (1, "pass", "cpu"),
         (8, "pass", "cpu"),
     ]
-    assert (
-        report["command"]
-        == f"toolkit bench {model} --runtime ort --provider cpu --batch 1,8 --threads 0 --seconds 0.05"
-    )
+    assert report["command"] == f"toolkit bench {model} --batch 1,8 --seconds 0.05"
 
 
 @pytest.mark.slow
@@ -86,6 +83,8 @@ def test_latest_model_is_taken_and_named(model: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f"{model.name}" in done.stderr
     assert model.name in done.stdout
+    (path,) = _reports()
+    assert json.loads(path.read_text())["command"] == f"toolkit bench {model} --batch 1 --seconds 0.05"
 
 
 def test_no_model_at_all_says_how_to_make_one() -> None:
@@ -306,7 +305,7 @@ def test_doctor_reports_and_ends_in_0_whatever_is_absent() -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["schema"] == "toolkit/doctor/1"
-    assert report["command"] == "toolkit doctor --require cpu --runtime ort"
+    assert report["command"] == "toolkit doctor --require cpu --runtime ort --json"
     (path,) = _reports()
     assert json.loads(path.read_text()) == report
     assert "ort/cpu" in done.stderr

@@ -51,11 +51,6 @@ class Goal:
         if self.max_p99_ms is not None and not 0 < self.max_p99_ms < math.inf:
             raise UsageError(f"--max-p99-ms is {self.max_p99_ms:g}; expected more than 0, and finite")
 
-    def options(self) -> list[str]:
-        """Return the options that ask for it."""
-        limit = [] if self.max_p99_ms is None else ["--max-p99-ms", f"{self.max_p99_ms:g}"]
-        return ["--auto", "--goal", self.objective, *limit]
-
     def cost(self, row: BenchRow) -> float:
         """Return what is to be as small as possible: p50 in milliseconds, or seconds an item."""
         if row.latency_ms is None or not row.throughput_items_per_s:

@@ -16,8 +16,6 @@ from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.measure_plan import MeasurePlan
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.made_inputs.plan import FeedPlan
 
@@ -49,7 +47,6 @@ class BenchConfig:
         allow_external_data: the model's weights may lie in files beside it.
         feeds: arrays, shapes or numbers that the user gave.
         feed_plan: what a stranger's file is fed, as a trial chose it; None where there was none.
-        inputs_path: where those arrays lie.
         plan: scenario, warm-up and length of one row.
     """
 
@@ -66,7 +63,6 @@ class BenchConfig:
     allow_external_data: bool = False
     feeds: FeedConfig = field(default_factory=FeedConfig)
     feed_plan: FeedPlan | None = None
-    inputs_path: Path | None = None
     plan: MeasurePlan = DEFAULT_PLAN
 
     def __post_init__(self) -> None:

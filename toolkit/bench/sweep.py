@@ -193,5 +193,13 @@ def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) ->
 def run_bench(
     config: BenchConfig, source: ModelSource, *, command: str = "", opener: Opener = open_worker
 ) -> BenchReport:
-    """Check, then measure: `prepare_bench` and `PreparedBench.measure` in one call, with the errors of the first."""
-    return prepare_bench(config, source, command=command, opener=opener).measure()
+    """Check, then measure: `prepare_bench` and `PreparedBench.measure` in one call, with the errors of the first.
+
+    Args:
+        config: what is to be measured.
+        source: the model.
+        command: what repeats it, for the report; this call where it is empty.
+        opener: opens a model in a worker.
+    """
+    call = f"run_bench({config!r}, ModelSource.read({str(source.path)!r}))"
+    return prepare_bench(config, source, command=command or call, opener=opener).measure()

@@ -82,7 +82,6 @@ def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
         allow_fallback=request.allow_fallback,
         allow_external_data=request.allow_external_data,
         feeds=read_feed_config(request.inputs, request.shape, request.value),
-        inputs_path=request.inputs,
         plan=_make_plan(request),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.output import Output, draw_picture, note
+from toolkit.cli.output import Output, draw_picture, note, repeat_command
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import CheckFailedError, UsageError
 
@@ -67,10 +67,9 @@ def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
 def _sweep(
     request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
 ) -> BenchReport:
-    from toolkit.bench.command_line import command_line
     from toolkit.bench.sweep import prepare_bench
 
-    prepared = prepare_bench(config, source, command=command_line(config, source.path))
+    prepared = prepare_bench(config, source, command=repeat_command())
     if request.model is None:
         announce_model(source.path, store=store)  # after the refusals, which are one line
     for line in prepared.notes:
@@ -83,14 +82,12 @@ def _search(
     request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
 ) -> BenchReport:
     from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal, search_settings
-    from toolkit.bench.command_line import command_line
 
     goal = Goal(objective=request.goal or DEFAULT_OBJECTIVE, max_p99_ms=request.max_p99_ms)
     if request.model is None:
         announce_model(source.path, store=store)
-    command = " ".join([command_line(config, source.path), *goal.options()])
     with console.progress("searching", unit="rows") as bar:
-        report = search_settings(config, goal, source, command=command, progress=bar)
+        report = search_settings(config, goal, source, command=repeat_command(), progress=bar)
     for line in report.notes:
         note(line)
     return report

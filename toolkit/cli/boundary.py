@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.cli.output import complain, note
+from toolkit.cli.output import complain, forget_filled_in, note
 from toolkit.errors import (
     CheckFailedError,
     DataError,
@@ -58,6 +58,7 @@ def _leave_on_sigterm(number: int, _: object) -> None:
 
 def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
     """Run a command and return its exit code; tracebacks appear only with `debug`."""
+    forget_filled_in()
     try:
         call()
     except SystemExit as leave:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, fill_in, note
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:
     path = find_run(run, store=store)
     if run is None:
         note(f"using the latest run: {path}")
+        fill_in(str(path))
     return path
 
 
@@ -53,7 +54,10 @@ def choose_model(model: Path | None, *, store: ArtifactStore) -> Path:
     """
     if model is not None and not model.exists():
         raise UsageError(f"no model {model}; models lie in {store.root / 'models'}")
-    return model or store.latest_model()
+    if model is None:
+        model = store.latest_model()
+        fill_in(str(model))
+    return model
 
 
 def announce_model(path: Path, *, store: ArtifactStore) -> None:
@@ -104,10 +108,13 @@ def load_recorded_data(
     """
     try:
         chosen = name or recorded.get("source") or recorded["name"]
-        return load_data(chosen, output, size=size if locate_data(chosen) else None)
+        dataset = load_data(chosen, output, size=size if locate_data(chosen) else None)
     except UsageError as error:
         if name is not None:
             raise
         raise UsageError(
             f"the data set {recorded['name']!r} is not in the catalogue; name its folder or file with --data"
         ) from error
+    if name is None:
+        fill_in("--data", chosen)
+    return dataset

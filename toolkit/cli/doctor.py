@@ -4,14 +4,13 @@ from __future__ import annotations
 
 __all__ = ["doctor_command"]
 
-import shlex
 from typing import Annotated
 
 import typer
 
 from toolkit.artifacts import ArtifactStore, claim_output
 from toolkit.cli.options import Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output, note
+from toolkit.cli.output import Output, note, repeat_command
 from toolkit.durable import write_json
 from toolkit.errors import UsageError
 
@@ -52,9 +51,7 @@ def doctor_command(
     if output is not None:
         claim_output(output, force=force)
     engines = _choose_engines(runtime, names, every=every)
-    command = ["toolkit", "doctor", *(("--require", ",".join(names)) if names else ())]
-    command += ["--all"] if every else [] if runtime is None else ["--runtime", ",".join(engines)]
-    report = run_doctor(command=shlex.join(command), engines=engines)
+    report = run_doctor(command=repeat_command(), engines=engines)
     rows = [report.find(name) for name in names]
     target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
     write_json(target, report.to_json())

@@ -7,7 +7,7 @@ __all__ = ["summarise_mistakes", "write_evaluation"]
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.output import draw_picture, invocation
+from toolkit.cli.output import draw_picture, repeat_command
 from toolkit.durable import write_json
 from toolkit.holding import hold
 from toolkit.plain import to_plain
@@ -62,7 +62,7 @@ def write_evaluation(
         "pictures": {},
         "first": to_plain(first),
         "mistakes": to_plain(mistakes),
-        "command": invocation(),
+        "command": repeat_command(),
         "environment": describe_environment(),
     }
     with hold(path, wait_s=WRITING_S):  # the pictures and the report of one evaluation belong together

@@ -23,7 +23,7 @@ from toolkit.cli.kit_options import (
     write_model_kits,
 )
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output, invocation, note, warn
+from toolkit.cli.output import Output, note, repeat_command, warn
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.plain import to_plain
@@ -160,7 +160,7 @@ def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:
     if report.int8 is None:
         return None
     target = store.new_file("reports", f"int8-{report.model.stem}", ".json")
-    about = {"command": invocation(), "environment": describe_environment(), "log": str(report.log)}
+    about = {"command": repeat_command(), "environment": describe_environment(), "log": str(report.log)}
     write_json(target, {**report.int8.to_json(), **about})
     return target
 

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, ProgressBar, draw_picture, invocation
+from toolkit.cli.output import Output, ProgressBar, draw_picture, repeat_command
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.errors import ResourceError
 from toolkit.holding import claim
@@ -123,4 +123,4 @@ class _Listener:
         """Return the report with the command and the environment."""
         from toolkit.environment import describe_environment
 
-        return {**report.to_json(), "command": invocation(), "environment": describe_environment()}
+        return {**report.to_json(), "command": repeat_command(), "environment": describe_environment()}

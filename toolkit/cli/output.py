@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Output", "ProgressBar", "complain", "draw_picture", "invocation", "is_helper", "note", "warn"]
+__all__ = [
+    "Output",
+    "ProgressBar",
+    "complain",
+    "draw_picture",
+    "fill_in",
+    "forget_filled_in",
+    "is_helper",
+    "note",
+    "repeat_command",
+    "warn",
+]
 
 import json
 import os
@@ -71,9 +82,26 @@ def complain(message: str) -> None:
     print(escape_controls(message, kept="\n\t"), file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
 
 
-def invocation() -> str:
-    """Return the command line of this process, quoted for a shell."""
-    return shlex.join(["toolkit", *sys.argv[1:]])
+# What was chosen where nothing was typed, as it would have been typed; of one command, so of one process.
+_filled_in: list[str] = []
+
+
+def fill_in(*words: str) -> None:
+    """Note what was chosen for the user (a model, a run, `--data NAME`), so that a report's command names it."""
+    _filled_in.extend(words)
+
+
+def forget_filled_in() -> None:
+    """Begin another command in the same process."""
+    _filled_in.clear()
+
+
+def repeat_command() -> str:
+    """Return the command that repeats this one, quoted for a shell: the words typed, and what was filled in."""
+    words = sys.argv[1:]
+    # Behind the verb: what is filled in may be an option, and the words typed may hold a `--`.
+    place = next((number for number, word in enumerate(words, start=1) if not word.startswith("-")), 0)
+    return shlex.join(["toolkit", *words[:place], *_filled_in, *words[place:]])
 
 
 class Output:
@@ -109,7 +137,7 @@ class Output:
             from toolkit.environment import describe_environment
 
             whole = {**report}
-            whole.setdefault("command", invocation())
+            whole.setdefault("command", repeat_command())
             if "environment" not in whole:
                 whole["environment"] = describe_environment()
             sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

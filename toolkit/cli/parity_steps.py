@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model, load_recorded_data
-from toolkit.cli.output import Output, invocation, note
+from toolkit.cli.output import Output, note, repeat_command
 from toolkit.cli.parity_worst import worst_folder, write_worst
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
@@ -87,7 +87,7 @@ def run_and_report(
     target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
     report = _explain(report, source, bisect=files.bisect)
     report = write_worst(report, recording, source, worst_folder(target))
-    value = report.to_json(command=invocation(), environment=environment)
+    value = report.to_json(command=repeat_command(), environment=environment)
     write_json(target, value)
     output.report(
         value, *describe_matrix(report), *describe_reference(report), *describe_causes(report), f"report {target}"

@@ -81,7 +81,7 @@ def predict_command(
     config = make_config(
         request,
         store,
-        model=given or store.latest_model(),
+        model=given or choose_model(None, store=store),
         inputs=images,
         force=force,
         runtime=runtime,

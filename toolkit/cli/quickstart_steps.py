@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
 from toolkit.cli.context import load_data
-from toolkit.cli.output import Output
+from toolkit.cli.output import Output, repeat_command
 from toolkit.cli.parity_steps import ParityFiles, run_and_report
 from toolkit.cli.train import run_training
 from toolkit.durable import write_atomic, write_json
@@ -120,7 +120,6 @@ class Quickstart:
 
     def bench(self) -> None:
         """6/6 benchmark"""
-        from toolkit.bench.command_line import command_line
         from toolkit.bench.config import BenchConfig
         from toolkit.bench.sweep import run_bench
         from toolkit.render_bench import render_bench
@@ -128,7 +127,7 @@ class Quickstart:
         # On a GPU every provider is tried and the ones that do not work say why; elsewhere that would be noise.
         on_gpu = read_run(self._run).training["device"] == "cuda"
         config = BenchConfig(batches=(1, 256), providers=("all",) if on_gpu else ("cpu",))
-        report = run_bench(config, ModelSource.read(self._model), command=command_line(config, self._model))
+        report = run_bench(config, ModelSource.read(self._model), command=repeat_command())
         target = self._store.new_file("reports", "bench", ".json")
         write_json(target, report.to_json())
         self._output.show(*render_bench(report))

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, draw_picture, invocation
+from toolkit.cli.output import Output, draw_picture, repeat_command
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.tune_listener import SearchListener
 from toolkit.errors import UsageError
@@ -133,7 +133,7 @@ def _write_results(report: TuneReport, base: Recipe, output: Output, store: Arti
     whole = {
         **report.to_json(),
         "best_recipe": None if best is None else str(toml),
-        "command": invocation(),
+        "command": repeat_command(),
         "environment": describe_environment(),
     }
     write_json(path, whole)

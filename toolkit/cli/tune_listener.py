@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.cli.output import Output, ProgressBar, invocation
+from toolkit.cli.output import Output, ProgressBar, repeat_command
 
 if TYPE_CHECKING:
     from toolkit.training.trials import TrialRow
@@ -30,7 +30,7 @@ class SearchListener:
 
     def on_start(self, *, study: Path, settled: int, trials: int, images: int) -> None:
         """Say where the study lies, how it is judged, and how to go on with it."""
-        command = invocation() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
+        command = repeat_command() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
         self._output.show(
             f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
             f"if it is stopped, go on with: {command}",

@@ -65,7 +65,7 @@ def open_worker(source: ModelSource, settings: RuntimeSettings) -> Examined:
 
 def run_doctor(
     *,
-    command: str = "toolkit doctor",
+    command: str = "run_doctor()",
     engines: tuple[str, ...] = DEFAULT_ENGINES,
     opener: Opener = open_worker,
     torch_probe: TorchProbe | None = None,
