@@ -23,7 +23,7 @@ from toolkit.cli.app import main
 try:
     main(["predict", *sys.argv[1:]])
 finally:
-    loaded = [name for name in ("torch", "onnx", "matplotlib", "pooch") if name in sys.modules]
+    loaded = [name for name in ("torch", "onnx", "matplotlib", "requests") if name in sys.modules]
     if loaded:
         sys.exit(f"loaded {loaded}")
 """
@@ -168,7 +168,7 @@ def test_idx_file_is_predicted(tmp_path: Path, model: Path) -> None:
     command = [
         sys.executable,
         "-c",
-        RUNNER.replace('"matplotlib", "pooch"', '"matplotlib"'),
+        RUNNER.replace('"matplotlib", "requests"', '"matplotlib"'),
         model,
         tmp_path / "x-ubyte",
         "-o",

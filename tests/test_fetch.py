@@ -154,7 +154,7 @@ def test_mirror_that_serves_unpacked_bytes_is_accepted(server: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (send_wrong_content, "wrong content, its SHA-256 is not"),
+        (send_wrong_content, "wrong content, "),
         (send_short_body, "broke off"),
         (send_short_body_without_length, "damaged or cut off"),
         (send_page, "an HTML page"),
@@ -325,13 +325,13 @@ def test_source_that_breaks_its_word_is_checked_again(cache: Path) -> None:
         def fetch(self, files: tuple[CatalogFile, ...], *, progress: object) -> Iterator[tuple[CatalogFile, bytes]]:
             yield files[0], CONTENT[files[0].name][:-1] + b"!"
 
-    with pytest.raises(DownloadError, match=f"liar: {FIRST}: SHA-256"):
+    with pytest.raises(DownloadError, match=f"liar: {FIRST}: wrong content, "):
         fetch_missing(make_entry(), sources=[Liar()])
     assert names_in(cache) == []
 
 
-def test_requests_and_pooch_load_only_when_fetching() -> None:
-    code = "import sys, toolkit.data; assert not {'requests', 'pooch', 'torch', 'matplotlib'} & set(sys.modules)"
+def test_requests_loads_only_when_fetching() -> None:
+    code = "import sys, toolkit.data; assert not {'requests', 'torch', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -96,9 +96,9 @@ def test_report_of_a_fetch_names_what_is_in_the_folder(server: Server, monkeypat
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (send_changed, "wrong content, its SHA-256 is not"),
+        (send_changed, "wrong content, "),
         (send_longer, f"holds more than {len(PACKED[FIRST])} bytes"),
-        (send_unpacked, "wrong content, its SHA-256 is not"),
+        (send_unpacked, "wrong content, "),
     ],
 )
 def test_mirror_with_another_packed_file_gives_way_to_the_next(
@@ -127,7 +127,7 @@ def test_source_that_breaks_its_word_is_checked_before_anything_is_unpacked(
         raise AssertionError("unpacked before the hash held")
 
     monkeypatch.setattr(fetch_module, "open_unpacked", refuse)
-    with pytest.raises(DownloadError, match=f"liar: {FIRST}: SHA-256"):
+    with pytest.raises(DownloadError, match=f"liar: {FIRST}: wrong content, "):
         fetch(make_packed(), sources=[Liar()])
     assert names_in(cache) == []
 

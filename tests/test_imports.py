@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-HEAVY = ["numpy", "torch", "onnx", "onnxruntime", "matplotlib", "PIL", "pooch", "requests", "safetensors", "onnxscript"]
+HEAVY = ["numpy", "torch", "onnx", "onnxruntime", "matplotlib", "PIL", "requests", "safetensors", "onnxscript"]
 SPY = """
 import atexit, json, os, sys
 def tell():
@@ -61,18 +61,18 @@ def test_predict_never_loads_torch_or_matplotlib(artifacts: dict[str, str], tmp_
     for _ in range(2):  # the first time it is probed, the second time remembered
         loaded = modules_after(["predict", "digit.png"], cwd=tmp_path, environment=artifacts)
         assert {"numpy", "onnxruntime", "PIL"} <= loaded
-        assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+        assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "requests"}
 
 
 @pytest.mark.parametrize("command", ["selftest", "inspect", "doctor --runtime ort"])
 def test_commands_that_only_infer_never_load_torch(command: str, artifacts: dict[str, str], tmp_path: Path) -> None:
     loaded = modules_after(command.split(), cwd=tmp_path, environment=artifacts)
-    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "requests"}
 
 
 def test_bench_never_loads_torch(artifacts: dict[str, str], tmp_path: Path) -> None:
     loaded = modules_after(["bench", "--batch", "1", "--seconds", "0.1"], cwd=tmp_path, environment=artifacts)
-    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "pooch"}
+    assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "requests"}
 
 
 def test_parity_leaves_the_engines_to_its_workers(artifacts: dict[str, str], tmp_path: Path) -> None:

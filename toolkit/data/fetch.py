@@ -6,9 +6,9 @@ __all__ = ["cache_folder", "default_sources", "fetch", "fetch_missing", "read_ca
 
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.artifacts import user_folder
 from toolkit.data.catalog import MINI_NAME
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.npm_source import NpmSource
@@ -19,23 +19,20 @@ from toolkit.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from toolkit.data.catalog import CatalogEntry, CatalogFile
     from toolkit.data.source import Source
     from toolkit.progress import ShowProgress
 
-CACHE_VARIABLE = "TOOLKIT_DATA"
-CACHE_NAME = "onnx-parity-toolkit"
-
 
 def cache_folder(entry: CatalogEntry) -> Path:
-    """Return where an entry's files are kept: in `TOOLKIT_DATA`, else in the user's cache."""
-    root = os.environ.get(CACHE_VARIABLE)
-    if not root:
-        import pooch
+    """Return where an entry's files are kept: in `TOOLKIT_DATA`, else in the user's cache.
 
-        root = str(pooch.os_cache(CACHE_NAME))
-    return Path(root) / entry.name
+    Raises:
+        ResourceError: there is no home.
+    """
+    return user_folder("TOOLKIT_DATA", base_variable="XDG_CACHE_HOME", base=".cache") / entry.name
 
 
 def default_sources(entry: CatalogEntry) -> tuple[Source, ...]:
@@ -88,12 +85,16 @@ def fetch_missing(
     """
     folder = cache_folder(entry)
     missing = _missing(entry, folder)
-    total = sum(file.size_bytes for file in missing)
+    total = _weigh(missing)
+
+    def advance(part: int, _size: int | None) -> None:
+        if progress is not None:
+            progress(total - _weigh(_missing(entry, folder)) + part, total)
+
     reasons: list[str] = []
     for source in (default_sources(entry) if sources is None else sources) if missing else ():
-        done = total - sum(file.size_bytes for file in missing)
         try:
-            _fetch_from(source, missing, folder, _Total(progress, done=done, total=total))
+            _fetch_from(source, missing, folder, advance)
         except SourceError as error:
             reasons.append(f"{source.label}: {error}")
         missing = _missing(entry, folder)
@@ -125,36 +126,24 @@ def read_cached(path: Path, file: CatalogFile) -> bytes:
     return _unpack(data, file)
 
 
-class _Total:
-    """Turns the progress of one file into the progress of all."""
-
-    def __init__(self, progress: ShowProgress | None, *, done: int, total: int) -> None:
-        self._progress = progress
-        self._done = done
-        self._total = total
-
-    def __call__(self, part: int, _size: int | None) -> None:
-        if self._progress is not None:
-            self._progress(self._done + part, self._total)
-
-    def finish(self, size_bytes: int) -> None:
-        self._done += size_bytes
-        self(0, None)
-
-
 def _missing(entry: CatalogEntry, folder: Path) -> tuple[CatalogFile, ...]:
     return tuple(file for file in entry.files if not os.path.lexists(folder / file.name))
 
 
-def _fetch_from(source: Source, files: tuple[CatalogFile, ...], folder: Path, progress: _Total) -> None:
+def _weigh(files: tuple[CatalogFile, ...]) -> int:
+    return sum(file.size_bytes for file in files)
+
+
+def _fetch_from(source: Source, files: tuple[CatalogFile, ...], folder: Path, progress: ShowProgress) -> None:
     for file, data in source.fetch(files, progress=progress):
-        if len(data) != file.size_bytes:
-            raise SourceError(f"{file.name}: {len(data)} bytes, expected {file.size_bytes}")
         if (seen := sha256_bytes(data)) != file.sha256:
-            raise SourceError(f"{file.name}: SHA-256 {seen}, expected {file.sha256}")
+            raise SourceError(
+                f"{file.name}: wrong content, {len(data)} bytes of SHA-256 {seen}; expected {file.size_bytes} bytes of "
+                f"{file.sha256}"
+            )
         _unpack(data, file)
         write_atomic(folder / file.name, data)
-        progress.finish(file.size_bytes)
+        progress(0, None)
 
 
 def _unpack(data: bytes, file: CatalogFile) -> bytes:

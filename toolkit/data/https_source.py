@@ -4,13 +4,10 @@ from __future__ import annotations
 
 __all__ = ["HttpsSource"]
 
-import logging
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from toolkit.data.source import SourceError
@@ -53,54 +50,34 @@ class HttpsSource:
         return f"{parts.netloc}{parts.path}"
 
     def fetch(self, files: tuple[CatalogFile, ...], *, progress: ShowProgress) -> Iterator[tuple[CatalogFile, bytes]]:
-        """Yield each file, its SHA-256 already checked.
+        """Yield each file as it is kept, packed or not.
 
         Raises:
-            SourceError: no connection, a status other than 200, http in place of https, silence, or another content.
+            SourceError: no connection, a status other than 200, http in place of https, silence, or more than expected.
         """
-        with tempfile.TemporaryDirectory(prefix="toolkit-https-") as folder:
-            for file in files:
-                yield file, self._fetch_file(file, Path(folder), progress)
-
-    def _fetch_file(self, file: CatalogFile, folder: Path, progress: ShowProgress) -> bytes:
-        import pooch
         import requests
         import urllib3
 
-        # Pooch announces every download on stderr; progress is the caller's to show.
-        pooch.get_logger().setLevel(logging.WARNING)
+        for file in files:
+            try:
+                data = self._download(file, progress)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, DataError, SourceError) as error:
+                raise SourceError(f"{file.name}: {_reason(error)}") from error
+            yield file, data
 
-        def download(url: str, output_file: str, _pooch: Any) -> None:
-            self._download(url, Path(output_file), file, progress)
-
-        try:
-            # The downloader leaves the file as it is kept, packed or not, and of that pooch checks the hash.
-            path = pooch.retrieve(
-                f"{self.base_url}{file.packed_name}",
-                known_hash=f"sha256:{file.sha256}",
-                fname=file.name,
-                path=folder,
-                downloader=download,
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, DataError, SourceError) as error:
-            raise SourceError(f"{file.name}: {_reason(error)}") from error
-        except ValueError as error:
-            raise SourceError(f"{file.name}: wrong content, its SHA-256 is not {file.sha256}") from error
-        return Path(path).read_bytes()
-
-    def _download(self, url: str, target: Path, file: CatalogFile, progress: ShowProgress) -> None:
+    def _download(self, file: CatalogFile, progress: ShowProgress) -> bytes:
         deadline = time.monotonic() + self.total_timeout_s
-        with self._open(url) as response, target.open("wb") as stream:
+        content = bytearray()
+        with self._open(f"{self.base_url}{file.packed_name}") as response:
             budget = UnpackBudget("what came", most_bytes=file.size_bytes)
             if file.unpacked_bytes is None:
                 kept = open_unpacked(join_pieces(self._chunks(response, deadline)), name="what came", budget=budget)
             else:
                 kept = join_pieces(self._chunks(response, deadline), budget=budget)
-            done = 0
-            while (piece := kept.read1(CHUNK_BYTES)) and done <= file.size_bytes:
-                stream.write(piece)
-                done += len(piece)
-                progress(done, file.size_bytes)
+            while (piece := kept.read1(CHUNK_BYTES)) and len(content) <= file.size_bytes:
+                content += piece
+                progress(len(content), file.size_bytes)
+        return bytes(content)
 
     @contextmanager
     def _open(self, url: str) -> Iterator[requests.Response]:
@@ -109,7 +86,7 @@ class HttpsSource:
         with requests.Session() as session:
             for _ in range(MAX_REDIRECTS + 1):
                 _refuse_plain(url)
-                # Redirects are followed by hand: requests would follow one to http.
+                # Redirects are followed by hand: requests would follow one to http, and read its body without a limit.
                 response = session.get(
                     url,
                     stream=True,
