@@ -27,7 +27,7 @@ from toolkit.network.checkpoint import (
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.run import read_run
-from toolkit.network.safetensors_header import read_header
+from toolkit.network.safetensors_file import load_tensors
 from toolkit.plain import to_plain
 
 SMALL = NetworkConfig(height=16, width=16, classes=3, conv1_channels=2, conv2_channels=2, hidden_units=4)
@@ -100,22 +100,32 @@ def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[st
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (struct.pack("<Q", 2**63) + b"{}", "header claims"),
-        (b"\0\0", "header claims"),
-        (header('{"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}, "a": {}}', b"1234"), "stands twice"),
-        (header({"a": entry([2], 0, 8), "b": entry([1], 4, 8)}, bytes(8)), "overlaps"),
-        (header({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, bytes(12)), "hole"),
-        (header({"a": entry([1], 0, 4)}, bytes(8)), "end at byte 4"),
-        (header({"a": entry([1], 0, 4, "Q8")}, bytes(4)), "unknown dtype"),
-        (header({"a": entry([2**40, 2**40], 0, 4)}, bytes(4)), "bytes for shape"),
-        (header({"a": entry([-1], 0, 4)}, bytes(4)), "not a whole number"),
-        (header({"a": entry([1], 0, 4), "b": 3}, bytes(4)), "not valid"),
-        (header("[" * 5000), "not valid"),
+        (struct.pack("<Q", 2**63) + b"{}", "header too large"),
+        (b"\0\0", "header too small"),
+        (
+            header(
+                '{"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}, "a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+                b"1234",
+            ),
+            "stands twice",
+        ),
+        (header({"a": entry([2], 0, 8), "b": entry([1], 4, 8)}, bytes(8)), "invalid offset for tensor `b`"),
+        (header({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, bytes(12)), "invalid offset for tensor `b`"),
+        (header({"a": entry([1], 0, 4)}, bytes(8)), "file not fully covered"),
+        (header({"a": entry([1], 0, 4, "Q8")}, bytes(4)), "unknown variant `Q8`"),
+        (header({"a": entry([8], 0, 4, "F4")}, bytes(4)), "F4"),
+        (header({"a": entry([2**40, 2**40], 0, 4)}, bytes(4)), "overflow"),
+        (header({"a": entry([2], 0, 4)}, bytes(4)), "invalid"),
+        (header({"a": entry([2**40], 0, 2**42)}, bytes(4)), "not fully covered"),
+        (header({"a": entry([-1], 0, 4)}, bytes(4)), "expected usize"),
+        (header({"a": entry([1], 0, 4), "b": 3}, bytes(4)), "invalid JSON"),
+        (header("[" * 5000), "invalid JSON"),
     ],
 )
-def test_hostile_headers_are_refused_before_allocation(data: bytes, words: str) -> None:
-    with pytest.raises(ModelError, match=words):
-        read_header(data, name="x")
+def test_hostile_headers_are_refused(data: bytes, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        load_tensors(data, {"a": (torch.float32, (1,))}, name="x")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["missing", "extra", "shape", "dtype", "nan", "other network"])

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from toolkit.durable import sha256_bytes
@@ -28,12 +28,11 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.redo_log import pending_path, save_pair
-from toolkit.network.safetensors_header import check_entries, read_header
+from toolkit.network.safetensors_file import load_tensors
 from toolkit.plain import to_plain
 
 CHECKPOINT_SCHEMA = "toolkit/checkpoint/2"
 CHECKPOINT_CAP_BYTES = 1 << 30
-DTYPE_NAMES = {torch.float32: "F32", torch.int64: "I64"}
 NETWORK = "network."
 DESCRIPTION_KEYS = {"schema", "sha256", "epoch", "network", "training"}
 SEAL = "description_sha256"
@@ -122,8 +121,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     config, training = description["network"], description["training"]
     with torch.device("meta"):  # shapes only: nothing is allocated before the file is known to hold it
         shapes = CNN(config)
-    check_entries(read_header(data, name=str(path)), _expected(shapes, training), name=str(path))
-    tensors = load(data)
+    tensors = load_tensors(data, _expected(shapes, training), name=str(path))
     _check_finite(tensors, name=str(path))
     network = CNN(config)
     network.load_state_dict({name: tensors.pop(NETWORK + name) for name in shapes.state_dict()})
@@ -154,11 +152,11 @@ def _break_seal(value: dict[str, Any], *, name: str) -> dict[str, Any]:
     return inside
 
 
-def _expected(shapes: CNN, training: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    state = {name: (DTYPE_NAMES[item.dtype], tuple(item.shape)) for name, item in shapes.state_dict().items()}
+def _expected(shapes: CNN, training: dict[str, Any]) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    state = {name: (item.dtype, tuple(item.shape)) for name, item in shapes.state_dict().items()}
     expected = {prefix + name: entry for prefix in (NETWORK, *training["of_network"]) for name, entry in state.items()}
     for prefix in training["of_parameters"]:
-        expected |= {prefix + name: ("F32", tuple(item.shape)) for name, item in shapes.named_parameters()}
+        expected |= {prefix + name: (torch.float32, tuple(item.shape)) for name, item in shapes.named_parameters()}
     return expected
 
 
