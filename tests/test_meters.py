@@ -7,6 +7,7 @@ import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,28 +144,31 @@ FIRST, SECOND, SLICE = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 
 class FakeNvml:
-    """The four calls that are made, with NVML's own way of answering, of a machine with two GPUs, one of them sliced."""
+    """The four calls that are made, as `pynvml` answers, of a machine with two GPUs, one of them sliced."""
 
-    def __init__(self, *, init: int = 0, energy: int = 0) -> None:
-        self._init, self._energy = init, energy
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *, starts: bool = True, has_energy: bool = True) -> None:
+        self._starts, self._has_energy = starts, has_energy
         self._names = {f"GPU-{FIRST}": 1, f"GPU-{SECOND}": 2, f"MIG-{SLICE}": 3}
 
-    def nvmlInit_v2(self) -> int:
-        return self._init
+    def nvmlInit(self) -> None:
+        if not self._starts:
+            raise self.NVMLError
 
-    def nvmlDeviceGetHandleByUUID(self, name: bytes, device: Any) -> int:
-        number = self._names.get(name.decode(), 0)
-        ctypes.cast(device, ctypes.POINTER(ctypes.c_void_p))[0] = number
-        return 0 if number else 6
+    def nvmlDeviceGetHandleByUUID(self, name: str) -> int:
+        if name not in self._names:
+            raise self.NVMLError
+        return self._names[name]
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: Any, out: Any) -> int:
-        ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))[0] = 12_500 * device.value
-        return 3 if device.value == 3 else self._energy  # a slice has no counter of its own
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: int) -> int:
+        if device == 3 or not self._has_energy:  # a slice has no counter of its own
+            raise self.NVMLError
+        return 12_500 * device
 
-    def nvmlDeviceGetMemoryInfo(self, device: Any, out: Any) -> int:
-        values = ctypes.cast(out, ctypes.POINTER(ctypes.c_ulonglong))
-        values[0], values[1], values[2] = 8_000, 3_000, 5_000 * device.value
-        return 0
+    def nvmlDeviceGetMemoryInfo(self, device: int) -> Any:
+        return SimpleNamespace(total=8_000, free=3_000, used=5_000 * device)
 
 
 class FakeCuda:
@@ -201,11 +205,20 @@ def test_gpu_that_is_read_is_the_one_that_cuda_runs_on(visible: tuple[uuid.UUID,
 
 
 def test_gpu_that_does_not_measure_energy_tells_its_memory() -> None:
-    assert GpuReader(FakeNvml(energy=3), FakeCuda(FIRST)).read() == {"used_bytes": 5_000}
+    assert GpuReader(FakeNvml(has_energy=False), FakeCuda(FIRST)).read() == {"used_bytes": 5_000}
 
 
 def test_driver_that_does_not_start_tells_nothing() -> None:
-    assert GpuReader(FakeNvml(init=9), FakeCuda(FIRST)).read() == {}
+    assert GpuReader(FakeNvml(starts=False), FakeCuda(FIRST)).read() == {}
+
+
+def test_package_that_asks_the_driver_has_what_is_asked_of_it() -> None:
+    """Without a driver it does not start, which is no error of ours."""
+    pynvml = pytest.importorskip("pynvml", reason="nvidia-ml-py is not installed (extra: cuda)")
+    calls = {name for name in vars(FakeNvml) if name.lower().startswith("nvml")}
+    assert len(calls) == 5
+    assert calls <= set(dir(pynvml))
+    assert GpuReader(pynvml, FakeCuda(uuid.UUID(int=77))).read() == {}
 
 
 def test_row_that_runs_on_the_processor_tells_of_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

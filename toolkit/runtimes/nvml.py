@@ -8,12 +8,13 @@ from __future__ import annotations
 
 __all__ = ["CUDA_PROVIDERS", "GpuReader", "read_gpu"]
 
+import contextlib
 import ctypes
 import functools
 import uuid
 from typing import Any
 
-NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
+CUDA = "libcuda.so.1"
 SUCCESS = 0
 # Providers that run on CUDA's first visible device: none of our settings names another.
 CUDA_PROVIDERS = {"cuda", "tensorrt"}
@@ -22,44 +23,40 @@ ORDINAL = 0
 KINDS = ("GPU", "MIG")
 
 
-class _Memory(ctypes.Structure):
-    """`nvmlMemory_t`: bytes."""
-
-    _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
-
-
 class GpuReader:
     """Reads NVML about the GPU that CUDA calls its first.
 
     Args:
-        nvml: `libnvidia-ml` as ctypes opens it; a fake in tests.
+        nvml: the package `pynvml`; a fake in tests.
         cuda: `libcuda` as ctypes opens it; a fake in tests.
     """
 
     def __init__(self, nvml: Any, cuda: Any) -> None:
         self._nvml = nvml
-        self._device = ctypes.c_void_p()
-        self._works = nvml.nvmlInit_v2() == SUCCESS and self._find(_first_visible(cuda))
+        self._device = self._find(_first_visible(cuda))
 
-    def _find(self, device: uuid.UUID | None) -> bool:
-        names = () if device is None else (f"{kind}-{device}".encode() for kind in KINDS)
-        return any(self._nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(self._device)) == SUCCESS for name in names)
+    def _find(self, device: uuid.UUID | None) -> Any:
+        """Return NVML's handle of a device; None where it knows none, or does not start."""
+        for kind in () if device is None else KINDS:
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlInit()
+                return self._nvml.nvmlDeviceGetHandleByUUID(f"{kind}-{device}")
+        return None
 
     def read(self) -> dict[str, float]:
         """Return `energy_j` since the driver was loaded (GPUs since Volta, no slices) and `used_bytes` of memory."""
-        if not self._works:
-            return {}
         found: dict[str, float] = {}
-        millijoules, memory = ctypes.c_ulonglong(), _Memory()
-        if self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device, ctypes.byref(millijoules)) == SUCCESS:
-            found["energy_j"] = millijoules.value / 1e3
-        if self._nvml.nvmlDeviceGetMemoryInfo(self._device, ctypes.byref(memory)) == SUCCESS:
-            found["used_bytes"] = memory.used
+        if self._device is None:
+            return found
+        with contextlib.suppress(self._nvml.NVMLError):
+            found["energy_j"] = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device) / 1e3
+        with contextlib.suppress(self._nvml.NVMLError):
+            found["used_bytes"] = self._nvml.nvmlDeviceGetMemoryInfo(self._device).used
         return found
 
 
 def read_gpu() -> dict[str, float]:
-    """Return what `GpuReader.read` does; empty where the driver's libraries are not here."""
+    """Return what `GpuReader.read` does; empty without the driver's libraries or the extra `cuda`, which asks them."""
     reader = _reader()
     return reader.read() if reader else {}
 
@@ -67,8 +64,10 @@ def read_gpu() -> dict[str, float]:
 @functools.cache
 def _reader() -> GpuReader | None:
     try:
-        return GpuReader(ctypes.CDLL(NVML), ctypes.CDLL(CUDA))
-    except (OSError, AttributeError):  # not here, or of a driver before 470, which lacks a call
+        import pynvml
+
+        return GpuReader(pynvml, ctypes.CDLL(CUDA))
+    except (ImportError, OSError, AttributeError):  # not here, or of a driver before 470, which lacks a call
         return None
 
 
