@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,16 +82,30 @@ def test_data_outside_the_models_own_folder_is_never_opened(tmp_path: Path, loca
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ({"offset": "9"}, "wants bytes 9 to 57 of weights.bin, which has 56"),
-        ({"offset": "-1"}, "'-1'; expected a whole number"),
-        ({"length": "1e3"}, "'1e3'; expected a whole number"),
-        ({"offset": "99999999999999999999"}, "expected a whole number"),
-        ({"location": "none.bin"}, "which is no file"),
+        ({"offset": "9"}, r"exceeds available data \(47 bytes from offset 9\)"),
+        ({"offset": "-1"}, "offset must be non-negative, got -1"),
+        ({"length": "1e3"}, "'1e3'"),
+        ({"offset": "99999999999999999999"}, r"exceeds file size \(56\)"),
+        ({"offset": "9" * 5000}, "'w' cannot be read"),
+        ({"location": "none.bin"}, "is no file in .*; put it there"),
+        ({"location": "pipe"}, "not regular file"),
+        ({"location": "x" * 300}, "File name too long|outside"),
+        ({"location": "inner"}, "symbolic link"),
+        ({"location": "same"}, "hard links"),
+        ({"location": "vast"}, "the most is"),
     ],
 )
 def test_place_that_is_not_there_is_refused(tmp_path: Path, place: dict[str, str], words: str) -> None:
-    with pytest.raises(ModelError, match=words):
-        read_with_external_data(save_split(tmp_path, place.pop("location", "weights.bin"), **place))
+    path = save_split(tmp_path, **place)
+    (tmp_path / "inner").symlink_to("weights.bin")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "vast").open("wb") as vast:
+        vast.truncate(3 << 30)
+    if "same" in place.values():
+        os.link(tmp_path / "weights.bin", tmp_path / "same")
+    with pytest.raises(ModelError, match=words) as caught:
+        read_with_external_data(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_everything_else_still_refuses_it_and_bench_takes_what_was_read(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
-"""A trusted model's external data, read once and put inside: what is hashed is what runs; no engine opens a file."""
+"""A trusted model's external data, put inside by onnx: what is hashed is what runs; no engine opens a file."""
 
 from __future__ import annotations
 
 __all__ = ["Found", "look_beside", "read_model", "read_with_external_data"]
 
 import stat
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.file_facts import BesideFile
 from toolkit.runtimes.graph_parts import is_external, iterate_tensors
 from toolkit.runtimes.source import MODEL_CAP_BYTES, ModelSource
@@ -75,61 +76,45 @@ def read_model(path: Path, *, allow_external_data: bool) -> ModelSource:
 def read_with_external_data(path: Path) -> ModelSource:
     """Read a model and the files beside it that hold its weights.
 
-    Every file has to lie inside the model's own folder, links followed; each is read once.
+    Every file has to lie inside the model's own folder and be a regular one, under its only name: no link of any kind.
 
     Raises:
-        ModelError: the model or a file cannot be read, a file lies outside the folder or is shorter than it should be,
-            or everything together is over 2 GiB (protobuf's own limit).
+        ModelError: the model or a file cannot be read, a file lies outside the folder, is a link or is shorter than it
+            should be, or everything together is over 2 GiB (protobuf's own limit).
     """
-    import onnx
-
     source = ModelSource.read(path)
     model = parse_model(source.model, name=str(path))
     folder = path.resolve().parent
-    files: dict[Path, bytes] = {}
     total = len(source.model)
-    for tensor in iterate_tensors(model, name=str(path)):
-        if not is_external(tensor):
-            continue
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        data = _read_inside(folder, place.get("location", ""), tensor.name, files)
-        start = _whole(place.get("offset", "0"), tensor.name)
-        length = _whole(place["length"], tensor.name) if "length" in place else len(data) - start
-        if not 0 <= length <= len(data) - start:
-            raise ModelError(
-                f"tensor {tensor.name!r} wants bytes {start} to {start + length} of {place['location']}, "
-                f"which has {len(data)}"
-            )
-        total += length
+    external = [tensor for tensor in iterate_tensors(model, name=str(path)) if is_external(tensor)]
+    for tensor in external:
+        total += _load(tensor, folder)
         if total > MODEL_CAP_BYTES:
             raise ModelError(
                 f"{path} and its data are over {MODEL_CAP_BYTES} bytes together, which is protobuf's limit"
             )
-        tensor.raw_data = data[start : start + length]
-        tensor.ClearField("external_data")
-        tensor.data_location = onnx.TensorProto.DEFAULT
-    if not files:
-        return source
-    return ModelSource.in_memory(model.SerializeToString(), path)
+    return ModelSource.in_memory(model.SerializeToString(), path) if external else source
 
 
-def _read_inside(folder: Path, location: str, name: str, files: dict[Path, bytes]) -> bytes:
-    path = _inside(folder, location)
-    if path is None:
-        raise ModelError(f"tensor {name!r} lies in {location!r}, outside the model's own folder; it is not opened")
-    if path not in files:
-        if not path.is_file():
-            raise ModelError(f"tensor {name!r} lies in {location!r}, which is no file in {folder}; put it there")
-        if path.stat().st_size > MODEL_CAP_BYTES:
-            raise ModelError(f"{location!r} has {path.stat().st_size} bytes; the most is {MODEL_CAP_BYTES}")
-        try:
-            files[path] = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read {location!r} of tensor {name!r}: {error.strerror}") from error
-    return files[path]
+def _load(tensor: Any, folder: Path) -> int:
+    """Put a tensor's bytes inside it and return how many they are."""
+    from onnx.checker import ValidationError
+    from onnx.external_data_helper import load_external_data_for_tensor
 
-
-def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise ModelError(f"tensor {name!r} has the offset or length {text!r}; expected a whole number")
-    return int(text)
+    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    place = _inside(folder, location)
+    if place is None:
+        raise ModelError(
+            f"tensor {tensor.name!r} lies in {location!r}, outside the model's own folder; it is not opened"
+        )
+    if not place.exists():
+        raise ModelError(f"tensor {tensor.name!r} lies in {location!r}, which is no file in {folder}; put it there")
+    try:
+        # A tensor that tells no length takes the rest of its file.
+        if place.stat().st_size > MODEL_CAP_BYTES:
+            raise ModelError(f"{location!r} has {place.stat().st_size} bytes; the most is {MODEL_CAP_BYTES}")
+        with warnings.catch_warnings(action="ignore"):  # of keys that onnx does not know and does not read
+            load_external_data_for_tensor(tensor, str(folder))
+    except (OSError, RuntimeError, ValueError, ValidationError) as error:
+        raise ModelError(f"tensor {tensor.name!r} cannot be read from {location!r}: {first_line(error)}") from error
+    return len(tensor.raw_data)
