@@ -417,6 +417,21 @@ def test_a_cut_graph_keeps_what_only_a_subgraph_names() -> None:
     assert {item.name for item in cut.graph.initializer} == {"w", "times"}
 
 
+def test_a_graph_that_cannot_be_cut_says_so() -> None:
+    """A sparse weight is no weight to the library that cuts."""
+    value, place = numpy_helper.from_array(np.ones(1, np.float32), "w"), numpy_helper.from_array(np.array([2]), "at")
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in ("x", "y")]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "sparse",
+        ends[:1],
+        ends[1:],
+        sparse_initializer=[helper.make_sparse_tensor(value, place, [4])],
+    )
+    with pytest.raises(ModelError, match="cannot be cut at 'y'"):
+        cut_model(source_of(helper.make_model(graph).SerializeToString()), "y")
+
+
 def chain(*, slope: float) -> bytes:
     """Return six nodes; the fourth is a LeakyRelu of the given slope."""
     operators = ["Tanh", "Neg", "Identity", "LeakyRelu", "Exp", "Abs"]
@@ -482,12 +497,13 @@ def test_an_output_that_no_node_makes_cannot_be_bisected() -> None:
 def test_a_cut_keeps_no_input_that_it_does_not_read_and_no_output_that_is_left_out() -> None:
     cut = onnx.ModelProto.FromString(cut_model(source_of(STRANGERS["two inputs"]().SerializeToString()), "wide").model)
     assert [item.name for item in cut.graph.input] == ["left"]
-    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    names = ("y", "x", "w", "r", "top")
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names]
     nodes = [
         helper.make_node("GRU", ["x", "w", "r"], ["", "h"], hidden_size=2),
         helper.make_node("Clip", ["h", "", "top"], ["y"]),
     ]
-    model = helper.make_model(helper.make_graph(nodes, "left out", value[:1], value[1:]))
+    model = helper.make_model(helper.make_graph(nodes, "left out", value[1:], value[:1]))
     tensors = list_inner_tensors(source_of(model.SerializeToString()), "y")
     assert [tensor.name for tensor in tensors] == ["h", "y"]
 

@@ -13,6 +13,7 @@ __all__ = [
     "iterate_parts",
     "iterate_tensors",
     "name_type",
+    "names_used",
     "sparse_tensors",
     "weigh_tensors",
 ]
@@ -107,6 +108,16 @@ def name_type(data_type: int) -> str:
 def find_attribute(node: Any, name: str) -> Any:
     """Return a node's attribute; None where it has none of that name."""
     return next((item for item in node.attribute if item.name == name), None)
+
+
+def names_used(graph: Any) -> set[str]:
+    """Return every tensor that a graph or one nested in it reads, or gives back."""
+    names = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names |= names_used(attribute.g)
+    return names
 
 
 def is_external(tensor: Any) -> bool:

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
-from toolkit.runtimes.cutting import names_used
+from toolkit.runtimes.graph_parts import names_used
 from toolkit.runtimes.source import ModelSource
 
 # What a node makes of given values is another tensor than the one that the next node is given.

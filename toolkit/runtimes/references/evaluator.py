@@ -14,7 +14,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.runtimes.base import TensorSpec
-from toolkit.runtimes.cutting import names_used
+from toolkit.runtimes.graph_parts import names_used
 from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"
