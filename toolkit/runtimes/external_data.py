@@ -107,14 +107,16 @@ def _load(tensor: Any, folder: Path) -> int:
         raise ModelError(
             f"tensor {tensor.name!r} lies in {location!r}, outside the model's own folder; it is not opened"
         )
-    if not place.exists():
-        raise ModelError(f"tensor {tensor.name!r} lies in {location!r}, which is no file in {folder}; put it there")
     try:
         # A tensor that tells no length takes the rest of its file.
         if place.stat().st_size > MODEL_CAP_BYTES:
             raise ModelError(f"{location!r} has {place.stat().st_size} bytes; the most is {MODEL_CAP_BYTES}")
         with warnings.catch_warnings(action="ignore"):  # of keys that onnx does not know and does not read
             load_external_data_for_tensor(tensor, str(folder))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"tensor {tensor.name!r} lies in {location!r}, which is no file in {folder}; put it there"
+        ) from error
     except (OSError, RuntimeError, ValueError, ValidationError) as error:
         raise ModelError(f"tensor {tensor.name!r} cannot be read from {location!r}: {first_line(error)}") from error
     return len(tensor.raw_data)
