@@ -250,11 +250,15 @@ def test_million_members_are_refused_before_the_directory_is_read(tmp_path: Path
         load_npz(path)
 
 
-def test_zip64_end_cannot_hide_the_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_record", [False, True])
+def test_zip64_end_cannot_hide_the_directory(tmp_path: Path, has_record: bool) -> None:
     path = save(tmp_path / "x.npz")
-    data = path.read_bytes()
-    path.write_bytes(data[:-22] + b"PK\6\7" + bytes(16) + data[-22:])
-    with pytest.raises(DataError, match="ZIP64"):
+    body, end = path.read_bytes()[:-22], path.read_bytes()[-22:]
+    count, size, offset = struct.unpack_from("<HLL", end, 10)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(body), 1)
+    path.write_bytes(body + (record if has_record else b"") + locator + end)
+    with pytest.raises(DataError, match="ZIP64 archive, of more than 4 GiB" if has_record else "ZIP64"):
         load_npz(path)
 
 

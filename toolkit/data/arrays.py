@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["NpyHeader", "read_npy_header"]
+__all__ = ["NpyHeader", "failures_named", "read_npy_header"]
 
 import math
 import re
 import struct
+from contextlib import contextmanager
 from io import BytesIO
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A shape, an order and a type; a record's fields by their names.
 MAX_HEADER_BYTES = 1 << 20
@@ -40,7 +46,7 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
 
     Raises:
         Exception: of any kind, if the header is damaged, negative or of Python objects: NumPy parses it as Python, and
-            what that raises is no short list. Callers name the file and raise a DataError.
+            what that raises is no short list. Callers name the file, see `failures_named`.
     """
     version = np.lib.format.read_magic(stream)
     size = struct.Struct("<H" if version == (1, 0) else "<I")
@@ -57,3 +63,21 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
     if any(side < 0 for side in shape):
         raise ValueError(f"its shape is {list(shape)}")
     return NpyHeader(shape, "F" if is_fortran else "C", dtype)
+
+
+@contextmanager
+def failures_named(name: str, *, kind: str, mend: str = "") -> Iterator[None]:
+    """Turn whatever a library's parser raises into one DataError: none of them names a closed set of exceptions.
+
+    Args:
+        name: what is read, for messages.
+        kind: what it is read as.
+        mend: what to do about it.
+    """
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be read as {kind}: {reason}{mend and f'; {mend}'}") from error

@@ -7,15 +7,14 @@ __all__ = ["MAX_ARRAY_BYTES", "ZipArrays", "open_npz"]
 import os
 import stat
 import zipfile
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from toolkit.data.arrays import read_npy_header
+from toolkit.data.arrays import failures_named, read_npy_header
 from toolkit.data.unpacked import read_up_to
 from toolkit.data.zip_directory import find_directory
-from toolkit.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,16 +95,8 @@ def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[ZipArr
             yield ZipArrays(archive, path, max_bytes=max_bytes)
 
 
-@contextmanager
-def _failures_named(name: str) -> Iterator[None]:
-    """Turn whatever zipfile and NumPy raise into one DataError: neither names a closed set of exceptions."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be read as NPZ: {reason}; write it with numpy.savez") from error
+def _failures_named(name: str) -> AbstractContextManager[None]:
+    return failures_named(name, kind="NPZ", mend="write it with numpy.savez")
 
 
 def _check_directory(stream: BinaryIO, path: Path) -> None:

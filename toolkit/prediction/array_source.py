@@ -35,7 +35,7 @@ def iterate_array_file(
 
     Args:
         path: a regular file.
-        kind: `NPY`, `IDX`, or one of the two in gzip.
+        kind: `NPY`, `IDX` or `PACKED_ARRAY`.
         on_note: called with one sentence where rows are taken for flattened pictures.
         spec: what the model takes.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
-from toolkit.data.arrays import NpyHeader, read_npy_header
+from toolkit.data.arrays import NpyHeader, failures_named, read_npy_header
 from toolkit.data.idx import read_idx_shape
 from toolkit.data.unpacked import read_up_to
 from toolkit.errors import DataError
@@ -47,13 +47,8 @@ def read_array_header(stream: BinaryIO, *, is_npy: bool, ranks: tuple[int, ...],
     """
     if not is_npy:
         return NpyHeader(read_idx_shape(stream, ranks=ranks, name=name), "C", np.dtype(np.uint8))
-    try:
+    with failures_named(name, kind="an NPY array", mend="write it with numpy.save"):
         return read_npy_header(stream)
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # the header is parsed as Python: what that raises is no short list
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be read as an NPY array: {reason}; write it with numpy.save") from error
 
 
 class ArrayStream:

@@ -18,32 +18,30 @@ NPY_ENDING = ".npy"
 
 
 class Kind(enum.Enum):
-    """What a file is taken for; `IMAGE` too where it is nothing else that is known: the decoder says what it is not."""
+    """What a file is taken for; `IMAGE` too where it is nothing else that is known: the decoder says what it is not.
+
+    An array in gzip has a kind of its own: one that lies plain is mapped. A tar archive has not.
+    """
 
     IMAGE = enum.auto()
     NPY = enum.auto()
-    NPY_GZIP = enum.auto()
     IDX = enum.auto()
-    IDX_GZIP = enum.auto()
+    PACKED_ARRAY = enum.auto()
     ZIP = enum.auto()
     TAR = enum.auto()
-    TAR_GZIP = enum.auto()
-    TAR_BZIP2 = enum.auto()
-    TAR_XZ = enum.auto()
     PARQUET = enum.auto()
 
 
-ARRAY_KINDS = {Kind.NPY, Kind.NPY_GZIP, Kind.IDX, Kind.IDX_GZIP}
+ARRAY_KINDS = {Kind.NPY, Kind.IDX, Kind.PACKED_ARRAY}
 IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 MAGICS = {
     b"\x93NUMPY": Kind.NPY,
     b"PK\3\4": Kind.ZIP,
     b"PK\5\6": Kind.ZIP,  # an empty one
     b"PAR1": Kind.PARQUET,
-    b"BZh": Kind.TAR_BZIP2,
-    b"\xfd7zXZ\0": Kind.TAR_XZ,
+    b"BZh": Kind.TAR,
+    b"\xfd7zXZ\0": Kind.TAR,
 }
-IN_GZIP = {Kind.NPY: Kind.NPY_GZIP, Kind.TAR: Kind.TAR_GZIP}
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -66,8 +64,8 @@ def judge_head(head: bytes) -> Kind:
     if head.startswith(IMAGE_MAGICS):
         return Kind.IMAGE
     if head.startswith(GZIP_MAGIC):
-        # gzip of anything else is read as IDX, which names what it finds.
-        return IN_GZIP.get(_judge_plain(_inflate_head(head)), Kind.IDX_GZIP)
+        # gzip of anything else is read as an array, which names what it finds.
+        return Kind.TAR if is_header(_inflate_head(head)) else Kind.PACKED_ARRAY
     return _judge_plain(head)
 
 

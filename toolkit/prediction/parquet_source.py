@@ -7,6 +7,7 @@ __all__ = ["iterate_parquet"]
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from toolkit.data.arrays import failures_named
 from toolkit.errors import DataError, ResourceError
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.items import ImageItem
@@ -38,7 +39,7 @@ def iterate_parquet(path: str) -> Iterator[ImageItem]:
         ResourceError: pyarrow is not installed.
     """
     source = printable_name(path)
-    with _open_parquet(path) as file, _failures_named(source):
+    with _open_parquet(path) as file, failures_named(source, kind="Parquet"):
         column = _choose_column(file.schema_arrow, source)
         index = 0
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[column], use_threads=False):
@@ -69,21 +70,9 @@ def _open_parquet(path: str) -> Iterator[Any]:  # Any: pyarrow is optional and u
             "get it with: pip install 'onnx-parity-toolkit[parquet]'"
         ) from error
     with open_regular(path) as stream:
-        with _failures_named(printable_name(path)):
+        with failures_named(printable_name(path), kind="Parquet"):
             file = parquet.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False)
         yield file
-
-
-@contextmanager
-def _failures_named(source: str) -> Iterator[None]:
-    """Turn whatever pyarrow raises into one DataError: it has several families of exceptions."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{source} cannot be read as Parquet: {reason}") from error
 
 
 def _choose_column(schema: Any, source: str) -> str:  # Any: pyarrow is untyped here
