@@ -30,6 +30,8 @@ sys.path.insert(0, str(ROOT))
 from toolkit.data.mini_subset import load_mini
 from toolkit.environment import describe_environment
 from toolkit.imaging import decode
+from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.regular_file import read_regular
 
 SCHEMA = "toolkit/decode/1"
 Way = Callable[[str], Any]
@@ -65,7 +67,7 @@ def _write_files(folder: Path, count: int) -> list[str]:
 
 def _ways() -> dict[str, Way]:
     ways: dict[str, Way] = {
-        "reading alone": lambda path: decode._read_regular(path, name=path),  # noqa: SLF001
+        "reading alone": lambda path: read_regular(path, most_bytes=MAX_FILE_BYTES),
         "toolkit": decode.decode_image,
         "toolkit, the long way": _the_long_way,
         "peer: Pillow, asarray": lambda path: np.asarray(Image.open(path)),

@@ -29,12 +29,15 @@ from typing import Any, BinaryIO
 
 from toolkit.errors import DataError, ResourceError
 from toolkit.holding import hold
+from toolkit.regular_file import read_regular
 
 TEMPORARY = ".tmp"
 # Of Linux's renameat2, which Python does not have.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 CANNOT_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 SETTLING_S = 60.0
+# Reports and descriptions have kilobytes.
+JSON_CAP_BYTES = 256 << 20
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -154,11 +157,11 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: the file is missing, unreadable or not JSON.
+        DataError: the file is missing, no regular file, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_regular(path, most_bytes=JSON_CAP_BYTES))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path} as JSON: {error}") from error
 
 

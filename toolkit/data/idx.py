@@ -9,9 +9,7 @@ __all__ = ["MAX_BODY_BYTES", "read_idx", "read_idx_shape"]
 
 import io
 import math
-import stat
 import struct
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,10 +17,9 @@ import numpy as np
 
 from toolkit.data.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.errors import DataError
+from toolkit.regular_file import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
 MAX_BODY_BYTES = 1 << 30
@@ -58,7 +55,7 @@ def read_idx(
     title = name or (str(source) if isinstance(source, Path) else "IDX data")
     if isinstance(source, bytes):
         return _read_array(io.BytesIO(source), ranks=ranks, max_bytes=max_bytes, name=title)
-    with _open_regular(source) as stream:
+    with open_regular(source, name=title) as stream:
         return _read_array(stream, ranks=ranks, max_bytes=max_bytes, name=title)
 
 
@@ -87,18 +84,6 @@ def read_idx_shape(stream: BinaryIO, *, ranks: tuple[int, ...], name: str) -> tu
     if len(packed) < 4 * rank:
         raise DataError(f"{name} is short: {4 + len(packed)} bytes of header, expected {4 + 4 * rank} for rank {rank}")
     return struct.unpack(f">{rank}I", packed)
-
-
-@contextmanager
-def _open_regular(path: Path) -> Iterator[BinaryIO]:
-    try:
-        # A FIFO would hang at the opening, a device may never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path} is not a regular file; expected an IDX file")
-        with path.open("rb") as stream:
-            yield stream
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _read_array(stream: BinaryIO, *, ranks: tuple[int, ...], max_bytes: int, name: str) -> npt.NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, suggest
 from toolkit.imaging.fit import find_fit
 from toolkit.imaging.polarity import find_polarity
+from toolkit.regular_file import open_regular
 
 if TYPE_CHECKING:
     from toolkit.data.catalog import CatalogEntry
@@ -138,7 +139,7 @@ def _load_images(
 def _is_npz(path: Path) -> bool:
     if path.suffix.lower() == ".npz":
         return True
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["MAX_ARRAY_BYTES", "ZipArrays", "open_npz"]
 
-import os
-import stat
 import zipfile
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -15,6 +13,7 @@ import numpy as np
 from toolkit.data.arrays import failures_named, read_npy_header
 from toolkit.data.unpacked import read_up_to
 from toolkit.data.zip_directory import find_directory
+from toolkit.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,14 +80,8 @@ def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[ZipArr
     Raises:
         DataError: not a regular file, not a ZIP archive, or one with an absurd directory.
     """
-    with _failures_named(str(path)):
-        # Non-blocking: a FIFO must not wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        stream = os.fdopen(descriptor, "rb")
-    with stream:
+    with open_regular(path) as stream:
         with _failures_named(str(path)):
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("it is not a regular file")
             _check_directory(stream, path)
             archive = zipfile.ZipFile(stream)
         with archive:

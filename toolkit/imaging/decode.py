@@ -13,8 +13,6 @@ __all__ = [
     "see_depth",
 ]
 
-import os
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,10 +28,10 @@ from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_pictu
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png
+from toolkit.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
     import numpy.typing as npt
     from PIL import Image
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from toolkit.imaging.pixel_values import Depth
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-# Non-blocking: a FIFO must not wait for its writer.
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # By EXIF's number: how the stored picture becomes the upright one.
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -97,7 +93,7 @@ def read_image_header(path: Path) -> ImageHeader:
     Raises:
         DataError: as `decode_image`, as far as the header tells.
     """
-    with _open_regular(path, name=str(path)) as stream:
+    with open_regular(path, most_bytes=MAX_FILE_BYTES) as stream:
         if not stream.read(1):
             raise DataError(f"{path} is empty (0 bytes); expected an image")
         stream.seek(0)
@@ -127,7 +123,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
             before any pixel is decoded), of another format, animated, truncated, damaged.
     """
     title = name or ("the image" if isinstance(source, bytes) else str(source))
-    data = source if isinstance(source, bytes) else _read_regular(source, name=title)
+    data = source if isinstance(source, bytes) else read_regular(source, most_bytes=MAX_FILE_BYTES, name=title)
     if not data:
         raise DataError(f"{title} is empty (0 bytes); expected an image")
     if data.startswith(PNG_SIGNATURE) and (plain := decode_plain_png(data, bits=bits)) is not None:
@@ -149,7 +145,7 @@ def see_depth(path: Path, depth: Depth) -> None:
         DataError: as `decode_image`.
     """
     title = str(path)
-    data = _read_regular(path, name=title)
+    data = read_regular(path, most_bytes=MAX_FILE_BYTES)
     with _failures_named(title), open_picture(BytesIO(data), name=title) as image:
         load_pixels(image, num_bytes=len(data), name=title)
         depth.see(np.asarray(image))
@@ -193,44 +189,6 @@ def _check_deep_colour(data: bytes, pixels: npt.NDArray[np.uint8], *, name: str)
             f"{name} has 16-bit colour whose values end under 4,096 of 65,535, and only the upper 8 bits of colour are "
             "read; save it with 8 bits a channel, or in 16-bit grey"
         )
-
-
-def _read_regular(path: str | Path, *, name: str) -> bytes:
-    # Not through a stream, and for as many bytes as there are: for a small file that costs a third.
-    try:
-        descriptor = os.open(path, OPEN_FLAGS)
-        try:
-            size_bytes = _check_regular(descriptor, name=name)
-            data = os.read(descriptor, size_bytes)
-            while len(data) < size_bytes and (more := os.read(descriptor, size_bytes - len(data))):
-                data += more
-            return data
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"cannot read {name}: {reason}") from error
-
-
-def _check_regular(descriptor: int, *, name: str) -> int:
-    """Return an open file's size in bytes; judged by the descriptor, so nothing can be swapped."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{name} is not a regular file; expected an image")
-    if status.st_size > MAX_FILE_BYTES:
-        raise DataError(f"{name} has {status.st_size} bytes; the most for an image is {MAX_FILE_BYTES}")
-    return status.st_size
-
-
-@contextmanager
-def _open_regular(path: Path, *, name: str) -> Iterator[BinaryIO]:
-    try:
-        descriptor = os.open(path, OPEN_FLAGS)
-        with os.fdopen(descriptor, "rb") as stream:
-            _check_regular(descriptor, name=name)
-            yield stream
-    except OSError as error:
-        raise DataError(f"cannot read {name}: {error.strerror or error}") from error
 
 
 @contextmanager

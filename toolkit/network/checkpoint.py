@@ -14,7 +14,6 @@ __all__ = [
 ]
 
 import json
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from toolkit.durable import sha256_bytes
-from toolkit.errors import ModelError, UsageError
+from toolkit.durable import read_json, sha256_bytes
+from toolkit.errors import DataError, ModelError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.redo_log import pending_path, save_pair
 from toolkit.network.safetensors_file import load_tensors
 from toolkit.plain import to_plain
+from toolkit.regular_file import read_regular
 
 CHECKPOINT_SCHEMA = "toolkit/checkpoint/2"
 CHECKPOINT_CAP_BYTES = 1 << 30
@@ -37,16 +37,7 @@ NETWORK = "network."
 DESCRIPTION_KEYS = {"schema", "sha256", "epoch", "network", "training"}
 SEAL = "description_sha256"
 # Whatever a JSON file of anyone's making can raise on its way to a description.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    UsageError,
-)
+UNREADABLE = (DataError, ValueError, TypeError, KeyError, AttributeError, OverflowError, UsageError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +158,7 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"{path} is not a .safetensors checkpoint; pickle files are never opened because they run code"
         )
     try:
-        value = json.loads(beside.read_bytes())
+        value = read_json(beside)
         if value["schema"] != CHECKPOINT_SCHEMA:
             raise ModelError(
                 f"{beside} has schema {value['schema']!r}; expected {CHECKPOINT_SCHEMA!r}: train the run again"
@@ -192,7 +183,7 @@ def _read_bytes_of(path: Path, sha256: str) -> bytes:
         if candidate != path and not candidate.exists():
             break
         try:
-            data = _read_bytes(candidate)
+            data = read_regular(candidate, most_bytes=CHECKPOINT_CAP_BYTES, raises=ModelError)
         except ModelError as error:
             problem = problem or error
             continue
@@ -204,19 +195,6 @@ def _read_bytes_of(path: Path, sha256: str) -> bytes:
             "the file was damaged or changed: train again or use another checkpoint"
         )
     raise problem or ModelError(f"cannot read the checkpoint {path}")
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        state = path.stat()
-        size = state.st_size
-        if not stat.S_ISREG(state.st_mode):
-            raise ModelError(f"{path} is not a regular file and was not opened; train again or use another checkpoint")
-        if size > CHECKPOINT_CAP_BYTES:
-            raise ModelError(f"{path} has {size} bytes; the most a checkpoint may have is {CHECKPOINT_CAP_BYTES}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
 
 
 def _check_finite(tensors: dict[str, Tensor], *, name: str) -> None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 __all__ = ["finish_save", "list_checkpoints", "pending_path", "save_pair"]
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
-from toolkit.durable import move_durably, sha256_file, write_atomic, write_json
-from toolkit.errors import ResourceError
+from toolkit.durable import move_durably, read_json, sha256_file, write_atomic, write_json
+from toolkit.errors import DataError, ResourceError
 
 SUFFIX = ".safetensors"
 NEXT = ".next"
@@ -77,6 +76,6 @@ def pending_path(path: Path) -> Path:
 
 def _is_named(tensors: Path, beside: Path) -> bool:
     try:
-        return bool(json.loads(beside.read_bytes())["sha256"] == sha256_file(tensors))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return bool(read_json(beside)["sha256"] == sha256_file(tensors))
+    except (DataError, OSError, TypeError, KeyError):
         return False

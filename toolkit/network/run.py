@@ -16,14 +16,14 @@ __all__ = [
     "split_reference",
 ]
 
-import json
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.errors import ModelError, UsageError, suggest
+from toolkit.durable import read_json
+from toolkit.errors import DataError, ModelError, UsageError, suggest
 from toolkit.network.run_schema import RUN_SCHEMA, check_description
 
 LATEST = "latest"
@@ -128,13 +128,13 @@ def read_run(path: Path) -> RunConfig:
     folder, choice = split_reference(path)
     config = folder / "config.json"
     try:
-        value = json.loads(config.read_bytes())
+        value = read_json(config)
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
         value["classes"] = tuple(unicodedata.normalize("NFC", name) for name in value["classes"])
         check_description(value)
         return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{folder} is not a run folder: config.json cannot be read ({error})") from error
 
 

@@ -36,6 +36,7 @@ from toolkit.parity.subject import Subject
 from toolkit.parity.suites import make_suites
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.progress import OnNote, ShowProgress
+from toolkit.regular_file import open_regular
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.source import ModelSource
@@ -174,7 +175,7 @@ def load_recording(path: Path) -> Recording:
         DataError: unreadable, or not a recording.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, name=f"the recording {path}") as stream:
             frame = read_frame(stream)
         if frame is None or frame[0]["schema"] != SCHEMA:
             raise DataError(f"{path} is not a recording of {SCHEMA}; make one with: toolkit parity --record")

@@ -19,10 +19,10 @@ from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.left_out import LeftOut, is_array_name
 from toolkit.prediction.listing import is_image_name
-from toolkit.prediction.names import printable_member, printable_name
-from toolkit.prediction.regular_file import open_regular
+from toolkit.prediction.names import printable_member
 from toolkit.prediction.tar_reader import TarReader
 from toolkit.prediction.zip_reader import ZipReader
+from toolkit.regular_file import open_regular, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

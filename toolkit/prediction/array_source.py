@@ -14,8 +14,7 @@ from toolkit.prediction.array_stream import ArrayStream, block_length
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.kinds import Kind
 from toolkit.prediction.mapped_array import map_array
-from toolkit.prediction.names import printable_name
-from toolkit.prediction.regular_file import open_regular
+from toolkit.regular_file import open_regular, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ __all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "judge_file", "judge_h
 import enum
 import zlib
 
-from toolkit.prediction.regular_file import read_head
 from toolkit.prediction.tar_header import BLOCK_BYTES, is_header
+from toolkit.regular_file import open_regular
 
 HEAD_BYTES = 1024
 GZIP_WINDOW_BITS = 31
@@ -51,7 +51,8 @@ def judge_file(path: str) -> Kind:
     Raises:
         DataError: it is no regular file, or cannot be read.
     """
-    kind = judge_head(read_head(path, HEAD_BYTES))
+    with open_regular(path) as stream:
+        kind = judge_head(stream.read(HEAD_BYTES))
     return Kind.NPY if kind == Kind.IMAGE and path.lower().endswith(NPY_ENDING) else kind
 
 

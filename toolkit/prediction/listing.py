@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.imaging.decode import IMAGE_ENDINGS
 from toolkit.prediction.items import ImageItem
-from toolkit.prediction.names import printable_name
+from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

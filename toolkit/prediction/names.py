@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["printable_member", "printable_name", "printable_path"]
+__all__ = ["printable_member", "printable_path"]
 
 import re
 from typing import TYPE_CHECKING
+
+from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +18,6 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def printable_path(path: Path) -> str:
     r"""Return a path as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
     return printable_name(str(path))
-
-
-def printable_name(text: str) -> str:
-    r"""Return a name as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def printable_member(archive: str, member: str) -> str:

@@ -14,7 +14,7 @@ from toolkit.prediction.globs import expand_glob, is_glob
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
 from toolkit.prediction.listing import is_image_name, iterate_folder, list_folder
-from toolkit.prediction.names import printable_name
+from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,8 +11,7 @@ from toolkit.data.arrays import failures_named
 from toolkit.errors import DataError, ResourceError
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.items import ImageItem
-from toolkit.prediction.names import printable_name
-from toolkit.prediction.regular_file import open_regular
+from toolkit.regular_file import open_regular, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 __all__ = ["find_origin", "require_origin"]
 
-import json
 from pathlib import Path
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.errors import ModelError, ToolkitError
+from toolkit.durable import read_json
+from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.network.run import find_checkpoint, list_checkpoints, read_run
 from toolkit.runtimes.contract import read_card
 
@@ -58,8 +58,8 @@ def require_origin(run: Path, metadata: dict[str, str], *, name: str) -> None:
 
 def _recorded_sha256(description: Path) -> str | None:
     try:
-        recorded = json.loads(description.read_bytes()).get("sha256")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        recorded = read_json(description).get("sha256")
+    except (DataError, AttributeError):
         return None  # a damaged run is not the one that is looked for
     return recorded if isinstance(recorded, str) else None
 

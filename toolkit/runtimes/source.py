@@ -9,6 +9,7 @@ from pathlib import Path
 
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
+from toolkit.regular_file import read_regular
 
 MODEL_CAP_BYTES = 2 << 30
 
@@ -45,13 +46,7 @@ class ModelSource:
         Raises:
             ModelError: missing, unreadable, empty or over 2 GiB (protobuf's own limit).
         """
-        try:
-            if path.is_dir():
-                raise ModelError(f"{path} is a folder; expected an .onnx file")
-            size = path.stat().st_size
-            if not 0 < size <= MODEL_CAP_BYTES:
-                raise ModelError(f"{path} has {size} bytes; an .onnx file has between 1 and {MODEL_CAP_BYTES}")
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+        data = read_regular(path, most_bytes=MODEL_CAP_BYTES, name=f"the model {path}", raises=ModelError)
+        if not data:
+            raise ModelError(f"the model {path} has 0 bytes; expected an .onnx file")
         return cls(model=data, sha256=sha256_bytes(data), path=path, run=run)

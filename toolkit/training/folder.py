@@ -5,13 +5,13 @@ from __future__ import annotations
 __all__ = ["RunFolder", "find_valid_checkpoint"]
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.errors import ModelError
+from toolkit.durable import read_json
+from toolkit.errors import DataError, ModelError
 from toolkit.holding import hold
 from toolkit.network.checkpoint import Checkpoint, read_checkpoint
 from toolkit.network.redo_log import finish_save, list_checkpoints
@@ -96,7 +96,7 @@ def find_valid_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
 def _progress(path: Path) -> tuple[float, bool]:
     """Return steps done, as the JSON says; what cannot be read may be the furthest, `last` comes before its equals."""
     try:
-        updates = float(json.loads(path.with_suffix(".json").read_bytes())["training"]["position"]["updates"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        updates = float(read_json(path.with_suffix(".json"))["training"]["position"]["updates"])
+    except (DataError, ValueError, TypeError, KeyError):
         updates = math.inf
     return updates, path.stem == "last"

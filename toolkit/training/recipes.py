@@ -14,7 +14,6 @@ __all__ = [
 ]
 
 import json
-import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -24,6 +23,7 @@ from typing import Any
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import LARGEST_IMAGE, NetworkConfig
 from toolkit.plain import to_plain
+from toolkit.regular_file import read_regular
 from toolkit.training.recipe import FOLLOWING, Recipe
 from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse_value, require_kinds
 
@@ -128,16 +128,8 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: unreadable, not TOML, an unknown base or key, or a value of the wrong type or range.
     """
     try:
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode):
-            raise UsageError(f"the recipe {path} is not a regular file; expected a short TOML file")
-        if state.st_size > RECIPE_CAP_BYTES:
-            raise UsageError(
-                f"the recipe {path} has {state.st_size} bytes; expected a short TOML file of at most {RECIPE_CAP_BYTES}"
-            )
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+        text = read_regular(path, most_bytes=RECIPE_CAP_BYTES, name=f"the recipe {path}", raises=UsageError)
+        table = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the recipe {path} is not TOML that can be read: {error}") from error
     base, network = table.pop("base", "fast"), table.pop("network", {})
