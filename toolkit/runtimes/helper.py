@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError
+from toolkit.programs import describe_exit
 from toolkit.runtimes.helper_start import READY, SIGN
 from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_root
 
@@ -120,9 +121,7 @@ class Helper(Closing):
         code = self._end(patience_s=5)
         if self._expired_s is not None:
             return f"hung for {self._expired_s:g} s and was ended"
-        if code < 0:
-            return f"crashed with {signal.Signals(-code).name}"
-        return f"left with exit code {code} without an answer"
+        return describe_exit(code) if code < 0 else f"{describe_exit(code)} without an answer"
 
     @property
     def log(self) -> str:

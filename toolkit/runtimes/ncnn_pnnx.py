@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["NcnnRuntime"]
 
-import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.programs import run_program
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_edges import cut_edges
 from toolkit.runtimes.file_specs import describe_file
@@ -82,10 +82,9 @@ class NcnnRuntime(Runtime):
             shape = ",".join(str(size) if isinstance(size, int) else "1" for size in spec.shape)
             sizes.append(f"[{shape}]{SHORT_TYPES[dtype]}")
         command = [_find_pnnx(), "model.onnx", f"inputshape={','.join(sizes)}", "fp16=0"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not Path("model.ncnn.param").is_file():
-            words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ModelError(f"pnnx refuses the model: {words[-1]}")
+        words = run_program(command)
+        if words or not Path("model.ncnn.param").is_file():
+            raise ModelError(f"pnnx refuses the model: {(words or ['it wrote none for ncnn'])[-1]}")
 
 
 def _find_pnnx() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["OrtNodeRuntime", "OrtWebRuntime"]
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.programs import describe_exit, find_program
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.frames import read_frame, write_frame
@@ -30,9 +30,7 @@ class OrtNodeRuntime(Runtime):
     provider: ClassVar[str] = "cpu"
 
     def _open(self, source: ModelSource) -> None:
-        node = shutil.which("node")
-        if node is None:
-            raise ResourceError("there is no `node` on the PATH; get it with: apt-get install nodejs npm")
+        node = find_program("node", "apt-get install nodejs npm")
         folder = find_private_folder(self.name)
         try:
             self._process = subprocess.Popen(
@@ -64,7 +62,7 @@ class OrtNodeRuntime(Runtime):
         except (OSError, EOFError) as error:
             raise ModelError(f"{self.package} ended without an answer: {error}") from error
         if frame is None:
-            raise ModelError(f"{self.package} ended without an answer, exit code {self._process.wait()}")
+            raise ModelError(f"{self.package} {describe_exit(self._process.wait())} without an answer")
         if "error" in frame[0]:
             raise ModelError(f"{self.package} failed: {' '.join(frame[0]['error'].split())}")
         return frame

@@ -7,7 +7,6 @@ __all__ = ["PlainCRuntime"]
 import ctypes
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.programs import run_program
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
@@ -54,13 +54,11 @@ class PlainCRuntime(Runtime):
         (folder / "model.onnx").write_bytes(model)
         generate = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *fixed]
         generate += ["--emit-data-file", "model.onnx", f"{NAME}.c"]
-        _run(generate, "emx-onnx-cgen refuses the model", folder=folder)
+        if words := run_program(generate, folder=folder):
+            raise ModelError(f"emx-onnx-cgen refuses the model: {words[-1]}")
         sources = sorted(path.name for path in folder.glob("*.c"))
-        _run(
-            [compiler, *FLAGS, *sources, "-o", f"{NAME}.so", "-lm"],
-            f"{compiler} refuses the C source",
-            folder=folder,
-        )
+        if words := run_program([compiler, *FLAGS, *sources, "-o", f"{NAME}.so", "-lm"], folder=folder):
+            raise ModelError(f"{compiler} refuses the C source: {words[-1]}")
         library = ctypes.CDLL(str(folder / f"{NAME}.so"))
         self._function = getattr(library, NAME)
         if hasattr(library, f"{NAME}_load"):  # where the weights are too large for a source file
@@ -94,10 +92,3 @@ def _find_compiler() -> str:
     if found is None:
         raise ResourceError("there is no C compiler (cc, gcc, clang); get one with: apt-get install gcc libc6-dev")
     return found
-
-
-def _run(command: list[str], failure: str, *, folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
-        raise ModelError(f"{failure}: {words[-1]}")

@@ -15,9 +15,7 @@ __all__ = [
 ]
 
 import os
-import shutil
 import stat
-import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -26,6 +24,7 @@ from toolkit.artifacts import user_folder
 from toolkit.durable import read_json, replaced_folder, settle_folder, write_json
 from toolkit.errors import ResourceError, UsageError
 from toolkit.holding import hold
+from toolkit.programs import find_program, run_program
 from toolkit.runtimes.registry import RUNTIMES, find_entry
 
 # Where workers, which run in an empty folder, find them.
@@ -130,12 +129,10 @@ def install_private(name: str) -> Path:
 
 def _install_npm(folder: Path, packages: tuple[str, ...]) -> None:
     """Install without package scripts: what they would fetch (CUDA libraries) is not asked for."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ResourceError("there is no `npm` on the PATH; get it with: apt-get install nodejs npm")
+    npm = find_program("npm", "apt-get install nodejs npm")
     (folder / "package.json").write_text("{}\n")
     command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *packages]
-    if words := _run(command, folder):
+    if words := run_program(command, folder=folder, timeout_s=INSTALL_TIMEOUT_S):
         raise ResourceError(f"npm cannot install {', '.join(packages)}: {words[0]}")
 
 
@@ -144,23 +141,10 @@ def _install_pip(folder: Path, packages: tuple[str, ...]) -> None:
     venv.create(folder, with_pip=False)
     options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--timeout=15"]
     command = [sys.executable, "-P", "-m", "pip", "--python", str(_python_in(folder)), "install", *options, *packages]
-    if words := _run(command, folder):
+    if words := run_program(command, folder=folder, timeout_s=INSTALL_TIMEOUT_S):
         errors = [line for line in words if line.startswith("ERROR:")]
         reason = (errors or words)[-1]
         raise ResourceError(f"pip cannot install {', '.join(packages)}: {reason}; it needs an index that it can reach")
-
-
-def _run(command: list[str], folder: Path) -> list[str]:
-    """Run an installer to its end; return what it says where it fails, nothing where it does not."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        return [f"it took over {INSTALL_TIMEOUT_S:g} s and was ended"]
-    if not done.returncode:
-        return []
-    return done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
 
 
 def _python_in(folder: Path) -> Path:
