@@ -30,7 +30,7 @@ LAYERS = [
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
-    {"card", "artifacts", "environment", "nvidia"},
+    {"card", "artifacts", "outputs", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding", "regular_file", "programs"},
     {"errors", "closing", "plain", "progress"},

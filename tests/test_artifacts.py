@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore
 from toolkit.durable import read_json, sha256_bytes, sha256_file, write_atomic, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
+from toolkit.holding import is_claimed, release_claims
+from toolkit.outputs import check_output, check_picture, claim_outputs
 
 
 def test_write_atomic_replaces_the_whole_content(tmp_path: Path) -> None:
@@ -157,6 +159,31 @@ def test_the_root_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest
     assert ArtifactStore.default().root == tmp_path / "x"
     monkeypatch.delenv("TOOLKIT_ARTIFACTS")
     assert ArtifactStore.default().root == Path("artifacts")
+
+
+def test_two_outputs_are_never_one_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    once, again = tmp_path / "a.csv", tmp_path / "folder" / ".." / "a.csv"
+    with pytest.raises(UsageError, match="two outputs are both"):
+        claim_outputs(None, once, tmp_path / "b.csv", again, force=True)
+    assert not is_claimed(once)
+    try:
+        claim_outputs(once, None, tmp_path / "b.csv", force=False, inputs=(None, tmp_path / "c.csv"))
+        assert is_claimed(once)
+        assert is_claimed(tmp_path / "b.csv")
+    finally:
+        release_claims()
+    once.write_text("read")
+    with pytest.raises(UsageError, match="is also an input"):
+        claim_outputs(tmp_path / "b.csv", once, force=True, inputs=(None, once))
+    release_claims()
+
+
+def test_a_picture_is_called_one() -> None:
+    check_picture(None)
+    check_picture(Path("a.PNG"))
+    with pytest.raises(UsageError, match="a.jpg does not end in .png"):
+        check_picture(Path("a.jpg"))
 
 
 def test_read_json_names_the_file(tmp_path: Path) -> None:

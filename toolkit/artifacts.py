@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArtifactStore", "cache_folder", "check_output", "claim_output", "user_folder"]
+__all__ = ["ArtifactStore", "cache_folder", "user_folder"]
 
 import os
 import time
@@ -17,34 +17,6 @@ from toolkit.holding import claim, hold, is_claimed
 RECORDING_S = 60.0
 # File systems stop at 255; endings, counts and what a command adds to the name need room too.
 MOST_STEM_BYTES = 150
-
-
-def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
-    """Refuse an explicit output that would overwrite something.
-
-    Raises:
-        UsageError: the output exists and `force` is not set, is a folder, is one of the inputs or lies in one.
-    """
-    for source in inputs if path.exists() else ():
-        if source.exists() and (path.samefile(source) or source.resolve() in path.resolve().parents):
-            raise UsageError(f"the output {path} is also an input; choose another name")
-    if path.is_dir():
-        raise UsageError(f"the output {path} is a folder; give a file name")
-    if path.exists() and not force:
-        raise UsageError(f"the output {path} exists; give another name or --force")
-
-
-def claim_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
-    """Refuse as `check_output` does, and hold the output against other commands until this one ends.
-
-    Raises:
-        UsageError: as `check_output`.
-        ResourceError: another command writes it, or its folder cannot be made.
-    """
-    check_output(path, force=force, inputs=inputs)
-    if not claim(path):
-        raise ResourceError(f"{path} is being written by another command; wait for it or choose another name")
-    check_output(path, force=force, inputs=inputs)  # the other one may just have ended
 
 
 def user_folder(variable: str, *, base_variable: str, base: str) -> Path:

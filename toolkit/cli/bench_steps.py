@@ -7,12 +7,13 @@ __all__ = ["carry_out"]
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from toolkit.artifacts import ArtifactStore, claim_output
+from toolkit.artifacts import ArtifactStore
 from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.output import Output, draw_picture, note, repeat_command
 from toolkit.durable import write_atomic, write_json
-from toolkit.errors import CheckFailedError, UsageError
+from toolkit.errors import CheckFailedError
+from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ def carry_out(request: BenchRequest) -> None:
     store, console = ArtifactStore.default(), Output(as_json=request.as_json)
     config = make_config(request, store)
     path = choose_model(request.model, store=store)
-    _claim_outputs(request, path)
+    outputs = (request.output, request.picture, request.csv, request.samples)
+    claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
     source = _read(path, config, store)
     report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
     written = _write(report, request, request.output or store.new_file("reports", "bench", ".json"))
@@ -39,21 +41,6 @@ def carry_out(request: BenchRequest) -> None:
         raise KeyboardInterrupt
     if report.problem:
         raise CheckFailedError(report.problem)
-
-
-def _claim_outputs(request: BenchRequest, model: Path) -> None:
-    """Refuse before anything is measured what could not be written afterwards.
-
-    Raises:
-        UsageError: an output exists, is the model or an input, or two are the same file.
-        ResourceError: the folder of one cannot be made, or another command writes it.
-    """
-    targets = [target for target in (request.output, request.picture, request.csv, request.samples) if target]
-    places = [target.resolve() for target in targets]
-    if len(set(places)) < len(places):
-        raise UsageError("two outputs are the same file; give each of --output, --picture, --csv, --samples its own")
-    for target in targets:
-        claim_output(target, force=request.force, inputs=tuple(filter(None, (model, request.inputs))))
 
 
 def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:

@@ -11,7 +11,6 @@ import typer
 from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
 from toolkit.cli.output import Output, note
-from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,17 +76,16 @@ def show_pictures(
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
     from pathlib import Path
 
-    from toolkit.artifacts import ArtifactStore, claim_output
+    from toolkit.artifacts import ArtifactStore
     from toolkit.data.sample import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
+    from toolkit.outputs import check_picture, claim_outputs
     from toolkit.plots import digit_grid
 
     path = output or ArtifactStore.default().new_file("reports", "data", ".png")
     paths = (path, path.with_name(f"{path.stem}-one-class.png"))
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"the output {path} does not end in .png; pictures are PNG files")
-    for each in paths:
-        claim_output(each, force=force, inputs=(Path(name),))
+    check_picture(path)
+    claim_outputs(*paths, force=force, inputs=(Path(name),))
     dataset = load_data(name, Output(), size=split_size(size))
     images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, claim_output
+from toolkit.artifacts import ArtifactStore
 from toolkit.cli.options import Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, note, repeat_command
 from toolkit.durable import write_json
 from toolkit.errors import UsageError
+from toolkit.outputs import claim_outputs
 
 Require = Annotated[
     str | None,
@@ -48,8 +49,7 @@ def doctor_command(
     from toolkit.render_doctor import render_doctor
 
     names = () if require is None else split_names(require)
-    if output is not None:
-        claim_output(output, force=force)
+    claim_outputs(output, force=force)
     engines = _choose_engines(runtime, names, every=every)
     report = run_doctor(command=repeat_command(), engines=engines)
     rows = [report.find(name) for name in names]

@@ -7,7 +7,7 @@ __all__ = ["parity_command"]
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.artifacts import ArtifactStore, claim_output
+from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import choose_model
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
 from toolkit.cli.options import (
@@ -44,6 +44,7 @@ from toolkit.cli.parity_options import (
 from toolkit.cli.parity_steps import ParityFiles, require_passed, run_and_report
 from toolkit.cli.parity_worst import replay_and_report, worst_folder
 from toolkit.errors import UsageError
+from toolkit.outputs import check_picture, claim_outputs
 from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:
@@ -133,13 +134,8 @@ def _require_none(words: str, *options: object) -> None:
 def _claim_outputs(
     output: Path | None, record: Path | None, picture: Path | None, *, read: tuple[Path | str | None, ...], force: bool
 ) -> None:
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise UsageError(f"the picture {picture} does not end in .png; pictures are PNG files")
-    targets = [target for target in (output, record, picture) if target is not None]
-    if len(set(targets)) < len(targets):
-        raise UsageError(f"two outputs are both {max(targets, key=targets.count)}; give one of them another name")
-    for target in targets:
-        claim_output(target, force=force, inputs=tuple(Path(item) for item in read if item is not None))
+    check_picture(picture)
+    claim_outputs(output, record, picture, force=force, inputs=(Path(item) for item in read if item))
     if output is not None and worst_folder(output).exists() and not force:
         raise UsageError(f"the folder {worst_folder(output)} of an earlier report exists; give another name or --force")
 

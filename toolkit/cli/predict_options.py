@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
+from toolkit.outputs import check_picture
 from toolkit.prediction.config import AUTO_BATCH, PredictionConfig
 
 STDOUT = Path("-")
@@ -41,8 +42,7 @@ class Request:
             raise UsageError("--output - and --json both want stdout; choose one")
         if self.to_stdout and self.resume:
             raise UsageError("--resume goes on with a file; it cannot with --output -")
-        if self.gallery is not None and self.gallery.suffix.lower() != ".png":
-            raise UsageError(f"the gallery {self.gallery} is a PNG; give a name that ends in .png")
+        check_picture(self.gallery)
 
     @property
     def to_stdout(self) -> bool:

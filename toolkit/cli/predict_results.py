@@ -29,11 +29,10 @@ def carry_out(config: PredictionConfig, request: Request, *, store: ArtifactStor
     Raises:
         ToolkitError: as `run_prediction`; DataError where a row has no answer.
     """
-    from toolkit.artifacts import claim_output
+    from toolkit.outputs import claim_outputs
     from toolkit.prediction.run import run_prediction
 
-    if config.gallery is not None:
-        claim_output(config.gallery, force=config.force)
+    claim_outputs(config.gallery, force=config.force)
     out = Output(as_json=request.as_json or request.to_stdout)
     with out.progress("predicting", unit="images") as bar:
         stream = sys.stdout.buffer if request.to_stdout else None

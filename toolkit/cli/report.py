@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore, claim_output
+from toolkit.artifacts import ArtifactStore
 from toolkit.cli.options import Force, OutputPath
 from toolkit.cli.output import draw_picture, note
 from toolkit.durable import read_json, write_atomic
 from toolkit.errors import DataError
+from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
     from toolkit.render_report import Part
@@ -29,11 +30,11 @@ def report_command(files: Files, output: OutputPath = None, force: Force = False
 
     store = ArtifactStore.default()
     target = output or store.new_file("reports", "report", ".md")
-    claim_output(target, force=force, inputs=tuple(files))
+    claim_outputs(target, force=force, inputs=files)
     parts, problems = _read_all(files)
     if not parts:
         raise DataError(f"none of {len(files)} files is a result: {problems[0]}")
-    pictures = _draw(parts, target, force=force, inputs=tuple(files))
+    pictures = _draw(parts, target, force=force, inputs=files)
     page = render_page(parts, pictures={model: path.name for model, path in pictures.items()}, problems=problems)
     write_atomic(target, page.encode())
     note(f"page: {', '.join(map(str, (target, *pictures.values())))}; {len(parts)} results")
@@ -77,7 +78,7 @@ def _draw_one(part: Part) -> None:
         draw_bench([part.value])
 
 
-def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, ...]) -> dict[str, Path]:
+def _draw(parts: list[Part], target: Path, *, force: bool, inputs: list[Path]) -> dict[str, Path]:
     """Draw the benchmarks of each model into a file beside the page."""
     from toolkit.bench.report import BENCH_SCHEMA
     from toolkit.bench.result_file import model_name
@@ -88,8 +89,7 @@ def _draw(parts: list[Part], target: Path, *, force: bool, inputs: tuple[Path, .
         if part.value["schema"] == BENCH_SCHEMA and any(row.get("latency_ms") for row in part.value["rows"]):
             by_model.setdefault(model_name(part.value), []).append(part)
     pictures = {model: target.with_name(f"{target.stem}-{Path(model).stem}.png") for model in by_model}
-    for path in pictures.values():
-        claim_output(path, force=force, inputs=inputs)
+    claim_outputs(*pictures.values(), force=force, inputs=inputs)
     return {
         model: path
         for model, path in pictures.items()

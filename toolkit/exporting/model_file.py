@@ -11,7 +11,6 @@ from typing import Any
 import onnx
 
 from exporters import ExportError, ExportResult, ExportSpec, finish_model
-from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, card_beside
 from toolkit.data.dataset import Dataset
 from toolkit.data.public import is_public
@@ -25,6 +24,7 @@ from toolkit.exporting.reference import Probe, make_golden, make_probe
 from toolkit.exporting.report import ExportReport
 from toolkit.network.checkpoint import Checkpoint
 from toolkit.network.run import RunConfig
+from toolkit.outputs import check_output
 from toolkit.runtimes.source import ModelSource
 
 PRODUCER = "onnx-parity-toolkit"

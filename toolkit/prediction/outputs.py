@@ -7,9 +7,9 @@ __all__ = ["StreamTarget", "Target", "check_outputs_free", "existing_outputs", "
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from toolkit.artifacts import check_output
 from toolkit.closing import Closing
 from toolkit.errors import UsageError
+from toolkit.outputs import check_output
 from toolkit.prediction.open_items import STDIN, refuse_output_among
 from toolkit.prediction.unfinished import Progress, Unfinished, require_free
 
