@@ -182,7 +182,7 @@ def test_two_outputs_are_never_one_file(tmp_path: Path) -> None:
 def test_a_picture_is_called_one() -> None:
     check_picture(None)
     check_picture(Path("a.PNG"))
-    with pytest.raises(UsageError, match="a.jpg does not end in .png"):
+    with pytest.raises(UsageError, match=r"a\.jpg does not end in \.png"):
         check_picture(Path("a.jpg"))
 
 

@@ -17,7 +17,6 @@ from tiny_models import build_card, build_model, save_model
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.origin import find_origin_run
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import prepare_bench, run_bench
 from toolkit.bench.tables import rows_csv, samples_csv
@@ -28,6 +27,7 @@ from toolkit.render_bench import render_bench
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.measure_plan import MeasurePlan
+from toolkit.runtimes.origin import find_origin_run
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 

@@ -44,8 +44,8 @@ def carry_out(request: BenchRequest) -> None:
 
 
 def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
-    from toolkit.bench.origin import find_origin_run
     from toolkit.runtimes.external_data import read_model
+    from toolkit.runtimes.origin import find_origin_run
 
     source = read_model(path, allow_external_data=config.allow_external_data)
     return replace(source, run=find_origin_run(source, store=store))

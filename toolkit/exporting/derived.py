@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from exporters import ExportError, convert_to_half
-from toolkit.card import Card, card_beside
+from toolkit.card import card_beside
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.int8_gate import LEAST_COUNT, judge_int8
 from toolkit.exporting.int8_report import Int8Report
 from toolkit.exporting.int8_tries import CALIBRATION_SEED, calibration_images, try_settings
 from toolkit.exporting.model_file import FileMaker, Proven
+from toolkit.exporting.naming import read_card_beside
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
 from toolkit.progress import ShowProgress
@@ -108,12 +109,8 @@ def _look_once(
 
 def _refuse(report: Int8Report, *failures: str) -> tuple[None, Int8Report]:
     """Leave no file: one of this very float32 file, from an earlier export, goes with its card."""
-    beside = card_beside(report.output)
-    try:
-        origin = Card.loads(beside.read_bytes()).derived_from_sha256
-    except (OSError, ModelError):
-        origin = None  # none there, or somebody else's
-    if origin == report.model["sha256"]:
+    card = read_card_beside(report.output)
+    if card is not None and card.derived_from_sha256 == report.model["sha256"]:
         report.output.unlink(missing_ok=True)
-        beside.unlink(missing_ok=True)
+        card_beside(report.output).unlink(missing_ok=True)
     return None, replace(report, failures=failures)

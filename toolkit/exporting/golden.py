@@ -7,6 +7,8 @@ __all__ = ["GOLDEN_KINDS", "choose_golden", "count_golden", "synthetic_images"]
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.imaging.guard import measure_margins
+
 GOLDEN_KINDS = ("data", "synthetic", "none")
 LEAST_COUNT = 16
 CAP_BASE64_BYTES = 256 << 10
@@ -35,8 +37,7 @@ def choose_golden(labels: NDArray[np.int64], logits: NDArray[np.float64], *, ima
     Returns:
         Ascending indices: at least 16 and classes + 3 where there are so many images and they and their logits fit.
     """
-    top = np.sort(logits, axis=1)
-    order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
+    order = np.argsort(measure_margins(logits), kind="stable")
     firsts = [int(np.flatnonzero(labels == value)[0]) for value in np.unique(labels)]
     wanted = count_golden(classes=logits.shape[1], image_bytes=image_bytes)
     candidates = dict.fromkeys([*order[:3].tolist(), *firsts, *range(min(len(labels), 4 * wanted))])

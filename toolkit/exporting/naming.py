@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["choose_name"]
+__all__ = ["choose_name", "read_card_beside"]
 
 import itertools
 import os
@@ -26,13 +26,15 @@ def choose_name(stem: str, checkpoint_sha256: str, *, store: ArtifactStore) -> s
     for count in itertools.count(1):
         name = stem if count == 1 else f"{stem}-{count}"
         path = store.model_path(name)
-        if not os.path.lexists(path) or _made_from(path) == checkpoint_sha256:
+        card = read_card_beside(path)  # what cannot be known is another's
+        if not os.path.lexists(path) or (card is not None and card.checkpoint_sha256 == checkpoint_sha256):
             return name
     raise AssertionError("counting never ends")
 
 
-def _made_from(model: Path) -> str | None:
+def read_card_beside(model: Path) -> Card | None:
+    """Return the card that lies beside a model; None where there is none, or somebody else's."""
     try:
-        return Card.loads(card_beside(model).read_bytes()).checkpoint_sha256
+        return Card.loads(card_beside(model).read_bytes())
     except (OSError, ModelError):
-        return None  # what cannot be known is another's
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_frame", "write_frame"]
+__all__ = ["Frame", "read_frame", "write_frame"]
 
 import json
 import math
@@ -18,6 +18,8 @@ from toolkit.runtimes.element_types import SMALL_BITS, find_dtype
 MAGIC = b"TKF1"
 HEADER_CAP_BYTES = 64 << 20
 FRAME_CAP_BYTES = 16 << 30
+# A header and arrays by name.
+Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
@@ -33,7 +35,7 @@ def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def read_frame(stream: BinaryIO) -> Frame | None:
     """Read one frame; None at a clean end of the stream.
 
     Raises:

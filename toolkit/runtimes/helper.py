@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+
+from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import HelperStartError
+from toolkit.errors import HelperStartError, WorkerError
 from toolkit.programs import describe_exit
+from toolkit.runtimes.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.helper_start import READY, SIGN
 from toolkit.runtimes.private import PRIVATE_FOLDER_VARIABLE, private_root
 
@@ -93,6 +96,30 @@ class Helper(Closing):
                 reason = f"it said {said!r}" if said else self._explain_start()
                 raise HelperStartError(f"{self._title} cannot start: {reason}", log=self.log)
         self._is_ready = True
+
+    def ask(
+        self, header: dict[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None, *, seconds: float, words: str
+    ) -> Frame:
+        """Send a frame and return the answer.
+
+        Args:
+            header: of the frame.
+            arrays: of the frame.
+            seconds: most time for the answer.
+            words: the message where it ends instead of answering; `{end}` stands for how.
+
+        Raises:
+            HelperStartError: it did not start.
+            WorkerError: it died or hung, with its log.
+        """
+        self.await_ready()
+        frame = None
+        with self.limit(seconds), contextlib.suppress(OSError, EOFError, ValueError):
+            write_frame(self.requests, header, arrays)
+            frame = read_frame(self.replies)
+        if frame is None:
+            raise WorkerError(words.format(end=self.describe_end()), log=self.log)
+        return frame
 
     @contextlib.contextmanager
     def limit(self, seconds: float) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["find_origin", "require_origin"]
+__all__ = ["find_origin", "find_origin_run", "require_origin"]
 
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.network.run import find_checkpoint, list_checkpoints, read_run
 from toolkit.runtimes.contract import read_card
+from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.vetting import vet_model
 
 
 def find_origin(checkpoint_sha256: str, *, store: ArtifactStore, data_sha256: str = "") -> Path | None:
@@ -33,6 +35,21 @@ def find_origin(checkpoint_sha256: str, *, store: ArtifactStore, data_sha256: st
     ]
     preferred = (path for path in found if data_sha256 and _data_sha256(path) == data_sha256)
     return next(preferred, found[0] if found else None)
+
+
+def find_origin_run(source: ModelSource, *, store: ArtifactStore) -> Path | None:
+    """Return the run whose checkpoint the model's card names (see `find_origin`), None where there is none.
+
+    Args:
+        source: the model; its card is read from its own bytes, never from a file beside it.
+        store: where the runs lie.
+    """
+    try:
+        summary = vet_model(source.model, name=str(source.path), allow_foreign=True)
+        card = read_card(summary["metadata"], name=str(source.path))
+    except ModelError:
+        return None  # a stranger's file has no run; a broken one is refused by the worker
+    return find_origin(card.checkpoint_sha256, store=store)
 
 
 def require_origin(run: Path, metadata: dict[str, str], *, name: str) -> None:

@@ -15,7 +15,7 @@ from toolkit.errors import ModelError, ResourceError
 from toolkit.programs import describe_exit, find_program
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.private import find_private_folder
 from toolkit.runtimes.source import ModelSource
 
@@ -55,7 +55,7 @@ class OrtNodeRuntime(Runtime):
             self._process.stdin.close()
             self._process.wait()
 
-    def _ask(self, header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def _ask(self, header: dict[str, Any], arrays: Arrays) -> Frame:
         try:
             write_frame(cast("BinaryIO", self._process.stdin), header, arrays)
             frame = read_frame(cast("BinaryIO", self._process.stdout))

@@ -18,7 +18,7 @@ from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, ModelError, UsageError, WorkerError, error_from_json
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.frames import Frame, write_frame
 from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.measure import Window
 from toolkit.runtimes.measure_plan import MeasurePlan
@@ -61,9 +61,7 @@ class WorkerProcess(Closing):
             self._folder.cleanup()
             raise
 
-    def request(
-        self, header: dict[str, Any], arrays: Arrays | None = None
-    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def request(self, header: dict[str, Any], arrays: Arrays | None = None) -> Frame:
         """Send a frame and return the answer.
 
         Raises:
@@ -71,13 +69,8 @@ class WorkerProcess(Closing):
             WorkerError: it died or hung, with its log.
             ModelError, ProviderError, UsageError, ResourceError: as they were raised there.
         """
-        self._helper.await_ready()
-        frame = None
-        with self._helper.limit(self._timeout_s), contextlib.suppress(OSError, EOFError, ValueError):
-            write_frame(self._helper.requests, header, arrays)
-            frame = read_frame(self._helper.replies)
-        if frame is None:
-            raise WorkerError(f"the engine {self._helper.describe_end()} during {header['verb']!r}", log=self.log)
+        words = f"the engine {{end}} during {header['verb']!r}"
+        frame = self._helper.ask(header, arrays, seconds=self._timeout_s, words=words)
         if "error" in frame[0]:
             error = error_from_json(frame[0]["error"])
             error.log = self.log

@@ -10,7 +10,6 @@ from toolkit.closing import Closing
 from toolkit.errors import WorkerError
 from toolkit.runtimes.engine_tables import TABLES, EngineTable, is_installed
 from toolkit.runtimes.file_facts import FileFacts, OperatorUse
-from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import ENGINES, RUNTIMES
 
@@ -47,17 +46,8 @@ class TableHelper(Closing):
         self._helper.close()
 
     def _ask(self, uses: Iterable[OperatorUse]) -> tuple[EngineTable, ...]:
-        self._helper.await_ready()
-        frame = None
-        with self._helper.limit(TIMEOUT_S):
-            try:
-                write_frame(self._helper.requests, {"uses": list(uses)})
-                frame = read_frame(self._helper.replies)
-            except (OSError, EOFError, ValueError):
-                frame = None
-        if frame is None:
-            raise WorkerError(f"the helper {self._helper.describe_end()}", log=self._helper.log)
-        return tuple(EngineTable(*row) for row in frame[0]["tables"])
+        answer, _ = self._helper.ask({"uses": list(uses)}, seconds=TIMEOUT_S, words="the helper {end}")
+        return tuple(EngineTable(*row) for row in answer["tables"])
 
 
 def judge_by_tables(facts: FileFacts) -> tuple[EngineTable, ...]:

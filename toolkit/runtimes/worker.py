@@ -25,7 +25,7 @@ from toolkit.errors import ModelError, ToolkitError
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
-from toolkit.runtimes.frames import read_frame, write_frame
+from toolkit.runtimes.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.helper_start import READY
 from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from toolkit.runtimes.made_inputs.facts import InputFacts
 
 MESSAGE_CAP = 600
-Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 class _Worker:
@@ -43,7 +42,7 @@ class _Worker:
         self._runtime: Runtime | None = None
         self._model, self._name = b"", ""
 
-    def answer(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+    def answer(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         verbs = {
             "load": self._load,
             "run": self._run,
@@ -59,7 +58,7 @@ class _Worker:
         opened = self._runtime
         return {"notes": opened.notes if opened else [], "left_out": opened.left_out if opened else {}}
 
-    def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+    def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         _limit_memory(header["memory_limit_bytes"])
         settings = from_plain(RuntimeSettings, header["settings"])
         source = ModelSource(
@@ -86,22 +85,22 @@ class _Worker:
         cold = {"import_ms": (imported - start) / 1e6, "load_ms": (loaded - imported) / 1e6}
         return {"info": to_plain(self._runtime.info), "model": summary, "cold": cold}, {}
 
-    def _describe(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+    def _describe(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.runtimes.file_reading import read_facts
 
         _limit_memory(header["memory_limit_bytes"])
         self._model, self._name = arrays["model"].tobytes(), header["name"]
         return {"facts": to_plain(read_facts(self._model, name=self._name))}, {}
 
-    def _infer(self, _: dict[str, Any], __: dict[str, NDArray[Any]]) -> Answer:
+    def _infer(self, _: dict[str, Any], __: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.runtimes.file_reading import find_shape_claims
 
         return {"claims": find_shape_claims(self._model, name=self._name)}, {}
 
-    def _run(self, _: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+    def _run(self, _: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         return {}, self._opened().run(arrays)
 
-    def _measure(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Answer:
+    def _measure(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.runtimes.measure import measure
         from toolkit.runtimes.measure_plan import MeasurePlan
         from toolkit.runtimes.work import count_multiply_adds
@@ -115,7 +114,7 @@ class _Worker:
         told = {"first_run_ns": window.first_run_ns, "facts": facts}
         return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
 
-    def _count(self, header: dict[str, Any], _: dict[str, NDArray[Any]]) -> Answer:
+    def _count(self, header: dict[str, Any], _: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.runtimes.work import count_multiply_adds
 
         return {"multiply_adds": count_multiply_adds(self._model, header["shapes"]).multiply_adds}, {}
