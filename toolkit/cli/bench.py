@@ -6,7 +6,6 @@ __all__ = ["bench_command"]
 
 from toolkit.cli.bench_options import (
     Auto,
-    BenchProviders,
     BenchRuntimes,
     Boundary,
     CsvPath,
@@ -29,14 +28,14 @@ from toolkit.cli.bench_options import (
 from toolkit.cli.bench_request import BenchRequest
 from toolkit.cli.bench_steps import carry_out
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
-from toolkit.cli.options import AllowFallback, Batch, Force, Json, ModelPath, OutputPath, Threads
+from toolkit.cli.options import AllowFallback, Batch, Force, Json, ModelPath, OutputPath, Providers, Threads
 from toolkit.cli.parity_options import InputsPath, Shapes, Values
 
 
 @offer_external_data
 def bench_command(
     model: ModelPath = None,
-    provider: BenchProviders = None,
+    provider: Providers = None,
     batch: Batch = None,
     threads: Threads = None,
     runtime: BenchRuntimes = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "Auto",
-    "BenchProviders",
     "BenchRuntimes",
     "Boundary",
     "CsvPath",
@@ -30,14 +29,6 @@ from typing import Annotated
 
 import typer
 
-BenchProviders = Annotated[
-    str | None,
-    typer.Option(
-        "--provider",
-        help="Providers, comma-separated: cpu, cuda, tensorrt, openvino, auto, all; cpu by default.",
-        show_default=False,
-    ),
-]
 BenchRuntimes = Annotated[
     str | None,
     typer.Option(

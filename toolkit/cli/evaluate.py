@@ -9,15 +9,12 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.options import DataName, Json
+from toolkit.cli.options import DataName, Json, Provider
 from toolkit.cli.output import Output
 
 Target = Annotated[
     Path | None,
     typer.Argument(help="A run folder, a run's name, or an .onnx file; the latest run by default.", show_default=False),
-]
-Provider = Annotated[
-    str, typer.Option("--provider", help="Provider for an .onnx file: cpu, cuda, tensorrt or openvino.")
 ]
 Against = Annotated[
     Path | None,

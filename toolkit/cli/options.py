@@ -12,6 +12,7 @@ __all__ = [
     "Json",
     "ModelPath",
     "OutputPath",
+    "Provider",
     "Providers",
     "Runtimes",
     "Threads",
@@ -26,6 +27,7 @@ from typing import Annotated
 import typer
 
 from toolkit.errors import UsageError
+from toolkit.runtimes.provider_list import PROVIDERS
 
 DATA_KINDS = (
     "mnist, fashion-mnist, kmnist, mnist-mini, "
@@ -44,9 +46,14 @@ ImageSize = Annotated[
         "--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.", show_default=False
     ),
 ]
+Provider = Annotated[str, typer.Option("--provider", help=f"Where an .onnx file runs: {', '.join(PROVIDERS)}.")]
 Providers = Annotated[
     str | None,
-    typer.Option("--provider", help="Providers, comma-separated: cpu, cuda, tensorrt, openvino, auto, all."),
+    typer.Option(
+        "--provider",
+        help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default.",
+        show_default=False,
+    ),
 ]
 Runtimes = Annotated[str | None, typer.Option("--runtime", help="Runtimes, comma-separated: ort, torch, all.")]
 Batch = Annotated[str | None, typer.Option("--batch", help="Batch sizes, comma-separated.")]

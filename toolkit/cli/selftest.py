@@ -4,15 +4,13 @@ from __future__ import annotations
 
 __all__ = ["selftest_command"]
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
 from toolkit.cli.external_data import AllowExternalData, offer_external_data
-from toolkit.cli.options import AllowFallback, Json, ModelPath
+from toolkit.cli.options import AllowFallback, Json, ModelPath, Provider
 from toolkit.cli.output import Output, note
 from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, Values, read_budget, read_feed_config
 from toolkit.errors import CheckFailedError, UsageError
@@ -30,8 +28,6 @@ REFERENCES = {
     "ort-unoptimised": "unoptimised ONNX Runtime",
     "undecided": "witnesses that part",
 }
-
-Provider = Annotated[str, typer.Option("--provider", help="Where to run: cpu, cuda, tensorrt or openvino.")]
 
 
 @offer_external_data
