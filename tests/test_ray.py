@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
+import pickle
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import numpy as np
 import pytest
 from imaging_samples import encode
 
+from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
-from toolkit.imaging.settings import PrepareSettings
-from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
-from toolkit.prediction.crossing import read_answers, read_items
-from toolkit.prediction.ray_parts import ModelWorker, ReadRequest, RunRequest, describe_model, raise_sent, read_jobs
+from toolkit.prediction import work
+from toolkit.prediction.config import RAY, PredictionConfig
+from toolkit.prediction.ray_work import Message, ModelWorker, divide_inputs
 from toolkit.prediction.run import run_prediction
-from toolkit.runtimes.frames import read_frame
+from toolkit.prediction.truths import tell_truth
+from toolkit.prediction.unfinished import Progress
+from toolkit.runtimes.source import ModelSource
 
+SPEC = InputSpec(height=28, width=28, channels=1)
 IMAGES = load_mini().test.images[:300]
 
 
@@ -41,71 +45,79 @@ def inputs(tmp_path: Path) -> tuple[Path, ...]:
     return (folder, tmp_path / "array.npy", tmp_path / "some.zip", tmp_path / "gone.png")
 
 
-def run_request(model: Path, *, with_images: bool = False, **choice: Any) -> RunRequest:
-    return RunRequest(
-        model=model.read_bytes(),
-        path=model,
-        choice=EngineChoice(threads=1, **choice),
-        settings=PrepareSettings(),
-        batch=16,
-        with_images=with_images,
-    )
+def config_of(inputs: tuple[Path, ...], model: Path = Path("m.onnx"), **changes: Any) -> PredictionConfig:
+    return PredictionConfig(model=model, inputs=inputs, batch=16, executor=RAY, **changes)
 
 
-def read_request(inputs: tuple[Path, ...], *, rows: int = 32, done: Any = (0, None), stdin: bytes = b"") -> ReadRequest:
-    return ReadRequest(inputs=inputs, stdin=stdin, rows=rows, done=done)
+def divide(inputs: tuple[Path, ...], *, progress: Progress = Progress(), stdin: bytes = b"") -> list[Message]:  # noqa: B008 - frozen
+    parts = divide_inputs(config_of(inputs), SPEC, stdin=stdin, outputs=(), progress=progress)
+    return [pickle.loads(pickle.dumps(part)) for part in parts]  # as they travel
 
 
-def test_jobs_hold_every_row_once(inputs: tuple[Path, ...]) -> None:
-    frames = list(read_jobs(read_request(inputs)))
-    assert {kind for kind, _ in frames} == {"job"}
-    sizes = [sum(item.num_rows for item in read_items(io.BytesIO(body))) for _, body in frames]
-    assert sizes[:-1] == [32] * (len(sizes) - 1)
-    assert sum(sizes) == 22 + 300 + 1 + 1
+def test_a_part_is_some_pictures_or_one_file_that_holds_many_and_nothing_is_read_for_it(
+    inputs: tuple[Path, ...], tmp_path: Path
+) -> None:
+    for number in range(1000):
+        (tmp_path / "pictures" / f"x-{number:04}.png").touch()
+    parts = divide(inputs)
+    assert [kind for kind, _ in parts] == ["items", "items", "file", "file", "items"]
+    assert [len(value) for kind, value in parts if kind == "items"] == [512, 22 + 1000 - 512, 1]
+    assert [Path(value.path).name for kind, value in parts if kind == "file"] == ["array.npy", "some.zip"]
+    assert all(isinstance(item.content, str) for item in parts[0][1])
+    assert "gone.png" in parts[-1][1][0].message
 
 
 def test_names_on_standard_input_travel(inputs: tuple[Path, ...]) -> None:
-    names = f"{inputs[0] / 'large.png'}\n".encode()
-    ((kind, body),) = read_jobs(read_request((Path("-"),), stdin=names))
-    assert (kind, read_items(io.BytesIO(body))[0].source) == ("job", str(inputs[0] / "large.png"))
+    ((kind, items),) = divide((Path("-"),), stdin=f"{inputs[0] / 'large.png'}\n".encode())
+    assert (kind, items[0].source) == ("items", str(inputs[0] / "large.png"))
+
+
+def test_what_is_done_is_left_out_even_in_the_midst_of_a_file(inputs: tuple[Path, ...]) -> None:
+    parts = divide(inputs, progress=Progress(rows=22 + 70, last=(str(inputs[1]), 69)))
+    items = [item for kind, value in parts for item in value if kind == "items"]
+    assert (items[0].source, items[0].start) == (str(inputs[1]), 70)
+    assert sum(item.num_rows for item in items) == 300 - 70 + 1 + 1
 
 
 def test_inputs_that_changed_are_an_error_that_travels(inputs: tuple[Path, ...]) -> None:
-    ((kind, body),) = read_jobs(read_request(inputs, done=(5, ("other.png", 0))))
+    ((kind, error),) = divide(inputs, progress=Progress(rows=5, last=("other.png", 0)))
     assert kind == "error"
-    with pytest.raises(UsageError, match="inputs have changed"):
-        raise_sent(body)
+    assert isinstance(error, UsageError)
+    assert "inputs have changed" in str(error)
 
 
-def test_a_worker_answers_and_hands_on(inputs: tuple[Path, ...], model_path: Path) -> None:
-    worker = ModelWorker(run_request(model_path, with_images=True))
-    assert worker.answer("note", b"something") == ("note", b"something")
-    first = next(read_jobs(read_request(inputs)))
-    kind, body = worker.answer(*first)
-    stream = io.BytesIO(body)
-    answers, images = read_answers(stream)
-    frame = read_frame(stream)
+def test_a_worker_answers_and_hands_on(inputs: tuple[Path, ...], model_path: Path, tmp_path: Path) -> None:
+    config = config_of(inputs, model_path, gallery=tmp_path / "g.png")
+    worker = ModelWorker(ModelSource.read(model_path), config)
+    assert list(worker.answer("note", "something")) == [("note", "something")]
+    parts = divide(inputs)
+    ((kind, (block, answers)),) = worker.answer(*parts[0])
     assert kind == "answers"
-    assert images is not None
-    assert frame is not None
-    assert len(images) == len(frame[1]["places"]) == answers.num_rows - 1
+    assert len(block.images) == len(block.places) == answers.num_rows - 1
     assert "broken.png" in answers.messages[int(np.flatnonzero(answers.labels < 0)[0])]
+    ((_, (_, answers)),) = worker.answer(*parts[1])
+    assert (answers.num_rows, answers.indices.tolist()) == (300, list(range(300)))
+    ((_, (block, _)),) = ModelWorker(ModelSource.read(model_path), config_of(inputs, model_path)).answer(*parts[1])
+    assert block is None  # only rows travel
 
 
-def test_a_model_that_cannot_be_opened_is_an_error_that_travels(tmp_path: Path, model_path: Path) -> None:
+def test_what_a_worker_leaves_out_is_told(tmp_path: Path, model_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("a.png", encode(IMAGES[7]))
+        archive.writestr("readme.txt", "words")
+    worker = ModelWorker(ModelSource.read(model_path), config_of((tmp_path,), model_path))
+    ((_, _), (kind, note)) = worker.answer(*divide((tmp_path / "some.zip",))[0])
+    assert (kind, "left out" in note) == ("note", True)
+
+
+def test_a_model_that_cannot_be_opened_is_an_error_that_travels(tmp_path: Path, inputs: tuple[Path, ...]) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no model")
-    job = next(read_jobs(read_request((tmp_path,))))
-    for kind, body in (
-        describe_model(run_request(tmp_path / "broken.onnx")),
-        ModelWorker(run_request(tmp_path / "broken.onnx")).answer(*job),
-    ):
-        assert kind == "error"
-        with pytest.raises(ModelError, match=r"broken\.onnx"):
-            raise_sent(body)
-    kind, body = describe_model(run_request(model_path))
-    frame = read_frame(io.BytesIO(body))
-    assert frame is not None
-    assert (kind, frame[0]["info"]["provider_active"], frame[0]["settings"]["threads"]) == ("info", "cpu", 1)
+    source = ModelSource.read(tmp_path / "broken.onnx")
+    ((kind, error),) = ModelWorker(source, config_of(inputs)).answer(*divide(inputs)[0])
+    assert kind == "error"
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, ModelError)
+    assert "broken.onnx" in str(again)
 
 
 def test_what_is_of_one_machine_is_refused(model_path: Path, tmp_path: Path) -> None:
@@ -120,6 +132,13 @@ def test_without_ray_the_command_says_what_brings_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ResourceError, match=r"onnx-parity-toolkit\[ray\]"):
         RayCluster(provider="cpu", workers=None)
+
+
+def stop_at_array(source: str, classes: Sequence[str]) -> str:
+    """Stand in for what tells a picture's class, until the array's turn comes."""
+    if source.endswith("array.npy"):
+        raise RuntimeError("stopped")
+    return tell_truth(source, classes)
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +179,25 @@ def test_two_workers_give_the_local_rows(tmp_path: Path, model_path: Path, input
     ]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(far.gallery, local.gallery, strict=True))
     run_both(tmp_path, model_path, inputs[:2], ending="npy")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_a_result_that_was_stopped_is_gone_on_with(
+    tmp_path: Path, model_path: Path, inputs: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "rows.csv"
+    config = PredictionConfig(
+        model=model_path, inputs=inputs, output=output, batch=32, executor=RAY, processes=1, probabilities=True
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "tell_truth", stop_at_array)
+        with pytest.raises(RuntimeError, match="stopped"):
+            run_prediction(replace(config, truths=True))
+    resumed = run_prediction(replace(config, truths=True, resume=True))
+    assert resumed.num_resumed == 22
+    run_prediction(replace(config, truths=True, output=tmp_path / "whole.csv", executor="local"))
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 @pytest.mark.slow

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import Card
-    from toolkit.prediction.described_runtime import DescribedRuntime
     from toolkit.prediction.given_images import OneImage
     from toolkit.runtimes.base import Runtime
     from toolkit.runtimes.process import WorkerRuntime
@@ -128,7 +127,7 @@ class Classifier(Closing):
         self._provider = info.provider_active
         is_plain = info.provider_active in find_entry(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
-        self._runtime: Runtime | WorkerRuntime | DescribedRuntime | None = opened.runtime
+        self._runtime: Runtime | WorkerRuntime | None = opened.runtime
         self._engine: Engine | None = Engine(
             opened.runtime,
             opened.card,

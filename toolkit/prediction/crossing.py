@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
-    "read_answers",
     "read_block",
     "read_items",
     "read_preparation",
-    "write_answers",
     "write_block",
     "write_items",
     "write_preparation",
@@ -20,7 +18,7 @@ import numpy as np
 
 from toolkit.card import InputSpec
 from toolkit.imaging.settings import PrepareSettings
-from toolkit.prediction.blocks import Answers, Block
+from toolkit.prediction.blocks import Block
 from toolkit.prediction.items import ArrayItem, ImageItem
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.runtimes.frames import read_frame, write_frame
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.prediction.items import Item
-
-ANSWER_ARRAYS = ("indices", "labels", "probability", "margin", "probabilities")
 
 
 def write_preparation(stream: BinaryIO, preparation: Preparation) -> None:
@@ -102,33 +98,6 @@ def read_block(stream: BinaryIO, items: Sequence[Item]) -> Block:
         messages={int(row): text for row, text in header["messages"].items()},
         **arrays,
     )
-
-
-def write_answers(stream: BinaryIO, answers: Answers, images: npt.NDArray[np.uint8] | None) -> None:
-    """Write answered rows; with `images`, those of the block's pictures, for whoever shows them."""
-    arrays: dict[str, npt.NDArray[Any]] = {name: getattr(answers, name) for name in ANSWER_ARRAYS}
-    header = {
-        "sources": list(answers.sources),
-        "messages": {str(row): text for row, text in answers.messages.items()},
-        "classes": list(answers.classes),
-        "provider": answers.provider,
-        "status": answers.status,
-        "num_doubtful": answers.num_doubtful,
-    }
-    write_frame(stream, header, arrays if images is None else {**arrays, "images": images})
-
-
-def read_answers(stream: BinaryIO) -> tuple[Answers, npt.NDArray[np.uint8] | None]:
-    """Read what `write_answers` wrote.
-
-    Raises:
-        EOFError: there is nothing.
-    """
-    header, arrays = _read(stream)
-    images = arrays.pop("images", None)
-    messages = {int(row): text for row, text in header.pop("messages").items()}
-    fields: dict[str, Any] = {**header, **arrays, "messages": messages}
-    return Answers(**fields), images
 
 
 def _read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ArrayItem", "ImageItem", "Item"]
+__all__ = ["ArrayItem", "ImageItem", "Item", "PackedFile"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from toolkit.prediction.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,19 @@ class ArrayItem:
     def num_rows(self) -> int:
         """Rows that it becomes: N."""
         return len(self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A file that holds any number of pictures, unopened.
+
+    Attributes:
+        path: of the file.
+        kind: an archive, an array or a table.
+    """
+
+    path: str
+    kind: Kind
 
 
 Item: TypeAlias = ImageItem | ArrayItem

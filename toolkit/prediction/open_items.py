@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["STDIN", "open_items", "refuse_output_among", "tidy_path"]
+__all__ = ["STDIN", "open_items", "open_packed", "refuse_output_among", "tidy_path", "walk_inputs"]
 
 import os
 import stat
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import DataError, UsageError
 from toolkit.prediction.globs import expand_glob, is_glob
-from toolkit.prediction.items import ImageItem, Item
+from toolkit.prediction.items import ImageItem, Item, PackedFile
 from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
 from toolkit.prediction.listing import is_image_name, iterate_folder, list_folder
 from toolkit.regular_file import printable_name
@@ -55,17 +55,40 @@ def open_items(
         UsageError: a list names one of `outputs`.
         ResourceError: a Parquet file, and pyarrow is not installed.
     """
+    for entry in walk_inputs(inputs, on_note=on_note, stdin=stdin, outputs=outputs):
+        if isinstance(entry, PackedFile):
+            yield from open_packed(entry, on_note=on_note, spec=spec)
+        else:
+            yield entry
+
+
+def walk_inputs(
+    inputs: Iterable[Path | str],
+    *,
+    on_note: OnNote | None = None,
+    stdin: BinaryIO | None = None,
+    outputs: Sequence[Path] = (),
+) -> Iterator[Item | PackedFile]:
+    """Yield every source's pictures, and files that hold many unopened; arguments and errors as of `open_items`."""
     is_read = False
     for given in inputs:
         path = os.fspath(given)
         if path != STDIN:
-            yield from _open_source(tidy_path(path), on_note=on_note, spec=spec, is_named=True)
+            yield from _walk_source(tidy_path(path), on_note=on_note, is_named=True)
         elif stdin is None or is_read:
             reason = "can be read once" if is_read else "is not at hand"
             yield ImageItem(STDIN, 0, None, f"standard input {reason}; give - once, with a list of paths on it")
         else:
             is_read = True
-            yield from _read_list(stdin, on_note=on_note, outputs=outputs, spec=spec)
+            yield from _walk_list(stdin, on_note=on_note, outputs=outputs)
+
+
+def open_packed(packed: PackedFile, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
+    """Yield what a file holds; arguments and errors as of `open_items`."""
+    try:
+        yield from _open_file(packed.path, packed.kind, on_note=on_note, spec=spec)
+    except (OSError, ValueError, DataError) as error:
+        yield _describe_problem(packed.path, error)
 
 
 def refuse_output_among(source: str, outputs: Sequence[Path]) -> None:
@@ -99,9 +122,7 @@ def _is_same(path: str, output: Path) -> bool:
         return False
 
 
-def _read_list(
-    stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path], spec: InputSpec | None
-) -> Iterator[Item]:
+def _walk_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path]) -> Iterator[Item | PackedFile]:
     from toolkit.prediction.path_list import read_paths
 
     try:
@@ -110,7 +131,7 @@ def _read_list(
                 yield ImageItem(STDIN, 0, None, "a list of paths cannot hold -; expected files, folders or patterns")
             else:
                 refuse_output_among(path, outputs)
-                yield from _open_source(tidy_path(path), on_note=on_note, spec=spec, is_named=False)
+                yield from _walk_source(tidy_path(path), on_note=on_note, is_named=False)
     except DataError as error:
         yield ImageItem(STDIN, 0, None, str(error))
 
@@ -121,20 +142,20 @@ def tidy_path(path: str) -> str:
     return path if is_tidy or not path else str(Path(path))
 
 
-def _open_source(path: str, *, on_note: OnNote | None, spec: InputSpec | None, is_named: bool) -> Iterator[Item]:
+def _walk_source(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item | PackedFile]:
     if not is_glob(path):
-        yield from _open_path(path, on_note=on_note, spec=spec, is_named=is_named)
+        yield from _walk_path(path, on_note=on_note, is_named=is_named)
         return
     is_empty = True
     for match in expand_glob(path):
         is_empty = False
-        yield from _open_path(match, on_note=on_note, spec=spec, is_named=False)
+        yield from _walk_path(match, on_note=on_note, is_named=False)
     if is_empty:
         name = printable_name(path)
         yield ImageItem(name, 0, None, f"{name} matches no file, and no file has that name")
 
 
-def _open_path(path: str, *, on_note: OnNote | None, spec: InputSpec | None, is_named: bool) -> Iterator[Item]:
+def _walk_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item | PackedFile]:
     name = printable_name(path)
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - no Path for every file of a list
@@ -145,19 +166,22 @@ def _open_path(path: str, *, on_note: OnNote | None, spec: InputSpec | None, is_
         elif not is_named and is_image_name(path):
             yield ImageItem(name, 0, path)
         else:
-            yield from _open_file(path, on_note=on_note, spec=spec)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        yield ImageItem(name, 0, None, f"cannot read {name}: {reason}")
-    except DataError as error:
-        yield ImageItem(name, 0, None, " ".join(str(error).split()))
+            kind = judge_file(path)
+            yield ImageItem(name, 0, path) if kind == Kind.IMAGE else PackedFile(path, kind)
+    except (OSError, ValueError, DataError) as error:
+        yield _describe_problem(path, error)
 
 
-def _open_file(path: str, *, on_note: OnNote | None, spec: InputSpec | None) -> Iterator[Item]:
-    kind = judge_file(path)
+def _describe_problem(path: str, error: OSError | ValueError | DataError) -> ImageItem:
+    name = printable_name(path)
+    if isinstance(error, DataError):
+        return ImageItem(name, 0, None, " ".join(str(error).split()))
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return ImageItem(name, 0, None, f"cannot read {name}: {reason}")
+
+
+def _open_file(path: str, kind: Kind, *, on_note: OnNote | None, spec: InputSpec | None) -> Iterator[Item]:
     # Every kind is imported when it is met: one PNG must not pay for the others.
-    if kind == Kind.IMAGE:
-        return iter([ImageItem(printable_name(path), 0, path)])
     if kind in ARRAY_KINDS:
         from toolkit.prediction.array_source import iterate_array_file
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "OpenedModel", "open_model"]
+__all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_model"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import ProviderError, UsageError
 from toolkit.imaging.prepare import AS_IT_COMES, require_effect
-from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.base import Runtime, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.probe import ensure_probed
 from toolkit.runtimes.registry import find_entry, open_runtime, precisions_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.imaging.settings import PrepareSettings
     from toolkit.prediction.config import EngineChoice
-    from toolkit.prediction.described_runtime import DescribedRuntime
     from toolkit.runtimes.process import WorkerRuntime
     from toolkit.runtimes.source import ModelSource
 
@@ -28,23 +27,33 @@ AUTO_ORDER = ("cuda", "cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedModel:
-    """A model that is ready.
+class DescribedModel:
+    """A model that is ready, here or on other machines.
 
     Attributes:
         source: the bytes that run, and their hash.
-        runtime: the opened engine; in a process of its own where it lives in a private environment; only what it says
-            of itself where it runs on other machines.
+        info: what the engine says of itself.
         card: the model's card.
         settings: how it was opened.
         notes: providers that `auto` passed over, with their reasons.
     """
 
     source: ModelSource
-    runtime: Runtime | WorkerRuntime | DescribedRuntime
+    info: RuntimeInfo
     card: Card
     settings: RuntimeSettings
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedModel(DescribedModel):
+    """A model that is ready here.
+
+    Attributes:
+        runtime: the opened engine; in a process of its own where it lives in a private environment.
+    """
+
+    runtime: Runtime | WorkerRuntime
 
 
 def open_model(
@@ -130,7 +139,7 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
     except BaseException:
         runtime.close()
         raise
-    return OpenedModel(source=source, runtime=runtime, card=card, settings=settings)
+    return OpenedModel(source=source, runtime=runtime, info=runtime.info, card=card, settings=settings)
 
 
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from toolkit.environment import usable_cores
 from toolkit.prediction.config import RAY
 from toolkit.prediction.names import printable_path
-from toolkit.prediction.open_model import OpenedModel, open_model
+from toolkit.prediction.open_model import DescribedModel, open_model
 from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks import choose_format
 from toolkit.prediction.stopping import stopping_kept
@@ -60,12 +60,9 @@ def run_prediction(
         cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None
         if cluster is None:
             # As many runs at once as there are cores: all of them then do what else a batch needs, too.
-            model = open_model(source, config.engine, wishes=config.settings, runs_at_once=usable_cores())
-        else:
-            from toolkit.prediction.ray_parts import make_run_request
-
-            model = cluster.open_model(source, make_run_request(source, config))
-        stack.enter_context(model.runtime)
+            opened = open_model(source, config.engine, wishes=config.settings, runs_at_once=usable_cores())
+            stack.enter_context(opened.runtime)
+        model = opened if cluster is None else cluster.open_model(source, config)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
         work = Work(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
@@ -79,9 +76,9 @@ def _reach_cluster(config: PredictionConfig) -> RayCluster:
     return RayCluster(provider=config.provider, workers=config.processes)
 
 
-def _identity(config: PredictionConfig, model: OpenedModel, form: str) -> dict[str, Any]:
+def _identity(config: PredictionConfig, model: DescribedModel, form: str) -> dict[str, Any]:
     """Return what must not change between a run and the one that goes on with it."""
-    info = model.runtime.info
+    info = model.info
     return {
         "model": model.source.sha256,
         "inputs": [printable_path(path) for path in config.inputs],

@@ -15,7 +15,8 @@ from toolkit.prediction.config import AUTO_BATCH
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
-from toolkit.prediction.open_items import STDIN, open_items
+from toolkit.prediction.open_items import open_items
+from toolkit.prediction.open_model import DescribedModel, OpenedModel
 from toolkit.prediction.outputs import StreamTarget, existing_outputs
 from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from toolkit.prediction.blocks import Answers, Block
     from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.items import Item
-    from toolkit.prediction.open_model import OpenedModel
     from toolkit.prediction.outputs import Target
     from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.sinks import Sink
@@ -54,7 +54,7 @@ class Work:
     """
 
     config: PredictionConfig
-    model: OpenedModel
+    model: DescribedModel
     form: str
     target: Target
     stdin: BinaryIO
@@ -78,7 +78,7 @@ class Work:
                 sink.write(answers)
                 tally.count(answers)
                 self.target.advance(tally.progress)
-                if picker is not None:
+                if picker is not None and block is not None:
                     picker.see(block, answers)
                 if progress is not None:
                     progress(tally.progress.rows, total)
@@ -90,6 +90,7 @@ class Work:
     def _choose_batch(self) -> int:
         if self.config.batch != AUTO_BATCH:
             return self.config.batch
+        assert isinstance(self.model, OpenedModel)
         batch, rates = measure_batches(self.model.runtime, self.model.card.input)
         shown = ", ".join(f"{size}: {rate:,.0f}" for size, rate in rates.items())
         self.notes.append(f"batch {batch} was chosen; images/s by batch: {shown}")
@@ -107,29 +108,21 @@ class Work:
             sink.begin()
         return sink
 
-    def _answer(self, batch: int) -> Generator[tuple[Block, Answers], None, None]:
+    def _answer(self, batch: int) -> Generator[tuple[Block | None, Answers], None, None]:
         """Yield every job's answers, in order."""
         if self.cluster is None:
             with self._open_pipeline(batch) as pipeline:
                 yield from pipeline.run(self._jobs(batch))
                 self.processes = pipeline.num_processes
             return
-        from toolkit.prediction.ray_parts import ReadRequest, make_run_request
-
-        done, config = self.target.progress, self.config
-        read = ReadRequest(
-            inputs=config.inputs,
-            stdin=self.stdin.read() if STDIN in map(str, config.inputs) else b"",
-            rows=rows_per_job(batch, self.model.card.input),
-            done=(done.rows, done.last),
-            outputs=tuple(path.resolve() for path in existing_outputs(config)),
-            spec=self.model.card.input,
-        )
         self.processes = self.cluster.num_workers
-        yield from self.cluster.run(read, make_run_request(self.model.source, config), on_note=self.notes.append)
+        yield from self.cluster.run(
+            self.model, self.config, stdin=self.stdin, progress=self.target.progress, on_note=self.notes.append
+        )
 
     def _open_pipeline(self, batch: int) -> Pipeline:
-        info, card = self.model.runtime.info, self.model.card
+        assert isinstance(self.model, OpenedModel)
+        info, card = self.model.info, self.model.card
         engine = Engine(
             self.model.runtime,
             card,
@@ -166,7 +159,7 @@ class Work:
         return replace(answers, truths=[tell_truth(source, classes) for source in answers.sources])
 
     def _report(self, tally: Tally, picker: GalleryPicker | None, *, batch: int, seconds: float) -> PredictionReport:
-        info, done = self.model.runtime.info, tally.progress
+        info, done = self.model.info, tally.progress
         is_file = not isinstance(self.target, StreamTarget)
         return PredictionReport(
             model=self.config.model,
