@@ -184,6 +184,7 @@ def test_name_binds_even_beside_a_wildcard() -> None:
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"providers": ("cudda",)}, r"unknown provider 'cudda' \(did you mean 'cuda'\?\)"),
+    ({"providers": ("GPU",)}, r"unknown provider 'GPU' \(did you mean 'cuda'\?\); known: cpu, .*, mps, auto, all"),
     ({"runtimes": ("ortt",)}, r"unknown runtime 'ortt' \(did you mean 'ort'\?\)"),
     ({"runtimes": ("torch",), "providers": ("openvino",)}, "runtime torch has no provider openvino; it has cpu, cuda, mps"),
 ])  # fmt: skip

@@ -165,3 +165,13 @@ def test_sigterm_leaves_with_143_and_no_temporary_files(model_path: Path, tmp_pa
     assert done.returncode == 143
     assert "Traceback" not in done.stderr
     assert list(folder.glob("toolkit-*")) == []
+
+
+def test_a_word_that_nobody_knows_is_refused_with_the_nearest_one() -> None:
+    errors.require_known("a", ("a", "b"), what="letter")
+    with pytest.raises(
+        errors.UsageError, match=r"^unknown fruit 'aple' \(did you mean 'apple'\?\); known: pear, apple$"
+    ):
+        errors.require_known("aple", (name for name in ("pear", "apple")), what="fruit")
+    with pytest.raises(errors.UsageError, match=r"unknown fruit 'pomme' \(did you mean 'apple'\?\)"):
+        errors.require_known("pomme", ("pear", "apple"), what="fruit", meant="apple")

@@ -171,6 +171,23 @@ def escape_controls(text: str, *, kept: str = "") -> str:
     )
 
 
+def require_known(word: str, known: Iterable[str], *, what: str, meant: str = "") -> None:
+    """Refuse a word that is none of those known.
+
+    Args:
+        word: as the user gave it.
+        known: every word that there is, in the order in which they are told.
+        what: what the word names.
+        meant: what others call by this word; the word itself by default.
+
+    Raises:
+        UsageError: it is none of them; the one nearest to what was meant is suggested.
+    """
+    words = tuple(known)
+    if word not in words:
+        raise UsageError(f"unknown {what} {word!r}{suggest(meant or word, words)}; known: {', '.join(words)}")
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `" (did you mean 'x'?)"` for the nearest known name, or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -13,7 +13,7 @@ from toolkit.bench.opening import Opener, Probe, open_worker
 from toolkit.bench.snippet import settings_snippet
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 
 if TYPE_CHECKING:
     from toolkit.bench.config import BenchConfig
@@ -45,9 +45,7 @@ class Goal:
     max_p99_ms: float | None = None
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise UsageError(f"unknown goal {self.objective!r}{suggest(self.objective, OBJECTIVES)}; known: {known}")
+        require_known(self.objective, OBJECTIVES, what="goal")
         if self.max_p99_ms is not None and not 0 < self.max_p99_ms < math.inf:
             raise UsageError(f"--max-p99-ms is {self.max_p99_ms:g}; expected more than 0, and finite")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.bench.bootstrap import THROUGHPUT
 from toolkit.bench.statistics import PERCENTILES
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 
 METRICS = (*PERCENTILES, "throughput")
 PATTERN = re.compile(r"\s*([a-z0-9.]+)\s*([<>])\s*([+-]\d+(?:\.\d+)?)\s*%\s*")
@@ -54,8 +54,7 @@ def parse_condition(text: str) -> Condition:
     if match is None:
         raise UsageError(f"cannot read the condition {text!r}; expected one like 'p99>+5%' or 'throughput<-3%'")
     metric, sign, percent = match.groups()
-    if metric not in METRICS:
-        raise UsageError(f"unknown metric {metric!r}{suggest(metric, METRICS)}; known: {', '.join(METRICS)}")
+    require_known(metric, METRICS, what="metric")
     change = float(percent) / 100
     if (sign == ">") != (change >= 0) or change <= -1:
         raise UsageError(f"the condition {text!r} is true of no change at all; a rise is >+5%, a fall <-3%")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toolkit.bench.statistics import sample_floor
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 from toolkit.runtimes.base import PRECISIONS
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.feed_config import FeedConfig
@@ -75,11 +75,8 @@ class BenchConfig:
             ("precision", self.precisions, PRECISIONS),
             ("IO binding", self.io_bindings, BINDINGS),
         ):
-            unknown = [value for value in values if value not in known]
-            if unknown:
-                raise UsageError(
-                    f"unknown {what} {unknown[0]!r}{suggest(unknown[0], known)}; known: {', '.join(known)}"
-                )
+            for value in values:
+                require_known(value, known, what=what)
         rate, least = self.plan.rate, sample_floor("p50")
         if rate is not None and rate * self.plan.max_s < least:
             raise UsageError(

@@ -7,11 +7,9 @@ __all__ = ["Variant", "expand_variants", "providers_of"]
 from dataclasses import dataclass
 
 from toolkit.bench.config import BenchConfig
-from toolkit.errors import UsageError, suggest
-from toolkit.runtimes.provider_list import PROVIDERS
-from toolkit.runtimes.registry import ENGINES, RUNTIMES, TORCH_DEVICES, find_entry
+from toolkit.errors import UsageError
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry, require_provider
 
-WILDCARDS = ("auto", "all")
 # TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
 AUTO_ORDER = ("cuda", "mps", "openvino", "cpu")
 
@@ -88,10 +86,7 @@ def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> li
             Variant(runtime=runtime, provider=name, runtime_named=runtime_named, provider_named=False, group=group)
             for name in order
         ]
-    known = {*PROVIDERS, *TORCH_DEVICES}
-    if word not in known:
-        names = (*sorted(known), *WILDCARDS)
-        raise UsageError(f"unknown provider {word!r}{suggest(word, names)}; known: {', '.join(names)}")
+    require_provider(word)
     impossible = "" if word in own else f"runtime {runtime} has no provider {word}; it has {', '.join(own)}"
     if impossible and runtime_named:
         raise UsageError(impossible)

@@ -11,7 +11,7 @@ import typer
 
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
-from toolkit.errors import CheckFailedError, UsageError, suggest
+from toolkit.errors import CheckFailedError, require_known
 
 Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.", show_default=False)]
 New = Annotated[Path, typer.Argument(help="What it has written now.", show_default=False)]
@@ -40,8 +40,7 @@ def compare_command(
 
     conditions = tuple(parse_condition(text) for text in fail_if or ())
     for word in allow or ():
-        if word not in ALLOWANCES:
-            raise UsageError(f"unknown --allow {word!r}{suggest(word, ALLOWANCES)}; known: {', '.join(ALLOWANCES)}")
+        require_known(word, ALLOWANCES, what="--allow")
     comparison = compare_results(
         read_result(old),
         read_result(new),

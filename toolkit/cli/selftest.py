@@ -97,10 +97,10 @@ def _judge_stranger(
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import record_feeds
     from toolkit.parity.subject import require_providers
-    from toolkit.parity.variants import EVERYTHING
     from toolkit.render_parity import describe_reference
+    from toolkit.runtimes.registry import WILDCARDS
 
-    if settings.provider in EVERYTHING:
+    if settings.provider in WILDCARDS:
         raise UsageError(f"a self-test of a file without a card runs on one provider, not {settings.provider}; name it")
     config = ParityConfig(
         runtimes=("ort",),

@@ -17,7 +17,7 @@ from toolkit.data.folder import has_idx_files, load_idx_folder
 from toolkit.data.idx import read_idx
 from toolkit.data.mini_subset import load_mini
 from toolkit.data.order import mix_classes
-from toolkit.errors import DataError, UsageError, suggest
+from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit
 from toolkit.imaging.polarity import find_polarity
 from toolkit.regular_file import open_regular
@@ -103,10 +103,7 @@ def _check_size(size: tuple[int, int] | None, name: str) -> None:
 def _check_polarity(polarity: str | None, name: str) -> None:
     if polarity is None:
         return
-    if polarity not in POLARITIES:
-        raise UsageError(
-            f"unknown polarity {polarity!r}{suggest(polarity, POLARITIES)}; expected {', '.join(POLARITIES)}"
-        )
+    require_known(polarity, POLARITIES, what="polarity")
     if name in dataset_names():
         raise UsageError(f"{name} has its own polarity; one can be given for a folder or a file")
 

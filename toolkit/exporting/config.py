@@ -7,7 +7,7 @@ __all__ = ["ExportConfig"]
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 from toolkit.exporting.golden import GOLDEN_KINDS
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -45,15 +45,13 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for precision in self.precisions:
-            if precision not in PRECISIONS:
-                known = ", ".join(PRECISIONS)
-                raise UsageError(f"unknown precision {precision!r}{suggest(precision, PRECISIONS)}; known: {known}")
+            require_known(precision, PRECISIONS, what="precision")
         if self.calibration_count < LEAST_CALIBRATION:
             raise UsageError(
                 f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"
             )
-        if self.golden is not None and self.golden not in GOLDEN_KINDS:
-            raise UsageError(f"unknown golden vectors {self.golden!r}{suggest(self.golden, GOLDEN_KINDS)}")
+        if self.golden is not None:
+            require_known(self.golden, GOLDEN_KINDS, what="golden vectors")
         if self.output is not None and self.output.suffix != ".onnx":
             raise UsageError(f"the output {self.output} does not end in .onnx, by which every command knows a model")
         if self.name is not None and (not self.name or set(self.name) & set("/\\\0") or self.name.startswith(".")):

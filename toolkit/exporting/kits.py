@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporters.kits import KITS, render_kit
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
-from toolkit.errors import ResourceError, UsageError, suggest
+from toolkit.errors import ResourceError, UsageError, require_known
 from toolkit.exporting.kit_check import SelfCheck, run_selfcheck
 from toolkit.exporting.kit_licences import licences_page
 from toolkit.exporting.kit_sources import golden_header, network_sources, web_runtime_files
@@ -48,8 +48,7 @@ class KitConfig:
 
     def __post_init__(self) -> None:
         for kit in self.kits:
-            if kit not in {*KITS, "all"}:
-                raise UsageError(f"unknown kit {kit!r}{suggest(kit, KITS)}; known: {', '.join(KITS)}, all")
+            require_known(kit, (*KITS, "all"), what="kit")
         if self.uses_webgpu and "web" not in self.names:
             raise UsageError("--webgpu is of the web kit; ask for it: --kit web")
 

@@ -6,7 +6,7 @@ __all__ = ["AUTO", "FITS", "POLARITIES", "PrepareSettings"]
 
 from dataclasses import dataclass
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import require_known
 
 AUTO = "auto"
 FITS = (AUTO, "mnist", "stretch", "none")
@@ -28,8 +28,5 @@ class PrepareSettings:
     polarity: str = AUTO
 
     def __post_init__(self) -> None:
-        if self.fit not in FITS:
-            raise UsageError(f"unknown fit {self.fit!r}{suggest(self.fit, FITS)}; known: {', '.join(FITS)}")
-        if self.polarity not in POLARITIES:
-            known = ", ".join(POLARITIES)
-            raise UsageError(f"unknown polarity {self.polarity!r}{suggest(self.polarity, POLARITIES)}; known: {known}")
+        require_known(self.fit, FITS, what="fit")
+        require_known(self.polarity, POLARITIES, what="polarity")

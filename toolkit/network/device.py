@@ -6,7 +6,7 @@ __all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
 
 from typing import Protocol
 
-from toolkit.errors import ProviderError, UsageError, first_line, suggest
+from toolkit.errors import ProviderError, first_line, require_known
 from toolkit.nvidia import explain_no_gpu
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
@@ -74,8 +74,7 @@ def select_device(name: str, *, machine: Machine) -> str:
         UsageError: the name is unknown.
         ProviderError: the device asked for does not work here.
     """
-    if name not in DEVICE_NAMES:
-        raise UsageError(f"unknown device {name!r}{suggest(name, DEVICE_NAMES)}; known: {', '.join(DEVICE_NAMES)}")
+    require_known(name, DEVICE_NAMES, what="device")
     problems = {"cuda": machine.cuda_problem, "mps": machine.mps_problem}
     if name == "auto":
         return next((device for device, problem in problems.items() if problem() is None), "cpu")

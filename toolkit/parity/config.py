@@ -6,7 +6,7 @@ __all__ = ["REQUEST_TIMEOUT_S", "WHOLE_BATCH", "ParityConfig"]
 
 from dataclasses import dataclass
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 
 # Batch size for the whole test set.
 WHOLE_BATCH = 64
@@ -43,10 +43,8 @@ class ParityConfig:
     allow_fallback: bool = False
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.precisions or () if name not in ARITHMETICS]
-        if unknown:
-            known = ", ".join(ARITHMETICS)
-            raise UsageError(f"unknown precision {unknown[0]!r}{suggest(unknown[0], ARITHMETICS)}; known: {known}")
+        for name in self.precisions or ():
+            require_known(name, ARITHMETICS, what="precision")
         if min(self.small_count, *self.small_batches) < 1:
             raise UsageError("batch sizes and image counts must be at least 1")
         if self.sample is not None and self.sample < 1:

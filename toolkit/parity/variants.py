@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EVERYTHING", "ParityVariant", "expand_variants"]
+__all__ = ["ParityVariant", "expand_variants"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,10 @@ from itertools import product
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.provider_list import PROVIDERS, find_provider
-from toolkit.runtimes.registry import ENGINES, TORCH_DEVICES, find_entry, precisions_of
+from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_entry, precisions_of, require_provider
 
 DEFAULT_RUNTIMES = ("torch", "ort")
-# A matrix wants every provider that works, so `auto` means the same here.
-EVERYTHING = {"all", "auto"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +44,7 @@ def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVaria
         UsageError: an unknown runtime or provider, or one that none of the runtimes named has.
     """
     for provider in config.providers:
-        if provider not in EVERYTHING and provider not in TORCH_DEVICES:
-            find_provider(provider)
+        require_provider(provider)
     names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
     rows: list[ParityVariant] = []
     for name in names:
@@ -108,4 +105,5 @@ def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:
 
 
 def _is_everything(config: ParityConfig) -> bool:
-    return not EVERYTHING.isdisjoint(config.providers)
+    # A matrix wants every provider that works, so `auto` means the same as `all` here.
+    return not set(WILDCARDS).isdisjoint(config.providers)

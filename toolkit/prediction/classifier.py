@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from toolkit.closing import Closing
-from toolkit.errors import DataError, UsageError, suggest
+from toolkit.errors import DataError, UsageError, require_known
 from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
@@ -176,9 +176,7 @@ class Classifier(Closing):
                 are not to be kept.
             ModelError: the model fails.
         """
-        if on_error not in ON_ERROR:
-            known = ", ".join(ON_ERROR)
-            raise UsageError(f"unknown on_error {on_error!r}{suggest(on_error, ON_ERROR)}; known: {known}")
+        require_known(on_error, ON_ERROR, what="on_error")
         engine = self._require_engine()
         items, notes = make_items(images, self._card.input)
         block = prepare_items(items, self._preparation)

@@ -15,7 +15,7 @@ __all__ = [
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 from toolkit.imaging.settings import PrepareSettings
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ class PredictionConfig:
             raise UsageError("nothing to predict; give image files, folders, archives, IDX, NPY or Parquet files")
         if self.batch != AUTO_BATCH and not 1 <= self.batch <= MAX_BATCH:
             raise UsageError(f"the batch is {self.batch}; expected 1 to {MAX_BATCH}")
-        if self.executor not in EXECUTORS:
-            raise UsageError(f"unknown executor {self.executor!r}{suggest(self.executor, EXECUTORS)}")
+        require_known(self.executor, EXECUTORS, what="executor")
         if self.executor == RAY and self.batch == AUTO_BATCH:
             raise UsageError("--batch auto measures this machine; give a number for --executor ray")
         if self.processes is not None and self.processes < 0:

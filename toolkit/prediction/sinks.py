@@ -7,7 +7,7 @@ __all__ = ["FORMATS", "Sink", "Turn", "choose_format", "open_sink"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ def choose_format(name: str | None, output: Path | None) -> str:
     Raises:
         UsageError: the name is unknown, or the format cannot go to a stream.
     """
-    if name is not None and name not in FORMATS:
-        raise UsageError(f"unknown format {name!r}{suggest(name, FORMATS)}; known: {', '.join(FORMATS)}")
+    if name is not None:
+        require_known(name, FORMATS, what="format")
     chosen = name or (_ENDINGS.get(output.suffix.lower(), "csv") if output is not None else "csv")
     if output is None and chosen in _NEED_A_FILE:
         raise UsageError(f"{chosen} needs a file; give --output FILE, or csv or jsonl for stdout")

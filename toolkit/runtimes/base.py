@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import ModelError, UsageError, WrongAnswerError, suggest
+from toolkit.errors import ModelError, UsageError, WrongAnswerError, require_known
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.element_types import type_name
 from toolkit.runtimes.source import ModelSource
@@ -59,12 +59,8 @@ class RuntimeSettings:
     allow_fallback: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"unknown precision {self.precision!r}{suggest(self.precision, PRECISIONS)}")
-        if self.optimisation not in OPTIMISATIONS:
-            raise UsageError(
-                f"unknown optimisation level {self.optimisation!r}{suggest(self.optimisation, OPTIMISATIONS)}"
-            )
+        require_known(self.precision, PRECISIONS, what="precision")
+        require_known(self.optimisation, OPTIMISATIONS, what="optimisation level")
         if not 1 <= self.runs_at_once <= 1024:
             raise UsageError(f"runs_at_once is {self.runs_at_once}; expected 1 to 1024")
         if not 0 <= self.threads <= 1024:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known, suggest
 
 SEARCHES = ("heuristic", "exhaustive", "default")
 ARENAS = ("next-power-of-two", "same-as-requested")
@@ -40,9 +40,7 @@ class DeviceOptions:
 
     def __post_init__(self) -> None:
         for name, known in (("algorithm_search", SEARCHES), ("arena", ARENAS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise UsageError(f"{name} is {value!r}{suggest(str(value), known)}; known: {', '.join(known)}")
+            require_known(getattr(self, name), known, what=name)
         if not 0 <= self.memory_limit_mib < 1 << 24:
             raise UsageError(f"memory_limit_mib is {self.memory_limit_mib}; expected 0 (no limit) or more")
 

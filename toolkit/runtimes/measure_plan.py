@@ -6,7 +6,7 @@ __all__ = ["SCENARIOS", "MeasurePlan"]
 
 from dataclasses import dataclass
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 
 # MLPerf Inference's words (its rules, section 4).
 SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
@@ -56,9 +56,7 @@ class MeasurePlan:
                 f"the measuring plan {self} makes no sense: counts must be positive and max_s at least min_s"
             )
         for name, known in (("scenario", SCENARIOS), ("driver", DRIVERS), ("boundary", ("host", "device"))):
-            value = getattr(self, name)
-            if value not in known:
-                raise UsageError(f"unknown {name} {value!r}{suggest(value, known)}; known: {', '.join(known)}")
+            require_known(getattr(self, name), known, what=name)
         if min(self.streams, self.runs_at_once) < 1 or self.streams > MOST_STREAMS:
             raise UsageError(
                 f"streams is {self.streams}, runs_at_once {self.runs_at_once}; expected 1 or more, "

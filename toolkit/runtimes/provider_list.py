@@ -6,7 +6,7 @@ __all__ = ["OTHER_NAMES", "PROVIDERS", "ProviderSpec", "find_provider"]
 
 from dataclasses import dataclass
 
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import require_known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,5 @@ def find_provider(name: str) -> ProviderSpec:
     Raises:
         UsageError: the word is unknown.
     """
-    if name not in PROVIDERS:
-        hint = suggest(OTHER_NAMES.get(name.lower(), name), PROVIDERS)
-        raise UsageError(f"unknown provider {name!r}{hint}; known: {', '.join(PROVIDERS)}")
+    require_known(name, PROVIDERS, what="provider", meant=OTHER_NAMES.get(name.lower(), ""))
     return PROVIDERS[name]

@@ -6,17 +6,19 @@ __all__ = [
     "ENGINES",
     "RUNTIMES",
     "TORCH_DEVICES",
+    "WILDCARDS",
     "RuntimeEntry",
     "find_entry",
     "import_engine",
     "open_runtime",
     "precisions_of",
+    "require_provider",
 ]
 
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from toolkit.errors import ResourceError, UsageError, suggest
+from toolkit.errors import ResourceError, UsageError, require_known, suggest
 from toolkit.runtimes.provider_list import OTHER_NAMES, PROVIDERS
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ EXTRA = "pip install 'onnx-parity-toolkit[runtimes]'"
 # What a worker needs besides the engine; the same versions as in constraints.txt.
 WORKER_PINS = ("numpy==2.4.6", "onnx==1.23.2", "protobuf==7.36.2", "ml_dtypes==0.6.0", "typing_extensions==4.16.0")
 TORCH_DEVICES = ("cpu", "cuda", "mps")
+# Instead of the name of a provider: those that work here.
+WILDCARDS = ("auto", "all")
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
         "toolkit.runtimes.ort",
@@ -186,6 +190,16 @@ def find_entry(name: str) -> RuntimeEntry:
             raise UsageError(f"{name!r} is no runtime; ONNX Runtime has it: --runtime ort --provider {meant}")
         raise UsageError(f"unknown runtime {name!r}{suggest(meant, ENGINES)}; known: {', '.join(ENGINES)}")
     return RUNTIMES[name]
+
+
+def require_provider(word: str) -> None:
+    """Refuse what is no provider, no device and no wildcard.
+
+    Raises:
+        UsageError: the word is unknown.
+    """
+    known = dict.fromkeys((*PROVIDERS, *TORCH_DEVICES, *WILDCARDS))
+    require_known(word, known, what="provider", meant=OTHER_NAMES.get(word.lower(), ""))
 
 
 def precisions_of(name: str, device: str) -> tuple[str, ...]:
