@@ -21,12 +21,11 @@ from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.parity import image_trials, matrix, recording
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.image_trials import make_trial
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import summarise_row
 from toolkit.parity.suites import Suite, make_suites, special_images
-from toolkit.parity.trial import run_trials
+from toolkit.parity.trial import make_trial, run_trials
 from toolkit.parity.variants import expand_variants
 from toolkit.parity.worst import find_worst
 from toolkit.runtimes import judge

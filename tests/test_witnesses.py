@@ -24,14 +24,14 @@ from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
-from toolkit.parity.judge_feeds import feed_trial, judge_feeds
+from toolkit.parity.judge_feeds import judge_feeds
 from toolkit.parity.left_open import find_left_open
 from toolkit.parity.parted_nodes import PartedNode
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import summarise_row
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
-from toolkit.parity.trial import Outcome
+from toolkit.parity.trial import Outcome, make_trial
 from toolkit.parity.verdicts import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.plain import to_plain
@@ -627,7 +627,7 @@ def test_a_step_of_a_quantiser_is_neither_right_nor_wrong(say: Callable[..., Fee
     assert not stepped.failures
     assert judge_feeds({"y": floats(1, 2.3)}, entry).failures
     outcomes = [
-        Outcome(trial=feed_trial(entry), judgement=item) for item in (stepped, judge_feeds({"y": floats(1, 2)}, entry))
+        Outcome(trial=make_trial(entry), judgement=item) for item in (stepped, judge_feeds({"y": floats(1, 2)}, entry))
     ]
     assert summarise_row(row("fail"), outcomes, RuntimeSettings()).status == "undecided"
     assert not say([floats(1, 2)], [np.array([1.0, 2.0])], jitter=0.05).suites[0].steps

@@ -18,9 +18,8 @@ from toolkit.data import load_dataset
 from toolkit.durable import sha256_bytes
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.image_trials import make_trial
 from toolkit.parity.recording import record_reference
-from toolkit.parity.trial import run_trials
+from toolkit.parity.trial import make_trial, run_trials
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource

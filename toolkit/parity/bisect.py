@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.feeds import FeedSet
-from toolkit.parity.judge_feeds import feed_trial
-from toolkit.parity.trial import run_trials
+from toolkit.parity.trial import make_trial, run_trials
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.cutting import InnerTensor, cut_model, list_inner_tensors, list_inputs
@@ -85,7 +84,7 @@ def bisect_engine(
         (expected,) = reference.suites
         try:
             with WorkerRuntime(cut, settings, timeout_s=TIMEOUT_S) as worker:
-                (outcome,) = run_trials(worker, [feed_trial(expected)])
+                (outcome,) = run_trials(worker, [make_trial(expected)])
         except (ModelError, WorkerError) as error:
             if answers_whole:  # an engine that answers the whole graph fails at the cut, not at a node
                 raise ModelError(f"the engine ends at the graph cut at {tensor.name!r}: {error}") from error

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.parity.judge_feeds import judge_feeds
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.element_types import find_finite
+from toolkit.runtimes.judge import Judgement
 
 # The reference's kind where witnesses part and nobody is believed.
 UNDECIDED = "undecided"
@@ -89,6 +92,34 @@ class FeedExpectation:
 
     def __len__(self) -> int:
         return self.batch
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the file declares and can be compared."""
+        return tuple(self.outputs)
+
+    @property
+    def is_of_images(self) -> bool:
+        """Never: it belongs to a stranger's file."""
+        return False
+
+    def split(self, batch: int) -> tuple[Arrays, ...]:
+        """Return the one call, whatever its size."""
+        del batch
+        return (self.feeds,)
+
+    def around(self, index: int, batch: int) -> tuple[int, FeedExpectation]:
+        """Return the one call, which holds every item."""
+        del index, batch
+        return 0, self
+
+    def image(self, position: int) -> None:
+        """Return nothing: a stranger's input need not be an image."""
+        del position
+
+    def judge(self, outputs: Arrays) -> Judgement:
+        """Compare an engine's outputs of the call, as `judge_feeds`."""
+        return judge_feeds(outputs, self)
 
     def decides(self, name: str) -> bool:
         """Tell whether a wrong answer of an output would be seen in this call."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["image_trials", "make_trial"]
+__all__ = ["image_trials"]
 
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.config import WHOLE_BATCH, ParityConfig
-from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.reference import Reference
 from toolkit.parity.suites import spread_indices
-from toolkit.parity.trial import Engine, Trial
-from toolkit.runtimes.judge import judge_outputs
+from toolkit.parity.trial import Engine, Trial, make_trial
 
 # An engine below this takes more than 20 s for MNIST's 10,000 test images, a reference evaluator more than a minute.
 SLOW_IMAGES_PER_S = 500.0
@@ -37,19 +35,6 @@ def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> 
     for batch in config.small_batches:
         count = config.small_count if rate >= VERY_SLOW_IMAGES_PER_S else min(config.small_count, batch + 1)
         yield make_trial(judged[:count], batch)
-
-
-def make_trial(entry: SuiteReference, batch: int, *, available: int | None = None) -> Trial:
-    """Return the trial of one suite, cut into batches."""
-    images = entry.suite.images
-    return Trial(
-        suite=entry.suite.name,
-        batch=batch,
-        available=len(images) if available is None else available,
-        feeds=tuple({"images": images[start : start + batch]} for start in range(0, len(images), batch)),
-        expected=entry,
-        judge=partial(judge_outputs, reference=entry.logits, bound=entry.bound),
-    )
 
 
 def _images_per_s(engine: Engine, images: NDArray[np.uint8]) -> float:

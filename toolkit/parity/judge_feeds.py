@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["feed_trial", "feed_trials", "judge_feeds"]
+__all__ = ["judge_feeds"]
 
-from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
-from toolkit.parity.trial import Trial
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.element_types import type_name
 from toolkit.runtimes.judge import Judgement
 
-
-def feed_trials(reference: FeedsReference) -> Iterator[Trial]:
-    """Yield one trial for each call."""
-    return map(feed_trial, reference.suites)
-
-
-def feed_trial(entry: FeedExpectation) -> Trial:
-    """Return the trial of one call."""
-    return Trial(
-        suite=entry.name,
-        batch=entry.batch,
-        available=entry.batch,
-        feeds=(entry.feeds,),
-        expected=entry,
-        judge=partial(judge_feeds, expected=entry),
-    )
+if TYPE_CHECKING:
+    from toolkit.parity.feed_reference import FeedExpectation
 
 
 def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Judgement:

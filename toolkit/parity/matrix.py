@@ -12,13 +12,12 @@ from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.image_trials import image_trials
-from toolkit.parity.judge_feeds import feed_trials
 from toolkit.parity.recording import Recording
 from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, summarise_row, with_ratio
 from toolkit.parity.second_look import look_again
-from toolkit.parity.trial import Engine, Trial, run_trials
+from toolkit.parity.trial import Engine, Trial, make_trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.parity.verdicts import settle_row
 from toolkit.plain import to_plain
@@ -128,5 +127,5 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str
 
 def _trials(engine: Engine, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
     if isinstance(reference, FeedsReference):
-        return feed_trials(reference)
+        return map(make_trial, reference.suites)
     return image_trials(engine, reference, config)

@@ -9,16 +9,17 @@ __all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
-from toolkit.imaging.guard import measure_margins
 from toolkit.parity.quantised_bounds import bound_quantised
 from toolkit.parity.suites import Suite, spread_indices
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.judge import Judgement, judge_outputs
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.rounding import BOUND_FORMULA, bound_from_sigma
@@ -54,9 +55,48 @@ class SuiteReference:
         return len(self.logits)
 
     @property
-    def margins(self) -> NDArray[np.float64]:
-        """Reference top-1 minus top-2 logit, `[N]`."""
-        return measure_margins(self.logits)
+    def name(self) -> str:
+        """Of the suite."""
+        return self.suite.name
+
+    @property
+    def feeds(self) -> dict[str, NDArray[Any]]:
+        """All images as one call."""
+        return {"images": self.suite.images}
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """The logits by their name."""
+        return {"logits": self.logits}
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the contract has an engine give."""
+        return ("logits", "probabilities", "label")
+
+    @property
+    def is_of_images(self) -> bool:
+        """Always: it belongs to a model of ours."""
+        return True
+
+    def split(self, batch: int) -> tuple[Arrays, ...]:
+        """Return the images in batches of at most this size."""
+        images = self.suite.images
+        return tuple({"images": images[start : start + batch]} for start in range(0, len(images), batch))
+
+    def around(self, index: int, batch: int) -> tuple[int, SuiteReference]:
+        """Return where the batch that holds an image begins, and what is known of that batch."""
+        start = index // batch * batch
+        return start, self[start : start + batch]
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        """Return an image, uint8 `[H, W]` or `[H, W, 3]`."""
+        chosen: NDArray[np.uint8] = self.suite.images[position]
+        return chosen
+
+    def judge(self, outputs: Arrays) -> Judgement:
+        """Compare an engine's outputs with the logits."""
+        return judge_outputs(outputs, self.logits, bound=self.bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.parity.config import REQUEST_TIMEOUT_S
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
-from toolkit.parity.image_trials import make_trial
-from toolkit.parity.judge_feeds import feed_trial
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.recording import Recording, load_recording
-from toolkit.parity.reference import Reference, SuiteReference
-from toolkit.parity.trial import Trial
 from toolkit.parity.worst import WorstSample
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
@@ -101,13 +97,6 @@ def pack_sample(worst: WorstSample, recording: Recording, source: ModelSource) -
         recording: that the row was judged by.
         source: the model, with its run where there is one.
     """
-    expected, whole = worst.expected, recording.reference
-    if isinstance(expected, FeedExpectation) and isinstance(whole, FeedsReference):
-        part: Reference | FeedsReference = replace(whole, suites=(expected,))
-    elif isinstance(expected, SuiteReference):
-        part = Reference(kind=whole.kind, suites=(expected,))
-    else:
-        raise TypeError("a sample of images comes from a reference of images")
     place = {
         "settings": to_plain(worst.settings),
         "suite": worst.suite,
@@ -116,6 +105,7 @@ def pack_sample(worst: WorstSample, recording: Recording, source: ModelSource) -
         "path": str(source.path.resolve()),
         "run": str(source.run.resolve()) if source.run else "",
     }
+    part = replace(recording.reference, suites=(worst.expected,))  # type: ignore[arg-type]  # of the same kind
     return replace(recording, reference=part, sample=place)
 
 
@@ -147,38 +137,29 @@ def replay_sample(sample: Sample, source: ModelSource) -> ReplayReport:
     Raises:
         ToolkitError: the engine does not open, or ends.
     """
-    trial = _trial(sample)
+    (expected,) = sample.recording.reference.suites
     outputs: dict[str, NDArray[Any]] = {}
     with WorkerRuntime(source, sample.settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
         info = worker.info
         try:
-            outputs = worker.run(trial.feeds[0])
-            judgement = trial.judge(outputs)
+            outputs = worker.run(expected.feeds)
+            judgement = expected.judge(outputs)
         except ModelError as error:  # it was a failed row, and it fails again
-            judgement = Judgement(bound=trial.expected.bound, failures=(str(error),))
+            judgement = Judgement(bound=expected.bound, failures=(str(error),))
     return ReplayReport(
         sample=sample,
         version=info.version,
         provider=info.provider_active,
         judgement=judgement,
-        values=dict(_values(trial.expected, outputs, position=sample.position)),
+        values=dict(_values(expected, outputs, position=sample.position)),
     )
 
 
-def _trial(sample: Sample) -> Trial:
-    reference = sample.recording.reference
-    if isinstance(reference, FeedsReference):
-        return feed_trial(reference.suites[0])
-    (entry,) = reference.suites
-    return make_trial(entry, len(entry))
-
-
 def _values(
-    expected: SuiteReference | FeedExpectation, outputs: dict[str, NDArray[Any]], *, position: int
+    expected: Expectation, outputs: dict[str, NDArray[Any]], *, position: int
 ) -> Iterable[tuple[str, dict[str, list[float]]]]:
     """Yield what the sample's rows say; an output without a row for each item is left out."""
-    right = {"logits": expected.logits} if isinstance(expected, SuiteReference) else expected.outputs
-    for name, array in right.items():
+    for name, array in expected.outputs.items():
         seen = outputs.get(name)
         if seen is None or seen.shape != array.shape or array.dtype.kind != "f" or not 0 < array.ndim <= 2:
             continue

@@ -33,14 +33,7 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
     nearest = max(outcomes, key=share_of_bound)
     if all(item.judgement.is_refusal for item in outcomes):
         return replace(row, status="refused", reason=_join(row.reason, outcomes[0].judgement.failures[0]))
-    failures, unclear = (
-        [
-            f"{item.trial.suite} at batch {item.trial.batch}: {text}"
-            for item in outcomes
-            for text in told(item.judgement)
-        ]
-        for told in (attrgetter("failures"), attrgetter("unclear"))
-    )
+    failures, unclear = (_gather(outcomes, told) for told in (attrgetter("failures"), attrgetter("unclear")))
     full: dict[str, Outcome] = {}
     for item in outcomes:
         full.setdefault(item.trial.suite, item)  # the main batch size comes first

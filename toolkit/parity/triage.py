@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ToolkitError
-from toolkit.parity.feed_reference import FeedExpectation
-from toolkit.parity.image_trials import make_trial
-from toolkit.parity.judge_feeds import feed_trial
-from toolkit.parity.reference import SuiteReference
+from toolkit.errors import ModelError, ToolkitError
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.stated import read_stated
 from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
-from toolkit.parity.trial import Trial, run_trials
+from toolkit.parity.trial import Trial, make_trial, run_trials
 from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.element_types import is_float
@@ -52,7 +49,7 @@ def triage_report(report: ParityReport, source: ModelSource) -> ParityReport:
     failed = [row for row in report.rows if row.status == "fail" and row.worst is not None][:MOST_ROWS]
     of_file: tuple[str, ...] | None = None
     for row in failed:
-        is_ours = row.worst is not None and isinstance(row.worst.expected, SuiteReference)
+        is_ours = row.worst is not None and row.worst.expected.is_of_images
         if row.worst is not None and is_ours and of_file is None:
             of_file = _safely(_causes_in_file(row.worst, source))
         # Of a file of ours the card tells in which type its weights are, and where they lie.
@@ -74,22 +71,19 @@ def _safely(causes: Iterator[str]) -> tuple[str, ...]:
 
 def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
     """Yield what is wrong with the file: its own graph in float64 is not what the reference says."""
-    expected = worst.expected
-    if not isinstance(expected, SuiteReference):
-        return
-    images, bound = expected.suite.images, expected.bound
+    images, bound, reference = worst.feeds["images"], worst.expected.bound, worst.expected.outputs["logits"]
     with WorkerRuntime(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=TIMEOUT_S) as graph:
         outputs = graph.run({"images": images})
     seen = outputs["logits"]
-    if seen.shape != expected.logits.shape:
+    if seen.shape != reference.shape:
         yield f"the file: its logits are {list(seen.shape)} for {len(images)} images"
         return
-    error = float(np.abs(seen - expected.logits).max())
+    error = float(np.abs(seen - reference).max())
     if error <= bound:
         yield from explain_rest(outputs)
         return
     yield f"the file: its own graph differs from the reference by {error:.3g} in float64 too, so no engine is at fault"
-    known = list(explain_logits(seen, expected.logits, bound=bound))
+    known = list(explain_logits(seen, reference, bound=bound))
     if source.run is not None:
         with WorkerRuntime(source, RuntimeSettings(runtime="torch-suspects"), timeout_s=TIMEOUT_S) as suspects:
             known += find_matches(seen, suspects.run({"images": images}), bound=bound)
@@ -110,7 +104,7 @@ def _causes_in_engine(row: ParityRow, source: ModelSource, *, has_chance: bool) 
     worst = row.worst
     if worst is None:
         return
-    trial = _trial_of(worst.expected)
+    trial = make_trial(worst.expected)
     settings = worst.settings
     with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker:
         yield from () if has_chance else _causes_in_calls(worker, trial)
@@ -119,7 +113,7 @@ def _causes_in_engine(row: ParityRow, source: ModelSource, *, has_chance: bool) 
             if all(outcome.judgement for outcome in run_trials(worker, [trial])):
                 yield cause
     # In an int8 file no roundoff explains an error: its bound is empirical.
-    if isinstance(worst.expected, SuiteReference) and row.precision != "int8":
+    if worst.expected.is_of_images and row.precision != "int8":
         yield from _arithmetic(worst.expected, worst.error or 0.0, source)
 
 
@@ -130,7 +124,7 @@ def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
         if moved:
             yield f"chance: {moved[0]!r} differs between two runs on the same input, and the file states nothing random"
     expected = trial.expected
-    if not isinstance(expected, SuiteReference):
+    if not expected.is_of_images:
         return
     sizes = sorted({1, min(2, len(expected)), min(3, len(expected)), len(expected)})
     verdicts = {size: _passes(worker, expected, size) for size in sizes}
@@ -139,19 +133,15 @@ def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
         yield f"the batch: right at {right}, wrong at {wrong}: a size is baked in, or items are mixed"
 
 
-def _passes(worker: WorkerRuntime, expected: SuiteReference, size: int) -> bool:
+def _passes(worker: WorkerRuntime, expected: Expectation, size: int) -> bool:
     return all(outcome.judgement for outcome in run_trials(worker, [make_trial(expected, size)]))
 
 
 def _first_outputs(worker: WorkerRuntime, trial: Trial) -> Arrays | None:
-    outcome: list[Arrays] = []
-
-    def keep(outputs: Arrays) -> object:
-        outcome.append(outputs)
-        return trial.judge(outputs)
-
-    run_trials(worker, [replace(trial, judge=keep)])  # type: ignore[arg-type]  # returns what judge does
-    return outcome[0] if outcome else None
+    try:
+        return worker.run(trial.feeds[0])
+    except ModelError:
+        return None
 
 
 def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -176,23 +166,17 @@ def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]
         yield "threads: with --threads 1 the row passes", replace(settings, threads=1)
 
 
-def _arithmetic(expected: SuiteReference, error: float, source: ModelSource) -> Iterator[str]:
+def _arithmetic(expected: Expectation, error: float, source: ModelSource) -> Iterator[str]:
     """Yield the arithmetic of fewer bits whose rounding would explain an error that the file's own does not."""
     if error <= expected.bound:
         return  # the logits are right; something else failed
-    telling = TELLING_SHARE * float(np.ptp(expected.logits, axis=1).max())
+    telling = TELLING_SHARE * float(np.ptp(expected.outputs["logits"], axis=1).max())
     for precision in ("fp16", "bf16"):
         settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
         with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as graph:
-            bound = bound_from_sigma(graph.run({"images": expected.suite.images})["rounding_sigma"])
+            bound = bound_from_sigma(graph.run({"images": expected.feeds["images"]})["rounding_sigma"])
         if error <= bound <= telling:
             name = {"fp16": "float16 or TF32", "bf16": "bfloat16"}[precision]
             unit = f"2^{np.log2(UNIT_ROUNDOFF[precision]):.0f}"
             yield f"fewer bits: the error fits the rounding of {name} (unit {unit}, bound {bound:.3g}), not float32's"
             return
-
-
-def _trial_of(expected: SuiteReference | FeedExpectation) -> Trial:
-    if isinstance(expected, SuiteReference):
-        return make_trial(expected, len(expected))
-    return feed_trial(expected)

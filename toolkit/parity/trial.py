@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "Outcome", "Trial", "run_trials"]
+__all__ = ["Engine", "Outcome", "Trial", "make_trial", "run_trials"]
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError, WrongAnswerError
-from toolkit.parity.feed_reference import FeedExpectation
-from toolkit.parity.reference import SuiteReference
+from toolkit.parity.expectation import Expectation
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.judge import Judgement
 
@@ -30,20 +29,21 @@ class Trial:
     """What one pass asks.
 
     Attributes:
-        suite: the suite's name.
         batch: the batch size.
         available: items of the suite before an engine that is slow got a sample of them.
         feeds: the calls, in order.
         expected: the answers, known before.
-        judge: compares the outputs of all calls, joined along the first axis.
     """
 
-    suite: str
     batch: int
     available: int
     feeds: tuple[Arrays, ...]
-    expected: SuiteReference | FeedExpectation
-    judge: Callable[[Arrays], Judgement]
+    expected: Expectation
+
+    @property
+    def suite(self) -> str:
+        """The suite's name."""
+        return self.expected.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,23 @@ class Outcome:
 
     trial: Trial
     judgement: Judgement
+
+
+def make_trial(expected: Expectation, batch: int | None = None, *, available: int | None = None) -> Trial:
+    """Return the trial of one suite.
+
+    Args:
+        expected: what is known of it.
+        batch: it is cut into batches of this size; all of it in one call if left out.
+        available: its items before a slow engine got a sample.
+    """
+    size = len(expected)
+    return Trial(
+        batch=batch or size,
+        available=size if available is None else available,
+        feeds=expected.split(batch or size),
+        expected=expected,
+    )
 
 
 def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
@@ -79,7 +96,7 @@ def _judge(engine: Engine, trial: Trial) -> Judgement:
             return Judgement(bound=bound, worst_index=first, is_refusal=is_refusal, failures=(str(error),))
         except WorkerError as error:
             raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
-    judgement = trial.judge(_join(answers))
+    judgement = trial.expected.judge(_join(answers))
     if judgement or judgement.worst_index is not None:
         return judgement
     return replace(judgement, worst_index=trial.batch * _find_odd(answers, trial))

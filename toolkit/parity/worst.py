@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.feed_reference import FeedExpectation
-from toolkit.parity.reference import SuiteReference
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.trial import Outcome
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-
-CONTRACT = ("logits", "probabilities", "label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +38,25 @@ class WorstSample:
     index: int
     position: int
     error: float | None
-    expected: SuiteReference | FeedExpectation
+    expected: Expectation
     failures: tuple[str, ...] = ()
 
     @property
     def feeds(self) -> Arrays:
         """The inputs of the call."""
-        if isinstance(self.expected, SuiteReference):
-            return {"images": self.expected.suite.images}
         return self.expected.feeds
 
     @property
     def failed_output(self) -> str:
         """The output that the first failure names, else the first one."""
-        names = CONTRACT if isinstance(self.expected, SuiteReference) else tuple(self.expected.outputs)
+        names = self.expected.output_names
         words = re.findall(r"[`']([^`']+)[`']", self.failures[0] if self.failures else "")
         return next((word for word in words if word in names), names[0])
 
     @property
     def image(self) -> NDArray[np.uint8] | None:
         """The image, uint8 `[H, W]` or `[H, W, 3]`; None in a stranger's file."""
-        return self.expected.suite.images[self.position] if isinstance(self.expected, SuiteReference) else None
+        return self.expected.image(self.position)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without the answers."""
@@ -74,10 +69,7 @@ def find_worst(outcomes: Sequence[Outcome], settings: RuntimeSettings) -> WorstS
     outcome = failed[0] if failed else max(outcomes, key=share_of_bound)
     trial, judgement = outcome.trial, outcome.judgement
     index = judgement.worst_index or 0
-    start, expected = 0, trial.expected
-    if isinstance(expected, SuiteReference):
-        start = index // trial.batch * trial.batch
-        expected = expected[start : start + trial.batch]
+    start, expected = trial.expected.around(index, trial.batch)
     return WorstSample(
         settings=settings,
         suite=trial.suite,
