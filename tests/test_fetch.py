@@ -305,7 +305,14 @@ def test_fifo_in_the_cache_does_not_hang(server: Server, cache: Path) -> None:
     fetch(make_entry(), sources=[server.source()])
     (cache / FIRST).unlink()
     os.mkfifo(cache / FIRST)
-    with pytest.raises(DownloadError, match="has changed"):
+    with pytest.raises(DownloadError, match="is not a regular file and was not opened; delete it to fetch it again"):
+        fetch(make_entry(), sources=[server.source()])
+
+
+def test_cached_file_that_grew_is_refused_unread(server: Server, cache: Path) -> None:
+    fetch(make_entry(), sources=[server.source()])
+    os.truncate(cache / FIRST, 1 << 40)  # a hole
+    with pytest.raises(DownloadError, match=rf"has {1 << 40} bytes; the most is \d+; delete it to fetch it again"):
         fetch(make_entry(), sources=[server.source()])
 
 

@@ -16,6 +16,7 @@ from toolkit.data.source import SourceError
 from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError
+from toolkit.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,13 +115,11 @@ def read_cached(path: Path, file: CatalogFile) -> bytes:
     """
     mend = "delete it to fetch it again"
     try:
-        # Anything of another size is not even opened: it may be huge, or a FIFO (whose size is 0).
-        size = path.stat().st_size
-        data = path.read_bytes() if size == file.size_bytes else b""
-    except OSError as error:
-        raise DownloadError(f"cannot read the cached {path}: {error.strerror or error}; {mend}") from error
-    if size != file.size_bytes:
-        raise DownloadError(f"{path} has changed: {size} bytes, expected {file.size_bytes}; {mend}")
+        data = read_regular(path, most_bytes=file.size_bytes, name=f"the cached {path}")
+    except DataError as error:
+        raise DownloadError(f"{error}; {mend}") from error
+    if len(data) < file.size_bytes:
+        raise DownloadError(f"{path} has changed: {len(data)} bytes, expected {file.size_bytes}; {mend}")
     if (seen := sha256_bytes(data)) != file.sha256:
         raise DownloadError(f"{path} has changed: SHA-256 {seen}, expected {file.sha256}; {mend}")
     return _unpack(data, file)
