@@ -193,9 +193,9 @@ def test_file_that_is_no_model_ends_in_4(tmp_path: Path, content: bytes) -> None
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_missing_file_ends_in_4_naming_it(tmp_path: Path) -> None:
+def test_missing_file_ends_in_2_naming_it(tmp_path: Path) -> None:
     done = _toolkit("bench", tmp_path / "gone.onnx")
-    assert done.returncode == 4
+    assert done.returncode == 2
     assert "gone.onnx" in done.stderr
 
 
