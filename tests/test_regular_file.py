@@ -89,10 +89,17 @@ def test_a_file_that_grows_is_read_to_where_it_ended(tmp_path: Path, monkeypatch
     def growing(descriptor: int, count: int) -> bytes:
         with path.open("ab") as stream:
             stream.write(b"more")
-        return original(descriptor, min(count, 2))
+        return original(descriptor, count)
 
     monkeypatch.setattr(os, "read", growing)
     assert read(path, most_bytes=3) == b"abc"
+
+
+def test_a_file_that_comes_in_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, original = tmp_path / "a", os.read
+    path.write_bytes(b"abcde")
+    monkeypatch.setattr(os, "read", lambda descriptor, count: original(descriptor, min(count, 2)))
+    assert read(path) == b"abcde"
 
 
 def test_a_file_that_shrinks_ends_where_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,16 +118,16 @@ def test_a_file_that_shrinks_ends_where_it_ends(tmp_path: Path, monkeypatch: pyt
 def test_what_takes_the_name_after_the_opening_is_never_read(
     way: Callable[[Path], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, original = tmp_path / "a", os.fstat
+    path, original = tmp_path / "a", os.open
     path.write_bytes(b"abc")
 
-    def swapping(descriptor: int) -> os.stat_result:
-        if path.is_file():
-            path.unlink()
-            os.mkfifo(path)
-        return original(descriptor)
+    def swapping(name: Path, flags: int) -> int:
+        descriptor = original(name, flags)
+        path.unlink()
+        os.mkfifo(path)
+        return descriptor
 
-    monkeypatch.setattr(regular_file.os, "fstat", swapping)
+    monkeypatch.setattr(regular_file.os, "open", swapping)
     assert way(path) == b"abc"
 
 
