@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from idx_files import write_idx
 from small_training import SMALL, Listener, begin, go_on, make_bars
+from test_mini import take_stratified
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import card_beside
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.mini_subset import load_mini, take_stratified
+from toolkit.data.mini_subset import load_mini
 from toolkit.errors import StoppedError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.training.curve_report import CurveReport
