@@ -91,13 +91,11 @@ def expected_codes(name: str, command: str) -> set[int]:
     """Return the exit codes that are right for a command on a case."""
     if name.startswith("file: bit "):
         return ANSWER
-    if name in NOT_THERE:
-        return {2}
     is_external = name.removeprefix("graph: ") in EXTERNAL
     if is_external and command == "inspect":
         return {0}  # named and looked for, never opened
     if name.startswith("file: ") or is_external:
-        return {4}
+        return {2} if name in NOT_THERE else {4}
     if command in LENIENT:
         return LENIENT[command]
     if name in SOUND:
