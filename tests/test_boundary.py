@@ -175,3 +175,14 @@ def test_a_word_that_nobody_knows_is_refused_with_the_nearest_one() -> None:
         errors.require_known("aple", (name for name in ("pear", "apple")), what="fruit")
     with pytest.raises(errors.UsageError, match=r"unknown fruit 'pomme' \(did you mean 'apple'\?\)"):
         errors.require_known("pomme", ("pear", "apple"), what="fruit", meant="apple")
+
+
+def test_a_second_sigterm_while_a_command_leaves_is_no_traceback(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, weakref\nfrom toolkit.cli.app import main\n"
+        "class Kept: pass\nkept = Kept()\n"
+        "weakref.finalize(kept, lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "main(['--version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

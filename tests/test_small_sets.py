@@ -185,6 +185,7 @@ def test_a_wrong_label_and_chance_are_warned_of_in_train_and_export_and_the_card
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(0)
+    (tmp_path / "own").mkdir()
     for stem, count in (("train", 60), ("t10k", 30)):
         labels = (np.arange(count) % 3).astype(np.uint8)
         labels[7] = 9 if stem == "train" else labels[7]

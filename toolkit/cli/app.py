@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 import toolkit
-from toolkit.cli.boundary import prepare_streams, run_guarded, split_debug
+from toolkit.cli.boundary import ignore_sigterm, prepare_streams, run_guarded, split_debug
 from toolkit.environment import claim_process
 from toolkit.holding import release_claims
 
@@ -94,6 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
     prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug))
+        code = run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug)
     finally:
         release_claims()
+    ignore_sigterm()
+    sys.exit(code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["prepare_streams", "run_guarded", "split_debug"]
+__all__ = ["ignore_sigterm", "prepare_streams", "run_guarded", "split_debug"]
 
 import io
 import os
@@ -54,6 +54,12 @@ def prepare_streams() -> None:
 
 def _leave_on_sigterm(number: int, _: object) -> None:
     raise SystemExit(128 + number)
+
+
+def ignore_sigterm() -> None:
+    """Let this process, which is leaving, leave: a second SIGTERM would be a traceback out of some finalizer."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
