@@ -35,15 +35,15 @@ NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
 # Reports go last: a command that leaves with its own exit code still has its files written.
 WALK = """
 import atexit, json, sys, threading
-root, report = sys.argv[1], sys.argv[2]
+roots, report = tuple(sys.argv[1].split(":")), sys.argv[2]
 entered = set()
 def note(frame, event, argument):
-    if event == "call" and frame.f_code.co_name != "<module>" and frame.f_code.co_filename.startswith(root):
+    if event == "call" and frame.f_code.co_name != "<module>" and frame.f_code.co_filename.startswith(roots):
         entered.add(frame.f_code.co_filename)
 def write():
     sys.setprofile(None)
     loaded = {str(getattr(module, "__file__", None)) for module in tuple(sys.modules.values())}
-    loaded = sorted(file for file in loaded if file.startswith(root))
+    loaded = sorted(file for file in loaded if file.startswith(roots))
     with open(report, "w") as stream:
         json.dump({"entered": sorted(entered), "loaded": loaded}, stream)
 atexit.register(write)
@@ -187,7 +187,8 @@ def _draw_image(path: Path) -> Path:
 def _walk_command(words: list[str], folder: Path) -> dict[str, list[str]]:
     report = folder / "walk.json"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}
-    command = [sys.executable, "-c", WALK, f"{ROOT}{os.sep}", str(report), *words]
+    roots = ":".join(f"{ROOT / name}{os.sep}" for name in PACKAGES)  # an environment may lie beside them
+    command = [sys.executable, "-c", WALK, roots, str(report), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
     if done.returncode:
         sys.exit(f"toolkit {' '.join(words)} left with {done.returncode}: {done.stderr.strip()}")
