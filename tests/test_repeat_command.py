@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from toolkit.cli.app import main
 from toolkit.cli.boundary import run_guarded
@@ -44,6 +46,17 @@ def test_the_latest_model_is_named(trained_copy: Path, report: Callable[..., dic
     assert Path(command[3]).samefile(model)
     assert command[4:] == ["--json"]
     assert report("inspect", str(model), "--json")["command"] == f"toolkit inspect {model} --json"
+
+
+def test_predict_names_the_latest_model_once(
+    trained_copy: Path, report: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
+    words = [str(tmp_path / "digit.png"), "--output", str(tmp_path / "rows.csv"), "--json"]
+    command = report("predict", *words)["command"].split()
+    assert command[:2] == ["toolkit", "predict"]
+    assert Path(command[2]).samefile(next((trained_copy / "models").glob("*.onnx")))
+    assert command[3:] == words
 
 
 def test_a_run_and_its_data_are_named(trained_copy: Path, report: Callable[..., dict[str, str]]) -> None:

@@ -6,6 +6,7 @@ __all__ = ["from_plain", "to_plain"]
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -47,9 +48,15 @@ def from_plain(kind: Any, value: Any) -> Any:
     if origin is dict:
         return {name: from_plain(inner[1], item) for name, item in value.items()}
     if is_dataclass(kind) or hasattr(kind, "_fields"):
-        hints = get_type_hints(kind)
+        hints = _hints_of(kind)
         return kind(**{name: from_plain(hints.get(name), item) for name, item in value.items()})
     return value
+
+
+@cache
+def _hints_of(kind: Any) -> dict[str, Any]:
+    """Return the types of a record's fields; reading their text takes longer than rebuilding the record."""
+    return get_type_hints(kind)
 
 
 def _of_part(value: Any) -> Any:

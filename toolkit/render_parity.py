@@ -75,10 +75,14 @@ def _reasons(report: ParityReport) -> list[Text]:
     return lines
 
 
+def _settings_of(row: ParityRow) -> dict[str, str]:
+    cells = _cells(row, counted="")
+    return {name: str(cells[name]) for name in SETTINGS[2:]}
+
+
 def _set_apart(rows: Sequence[ParityRow], others: Sequence[ParityRow]) -> str:
     """Return the setting that all the rows have and none of the others; else what varies, for each row."""
-    settings = [{name: str(_cells(row, counted="")[name]) for name in SETTINGS[2:]} for row in rows]
-    known = [{name: str(_cells(row, counted="")[name]) for name in SETTINGS[2:]} for row in others]
+    settings, known = ([_settings_of(row) for row in part] for part in (rows, others))
     for name in SETTINGS[2:]:
         value = settings[0][name]
         if value and all(one[name] == value for one in settings) and all(one[name] != value for one in known):

@@ -116,13 +116,14 @@ class Output:
     def show(self, *renderables: RenderableType) -> None:
         """Print human text: to stdout, or to stderr when stdout is kept for JSON."""
         stream = sys.stderr if self._as_json else sys.stdout
+        console: Console | None = None
         for renderable in renderables:
             if isinstance(renderable, str) and not stream.isatty():
-                stream.write(
-                    escape_controls(f"{renderable}\n", kept="\n")
-                )  # as the console would, which takes 40 ms to import
+                # As the console would, which takes 40 ms to import.
+                stream.write(escape_controls(f"{renderable}\n", kept="\n"))
             else:
-                _console(stream).print(renderable, highlight=False)
+                console = console or _console(stream)
+                console.print(renderable, highlight=False)
 
     def quiet(self) -> Output:
         """Return an output for a step of a larger command: its report does not go to stdout as JSON."""

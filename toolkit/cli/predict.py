@@ -95,5 +95,6 @@ def predict_command(
         allow_fallback=allow_fallback,
         threads=threads,
     )
-    choose_model(given, store=store)  # where the words make sense, its file has to be there
+    if given is not None:
+        choose_model(given, store=store)  # where the words make sense, its file has to be there
     carry_out(config, request, store=store, is_latest=given is None)

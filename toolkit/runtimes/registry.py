@@ -18,7 +18,7 @@ __all__ = [
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from toolkit.errors import ResourceError, UsageError, require_known, suggest
+from toolkit.errors import ResourceError, UsageError, require_known
 from toolkit.runtimes.provider_list import OTHER_NAMES, PROVIDERS
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def find_entry(name: str) -> RuntimeEntry:
         meant = OTHER_NAMES.get(name.lower(), name)
         if meant in PROVIDERS:
             raise UsageError(f"{name!r} is no runtime; ONNX Runtime has it: --runtime ort --provider {meant}")
-        raise UsageError(f"unknown runtime {name!r}{suggest(meant, ENGINES)}; known: {', '.join(ENGINES)}")
+        require_known(name, ENGINES, what="runtime", meant=meant)
     return RUNTIMES[name]
 
 
