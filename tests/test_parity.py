@@ -18,7 +18,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, UsageError
-from toolkit.parity import image_trials, matrix, recording
+from toolkit.parity import matrix, recording, trial
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
@@ -88,8 +88,8 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(model_path: Path, trained_r
 def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
     model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_trials, "SLOW_IMAGES_PER_S", float("inf"))
-    monkeypatch.setattr(image_trials, "SLOW_SAMPLE", 30)
+    monkeypatch.setattr(trial, "SLOW_IMAGES_PER_S", float("inf"))
+    monkeypatch.setattr(trial, "SLOW_SAMPLE", 30)
     report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
     (row,) = report.rows
     assert row.status == "pass"
@@ -109,8 +109,8 @@ def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
     """TVM takes 5 float16 images a second: 514 of them at each of five batch sizes would take minutes."""
     suite = Suite(name="test", images=np.zeros((2000, 4, 4), np.uint8))
     entry = SuiteReference(suite=suite, logits=np.eye(10)[np.arange(2000) % 10], bound=1e-3)
-    monkeypatch.setattr(image_trials, "_images_per_s", lambda *_: rate)
-    trials = image_trials.image_trials(
+    monkeypatch.setattr(trial, "_images_per_s", lambda *_: rate)
+    trials = trial.image_trials(
         AnswersItself(), Reference(kind="x", suites=(entry,)), ParityConfig(small_batches=(1, 3, 257))
     )
     outcomes = run_trials(AnswersItself(), trials)

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from exporters import ExportError, Int8Setting, int8_process, quantise_apart
 from exporters.relu_first import move_relu_first
 from toolkit.errors import ModelError
-from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
+from toolkit.runtimes.rounding import bound_from_errors
 
 ROUNDOFF = 2.0**-24
 
@@ -132,7 +132,7 @@ def test_exact_arithmetic_of_a_quantised_graph_is_the_engines(quantised: tuple[o
 
 
 def test_values_beyond_the_calibrated_range_are_cut_off_in_exact_arithmetic_too() -> None:
-    from toolkit.runtimes.quantised import dequantize_linear, quantize_linear
+    from toolkit.runtimes.rearranging import dequantize_linear, quantize_linear
     from toolkit.runtimes.rounding import Rounded
 
     def exact(*values: float) -> Rounded:

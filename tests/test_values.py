@@ -21,7 +21,7 @@ from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import judge_feeds
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityRow
-from toolkit.parity.verdicts import settle_row
+from toolkit.parity.rows import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.element_types import SMALL_BITS, find_dtype, type_name

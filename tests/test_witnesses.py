@@ -25,14 +25,12 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import judge_feeds
-from toolkit.parity.left_open import find_left_open
-from toolkit.parity.parted_nodes import PartedNode
+from toolkit.parity.parted_nodes import PartedNode, find_left_open
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.rows import summarise_row
+from toolkit.parity.rows import settle_row, summarise_row
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
 from toolkit.parity.trial import Outcome, make_trial
-from toolkit.parity.verdicts import settle_row
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings

@@ -21,10 +21,9 @@ from toolkit.data.split import hold_out_validation
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
 from toolkit.exporting.guard import calibrate_guard
 from toolkit.network.cnn import CNN
-from toolkit.runtimes.empirical_bound import bound_from_errors
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
 from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_sigma
+from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_errors, bound_from_sigma
 
 # Images on which the bound is computed, besides the golden ones.
 BOUND_SAMPLE = 128

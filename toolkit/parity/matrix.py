@@ -11,15 +11,13 @@ from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, 
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.feed_reference import FeedsReference
-from toolkit.parity.image_trials import image_trials
 from toolkit.parity.recording import Recording
 from toolkit.parity.reference import Reference
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.rows import describe_row, find_baseline, summarise_row, with_ratio
+from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.second_look import look_again
-from toolkit.parity.trial import Engine, Trial, make_trial, run_trials
+from toolkit.parity.trial import Engine, Trial, image_trials, make_trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
-from toolkit.parity.verdicts import settle_row
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings

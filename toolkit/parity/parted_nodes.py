@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PartedNode", "find_parted_nodes"]
+__all__ = ["PartedNode", "find_left_open", "find_parted_nodes"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
-from toolkit.parity.left_open import find_left_open
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -187,3 +187,33 @@ def _settings(name: str) -> RuntimeSettings:
     if name == ORT:
         return RuntimeSettings(optimisation="none", threads=1)
     return RuntimeSettings(runtime="onnx-widened")
+
+
+def find_left_open(node: LooseNode, feeds: Values, made: Values) -> str:
+    """Return what the standard leaves open in one node on these values; empty where it says everything.
+
+    Args:
+        node: which.
+        feeds: what it is given.
+        made: an answer of it, in the file's own types.
+
+    Sources: "If 'sorted' is not 1, the order of returned 'Values' and 'Indices' are undefined" (TopK); the table of
+    Cast, where a float outside of the integer type's range is undefined, as is one that is not finite.
+    """
+    if node.domain:
+        return ""
+    if node.operator == "TopK" and node.attributes.get("sorted") == "0":
+        return "with sorted=0 the standard leaves the order to the engine; give it sorted=1 to have one"
+    kinds = [array.dtype for array in made.values() if array.dtype.kind in "iu"]
+    if node.operator == "Cast" and kinds and not all(_has_place(array, kinds[0]) for array in feeds.values()):
+        return f"the standard leaves open what a number becomes that {kinds[0]} cannot hold; clip it before the cast"
+    return ""
+
+
+def _has_place(array: NDArray[Any], kind: np.dtype[Any]) -> bool:
+    if not is_float(array.dtype):
+        return True
+    limits = np.iinfo(kind)
+    wide = np.trunc(array.astype(np.float64))
+    # The largest of 64 bits is no float64; the number after it is.
+    return bool(((wide >= float(limits.min)) & (wide < float(limits.max) + 1)).all())

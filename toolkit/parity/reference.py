@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
-from toolkit.parity.quantised_bounds import bound_quantised
 from toolkit.parity.suites import Suite, spread_indices
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.judge import Judgement, judge_outputs
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.rounding import BOUND_FORMULA, bound_from_sigma
+from toolkit.runtimes.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
 from toolkit.runtimes.source import ModelSource
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
@@ -152,7 +150,7 @@ def compute_reference(
     with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
         logits = [_logits(graph, suite) for suite in suites] if source.run is None else _torch_logits(source, suites)
         if precision == "int8":
-            bounds = bound_quantised(suites, logits, stated=stated, evaluate=partial(_logits, graph))
+            bounds = _bound_quantised(graph, suites, logits, stated=stated)
         else:
             bounds = [_bound(graph, suite) for suite in suites]
             bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
@@ -183,6 +181,30 @@ def _collect(kind: str, suites: tuple[Suite, ...], logits: list[NDArray[np.float
 def _bound(graph: WorkerRuntime, suite: Suite) -> float:
     chosen = suite.images[spread_indices(len(suite.images), BOUND_SAMPLE)]
     return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
+
+
+def _bound_quantised(
+    graph: WorkerRuntime, suites: tuple[Suite, ...], logits: list[NDArray[np.float64]], *, stated: float | None
+) -> list[float]:
+    """Return one bound for each suite, known before any engine runs.
+
+    The card's comes from training or validation images, and the export held it against the test images. Noise and
+    special images may leave the calibrated ranges: theirs comes from the quantised graph itself in float64, and is
+    never under the card's.
+
+    Args:
+        graph: the quantised graph in float64.
+        suites: `test` first.
+        logits: float64 `[N, K]`, the reference's, one entry for each suite.
+        stated: the card's bound.
+
+    Raises:
+        ModelError: the card states none.
+    """
+    if stated is None or not 0 < stated < np.inf:
+        raise ModelError(f"the card of this quantised file states the bound {stated}; expected a positive number")
+    errors = [np.abs(_logits(graph, suite) - exact).max() for suite, exact in zip(suites[1:], logits[1:], strict=True)]
+    return [stated, *(max(stated, bound_from_errors(error)) if error else stated for error in errors)]
 
 
 def _logits(runtime: WorkerRuntime, suite: Suite) -> NDArray[np.float64]:

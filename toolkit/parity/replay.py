@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.parity.config import REQUEST_TIMEOUT_S
-from toolkit.parity.expectation import Expectation
 from toolkit.parity.recording import Recording, load_recording
+from toolkit.parity.trial import Expectation
 from toolkit.parity.worst import WorstSample
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["describe_row", "find_baseline", "summarise_row", "with_ratio"]
+__all__ = ["describe_row", "find_baseline", "settle_row", "summarise_row", "with_ratio"]
 
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 
+from toolkit.parity.feed_reference import UNDECIDED, FeedsReference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.trial import Outcome
 from toolkit.parity.worst import find_worst, share_of_bound
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.judge import Judgement
+
+# They run the reference's own code: where they differ from it, it differs from itself.
+ORT_FAMILY = {"ort", "ort-node", "ort-web"}
 
 
 def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
@@ -53,6 +57,28 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
         status="fail" if failures else "undecided" if unclear else "pass",
         reason=_join(row.reason, sampled, *failures, *unclear),
     )
+
+
+def settle_row(row: ParityRow, reference: FeedsReference) -> ParityRow:
+    """Return the row as `undecided` where the reference decides neither way.
+
+    Nobody is blamed, and nobody passes, without a witness.
+
+    Args:
+        row: of an engine that ran every call.
+        reference: of a stranger's file.
+    """
+    question = reference.open_question
+    if row.status == "pass" and question:
+        return replace(row, status="undecided", reason=_join(row.reason, question))
+    if row.status != "fail" or not row.suites:
+        return row
+    if reference.kind == UNDECIDED:
+        return replace(row, status="undecided", reason=_join(question, row.reason))
+    if reference.witnesses.is_alone and row.runtime not in ORT_FAMILY:
+        lonely = f"no third engine says whether it or {reference.kind} is right"
+        return replace(row, status="undecided", reason=_join(row.reason, lonely))
+    return row
 
 
 def find_baseline(rows: list[ParityRow]) -> tuple[str, float | None]:

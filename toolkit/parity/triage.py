@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ToolkitError
-from toolkit.parity.expectation import Expectation
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.stated import read_stated
 from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
-from toolkit.parity.trial import Trial, make_trial, run_trials
+from toolkit.parity.trial import Expectation, Trial, make_trial, run_trials
 from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.element_types import is_float

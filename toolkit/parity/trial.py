@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "Outcome", "Trial", "make_trial", "run_trials"]
+__all__ = ["Engine", "Expectation", "Outcome", "Trial", "image_trials", "make_trial", "run_trials"]
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,9 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError, WrongAnswerError
-from toolkit.parity.expectation import Expectation
+from toolkit.parity.config import WHOLE_BATCH, ParityConfig
+from toolkit.parity.feed_reference import FeedExpectation
+from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.suites import spread_indices
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.judge import Judgement
+
+# What is known of one suite of calls before any engine is judged: images of a model of ours, or a stranger's feeds.
+Expectation = SuiteReference | FeedExpectation
+
+# An engine below this takes more than 20 s for MNIST's 10,000 test images, a reference evaluator more than a minute.
+SLOW_IMAGES_PER_S = 500.0
+SLOW_SAMPLE = 1_000
+# One below this takes minutes for the small batches too. Each is then run on one full batch and a rest of one image.
+VERY_SLOW_IMAGES_PER_S = 50.0
+RATE_RUNS = 3
 
 
 class Engine(Protocol):
@@ -76,6 +90,22 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
     )
 
 
+def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
+    """Yield the trials of one engine on a model of ours: every suite whole, the first images in small batches.
+
+    One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.
+    """
+    test = reference.suites[0]
+    rate = _images_per_s(engine, test.suite.images[:WHOLE_BATCH])
+    judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if rate < SLOW_IMAGES_PER_S else test
+    yield make_trial(judged, WHOLE_BATCH, available=len(test.logits))
+    for entry in reference.suites[1:]:
+        yield make_trial(entry, WHOLE_BATCH)
+    for batch in config.small_batches:
+        count = config.small_count if rate >= VERY_SLOW_IMAGES_PER_S else min(config.small_count, batch + 1)
+        yield make_trial(judged[:count], batch)
+
+
 def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
 
@@ -113,3 +143,17 @@ def _find_odd(answers: list[Arrays], trial: Trial) -> int:
     sizes = [(len(next(iter(feed.values()), ())), answer) for feed, answer in zip(trial.feeds, answers, strict=True)]
     odd = (any(array.shape[:1] != (size,) for array in answer.values()) for size, answer in sizes)
     return next((number for number, is_odd in enumerate(odd) if is_odd), 0)
+
+
+def _images_per_s(engine: Engine, images: NDArray[np.uint8]) -> float:
+    try:
+        engine.run({"images": images})  # some compile at the first batch
+    except ModelError:
+        return float("inf")  # the trial itself says what is wrong
+    # The fastest of a few: a busy machine does not make an engine slow.
+    times = []
+    for _ in range(RATE_RUNS):
+        start = time.perf_counter()
+        engine.run({"images": images})
+        times.append(time.perf_counter() - start)
+    return len(images) / min(times)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.expectation import Expectation
-from toolkit.parity.trial import Outcome
+from toolkit.parity.trial import Expectation, Outcome
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 
 

@@ -18,8 +18,17 @@ from onnx import numpy_helper
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
 from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.quantised import dequantize_linear, find_ranges, quantize_linear
-from toolkit.runtimes.rearranging import concatenate, pad, reshape, slice_axes, transpose, unsqueeze
+from toolkit.runtimes.rearranging import (
+    concatenate,
+    dequantize_linear,
+    find_ranges,
+    pad,
+    quantize_linear,
+    reshape,
+    slice_axes,
+    transpose,
+    unsqueeze,
+)
 from toolkit.runtimes.rounding import (
     UNIT_ROUNDOFF,
     Rounded,

@@ -6,16 +6,16 @@ __all__ = ["OpenedSession", "check_installation", "explain_missing", "open_sessi
 
 import functools
 import platform
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from toolkit.errors import ModelError, ProviderError, ResourceError
 from toolkit.nvidia import mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort_api import OrtApi
-from toolkit.runtimes.placement import read_placement
 from toolkit.runtimes.provider_list import PROVIDERS, ProviderSpec, find_provider
 
 OPTIMISATION_LEVELS = {
@@ -24,13 +24,25 @@ OPTIMISATION_LEVELS = {
     "basic": "ORT_ENABLE_BASIC",
     "none": "ORT_DISABLE_ALL",
 }
-
-
 OUR_NAMES = {spec.ort_name: spec.name for spec in PROVIDERS.values()}
 RECORD_PLACEMENT = {"session.record_ep_graph_assignment_info": "1"}
 ALL_NODES = "session.disable_cpu_ep_fallback"
 # What ONNX Runtime says when a node was left to the CPU although that was forbidden.
 CPU_FALLBACK = "fallback to CPU EP has been explicitly disabled"
+# Nodes elsewhere that are named one by one.
+MOST_NAMED = 20
+
+
+class _Placement(NamedTuple):
+    """Where a graph runs.
+
+    Attributes:
+        counts: number of nodes by our word for their provider.
+        elsewhere: of nodes that are not on the provider asked for: operator, name and provider; at most 20.
+    """
+
+    counts: dict[str, int]
+    elsewhere: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +103,7 @@ def open_session(model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> Ope
         if not settings.allow_fallback:
             raise
         cpu = _open_strict(PROVIDERS["cpu"], model, settings, api=api)
-        return OpenedSession(
-            session=cpu.session,
-            provider="cpu",
-            fallback=True,
-            placement=cpu.placement,
-            fallback_reason=str(error),
-            details=cpu.details,
-        )
+        return replace(cpu, fallback=True, fallback_reason=str(error))
 
 
 def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:
@@ -151,7 +156,7 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
         raise ProviderError(explain_missing(spec, api=api, otherwise=f"the session runs on {active}"))
-    placement = read_placement(session, spec.name, OUR_NAMES)
+    placement = _read_placement(session, spec.name)
     if not placement.counts and spec.name != "cpu":
         raise ModelError(f"nothing of this model is left to run on {spec.name}: every node folds to a constant")
     if placement.counts and spec.name not in placement.counts:
@@ -169,7 +174,7 @@ def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], error: Except
     if CPU_FALLBACK not in str(error):
         return sum_up(error)
     try:
-        left = read_placement(create(entries=RECORD_PLACEMENT), spec.name, OUR_NAMES)
+        left = _read_placement(create(entries=RECORD_PLACEMENT), spec.name)
     except Exception as second:  # noqa: BLE001 - ONNX Runtime's exceptions share no public base; the first one is told
         return f"{sum_up(error)} (and without that demand: {sum_up(second)})"
     total = sum(left.counts.values())
@@ -193,3 +198,20 @@ def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
             "processor (release 1.8 accepts Intel processors only); use --provider cpu"
         )
     return devices[:1]
+
+
+def _read_placement(session: Any, wanted: str) -> _Placement:
+    """Read where the nodes are; the session was created with `session.record_ep_graph_assignment_info`.
+
+    Args:
+        session: ONNX Runtime's `InferenceSession`.
+        wanted: our word for the provider asked for.
+    """
+    counts: Counter[str] = Counter()
+    elsewhere: list[str] = []
+    for subgraph in session.get_provider_graph_assignment_info():
+        name, nodes = OUR_NAMES.get(subgraph.ep_name, subgraph.ep_name), subgraph.get_nodes()
+        counts[name] += len(nodes)
+        if name != wanted:
+            elsewhere += [f"{node.op_type} {node.name or '(no name)'} on {name}" for node in nodes]
+    return _Placement(dict(counts), elsewhere[:MOST_NAMED])

@@ -1,17 +1,34 @@
-"""Operators that move values without computing anything: what rounding did to a value moves with it."""
+"""Operators that move values without computing anything, and those of a quantised graph, in float64.
+
+What rounding did to a value moves with it; QuantizeLinear and DequantizeLinear give what they mean, before an engine
+rearranges them.
+"""
 
 from __future__ import annotations
 
-__all__ = ["concatenate", "pad", "reshape", "slice_axes", "transpose", "unsqueeze"]
+__all__ = [
+    "concatenate",
+    "dequantize_linear",
+    "find_ranges",
+    "pad",
+    "quantize_linear",
+    "reshape",
+    "slice_axes",
+    "transpose",
+    "unsqueeze",
+]
 
 from typing import Any
 
 import numpy as np
+import onnx
+from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.rounding import Rounded
 
 Attributes = dict[str, Any]
+RANGES = {onnx.TensorProto.UINT8: (0.0, 255.0), onnx.TensorProto.INT8: (-128.0, 127.0)}
 
 
 def concatenate(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
@@ -62,3 +79,39 @@ def reshape(inputs: list[Rounded], _: Attributes, __: float) -> Rounded:
         inputs[0].value.shape[axis] if size == 0 else size for axis, size in enumerate(inputs[1].value.astype(int))
     ]
     return Rounded(*(part.reshape(shape) for part in inputs[0]))
+
+
+def find_ranges(graph: onnx.GraphProto) -> dict[str, tuple[float, float]]:
+    """Return the numbers that each zero point's type can hold, by the zero point's name."""
+    return {item.name: RANGES[item.data_type] for item in graph.initializer if item.data_type in RANGES}
+
+
+def quantize_linear(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
+    """Divide, round half to even, add the zero point, cut off at the type's ends: whole numbers as float64.
+
+    Args:
+        inputs: values, scale, zero point; one scale for the whole tensor, or one along `axis`.
+        attributes: `axis`, and `range`, the least and largest number of the type.
+    """
+    item, scale, zero = inputs
+    factor, offset = (_along(part.value, item.value.ndim, attributes) for part in (scale, zero))
+    whole = np.clip(np.rint(item.value / factor) + offset, *attributes["range"])
+    return Rounded(whole, np.zeros_like(whole))
+
+
+def dequantize_linear(inputs: list[Rounded], attributes: Attributes, _: float) -> Rounded:
+    """Return (whole number - zero point) * scale; see `quantize_linear`."""
+    item, scale = inputs[:2]
+    factor = _along(scale.value, item.value.ndim, attributes)
+    offset = _along(inputs[2].value, item.value.ndim, attributes) if len(inputs) > 2 else 0.0
+    value = (item.value - offset) * factor
+    return Rounded(value, np.zeros_like(value))
+
+
+def _along(parameter: NDArray[np.float64], rank: int, attributes: Attributes) -> NDArray[np.float64]:
+    """Lay one number for each channel along its axis."""
+    if parameter.size == 1:
+        return parameter.reshape(())
+    shape = [1] * rank
+    shape[attributes.get("axis", 1)] = parameter.size
+    return parameter.reshape(shape)

@@ -91,7 +91,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         precisions=("fp32", "tf32"),
     ),
     "torch-compile": RuntimeEntry(
-        "toolkit.runtimes.torch_compiled",
+        "toolkit.runtimes.torch_eager",
         "TorchCompiledRuntime",
         "torch",
         "pip install torch",

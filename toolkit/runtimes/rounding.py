@@ -16,6 +16,7 @@ __all__ = [
     "BOUND_FORMULA",
     "UNIT_ROUNDOFF",
     "Rounded",
+    "bound_from_errors",
     "bound_from_sigma",
     "dense",
     "dot_product",
@@ -45,6 +46,9 @@ BOUND_FACTOR = 8.0
 BOUND_FORMULA = (
     "8 standard deviations of independent rounding errors propagated in float64 (docs/decisions/0001-bound.md)"
 )
+
+# What images that nobody has seen may need beyond the largest error of those that were.
+QUANTISED_FACTOR = 2.0
 
 # Roundings of (x - mean) factor, in units of u^2 of its square: a sum under a root counts 1/4; then the root, its
 # reciprocal, the product with the scale, the difference, the last product.
@@ -168,5 +172,25 @@ def bound_from_sigma(sigma: Array) -> float:
     bound = BOUND_FACTOR * float(sigma.max())
     if not 0 < bound < math.inf:
         raise ModelError(f"the rounding bound of this graph is {bound}; its weights hold NaN, infinity or only zeros")
+    return _round_up(bound)
+
+
+def bound_from_errors(errors: NDArray[np.floating]) -> float:
+    """Return the bound of a quantised file: twice the largest of some logit errors, rounded up to 3 significant digits.
+
+    A quantiser's steps are a thousand to a million times wider than a rounding error, and its errors are neither small
+    nor independent: a value beyond the calibrated range is cut off. So the rounding formula is void, and the bound is
+    not propagated but looked up on known images (docs/decisions/0010-int8.md).
+
+    Raises:
+        ModelError: the largest is 0 or not finite.
+    """
+    bound = QUANTISED_FACTOR * float(np.abs(errors).max())
+    if not 0 < bound < math.inf:
+        raise ModelError(f"the largest error of this quantised graph is {bound / QUANTISED_FACTOR}")
+    return _round_up(bound)
+
+
+def _round_up(bound: float) -> float:
     unit = 10.0 ** (math.floor(math.log10(bound)) - 2)
     return float(f"{math.ceil(bound / unit) * unit:.3g}")

@@ -1,8 +1,8 @@
-"""PyTorch eager: the run's own network, in float32 or, as a reference, in float64."""
+"""PyTorch: the run's own network, in float32 or, as a reference, in float64; eager, or compiled by TorchInductor."""
 
 from __future__ import annotations
 
-__all__ = ["TorchEagerRuntime"]
+__all__ = ["TorchCompiledRuntime", "TorchEagerRuntime"]
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -84,3 +84,13 @@ class TorchEagerRuntime(Runtime):
             outputs = self._module(images)
         names = ("logits", "probabilities", "label")
         return {name: value.cpu().numpy() for name, value in zip(names, outputs, strict=True)}
+
+
+class TorchCompiledRuntime(TorchEagerRuntime):
+    """The checkpoint of a run, compiled once into C++ for this processor, its batch symbolic; needs a C++ compiler."""
+
+    name: ClassVar[str] = "torch-compile"
+
+    def _open(self, source: ModelSource) -> None:
+        super()._open(source)
+        self._module = torch.compile(self._module, dynamic=True)

@@ -20,7 +20,6 @@ from toolkit.runtimes.graph_parts import (
     sparse_tensors,
     weigh_tensors,
 )
-from toolkit.runtimes.other_files import describe_other_file
 
 FUNCTION_CAP = 1_000
 TENSOR_CAP_BYTES = 4 << 30
@@ -28,6 +27,17 @@ TENSOR_CAP_BYTES = 4 << 30
 WIDEST_BYTES = 16
 # A card takes some 300 kB.
 METADATA_CAP_BYTES = 16 << 20
+# Where, which bytes, and what a file that has them is: the signatures that these formats' own texts give.
+SIGNATURES = (
+    (0, b"version https://git-lfs", "it is Git LFS's note of where the file lies; fetch the file with: git lfs pull"),
+    (0, b"<", "it is a web page or XML; download the file itself"),
+    (0, b"PK\x03\x04", "it is a ZIP archive, as torch.save writes; unpack it, or export its network to ONNX"),
+    (0, b"\x80\x02", "it is a pickle, as torch.save wrote; export its network to ONNX"),
+    (0, b"\x89HDF", "it is HDF5, as Keras writes; export its network to ONNX"),
+    (0, b"\x1f\x8b", "it is packed with gzip; unpack it"),
+    (4, b"TFL3", "it is a TensorFlow Lite model; export its network to ONNX"),
+    (4, b"ORTM", "it is in ONNX Runtime's own format; take the .onnx that it was made from"),
+)
 
 
 def vet_model(data: bytes, *, name: str, allow_foreign: bool) -> dict[str, Any]:
@@ -65,11 +75,18 @@ def parse_model(data: bytes, *, name: str) -> Any:
         model.ParseFromString(data)
     except DecodeError as error:
         cut = f"its {len(data):,} bytes are no protobuf, or only a part of one; fetch or export the file again"
-        raise ModelError(f"{name} is not an ONNX model: {describe_other_file(data) or cut}") from error
+        raise ModelError(f"{name} is not an ONNX model: {_describe_other_file(data) or cut}") from error
     if not model.HasField("graph") or not model.opset_import or not model.ir_version:
         lack = "it has no graph, no opset or no IR version"
-        raise ModelError(f"{name} is not an ONNX model: {describe_other_file(data) or lack}")
+        raise ModelError(f"{name} is not an ONNX model: {_describe_other_file(data) or lack}")
     return model
+
+
+def _describe_other_file(data: bytes) -> str:
+    """Return what the bytes seem to be, and the next step; empty where nothing is known of them."""
+    begins = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    found = (words for place, magic, words in SIGNATURES if (begins if place == 0 else data[place:]).startswith(magic))
+    return next(found, "")
 
 
 def vet_parsed(model: Any, *, name: str, allow_foreign: bool) -> dict[str, Any]:
