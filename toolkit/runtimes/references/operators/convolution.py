@@ -11,13 +11,13 @@ __all__ = ["convolve"]
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from toolkit.runtimes.references.operators.declared import Array, operator
-from toolkit.runtimes.references.operators.windows import Windows, place_windows
+from toolkit.runtimes.references.operators.windows import place_windows
 
 
 @operator("Conv")
@@ -31,21 +31,20 @@ def convolve(
     kernels = weight.reshape(group, maps // group, weight.shape[1], *weight.shape[2:])
     total = np.zeros((batch, group, maps // group, math.prod(windows.counts)), np.result_type(x, weight))
     for place in itertools.product(*map(range, windows.kernel)):
-        shifted = padded[_at(_shift(windows, place))].reshape(batch, group, weight.shape[1], -1)
-        total += kernels[_at(place)] @ shifted
+        shifted = padded[_meet(place, windows.dilations, windows.counts, windows.strides)]
+        total += kernels[_at(place)] @ shifted.reshape(batch, group, weight.shape[1], -1)
     return _add_bias(total.reshape(batch, maps, *windows.counts), bias)
 
 
-def _at(place: Sequence[int | slice]) -> Any:
+def _meet(place: Sequence[int], dilations: Array, counts: Array, strides: Array) -> Any:
+    """Return an index of what one place of the kernel meets along the last axes, window by window."""
+    starts = place * dilations
+    return _at(map(slice, starts, starts + (counts - 1) * strides + 1, strides))
+
+
+def _at(place: Iterable[Any]) -> Any:
     """Return an index into the last axes."""
     return (..., *place)
-
-
-def _shift(windows: Windows, place: Sequence[int]) -> list[slice]:
-    """Return what one place of the kernel meets of the padded maps, window by window."""
-    starts = [index * dilation for index, dilation in zip(place, windows.dilations, strict=True)]
-    steps = zip(starts, windows.counts, windows.strides, strict=True)
-    return [slice(start, start + (count - 1) * stride + 1, stride) for start, count, stride in steps]
 
 
 @operator("ConvTranspose")
@@ -63,37 +62,25 @@ def _convolve_transposed(
 
     Changelog.md, ConvTranspose-1 contradicts itself on which end takes an odd element of padding; -11 settled it.
     """
-    rank = x.ndim - 2
-    steps, spread = layout["strides"] or [1] * rank, layout["dilations"] or [1] * rank
-    # stride * (input - 1) + output_padding + (kernel - 1) * dilation + 1: all that is written, before it is cut.
-    full = [
-        step * (size - 1) + more + (width - 1) * dilation + 1
-        for step, size, more, width, dilation in zip(
-            steps, x.shape[2:], layout["output_padding"] or [0] * rank, weight.shape[2:], spread, strict=True
-        )
-    ]
-    if not output_shape and auto_pad in {"SAME_UPPER", "SAME_LOWER"}:
+    rank, sizes, kernel = x.ndim - 2, np.array(x.shape[2:]), np.array(weight.shape[2:])
+    steps, spread = (np.array(layout[name] or [1] * rank) for name in ("strides", "dilations"))
+    # All that is written, before it is cut.
+    full = steps * (sizes - 1) + np.array(layout["output_padding"] or [0] * rank) + (kernel - 1) * spread + 1
+    if output_shape or auto_pad in {"SAME_UPPER", "SAME_LOWER"}:
         # input * stride, but padding is never negative: a kernel under the stride leaves less.
-        output_shape = [min(size * step, own) for size, step, own in zip(x.shape[2:], steps, full, strict=True)]
-    if output_shape:
-        wanted = output_shape[-rank:]
-        begins = [_cut(size - want, auto_pad) for size, want in zip(full, wanted, strict=True)]
+        wanted = np.array(output_shape[-rank:]) if output_shape else np.minimum(sizes * steps, full)
+        # An odd element of padding lies at the beginning, but for SAME_UPPER.
+        begins = (full - wanted + (auto_pad != "SAME_UPPER")) // 2
     else:
-        pads = layout["pads"] if layout["pads"] and auto_pad == "NOTSET" else [0] * 2 * rank
-        begins = pads[:rank]
-        wanted = [size - begin - end for size, begin, end in zip(full, begins, pads[rank:], strict=True)]
+        begins, ends = np.reshape(
+            layout["pads"] if layout["pads"] and auto_pad == "NOTSET" else [0] * 2 * rank, (2, -1)
+        )
+        wanted = full - begins - ends
     written = _spread(x, weight, group=group, sizes=full, steps=steps, dilations=spread)
     return _add_bias(_crop(written, begins, wanted), bias)
 
 
-def _cut(total: int, auto_pad: str) -> int:
-    """Return what of a total padding lies at the beginning: an odd element only where `auto_pad` is not SAME_UPPER."""
-    return total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
-
-
-def _spread(
-    x: Array, weight: Array, *, group: int, sizes: Sequence[int], steps: Sequence[int], dilations: Sequence[int]
-) -> Array:
+def _spread(x: Array, weight: Array, *, group: int, sizes: Array, steps: Array, dilations: Array) -> Array:
     """Return `[N, M, ...]` of the given sizes, all that is written."""
     batch, channels = x.shape[:2]
     kernels = weight.reshape(group, channels // group, *weight.shape[1:])
@@ -101,21 +88,17 @@ def _spread(
     total = np.zeros((batch, group, weight.shape[1], *sizes), np.result_type(x, weight))
     for place in itertools.product(*map(range, weight.shape[2:])):
         product = np.swapaxes(kernels[_at(place)], -1, -2) @ rows
-        starts = [index * dilation for index, dilation in zip(place, dilations, strict=True)]
-        where = [
-            slice(start, start + (size - 1) * step + 1, step)
-            for start, size, step in zip(starts, x.shape[2:], steps, strict=True)
-        ]
-        total[_at(where)] += product.reshape(*product.shape[:3], *x.shape[2:])
+        where = _meet(place, dilations, np.array(x.shape[2:]), steps)
+        total[where] += product.reshape(*product.shape[:3], *x.shape[2:])
     return total.reshape(batch, group * weight.shape[1], *sizes)
 
 
-def _crop(written: Array, begins: Sequence[int], wanted: Sequence[int]) -> Array:
+def _crop(written: Array, begins: Array, wanted: Array) -> Array:
     """Cut the maps to sizes from a beginning on; where that lies before or beyond them there are zeros."""
     result = np.zeros((*written.shape[:2], *wanted), written.dtype)
-    spans = list(zip(begins, wanted, written.shape[2:], strict=True))
-    source = tuple(slice(max(begin, 0), min(begin + want, size)) for begin, want, size in spans)
-    target = tuple(slice(max(-begin, 0), min(size - begin, want)) for begin, want, size in spans)
+    sizes = np.array(written.shape[2:])
+    source = map(slice, np.maximum(begins, 0), np.minimum(begins + wanted, sizes))
+    target = map(slice, np.maximum(-begins, 0), np.minimum(sizes - begins, wanted))
     result[_at(target)] = written[_at(source)]
     return result
 

@@ -7,7 +7,9 @@ __all__ = ["DECLARED", "TOLD", "WITHOUT_EFFECT", "Array", "Declared", "Type", "c
 import functools
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,32 +17,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
-# The modules beside this one that declare operators.
-FAMILIES = (
-    "attention",
-    "control_flow",
-    "convolution",
-    "dense",
-    "elementwise",
-    "indexing",
-    "ml.encoders",
-    "ml.features",
-    "ml.linear",
-    "ml.support_vectors",
-    "ml.trees",
-    "normalisation",
-    "optionals",
-    "pooling",
-    "quantised",
-    "recurrent",
-    "regions",
-    "resizing",
-    "sampling",
-    "shaping",
-    "signals",
-    "softmax",
-    "words",
-)
 # Not attributes. A body that names them is told how many outputs the node asks for, and the type of what the standard
 # fixes as float32.
 NUM_OUTPUTS, REAL = TOLD = ("num_outputs", "real")
@@ -100,8 +76,9 @@ def classes_for(opsets: Mapping[str, int], real: Type) -> list[type[OpRun]]:
 
 @functools.cache
 def _load_families() -> None:
-    for name in FAMILIES:
-        importlib.import_module(f"{__package__}.{name}")
+    """Import the modules beside this one, which declare their operators."""
+    for item in pkgutil.walk_packages([str(Path(__file__).parent)], f"{__package__}."):
+        importlib.import_module(item.name)
 
 
 @functools.cache

@@ -82,9 +82,8 @@ def _pad_18(
     chosen = range(data.ndim) if axes is None else [int(axis) for axis in axes]
     widths = np.zeros((data.ndim, 2), np.int64)
     widths[list(chosen)] = np.asarray(pads, np.int64).reshape(2, -1).T
-    kept = tuple(
-        slice(max(-before, 0), size - max(-after, 0)) for (before, after), size in zip(widths, data.shape, strict=True)
-    )
+    cut = np.maximum(-widths, 0)
+    kept = tuple(map(slice, cut[:, 0], data.shape - cut[:, 1]))
     wider = np.maximum(widths, 0)
     if mode != "constant":
         return np.pad(data[kept], wider, mode=mode)  # type: ignore[call-overload,no-any-return]  # one of NumPy's own

@@ -41,17 +41,14 @@ def _maxima(x: Array, windows: Windows, *, is_column_major: bool, has_places: bo
     flat = view.reshape(*view.shape[: 2 + len(windows.counts)], -1)
     best = flat.argmax(axis=-1)
     inner = np.unravel_index(best, windows.kernel)
-    outer = np.indices(windows.counts)
+    outer = np.indices(tuple(windows.counts))
     steps = zip(outer, windows.strides, inner, windows.dilations, windows.begins, strict=True)
     places = [start * stride + own * dilation - begin for start, stride, own, dilation, begin in steps]
     sizes = windows.sizes
-    order = range(len(sizes)) if is_column_major else range(len(sizes) - 1, -1, -1)
-    weight, place = 1, np.zeros_like(best, np.int64)
-    for axis in order:
-        place += places[axis] * weight
-        weight *= sizes[axis]
+    # Of a window of nothing but the least number padding is the first maximum: the element beside it stands for it.
+    place = np.ravel_multi_index(places, tuple(sizes), mode="clip", order="F" if is_column_major else "C")
     maps = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * len(sizes))
-    return np.take_along_axis(flat, best[..., None], -1)[..., 0], place + maps * weight
+    return np.take_along_axis(flat, best[..., None], -1)[..., 0], place + maps * math.prod(sizes)
 
 
 @operator("AveragePool")
@@ -69,8 +66,7 @@ def _means(x: Array, windows: Windows, *, counts_padding: bool) -> Array:
     sums = windows.view(windows.pad(x, 0)).sum(axis=windows.inner_axes)
     counted = windows.pad(np.ones(windows.sizes, x.dtype), 0)
     if counts_padding:
-        stated = zip(windows.begins, windows.sizes, windows.ends, strict=True)
-        counted[tuple(slice(begin + size + end) for begin, size, end in stated)] = 1
+        counted[tuple(map(slice, windows.begins + windows.sizes + windows.ends))] = 1
     result: Array = sums / windows.view(counted).sum(axis=windows.inner_axes)
     return result.astype(x.dtype)
 
@@ -91,12 +87,6 @@ def _norm(values: Array, power: float, axes: Sequence[int], *, keepdims: bool = 
 def _global_max_pool(x: Array) -> Array:
     """Return the maximum of each map; Operators.md, GlobalMaxPool: over all axes after the second."""
     return np.asarray(x.max(axis=tuple(range(2, x.ndim)), keepdims=True))
-
-
-@operator("GlobalAveragePool")
-def _global_average_pool(x: Array) -> Array:
-    """Return the mean of each map; Operators.md, GlobalAveragePool."""
-    return np.asarray(x.mean(axis=tuple(range(2, x.ndim)), keepdims=True))
 
 
 @operator("GlobalLpPool")
@@ -121,11 +111,8 @@ def _max_unpool(
     evaluator (1.23) counts in the smaller tensor that the attributes describe.
     """
     rank = len(kernel_shape)
-    steps, padding = strides or [1] * rank, pads or [0] * 2 * rank
-    own = [
-        (size - 1) * step - padding[axis] - padding[axis + rank] + kernel_shape[axis]
-        for axis, (size, step) in enumerate(zip(x.shape[2:], steps, strict=True))
-    ]
+    padding = np.reshape(pads or [0] * 2 * rank, (2, rank)).sum(axis=0)
+    own = (np.array(x.shape[2:]) - 1) * (strides or [1] * rank) - padding + kernel_shape
     result = np.zeros((*x.shape[:2], *own) if sizes is None else tuple(sizes.tolist()), x.dtype)
     result.reshape(-1)[places.reshape(-1)] = x.reshape(-1)
     return result

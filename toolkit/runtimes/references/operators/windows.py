@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["Windows", "place_windows"]
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from toolkit.runtimes.references.operators.declared import Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Where windows lie.
+    """Where windows lie; int64 `[D]`, a number for each of the maps' own axes.
 
     Attributes:
         sizes: of the maps.
@@ -32,36 +31,27 @@ class Windows:
         counts: windows along each axis.
     """
 
-    sizes: tuple[int, ...]
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    begins: tuple[int, ...]
-    ends: tuple[int, ...]
-    counts: tuple[int, ...]
+    sizes: Array
+    kernel: Array
+    strides: Array
+    dilations: Array
+    begins: Array
+    ends: Array
+    counts: Array
 
     def pad(self, maps: Array, value: Any) -> Array:
         """Pad `[..., D1, ...]` to where the last window ends, which rounding up may carry beyond the stated padding."""
-        reach = [
-            (count - 1) * stride + _span(size, dilation)
-            for count, stride, size, dilation in zip(
-                self.counts, self.strides, self.kernel, self.dilations, strict=True
-            )
-        ]
-        ends = [
-            max(end, far - size - begin)
-            for end, far, size, begin in zip(self.ends, reach, self.sizes, self.begins, strict=True)
-        ]
+        reach = (self.counts - 1) * self.strides + (self.kernel - 1) * self.dilations + 1
+        ends = np.maximum(self.ends, reach - self.sizes - self.begins)
         widths = [(0, 0)] * (maps.ndim - len(self.sizes)) + list(zip(self.begins, ends, strict=True))
         return np.pad(maps, widths, constant_values=value)
 
     def view(self, padded: Array) -> Array:
         """Return the windows of padded maps as `[..., O1, ..., K1, ...]`, a view."""
-        lead, own = padded.strides[: -len(self.sizes)], padded.strides[-len(self.sizes) :]
-        moved = tuple(step * stride for step, stride in zip(own, self.strides, strict=True))
-        inner = tuple(step * dilation for step, dilation in zip(own, self.dilations, strict=True))
-        shape = (*padded.shape[: -len(self.sizes)], *self.counts, *self.kernel)
-        return as_strided(padded, shape, (*lead, *moved, *inner), writeable=False)
+        rank = len(self.sizes)
+        own = np.array(padded.strides[-rank:])
+        steps = (*padded.strides[:-rank], *(own * self.strides), *(own * self.dilations))
+        return as_strided(padded, (*padded.shape[:-rank], *self.counts, *self.kernel), steps, writeable=False)
 
     @property
     def inner_axes(self) -> tuple[int, ...]:
@@ -85,41 +75,26 @@ def place_windows(
     beginning. Rounding up makes no window that would begin in the padding at the end.
     """
     rank = len(sizes)
-    steps, spread = tuple(strides or [1] * rank), tuple(dilations or [1] * rank)
-    spans = [_span(size, dilation) for size, dilation in zip(kernel, spread, strict=True)]
+    lengths, widths = np.array(sizes), np.array(kernel)
+    steps, spread = np.array(strides or [1] * rank), np.array(dilations or [1] * rank)
+    spans = (widths - 1) * spread + 1
     if auto_pad in {"SAME_UPPER", "SAME_LOWER"}:
-        counts = [-(-size // step) for size, step in zip(sizes, steps, strict=True)]
-        total = [
-            max((count - 1) * step + span - size, 0)
-            for count, step, span, size in zip(counts, steps, spans, sizes, strict=True)
-        ]
-        begins = [(item + (auto_pad == "SAME_LOWER")) // 2 for item in total]
-        ends = [item - begin for item, begin in zip(total, begins, strict=True)]
+        counts = -(-lengths // steps)
+        total = np.maximum((counts - 1) * steps + spans - lengths, 0)
+        begins = (total + (auto_pad == "SAME_LOWER")) // 2
+        ends = total - begins
     else:
-        stated = [0] * 2 * rank if auto_pad == "VALID" or not pads else list(pads)
-        begins, ends = stated[:rank], stated[rank:]
-        counts = [
-            _count(size, begin, end, span=span, step=step, rounds_up=bool(ceil_mode))
-            for size, begin, end, span, step in zip(sizes, begins, ends, spans, steps, strict=True)
-        ]
+        begins, ends = np.reshape([0] * 2 * rank if auto_pad == "VALID" or not pads else pads, (2, rank))
+        room = lengths + begins + ends - spans
+        counts = (-(-room // steps) if ceil_mode else room // steps) + 1
+        if ceil_mode:
+            counts = counts - ((counts - 1) * steps >= lengths + begins)
     return Windows(
-        sizes=tuple(sizes),
-        kernel=tuple(kernel),
+        sizes=lengths,
+        kernel=widths,
         strides=steps,
         dilations=spread,
-        begins=tuple(begins),
-        ends=tuple(ends),
-        counts=tuple(counts),
+        begins=begins,
+        ends=ends,
+        counts=counts,
     )
-
-
-def _span(size: int, dilation: int) -> int:
-    return (size - 1) * dilation + 1
-
-
-def _count(size: int, begin: int, end: int, *, span: int, step: int, rounds_up: bool) -> int:
-    room = size + begin + end - span
-    if not rounds_up:
-        return room // step + 1
-    count = math.ceil(room / step) + 1
-    return count - 1 if (count - 1) * step >= size + begin else count
