@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Before torch is loaded: two test processes with two spinning threads each would keep each other from the cores.
+# Before torch and numpy are loaded: two test processes with two spinning threads each would keep each other from the
+# cores, and a thousand short processes have no matrix that would be worth a second thread.
 os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Where Python is told to keep no compiled modules, each of the suite's processes would compile all of ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shared machine may stall for seconds: time is no verdict. In CI the examples are the same every time.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")

@@ -14,7 +14,7 @@ from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError
 from toolkit.nvidia import DRIVER
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.ort_api import RealOrtApi
+from toolkit.runtimes.ort_api import RealOrtApi, find_wheels
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.provider_list import PROVIDERS, find_provider
 from toolkit.runtimes.providers import check_installation, explain_missing, open_session
@@ -292,6 +292,17 @@ def test_half_overwritten_wheel_is_refused_with_both_versions() -> None:
 @pytest.mark.parametrize("wheels", [{"onnxruntime": "1.31.1"}, {"onnxruntime-gpu": "1.31.1"}, {}])
 def test_one_whole_wheel_or_a_build_of_ones_own_passes(wheels: dict[str, str]) -> None:
     check_installation(FakeOrtApi(installed=wheels))
+
+
+def test_wheels_are_found_beside_the_module_and_no_other_package_is_taken_for_one(tmp_path: Path) -> None:
+    for name in ("onnxruntime-1.32.0", "onnxruntime_gpu-1.31.1+cu13", "onnxruntime_ep_openvino-1.8.1", "onnx-1.23.2"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    assert find_wheels(tmp_path) == {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1+cu13"}
+
+
+def test_the_installed_wheel_is_found() -> None:
+    api = RealOrtApi()
+    assert api.version() in api.wheels().values()
 
 
 # --- plug-in -----------------------------------------------------------------------------------------------------

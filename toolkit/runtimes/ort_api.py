@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["OrtApi", "RealOrtApi"]
+__all__ = ["OrtApi", "RealOrtApi", "find_wheels"]
 
 import contextlib
 import ctypes
 import io
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
+
+
+def find_wheels(folder: Path) -> dict[str, str]:
+    """Return the ONNX Runtime distributions that were installed into a folder, with their versions.
+
+    By the names of the folders that stand for them (`NAME-VERSION.dist-info`, `-` in a name written `_`):
+    `importlib.metadata` would import a mail parser for it, and every command and every worker would wait for that.
+    """
+    found = (entry.name.removesuffix(".dist-info").partition("-") for entry in folder.glob("onnxruntime*.dist-info"))
+    named = {name.replace("_", "-"): version for name, _, version in found}
+    return {name: named[name] for name in WHEELS if name in named}
 
 
 class OrtApi(Protocol):
@@ -78,11 +89,7 @@ class RealOrtApi:
 
     def wheels(self) -> dict[str, str]:
         """Return the installed ONNX Runtime distributions with their versions."""
-        found = {}
-        for name in WHEELS:
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                found[name] = metadata.version(name)
-        return found
+        return find_wheels(Path(self._ort.__file__).parent.parent)
 
     def version(self) -> str:
         """Return the version that the imported module states."""
