@@ -14,11 +14,9 @@ __all__ = [
     "quantise_apart",
 ]
 
-from exporters.finish import finish_model
+from exporters.finish import ExportResult, finish_model
+from exporters.from_torch import export_torch, export_torch_script
 from exporters.int8_process import quantise_apart
-from exporters.result import ExportResult
 from exporters.spec import ExportError, ExportSpec
 from exporters.to_half import convert_to_half
 from exporters.to_int8 import Int8Setting
-from exporters.torch_dynamo import export_torch
-from exporters.torch_script import export_torch_script

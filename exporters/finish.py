@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-__all__ = ["finish_model"]
+__all__ = ["ExportResult", "finish_model"]
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporters.result import ExportResult
 from exporters.spec import ExportError, ExportSpec
 
 if TYPE_CHECKING:
     import onnx
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """A finished file in memory.
+
+    Attributes:
+        model: the serialised model.
+        operators: operator types in graph order.
+    """
+
+    model: bytes
+    operators: tuple[str, ...]
 
 
 def finish_model(
@@ -46,8 +59,6 @@ def finish_model(
         raise ExportError(f"onnx's checker refuses the file: {error}") from error
     return ExportResult(
         model=copy.SerializeToString(deterministic=True),
-        opset=spec.opset,
-        ir_version=copy.ir_version,
         operators=tuple(node.op_type for node in copy.graph.node),
     )
 

@@ -91,15 +91,18 @@ def _run(folder: Path, *, log: Path, timeout_s: float) -> int | None:
     command = [sys.executable, "-P", "-c", "from exporters.int8_process import main; main()", str(timeout_s)]
     with append_to(log) as stream:
         try:
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                timeout=timeout_s,
+                check=False,
             )
-        except OSError as error:
-            raise ExportError(f"the quantiser cannot start with {sys.executable}: {error.strerror}") from error
-        try:
-            return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
-        finally:
-            process.kill()
-            process.wait()
+        except OSError as error:
+            raise ExportError(f"the quantiser cannot start with {sys.executable}: {error.strerror}") from error
+        return done.returncode

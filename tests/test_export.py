@@ -349,10 +349,7 @@ def test_an_output_that_no_command_would_know_as_a_model_is_refused() -> None:
 def test_a_file_that_breaks_its_contract_is_never_written(
     trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = model_file.build_card
-    monkeypatch.setattr(
-        model_file, "build_card", lambda *a, **k: replace(real(*a, **k), classes=("a", "b"), golden=None)
-    )
+    monkeypatch.setattr(model_file, "Card", lambda **fields: Card(**{**fields, "classes": ("a", "b"), "golden": None}))
     with pytest.raises(CheckFailedError, match="breaks its contract"):
         export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters import ExportError, Int8Setting, int8_process, quantise_apart
-from exporters.relu_first import move_relu_first
+from exporters.to_int8 import move_relu_first
 from toolkit.errors import ModelError
 from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
 from toolkit.runtimes.rounding import bound_from_errors

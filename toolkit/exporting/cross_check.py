@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from exporters import ExportError, ExportSpec, export_torch_script, finish_model
 from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError, ModelError
+from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits
 from toolkit.network.cnn import CNN, Classifier
 from toolkit.runtimes.base import Arrays, RuntimeSettings
@@ -127,9 +128,7 @@ def judge_cross_check(first: Arrays, second: Arrays, reference: NDArray[np.float
 
 def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Arrays:
     with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
-        small = [runtime.run({"images": images[:size]}) for size in PROVEN_BATCHES]
-        answers = [*small, *(runtime.run({"images": piece}) for piece in split_images(images))]
-    return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
+        return answer_pieces(runtime, [*(images[:size] for size in PROVEN_BATCHES), *split_images(images)])
 
 
 def _like_answers(logits: NDArray[np.float64]) -> NDArray[np.float64]:

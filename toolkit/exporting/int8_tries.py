@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
 from toolkit.data.dataset import Split
 from toolkit.errors import ModelError, WorkerError
+from toolkit.exporting.proof import answer_pieces
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
@@ -109,7 +110,7 @@ def _try_setting(
     graph: onnx.ModelProto,
     calibration: NDArray[np.uint8],
     held_out: Split,
-    exact: tuple[NDArray[np.float32], NDArray[np.int64]],
+    exact: Arrays,
     *,
     log: Path,
 ) -> Int8Try:
@@ -122,17 +123,17 @@ def _try_setting(
     try:
         quantised = quantise_apart(graph, calibration, SETTINGS[name], log=log)
         model = finish_model(quantised, ExportSpec(input_shape=shape), metadata={}, producer="int8").model
-        logits, labels = _answer(ModelSource.in_memory(model, Path(name)), held_out.images)
+        seen = _answer(ModelSource.in_memory(model, Path(name)), held_out.images)
     except (ExportError, ModelError, WorkerError) as error:
         return replace(tried, status="failed", reason=str(error))
-    errors = np.abs(logits - exact[0])
+    errors = np.abs(seen["logits"] - exact["logits"])
     if not np.isfinite(errors).all():
         return replace(tried, status="failed", reason="a logit is not finite")
     return replace(
         tried,
         size_bytes=len(model),
-        labels_changed=int((labels != exact[1]).sum()),
-        correct=int((labels == held_out.labels).sum()),
+        labels_changed=int((seen["label"] != exact["label"]).sum()),
+        correct=int((seen["label"] == held_out.labels).sum()),
         rms_logit_error=float(np.sqrt(np.mean(errors.astype(np.float64) ** 2))),
         max_logit_error=float(errors.max()),
         graph=quantised,
@@ -145,7 +146,6 @@ def rank_tries(tries: list[Int8Try]) -> list[Int8Try]:
     return sorted(usable, key=lambda item: (item.labels_changed, item.rms_logit_error))
 
 
-def _answer(source: ModelSource, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Arrays:
     with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
-        answers = [runtime.run({"images": piece}) for piece in split_images(images)]
-    return tuple(np.concatenate([item[name] for item in answers]) for name in ("logits", "label"))  # type: ignore[return-value]  # two names, two arrays
+        return answer_pieces(runtime, split_images(images))

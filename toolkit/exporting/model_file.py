@@ -5,19 +5,20 @@ from __future__ import annotations
 __all__ = ["FileMaker", "Proven"]
 
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+import toolkit
 from exporters import ExportError, ExportResult, ExportSpec, finish_model
-from toolkit.card import CARD_KEY, Card, card_beside
+from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
 from toolkit.data.dataset import Dataset
 from toolkit.data.public import is_public
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
-from toolkit.exporting.card_text import build_card
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.exporting.reference import Probe, make_golden, make_probe
@@ -25,9 +26,13 @@ from toolkit.exporting.report import ExportReport
 from toolkit.network.checkpoint import Checkpoint
 from toolkit.network.run import RunConfig
 from toolkit.outputs import check_output
+from toolkit.plain import to_plain
+from toolkit.runtimes.rounding import BOUND_FORMULA
 from toolkit.runtimes.source import ModelSource
 
 PRODUCER = "onnx-parity-toolkit"
+# onnxruntime 1.18 is the first that reads IR version 10 (its compatibility table).
+MINIMUM = {"opset": 18, "ir": 10, "onnxruntime": "1.18"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +110,8 @@ class FileMaker:
             UsageError: an output exists with other content and `force` is not set.
         """
         card = replace(self._make_card(proven), **card_changes)
-        metadata = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
-        finished = self._finish(proven.graph, metadata)
+        properties = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
+        finished = self._finish(proven.graph, properties)
         prove_contract(ModelSource.in_memory(finished.model, output))
         unchanged = _put(output, finished.model, card, force=self.config.force)
         return ExportReport(
@@ -128,20 +133,38 @@ class FileMaker:
             raise ModelError(f"{self.name} cannot be exported: {error}") from error
 
     def _make_card(self, proven: Proven) -> Card:
+        """Return the card's fields from what the run recorded; no times, nothing measured on a clock."""
+        run, accuracy, network = self.run, proven.accuracy, self.checkpoint.network.config
+        recipe = {key: value for key, value in run.recipe.items() if key != "network"}
+        # A run may have been stopped early or made longer, and this may be an earlier checkpoint of it.
+        recipe |= {"epochs": self.checkpoint.epoch, **{key: run.training[key] for key in ("seed", "all_data")}}
+        data = {key: run.data[key] for key in ("name", "sha256", "train_count", "test_count", "licence")}
+        versions = {package: metadata.version(package) for package in ("torch", "onnx", "onnxscript")}
         kind = self.config.golden or ("data" if is_public(self.data) else "synthetic")
-        card = build_card(
-            self.run,
-            self.checkpoint,
+        return Card(
             name=self.name,
+            classes=run.classes,
+            input=InputSpec(**run.input),
+            standardisation=run.standardisation,
             precision=proven.probe.precision,
-            accuracy=proven.accuracy,
-            bound=proven.probe.bound,
+            network={"preset": "cnn", **to_plain(network), "parameters": network.num_parameters},
+            recipe=recipe,
+            data=data | ({"empty_classes": list(self.data.empty_classes)} if self.data.empty_classes else {}),
+            checkpoint_sha256=self.checkpoint.sha256,
+            test_accuracy={
+                "value": accuracy.accuracy,
+                "correct": accuracy.correct,
+                "count": accuracy.count,
+                "ci95": list(accuracy.interval),
+            },
+            bound={"logits": proven.probe.bound, "formula": BOUND_FORMULA},
             guard=proven.probe.guard,
             golden=make_golden(kind, proven.probe, self.checkpoint.network, proven.graph),
+            minimum=MINIMUM,
+            versions={**versions, "toolkit": toolkit.__version__},
+            author=self.config.author,
+            licence=self.config.licence,
         )
-        empty = list(self.data.empty_classes)
-        about_data = {**card.data, **({"empty_classes": empty} if empty else {})}
-        return replace(card, data=about_data, author=self.config.author, licence=self.config.licence)
 
 
 def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:

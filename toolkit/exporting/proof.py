@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Proof", "prove_contract", "prove_model"]
+__all__ = ["Proof", "answer_pieces", "prove_contract", "prove_model"]
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError
 from toolkit.exporting.reference import Probe
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
 from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.pieces import split_images
@@ -60,13 +61,19 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
                     f"{'; '.join(judgement.failures)}: the file was not written"
                 )
             worst = max(worst, judgement.max_abs_logit_error or 0.0)
-        answers = [runtime.run({"images": piece}) for piece in split_images(test.images)]
+        answers = answer_pieces(runtime, split_images(test.images))
         return Proof(
-            labels=np.concatenate([answer["label"] for answer in answers]),
-            logits=np.concatenate([answer["logits"] for answer in answers]),
+            labels=answers["label"],
+            logits=answers["logits"],
             max_abs_logit_error=worst,
             engine=f"onnxruntime {runtime.info.version}",
         )
+
+
+def answer_pieces(runtime: WorkerRuntime, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
+    """Return a file's outputs for batches of images, one after the other."""
+    answers = [runtime.run({"images": piece}) for piece in pieces]
+    return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
 
 
 def prove_contract(source: ModelSource) -> None:
