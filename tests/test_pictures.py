@@ -16,7 +16,7 @@ from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
 from toolkit import plots, plots_bench, plots_evaluation, plots_tune
-from toolkit.cli import bench_steps, learning_curve
+from toolkit.cli import bench, learning_curve
 from toolkit.cli.evaluation_files import summarise_mistakes, write_evaluation
 from toolkit.cli.output import Output, draw_picture
 from toolkit.cli.training_listener import TrainingListener
@@ -92,7 +92,7 @@ def test_a_bench_names_no_picture_that_is_not_there(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(plots_bench, "draw_bench", fail_to_draw)
     request = SimpleNamespace(picture=tmp_path / "bench.png", csv=None, samples=None)
     report = SimpleNamespace(to_json=dict)
-    assert bench_steps._write(report, request, tmp_path / "bench.json") == str(tmp_path / "bench.json")  # type: ignore[arg-type]  # all that is looked at
+    assert bench._write(report, request, tmp_path / "bench.json") == str(tmp_path / "bench.json")  # type: ignore[arg-type]  # all that is looked at
     assert written == [True]
 
 

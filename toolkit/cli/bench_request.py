@@ -6,10 +6,24 @@ __all__ = ["BenchRequest", "make_config"]
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from toolkit.cli.options import split_names, split_numbers
-from toolkit.cli.parity_options import read_feed_config
+import typer
+
+from toolkit.cli.external_data import AllowExternalData
+from toolkit.cli.options import (
+    AllowFallback,
+    Batch,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Threads,
+    split_names,
+    split_numbers,
+)
+from toolkit.cli.parity_options import InputsPath, Shapes, Values, read_feed_config
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,39 +35,103 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRequest:
-    """One field for each option, by its name; their help texts say what they mean. None is: not given."""
+    """Measure latency and throughput of a model. Any .onnx file; variants take turns, each in a process of its own."""
 
-    model: Path | None
-    provider: str | None
-    batch: str | None
-    threads: str | None
-    runtime: str | None
-    precision: str | None
-    scenario: str
-    streams: int
-    rate: float | None
-    driver: str
-    inputs: Path | None
-    shape: list[str] | None
-    value: list[str] | None
-    seconds: float | None
-    boundary: str
-    io_binding: str
-    cuda_graph: bool
-    device_option: list[str] | None
-    tf32: bool
-    require_all_nodes: bool
-    allow_fallback: bool
-    allow_external_data: bool
-    auto: bool
-    goal: str | None
-    max_p99_ms: float | None
-    output: Path | None
-    picture: Path | None
-    csv: Path | None
-    samples: Path | None
-    force: bool
-    as_json: bool
+    model: ModelPath = None
+    provider: Providers = None
+    batch: Batch = None
+    threads: Threads = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default.",
+            show_default=False,
+        ),
+    ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="Precisions, comma-separated: fp32, fp16, int8 (the files beside the model), bf16; its own by "
+            "default.",
+            show_default=False,
+        ),
+    ] = None
+    scenario: Annotated[
+        str,
+        typer.Option("--scenario", help="MLPerf's words: single-stream, multi-stream, server, offline."),
+    ] = "single-stream"
+    streams: Annotated[int, typer.Option("--streams", help="multi-stream: calls that arrive together.")] = 8
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate", help="server: calls a second that arrive, at random; their wait counts.", show_default=False
+        ),
+    ] = None
+    driver: Annotated[
+        str, typer.Option("--driver", help="Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).")
+    ] = "toolkit"
+    inputs: InputsPath = None
+    shape: Shapes = None
+    value: Values = None
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.", show_default=False),
+    ] = None
+    boundary: Annotated[
+        str,
+        typer.Option(
+            "--boundary", help="host: from host to host memory; device: inputs and outputs stay on the device."
+        ),
+    ] = "host"
+    io_binding: Annotated[
+        str, typer.Option("--io-binding", help="On devices: on, off, or on,off for both; on by default.")
+    ] = "auto"
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Capture each shape once and replay it.")] = False
+    device_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device-option",
+            help="nhwc=true, algorithm_search=exhaustive, arena=same-as-requested, memory_limit_mib=4096 ...; "
+            "repeatable.",
+            show_default=False,
+        ),
+    ] = None
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let CUDA round float32 products to TF32; recorded in the rows.")
+    ] = False
+    require_all_nodes: Annotated[
+        bool, typer.Option("--require-all-nodes", help="Refuse a model of which a provider leaves nodes to the CPU.")
+    ] = False
+    allow_fallback: AllowFallback = False
+    allow_external_data: AllowExternalData = False
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Search runtime, provider, threads and batch for the best settings to use.")
+    ] = False
+    goal: Annotated[
+        str | None,
+        typer.Option(
+            "--goal",
+            help="auto: latency (the lowest of a call, the default) or throughput (the highest).",
+            show_default=False,
+        ),
+    ] = None
+    max_p99_ms: Annotated[
+        float | None,
+        typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.", show_default=False),
+    ] = None
+    output: OutputPath = None
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="Draw latency, throughput and distribution into this .png.", show_default=False),
+    ] = None
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the rows as CSV.", show_default=False)] = None
+    samples: Annotated[
+        Path | None, typer.Option("--samples", help="Also write every counted call as CSV.", show_default=False)
+    ] = None
+    force: Force = False
+    as_json: Json = False
 
 
 def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:

@@ -16,13 +16,16 @@ __all__ = [
     "Providers",
     "Runtimes",
     "Threads",
+    "command_of",
     "split_names",
     "split_numbers",
     "split_size",
 ]
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -65,6 +68,21 @@ AllowFallback = Annotated[
     typer.Option("--allow-fallback", help="Go on with the CPU where a provider is not active, and mark every row."),
 ]
 ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the latest one by default.", show_default=False)]
+
+
+Request = TypeVar("Request")
+
+
+def command_of(request: type[Request], carry_out: Callable[[Request], None]) -> Callable[..., None]:
+    """Return the command whose options are the fields of a dataclass, and whose help is the dataclass' docstring."""
+
+    def command(**options: Any) -> None:
+        carry_out(request(**options))
+
+    # Typer reads a command's options from its signature.
+    command.__signature__ = inspect.signature(request, eval_str=True)  # type: ignore[attr-defined]  # a function's own
+    command.__doc__ = request.__doc__
+    return command
 
 
 def split_names(text: str) -> tuple[str, ...]:
