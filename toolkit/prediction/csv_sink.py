@@ -5,9 +5,10 @@ from __future__ import annotations
 __all__ = ["CsvSink"]
 
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from toolkit.prediction.rows import COLUMNS, TRUTH_COLUMN
+from toolkit.prediction.sinks import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,21 +19,12 @@ if TYPE_CHECKING:
 _SPECIAL = re.compile('[",\r\n]')
 
 
-class CsvSink:
+class CsvSink(Sink):
     """Writes rows as UTF-8 CSV (RFC 4180, lines end in one newline).
 
-    float32 values stand with the 9 digits that give them back exactly.
-
-    Args:
-        stream: binary, left open.
-        classes: one column `p_<class>` for each, after the fixed ones; none where it is empty.
-        truths: add the column `truth`.
+    float32 values stand with the 9 digits that give them back exactly; `classes` are columns `p_<class>` after the
+    fixed ones.
     """
-
-    def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:
-        self._stream = stream
-        self._classes = classes
-        self._truths = truths
 
     def begin(self) -> None:
         """Write the names of the columns."""
@@ -47,9 +39,6 @@ class CsvSink:
             lines = [f"{line},{text}" for line, text in zip(lines, extra, strict=True)]
         if lines:
             self._put(lines)
-
-    def finish(self) -> None:
-        """Write nothing: a CSV has no end of its own."""
 
     def _extras(self, answers: Answers) -> list[list[str]]:
         extras = []

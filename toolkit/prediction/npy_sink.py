@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from toolkit.errors import ResourceError
+from toolkit.prediction.sinks import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolkit.prediction.blocks import Answers
 
 STATUSES = {"ok": 0, "fallback": 1, "error": 2}
@@ -41,18 +44,18 @@ def record_dtype(num_classes: int, *, truths: bool) -> np.dtype[np.void]:
     return np.dtype(fields)
 
 
-class NpySink:
+class NpySink(Sink):
     """Writes rows as records of `record_dtype`.
 
     Args:
         stream: binary, left open; its end is where rows go, its beginning is written again at the end.
-        num_classes: numbers in the field `probabilities`; 0 leaves it out.
+        classes: one number for each in the field `probabilities`; none leaves it out.
         truths: add the field `truth`.
     """
 
-    def __init__(self, stream: BinaryIO, *, num_classes: int = 0, truths: bool = False) -> None:
-        self._stream = stream
-        self._dtype = record_dtype(num_classes, truths=truths)
+    def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:
+        super().__init__(stream, classes=classes, truths=truths)
+        self._dtype = record_dtype(len(classes), truths=truths)
 
     def begin(self) -> None:
         """Keep the place of the header."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["StreamTarget", "Target", "check_outputs_free", "existing_outputs", "open_output"]
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from toolkit.closing import Closing
 from toolkit.errors import UsageError
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
 
     from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.sinks import Turn
-
-
-class Target(Protocol):
-    """What rows are written to, and how far that has come."""
-
-    stream: BinaryIO
-    progress: Progress
-
-    def advance(self, progress: Progress) -> None:
-        """Note that everything up to here is in the stream."""
-
-    def finish(self, turn: Turn | None = None) -> None:
-        """Everything is written; `turn` makes the file of it where these are not yet its bytes."""
-
-    def discard(self) -> None:
-        """Nothing of it is to be kept."""
 
 
 class StreamTarget(Closing):
@@ -61,6 +45,10 @@ class StreamTarget(Closing):
         """Do nothing: what is gone is gone."""
 
 
+# What rows are written to, and how far that has come.
+Target: TypeAlias = Unfinished | StreamTarget
+
+
 def check_outputs_free(config: PredictionConfig, *, stdin: BinaryIO, to_stream: bool) -> None:
     """Refuse outputs that would overwrite something, before anything is opened.
 
@@ -84,9 +72,7 @@ def check_outputs_free(config: PredictionConfig, *, stdin: BinaryIO, to_stream: 
         check_output(config.gallery, force=config.force)
 
 
-def open_output(
-    config: PredictionConfig, identity: dict[str, Any], stream: BinaryIO | None
-) -> Unfinished | StreamTarget:
+def open_output(config: PredictionConfig, identity: dict[str, Any], stream: BinaryIO | None) -> Target:
     """Open what the rows go to.
 
     Raises:

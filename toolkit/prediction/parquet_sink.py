@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from toolkit.errors import ResourceError
+from toolkit.prediction.sinks import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ INSTALL = "pip install 'onnx-parity-toolkit[parquet]'"
 ROWS_IN_A_GROUP = 65_536
 
 
-class ParquetSink:
+class ParquetSink(Sink):
     """Writes rows as Parquet with the CSV's columns; what a row has not is null.
 
     The stream holds Arrow record batches without the schema message, one after the other: a file that is gone on with.
@@ -41,14 +42,9 @@ class ParquetSink:
             self._parquet: Any = import_module("pyarrow.parquet")
         except ImportError as error:
             raise ResourceError(f"Parquet needs pyarrow ({error}); get it with: {INSTALL}") from error
+        super().__init__(stream, classes=classes, truths=truths)
         self._arrow: Any = arrow
-        self._stream = stream
-        self._classes = tuple(classes)
-        self._truths = truths
         self._schema = self._make_schema()
-
-    def begin(self) -> None:
-        """Write nothing: Arrow's batches stand alone."""
 
     def write(self, answers: Answers) -> None:
         """Write rows."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["FORMATS", "Sink", "Turn", "choose_format", "open_sink"]
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.errors import UsageError, require_known
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from toolkit.prediction.blocks import Answers
 
-FORMATS = ("csv", "jsonl", "parquet", "npy")
+# Each lies in a module of its own, which loads no more than it needs.
+_SINKS = {"csv": "CsvSink", "jsonl": "JsonLinesSink", "parquet": "ParquetSink", "npy": "NpySink"}
+FORMATS = tuple(_SINKS)
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
 # Writes the whole file to another stream.
 Turn = Callable[[BinaryIO], None]
@@ -23,17 +26,30 @@ Turn = Callable[[BinaryIO], None]
 _NEED_A_FILE = ("parquet", "npy")
 
 
-class Sink(Protocol):
-    """Writes rows; whatever `write` was given is in the stream when it returns, but for the stream's own buffer."""
+class Sink:
+    """Writes rows; whatever `write` was given is in the stream when it returns, but for the stream's own buffer.
+
+    Args:
+        stream: binary, left open; `parquet` and `npy` also read it and move in it.
+        classes: where it is not empty, every class's probability is written too.
+        truths: write the class that each file's name begins with, too.
+    """
+
+    def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:
+        self._stream = stream
+        self._classes = tuple(classes)
+        self._truths = truths
 
     def begin(self) -> None:
-        """Write what stands before the first row."""
+        """Write what stands before the first row: nothing, where a format has no such thing."""
 
     def write(self, answers: Answers) -> None:
         """Write rows."""
+        raise NotImplementedError
 
     def finish(self) -> Turn | None:
         """Write what stands after the last row; return how the file is made where these bytes are not yet its own."""
+        return None
 
 
 def choose_format(name: str | None, output: Path | None) -> str:
@@ -63,18 +79,5 @@ def open_sink(form: str, stream: BinaryIO, *, classes: Sequence[str], probabilit
     Raises:
         ResourceError: the format's package is not installed.
     """
-    if form == "jsonl":
-        from toolkit.prediction.jsonl_sink import JsonLinesSink
-
-        return JsonLinesSink(stream, classes=classes if probabilities else (), truths=truths)
-    if form == "parquet":
-        from toolkit.prediction.parquet_sink import ParquetSink
-
-        return ParquetSink(stream, classes=classes if probabilities else (), truths=truths)
-    if form == "npy":
-        from toolkit.prediction.npy_sink import NpySink
-
-        return NpySink(stream, num_classes=len(classes) if probabilities else 0, truths=truths)
-    from toolkit.prediction.csv_sink import CsvSink
-
-    return CsvSink(stream, classes=classes if probabilities else (), truths=truths)
+    kind: type[Sink] = getattr(import_module(f"toolkit.prediction.{form}_sink"), _SINKS[form])
+    return kind(stream, classes=classes if probabilities else (), truths=truths)
