@@ -203,7 +203,9 @@ def _loop_seconds(model: Path, pictures: Path, output: Path) -> float:
 
 
 def _toolkit_seconds(model: Path, source: Path, output: Path, *, runtime: str = "ort") -> float:
-    config = PredictionConfig(model=model, inputs=(source,), output=output, force=True, batch=BATCH, runtime=runtime)
+    config = PredictionConfig(
+        model=model, inputs=(source,), output=output, force=True, batch=BATCH, engine=EngineChoice(runtime=runtime)
+    )
     return run_prediction(config).seconds
 
 

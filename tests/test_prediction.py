@@ -22,7 +22,7 @@ from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError, ProviderError, ResourceError, UsageError
 from toolkit.prediction import work as work_module
 from toolkit.prediction.blocks import Block
-from toolkit.prediction.config import PredictionConfig
+from toolkit.prediction.config import EngineChoice, PredictionConfig
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.rows import COLUMNS, Row
 from toolkit.prediction.run import run_prediction
@@ -316,7 +316,9 @@ def test_strict_provider_is_refused_before_any_input_is_opened(tmp_path: Path, m
 
     monkeypatch.setattr(work_module, "open_items", never)
     stream = io.BytesIO()
-    config = PredictionConfig(model=save_model(tmp_path / "m.onnx"), inputs=(tmp_path,), provider="cuda")
+    config = PredictionConfig(
+        model=save_model(tmp_path / "m.onnx"), inputs=(tmp_path,), engine=EngineChoice(provider="cuda")
+    )
     skip_where_cuda_works()
     with pytest.raises(ProviderError, match="provider cuda is not"):
         run_prediction(config, stream=stream)
@@ -328,8 +330,7 @@ def test_allowed_fallback_marks_every_row(tmp_path: Path, pictures: Path) -> Non
     config = PredictionConfig(
         model=save_model(tmp_path / "m.onnx"),
         inputs=(pictures,),
-        provider="cuda",
-        allow_fallback=True,
+        engine=EngineChoice(provider="cuda", allow_fallback=True),
         output=tmp_path / "out.csv",
     )
     report = run_prediction(config)
@@ -341,7 +342,10 @@ def test_allowed_fallback_marks_every_row(tmp_path: Path, pictures: Path) -> Non
 def test_auto_goes_on_and_says_what_it_passed_over(tmp_path: Path, pictures: Path) -> None:
     skip_where_cuda_works()
     config = PredictionConfig(
-        model=save_model(tmp_path / "m.onnx"), inputs=(pictures,), provider="auto", output=tmp_path / "out.csv"
+        model=save_model(tmp_path / "m.onnx"),
+        inputs=(pictures,),
+        engine=EngineChoice(provider="auto"),
+        output=tmp_path / "out.csv",
     )
     report = run_prediction(config)
     assert (report.provider_active, report.fallback, report.num_ok) == ("cpu", False, 5)

@@ -20,7 +20,7 @@ from toolkit.card import InputSpec
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.prediction import work
-from toolkit.prediction.config import RAY, PredictionConfig
+from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
 from toolkit.prediction.ray_work import Message, ModelWorker, divide_inputs
 from toolkit.prediction.run import run_prediction
 from toolkit.prediction.truths import tell_truth
@@ -208,7 +208,7 @@ def test_errors_of_the_cluster_are_those_of_the_command(tmp_path: Path, model_pa
     with pytest.raises(ModelError, match=r"broken\.onnx"):
         run_prediction(PredictionConfig(model=tmp_path / "broken.onnx", **common))
     with pytest.raises(ResourceError, match="no GPU"):
-        run_prediction(PredictionConfig(model=model_path, provider="cuda", **common))
+        run_prediction(PredictionConfig(model=model_path, engine=EngineChoice(provider="cuda"), **common))
 
 
 @pytest.mark.slow

@@ -1,100 +1,63 @@
-"""`toolkit predict`."""
+"""`toolkit predict`: a bar while it runs, rows and pictures at the end."""
 
 from __future__ import annotations
 
 __all__ = ["predict_command"]
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+import sys
+from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.context import choose_model
-from toolkit.cli.options import AllowFallback, Force, Json
-from toolkit.cli.predict_options import Request, make_config, split_inputs
-from toolkit.cli.predict_results import carry_out
-from toolkit.imaging.settings import AUTO, PrepareSettings
-from toolkit.prediction.config import DEFAULT_BATCH, DEFAULT_PROVIDER, DEFAULT_RUNTIME
+from toolkit.cli.context import announce_model
+from toolkit.cli.options import command_of
+from toolkit.cli.output import Output, draw_picture, note
+from toolkit.cli.predict_request import PredictRequest, make_config
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        help="Images, folders, 'globs', ZIP and TAR archives, IDX, NPY, NPZ, Parquet; - for names on stdin; "
-        "one that ends in .onnx is the model."
-    ),
-]
-OutputFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout; a unique name by default.")
-]
-Form = Annotated[
-    str | None, typer.Option("--format", help="csv, jsonl, parquet or npy; by the output's ending, else csv.")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished output, by default the latest.")]
-Runtime = Annotated[str, typer.Option("--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).")]
-Provider = Annotated[str, typer.Option("--provider", help="cpu, cuda, tensorrt, openvino, or auto: cuda, else cpu.")]
-Precision = Annotated[str, typer.Option("--precision", help="Arithmetic of the engine: fp32, bf16 or tf32.")]
-BatchSize = Annotated[
-    str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
-]
-Fit = Annotated[
-    str, typer.Option("--fit", help="How a picture becomes the model's size: auto, mnist, stretch or none.")
-]
-Polarity = Annotated[str, typer.Option("--polarity", help="What pictures are: auto, light-on-dark or dark-on-light.")]
-Probabilities = Annotated[bool, typer.Option("--probabilities", help="Add one column p_<class> for every class.")]
-Truths = Annotated[
-    bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
-]
-Gallery = Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")]
-Executor = Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")]
-Processes = Annotated[
-    int | None, typer.Option("--processes", help="Most decoder processes; one for each core by default.")
-]
-ThreadCount = Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")]
+if TYPE_CHECKING:
+    from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.report import PredictionReport
 
 
-def predict_command(
-    inputs: Inputs,
-    output: OutputFile = None,
-    form: Form = None,
-    force: Force = False,
-    resume: Resume = False,
-    runtime: Runtime = DEFAULT_RUNTIME,
-    provider: Provider = DEFAULT_PROVIDER,
-    precision: Precision = "fp32",
-    fit: Fit = AUTO,
-    polarity: Polarity = AUTO,
-    batch: BatchSize = str(DEFAULT_BATCH),
-    probabilities: Probabilities = False,
-    labels_from_filename: Truths = False,
-    gallery: Gallery = None,
-    executor: Executor = "local",
-    processes: Processes = None,
-    allow_fallback: AllowFallback = False,
-    threads: ThreadCount = 0,
-    as_json: Json = False,
-) -> None:
-    """Predict images: one row each, -o - for stdout. The model is the .onnx given, else the latest."""
-    given, images = split_inputs(inputs)
+def _carry_out(request: PredictRequest) -> None:
+    from toolkit.outputs import claim_outputs
+    from toolkit.prediction.run import run_prediction
+
     store = ArtifactStore.default()
-    request = Request(output=output, form=form, resume=resume, batch=batch, gallery=gallery, as_json=as_json)
-    config = make_config(
-        request,
-        store,
-        model=given or choose_model(None, store=store),
-        inputs=images,
-        force=force,
-        runtime=runtime,
-        provider=provider,
-        precision=precision,
-        settings=PrepareSettings(fit=fit, polarity=polarity),
-        probabilities=probabilities,
-        truths=labels_from_filename,
-        executor=executor,
-        processes=processes,
-        allow_fallback=allow_fallback,
-        threads=threads,
-    )
-    if given is not None:
-        choose_model(given, store=store)  # where the words make sense, its file has to be there
-    carry_out(config, request, store=store, is_latest=given is None)
+    config = make_config(request, store)
+    claim_outputs(config.gallery, force=config.force)
+    out = Output(as_json=request.as_json or request.to_stdout)
+    with out.progress("predicting", unit="images") as bar:
+        stream = sys.stdout.buffer if request.to_stdout else None
+        report = run_prediction(config, progress=bar if bar.is_shown else None, stream=stream)
+    if request.model is None:
+        announce_model(config.model, store=store)  # after the refusals, which are one line
+    _show(report, config, out, to_stdout=request.to_stdout)
+    report.raise_for_errors()
+
+
+def _show(report: PredictionReport, config: PredictionConfig, out: Output, *, to_stdout: bool) -> None:
+    from toolkit.render_predictions import prediction_summary, predictions_table
+
+    for sentence in report.notes:
+        note(sentence)
+    if config.gallery is not None:
+        _draw_gallery(report, config)
+    table = [predictions_table(report)] if report.preview else []
+    if to_stdout:
+        out.show(*prediction_summary(report))
+    else:
+        out.report(report.to_json(), *table, *prediction_summary(report))
+
+
+def _draw_gallery(report: PredictionReport, config: PredictionConfig) -> None:
+    assert config.gallery is not None
+    if not report.gallery:
+        note(f"no image has an answer, so there is no gallery at {config.gallery}")
+        return
+    from toolkit.plots_predictions import draw_gallery
+
+    if draw_picture(config.gallery, lambda: draw_gallery(report)):
+        note(f"the {len(report.gallery)} least sure images are shown in {config.gallery}")
+
+
+predict_command = command_of(PredictRequest, _carry_out)

@@ -7,8 +7,9 @@ archives inside, and files of other names are left out and counted.
 
 from __future__ import annotations
 
-__all__ = ["iterate_tar", "iterate_zip"]
+__all__ = ["iterate_tar", "iterate_zip", "printable_member"]
 
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from toolkit.data.unpacked import UnpackBudget, join_pieces, open_unpacked
@@ -19,7 +20,6 @@ from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.left_out import LeftOut, is_array_name
 from toolkit.prediction.listing import is_image_name
-from toolkit.prediction.names import printable_member
 from toolkit.prediction.tar_reader import TarReader
 from toolkit.prediction.zip_reader import ZipReader
 from toolkit.regular_file import open_regular, printable_name
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
@@ -171,6 +172,12 @@ class _TarItems(_ArchiveItems):
                 self.left_out.add_array(source)
         except DataError as error:  # where the archive itself is cut off, its next header says so too
             yield _failed(source, str(error))
+
+
+def printable_member(archive: str, member: str) -> str:
+    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
+    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
+    return f"{printable_name(archive)}!{printable_name(safe)}"
 
 
 def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:

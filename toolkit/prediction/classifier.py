@@ -123,20 +123,11 @@ class Classifier(Closing):
         )
         opened = open_model(ModelSource.read(Path(model)), choice, wishes=settings, probe=False)
         self._process, self._card = os.getpid(), opened.card
-        info = opened.runtime.info
-        self._provider = info.provider_active
-        is_plain = info.provider_active in find_entry(runtime).reentrant
+        self._provider = opened.info.provider_active
+        is_plain = self._provider in find_entry(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
         self._runtime: Runtime | WorkerRuntime | None = opened.runtime
-        self._engine: Engine | None = Engine(
-            opened.runtime,
-            opened.card,
-            batch=BATCH,
-            provider=info.provider_active,
-            fallback=info.fallback,
-            reentrant=is_plain,
-            pads=not is_plain,
-        )
+        self._engine: Engine | None = Engine.of_model(opened, batch=BATCH, reentrant=is_plain, pads=not is_plain)
         _open.add(self)
 
     @property

@@ -38,7 +38,7 @@ class EngineChoice:
         provider: a provider's name, or `auto`: CUDA where it works, else the CPU.
         precision: arithmetic of the engine.
         threads: threads inside one operator; 0 leaves the engine its own choice.
-        allow_fallback: go on with the CPU where the provider is not active, and mark what it answers.
+        allow_fallback: go on with the CPU where the provider is not active, and mark every row.
     """
 
     runtime: str = DEFAULT_RUNTIME
@@ -60,9 +60,7 @@ class PredictionConfig:
         form: `csv`, `jsonl`, `parquet` or `npy`; None: by the output's ending.
         force: overwrite an output that exists.
         resume: go on with an output that was left unfinished.
-        runtime: a name of the registry.
-        provider: a provider's name, or `auto`: CUDA where it works, else the CPU.
-        precision: arithmetic of the engine.
+        engine: what is to run the model.
         settings: how pictures are brought to the model.
         batch: images in one call, 1 to 65536, padded so that an engine meets one shape only; 0 measures and picks.
         probabilities: add one column per class.
@@ -70,8 +68,6 @@ class PredictionConfig:
         gallery: picture to draw of the least sure images; None for none.
         executor: `local`, or `ray` for many machines.
         processes: most decoder processes, or over Ray most workers; None: one for each core, or GPU.
-        allow_fallback: go on with the CPU where the provider is not active, and mark every row.
-        threads: threads inside one operator; 0 leaves the engine its own choice.
     """
 
     model: Path
@@ -80,9 +76,7 @@ class PredictionConfig:
     form: str | None = None
     force: bool = False
     resume: bool = False
-    runtime: str = DEFAULT_RUNTIME
-    provider: str = DEFAULT_PROVIDER
-    precision: str = "fp32"
+    engine: EngineChoice = field(default_factory=EngineChoice)
     settings: PrepareSettings = field(default_factory=PrepareSettings)
     batch: int = DEFAULT_BATCH
     probabilities: bool = False
@@ -90,8 +84,6 @@ class PredictionConfig:
     gallery: Path | None = None
     executor: str = LOCAL
     processes: int | None = None
-    allow_fallback: bool = False
-    threads: int = 0
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -105,14 +97,3 @@ class PredictionConfig:
             raise UsageError(f"processes is {self.processes}; expected 0 or more")
         if self.resume and self.output is None:
             raise UsageError("--resume needs an output that is a file")
-
-    @property
-    def engine(self) -> EngineChoice:
-        """What is to run the model."""
-        return EngineChoice(
-            runtime=self.runtime,
-            provider=self.provider,
-            precision=self.precision,
-            threads=self.threads,
-            allow_fallback=self.allow_fallback,
-        )

@@ -6,7 +6,7 @@ __all__ = ["BatchRunner", "Engine"]
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import Card
+    from toolkit.prediction.open_model import OpenedModel
     from toolkit.prediction.rows import Status
 
     Outputs = Mapping[str, npt.NDArray[Any]]
@@ -64,6 +65,12 @@ class Engine:
         self._provider = provider
         self._guard = Guard.from_card(card.guard, classes=len(card.classes))
         self._status: Status = "fallback" if fallback else "ok"
+
+    @classmethod
+    def of_model(cls, opened: OpenedModel, *, batch: int, **how: bool) -> Self:
+        """Return the engine of a model that is open; `how` is `pads` and `reentrant`."""
+        provider, fallback = opened.info.provider_active, opened.info.fallback
+        return cls(opened.runtime, opened.card, batch=batch, provider=provider, fallback=fallback, **how)
 
     def answer(self, block: Block) -> Answers:
         """Run the block's pictures.

@@ -104,14 +104,14 @@ class ModelWorker:
 
     def _open(self) -> tuple[Engine, Preparation]:
         opened, config = _open_model(self._source, self._config), self._config
-        provider, fallback = opened.info.provider_active, opened.info.fallback
-        engine = Engine(opened.runtime, opened.card, batch=config.batch, provider=provider, fallback=fallback)
-        return engine, Preparation(spec=opened.card.input, settings=config.settings)
+        return Engine.of_model(opened, batch=config.batch), Preparation(
+            spec=opened.card.input, settings=config.settings
+        )
 
 
 def _open_model(source: ModelSource, config: PredictionConfig) -> OpenedModel:
     """Open it as a worker does, which has one core, unless it is told otherwise."""
-    return open_model(source, replace(config.engine, threads=config.threads or 1), wishes=config.settings)
+    return open_model(source, replace(config.engine, threads=config.engine.threads or 1), wishes=config.settings)
 
 
 def describe_model(source: ModelSource, config: PredictionConfig) -> DescribedModel | ToolkitError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
-from toolkit.prediction.names import printable_path
+from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ class PredictionReport:
         """Return plain JSON values, `schema` first; `preview` holds the first rows, the CSV holds all."""
         return {
             "schema": SCHEMA,
-            "model": {"path": printable_path(self.model), "sha256": self.model_sha256},
+            "model": {"path": printable_name(str(self.model)), "sha256": self.model_sha256},
             "count": self.num_ok + self.num_errors,
             "ok": self.num_ok,
             "errors": self.num_errors,
@@ -125,7 +125,7 @@ class PredictionReport:
             "processes": self.processes,
             "seconds": self.seconds,
             "images_per_s": self.images_per_s,
-            "output": None if self.output is None else printable_path(self.output),
+            "output": None if self.output is None else printable_name(str(self.output)),
             "notes": list(self.notes),
             "preview": [row.to_json() for row in self.preview],
         }

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
 from toolkit.prediction.config import RAY
-from toolkit.prediction.names import printable_path
 from toolkit.prediction.open_model import DescribedModel, open_model
 from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks import choose_format
 from toolkit.prediction.stopping import stopping_kept
 from toolkit.prediction.work import Work
+from toolkit.regular_file import printable_name
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run_prediction(
 def _reach_cluster(config: PredictionConfig) -> RayCluster:
     from toolkit.prediction.ray_cluster import RayCluster
 
-    return RayCluster(provider=config.provider, workers=config.processes)
+    return RayCluster(provider=config.engine.provider, workers=config.processes)
 
 
 def _identity(config: PredictionConfig, model: DescribedModel, form: str) -> dict[str, Any]:
@@ -81,10 +81,10 @@ def _identity(config: PredictionConfig, model: DescribedModel, form: str) -> dic
     info = model.info
     return {
         "model": model.source.sha256,
-        "inputs": [printable_path(path) for path in config.inputs],
+        "inputs": [printable_name(str(path)) for path in config.inputs],
         "runtime": info.runtime,
         "provider": info.provider_active,
-        "precision": config.precision,
+        "precision": config.engine.precision,
         "fit": config.settings.fit,
         "polarity": config.settings.polarity,
         "format": form,

@@ -122,21 +122,14 @@ class Work:
 
     def _open_pipeline(self, batch: int) -> Pipeline:
         assert isinstance(self.model, OpenedModel)
-        info, card = self.model.info, self.model.card
-        engine = Engine(
-            self.model.runtime,
-            card,
-            batch=batch,
-            provider=info.provider_active,
-            fallback=info.fallback,
-            reentrant=self.model.settings.runs_at_once > 1,
-        )
+        runs_at_once = self.model.settings.runs_at_once
+        engine = Engine.of_model(self.model, batch=batch, reentrant=runs_at_once > 1)
         wanted = self.config.processes
         return Pipeline(
             engine.answer,
-            Preparation(spec=card.input, settings=self.config.settings),
+            Preparation(spec=self.model.card.input, settings=self.config.settings),
             processes=usable_cores() if wanted is None else wanted,
-            runs_at_once=self.model.settings.runs_at_once,
+            runs_at_once=runs_at_once,
         )
 
     def _jobs(self, batch: int) -> Iterator[list[Item]]:
@@ -171,8 +164,8 @@ class Work:
             num_right=done.right,
             runtime=info.runtime,
             runtime_version=info.version,
-            precision=self.config.precision,
-            provider_requested=self.config.provider,
+            precision=self.config.engine.precision,
+            provider_requested=self.config.engine.provider,
             provider_active=info.provider_active,
             fallback=info.fallback,
             fallback_reason=str(info.details.get("fallback_reason", "")),
