@@ -1,19 +1,10 @@
-"""The options of `toolkit parity` that no other command has."""
+"""The options that are about a file without a card."""
 
 from __future__ import annotations
 
 __all__ = [
-    "Against",
-    "Bisect",
     "BudgetSeconds",
     "InputsPath",
-    "Optimisations",
-    "PicturePath",
-    "Precisions",
-    "Record",
-    "Replay",
-    "RunPath",
-    "Sample",
     "Shapes",
     "Values",
     "read_budget",
@@ -32,45 +23,6 @@ from toolkit.runtimes.feed_config import FeedConfig
 if TYPE_CHECKING:
     from toolkit.parity.budget import Budget
 
-Optimisations = Annotated[
-    str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
-]
-Precisions = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
-        show_default=False,
-    ),
-]
-Sample = Annotated[
-    int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)
-]
-RunPath = Annotated[
-    Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
-]
-Record = Annotated[
-    Path | None,
-    typer.Option(
-        "--record", help="Write images, reference answers and bounds for another machine.", show_default=False
-    ),
-]
-Against = Annotated[
-    Path | None,
-    typer.Option("--against", help="Judge by what another machine recorded; needs no data.", show_default=False),
-]
-PicturePath = Annotated[
-    Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
-]
-Replay = Annotated[
-    Path | None,
-    typer.Option(
-        "--replay", help="Run an engine again on the worst sample of a row, from its file.", show_default=False
-    ),
-]
-Bisect = Annotated[
-    bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
-]
 BudgetSeconds = Annotated[
     float | None,
     typer.Option(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["ParityFiles", "require_passed", "run_and_report"]
+__all__ = ["require_passed", "run_and_report"]
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model, load_recorded_data
 from toolkit.cli.output import Output, note, repeat_command
+from toolkit.cli.parity_options import read_budget, read_feed_config
 from toolkit.cli.parity_worst import worst_folder, write_worst
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
-from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.feed_config import FeedConfig
 
 # Of a failure in the one line that ends the command; the report has the rest.
@@ -22,43 +22,27 @@ MOST_WORDS = 400
 
 if TYPE_CHECKING:
     from toolkit.card import Card
+    from toolkit.cli.parity_request import ParityRequest
     from toolkit.data import Dataset
     from toolkit.parity.budget import Budget
+    from toolkit.parity.config import ParityConfig
     from toolkit.parity.recording import Recording
     from toolkit.parity.report import ParityReport
     from toolkit.parity.subject import Subject
     from toolkit.runtimes.source import ModelSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityFiles:
-    """Files of one check.
-
-    Attributes:
-        record: where the reference goes, None for nowhere.
-        against: a recorded reference, None to compute it.
-        output: where the report goes; a unique name by default.
-        run: the run that the model came from; found by its hash by default.
-        feeds: a stranger's inputs.
-        budget: of a stranger's reference, None for the default.
-        bisect: whether a failure is taken apart, node by node.
-        allow_external_data: whether the model's weights may lie in files beside it.
-    """
-
-    record: Path | None = None
-    against: Path | None = None
-    output: Path | None = None
-    run: Path | None = None
-    feeds: FeedConfig = field(default_factory=FeedConfig)
-    budget: Budget | None = None
-    bisect: bool = False
-    allow_external_data: bool = False
-
-
 def run_and_report(
-    path: Path, config: ParityConfig, *, output: Output, data: str | None = None, files: ParityFiles | None = None
+    path: Path, config: ParityConfig, request: ParityRequest, *, output: Output
 ) -> tuple[ParityReport, Path]:
-    """Run the matrix, write its report and show it."""
+    """Run the matrix, write its report and show it.
+
+    Args:
+        path: the model.
+        config: the axes of the matrix.
+        request: the files of the check, and what its report is to hold.
+        output: where it is shown.
+    """
     from toolkit.environment import describe_environment
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import read_recording, write_recording
@@ -66,26 +50,26 @@ def run_and_report(
     from toolkit.render_parity import describe_causes, describe_matrix, describe_reference
     from toolkit.runtimes.external_data import read_model
 
-    files = files or ParityFiles()
-    store = ArtifactStore.default()
-    source = read_model(path, allow_external_data=files.allow_external_data)
-    recording = None if files.against is None else read_recording(files.against, source)
-    subject = require_providers(source, config, files.feeds if recording is None else _recorded_feeds(recording))
-    _check_words(subject, data=data, config=config, files=files, name=path.name)
+    store, feeds = ArtifactStore.default(), read_feed_config(request.inputs, request.shape, request.value)
+    budget = read_budget(request.budget)
+    source = read_model(path, allow_external_data=request.allow_external_data)
+    recording = None if request.against is None else read_recording(request.against, source)
+    subject = require_providers(source, config, feeds if recording is None else _recorded_feeds(recording))
+    _check_words(subject, request, name=path.name, says_anything=feeds.says_anything or budget is not None)
     announce_model(path, store=store)  # after the refusals, which are one line
-    source, environment = _with_run(source, subject, run=files.run, store=store), describe_environment()
+    source, environment = _with_run(source, subject, run=request.run, store=store), describe_environment()
     if recording is None:
-        recording = _record(source, config, subject, data=data, files=files, output=output)
+        recording = _record(source, config, subject, request, feeds=feeds, budget=budget, output=output)
         recording = replace(recording, environment=environment)
-    if files.record is not None:
-        write_recording(files.record, recording)
-        note(f"recording {files.record}")
+    if request.record is not None:
+        write_recording(request.record, recording)
+        note(f"recording {request.record}")
     with output.progress("parity", unit="rows") as bar:
         report = judge_matrix(source, recording, config, precision=subject.precision, progress=bar)
-    if files.against is not None:
+    if request.against is not None:
         report = replace(report, recorded_on=recording.environment)
-    target = files.output or store.new_file("reports", f"parity-{path.stem}", ".json")
-    report = _explain(report, source, bisect=files.bisect)
+    target = request.output_path or store.new_file("reports", f"parity-{path.stem}", ".json")
+    report = _explain(report, source, bisect=request.bisect)
     report = write_worst(report, recording, source, worst_folder(target))
     value = report.to_json(command=repeat_command(), environment=environment)
     write_json(target, value)
@@ -135,12 +119,12 @@ def require_passed(report: ParityReport) -> None:
     raise CheckFailedError(f"parity failed in {len(report.failed)} of {len(report.rows)} rows; {first}")
 
 
-def _check_words(subject: Subject, *, data: str | None, config: ParityConfig, files: ParityFiles, name: str) -> None:
+def _check_words(subject: Subject, request: ParityRequest, *, name: str, says_anything: bool) -> None:
     """Refuse options that mean nothing for this kind of file."""
-    if subject.card is not None and (files.feeds.says_anything or files.budget is not None):
+    if subject.card is not None and says_anything:
         words = f"{name} carries a card and is judged on images"
         raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
-    if subject.card is None and (data, config.sample, files.run) != (None, None, None):
+    if subject.card is None and (request.data, request.sample, request.run) != (None, None, None):
         raise UsageError(f"{name} carries no card, so --data, --sample and --run mean nothing to it; see --inputs")
 
 
@@ -158,9 +142,10 @@ def _record(
     source: ModelSource,
     config: ParityConfig,
     subject: Subject,
+    request: ParityRequest,
     *,
-    data: str | None,
-    files: ParityFiles,
+    feeds: FeedConfig,
+    budget: Budget | None,
     output: Output,
 ) -> Recording:
     from toolkit.parity.recording import record_feeds, record_reference
@@ -170,10 +155,10 @@ def _record(
         if subject.plan is not None and (words := subject.plan.describe()):
             note(words)
         with output.progress("reference", unit="calls") as bar:
-            return record_feeds(source, subject, files.feeds, budget=files.budget, progress=bar, say=note)
+            return record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
-    dataset = _load_images(source, subject.card, data=data, output=output)
+    dataset = _load_images(source, subject.card, data=request.data, output=output)
     return record_reference(source, dataset, config, card=subject.card, environment={})
 
 

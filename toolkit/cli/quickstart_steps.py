@@ -12,7 +12,8 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
 from toolkit.cli.context import load_data
 from toolkit.cli.output import Output, repeat_command
-from toolkit.cli.parity_steps import ParityFiles, run_and_report
+from toolkit.cli.parity_request import ParityRequest
+from toolkit.cli.parity_steps import run_and_report
 from toolkit.cli.train import run_training
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import ModelError, UsageError
@@ -87,13 +88,8 @@ class Quickstart:
 
     def parity(self) -> None:
         """4/6 parity with PyTorch on every test image"""
-        report, path = run_and_report(
-            self._model,
-            ParityConfig(),
-            data=self._name,
-            files=ParityFiles(run=self._run),
-            output=self._output.quiet(),
-        )
+        request = ParityRequest(data=self._name, run=self._run)
+        report, path = run_and_report(self._model, ParityConfig(), request, output=self._output.quiet())
         self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
         rows = to_plain(report.rows)
         self._result["parity"] = {

@@ -1,0 +1,129 @@
+"""Everything that was asked of `toolkit parity`, and the settings that follow."""
+
+from __future__ import annotations
+
+__all__ = ["ParityRequest"]
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.external_data import AllowExternalData
+from toolkit.cli.options import (
+    AllowFallback,
+    DataName,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Runtimes,
+    Threads,
+    split_names,
+    split_numbers,
+)
+from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, Values
+from toolkit.errors import UsageError
+from toolkit.parity.config import ParityConfig
+
+DEFAULTS = ParityConfig()
+AGAINST_ALONE = (
+    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape, "
+    "--value and --budget"
+)
+REPLAY_ALONE = (
+    "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
+)
+BESIDE_REPLAY = {"model", "replay", "allow_external_data", "as_json"}
+NOT_BESIDE_AGAINST = ("record", "data", "sample", "run", "inputs", "shape", "value", "budget")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityRequest:
+    """Compare engines with the float64 reference. The bound is known before any of them runs."""
+
+    model: ModelPath = None
+    runtime: Runtimes = None
+    provider: Providers = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
+            show_default=False,
+        ),
+    ] = None
+    threads: Threads = None
+    optimisation: Annotated[
+        str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+    ] = None
+    data: DataName = None
+    sample: Annotated[
+        int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)
+    ] = None
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
+    ] = None
+    inputs: InputsPath = None
+    shape: Shapes = None
+    value: Values = None
+    budget: BudgetSeconds = None
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", help="Write images, reference answers and bounds for another machine.", show_default=False
+        ),
+    ] = None
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Judge by what another machine recorded; needs no data.", show_default=False),
+    ] = None
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
+    ] = None
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay", help="Run an engine again on the worst sample of a row, from its file.", show_default=False
+        ),
+    ] = None
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
+    ] = False
+    allow_fallback: AllowFallback = False
+    allow_external_data: AllowExternalData = False
+    output_path: OutputPath = None
+    force: Force = False
+    as_json: Json = False
+
+    def __post_init__(self) -> None:
+        if self.replay is not None:
+            self._require_none(REPLAY_ALONE, {item.name for item in fields(self)} - BESIDE_REPLAY)
+        if self.against is not None:
+            self._require_none(AGAINST_ALONE, NOT_BESIDE_AGAINST)
+
+    def _require_none(self, words: str, names: Iterable[str]) -> None:
+        """Refuse options that were given beside one that stands alone."""
+        options = [getattr(self, name) for name in names]
+        if any(option is not None and option is not False for option in options):
+            raise UsageError(words)
+
+    def make_config(self) -> ParityConfig:
+        """Return the axes of the matrix.
+
+        Raises:
+            UsageError: they make no sense.
+        """
+        threads, levels = self.threads, self.optimisation
+        return ParityConfig(
+            runtimes=split_names(self.runtime) if self.runtime else None,
+            providers=split_names(self.provider) if self.provider else DEFAULTS.providers,
+            precisions=split_names(self.precision) if self.precision else None,
+            threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
+            optimisations=split_names(levels) if levels else DEFAULTS.optimisations,
+            sample=self.sample,
+            allow_fallback=self.allow_fallback,
+        )
