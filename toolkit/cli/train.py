@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["run_training", "train_command"]
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -11,7 +12,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
-from toolkit.cli.options import DataName, ImageSize, Json, split_size
+from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
 from toolkit.cli.output import Output, note, warn
 from toolkit.cli.training_listener import TrainingListener
 from toolkit.cli.training_results import judge_run
@@ -22,10 +23,11 @@ from toolkit.training.recipes import RECIPES, change_recipe, recipe_from_json, r
 if TYPE_CHECKING:
     from toolkit.data import Dataset
     from toolkit.evaluation.accuracy import AccuracyReport
-    from toolkit.training.recipe import Recipe
     from toolkit.training.train import TrainConfig, TrainReport
 
 DEFAULT_RECIPE = "fast"
+# Of a run, when it begins.
+SETTLED = ("all_data", "size", "polarity", "cuda_graph")
 Result: TypeAlias = "tuple[TrainReport, AccuracyReport, list[str]] | None"
 
 RecipeName = Annotated[
@@ -36,90 +38,82 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe or the network; repeatable."),
 ]
-Epochs = Annotated[
-    str | None,
-    typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default=False),
-]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.", show_default=False)]
-Polarity = Annotated[
-    str | None,
-    typer.Option(
-        "--polarity",
-        help="What your own images are: light-on-dark, dark-on-light or any; told from them by default.",
-        show_default=False,
-    ),
-]
-AllData = Annotated[bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")]
 Device = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.", show_default=False)
 ]
 CpuThreads = Annotated[
     int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.", show_default=False)
 ]
-Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.", show_default=False)
-]
-KeepEvery = Annotated[
-    int | None,
-    typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default=False),
-]
-AllowDrift = Annotated[
-    bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")
-]
-CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="On CUDA: replay each step as one captured graph.")]
-TensorBoard = Annotated[
-    bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the run (extra: tensorboard).")
-]
 
 
-def train_command(
-    data: DataName = None,
-    size: ImageSize = None,
-    polarity: Polarity = None,
-    recipe: RecipeName = None,
-    settings: Settings = None,
-    epochs: Epochs = None,
-    seed: Seed = None,
-    all_data: AllData = False,
-    device: Device = None,
-    threads: CpuThreads = None,
-    resume: Resume = None,
-    keep_every: KeepEvery = None,
-    allow_drift: AllowDrift = False,
-    cuda_graph: CudaGraph = False,
-    tensorboard: TensorBoard = False,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
     """Train the network, or go on with a run, and judge it on the test images."""
+
+    data: DataName = None
+    size: ImageSize = None
+    polarity: Annotated[
+        str | None,
+        typer.Option(
+            "--polarity",
+            help="What your own images are: light-on-dark, dark-on-light or any; told from them by default.",
+            show_default=False,
+        ),
+    ] = None
+    recipe: RecipeName = None
+    settings: Settings = None
+    epochs: Annotated[
+        str | None,
+        typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default=False),
+    ] = None
+    seed: Seed = None
+    all_data: Annotated[
+        bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")
+    ] = False
+    device: Device = None
+    threads: CpuThreads = None
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.", show_default=False)
+    ] = None
+    keep_every: Annotated[
+        int | None,
+        typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default=False),
+    ] = None
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")
+    ] = False
+    cuda_graph: Annotated[
+        bool, typer.Option("--cuda-graph", help="On CUDA: replay each step as one captured graph.")
+    ] = False
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the run (extra: tensorboard).")
+    ] = False
+    as_json: Json = False
+
+    def given(self, *more: str) -> dict[str, Any]:
+        """Return what was given of how to train, by its name."""
+        asked = {name: getattr(self, name) for name in ("seed", "device", "threads", "keep_every", *more)}
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+def _carry_out(request: TrainRequest) -> None:
     prepare_process()
-    output, settings, sides = Output(as_json=as_json), settings or [], split_size(size)
-    how = {"seed": seed, "device": device, "threads": threads, "keep_every": keep_every}
-    if resume is None:
-        if allow_drift:
-            raise UsageError("--allow-drift belongs to --resume")
-        if epochs is not None and epochs.startswith("+"):
-            raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
-        settings += [f"epochs={epochs}"] if epochs is not None else []
-        resolved = resolve_recipe(recipe or DEFAULT_RECIPE, settings=settings)
-        asked = {**how, "cuda_graph": cuda_graph}
-        own = {"size": sides, "polarity": polarity}
-        result = _begin(data, resolved, asked, own, all_data=all_data, output=output, tensorboard=tensorboard)
-    else:
-        _refuse_settled(all_data=all_data, size=sides, polarity=polarity, cuda_graph=cuda_graph)
-        asked = {**how, "epochs": epochs, "allow_drift": allow_drift, "data_source": locate_data(data)}
-        result = _resume(resume, data, recipe, settings, asked, output=output, tensorboard=tensorboard)
-    if result is not None:
-        report, accuracy, warnings = result
-        output.report(
-            {
-                "run": str(report.run),
-                "evaluation": accuracy.to_json(),
-                "checkpoint_sha256": report.checkpoint_sha256,
-                "warnings": warnings,
-            },
-            f"test accuracy {accuracy.describe()}",
-            f"run {report.run}; go on with: toolkit export",
-        )
+    output = Output(as_json=request.as_json)
+    result = (_begin if request.resume is None else _resume)(request, output)
+    if result is None:
+        return
+    report, accuracy, warnings = result
+    output.report(
+        {
+            "run": str(report.run),
+            "evaluation": accuracy.to_json(),
+            "checkpoint_sha256": report.checkpoint_sha256,
+            "warnings": warnings,
+        },
+        f"test accuracy {accuracy.describe()}",
+        f"run {report.run}; go on with: toolkit export",
+    )
 
 
 def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tensorboard: bool = False) -> Result:
@@ -134,55 +128,49 @@ def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tenso
     return judge_run(report, dataset, listener=listener)
 
 
-def _refuse_settled(**options: Any) -> None:
-    given = next((name for name, value in options.items() if value), None)
-    if given is not None:
-        raise UsageError(f"--{given.replace('_', '-')} is settled when a run begins; it cannot change with --resume")
-
-
-def _begin(
-    data: str | None,
-    recipe: Recipe,
-    how: dict[str, Any],
-    own: dict[str, Any],
-    *,
-    all_data: bool,
-    output: Output,
-    tensorboard: bool,
-) -> Result:
+def _begin(request: TrainRequest, output: Output) -> Result:
     from toolkit.training.train import TrainConfig
 
-    given = {key: value for key, value in how.items() if value is not None}
-    config = TrainConfig(recipe=recipe, all_data=all_data, data_source=locate_data(data), **given)
-    dataset = load_data(data or DEFAULT_DATA, output, **own)
+    settings, epochs, sides = [*(request.settings or [])], request.epochs, split_size(request.size)
+    if request.allow_drift:
+        raise UsageError("--allow-drift belongs to --resume")
+    if epochs is not None and epochs.startswith("+"):
+        raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
+    settings += [f"epochs={epochs}"] if epochs is not None else []
+    recipe = resolve_recipe(request.recipe or DEFAULT_RECIPE, settings=settings)
+    how = {"all_data": request.all_data, "data_source": locate_data(request.data), **request.given("cuda_graph")}
+    config = TrainConfig(recipe=recipe, **how)
+    dataset = load_data(request.data or DEFAULT_DATA, output, size=sides, polarity=request.polarity)
     if config.data_source and dataset.polarity != "any":
-        told = "as asked" if own["polarity"] else "as its training images show"
+        told = "as asked" if request.polarity else "as its training images show"
         note(f"{dataset.name} is {dataset.polarity}, {told}: a picture that is not will be inverted for a prediction")
-    return run_training(dataset, config, output=output, tensorboard=tensorboard)
+    return run_training(dataset, config, output=output, tensorboard=request.tensorboard)
 
 
-def _resume(
-    name: str,
-    data: str | None,
-    recipe: str | None,
-    settings: list[str],
-    asked: dict[str, Any],
-    *,
-    output: Output,
-    tensorboard: bool,
-) -> Result:
+def _resume(request: TrainRequest, output: Output) -> Result:
     from toolkit.network.run import find_run, read_run
     from toolkit.training.resume import ResumeConfig, resume_run
 
+    assert request.resume is not None
+    settled = next((name for name in SETTLED if getattr(request, name)), None)
+    if settled is not None:
+        raise UsageError(f"--{settled.replace('_', '-')} is settled when a run begins; it cannot change with --resume")
     store = ArtifactStore.default()
-    run = store.latest_started_run() if name == "latest" else find_run(Path(name), store=store)
+    run = store.latest_started_run() if request.resume == "latest" else find_run(Path(request.resume), store=store)
     recorded = read_run(run)
-    dataset = load_recorded_data(data, recorded.data, output, size=recorded.image_size)
-    base = recipe_from_json(recorded.recipe) if recipe is None else resolve_recipe(recipe)
-    wanted = change_recipe(base, settings) if recipe is not None or settings else None
-    config = ResumeConfig(recipe=wanted, **asked)
+    dataset = load_recorded_data(request.data, recorded.data, output, size=recorded.image_size)
+    is_asked = request.recipe is not None or request.settings
+    base = recipe_from_json(recorded.recipe) if request.recipe is None else resolve_recipe(request.recipe)
+    config = ResumeConfig(
+        recipe=change_recipe(base, request.settings or []) if is_asked else None,
+        data_source=locate_data(request.data),
+        **request.given("epochs", "allow_drift"),
+    )
     warn(dataset.describe_gaps())
     with output.progress("training", unit="steps") as bar:
-        listener = TrainingListener(output, bar, tensorboard=tensorboard, words=[])
+        listener = TrainingListener(output, bar, tensorboard=request.tensorboard, words=[])
         report = resume_run(run, dataset, config, store=store, listener=listener)
     return judge_run(report, dataset, listener=listener)
+
+
+train_command = command_of(TrainRequest, _carry_out)
