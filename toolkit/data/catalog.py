@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 from dataclasses import dataclass
+from typing import Any
 
 from toolkit.errors import UsageError, suggest
 
@@ -63,41 +64,56 @@ class CatalogEntry:
     """
 
     name: str
-    files: tuple[CatalogFile, CatalogFile, CatalogFile, CatalogFile]
+    files: tuple[CatalogFile, ...]
     mirrors: tuple[str, ...]
-    npm_package: str | None
-    npm_folder: str
+    npm_package: str | None = None
+    npm_folder: str = ""
     classes: tuple[str, ...]
-    content_sha256: str | None
+    content_sha256: str | None = None
     licence: str
     attribution: str
     polarity: str
     fit: str
 
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What a `Dataset` of these files says of itself, by its fields."""
+        same = {key: getattr(self, key) for key in ("name", "licence", "polarity", "fit")}
+        return {**same, "has_names": True}
+
+
+# Every set in the catalogue has MNIST's files, of MNIST's sizes: 60,000 and 10,000 images of 28x28.
+UNPACKED_BYTES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+
+
+def _kept_unpacked(*hashes: str) -> tuple[CatalogFile, ...]:
+    """Return the four files as they are unpacked, by their SHA-256."""
+    return tuple(
+        CatalogFile(name=name, size_bytes=size, sha256=sha256)
+        for (name, size), sha256 in zip(UNPACKED_BYTES.items(), hashes, strict=True)
+    )
+
+
+def _kept_packed(*packed: tuple[int, str]) -> tuple[CatalogFile, ...]:
+    """Return the four files as they are served in gzip, by their sizes and SHA-256."""
+    return tuple(
+        CatalogFile(name=f"{name}.gz", size_bytes=size, sha256=sha256, unpacked_bytes=unpacked)
+        for (name, unpacked), (size, sha256) in zip(UNPACKED_BYTES.items(), packed, strict=True)
+    )
+
 
 MNIST = CatalogEntry(
     name="mnist",
-    files=(
-        CatalogFile(
-            name="train-images-idx3-ubyte",
-            size_bytes=47_040_016,
-            sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        ),
-        CatalogFile(
-            name="train-labels-idx1-ubyte",
-            size_bytes=60_008,
-            sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        ),
-        CatalogFile(
-            name="t10k-images-idx3-ubyte",
-            size_bytes=7_840_016,
-            sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        ),
-        CatalogFile(
-            name="t10k-labels-idx1-ubyte",
-            size_bytes=10_008,
-            sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
+    files=_kept_unpacked(
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -117,39 +133,16 @@ MNIST = CatalogEntry(
 # An unpacked size is IDX arithmetic: 4 bytes and 4 for each dimension, then one byte an element.
 FASHION_MNIST = CatalogEntry(
     name="fashion-mnist",
-    files=(
-        CatalogFile(
-            name="train-images-idx3-ubyte.gz",
-            size_bytes=26_421_880,
-            sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            unpacked_bytes=16 + 60_000 * 28 * 28,
-        ),
-        CatalogFile(
-            name="train-labels-idx1-ubyte.gz",
-            size_bytes=29_515,
-            sha256="a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            unpacked_bytes=8 + 60_000,
-        ),
-        CatalogFile(
-            name="t10k-images-idx3-ubyte.gz",
-            size_bytes=4_422_102,
-            sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            unpacked_bytes=16 + 10_000 * 28 * 28,
-        ),
-        CatalogFile(
-            name="t10k-labels-idx1-ubyte.gz",
-            size_bytes=5_148,
-            sha256="67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            unpacked_bytes=8 + 10_000,
-        ),
+    files=_kept_packed(
+        (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     ),
-    # The authors' bucket by its https address (the published s3-website one speaks http only), then their repository.
     mirrors=(
         "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
-    npm_package=None,
-    npm_folder="",
     classes=(
         "T-shirt/top",
         "Trouser",
@@ -162,7 +155,6 @@ FASHION_MNIST = CatalogEntry(
         "Bag",
         "Ankle boot",
     ),
-    content_sha256=None,
     licence="MIT",
     attribution="Fashion-MNIST, Copyright 2017 Zalando SE",
     polarity="light-on-dark",
@@ -171,37 +163,14 @@ FASHION_MNIST = CatalogEntry(
 
 KMNIST = CatalogEntry(
     name="kmnist",
-    files=(
-        CatalogFile(
-            name="train-images-idx3-ubyte.gz",
-            size_bytes=18_165_135,
-            sha256="51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-            unpacked_bytes=16 + 60_000 * 28 * 28,
-        ),
-        CatalogFile(
-            name="train-labels-idx1-ubyte.gz",
-            size_bytes=29_497,
-            sha256="e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-            unpacked_bytes=8 + 60_000,
-        ),
-        CatalogFile(
-            name="t10k-images-idx3-ubyte.gz",
-            size_bytes=3_041_136,
-            sha256="edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-            unpacked_bytes=16 + 10_000 * 28 * 28,
-        ),
-        CatalogFile(
-            name="t10k-labels-idx1-ubyte.gz",
-            size_bytes=5_120,
-            sha256="20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
-            unpacked_bytes=8 + 10_000,
-        ),
+    files=_kept_packed(
+        (18_165_135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
+        (29_497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
+        (3_041_136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
+        (5_120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
     ),
     mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-    npm_package=None,
-    npm_folder="",
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    content_sha256=None,
     licence="CC-BY-SA-4.0",
     attribution=(
         '"KMNIST Dataset" (created by CODH), adapted from "Kuzushiji Dataset" (created by NIJL and others), '

@@ -91,9 +91,9 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
-    licence: str
-    polarity: str
-    fit: str
+    licence: str = "unknown"
+    polarity: str = "any"
+    fit: str = "stretch"
     bits: int = BYTE_BITS
     has_names: bool = True
     verified_sha256: str = ""

@@ -46,9 +46,6 @@ def load_idx_folder(folder: Path, *, max_bytes: int = MAX_BODY_BYTES) -> Dataset
         train=train,
         test=test,
         classes=classes,
-        licence="unknown",
-        polarity="any",
-        fit="stretch",
         has_names=False,
     )
 

@@ -72,9 +72,6 @@ def load_image_folder(
         train=reader.read([*spread(files.train), *spread(files.validation)]),
         test=reader.read(spread(files.test)),
         classes=files.classes,
-        licence="unknown",
-        polarity="any",
-        fit="stretch",
         bits=spec.bits,
     )
     reader.tell_damage(folder, on_note)

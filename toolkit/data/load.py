@@ -164,13 +164,10 @@ def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
     # What was hashed is what is parsed: each file is read once.
     arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]
     dataset = Dataset(
-        name=entry.name,
         train=Split(images=arrays[0], labels=arrays[1].astype(np.int64)),
         test=Split(images=arrays[2], labels=arrays[3].astype(np.int64)),
         classes=entry.classes,
-        licence=entry.licence,
-        polarity=entry.polarity,
-        fit=entry.fit,
+        **entry.terms,
     )
     return replace(dataset, verified_sha256=entry.content_sha256 or dataset.sha256)
 
@@ -178,12 +175,5 @@ def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
 def _recognise(dataset: Dataset) -> Dataset:
     for entry in CATALOG.values():
         if dataset.sha256 == entry.content_sha256:
-            return replace(
-                dataset,
-                name=entry.name,
-                licence=entry.licence,
-                polarity=entry.polarity,
-                fit=entry.fit,
-                has_names=True,
-            )
+            return replace(dataset, **entry.terms)
     return dataset

@@ -26,6 +26,4 @@ def load_mini() -> Dataset:
     if content.sha256 != MINI_SHA256:
         seen = f"has SHA-256 {content.sha256}, expected {MINI_SHA256}"
         raise DataError(f"{MINI_FOLDER} {seen}; install the package again")
-    return replace(
-        content, name=MINI_NAME, licence=MNIST.licence, polarity=MNIST.polarity, fit=MNIST.fit, has_names=True
-    )
+    return replace(content, **{**MNIST.terms, "name": MINI_NAME})

@@ -83,9 +83,6 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
         train=train,
         test=parts["test"],
         classes=names or tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1)),
-        licence="unknown",
-        polarity="any",
-        fit="stretch",
         has_names=bool(names),
         bits=bits,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.data.dataset import Dataset
-from toolkit.errors import UsageError, suggest
+from toolkit.errors import UsageError, require_known
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
 from toolkit.training.search_space import Dimension, check_space, count_grid
@@ -44,10 +44,7 @@ class TuneConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if self.search not in SEARCHES:
-            raise UsageError(
-                f"the search is {self.search!r}{suggest(self.search, SEARCHES)}; expected {' or '.join(SEARCHES)}"
-            )
+        require_known(self.search, SEARCHES, what="search")
         for name, least in (("trials", 0), ("folds", 1), ("max_images", 0), ("threads", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")
