@@ -30,62 +30,52 @@ from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse
 # Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
 DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)
 GONE = {"elastic_pixels", "erase_probability"}
-_CHOSEN: dict[str, Recipe] = {
+# What all but the tutorial's have in common.
+_MODERN = Recipe(
+    name="fast",
+    epochs=5,
+    batch_size=256,
+    optimizer="adamw",
+    learning_rate=4e-3,
+    weight_decay=1e-2,
+    schedule="onecycle",
+    label_smoothing=0.05,
+    precision="auto",
+)
+_CHOSEN = (
     # The source tutorial's own training.
-    "tutorial": Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
+    Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
     # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
-    "fast": Recipe(
-        name="fast",
-        epochs=5,
-        batch_size=256,
-        optimizer="adamw",
-        learning_rate=4e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        label_smoothing=0.05,
-        batch_shift_pixels=1,
-        precision="auto",
-    ),
+    replace(_MODERN, batch_shift_pixels=1),
     # The three below, likewise: docs/decisions/0007-recipes.md.
-    "speedrun": Recipe(
+    replace(
+        _MODERN,
         name="speedrun",
         epochs=2,
         batch_size=128,
-        optimizer="adamw",
         learning_rate=8e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        label_smoothing=0.05,
         shift_pixels=1.0,
-        precision="auto",
         network=replace(DEEP, conv1_channels=16, conv2_channels=48, conv3_channels=96, dropout=0.0),
     ),
     # The tutorial's own network.
-    "long": Recipe(
+    replace(
+        _MODERN,
         name="long",
         epochs=20,
         batch_size=128,
-        optimizer="adamw",
         learning_rate=1.5e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        label_smoothing=0.05,
         shift_pixels=1.5,
         rotation_degrees=8.0,
         scale=0.08,
         shear=0.08,
         average_decay=0.999,
-        precision="auto",
     ),
-    "best": Recipe(
+    replace(
+        _MODERN,
         name="best",
         epochs=40,
         batch_size=128,
-        optimizer="adamw",
         learning_rate=3e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        label_smoothing=0.05,
         shift_pixels=2.0,
         rotation_degrees=10.0,
         scale=0.1,
@@ -93,12 +83,11 @@ _CHOSEN: dict[str, Recipe] = {
         clutter_probability=0.3,
         clutter_pixels=13.0,
         average_decay=0.999,
-        precision="auto",
         network=replace(DEEP, input_dropout=0.1, test_shift_pixels=1),
     ),
-}
+)
 # They were chosen for 50,000 images; a smaller set needs smaller batches and more epochs.
-RECIPES = {name: replace(recipe, follows_size=FOLLOWING) for name, recipe in _CHOSEN.items()}
+RECIPES = {recipe.name: replace(recipe, follows_size=FOLLOWING) for recipe in _CHOSEN}
 
 # TOML's parser takes a time that grows with the square of a key's parts.
 RECIPE_CAP_BYTES = 1 << 16
