@@ -1,14 +1,16 @@
-"""Other programs of the machine: found, run to their end, and what they say where they fail."""
+"""Other programs and packages of the machine: found, run to their end, and what is said where they fail."""
 
 from __future__ import annotations
 
-__all__ = ["describe_exit", "find_program", "run_program"]
+__all__ = ["describe_exit", "find_program", "import_extra", "run_program"]
 
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import ResourceError
 
@@ -27,6 +29,24 @@ def find_program(name: str, install: str) -> str:
     if found is None:
         raise ResourceError(f"there is no `{name}` on the PATH; get it with: {install}")
     return found
+
+
+def import_extra(module: str, *, extra: str, user: str) -> Any:
+    """Return a module of a package that only an extra of ours brings; such packages are untyped here.
+
+    Args:
+        module: its name, with dots.
+        extra: which of our extras.
+        user: what needs it.
+
+    Raises:
+        ResourceError: the package is missing or broken.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package, install = module.partition(".")[0], f"pip install 'onnx-parity-toolkit[{extra}]'"
+        raise ResourceError(f"{user} needs the package {package} ({error}); get it with: {install}") from error
 
 
 def run_program(

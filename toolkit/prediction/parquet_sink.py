@@ -4,13 +4,12 @@ from __future__ import annotations
 
 __all__ = ["ParquetSink"]
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from toolkit.errors import ResourceError
 from toolkit.prediction.sinks import Sink
+from toolkit.programs import import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from toolkit.prediction.blocks import Answers
     from toolkit.prediction.sinks import Turn
 
-INSTALL = "pip install 'onnx-parity-toolkit[parquet]'"
 ROWS_IN_A_GROUP = 65_536
 
 
@@ -37,13 +35,9 @@ class ParquetSink(Sink):
     """
 
     def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:
-        try:
-            arrow = import_module("pyarrow")
-            self._parquet: Any = import_module("pyarrow.parquet")
-        except ImportError as error:
-            raise ResourceError(f"Parquet needs pyarrow ({error}); get it with: {INSTALL}") from error
         super().__init__(stream, classes=classes, truths=truths)
-        self._arrow: Any = arrow
+        self._parquet: Any = import_extra("pyarrow.parquet", extra="parquet", user="Parquet")
+        self._arrow: Any = import_extra("pyarrow", extra="parquet", user="Parquet")
         self._schema = self._make_schema()
 
     def write(self, answers: Answers) -> None:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from toolkit.data.arrays import failures_named
-from toolkit.errors import DataError, ResourceError
+from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.items import ImageItem
+from toolkit.programs import import_extra
 from toolkit.regular_file import open_regular, printable_name
 
 if TYPE_CHECKING:
@@ -61,13 +62,7 @@ def _to_item(value: Any, source: str, index: int) -> ImageItem:  # Any: whatever
 
 @contextmanager
 def _open_parquet(path: str) -> Iterator[Any]:  # Any: pyarrow is optional and untyped here
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ResourceError(
-            f"{printable_name(path)} is a Parquet file and the package pyarrow is missing; "
-            "get it with: pip install 'onnx-parity-toolkit[parquet]'"
-        ) from error
+    parquet = import_extra("pyarrow.parquet", extra="parquet", user=f"the Parquet file {printable_name(path)}")
     with open_regular(path) as stream:
         with failures_named(printable_name(path), kind="Parquet"):
             file = parquet.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False)

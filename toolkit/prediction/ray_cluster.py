@@ -20,6 +20,7 @@ from toolkit.prediction.open_items import STDIN
 from toolkit.prediction.open_model import DescribedModel
 from toolkit.prediction.outputs import existing_outputs
 from toolkit.prediction.ray_work import ModelWorker, as_batch, describe_model, divide_inputs
+from toolkit.programs import import_extra
 from toolkit.runtimes.ort_binding import DEVICES
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from toolkit.progress import OnNote
     from toolkit.runtimes.source import ModelSource
 
-INSTALL = "pip install 'onnx-parity-toolkit[ray]'"
 # Ray's own words are for those who look after a cluster; its errors reach the user as exceptions.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
@@ -51,11 +51,8 @@ class RayCluster(Closing):
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         warnings.filterwarnings("ignore", module=r"ray\..*")  # of Ray about itself
-        try:
-            self._ray: Any = import_module("ray")
-            self._data: Any = import_module("ray.data")
-        except ImportError as error:
-            raise ResourceError(f"--executor ray needs Ray ({error}); get it with: {INSTALL}") from error
+        self._ray: Any = import_extra("ray", extra="ray", user="--executor ray")
+        self._data: Any = import_extra("ray.data", extra="ray", user="--executor ray")
         kind = "GPU" if provider in DEVICES else "CPU"
         self._resources = {"num_cpus": 1, "num_gpus": 1} if kind == "GPU" else {"num_cpus": 1}
         self._is_own = not self._ray.is_initialized()

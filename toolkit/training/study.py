@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError, ResourceError, UsageError, first_line
 from toolkit.holding import hold
+from toolkit.programs import import_extra
 from toolkit.training.fit import FitResult
 from toolkit.training.search_space import Dimension, Value, grid_axes
 from toolkit.training.streams import derive_seed
@@ -116,13 +117,10 @@ def _open_storage(path: Path) -> Iterator[optuna.storages.RDBStorage]:
 @contextlib.contextmanager
 def _storage_errors_named(path: Path) -> Iterator[None]:
     """Turn what Optuna and SQLAlchemy raise into one of our errors."""
-    try:
-        from optuna.exceptions import StorageInternalError
-        from sqlalchemy.exc import DatabaseError, OperationalError
-    except ImportError as error:
-        raise ResourceError(
-            "the package optuna is missing; get it with: pip install 'onnx-parity-toolkit[tune]'"
-        ) from error
+    import_extra("optuna", extra="tune", user="a study")
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
     try:
         yield
     except (OperationalError, StorageInternalError) as error:

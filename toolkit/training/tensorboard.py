@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toolkit.errors import ResourceError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
+from toolkit.programs import import_extra
 
 if TYPE_CHECKING:
     from toolkit.training.history import EpochRow
@@ -30,12 +30,9 @@ class Board:
     """
 
     def __init__(self) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise ResourceError(
-                "the package tensorboard is missing; get it with: pip install 'onnx-parity-toolkit[tensorboard]'"
-            ) from error
+        import_extra("tensorboard", extra="tensorboard", user="--tensorboard")
+        from torch.utils.tensorboard import SummaryWriter
+
         self._make_writer = SummaryWriter
         self._writer: Any = None
 
