@@ -13,7 +13,6 @@ LAYERS = [
     {"cli"},
     {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
     | {
-        "render_columns",
         "render_compare",
         "render_export",
         "render_kits",
@@ -27,6 +26,7 @@ LAYERS = [
         "plots_predictions",
         "plots_tune",
     },
+    {"render_columns"},
     {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
     {"runtimes"},
     {"network", "imaging", "data"},
@@ -48,7 +48,6 @@ ALLOWED_SIDEWAYS = {
     ("plots_parity", "plots"),
     ("plots_predictions", "plots"),
     ("plots_tune", "plots"),
-    ("render_parity", "render_columns"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 

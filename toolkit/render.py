@@ -12,6 +12,7 @@ from rich.text import Text
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.evaluation.paired import PairedReport
 from toolkit.network.config import LayerShape
+from toolkit.render_columns import make_table
 from toolkit.runtimes.contract import Clause
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import RECIPES, diff_recipes
@@ -20,20 +21,14 @@ from toolkit.training.recipes import RECIPES, diff_recipes
 MOST_COLUMNS = 20
 
 
-def layer_table(layers: Iterable[LayerShape]) -> Table:
+def layer_table(layers: Sequence[LayerShape]) -> Table:
     """Return the network's layers with their output shapes and parameters."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    table.add_column("output")
-    table.add_column("parameters", justify="right")
-    total = 0
-    for layer in layers:
-        table.add_row(
-            layer.layer, "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else ""
-        )
-        total += layer.parameters
-    table.add_row("in all", "", f"{total:,}")
-    return table
+    rows = [
+        (layer.layer, "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else "")
+        for layer in layers
+    ]
+    last = ("in all", "", f"{sum(layer.parameters for layer in layers):,}")
+    return make_table(("layer", "output", "parameters"), [*rows, last], right={"parameters"})
 
 
 def recipe_lines(recipe: Recipe) -> list[str]:
@@ -49,31 +44,23 @@ def recipe_lines(recipe: Recipe) -> list[str]:
 
 def contract_table(clauses: Iterable[Clause]) -> Table:
     """Return the clauses of the model file's contract with their verdicts."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("clause")
-    table.add_column("seen", overflow="fold")
-    for clause in clauses:
-        table.add_row(Text("yes", "green") if clause.met else Text("no", "red"), clause.name, clause.seen)
-    return table
+    marks = {True: Text("yes", "green"), False: Text("no", "red")}
+    rows = ((marks[clause.met], clause.name, clause.seen) for clause in clauses)
+    return make_table(("", "clause", "seen"), rows, folded={"seen"})
 
 
 def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> Table:
     """Return the confusion matrix, true classes down, predicted ones across; of many classes the top confusions."""
-    table = Table(box=None, pad_edge=False)
     if len(classes) > MOST_COLUMNS:
-        for name in ("true", "predicted"):
-            table.add_column(name, overflow="fold")
-        table.add_column("images, the most frequent confusions first", justify="right")
-        for label, predicted, images in report.top_confusions(MOST_COLUMNS):
-            table.add_row(classes[label], classes[predicted], f"{images:,} of {sum(report.confusion[label]):,}")
-        return table
-    table.add_column("true \\ predicted")
-    for name in classes:
-        table.add_column(name, justify="right")
-    for name, row in zip(classes, report.confusion, strict=True):
-        table.add_row(name, *(str(count) if count else "." for count in row))
-    return table
+        header = ("true", "predicted", "images, the most frequent confusions first")
+        top = (
+            (classes[label], classes[predicted], f"{images:,} of {sum(report.confusion[label]):,}")
+            for label, predicted, images in report.top_confusions(MOST_COLUMNS)
+        )
+        return make_table(header, top, right=header[2:], folded=header[:2])
+    pairs = zip(classes, report.confusion, strict=True)
+    rows = ((name, *(str(count) if count else "." for count in row)) for name, row in pairs)
+    return make_table(("true \\ predicted", *classes), rows, right=classes)
 
 
 def describe_comparison(other: AccuracyReport, paired: PairedReport, *, name: str) -> str:

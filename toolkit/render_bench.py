@@ -6,11 +6,13 @@ __all__ = ["render_bench"]
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
+
+from toolkit.render_columns import make_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from toolkit.bench.report import BenchReport, BenchRow
 
@@ -81,14 +83,9 @@ def _table(report: BenchReport, measured: list[BenchRow]) -> Table:
     first = measured[0]
     rate = (first.settings.get("plan") or {}).get("rate")
     what = f"{first.scenario}, {QUERIES[first.scenario]}" + (f", {rate:g} calls a second" if rate else "")
-    table = Table(title=f"{report.model['path']}: {what}, {first.boundary} to {first.boundary}")
-    for name in WORDS:
-        table.add_column(name)
-    for name in NUMBERS:
-        table.add_column(name, justify="right")
-    for row in measured:
-        table.add_row(*(Text(cell) for cell in _cells(row)))
-    return table
+    title = f"{report.model['path']}: {what}, {first.boundary} to {first.boundary}"
+    rows = (map(Text, _cells(row)) for row in measured)
+    return make_table((*WORDS, *NUMBERS), rows, right=NUMBERS, framed=True, title=title)
 
 
 def _cells(row: BenchRow) -> list[str]:

@@ -1,19 +1,51 @@
-"""Tables that fit a narrow terminal: what all rows say alike is said once, and figures are never cut."""
+"""Tables; those that have to fit a narrow terminal say once what all rows say alike, and cut no figure."""
 
 from __future__ import annotations
 
-__all__ = ["narrow_table", "split_shared"]
+__all__ = ["make_table", "narrow_table", "split_shared"]
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
+    from rich.console import JustifyMethod, OverflowMethod
 
 Cell = str | Text
+
+
+def make_table(
+    header: Iterable[str],
+    rows: Iterable[Iterable[Cell]],
+    *,
+    right: Collection[str] = (),
+    folded: Collection[str] = (),
+    whole: Collection[str] = (),
+    framed: bool = False,
+    **style: Any,
+) -> Table:
+    """Return a table.
+
+    Args:
+        header: the headings of its columns.
+        rows: their cells.
+        right: the headings of what stands to the right: figures.
+        folded: those whose cells go on in the next line where the terminal is too narrow; others are cut.
+        whole: those whose cells are never parted.
+        framed: draw lines around it.
+        style: what else `rich.table.Table` is told.
+    """
+    bare = {} if framed else {"box": None, "pad_edge": False}
+    table = Table(**{**bare, **style})
+    for name in header:
+        justify: JustifyMethod = "right" if name in right else "left"
+        overflow: OverflowMethod = "fold" if name in folded else "ellipsis"
+        table.add_column(name, justify=justify, no_wrap=name in whole, overflow=overflow)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def split_shared(
@@ -45,10 +77,7 @@ def narrow_table(rows: Sequence[Mapping[str, Cell]], *, words: Collection[str], 
         words: the headings of what stands to the left; the others are figures.
         folded: those of them that may take a second line.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in rows[0] if rows else ():
-        justify: JustifyMethod = "left" if name in words else "right"
-        table.add_column(name, justify=justify, no_wrap=name not in folded, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+    header = tuple(rows[0]) if rows else ()
+    figures, whole = {*header} - {*words}, {*header} - {*folded}
+    cells = (row.values() for row in rows)
+    return make_table(header, cells, right=figures, folded=header, whole=whole, padding=(0, 1, 0, 0))

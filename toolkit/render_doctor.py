@@ -6,10 +6,10 @@ __all__ = ["render_doctor"]
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from toolkit.nvidia import JOINT
+from toolkit.render_columns import make_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,11 +22,8 @@ MARKS = {True: "yes", False: "no", None: ""}
 
 def render_doctor(report: DoctorReport) -> list[RenderableType]:
     """Return the machine in a line, a table with one row for each thing examined, and how to mend what is not there."""
-    table = Table(title=_machine(report))
-    for name in ("what", "version", "status", "opens", "convolution", "nodes placed"):
-        table.add_column(name)
-    for row in report.rows:
-        table.add_row(*_cells(row))
+    header = ("what", "version", "status", "opens", "convolution", "nodes placed")
+    table = make_table(header, map(_cells, report.rows), framed=True, title=_machine(report))
     # Text, not markup: a mend holds square brackets, such as onnxruntime-gpu[cuda,cudnn].
     return [table, *map(Text, _notes([row for row in report.rows if row.status != "pass"]))]
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.int8_report import Int8Report
 from toolkit.exporting.int8_tries import Int8Try
+from toolkit.render_columns import make_table
 
 
 def cross_check_words(check: CrossCheck) -> str:
@@ -29,14 +30,9 @@ def int8_table(report: Int8Report) -> list[Table | str]:
     calibration = f"calibrated on {report.calibration['images']:,} training images"
     ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
     title = f"int8, {calibration}, {ranked}; logit errors against float32's"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("", "setting"):
-        table.add_column(name)
-    for name in ("MB", "changed", "right", "rms", "max"):
-        table.add_column(name, justify="right")
-    table.add_column("reason", overflow="fold")
-    for item in report.tries:
-        table.add_row(*_cells(item))
+    figures = ("MB", "changed", "right", "rms", "max")
+    header, rows = ("", "setting", *figures, "reason"), map(_cells, report.tries)
+    table = make_table(header, rows, right=figures, folded={"reason"}, title=title, title_justify="left")
     parts: list[Table | str] = [table] if report.tries else []
     return [*parts, _gate_words(report)]
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from toolkit.parity.replay import ReplayReport
 from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.render_columns import narrow_table, split_shared
+from toolkit.render_columns import make_table, narrow_table, split_shared
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -129,15 +129,12 @@ def replay_table(report: ReplayReport) -> list[Table]:
 
 
 def _values_table(name: str, columns: dict[str, list[float]]) -> Table:
-    table = Table(title=name, title_justify="left", box=None, pad_edge=False)
-    for heading in ("", *columns):
-        table.add_column(heading, justify="right")
     rows = list(zip(*columns.values(), strict=True))
-    for index, values in enumerate(rows[:MOST_VALUES]):
-        table.add_row(str(index), *(f"{value:.6g}" for value in values))
+    cells = [(str(index), *(f"{value:.6g}" for value in values)) for index, values in enumerate(rows[:MOST_VALUES])]
     if len(rows) > MOST_VALUES:
-        table.add_row("...", *(f"{len(rows) - MOST_VALUES} more" for _ in columns))
-    return table
+        cells.append(("...", *(f"{len(rows) - MOST_VALUES} more" for _ in columns)))
+    header = ("", *columns)
+    return make_table(header, cells, right=header, title=name, title_justify="left")
 
 
 def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.render_columns import make_table
+
 if TYPE_CHECKING:
     from toolkit.runtimes.listing import RuntimeRow
 
 
 def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:
     """Return one row for each runtime: its version, or the command that brings it."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("runtime", "installed", "executes", "runs on"):
-        table.add_column(name)
-    table.add_column("what brings it", overflow="fold")
-    for row in rows:
-        brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
-        found = Text(brought_by) if row.installed else Text("not installed", "yellow")
-        executes = f"{row.executes} (a reference)" if row.is_reference else row.executes
-        # Text, not markup: a command holds square brackets.
-        table.add_row(row.runtime, found, executes, ", ".join(row.devices), Text("" if row.installed else row.install))
-    return table
+    header = ("runtime", "installed", "executes", "runs on", "what brings it")
+    return make_table(header, map(_cells, rows), folded={"what brings it"})
+
+
+def _cells(row: RuntimeRow) -> tuple[str | Text, ...]:
+    brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
+    found = Text(brought_by) if row.installed else Text("not installed", "yellow")
+    executes = f"{row.executes} (a reference)" if row.is_reference else row.executes
+    # Text, not markup: a command holds square brackets.
+    return row.runtime, found, executes, ", ".join(row.devices), Text("" if row.installed else row.install)

@@ -7,9 +7,9 @@ __all__ = ["describe_trial", "render_learning_curve", "render_tune"]
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
+from toolkit.render_columns import make_table
 from toolkit.training.trials import TrialRow, rank_trials
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from toolkit.training.curve_report import CurveReport, CurveRow
     from toolkit.training.recipe import Recipe
     from toolkit.training.tune import TuneReport
+
+
+SHARE = ("training", "95 % interval", "validation", "95 % interval")
+CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")
 
 
 def describe_trial(row: TrialRow) -> str:
@@ -32,23 +36,15 @@ def describe_trial(row: TrialRow) -> str:
 def render_tune(report: TuneReport) -> list[RenderableType]:
     """Return the trials, best first, and what their figures are worth."""
     fields = [dimension.key for dimension in report.config.space]
-    table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
-    for rank, row in enumerate(rank_trials(report.rows), start=1):
-        table.add_row(*(Text(cell) for cell in _trial_cells(row, rank, fields)))
+    figures, ranked = ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"), rank_trials(report.rows)
+    rows = (map(Text, _trial_cells(row, rank, fields)) for rank, row in enumerate(ranked, start=1))
+    table = make_table((*figures, "state"), rows, right=figures)
     return [table, *(Text(line) for line in _tune_lines(report))]
 
 
 def render_learning_curve(report: CurveReport) -> list[RenderableType]:
     """Return accuracy against training-set size, and what the intervals are."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("images", "epochs", "steps", "seeds", "training", "95 % interval", "validation", "95 % interval"):
-        table.add_column(name, justify="right")
-    table.add_column("seconds", justify="right")
-    for row in report.rows():
-        table.add_row(*_curve_cells(row))
+    table = make_table(CURVE_COLUMNS, map(_curve_cells, report.rows()), right=CURVE_COLUMNS)
     return [table, *(Text(line) for line in report.notes())]
 
 

@@ -112,17 +112,15 @@ def _shorten(name: str) -> str:
 
 
 def _info_table(report: dict[str, Any]) -> Table:
-    from rich.table import Table
+    from toolkit.render_columns import make_table
 
     shape, pixels = report["input"], report["train_pixels"]
-    table = Table("class", "train", "test", title=f"{report['name']} ({report['licence']})")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in report["classes"]:
-        table.add_row(name, f"{report['train']['per_class'][name]:,}", f"{report['test']['per_class'][name]:,}")
-    table.add_row("all", f"{report['train']['count']:,}", f"{report['test']['count']:,}")
-    table.caption = (
+    parts = ("train", "test")
+    rows = [(name, *(f"{report[part]['per_class'][name]:,}" for part in parts)) for name in report["classes"]]
+    last = ("all", *(f"{report[part]['count']:,}" for part in parts))
+    caption = (
         f"{shape['height']}x{shape['width']}x{shape['channels']} uint8, {shape['polarity']}; "
         f"training pixels {pixels['mean']:.4f} +- {pixels['std']:.4f}; sha256 {report['sha256'][:16]}..."
     )
-    return table
+    title = f"{report['name']} ({report['licence']})"
+    return make_table(("class", *parts), [*rows, last], right=parts, framed=True, title=title, caption=caption)
