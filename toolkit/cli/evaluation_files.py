@@ -7,7 +7,7 @@ __all__ = ["summarise_mistakes", "write_evaluation"]
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.output import draw_picture, repeat_command
+from toolkit.cli.output import draw_picture, tell_origin
 from toolkit.durable import write_json
 from toolkit.holding import hold
 from toolkit.plain import to_plain
@@ -44,7 +44,6 @@ def write_evaluation(
         path: where the report goes.
         extra: further keys of the report.
     """
-    from toolkit.environment import describe_environment
     from toolkit.evaluation.mistakes import find_mistakes, first_answers
     from toolkit.plots_evaluation import draw_confusion, draw_first, draw_mistakes
 
@@ -56,15 +55,8 @@ def write_evaluation(
     }
     if mistakes:
         pictures["mistakes"] = lambda: draw_mistakes(images_NHW, mistakes, count=report.count)
-    value = {
-        **report.to_json(),
-        **(extra or {}),
-        "pictures": {},
-        "first": to_plain(first),
-        "mistakes": to_plain(mistakes),
-        "command": repeat_command(),
-        "environment": describe_environment(),
-    }
+    own = {**report.to_json(), **(extra or {}), "pictures": {}, "first": to_plain(first)}
+    value = tell_origin({**own, "mistakes": to_plain(mistakes)})
     with hold(path, wait_s=WRITING_S):  # the pictures and the report of one evaluation belong together
         write_json(path, value)
         # Once more with those that could be drawn: the figures do not wait for the pictures.

@@ -23,7 +23,7 @@ from toolkit.cli.kit_options import (
     write_model_kits,
 )
 from toolkit.cli.options import DataName, Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output, note, repeat_command, warn
+from toolkit.cli.output import Output, note, tell_origin, warn
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.plain import to_plain
@@ -155,13 +155,10 @@ def _show(report: ExportReport, kits: tuple[KitResult, ...], output: Output, *, 
 
 
 def _write_tries(report: ExportReport, *, store: ArtifactStore) -> Path | None:
-    from toolkit.environment import describe_environment
-
     if report.int8 is None:
         return None
     target = store.new_file("reports", f"int8-{report.model.stem}", ".json")
-    about = {"command": repeat_command(), "environment": describe_environment(), "log": str(report.log)}
-    write_json(target, {**report.int8.to_json(), **about})
+    write_json(target, {**tell_origin(report.int8.to_json()), "log": str(report.log)})
     return target
 
 

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, ProgressBar, draw_picture, repeat_command
+from toolkit.cli.output import Output, ProgressBar, draw_picture, tell_origin
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.errors import ResourceError
 from toolkit.holding import claim
@@ -80,7 +80,7 @@ def learning_curve_command(
         report = measure_curve(dataset, config, listener=listener, before=before)
     picture = listener.save(report)
     last = [f"report {path}", *([f"picture {picture}"] if picture else [])]
-    output.report(listener.whole(report), *render_learning_curve(report), *last)
+    output.report(tell_origin(report.to_json()), *render_learning_curve(report), *last)
 
 
 class _Listener:
@@ -113,14 +113,8 @@ class _Listener:
         from toolkit.durable import write_json
         from toolkit.plots_tune import draw_learning_curve
 
-        write_json(self._path, self.whole(report))
+        write_json(self._path, tell_origin(report.to_json()))
         picture = self._path.with_suffix(".png")
         name, recipe = report.settings["data"]["name"], report.settings["recipe"]["name"]
         is_there = draw_picture(picture, lambda: draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
         return picture if is_there else None
-
-    def whole(self, report: CurveReport) -> dict[str, object]:
-        """Return the report with the command and the environment."""
-        from toolkit.environment import describe_environment
-
-        return {**report.to_json(), "command": repeat_command(), "environment": describe_environment()}

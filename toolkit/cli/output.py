@@ -12,6 +12,7 @@ __all__ = [
     "is_helper",
     "note",
     "repeat_command",
+    "tell_origin",
     "warn",
 ]
 
@@ -104,6 +105,13 @@ def repeat_command() -> str:
     return shlex.join(["toolkit", *words[:place], *_filled_in, *words[place:]])
 
 
+def tell_origin(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report with what every report records: the command that repeats it, and the environment."""
+    from toolkit.environment import describe_environment
+
+    return {**report, "command": repeat_command(), "environment": describe_environment()}
+
+
 class Output:
     """Text for people, or one JSON report for programs.
 
@@ -135,12 +143,7 @@ class Output:
         What every report records is added where it is missing: the command that repeats it, and the environment.
         """
         if self._as_json:
-            from toolkit.environment import describe_environment
-
-            whole = {**report}
-            whole.setdefault("command", repeat_command())
-            if "environment" not in whole:
-                whole["environment"] = describe_environment()
+            whole = report if "environment" in report else tell_origin(report)
             sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
             sys.stdout.flush()
         self.show(*renderables)

@@ -12,7 +12,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, draw_picture, repeat_command
+from toolkit.cli.output import Output, draw_picture, tell_origin
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.tune_listener import SearchListener
 from toolkit.errors import UsageError
@@ -115,7 +115,6 @@ def _locate_study(study: str | None, stem: str, store: ArtifactStore) -> Path:
 def _write_results(report: TuneReport, base: Recipe, output: Output, store: ArtifactStore) -> None:
     """Write report, pictures and the best recipe, and show the table."""
     from toolkit.durable import write_atomic, write_json
-    from toolkit.environment import describe_environment
     from toolkit.errors import CheckFailedError
     from toolkit.plots_tune import draw_search_fields, draw_search_history
     from toolkit.render_tune import render_tune
@@ -130,12 +129,7 @@ def _write_results(report: TuneReport, base: Recipe, output: Output, store: Arti
         last.append(f"best recipe {toml}; train it with: toolkit train --recipe {toml}")
         if base.epochs != report.config.recipe.epochs:
             last.append(f"its {base.epochs} epochs are the recipe's own; every trial had {report.config.recipe.epochs}")
-    whole = {
-        **report.to_json(),
-        "best_recipe": None if best is None else str(toml),
-        "command": repeat_command(),
-        "environment": describe_environment(),
-    }
+    whole = tell_origin({**report.to_json(), "best_recipe": None if best is None else str(toml)})
     write_json(path, whole)
     pictures: dict[Path, Callable[[], bytes]] = {
         path.with_name(f"{path.stem}-history.png"): lambda: draw_search_history(report.rows),
