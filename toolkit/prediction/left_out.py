@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ARRAY_ENDINGS = (".npy", ".idx", "-ubyte")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".parquet", ".7z", ".rar")
+ARCHIVES, ARRAYS = "archives inside, which are not opened", "arrays that are no images"
 MAX_NAMES = 3
 
 
@@ -30,41 +31,28 @@ class LeftOut:
     def __init__(self, source: str) -> None:
         self._source = source
         self._num_files = 0
-        self._archives = _Some("archives inside, which are not opened")
-        self._arrays = _Some("arrays that are no images")
+        self._some: dict[str, tuple[int, tuple[str, ...]]] = dict.fromkeys((ARCHIVES, ARRAYS), (0, ()))
 
     def add_file(self, name: str) -> None:
         """Take note of a member whose name says neither image nor array."""
         if name.lower().endswith(ARCHIVE_ENDINGS):
-            self._archives.add(name)
+            self._add(ARCHIVES, name)
         else:
             self._num_files += 1
 
     def add_array(self, name: str) -> None:
         """Take note of an array of labels or other numbers."""
-        self._arrays.add(name)
+        self._add(ARRAYS, name)
 
     def tell(self, on_note: OnNote | None) -> None:
         """Say what was left out, if anything was."""
-        files = [f"{self._num_files} files of other names"] if self._num_files else []
-        parts = [*files, *self._archives.describe(), *self._arrays.describe()]
+        parts = [f"{self._num_files} files of other names"] if self._num_files else []
+        for words, (count, names) in self._some.items():
+            more = ", ..." if count > len(names) else ""
+            parts += [f"{count} {words}: {', '.join(names)}{more}"] if count else []
         if parts and on_note is not None:
             on_note(f"{self._source}: left out {'; '.join(parts)}")
 
-
-class _Some:
-    def __init__(self, words: str) -> None:
-        self._words = words
-        self._count = 0
-        self._names: list[str] = []
-
-    def add(self, name: str) -> None:
-        self._count += 1
-        if len(self._names) < MAX_NAMES:
-            self._names.append(name)
-
-    def describe(self) -> list[str]:
-        if not self._count:
-            return []
-        more = ", ..." if self._count > len(self._names) else ""
-        return [f"{self._count} {self._words}: {', '.join(self._names)}{more}"]
+    def _add(self, words: str, name: str) -> None:
+        count, names = self._some[words]
+        self._some[words] = (count + 1, (*names, name)[:MAX_NAMES])

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_model"]
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ProviderError, UsageError
 from toolkit.imaging.prepare import AS_IT_COMES, require_effect
@@ -91,19 +91,15 @@ def open_model(
 
 
 def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once: int, probe: bool) -> OpenedModel:
-    if choice.provider != AUTO:
-        return _open(source, choice, provider=choice.provider, runs_at_once=runs_at_once, probe=probe)
+    *doubtful, last = AUTO_ORDER if choice.provider == AUTO else (choice.provider,)
     notes: list[str] = []
-    for provider in AUTO_ORDER[:-1]:
+    how: dict[str, Any] = {"runs_at_once": runs_at_once, "probe": probe}
+    for provider in doubtful:
         try:
-            opened = _open(source, choice, provider=provider, runs_at_once=runs_at_once, probe=probe)
+            return replace(_open(source, choice, provider=provider, **how), notes=tuple(notes))
         except ProviderError as error:
             notes.append(f"auto passed over {provider}: {error}")
-        else:
-            return replace(opened, notes=tuple(notes))
-    return replace(
-        _open(source, choice, provider=AUTO_ORDER[-1], runs_at_once=runs_at_once, probe=probe), notes=tuple(notes)
-    )
+    return replace(_open(source, choice, provider=last, **how), notes=tuple(notes))
 
 
 def _check_choice(choice: EngineChoice) -> None:

@@ -80,6 +80,16 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
     }
 
 
+def describe_start(data: Dataset, session: Session, *, machine: Machine, config: TrainConfig) -> dict[str, Any]:
+    """Return what a listener hears of a training that begins or goes on, by the names of `on_start`."""
+    return {
+        "network": session.recipe.network,
+        "machine": machine,
+        "processes": session.state.group.size,
+        "notes": describe_data_use(data, session, config),
+    }
+
+
 def describe_data_use(data: Dataset, session: Session, config: TrainConfig) -> list[str]:
     """Return, as sentences, how many images are trained on, which are held out, and what was fitted to their number.
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from toolkit.data.dataset import Split
 from toolkit.training.interrupt import StopRequest
-from toolkit.training.loop import count_right, predict_logits
+from toolkit.training.loop import AfterStep, count_right, predict_logits
 from toolkit.training.recipe import Recipe
-from toolkit.training.session import AfterStep, Machine, open_session, to_device
+from toolkit.training.session import Machine, open_session, to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

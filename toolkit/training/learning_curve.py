@@ -14,10 +14,10 @@ from toolkit.errors import StoppedError, UsageError
 from toolkit.training.curve_report import CurveReport, CurveTraining
 from toolkit.training.fit import fit
 from toolkit.training.folds import stratified_part
-from toolkit.training.interrupt import StopRequest, hear_stop_signals
+from toolkit.training.interrupt import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
-from toolkit.training.session import Machine, choose_machine
+from toolkit.training.session import choose_machine
 from toolkit.training.train import LEAST_IMAGES, check_data, split_data
 
 # Stands for every training image.
@@ -115,51 +115,24 @@ def measure_curve(
     places = [(size, config.seed + number) for number in range(config.seeds) for size in sizes]
     listener.on_start(report, trainings=len(places))
     with hear_stop_signals() as stop:
+        how: dict[str, Any] = {"machine": machine, "stop": stop, "after_step": listener.on_step}
         for size, seed in places:
             if not report.has(size, seed):
-                fitted = _train(
-                    training,
-                    validation,
-                    _lengthen(recipe, size, steps),
-                    size=size,
-                    seed=seed,
-                    machine=machine,
-                    stop=stop,
-                    listener=listener,
-                )
+                # One order a seed, of which every size takes the beginning: a larger subset contains the smaller.
+                part = stratified_part(training, size, seed=seed)
+                fitted = _train(part, validation, _lengthen(recipe, size, steps), seed=seed, **how)
                 report = replace(report, trainings=(*report.trainings, fitted))
                 listener.on_training(report, trainings=len(places))
     return report
 
 
-def _train(
-    training: Split,
-    validation: Split,
-    recipe: Recipe,
-    *,
-    size: int,
-    seed: int,
-    machine: Machine,
-    stop: StopRequest,
-    listener: CurveListener,
-) -> CurveTraining:
-    # One order a seed, of which every size takes the beginning: a larger subset contains the smaller.
-    part = stratified_part(training, size, seed=seed)
+def _train(part: Split, validation: Split, recipe: Recipe, *, seed: int, **how: Any) -> CurveTraining:
     try:
-        result = fit(
-            part,
-            validation,
-            recipe,
-            seed=seed,
-            machine=machine,
-            stop=stop,
-            judges_training=True,
-            after_step=listener.on_step,
-        )
+        result = fit(part, validation, recipe, seed=seed, judges_training=True, **how)
     except StoppedError as stopped:
-        message = f"{stopped} with {size:,} images and seed {seed}"
+        message = f"{stopped} with {len(part):,} images and seed {seed}"
         raise StoppedError(message, signal=stopped.signal) from stopped
-    return CurveTraining(size=size, seed=seed, result=result)
+    return CurveTraining(size=len(part), seed=seed, result=result)
 
 
 def _resolve_sizes(sizes: Sequence[int | None] | None, available: int) -> list[int]:

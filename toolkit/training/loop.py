@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns, B images in a global batch, K classes.
 
 from __future__ import annotations
 
-__all__ = ["count_right", "predict_logits", "standardise", "train_epoch"]
+__all__ = ["AfterStep", "count_right", "predict_logits", "standardise", "train_epoch"]
 
 import math
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.network.run import RunConfig, read_run
-from toolkit.training.describe import LAST_ONES, LIBRARIES, describe_data_use, describe_run, name_held_out, version_of
+from toolkit.training.describe import LAST_ONES, LIBRARIES, describe_run, describe_start, name_held_out, version_of
 from toolkit.training.folder import RunFolder, find_valid_checkpoint
 from toolkit.training.group import Group, join_group
 from toolkit.training.history import History
@@ -87,13 +87,7 @@ def resume_run(
             description = describe_run(data, session, machine=machine, config=asked)
             write_json(recorded.path / "config.json", _with_past(description, recorded, drift))
             store.record(started=recorded.path)
-            listener.on_start(
-                network=asked.recipe.network,
-                machine=machine,
-                processes=group.size,
-                run=recorded.path,
-                notes=describe_data_use(data, session, asked),
-            )
+            listener.on_start(run=recorded.path, **describe_start(data, session, machine=machine, config=asked))
             listener.on_resume([*messages, *_cycle_words(session, recorded), *(f"drift: {item}" for item in drift)])
             _complete_save(session, folder, history)
             report = run_epochs(session, folder, history, machine=machine, listener=listener)

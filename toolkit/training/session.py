@@ -7,7 +7,6 @@ __all__ = ["Machine", "Session", "choose_machine", "open_session", "to_device"]
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from toolkit.training.graphed_step import GraphedStep, require_graphs
 from toolkit.training.group import Group
 from toolkit.training.history import EpochRow
 from toolkit.training.interrupt import StopRequest
-from toolkit.training.loop import count_right, predict_logits, standardise, train_epoch
+from toolkit.training.loop import AfterStep, count_right, predict_logits, standardise, train_epoch
 from toolkit.training.process import CHOICES
 from toolkit.training.recipe import Recipe
 from toolkit.training.schedule import find_cycle, rate_in_epoch
@@ -32,7 +31,6 @@ from toolkit.training.state import TrainingState, make_state
 from toolkit.training.step import EagerStep, Step
 from toolkit.training.streams import derive_seed
 
-AfterStep = Callable[[int, int], None]
 # OpenMP crashes the process where the system refuses it a thread: a hundred thousand are too many anywhere.
 MOST_THREADS = 4096
 

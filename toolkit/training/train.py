@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
@@ -16,7 +16,7 @@ from toolkit.data.split import hold_out_validation
 from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError, UsageError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
-from toolkit.training.describe import describe_data_use, describe_run
+from toolkit.training.describe import describe_run, describe_start
 from toolkit.training.folder import RunFolder
 from toolkit.training.group import join_group
 from toolkit.training.history import EpochRow, History
@@ -117,15 +117,8 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     recipe = config.recipe.for_dataset(data).for_count(len(training))
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         group.require_same(data.sha256, what="data", device=machine.device)
-        session = open_session(
-            training,
-            validation,
-            recipe,
-            seed=config.seed,
-            machine=machine,
-            group=group,
-            stop=stop,
-        )
+        how: dict[str, Any] = {"seed": config.seed, "machine": machine, "group": group, "stop": stop}
+        session = open_session(training, validation, recipe, **how)
         if not group.is_main:
             return run_epochs(session, None, History(Path(os.devnull)), machine=machine, listener=listener)
         run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
@@ -133,13 +126,7 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
         with folder.locked():
             write_json(run / "config.json", describe_run(data, session, machine=machine, config=config))
             store.record(started=run)
-            listener.on_start(
-                network=recipe.network,
-                machine=machine,
-                processes=group.size,
-                run=run,
-                notes=describe_data_use(data, session, config),
-            )
+            listener.on_start(run=run, **describe_start(data, session, machine=machine, config=config))
             report = run_epochs(session, folder, History(run / "history.csv"), machine=machine, listener=listener)
         store.record(run=run)
         return report
