@@ -23,10 +23,9 @@ from toolkit.network.checkpoint import Checkpoint, read_checkpoint
 from toolkit.network.run import epoch_checkpoint
 from toolkit.training import group as group_module
 from toolkit.training import resume as resume_module
-from toolkit.training.distribute import distribute
+from toolkit.training.distribute import SyncedBatchNorm2d, distribute
 from toolkit.training.folder import RunFolder
 from toolkit.training.group import Group, join_group
-from toolkit.training.synced_norm import SyncedBatchNorm2d
 
 SIZE = 2
 

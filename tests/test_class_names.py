@@ -24,7 +24,7 @@ from toolkit.errors import DataError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.network.run import read_run
-from toolkit.prediction.truths import tell_truth
+from toolkit.prediction.tally import tell_truth
 
 SIDE = 16
 COMPOSED, DECOMPOSED = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")

@@ -12,7 +12,7 @@ from toolkit.card import InputSpec
 from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.gallery import GalleryPicker
-from toolkit.prediction.truths import tell_truth
+from toolkit.prediction.tally import tell_truth
 
 
 class Clocked:

@@ -23,7 +23,7 @@ from toolkit.prediction import work
 from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
 from toolkit.prediction.ray_work import Message, ModelWorker, divide_inputs
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.truths import tell_truth
+from toolkit.prediction.tally import tell_truth
 from toolkit.prediction.unfinished import Progress
 from toolkit.runtimes.source import ModelSource
 

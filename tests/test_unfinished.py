@@ -13,7 +13,7 @@ from traced import run_until_call, why_untraceable
 from toolkit.errors import ModelError, ResourceError, StoppedError, UsageError
 from toolkit.prediction import unfinished
 from toolkit.prediction.outputs import StreamTarget
-from toolkit.prediction.stopping import stopping_kept
+from toolkit.prediction.run import stopping_kept
 from toolkit.prediction.unfinished import Progress, Unfinished, latest_unfinished, part_of, record_of
 
 IDENTITY = {"model": "abc", "inputs": ["a.npy"]}

@@ -5,15 +5,16 @@ from __future__ import annotations
 __all__ = ["DEFAULT_OBJECTIVE", "Goal", "search_settings"]
 
 import math
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.bench.inputs import try_feeds
 from toolkit.bench.opening import Opener, Probe, open_worker
-from toolkit.bench.snippet import settings_snippet
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
+from toolkit.runtimes.provider_list import PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.bench.config import BenchConfig
@@ -176,4 +177,33 @@ def _explain_unmet(rows: tuple[BenchRow, ...], goal: Goal) -> str:
     return (
         f"no setting answers 99 % of the calls within {goal.max_p99_ms:g} ms; the nearest is {best.runtime} on "
         f"{best.provider_active} with batch {best.batch}: {reached:.3g} ms (upper end of the 95 % interval)"
+    )
+
+
+def settings_snippet(row: BenchRow, source: ModelSource) -> str:
+    """Return code that opens the model as the row did.
+
+    Args:
+        row: a row that was measured.
+        source: the model of the sweep; a row of another precision has the file beside it.
+    """
+    path = source.path.name if row.settings.get("file") is None else str(row.settings["file"])
+    provider = row.provider_active or row.provider_requested
+    if row.runtime != "ort" or PROVIDERS[provider].plugin:
+        threads = ["--threads", str(row.threads)] if row.threads else []
+        where = ["--provider", provider] if row.runtime == "ort" else []
+        arithmetic = ["--precision", row.precision] if row.precision in {"bf16", "tf32"} else []
+        batch = ["--batch", str(row.batch)]
+        return shlex.join(
+            ["toolkit", "predict", path, "IMAGES", "--runtime", row.runtime, *where, *arithmetic, *batch, *threads]
+        )
+    options = (row.settings.get("engine") or {}).get("provider_options")
+    entry = f'("{PROVIDERS[provider].ort_name}", {options})' if options else f'"{PROVIDERS[provider].ort_name}"'
+    return "\n".join(
+        [
+            "options = onnxruntime.SessionOptions()",
+            f"options.intra_op_num_threads = {row.threads or 0}",
+            f"session = onnxruntime.InferenceSession({path!r}, options, providers=[{entry}])",
+            f"# {row.batch} items in a call",
+        ]
     )

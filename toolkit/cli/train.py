@@ -15,7 +15,6 @@ from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, loc
 from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
 from toolkit.cli.output import Output, note, warn
 from toolkit.cli.training_listener import TrainingListener
-from toolkit.cli.training_results import judge_run
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
 from toolkit.training.recipes import RECIPES, change_recipe, recipe_from_json, resolve_recipe
@@ -45,6 +44,33 @@ Device = Annotated[
 CpuThreads = Annotated[
     int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.", show_default=False)
 ]
+
+
+def judge_run(
+    report: TrainReport, dataset: Dataset, *, listener: TrainingListener
+) -> tuple[TrainReport, AccuracyReport, list[str]] | None:
+    """Judge a run on the test images, write its report and pictures, and warn where chance would do as well.
+
+    Returns:
+        What was trained, its accuracy, and all that was warned of; None in processes that only help another.
+    """
+    from toolkit.cli.evaluation_files import write_evaluation
+    from toolkit.evaluation.evaluate import evaluate_run
+    from toolkit.evaluation.mistakes import find_mistakes
+
+    if not report.is_main:
+        return None
+    result = evaluate_run(report.run, dataset)
+    write_evaluation(result, dataset.test.images, dataset.classes, path=report.run / "evaluation.json")
+    if listener.board is not None:
+        mistakes = find_mistakes(result, dataset.classes)
+        images = dataset.test.images[[item.index for item in mistakes]]
+        captions = [f"{item.predicted} (was {item.label})" for item in mistakes]
+        listener.board.add_mistakes(images, captions, epoch=len(report.rows))
+        listener.board.close()
+    doubts = result.report.describe_chance(dataset.classes)
+    warn(doubts)
+    return report, result.report, [*dataset.describe_gaps(), *doubts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["tune_command"]
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,8 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import DEFAULT_DATA, load_data
 from toolkit.cli.options import DataName, ImageSize, Json, split_size
-from toolkit.cli.output import Output, draw_picture, tell_origin
+from toolkit.cli.output import Output, ProgressBar, draw_picture, repeat_command, tell_origin
 from toolkit.cli.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
-from toolkit.cli.tune_listener import SearchListener
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
 from toolkit.training.recipes import change_recipe, resolve_recipe
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolkit.training.recipe import Recipe
+    from toolkit.training.trials import TrialRow
     from toolkit.training.tune import TuneReport
 
 Space = Annotated[
@@ -61,6 +62,39 @@ StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME|PATH", help="Go on with a study, or begin it.", show_default=False),
 ]
+
+
+class SearchListener:
+    """Tells the user what happens in a search.
+
+    Args:
+        output: where words go.
+        bar: shows the steps of an epoch.
+        repeats_name: whether the command line names the study already, so that repeating it goes on.
+    """
+
+    def __init__(self, output: Output, bar: ProgressBar, *, repeats_name: bool) -> None:
+        self._output = output
+        self._bar = bar
+        self._repeats_name = repeats_name
+
+    def on_start(self, *, study: Path, settled: int, trials: int, images: int) -> None:
+        """Say where the study lies, how it is judged, and how to go on with it."""
+        command = repeat_command() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
+        self._output.show(
+            f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
+            f"if it is stopped, go on with: {command}",
+        )
+
+    def on_step(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        self._bar(done, total)
+
+    def on_trial(self, row: TrialRow, *, settled: int, trials: int) -> None:
+        """Show the trial's line."""
+        from toolkit.render_tune import describe_trial
+
+        self._output.show(f"trial {row.number}, {settled} of {trials}: {describe_trial(row)}")
 
 
 def tune_command(

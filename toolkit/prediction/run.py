@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["run_prediction"]
+__all__ = ["run_prediction", "stopping_kept"]
 
+import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
+from toolkit.errors import ResourceError, StoppedError, ToolkitError
 from toolkit.prediction.config import RAY
 from toolkit.prediction.open_model import DescribedModel, open_model
 from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks import choose_format
-from toolkit.prediction.stopping import stopping_kept
+from toolkit.prediction.unfinished import part_of
 from toolkit.prediction.work import Work
 from toolkit.regular_file import printable_name
 from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from toolkit.prediction.config import PredictionConfig
+    from toolkit.prediction.outputs import Target
     from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.report import PredictionReport
     from toolkit.progress import ShowProgress
+
+SIGTERM_EXIT = 128 + signal.SIGTERM
 
 
 def run_prediction(
@@ -91,3 +99,34 @@ def _identity(config: PredictionConfig, model: DescribedModel, form: str) -> dic
         "probabilities": config.probabilities,
         "truths": config.truths,
     }
+
+
+@contextmanager
+def stopping_kept(target: Target, output: Path | None) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a `StoppedError` that names the unfinished result.
+
+    After an error of the model or of the inputs nothing is kept; after one of the machine (a full disk, say) it is.
+
+    Args:
+        target: what rows are written to.
+        output: the file, None where it is a stream.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != SIGTERM_EXIT:
+            raise
+        number = signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT
+        raise StoppedError(_describe(target, output), signal=number) from stop
+    except ResourceError:
+        raise
+    except ToolkitError:
+        target.discard()
+        raise
+
+
+def _describe(target: Target, output: Path | None) -> str:
+    rows = f"stopped after {target.progress.rows} rows"
+    if output is None or not target.progress.rows:
+        return rows
+    return f"{rows}, which lie in {part_of(output)}; go on with the same command and --output {output} --resume"

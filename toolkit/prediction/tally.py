@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW_ROWS", "Tally"]
+__all__ = ["PREVIEW_ROWS", "Tally", "tell_truth"]
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from toolkit.prediction.unfinished import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolkit.prediction.blocks import Answers
     from toolkit.prediction.rows import Row
 
@@ -51,3 +54,13 @@ def _score(answers: Answers) -> tuple[int, int]:
     numbers = {name: number for number, name in enumerate(answers.classes)}
     told = np.array([numbers.get(truth, -2) for truth in answers.truths], np.int64)
     return int((told >= 0).sum()), int((told == answers.labels[: len(told)]).sum())
+
+
+def tell_truth(source: str, classes: Sequence[str]) -> str:
+    """Return the class that a file's name begins with, the longest one where several fit, or "" where none does.
+
+    For digits that is the first character: `7-second-try.png` is a 7, as in the tutorial's folder of own handwriting.
+    """
+    name = unicodedata.normalize("NFC", source.replace("!", "/").replace("\\", "/").rsplit("/", 1)[-1])
+    fitting = [label for label in classes if label and name.startswith(label)]
+    return max(fitting, key=len, default="")

@@ -22,9 +22,8 @@ from toolkit.prediction.pipeline import Pipeline
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.prediction.report import PredictionReport
 from toolkit.prediction.sinks import open_sink
-from toolkit.prediction.tally import Tally
+from toolkit.prediction.tally import Tally, tell_truth
 from toolkit.prediction.total import find_total
-from toolkit.prediction.truths import tell_truth
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
