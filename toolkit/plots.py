@@ -106,6 +106,11 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
     return to_png(figure)
 
 
+def shorten(text: str, most: int) -> str:
+    """Return a text of `most` characters at the most; where some are left out, the last one says so."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def as_drawable(text: str) -> str:
     """Return text with every character that the font lacks written as its code point, as Python escapes it.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.plots import CELL_INCHES, as_drawable, digit_grid, new_figure, to_png
+from toolkit.plots import CELL_INCHES, as_drawable, digit_grid, new_figure, shorten, to_png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +132,7 @@ def _caption(answer: Answer) -> str:
 
 
 def _cut(name: str) -> str:
-    name = as_drawable(name)
-    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
+    return shorten(as_drawable(name), NAME_LENGTH)
 
 
 def _name_axes(axes: Axes, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.plots import digit_grid
+from toolkit.plots import digit_grid, shorten
 
 if TYPE_CHECKING:
     from toolkit.prediction.gallery import GalleryPicture
@@ -43,9 +43,5 @@ def draw_gallery(report: PredictionReport) -> bytes:
 
 
 def _caption(picture: GalleryPicture) -> str:
-    was = f" (was {_short(picture.truth)})" if picture.truth not in {"", picture.label} else ""
-    return f"{_short(picture.label)}{was}\n{100 * picture.probability:.1f} %"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    was = f" (was {shorten(picture.truth, LONGEST_LABEL)})" if picture.truth not in {"", picture.label} else ""
+    return f"{shorten(picture.label, LONGEST_LABEL)}{was}\n{100 * picture.probability:.1f} %"

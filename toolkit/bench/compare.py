@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolkit.bench.bootstrap import THROUGHPUT
 from toolkit.bench.conditions import METRICS, Condition
 from toolkit.bench.result_file import IDENTITY
 from toolkit.errors import UsageError
@@ -182,7 +183,7 @@ def _compare_rows(old: dict[str, Any], new: dict[str, Any] | None, conditions: t
 
 def _ratio(old: dict[str, Any], new: dict[str, Any], metric: str) -> dict[str, float] | None:
     """Return new / old: the least and the most that both intervals allow, and that of the points."""
-    key = "throughput_items_per_s" if metric == "throughput" else metric
+    key = THROUGHPUT if metric == "throughput" else metric
     before, after = ((row.get("ci95") or {}).get(key) for row in (old, new))
     points: list[Any] = [
         row.get(key) if metric == "throughput" else (row.get("latency_ms") or {}).get(key) for row in (old, new)

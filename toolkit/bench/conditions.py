@@ -7,7 +7,6 @@ __all__ = ["METRICS", "Condition", "parse_condition"]
 import re
 from dataclasses import dataclass
 
-from toolkit.bench.bootstrap import THROUGHPUT
 from toolkit.bench.statistics import PERCENTILES
 from toolkit.errors import UsageError, require_known
 
@@ -30,11 +29,6 @@ class Condition:
     metric: str
     is_rise: bool
     change: float
-
-    @property
-    def key(self) -> str:
-        """The metric's name in a row's `ci95`."""
-        return THROUGHPUT if self.metric == "throughput" else self.metric
 
     def judge(self, low: float, high: float) -> bool | None:
         """Tell whether a ratio new / old, known to lie between two values, is too much; None where that is open."""

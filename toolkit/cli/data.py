@@ -80,7 +80,7 @@ def show_pictures(
     from toolkit.data.sample import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
     from toolkit.outputs import check_picture, claim_outputs
-    from toolkit.plots import digit_grid
+    from toolkit.plots import digit_grid, shorten
 
     path = output or ArtifactStore.default().new_file("reports", "data", ".png")
     paths = (path, path.with_name(f"{path.stem}-one-class.png"))
@@ -92,7 +92,9 @@ def show_pictures(
     one = class_name or default_class(dataset)
     row = first_of_class(dataset, one, ONE_CLASS_COUNT)
     # The first row's captions head the columns.
-    heads = [_shorten(dataset.classes[label]) for label in labels[grid[0]]] + [""] * (grid.size - grid.shape[1])
+    heads = [shorten(dataset.classes[label], MAX_CAPTION) for label in labels[grid[0]]] + [""] * (
+        grid.size - grid.shape[1]
+    )
     pictures = (
         digit_grid(
             images[grid.ravel()], heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"
@@ -105,10 +107,6 @@ def show_pictures(
         write_atomic(each, picture)
         typer.echo(each)
     note(f"{dataset.name}: {grid.size} images by class, {len(row)} of class {one}; numbers are training indices")
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= MAX_CAPTION else f"{name[: MAX_CAPTION - 1]}…"
 
 
 def _info_table(report: dict[str, Any]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["replay_and_report", "worst_folder", "write_worst"]
+__all__ = ["as_png", "replay_and_report", "worst_folder", "write_worst"]
 
 import io
 from dataclasses import replace
@@ -57,11 +57,12 @@ def _write_row(row: ParityRow, recording: Recording, source: ModelSource, stem: 
     write_recording(files["replay"], pack_sample(row.worst, recording, source))
     if row.worst.image is not None:
         files["image"] = Path(f"{stem}.png")
-        write_atomic(files["image"], _as_png(row.worst.image))
+        write_atomic(files["image"], as_png(row.worst.image))
     return {name: str(path) for name, path in files.items()}
 
 
-def _as_png(image: NDArray[np.uint8]) -> bytes:
+def as_png(image: NDArray[np.uint8]) -> bytes:
+    """Return an image as a PNG file."""
     from PIL import Image
 
     buffer = io.BytesIO()

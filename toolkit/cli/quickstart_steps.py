@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Quickstart"]
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from toolkit.cli.context import load_data
 from toolkit.cli.output import Output, repeat_command
 from toolkit.cli.parity_request import ParityRequest
 from toolkit.cli.parity_steps import run_and_report
+from toolkit.cli.parity_worst import as_png
 from toolkit.cli.train import run_training
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import ModelError, UsageError
@@ -132,9 +132,7 @@ class Quickstart:
 
     def result(self) -> dict[str, Any]:
         """Return everything that the last screen shows; schema `toolkit/quickstart/1`."""
-        passed = (
-            self._result["selftest"]["passed"] and self._result["parity"]["passed"] and self._result["bench"]["passed"]
-        )
+        passed = all(self._result[check]["passed"] for check in ("selftest", "parity", "bench"))
         return {**self._result, "passed": passed, "files": self._files}
 
     def _find_run(self, config: TrainConfig) -> Path | None:
@@ -153,14 +151,10 @@ class Quickstart:
 
     def _write_samples(self, card: Card) -> Path:
         """Write the first test images as PNG files named `<class>-<index>.png`."""
-        from PIL import Image
-
         folder = self._store.root / "predictions" / f"{self._data.name}-digits"
         for index in range(SAMPLE_COUNT):
-            stream = io.BytesIO()
-            Image.fromarray(self._data.test.images[index]).save(stream, format="png")
             name = card.classes[int(self._data.test.labels[index])]
-            write_atomic(folder / f"{name}-{index:05d}.png", stream.getvalue())
+            write_atomic(folder / f"{name}-{index:05d}.png", as_png(self._data.test.images[index]))
         return folder
 
 
