@@ -24,9 +24,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from toolkit.bench.bootstrap import bootstrap_intervals
 from toolkit.bench.inputs import make_feeds
-from toolkit.bench.statistics import summarise
+from toolkit.bench.statistics import bootstrap_intervals, summarise
 from toolkit.environment import describe_environment
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import read_card

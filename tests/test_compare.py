@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.bench.bootstrap import THROUGHPUT, bootstrap_intervals
 from toolkit.bench.compare import compare_results
 from toolkit.bench.conditions import Condition, parse_condition
 from toolkit.bench.result_file import read_result
-from toolkit.bench.statistics import summarise
+from toolkit.bench.statistics import THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.errors import DataError, UsageError
 from toolkit.render_compare import render_comparison
 

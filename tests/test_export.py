@@ -320,7 +320,7 @@ def test_an_unknown_kind_of_golden_vectors_suggests_the_nearest() -> None:
 
 def test_a_users_own_images_do_not_leak_under_a_catalogue_name(tmp_path: Path, mini: Any, trained: Path) -> None:
     """A folder called `mnist` with other images is not MNIST: what is public is judged by content."""
-    from toolkit.data.public import is_public
+    from toolkit.data.load import is_public
 
     assert is_public(mini)
     assert not is_public(replace(mini, train=mini.train.take(np.arange(100))))

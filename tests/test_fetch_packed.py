@@ -20,7 +20,7 @@ from toolkit.data.describe import fetch_by_name
 from toolkit.data.fetch import cache_folder, default_sources, fetch, read_cached
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.idx import read_idx
-from toolkit.data.public import is_public
+from toolkit.data.load import is_public
 from toolkit.errors import DownloadError
 
 PACKED = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in CONTENT.items()}

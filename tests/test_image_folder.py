@@ -18,8 +18,8 @@ from toolkit.card import InputSpec
 from toolkit.data import Dataset, load_dataset
 from toolkit.data.image_folder import load_image_folder
 from toolkit.data.image_paths import find_images
+from toolkit.data.load import is_public
 from toolkit.data.order import digest_order, is_in_class_order, spread_classes
-from toolkit.data.public import is_public
 from toolkit.data.split import hold_out
 from toolkit.errors import DataError, UsageError
 from toolkit.imaging.decode import decode_image

@@ -20,9 +20,8 @@ from toolkit.prediction.archives import printable_member
 from toolkit.prediction.globs import expand_glob
 from toolkit.prediction.items import ArrayItem, ImageItem
 from toolkit.prediction.listing import iterate_folder, list_folder
-from toolkit.prediction.open_items import open_items, tidy_path
+from toolkit.prediction.open_items import find_total, open_items, tidy_path
 from toolkit.prediction.path_list import MAX_PATH_BYTES, read_paths
-from toolkit.prediction.total import find_total
 from toolkit.regular_file import printable_name
 
 OPEN_FILES = Path("/proc/self/fd")

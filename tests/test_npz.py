@@ -19,8 +19,8 @@ from idx_files import write_idx
 
 from toolkit.data import load_dataset
 from toolkit.data.catalog import CATALOG, MNIST
+from toolkit.data.load import is_public
 from toolkit.data.npz import load_npz
-from toolkit.data.public import is_public
 from toolkit.data.zip_arrays import open_npz
 from toolkit.errors import DataError, UsageError
 

@@ -9,10 +9,10 @@ import pytest
 from prediction_samples import SPEC, answers_of
 
 from toolkit.card import InputSpec
-from toolkit.prediction.batch_size import measure_batches
 from toolkit.prediction.blocks import Answers, Block
 from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.tally import tell_truth
+from toolkit.prediction.work import measure_batches
 
 
 class Clocked:

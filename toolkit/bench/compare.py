@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolkit.bench.bootstrap import THROUGHPUT
 from toolkit.bench.conditions import METRICS, Condition
 from toolkit.bench.result_file import IDENTITY
+from toolkit.bench.statistics import THROUGHPUT
 from toolkit.errors import UsageError
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.bench.bootstrap import bootstrap_intervals
 from toolkit.bench.report import BenchRow
-from toolkit.bench.statistics import summarise
+from toolkit.bench.statistics import bootstrap_intervals, summarise
 from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
 from toolkit.plain import to_plain
 from toolkit.runtimes.ort_binding import DEVICES

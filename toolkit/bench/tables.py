@@ -8,8 +8,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from toolkit.bench.bootstrap import THROUGHPUT
-from toolkit.bench.statistics import PERCENTILES
+from toolkit.bench.statistics import PERCENTILES, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.bench_request import BenchRequest, make_config
 from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.external_data import offer_external_data
-from toolkit.cli.options import command_of
+from toolkit.cli.options import command_of, offer_external_data
 from toolkit.cli.output import Output, draw_picture, note, repeat_command
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import CheckFailedError

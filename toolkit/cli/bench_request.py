@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.external_data import AllowExternalData
 from toolkit.cli.options import (
+    AllowExternalData,
     AllowFallback,
     Batch,
     Force,

@@ -6,8 +6,7 @@ __all__ = ["inspect_command"]
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.external_data import AllowExternalData, offer_external_data
-from toolkit.cli.options import Json, ModelPath
+from toolkit.cli.options import AllowExternalData, Json, ModelPath, offer_external_data
 from toolkit.cli.output import Output
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "DATA_KINDS",
+    "AllowExternalData",
     "AllowFallback",
     "Batch",
     "DataName",
@@ -17,19 +18,21 @@ __all__ = [
     "Runtimes",
     "Threads",
     "command_of",
+    "offer_external_data",
     "split_names",
     "split_numbers",
     "split_size",
 ]
 
+import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from toolkit.errors import UsageError
+from toolkit.errors import ExternalDataError, UsageError
 from toolkit.runtimes.provider_list import PROVIDERS
 
 DATA_KINDS = (
@@ -71,6 +74,11 @@ ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the lates
 
 
 Request = TypeVar("Request")
+AllowExternalData = Annotated[
+    bool,
+    typer.Option("--allow-external-data", help="Trust the model: its weights may lie in files in its own folder."),
+]
+Words = ParamSpec("Words")
 
 
 def command_of(request: type[Request], carry_out: Callable[[Request], None]) -> Callable[..., None]:
@@ -124,3 +132,16 @@ def split_size(text: str | None) -> tuple[int, int] | None:
     if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
         raise UsageError(f"--size {text!r} is no size; write it as 64 or 48x64 (height x width)")
     return int(sides[0]), int(sides[-1])
+
+
+def offer_external_data(command: Callable[Words, None]) -> Callable[Words, None]:
+    """Let a command that has the option name it where a file needs it."""
+
+    @functools.wraps(command)
+    def offering(*args: Words.args, **kwargs: Words.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ExternalDataError as error:
+            raise ExternalDataError(f"{error}; or read them from its own folder: --allow-external-data") from error
+
+    return offering

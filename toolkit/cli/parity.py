@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import choose_model
-from toolkit.cli.external_data import offer_external_data
-from toolkit.cli.options import command_of
+from toolkit.cli.options import command_of, offer_external_data
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.cli.parity_request import ParityRequest
 from toolkit.cli.parity_steps import require_passed, run_and_report

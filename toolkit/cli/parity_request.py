@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.external_data import AllowExternalData
 from toolkit.cli.options import (
+    AllowExternalData,
     AllowFallback,
     DataName,
     Force,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
-from toolkit.cli.external_data import AllowExternalData, offer_external_data
-from toolkit.cli.options import AllowFallback, Json, ModelPath, Provider
+from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
 from toolkit.cli.output import Output, note
 from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, Values, read_budget, read_feed_config
 from toolkit.errors import CheckFailedError, UsageError

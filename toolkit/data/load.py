@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_dataset"]
+__all__ = ["is_public", "load_dataset"]
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from toolkit.data.dataset import POLARITIES, Dataset, Split
 from toolkit.data.fetch import fetch_missing, read_cached
 from toolkit.data.folder import has_idx_files, load_idx_folder
 from toolkit.data.idx import read_idx
-from toolkit.data.mini_subset import load_mini
+from toolkit.data.mini_subset import MINI_SHA256, load_mini
 from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit
@@ -25,7 +25,6 @@ from toolkit.regular_file import open_regular
 if TYPE_CHECKING:
     from toolkit.data.catalog import CatalogEntry
     from toolkit.progress import OnNote, ShowProgress
-
 
 ZIP_MAGIC = b"PK\x03\x04"
 KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
@@ -177,3 +176,13 @@ def _recognise(dataset: Dataset) -> Dataset:
         if dataset.sha256 == entry.content_sha256:
             return replace(dataset, **entry.terms)
     return dataset
+
+
+def is_public(dataset: Dataset) -> bool:
+    """Say whether a data set holds exactly the images of a catalogue entry, which may be passed on.
+
+    Its content hash is one that the catalogue states, or the one that the images had when they were read from files
+    whose own hashes the catalogue states.
+    """
+    known = {MINI_SHA256, dataset.verified_sha256, *(entry.content_sha256 for entry in CATALOG.values())}
+    return dataset.sha256 in known

@@ -15,7 +15,7 @@ import toolkit
 from exporters import ExportError, ExportResult, ExportSpec, finish_model
 from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
 from toolkit.data.dataset import Dataset
-from toolkit.data.public import is_public
+from toolkit.data.load import is_public
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
