@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.runtimes.ort_api import OrtApi
+
 GPU_BUILD = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
@@ -46,7 +48,7 @@ class FakeSession:
 
 
 @dataclass
-class FakeOrtApi:
+class FakeOrtApi(OrtApi):
     """Every answer is a field; every session asked for is recorded."""
 
     installed: dict[str, str] = field(default_factory=lambda: {"onnxruntime-gpu": "1.31.1"})

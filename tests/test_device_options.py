@@ -18,7 +18,7 @@ from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.device_options import DeviceOptions, parse_device_options
 from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.ort_api import RealOrtApi
+from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.ort_binding import BoundSession
 from toolkit.runtimes.providers import open_session
 from toolkit.runtimes.source import ModelSource
@@ -204,7 +204,7 @@ def test_phases_are_timed_apart_and_their_sum_is_a_call() -> None:
 
 def test_resident_call_copies_nothing_and_gives_the_same_answers(model_path: Path) -> None:
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
-    bound = BoundSession(session, ["logits"], device="cpu", api=RealOrtApi())
+    bound = BoundSession(session, ["logits"], device="cpu", api=OrtApi())
     call = bound.resident({"images": IMAGES[:4]})
     call()
     expected = session.run(["logits"], {"images": IMAGES[:4]})[0]

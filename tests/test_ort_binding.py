@@ -13,7 +13,7 @@ from fake_ort import FakeOrtApi, FakeSession
 from toolkit.data.mini_subset import load_mini
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.ort_api import RealOrtApi
+from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.ort_binding import MOST_SHAPES, BoundSession
 from toolkit.runtimes.source import ModelSource
 
@@ -21,7 +21,7 @@ IMAGES = load_mini().test.images
 OUTPUTS = ["logits", "probabilities", "label"]
 
 
-class CountingApi(RealOrtApi):
+class CountingApi(OrtApi):
     """Counts what is allocated on the device."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ def test_answers_are_those_of_plain_runs(session: onnxruntime.InferenceSession) 
 
 
 def test_answers_and_images_stay_their_owners(session: onnxruntime.InferenceSession) -> None:
-    bound = BoundSession(session, OUTPUTS, device="cpu", api=RealOrtApi())
+    bound = BoundSession(session, OUTPUTS, device="cpu", api=OrtApi())
     images = IMAGES[:4].copy()
     first = bound.run({"images": images})
     kept = [value.copy() for value in first]

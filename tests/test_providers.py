@@ -14,7 +14,7 @@ from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError
 from toolkit.nvidia import DRIVER
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.ort_api import RealOrtApi, find_wheels
+from toolkit.runtimes.ort_api import OrtApi, find_wheels
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.provider_list import PROVIDERS, find_provider
 from toolkit.runtimes.providers import check_installation, explain_missing, open_session
@@ -301,7 +301,7 @@ def test_wheels_are_found_beside_the_module_and_no_other_package_is_taken_for_on
 
 
 def test_the_installed_wheel_is_found() -> None:
-    api = RealOrtApi()
+    api = OrtApi()
     assert api.version() in api.wheels().values()
 
 
@@ -349,7 +349,7 @@ def test_real_cpu_session_places_every_node_on_the_cpu_and_is_right() -> None:
 
 
 def test_real_api_reports_a_library_that_does_not_exist() -> None:
-    problem = RealOrtApi().load_problem("libno-such-library.so.1")
+    problem = OrtApi().load_problem("libno-such-library.so.1")
     assert problem is not None
     assert "libno-such-library.so.1" in problem
 

@@ -22,7 +22,7 @@ from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.nvidia import mend_words
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.listing import RuntimeRow, list_runtimes
-from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
+from toolkit.runtimes.ort_api import WHEELS, OrtApi
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.provider_list import PROVIDERS
 from toolkit.runtimes.providers import check_installation
@@ -37,7 +37,6 @@ DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}
 TORCH = {"torch", "torch-compile"}
 # What devices run by; the other engines of the parity matrix take seconds each to start.
 DEFAULT_ENGINES = ("ort", "torch")
-ORT_DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime")
 
 
 class Examined(Protocol):
@@ -69,7 +68,7 @@ def run_doctor(
     engines: tuple[str, ...] = DEFAULT_ENGINES,
     opener: Opener = open_worker,
     torch_probe: TorchProbe | None = None,
-    api: Callable[[], OrtApi] = RealOrtApi,
+    api: Callable[[], OrtApi] = OrtApi,
     environment: dict[str, Any] | None = None,
 ) -> DoctorReport:
     """Examine this machine; whatever is missing or broken is a row, never an exception.
@@ -122,7 +121,7 @@ def _check_wheels(api: Callable[[], OrtApi]) -> DoctorRow:
         reason = f"onnxruntime cannot be imported: {type(error).__name__}: {error}"
         return DoctorRow(
             **row,
-            version=installed_version(ORT_DISTRIBUTIONS),
+            version=installed_version(WHEELS),
             status="fail",
             reason=reason,
             mend=RUNTIMES["ort"].install,
@@ -134,7 +133,7 @@ def _check_provider(name: str, source: ModelSource, opener: Opener) -> DoctorRow
     row: dict[str, Any] = {
         "name": f"ort/{name}",
         "kind": "provider",
-        "version": installed_version(DISTRIBUTIONS.get(name, ORT_DISTRIBUTIONS)),
+        "version": installed_version(DISTRIBUTIONS.get(name, WHEELS)),
     }
     try:
         with opener(source, RuntimeSettings(provider=name)) as runtime:

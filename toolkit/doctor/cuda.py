@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from toolkit.doctor.report import DoctorRow
 from toolkit.nvidia import DRIVER
+from toolkit.runtimes.ort_api import WHEELS
 
 # CUDA 13 dropped GPUs before Turing (CUDA 13.0 release notes): sm_75 is the least.
 LEAST_CAPABILITY = (7, 5)
@@ -21,7 +22,6 @@ LEAST_DRIVER = 580
 LAST_SET_BEFORE_CUDA_13 = (
     "pip install 'torch<=2.14' (CUDA 12.6 build) 'onnxruntime-gpu==1.26.*' 'nvidia-cudnn-cu12<=9.10.2'"
 )
-ORT_WHEELS = ("onnxruntime-gpu", "onnxruntime")
 
 
 class CudaVersions(NamedTuple):
@@ -40,8 +40,7 @@ def read_cuda_versions() -> CudaVersions:
     """Read the versions from the installed packages' own files."""
     torch = _search("torch", "torch/version.py", r"^cuda\b.*=\s*'([\d.]+)'")
     wheels = (
-        _search(name, "onnxruntime/capi/build_and_package_info.py", r"^cuda_version = '([\d.]+)'")
-        for name in ORT_WHEELS
+        _search(name, "onnxruntime/capi/build_and_package_info.py", r"^cuda_version = '([\d.]+)'") for name in WHEELS
     )
     return CudaVersions(torch, next((version for version in wheels if version), None))
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["sum_up"]
+__all__ = ["refusing", "sum_up"]
 
+import contextlib
 import re
+from collections.abc import Iterator
+
+from toolkit.errors import ModelError
 
 MOST_CHARACTERS = 240
 # Lines that only say where in the engine's source something was noticed, or what to read.
@@ -22,6 +26,28 @@ RUNNING = re.compile(r"Non-zero status code returned while running (\w+) node\. 
 INVALID_NODE = re.compile(r"This is an invalid model\. .*?, Error ")
 # What MLIR says of where the graph came from.
 LOCATION = re.compile(r" at loc\(.*")
+
+
+@contextlib.contextmanager
+def refusing(
+    engine: str, kind: type[Exception] = Exception, *, verb: str = "refuses", tells_type: bool = False
+) -> Iterator[None]:
+    """Turn what an engine raises into its refusal of the model.
+
+    Args:
+        engine: what messages call it.
+        kind: of its errors; anything where they share no base.
+        verb: what it does to the model.
+        tells_type: whether the error's type is told, where its words alone say little.
+
+    Raises:
+        ModelError: it raised one.
+    """
+    try:
+        yield
+    except kind as error:
+        words = f"{type(error).__name__}: {sum_up(error)}" if tells_type else sum_up(error)
+        raise ModelError(f"{engine} {verb} the model: {words}") from error
 
 
 def sum_up(error: BaseException | str) -> str:

@@ -14,9 +14,8 @@ import onnx
 from iree.compiler.extras import onnx_importer
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.engine_words import sum_up
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -27,7 +26,7 @@ class IreeRuntime(Runtime):
     name: ClassVar[str] = "iree"
 
     def _open(self, source: ModelSource) -> None:
-        try:
+        with refusing("IREE"):  # the importer's and the compiler's errors share no base
             module, function = _import_model(source.model)
             binary = iree.compiler.compile_str(
                 module,
@@ -35,8 +34,6 @@ class IreeRuntime(Runtime):
                 input_type="onnx",
                 extra_args=["--iree-llvmcpu-target-cpu=host"],
             )
-        except Exception as error:  # the importer's and the compiler's errors share no base
-            raise ModelError(f"IREE refuses the model: {sum_up(error)}") from error
         self._function = iree.runtime.load_vm_flatbuffer(binary, driver="local-task")[function]
         version = importlib.metadata.version("iree-base-runtime")
         self.info = describe_file(source, runtime=self.name, version=version)

@@ -12,9 +12,8 @@ import onnx
 from jaxonnxruntime import call_onnx
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.engine_words import sum_up
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -37,12 +36,10 @@ class JaxRuntime(Runtime):
             spec.name: np.zeros([size if isinstance(size, int) else TRACED_SIZE for size in spec.shape], spec.dtype)
             for spec in self.info.inputs
         }
-        try:
+        with refusing("jaxonnxruntime", tells_type=True):  # it has no exception of its own
             # It casts only what it knows the type of: an input, a weight, or what the file states for it.
             model = onnx.shape_inference.infer_shapes(onnx.ModelProto.FromString(source.model))
             function, self._weights = call_onnx.call_onnx_model(model, example)
-        except Exception as error:  # whatever the importer raises; it has no exception of its own
-            raise ModelError(f"jaxonnxruntime refuses the model: {type(error).__name__}: {sum_up(error)}") from error
         self._function = jax.jit(function)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:

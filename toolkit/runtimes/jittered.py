@@ -4,20 +4,17 @@ from __future__ import annotations
 
 __all__ = ["JitteredRuntime"]
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from toolkit.errors import ModelError
-from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeSettings
 from toolkit.runtimes.element_types import is_float
-from toolkit.runtimes.engine_words import sum_up
-from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.ort_small import has_small, run_small
+from toolkit.runtimes.ort import OrtRuntime
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.values import flatten_values
 
@@ -25,6 +22,7 @@ from toolkit.runtimes.values import flatten_values
 DRAWS = 8
 SEED = 20_261_125
 JITTERED = ("float32", "float16")
+UNOPTIMISED = RuntimeSettings(optimisation="none")
 
 
 class JitteredRuntime(Runtime):
@@ -39,35 +37,24 @@ class JitteredRuntime(Runtime):
     def _open(self, source: ModelSource) -> None:
         self._generator = np.random.default_rng(SEED)
         model = onnx.ModelProto.FromString(source.model)
-        try:
-            self._own = _session(source.model)
-            self._moved = [_session(self._jitter(model)) for _ in range(DRAWS)]
-        except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise ModelError(f"ONNX Runtime refuses the model: {sum_up(error)}") from error
-        self.info = describe_file(source, runtime=self.name, version=str(onnxruntime.__version__))
+        self._own = OrtRuntime(source, UNOPTIMISED)
+        self._moved = [OrtRuntime(replace(source, model=self._jitter(model)), UNOPTIMISED) for _ in range(DRAWS)]
+        self.info = replace(self._own.info, runtime=self.name)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Run the file and its moved copies; see `Runtime.compute`."""
-        try:
-            own = self._run(self._own, feeds)
-            moved = [
-                self._run(session, {name: self._move(array) for name, array in feeds.items()})
-                for session in self._moved
-            ]
-        except Exception as error:  # as above
-            raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
+        own = self._run(self._own, feeds)
+        moved = [
+            self._run(opened, {name: self._move(array) for name, array in feeds.items()}) for opened in self._moved
+        ]
         return {name: np.array(max(_distance(values[name], array) for values in moved)) for name, array in own.items()}
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Return the distances: neither their types nor their sizes are what the file declares."""
         return self.compute(feeds)
 
-    def _run(self, session: Any, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        names = [spec.name for spec in self.info.outputs]
-        is_small = has_small((*self.info.inputs, *self.info.outputs))
-        values = run_small(session, self.info.outputs, feeds) if is_small else session.run(names, dict(feeds))
-        kinds = {spec.name: spec.dtype for spec in self.info.outputs}
-        return flatten_values(dict(zip(names, values, strict=True)), kinds).arrays
+    def _run(self, opened: OrtRuntime, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        return flatten_values(opened.compute(feeds), {spec.name: spec.dtype for spec in self.info.outputs}).arrays
 
     def _jitter(self, model: onnx.ModelProto) -> bytes:
         copy = onnx.ModelProto()
@@ -92,10 +79,3 @@ def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
         return 0.0
     both = np.isfinite(one) & np.isfinite(other)
     return float(np.abs(one.astype(np.float64) - other.astype(np.float64))[both].max(initial=0.0))
-
-
-def _session(model: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

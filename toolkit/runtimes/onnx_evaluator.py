@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import onnx
 
-from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.references.evaluator import Evaluator, unwrap_optionals
 from toolkit.runtimes.source import ModelSource
@@ -21,10 +21,8 @@ class OnnxEvaluatorRuntime(Runtime):
     name: ClassVar[str] = "onnx"
 
     def _open(self, source: ModelSource) -> None:
-        try:
+        with refusing("the ONNX evaluator"):  # an operator it lacks has no error of its own
             self._evaluator = Evaluator(onnx.ModelProto.FromString(source.model))
-        except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
-            raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = describe_file(source, runtime=self.name, version=onnx.__version__)
 
     def compute(self, feeds: Arrays) -> dict[str, Any]:
@@ -33,9 +31,7 @@ class OnnxEvaluatorRuntime(Runtime):
         Raises:
             ModelError: an operator fails.
         """
-        try:
+        with refusing("the ONNX evaluator", verb="cannot run"):
             values = self._evaluator.run(None, dict(feeds))
-        except Exception as error:  # whatever the evaluator's operators raise
-            raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
         named = {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}
         return unwrap_optionals(named, self.info.outputs)

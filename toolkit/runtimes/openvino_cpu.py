@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import openvino
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, ResourceError, UsageError
+from toolkit.errors import ResourceError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.element_types import SMALL_BITS, find_dtype
-from toolkit.runtimes.engine_words import sum_up
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -35,10 +35,8 @@ class OpenVinoRuntime(Runtime):
         if self.settings.runs_at_once > 1:
             options["NUM_STREAMS"] = str(self.settings.runs_at_once)
         core = openvino.Core()
-        try:
+        with refusing("OpenVINO", RuntimeError):
             self._compiled = core.compile_model(core.read_model(source.model), "CPU", options)
-        except RuntimeError as error:
-            raise ModelError(f"OpenVINO refuses the model: {sum_up(error)}") from error
         active = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         if active != HINTS[self.settings.precision]:
             raise ResourceError(f"OpenVINO computes in {active} on this processor, not in {self.settings.precision}")

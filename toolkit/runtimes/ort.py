@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 from toolkit.errors import ModelError, ToolkitError, UsageError
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
+from toolkit.runtimes.element_types import SMALL_BITS, STRING
 from toolkit.runtimes.engine_words import sum_up
-from toolkit.runtimes.ort_api import OrtApi, RealOrtApi
+from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.ort_binding import DEVICES, BoundSession
 from toolkit.runtimes.ort_small import has_small, run_small, small_call
 from toolkit.runtimes.providers import open_session
@@ -22,27 +23,13 @@ DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
     "tensor(float16)": "float16",
-    "tensor(uint8)": "uint8",
-    "tensor(uint16)": "uint16",
-    "tensor(uint32)": "uint32",
-    "tensor(uint64)": "uint64",
-    "tensor(int8)": "int8",
-    "tensor(int16)": "int16",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
+    **{f"tensor({kind}{bits})": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
     "tensor(bool)": "bool",
-    "tensor(string)": "string",
-    "tensor(bfloat16)": "bfloat16",
-    "tensor(float8e4m3fn)": "float8_e4m3fn",
-    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz",
-    "tensor(float8e5m2)": "float8_e5m2",
-    "tensor(float8e5m2fnuz)": "float8_e5m2fnuz",
+    "tensor(string)": STRING,
+    **{f"tensor({name.replace('_', '')})": name for name in SMALL_BITS},
+    # ONNX Runtime calls these two by less than their whole names.
     "tensor(float8e8m0)": "float8_e8m0fnu",
     "tensor(float4e2m1)": "float4_e2m1fn",
-    "tensor(int4)": "int4",
-    "tensor(uint4)": "uint4",
-    "tensor(int2)": "int2",
-    "tensor(uint2)": "uint2",
 }
 
 
@@ -58,7 +45,7 @@ class OrtRuntime(Runtime):
     name: ClassVar[str] = "ort"
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings, *, api: OrtApi | None = None) -> None:
-        self._api = api or RealOrtApi()
+        self._api = api or OrtApi()
         super().__init__(source, settings)
 
     def _open(self, source: ModelSource) -> None:

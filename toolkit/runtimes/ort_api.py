@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["OrtApi", "RealOrtApi", "find_wheels"]
+__all__ = ["WHEELS", "OrtApi", "find_wheels"]
 
 import contextlib
 import ctypes
 import io
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from toolkit.environment import is_own_process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WHEELS = ("onnxruntime", "onnxruntime-gpu")
+WHEELS = ("onnxruntime-gpu", "onnxruntime")
 
 
 def find_wheels(folder: Path) -> dict[str, str]:
@@ -30,55 +30,8 @@ def find_wheels(folder: Path) -> dict[str, str]:
     return {name: named[name] for name in WHEELS if name in named}
 
 
-class OrtApi(Protocol):
-    """What the provider decisions ask for."""
-
-    def wheels(self) -> dict[str, str]:
-        """Return the installed ONNX Runtime distributions with their versions."""
-
-    def version(self) -> str:
-        """Return the version that the imported module states."""
-
-    def compiled_providers(self) -> list[str]:
-        """Return the providers that the build knows; it says nothing about whether they work."""
-
-    def preload(self) -> None:
-        """Load the NVIDIA libraries of the Python packages, where there are any."""
-
-    def load_problem(self, library: str) -> str | None:
-        """Return None where the dynamic loader opens a library, else the loader's own message.
-
-        Args:
-            library: a file name inside ONNX Runtime's own folder, or one that the loader searches.
-        """
-
-    def register_plugin(self, module: str, ep_name: str) -> list[Any]:
-        """Register a plug-in provider's library and return the devices that it offers.
-
-        Raises:
-            ImportError: the plug-in's package is not installed.
-        """
-
-    def create_session(
-        self,
-        model: bytes,
-        *,
-        entries: dict[str, str],
-        options: dict[str, Any],
-        providers: list[Any],
-        devices: list[Any],
-    ) -> Any:
-        """Create an `InferenceSession` on a plug-in's `devices`, or on `providers`: names with their options."""
-
-    def device_value(self, array: NDArray[Any], device: str) -> Any:
-        """Return an `OrtValue` with an array's values in a device's memory."""
-
-    def run_options(self, entries: dict[str, str]) -> Any:
-        """Return the options of one run."""
-
-
-class RealOrtApi:
-    """ONNX Runtime itself."""
+class OrtApi:
+    """What the provider decisions ask of ONNX Runtime; a fake in tests."""
 
     def __init__(self) -> None:
         self._ort: Any = import_module("onnxruntime")
@@ -96,7 +49,7 @@ class RealOrtApi:
         return str(self._ort.__version__)
 
     def compiled_providers(self) -> list[str]:
-        """Return the providers that the build knows."""
+        """Return the providers that the build knows; it says nothing about whether they work."""
         return list(self._ort.get_available_providers())
 
     def preload(self) -> None:
@@ -106,7 +59,11 @@ class RealOrtApi:
                 self._ort.preload_dlls()
 
     def load_problem(self, library: str) -> str | None:
-        """Return None where the dynamic loader opens a library, else the loader's own message."""
+        """Return None where the dynamic loader opens a library, else the loader's own message.
+
+        Args:
+            library: a file name inside ONNX Runtime's own folder, or one that the loader searches.
+        """
         folder = Path(self._ort.__file__).parent / "capi"
         own = folder / library
         try:
@@ -121,7 +78,11 @@ class RealOrtApi:
         return None
 
     def register_plugin(self, module: str, ep_name: str) -> list[Any]:
-        """Register a plug-in provider's library once and return the devices that it offers."""
+        """Register a plug-in provider's library once and return the devices that it offers.
+
+        Raises:
+            ImportError: the plug-in's package is not installed.
+        """
         library = import_module(module).get_library_path()
         offered = [device for device in self._ort.get_ep_devices() if device.ep_name == ep_name]
         if not offered and library not in _registered:
@@ -139,7 +100,7 @@ class RealOrtApi:
         providers: list[Any],
         devices: list[Any],
     ) -> Any:
-        """Create an `InferenceSession` from bytes."""
+        """Create an `InferenceSession` on a plug-in's `devices`, or on `providers`: names with their options."""
         session_options = self._ort.SessionOptions()
         level = options["graph_optimization_level"]
         session_options.graph_optimization_level = getattr(self._ort.GraphOptimizationLevel, level)

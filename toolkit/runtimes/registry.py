@@ -30,7 +30,7 @@ class RuntimeEntry(NamedTuple):
     """Where a runtime lives.
 
     Attributes:
-        module: module of this package that defines it.
+        module: that defines it; with a dot before it, of this package.
         class_name: its class.
         package: import name of the engine; empty where it is none of Python's.
         install: what brings the engine.
@@ -71,7 +71,7 @@ TORCH_DEVICES = ("cpu", "cuda", "mps")
 WILDCARDS = ("auto", "all")
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
-        "toolkit.runtimes.ort",
+        ".ort",
         "OrtRuntime",
         "onnxruntime",
         "pip install onnxruntime-gpu",
@@ -81,7 +81,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         reentrant=("cpu",),
     ),
     "torch": RuntimeEntry(
-        "toolkit.runtimes.torch_eager",
+        ".torch_eager",
         "TorchEagerRuntime",
         "torch",
         "pip install torch",
@@ -91,7 +91,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         precisions=("fp32", "tf32"),
     ),
     "torch-compile": RuntimeEntry(
-        "toolkit.runtimes.torch_eager",
+        ".torch_eager",
         "TorchCompiledRuntime",
         "torch",
         "pip install torch",
@@ -100,9 +100,9 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         has_threads=True,
         precisions=("fp32", "tf32"),
     ),
-    "onnx": RuntimeEntry("toolkit.runtimes.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
+    "onnx": RuntimeEntry(".onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
     "openvino": RuntimeEntry(
-        "toolkit.runtimes.openvino_cpu",
+        ".openvino_cpu",
         "OpenVinoRuntime",
         "openvino",
         EXTRA,
@@ -110,14 +110,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         precisions=("fp32", "bf16"),
         reentrant=("cpu",),
     ),
-    "opencv": RuntimeEntry("toolkit.runtimes.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
-    "tract": RuntimeEntry("toolkit.runtimes.tract_onnx", "TractRuntime", "tract", EXTRA),
-    "iree": RuntimeEntry("toolkit.runtimes.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
-    "jax": RuntimeEntry("toolkit.runtimes.jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
-    "tvm": RuntimeEntry("toolkit.runtimes.tvm_relax", "TvmRuntime", "tvm", EXTRA),
-    "plain-c": RuntimeEntry("toolkit.runtimes.plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
+    "opencv": RuntimeEntry(".opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
+    "tract": RuntimeEntry(".tract_onnx", "TractRuntime", "tract", EXTRA),
+    "iree": RuntimeEntry(".iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
+    "jax": RuntimeEntry(".jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
+    "tvm": RuntimeEntry(".tvm_relax", "TvmRuntime", "tvm", EXTRA),
+    "plain-c": RuntimeEntry(".plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
     "ort-node": RuntimeEntry(
-        "toolkit.runtimes.ort_node",
+        ".ort_node",
         "OrtNodeRuntime",
         "",
         "toolkit runtimes install ort-node",
@@ -125,14 +125,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         npm=("onnxruntime-node@1.30.0",),
     ),
     "ort-web": RuntimeEntry(
-        "toolkit.runtimes.ort_node",
+        ".ort_node",
         "OrtWebRuntime",
         "",
         "toolkit runtimes install ort-web",
         npm=("onnxruntime-web@1.30.0",),
     ),
     "mnn": RuntimeEntry(
-        "toolkit.runtimes.mnn_module",
+        ".mnn_module",
         "MnnRuntime",
         "MNN",
         "toolkit runtimes install mnn",
@@ -140,7 +140,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         pip=("mnn==3.6.1", *WORKER_PINS),
     ),
     "ncnn": RuntimeEntry(
-        "toolkit.runtimes.ncnn_pnnx",
+        ".ncnn_pnnx",
         "NcnnRuntime",
         "ncnn",
         "toolkit runtimes install ncnn",
@@ -148,23 +148,17 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         pip=("ncnn==1.0.20261020", "pnnx==20261020", *WORKER_PINS),
     ),
     "tinygrad": RuntimeEntry(
-        "toolkit.runtimes.tinygrad_zig",
+        ".tinygrad_zig",
         "TinygradRuntime",
         "tinygrad",
         "toolkit runtimes install tinygrad",
         pip=("tinygrad==0.14.0", "ziglang==0.17.0", *WORKER_PINS),
     ),
-    "onnx-float64": RuntimeEntry(
-        "toolkit.runtimes.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
-    ),
-    "onnx-widened": RuntimeEntry(
-        "toolkit.runtimes.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
-    ),
-    "onnx-rounded": RuntimeEntry(
-        "toolkit.runtimes.rounded", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True
-    ),
+    "onnx-float64": RuntimeEntry(".onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True),
+    "onnx-widened": RuntimeEntry(".widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True),
+    "onnx-rounded": RuntimeEntry(".rounded", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True),
     "torch-suspects": RuntimeEntry(
-        "toolkit.runtimes.torch_suspects",
+        ".torch_suspects",
         "TorchSuspectsRuntime",
         "torch",
         "pip install torch",
@@ -172,7 +166,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         is_reference=True,
     ),
     "ort-jittered": RuntimeEntry(
-        "toolkit.runtimes.jittered", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
+        ".jittered", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
     ),
 }
 ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
@@ -237,5 +231,5 @@ def open_runtime(source: ModelSource, settings: RuntimeSettings) -> Runtime:
     """
     entry = find_entry(settings.runtime)
     import_engine(entry)
-    runtime: type[Runtime] = getattr(importlib.import_module(entry.module), entry.class_name)
+    runtime: type[Runtime] = getattr(importlib.import_module(entry.module, __package__), entry.class_name)
     return runtime(source, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["TinygradRuntime"]
 
+import functools
 import os
 import sys
 from importlib.metadata import version
@@ -13,11 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, first_line
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
+# Of every input, in the file's order.
+Shapes = tuple[tuple[int, ...], ...]
 # zig's C compiler is clang, and the package `ziglang` is all of it. It names targets in its own way, and adds checks
 # that would need a library. tinygrad calls one word: a script.
 SCRIPT = """#!/bin/sh
@@ -48,23 +51,19 @@ class TinygradRuntime(Runtime):
         (folder / "model.onnx").write_bytes(source.model)
         details = {"compiler": f"zig {version('ziglang')}"}
         self.info = describe_file(source, runtime=self.name, version=version("tinygrad"), details=details)
-        try:
+        with refusing("tinygrad", tells_type=True):  # it has no exception of its own
             OnnxRunner(folder / "model.onnx")
-        except Exception as error:  # whatever its importer raises; it has no exception of its own
-            raise ModelError(f"tinygrad refuses the model: {type(error).__name__}: {first_line(error)}") from error
         self._tensor: Any = Tensor
-        self._functions: dict[tuple[tuple[int, ...], ...], Any] = {}
 
-        def compile_function() -> Any:
+        @functools.cache
+        def compile_for(_: Shapes) -> Any:
             runner = OnnxRunner(folder / "model.onnx")  # it keeps the first batch size it sees
             return TinyJit(lambda **tensors: {name: value.realize() for name, value in runner(tensors).items()})
 
-        self._compile = compile_function
+        self._compile_for = compile_for
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Call the kernels of this batch size; see `Runtime.compute`."""
         shapes = tuple(feeds[spec.name].shape for spec in self.info.inputs)
-        if shapes not in self._functions:
-            self._functions[shapes] = self._compile()
         tensors = {name: self._tensor(np.ascontiguousarray(array)).realize() for name, array in feeds.items()}
-        return {name: value.numpy() for name, value in self._functions[shapes](**tensors).items()}
+        return {name: value.numpy() for name, value in self._compile_for(shapes)(**tensors).items()}

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
-from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.engine_words import sum_up
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 
@@ -26,11 +25,9 @@ class TvmRuntime(Runtime):
     name: ClassVar[str] = "tvm"
 
     def _open(self, source: ModelSource) -> None:
-        try:
+        with refusing("TVM", tells_type=True):  # the importer's and the compiler's errors share no base
             module = from_onnx(onnx.ModelProto.FromString(source.model), keep_params_in_input=False)
             executable = tvm.compile(module, target="llvm")
-        except Exception as error:  # the importer's and the compiler's errors share no base
-            raise ModelError(f"TVM refuses the model: {type(error).__name__}: {sum_up(error)}") from error
         self._function = relax.VirtualMachine(executable, tvm.cpu())["main"]
         self.info = describe_file(source, runtime=self.name, version=tvm.__version__)
 

@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
-from toolkit.errors import ModelError, first_line
+from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.references.evaluator import WideEvaluator, unwrap_optionals
 from toolkit.runtimes.source import ModelSource
@@ -37,10 +38,8 @@ class WidenedRuntime(Runtime):
 
     def _open(self, source: ModelSource) -> None:
         info = describe_file(source, runtime=self.name, version=onnx.__version__)
-        try:
+        with refusing("the ONNX evaluator"):  # an operator it lacks has no error of its own
             self._evaluator = WideEvaluator(self._widen(onnx.ModelProto.FromString(source.model)))
-        except Exception as error:  # an operator it lacks is a RuntimeError, a KeyError or a NotImplementedError
-            raise ModelError(f"the ONNX evaluator refuses the model: {first_line(error)}") from error
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))
 
     def compute(self, feeds: Arrays) -> dict[str, Any]:
@@ -50,10 +49,8 @@ class WidenedRuntime(Runtime):
             ModelError: an operator of the evaluator fails, or computes in fewer bits whatever it is given.
         """
         wide = {name: array.astype(_widen_dtype(array.dtype)) for name, array in feeds.items()}
-        try:
+        with refusing("the ONNX evaluator", verb="cannot run"):
             values: dict[str, Any] = dict(self._evaluator.run(None, wide, intermediate=True))
-        except Exception as error:  # whatever the evaluator's operators raise
-            raise ModelError(f"the ONNX evaluator cannot run the model: {first_line(error)}") from error
         others = {name: value for name, value in values.items() if name not in self._narrowed}
         narrow = [name for name, value in others.items() if getattr(value, "dtype", None) in (np.float32, np.float16)]
         if narrow:
