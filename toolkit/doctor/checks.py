@@ -6,21 +6,23 @@ __all__ = ["DEFAULT_ENGINES", "Opener", "open_worker", "run_doctor"]
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any
 
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
 from toolkit.doctor.cuda import check_cuda_versions, check_gpu, read_cuda_versions
 from toolkit.doctor.libraries import check_libraries
-from toolkit.doctor.reasons import explain_error, installed_version
-from toolkit.doctor.report import DoctorReport, DoctorRow
+from toolkit.doctor.report import DoctorReport, DoctorRow, explain, installed_version
 from toolkit.doctor.torch_rows import TorchProbe, ask_torch, check_torch
 from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.nvidia import mend_words
-from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.first_run import Opened
 from toolkit.runtimes.listing import RuntimeRow, list_runtimes
 from toolkit.runtimes.ort_api import WHEELS, OrtApi
 from toolkit.runtimes.process import WorkerRuntime
@@ -29,9 +31,6 @@ from toolkit.runtimes.providers import check_installation
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
 from toolkit.runtimes.source import ModelSource
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 TIMEOUT_S = 60.0
 DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}
 TORCH = {"torch", "torch-compile"}
@@ -39,25 +38,11 @@ TORCH = {"torch", "torch-compile"}
 DEFAULT_ENGINES = ("ort", "torch")
 
 
-class Examined(Protocol):
-    """A model opened in a worker; tests give a fake."""
-
-    info: RuntimeInfo
-
-    def run(self, feeds: Arrays) -> dict[str, Any]:
-        """Execute the model once."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+# Opens a model in a worker; tests give a fake.
+Opener = Callable[[ModelSource, RuntimeSettings], AbstractContextManager[Opened]]
 
 
-Opener = Callable[[ModelSource, RuntimeSettings], Examined]
-
-
-def open_worker(source: ModelSource, settings: RuntimeSettings) -> Examined:
+def open_worker(source: ModelSource, settings: RuntimeSettings) -> WorkerRuntime:
     """Open a model in a worker process of this interpreter."""
     return WorkerRuntime(source, settings, timeout_s=TIMEOUT_S)
 
@@ -109,49 +94,53 @@ def run_doctor(
 
 
 def _check_wheels(api: Callable[[], OrtApi]) -> DoctorRow:
-    row: dict[str, Any] = {"name": "onnxruntime installation", "kind": "installation"}
+    row = DoctorRow(name="onnxruntime installation", kind="installation")
     try:
         opened = api()
-        wheels = opened.wheels()
-        version = ", ".join(f"{name} {number}" for name, number in sorted(wheels.items())) or None
+        version = ", ".join(f"{name} {number}" for name, number in sorted(opened.wheels().items())) or None
+        row = replace(row, version=version)
         check_installation(opened)
     except ResourceError as error:
-        return DoctorRow(**row, version=version, status="fail", **explain_error(error))
+        return replace(row, status="fail", **explain(error))
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything while it is imported
         reason = f"onnxruntime cannot be imported: {type(error).__name__}: {error}"
-        return DoctorRow(
-            **row,
-            version=installed_version(WHEELS),
-            status="fail",
-            reason=reason,
-            mend=RUNTIMES["ort"].install,
-        )
-    return DoctorRow(**row, version=version)
+        version, mend = installed_version(WHEELS), RUNTIMES["ort"].install
+        return replace(row, version=version, status="fail", reason=reason, mend=mend)
+    return row
 
 
 def _check_provider(name: str, source: ModelSource, opener: Opener) -> DoctorRow:
-    row: dict[str, Any] = {
-        "name": f"ort/{name}",
-        "kind": "provider",
-        "version": installed_version(DISTRIBUTIONS.get(name, WHEELS)),
-    }
+    version = installed_version(DISTRIBUTIONS.get(name, WHEELS))
+    row = DoctorRow(name=f"ort/{name}", kind="provider", version=version)
+    return _check_engine(row, RuntimeSettings(provider=name), source, opener)
+
+
+def _check_engine(
+    row: DoctorRow, settings: RuntimeSettings, source: ModelSource, opener: Opener, *, mend: str = ""
+) -> DoctorRow:
+    """Return the row of an engine that was opened and run.
+
+    Args:
+        row: what is known of it before; of the kind `provider` it may be absent.
+        settings: of the engine.
+        source: the convolution.
+        opener: opens it.
+        mend: what brings the engine anew where its answer is wrong; by default what the problem's words tell.
+    """
     try:
-        with opener(source, RuntimeSettings(provider=name)) as runtime:
+        with opener(source, settings) as runtime:
             placement = runtime.info.placement
-            problem = _run_convolution(runtime, name, placement)
+            problem = _run_convolution(runtime, settings.provider, placement)
     except WorkerError as error:
-        return DoctorRow(**row, opens=False, status="fail", reason=str(error), log=error.log)
-    except ResourceError as error:
-        return DoctorRow(**row, opens=False, status="absent", **explain_error(error))
+        return replace(row, opens=False, status="fail", reason=str(error), log=error.log)
     except ToolkitError as error:
-        return DoctorRow(**row, opens=False, status="fail", **explain_error(error))
-    row = {**row, "opens": True, "runs": problem is None, "placement": placement}
-    if problem is None:
-        return DoctorRow(**row)
-    return DoctorRow(**row, status="fail", reason=problem, mend=mend_words(problem))
+        is_absent = row.kind == "provider" and isinstance(error, ResourceError)
+        return replace(row, opens=False, status="absent" if is_absent else "fail", **explain(error))
+    row = replace(row, opens=True, runs=problem is None, placement=placement)
+    return row if problem is None else replace(row, status="fail", reason=problem, mend=mend or mend_words(problem))
 
 
-def _run_convolution(runtime: Examined, name: str, placement: dict[str, int]) -> str | None:
+def _run_convolution(runtime: Opened, name: str, placement: dict[str, int]) -> str | None:
     elsewhere = {provider: count for provider, count in placement.items() if provider != name}
     if elsewhere:
         return f"it opens, but these nodes were placed elsewhere: {elsewhere}"
@@ -171,18 +160,8 @@ def _check_runtimes(
 
 
 def _check_runtime(known: RuntimeRow, source: ModelSource, opener: Opener) -> DoctorRow:
-    row: dict[str, Any] = {"name": f"{known.runtime}/cpu", "kind": "runtime", "version": known.version}
+    row = DoctorRow(name=f"{known.runtime}/cpu", kind="runtime", version=known.version)
     if not known.installed:
         reason = f"runtime {known.runtime} is not installed"
-        return DoctorRow(**row, opens=False, status="absent", reason=reason, mend=known.install)
-    try:
-        with opener(source, RuntimeSettings(runtime=known.runtime)) as runtime:
-            problem = _run_convolution(runtime, "cpu", {})
-    except WorkerError as error:
-        return DoctorRow(**row, opens=False, status="fail", reason=str(error), log=error.log)
-    except ToolkitError as error:
-        return DoctorRow(**row, opens=False, status="fail", **explain_error(error))
-    mend = "" if problem is None else known.install
-    return DoctorRow(
-        **row, opens=True, runs=problem is None, status="fail" if problem else "pass", reason=problem or "", mend=mend
-    )
+        return replace(row, opens=False, status="absent", reason=reason, mend=known.install)
+    return _check_engine(row, RuntimeSettings(runtime=known.runtime), source, opener, mend=known.install)

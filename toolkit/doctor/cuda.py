@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["CudaVersions", "check_cuda_versions", "check_gpu", "read_cuda_versions"]
 
 import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,14 +49,12 @@ def read_cuda_versions() -> CudaVersions:
 def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
     """Compare the CUDA majors of torch and ONNX Runtime: one process can hold only one."""
     text = f"torch {versions.torch or 'without CUDA'}, onnxruntime {versions.ort or 'without CUDA'}"
-    row: dict[str, Any] = {"name": "CUDA versions", "kind": "cuda", "version": text}
-    if not versions.torch or not versions.ort:
-        return DoctorRow(**row)
-    torch, ort = versions.torch.split(".")[0], versions.ort.split(".")[0]
-    if torch == ort:
-        return DoctorRow(**row)
-    return DoctorRow(
-        **row,
+    row = DoctorRow(name="CUDA versions", kind="cuda", version=text)
+    torch, ort = ((version or "").split(".")[0] for version in versions)
+    if not torch or not ort or torch == ort:
+        return row
+    return replace(
+        row,
         status="fail",
         reason=f"torch is built for CUDA {torch} and onnxruntime for CUDA {ort}; one process can hold only one of them",
         mend="pip install 'torch>=2.11' 'onnxruntime-gpu>=1.28' (both are CUDA 13)",
@@ -64,12 +63,10 @@ def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
 
 def check_gpu(gpus: list[dict[str, Any]] | None) -> DoctorRow:
     """Say whether the GPU and its driver can be served by CUDA 13; `gpus` as in `describe_environment`."""
+    row = DoctorRow(name="GPU", kind="gpu")
     if not gpus:
-        return DoctorRow(
-            name="GPU", kind="gpu", status="absent", reason="no NVIDIA driver answers on this machine", mend=DRIVER
-        )
-    names = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in gpus)
-    row: dict[str, Any] = {"name": "GPU", "kind": "gpu", "version": names}
+        return replace(row, status="absent", reason="no NVIDIA driver answers on this machine", mend=DRIVER)
+    row = replace(row, version=", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in gpus))
     capabilities = [gpu["compute_capability"] for gpu in gpus if gpu["compute_capability"]]
     old = next((text for text in capabilities if _numbers(text) < LEAST_CAPABILITY), None)
     if old is not None:
@@ -77,12 +74,12 @@ def check_gpu(gpus: list[dict[str, Any]] | None) -> DoctorRow:
             f"compute capability {old} is below 7.5, the least of CUDA 13; an older set serves it "
             "(from documents, untried)"
         )
-        return DoctorRow(**row, status="fail", reason=reason, mend=LAST_SET_BEFORE_CUDA_13)
+        return replace(row, status="fail", reason=reason, mend=LAST_SET_BEFORE_CUDA_13)
     drivers = [_numbers(gpu["driver"]) for gpu in gpus if re.match(r"\d+", str(gpu["driver"]))]
     if drivers and min(drivers)[0] < LEAST_DRIVER:
         reason = f"driver {min(drivers)[0]} is older than {LEAST_DRIVER}, the least of CUDA 13"
-        return DoctorRow(**row, status="fail", reason=reason, mend=DRIVER)
-    return DoctorRow(**row)
+        return replace(row, status="fail", reason=reason, mend=DRIVER)
+    return row
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import re
 import site
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,23 +107,16 @@ def _judge(library: Library, found: dict[int, Path], problem: str | None) -> Doc
     package = PACKAGES.get(library.stem)
     missing = f"none; it is in {package}" if package else "none"
     seen = have or ("loads" if problem is None else missing)
+    row = DoctorRow(name=library.title, kind="library", version=f"{library.soname}: {seen}", opens=problem is None)
     if problem is None:
-        return DoctorRow(name=library.title, kind="library", version=f"{library.soname}: {seen}", opens=True)
+        return row
     if library.major in found:
         reason = f"{found[library.major]} is here and does not load: {problem}"
     elif found:
         reason = f"onnxruntime wants {library.soname}; on this machine lies major version {have}"
     else:
         reason = problem
-    return DoctorRow(
-        name=library.title,
-        kind="library",
-        version=f"{library.soname}: {seen}",
-        opens=False,
-        status="fail" if found else "absent",
-        reason=reason,
-        mend=mend_libraries([library.soname]),
-    )
+    return replace(row, status="fail" if found else "absent", reason=reason, mend=mend_libraries([library.soname]))
 
 
 def _folders() -> list[Path]:

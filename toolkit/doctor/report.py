@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["DOCTOR_SCHEMA", "DoctorReport", "DoctorRow"]
+__all__ = ["DOCTOR_SCHEMA", "DoctorReport", "DoctorRow", "explain", "installed_version"]
 
+import re
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
-from toolkit.errors import ProviderError, UsageError, suggest
+from toolkit.errors import ProviderError, ToolkitError, UsageError, suggest
 from toolkit.plain import to_plain
 
 DOCTOR_SCHEMA = "toolkit/doctor/1"
+# Every message of ours that knows a remedy ends in one of these and the command.
+MEND = re.compile(r"; (?:get it(?: again)?|mend it|install it) with: (?P<mend>.+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +94,20 @@ class DoctorReport:
         if row.status != "pass":
             mend = f"; get it with: {row.mend}" if row.mend else ""
             raise ProviderError(f"{row.name} is required and does not work: {row.reason}{mend}")
+
+
+def explain(error: ToolkitError | str) -> dict[str, Any]:
+    """Return a message taken apart: `reason`, and `mend`, the command, which is empty where the message knows none."""
+    text = str(error)
+    found = MEND.search(text)
+    return {"reason": text[: found.start()], "mend": found["mend"]} if found else {"reason": text, "mend": ""}
+
+
+def installed_version(names: tuple[str, ...]) -> str | None:
+    """Return the version of the first of these distributions that is installed, None where none is."""
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None

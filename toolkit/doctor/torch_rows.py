@@ -7,10 +7,10 @@ __all__ = ["TorchProbe", "ask_torch", "check_torch"]
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from toolkit.doctor.reasons import explain_error, explain_text, installed_version
-from toolkit.doctor.report import DoctorRow
+from toolkit.doctor.report import DoctorRow, explain, installed_version
 from toolkit.doctor.torch_probe import COMPILED
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.runtimes.helper import Helper
@@ -57,17 +57,8 @@ def check_torch(probe: TorchProbe) -> list[DoctorRow]:
         answer = probe()
     except ToolkitError as error:
         status, log = ("fail", error.log) if isinstance(error, WorkerError) else ("absent", "")
-        version = installed_version(("torch",))
-        row = DoctorRow(
-            name="torch/cpu",
-            kind="provider",
-            version=version,
-            opens=False,
-            status=status,
-            log=log,
-            **explain_error(error),
-        )
-        return [row]
+        row = DoctorRow(name="torch/cpu", kind="provider", version=installed_version(("torch",)), opens=False)
+        return [replace(row, status=status, log=log, **explain(error))]
     rows = [_torch_row(f"torch/{name}", answer["version"], found) for name, found in answer["devices"].items()]
     compiled = answer.get("compiled")
     return [*rows, *([_torch_row("torch-compile/cpu", answer["version"], compiled)] if compiled else [])]
@@ -75,7 +66,7 @@ def check_torch(probe: TorchProbe) -> list[DoctorRow]:
 
 def _torch_row(name: str, version: str, found: dict[str, Any]) -> DoctorRow:
     status = "pass" if found["runs"] else "fail" if found["opens"] else "absent"
-    told = explain_text(found["reason"])
+    told = explain(found["reason"])
     if status != "pass" and name == "torch-compile/cpu" and "compiler" in found["reason"].casefold():
         told["mend"] = COMPILER
     return DoctorRow(

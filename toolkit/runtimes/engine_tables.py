@@ -5,9 +5,9 @@ Run as a module it is the helper that asks them: an engine's table is native cod
 
 from __future__ import annotations
 
-__all__ = ["TABLES", "EngineTable", "is_installed"]
+__all__ = ["TABLES", "EngineTable"]
 
-import importlib.util
+import importlib
 import os
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from toolkit.errors import first_line
 from toolkit.runtimes.file_facts import OperatorUse
 from toolkit.runtimes.frames import read_frame, write_frame
 from toolkit.runtimes.helper_start import READY
-from toolkit.runtimes.registry import RUNTIMES
+from toolkit.runtimes.registry import RUNTIMES, is_importable
 
 # What no engine has, put behind the operators that OpenVINO is asked for: it then lists what it lacks, and stops.
 NOWHERE = ("no.such", "Nothing")
@@ -48,14 +48,6 @@ class EngineTable(NamedTuple):
     version: str
     lacks: tuple[str, ...] | None
     reason: str = ""
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be found, without importing it."""
-    try:
-        return bool(package) and importlib.util.find_spec(package) is not None
-    except ImportError:  # the package that it would lie in is not here
-        return False
 
 
 def _judge_ort(ort: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
@@ -192,7 +184,7 @@ def main() -> None:
     """Import the engines, say that it is ready, answer one frame."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frame must stay clean
-    here = [name for name in TABLES if is_installed(RUNTIMES[name].package)]
+    here = [name for name in TABLES if is_importable(RUNTIMES[name].package)]
     for name in here:
         _judge_one(name, [])
     answers.write(READY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["run_first"]
+__all__ = ["Opened", "run_first"]
 
 from typing import Any, Protocol
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 __all__ = ["RuntimeRow", "is_installed", "list_runtimes"]
 
 import importlib.metadata
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import ResourceError
 from toolkit.runtimes.private import find_private_folder
-from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry, find_entry
+from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry, find_entry, is_importable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,45 +49,8 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
 def is_installed(name: str) -> bool:
     """Tell whether an engine is found; whether it works is seen when it is opened."""
     entry = find_entry(name)
-    return _is_private_here(name) if entry.private else _is_found(entry.package)
-
-
-def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
-    if entry.private:
-        return _describe_private(name, entry)
-    installed = _is_found(entry.package)
-    # A folder of several distributions (iree) is listed under the first.
-    brought_by = min(distributions.get(entry.package.partition(".")[0], []), default=None) if installed else None
-    return RuntimeRow(
-        runtime=name,
-        package=entry.package,
-        installed=installed,
-        distribution=brought_by,
-        version=importlib.metadata.version(brought_by) if brought_by else None,
-        devices=entry.devices,
-        executes="run" if entry.needs_run else "file",
-        is_reference=entry.is_reference,
-        install=entry.install,
-    )
-
-
-def _describe_private(name: str, entry: RuntimeEntry) -> RuntimeRow:
-    installed = _is_private_here(name)
-    distribution, _, version = entry.private[0].replace("==", "@").rpartition("@")
-    return RuntimeRow(
-        runtime=name,
-        package=entry.package,
-        installed=installed,
-        distribution=distribution if installed else None,
-        version=version if installed else None,
-        devices=entry.devices,
-        executes="file",
-        is_reference=False,
-        install=entry.install,
-    )
-
-
-def _is_private_here(name: str) -> bool:
+    if not entry.private:
+        return is_importable(entry.package)
     try:
         find_private_folder(name)
     except ResourceError:
@@ -96,8 +58,22 @@ def _is_private_here(name: str) -> bool:
     return True
 
 
-def _is_found(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ImportError:  # the package that it would lie in is not here
-        return False
+def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
+    installed, brought_by, version = is_installed(name), None, None
+    if installed and entry.private:
+        brought_by, _, version = entry.private[0].replace("==", "@").rpartition("@")
+    elif installed:
+        # A folder of several distributions (iree) is listed under the first.
+        brought_by = min(distributions.get(entry.package.partition(".")[0], []), default=None)
+        version = importlib.metadata.version(brought_by) if brought_by else None
+    return RuntimeRow(
+        runtime=name,
+        package=entry.package,
+        installed=installed,
+        distribution=brought_by,
+        version=version,
+        devices=entry.devices,
+        executes="run" if entry.needs_run else "file",
+        is_reference=entry.is_reference,
+        install=entry.install,
+    )

@@ -10,12 +10,14 @@ __all__ = [
     "RuntimeEntry",
     "find_entry",
     "import_engine",
+    "is_importable",
     "open_runtime",
     "precisions_of",
     "require_provider",
 ]
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, require_known
@@ -204,6 +206,14 @@ def precisions_of(name: str, device: str) -> tuple[str, ...]:
     """
     own = tuple(item for item in find_entry(name).precisions if item != "tf32" or device == "cuda")
     return (*own, *PROVIDERS[device].precisions) if name == "ort" and device in PROVIDERS else own
+
+
+def is_importable(package: str) -> bool:
+    """Tell whether a package can be found, without importing it."""
+    try:
+        return bool(package) and importlib.util.find_spec(package) is not None
+    except ImportError:  # the package that it would lie in is not here
+        return False
 
 
 def import_engine(entry: RuntimeEntry) -> None:

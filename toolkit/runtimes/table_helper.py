@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from toolkit.closing import Closing
 from toolkit.errors import WorkerError
-from toolkit.runtimes.engine_tables import TABLES, EngineTable, is_installed
+from toolkit.runtimes.engine_tables import TABLES, EngineTable
 from toolkit.runtimes.file_facts import FileFacts, OperatorUse
 from toolkit.runtimes.helper import Helper
-from toolkit.runtimes.registry import ENGINES, RUNTIMES
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, is_importable
 
 TIMEOUT_S = 20.0
 NO_TABLE = "it keeps no table that can be read without opening the file"
@@ -38,7 +38,7 @@ class TableHelper(Closing):
             known = {table.runtime: table for table in self._ask(uses)}
         except WorkerError as error:
             known = {name: EngineTable(name, "", None, f"its table could not be read: {error}") for name in TABLES}
-        names = (name for name in ENGINES if not RUNTIMES[name].needs_run and is_installed(RUNTIMES[name].package))
+        names = (name for name in ENGINES if not RUNTIMES[name].needs_run and is_importable(RUNTIMES[name].package))
         return tuple(known.get(name) or EngineTable(name, "", None, NO_TABLE) for name in names)
 
     def close(self) -> None:
