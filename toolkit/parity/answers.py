@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Answers", "Outputs", "ask_jitter", "ask_roundings", "ask_witnesses"]
+__all__ = ["Answers", "ask_jitter", "ask_roundings", "ask_witnesses"]
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.budget import Budget, memory_for_reference
 from toolkit.parity.feeds import FeedSet
 from toolkit.parity.stated import state_chance_of
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.element_types import is_float
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
@@ -28,8 +26,6 @@ TIMEOUT_S = 600.0
 LEAST_TIMEOUT_S = 5.0
 # Of what is left, for the calls in float64; the rest is for a smaller one, or for what is asked where there is doubt.
 FIRST_SHARE = 0.6
-
-Outputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +42,8 @@ class Answers:
     """
 
     sets: tuple[FeedSet, ...]
-    own: list[Outputs]
-    exact: list[Outputs] | None
+    own: list[Arrays]
+    exact: list[Arrays] | None
     why_not: str = ""
     asked: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -103,7 +99,7 @@ def ask_witnesses(
     )
 
 
-def _require_same_form(answers: list[Outputs], other: Outputs) -> None:
+def _require_same_form(answers: list[Arrays], other: Arrays) -> None:
     if any(answer.keys() != other.keys() for answer in answers):
         raise ModelError(f"it answers with {sorted(answers[0])}, ONNX Runtime with {sorted(other)}")
 
@@ -122,7 +118,7 @@ def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -
     return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
-def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[Outputs]:
+def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[Arrays]:
     """Return the answers in float64 where every 16-bit result is rounded as the file says, in as many calls as fit.
 
     Raises:
@@ -134,7 +130,7 @@ def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget
 
 def _ask_own(
     source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
-) -> tuple[tuple[FeedSet, ...], list[Outputs], tuple[str, ...]]:
+) -> tuple[tuple[FeedSet, ...], list[Arrays], tuple[str, ...]]:
     """Return the calls, the answers, and which outputs cannot be compared, with the reason."""
     settings = RuntimeSettings(optimisation="none", threads=1)
     try:
@@ -189,7 +185,7 @@ def _choose_calls(worker: WorkerRuntime, sets: tuple[FeedSet, ...], limit: int |
 
 def _ask_exact(
     source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
-) -> tuple[list[int], list[Outputs]]:
+) -> tuple[list[int], list[Arrays]]:
     """Return the numbers of the calls that were answered in float64, and the answers.
 
     Where the first call takes too much time or memory, the smallest one alone is tried.
@@ -215,7 +211,7 @@ def _run_exact(
     told: Callable[[], None],
     *,
     runtime: str = "onnx-widened",
-) -> list[Outputs]:
+) -> list[Arrays]:
     settings = RuntimeSettings(runtime=runtime)
     timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
     with WorkerRuntime(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
@@ -224,9 +220,9 @@ def _run_exact(
 
 def _run_calls(
     worker: WorkerRuntime, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
-) -> list[Outputs]:
+) -> list[Arrays]:
     """Run the first call, and further ones while the longest so far would still fit into the budget."""
-    found: list[Outputs] = []
+    found: list[Arrays] = []
     longest_s = 0.0
     for feed in sets:
         if found and not budget.allows(longest_s):

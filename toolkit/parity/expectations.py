@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.agreement import RoundingLimits
-from toolkit.parity.answers import Outputs
 from toolkit.parity.feed_bounds import bound_calls
 from toolkit.parity.feed_reference import FeedExpectation
 from toolkit.parity.feeds import FeedSet
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.element_types import is_float, type_name
 
 Errors = Mapping[str, float]
@@ -32,7 +32,7 @@ class Doubts(NamedTuple):
     parted: str
 
 
-def measure_errors(own: Sequence[Outputs], exact: Sequence[Outputs]) -> list[dict[str, float]]:
+def measure_errors(own: Sequence[Arrays], exact: Sequence[Arrays]) -> list[dict[str, float]]:
     """Return the largest absolute error of every output of floats; infinite where the shapes differ."""
     return [
         {name: _error(array, right[name]) for name, array in seen.items() if is_float(array.dtype)}
@@ -42,8 +42,8 @@ def measure_errors(own: Sequence[Outputs], exact: Sequence[Outputs]) -> list[dic
 
 def expect_calls(
     sets: Sequence[FeedSet],
-    exact: Sequence[Outputs],
-    own: Sequence[Outputs],
+    exact: Sequence[Arrays],
+    own: Sequence[Arrays],
     errors: Sequence[Errors],
     limits: RoundingLimits,
 ) -> tuple[FeedExpectation, ...]:
@@ -72,7 +72,7 @@ def expect_calls(
     )
 
 
-def narrow_calls(exact: Sequence[Outputs], own: Sequence[Outputs]) -> list[Outputs]:
+def narrow_calls(exact: Sequence[Arrays], own: Sequence[Arrays]) -> list[Arrays]:
     """Return the exact answers in the types of the others."""
     with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite in it
         return [

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.agreement import LIMITS, RoundingLimits, probability_share
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.element_types import float_limits, is_float
 
 # Below four units in the last place of an output's largest number nothing can be told from luck.
@@ -20,10 +21,8 @@ LEAST_SCALE = 2.0**-10
 # A call whose answers are this much smaller than the others' is made of such zeros: a constant image after a
 # normalisation, say. Its error is a share of nothing, and is held against the other calls' size.
 CANCELLED = 2.0**-6
-# Outputs of floats whose own rounding is coarser than float32's.
+# Arrays of floats whose own rounding is coarser than float32's.
 ARITHMETICS = {"float16": "fp16", "bfloat16": "bf16"}
-
-Outputs = Mapping[str, NDArray[Any]]
 
 
 class OutputBound(NamedTuple):
@@ -45,7 +44,7 @@ class OutputBound(NamedTuple):
 
 
 def bound_calls(
-    answers: Sequence[Outputs], errors: Sequence[Mapping[str, float]], limits: RoundingLimits
+    answers: Sequence[Arrays], errors: Sequence[Mapping[str, float]], limits: RoundingLimits
 ) -> list[dict[str, OutputBound]]:
     """Return the bound of every output of floats in every call.
 

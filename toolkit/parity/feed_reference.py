@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses"]
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class FeedExpectation:
     """The known answers of one call.
 
     Attributes:
+        is_of_images: whether it belongs to a model of ours, which is fed images and answers logits.
         name: of the feed set.
         feeds: every input by name.
         outputs: every output by name; floats as float64, whole numbers as they are.
@@ -70,6 +71,8 @@ class FeedExpectation:
             the reference is not, or the other way round.
     """
 
+    is_of_images: ClassVar[bool] = False
+
     name: str
     feeds: dict[str, NDArray[Any]]
     outputs: dict[str, NDArray[Any]]
@@ -80,28 +83,19 @@ class FeedExpectation:
     undecided: dict[str, NDArray[np.bool_]]
 
     @property
-    def batch(self) -> int:
-        """The first size of the first input, 1 where it has none."""
-        first = next(iter(self.feeds.values()), np.zeros(()))
-        return first.shape[0] if first.ndim else 1
-
-    @property
     def bound(self) -> float:
         """The largest of the bounds; 0 where nothing is a float."""
         return max(self.bounds.values(), default=0.0)
 
     def __len__(self) -> int:
-        return self.batch
+        """Return the first size of the first input, 1 where it has none."""
+        first = next(iter(self.feeds.values()), np.zeros(()))
+        return first.shape[0] if first.ndim else 1
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """What the file declares and can be compared."""
         return tuple(self.outputs)
-
-    @property
-    def is_of_images(self) -> bool:
-        """Never: it belongs to a stranger's file."""
-        return False
 
     def split(self, batch: int) -> tuple[Arrays, ...]:
         """Return the one call, whatever its size."""

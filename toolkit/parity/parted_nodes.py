@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["PartedNode", "find_left_open", "find_parted_nodes"]
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,8 +30,6 @@ PROBABILITIES = {"Sigmoid", "Softmax", "HardSigmoid"}
 HANDED = {"float64", "float32", "float16", "bool"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
-
-Values = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +139,7 @@ def _values_of(source: ModelSource, feeds: Arrays, timeout_s: float) -> dict[str
 
 
 def _examine(
-    source: ModelSource, node: LooseNode, values: Values, distance: float, limits: RoundingLimits
+    source: ModelSource, node: LooseNode, values: Arrays, distance: float, limits: RoundingLimits
 ) -> PartedNode | None:
     """Run one node on its own; None where rounding of its inputs explains the distance."""
     from toolkit.runtimes.taking_apart import take_apart
@@ -162,7 +159,7 @@ def _examine(
     return PartedNode(node=node, distance=distance, opinion=opinion)
 
 
-def _probability(node: LooseNode, made: Values) -> float:
+def _probability(node: LooseNode, made: Arrays) -> float:
     """Return what a node that makes probabilities may differ by, as a share of the largest; 0 for another node."""
     from toolkit.runtimes.taking_apart import MADE
 
@@ -178,7 +175,7 @@ def _share(moved: float, array: NDArray[Any]) -> float:
     return moved / largest if largest else 0.0
 
 
-def _run(source: ModelSource, name: str, feeds: Values, timeout_s: float = TIMEOUT_S) -> dict[str, NDArray[Any]]:
+def _run(source: ModelSource, name: str, feeds: Arrays, timeout_s: float = TIMEOUT_S) -> dict[str, NDArray[Any]]:
     with WorkerRuntime(source, _settings(name), timeout_s=timeout_s) as worker:
         return worker.run(feeds)
 
@@ -189,7 +186,7 @@ def _settings(name: str) -> RuntimeSettings:
     return RuntimeSettings(runtime="onnx-widened")
 
 
-def find_left_open(node: LooseNode, feeds: Values, made: Values) -> str:
+def find_left_open(node: LooseNode, feeds: Arrays, made: Arrays) -> str:
     """Return what the standard leaves open in one node on these values; empty where it says everything.
 
     Args:
@@ -197,7 +194,7 @@ def find_left_open(node: LooseNode, feeds: Values, made: Values) -> str:
         feeds: what it is given.
         made: an answer of it, in the file's own types.
 
-    Sources: "If 'sorted' is not 1, the order of returned 'Values' and 'Indices' are undefined" (TopK); the table of
+    Sources: "If 'sorted' is not 1, the order of returned 'Arrays' and 'Indices' are undefined" (TopK); the table of
     Cast, where a float outside of the integer type's range is undefined, as is one that is not finite.
     """
     if node.domain:

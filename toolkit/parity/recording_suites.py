@@ -5,17 +5,17 @@ from __future__ import annotations
 __all__ = ["pack_suites", "unpack_reference"]
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference, Witnesses
+from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.suites import Suite
 from toolkit.plain import from_plain, to_plain
-
-Arrays = Mapping[str, NDArray[Any]]
+from toolkit.runtimes.base import Arrays
 
 
 def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -24,19 +24,12 @@ def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], 
     items = []
     suites: tuple[SuiteReference | FeedExpectation, ...] = reference.suites
     for number, entry in enumerate(suites):
-        own = _pack_images(entry) if isinstance(entry, SuiteReference) else _pack_feeds(entry)
-        items.append(own[0])
-        arrays |= {f"{number}.{name}": array for name, array in own[1].items()}
+        item, own = _pack_images(entry) if isinstance(entry, SuiteReference) else _pack_feeds(entry)
+        items.append(item)
+        arrays |= {f"{number}.{name}": array for name, array in own.items()}
     form = "images" if isinstance(reference, Reference) else "feeds"
-    header: dict[str, Any] = {"form": form, "kind": reference.kind, "suites": items}
-    if isinstance(reference, FeedsReference):
-        header |= {
-            "rule": reference.rule,
-            "why_not_float64": reference.why_not_float64,
-            "witnesses": to_plain(reference.witnesses),
-            "left_out": list(reference.left_out),
-        }
-    return header, arrays
+    told = {item.name: to_plain(getattr(reference, item.name)) for item in fields(reference) if item.name != "suites"}
+    return {**told, "form": form, "suites": items}, arrays
 
 
 def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | FeedsReference:
@@ -53,16 +46,10 @@ def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | F
     if not pairs:
         raise ValueError("it holds no suite")
     if header["form"] == "images":
-        suites = tuple(_unpack_images(item, part) for item, part in pairs)
-        return Reference(kind=str(header["kind"]), suites=suites)
-    return FeedsReference(
-        kind=str(header["kind"]),
-        rule=str(header["rule"]),
-        why_not_float64=str(header["why_not_float64"]),
-        witnesses=from_plain(Witnesses, header["witnesses"]),
-        left_out=tuple(header["left_out"]),
-        suites=tuple(_unpack_feeds(item, part) for item, part in pairs),
-    )
+        return Reference(kind=str(header["kind"]), suites=tuple(_unpack_images(item, part) for item, part in pairs))
+    told = {item.name: header[item.name] for item in fields(FeedsReference)}
+    reference: FeedsReference = from_plain(FeedsReference, {**told, "suites": ()})
+    return replace(reference, suites=tuple(_unpack_feeds(item, part) for item, part in pairs))
 
 
 def _pack_images(entry: SuiteReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,15 @@ class SuiteReference:
     """What is known of one suite.
 
     Attributes:
+        is_of_images: whether it belongs to a model of ours.
+        output_names: what the contract has an engine give.
         suite: the images.
         logits: float64 `[N, K]`.
         bound: largest absolute logit error that rounding explains.
     """
+
+    is_of_images: ClassVar[bool] = True
+    output_names: ClassVar[tuple[str, ...]] = ("logits", "probabilities", "label")
 
     suite: Suite
     logits: NDArray[np.float64]
@@ -66,16 +71,6 @@ class SuiteReference:
     def outputs(self) -> dict[str, NDArray[Any]]:
         """The logits by their name."""
         return {"logits": self.logits}
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """What the contract has an engine give."""
-        return ("logits", "probabilities", "label")
-
-    @property
-    def is_of_images(self) -> bool:
-        """Always: it belongs to a model of ours."""
-        return True
 
     def split(self, batch: int) -> tuple[Arrays, ...]:
         """Return the images in batches of at most this size."""

@@ -6,9 +6,6 @@ __all__ = ["FLOAT64", "ORT", "THIRD_ENGINES", "ThirdOpinion", "ask_third_engines
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.parity.agreement import find_distance
@@ -23,8 +20,6 @@ FLOAT64, ORT = "onnx-float64", "ort-unoptimised"
 THIRD_ENGINES = ("openvino", "tract", "opencv", "plain-c", "tvm", "jax", "iree")
 TIMEOUT_S = 60.0
 MOST_WORDS = 160
-
-Values = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +50,7 @@ class ThirdOpinion:
 
 
 def ask_third_engines(
-    source: ModelSource, feeds: Arrays, compare: Callable[[Values], str | None], *, timeout_s: float = TIMEOUT_S
+    source: ModelSource, feeds: Arrays, compare: Callable[[Arrays], str | None], *, timeout_s: float = TIMEOUT_S
 ) -> ThirdOpinion:
     """Ask one installed engine after the other until an answer agrees with one of those that part.
 
@@ -82,7 +77,7 @@ def ask_third_engines(
     return ThirdOpinion(against=tuple(against), absent=absent)
 
 
-def find_ally(answer: Values, *, answers: Mapping[str, Values], allowed: float) -> str | None:
+def find_ally(answer: Arrays, *, answers: Mapping[str, Arrays], allowed: float) -> str | None:
     """Return which of some answers a further one is; None where it is none, or lies near several.
 
     Args:

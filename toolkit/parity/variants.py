@@ -11,7 +11,6 @@ from itertools import product
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.provider_list import PROVIDERS
 from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_entry, precisions_of, require_provider
 
 DEFAULT_RUNTIMES = ("torch", "ort")
@@ -51,50 +50,40 @@ def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVaria
         needs_run = find_entry(name).needs_run
         if needs_run and not has_run and config.runtimes is None:
             continue
-        rows += _of_ort(config) if name == "ort" else _of_engine(name, config)
+        rows += _of_engine(name, config)
     if not rows:
         asked = f" in {', '.join(config.precisions)}" if config.precisions else ""
         raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}{asked}")
     return tuple(rows)
 
 
-def _of_ort(config: ParityConfig) -> Iterator[ParityVariant]:
-    everything = _is_everything(config)
-    for provider in PROVIDERS if everything else config.providers:
-        if provider not in PROVIDERS:
-            continue
-        for threads in config.threads if provider == "cpu" else config.threads[:1]:
-            for optimisation, precision in product(config.optimisations, _precisions("ort", provider, config)):
-                settings = RuntimeSettings(
-                    provider=provider,
-                    threads=threads,
-                    optimisation=optimisation,
-                    allow_fallback=config.allow_fallback,
-                    precision="fp32" if precision == "tf32" else precision,
-                    tf32=precision == "tf32",
-                )
-                was_named = not everything and config.runtimes != ("all",)
-                yield ParityVariant(settings=settings, may_skip=everything, was_named=was_named)
-
-
 def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
-    entry, everything, is_default = find_entry(name), _is_everything(config), config.runtimes is None
+    entry, is_ort, everything = find_entry(name), name == "ort", _is_everything(config)
+    # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
+    is_extra = config.runtimes is None and not is_ort
     devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
-    if is_default and "cpu" not in devices:
+    if is_extra and "cpu" not in devices:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
+    is_any = config.runtimes == ("all",)
     for device in devices:
         several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
-        for threads, precision in product(several, _precisions(name, device, config)):
+        optimisations = config.optimisations if is_ort else ("all",)
+        for threads, optimisation, precision in product(several, optimisations, _precisions(name, device, config)):
             settings = RuntimeSettings(
                 runtime=name,
                 provider=device,
                 threads=threads if entry.has_threads else 0,
+                optimisation=optimisation,
                 allow_fallback=config.allow_fallback,
                 precision="fp32" if precision == "tf32" else precision,
                 tf32=precision == "tf32",
             )
-            may_skip = everything or is_default or config.runtimes == ("all",)
-            yield ParityVariant(settings=settings, may_skip=may_skip, was_named=not may_skip)
+            yield ParityVariant(
+                settings=settings,
+                # A provider that was named must be there in ONNX Runtime, whatever else is tried.
+                may_skip=everything or is_extra or (is_any and not is_ort),
+                was_named=not (everything or is_extra or is_any),
+            )
 
 
 def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:

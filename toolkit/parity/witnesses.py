@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit.errors import WorkerError
 from toolkit.parity.agreement import LIMITS, RoundingLimits
-from toolkit.parity.answers import Answers, Outputs, ask_jitter, ask_witnesses
+from toolkit.parity.answers import Answers, ask_jitter, ask_witnesses
 from toolkit.parity.budget import Budget
 from toolkit.parity.expectations import Doubts, expect_calls, find_doubts, measure_errors, narrow_calls
 from toolkit.parity.feed_bounds import describe_limit
@@ -24,6 +24,7 @@ from toolkit.parity.feeds import FeedSet
 from toolkit.parity.parted_nodes import PartedNode, find_parted_nodes
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.progress import OnNote, ShowProgress
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.source import ModelSource
 
 # Calls in doubt that are looked into, node by node.
@@ -207,7 +208,7 @@ class _Hearing:
         )
         return self._believe(witnesses)
 
-    def _ask(self, number: int, answers: Mapping[str, Outputs]) -> ThirdOpinion:
+    def _ask(self, number: int, answers: Mapping[str, Arrays]) -> ThirdOpinion:
         """Ask other engines for one call of the whole file."""
         if not self._may_ask():
             why = f"no other engine is asked: {self.budget.describe()} is spent" if self.is_searched else ""
