@@ -55,7 +55,7 @@ def proof(model_path: Path, trained_run: Path) -> tuple[Recording, Card]:
     source, config = ModelSource.read(model_path, run=trained_run), ParityConfig(sample=40)
     card = require_providers(source, config).card
     assert card is not None
-    return record_reference(source, load_mini(), config, card=card, environment={}), card
+    return record_reference(source, load_mini(), config, card=card), card
 
 
 def judge(name: str, source: ModelSource, proof: tuple[Recording, Card]) -> ParityRow:

@@ -246,13 +246,13 @@ def test_allowed_fallback_runs_on_the_cpu_and_is_marked_with_the_reason() -> Non
     api = FakeOrtApi(refusals={CUDA: RuntimeError("no")}, library_problems={CUDA_LIBRARY: NO_CUBLAS})
     opened = open_session(b"model", RuntimeSettings(provider="cuda", allow_fallback=True), api=api)
     assert (opened.provider, opened.fallback) == ("cpu", True)
-    assert "libcublasLt.so.13" in opened.fallback_reason
+    assert "libcublasLt.so.13" in opened.details["fallback_reason"]
     assert opened.placement == {"cpu": 3}
 
 
 def test_allowed_fallback_is_not_taken_where_the_provider_works() -> None:
     opened = open_session(b"model", RuntimeSettings(provider="cuda", allow_fallback=True), api=FakeOrtApi())
-    assert (opened.provider, opened.fallback, opened.fallback_reason) == ("cuda", False, "")
+    assert (opened.provider, opened.fallback, "fallback_reason" in opened.details) == ("cuda", False, False)
 
 
 def test_fallback_shows_in_the_runtimes_info() -> None:

@@ -230,7 +230,7 @@ def test_labels_are_compared_by_equality_and_maps_within_what_rounding_explains(
     )
     assert "'label' is int64 [4]" in judge_feeds({**right, "label": np.arange(4)}, expected).failures[0]
     assert "'probs[keys]' is missing" in judge_feeds({"label": right["label"]}, expected).failures[0]
-    recording = Recording(reference=reference, model_sha256=source.sha256, data={}, environment={})
+    recording = Recording(reference=reference, model_sha256=source.sha256, data={})
     write_recording(tmp_path / "proof", recording)
     again = read_recording(tmp_path / "proof", source).reference
     assert isinstance(again, FeedsReference)

@@ -613,7 +613,7 @@ def test_a_budget_means_nothing_to_a_model_with_a_card(tmp_path: Path) -> None:
 def test_a_step_of_a_quantiser_is_neither_right_nor_wrong(say: Callable[..., FeedsReference], tmp_path: Path) -> None:
     """ONNX Runtime met no edge of a step; an engine that divides in another order may."""
     reference = say([floats(1, 2)] * 2, [np.array([1.0, 2.0])] * 2, jitter=0.05, precision="int8")
-    recording = Recording(reference=reference, model_sha256=ANY.sha256, data={}, environment={})
+    recording = Recording(reference=reference, model_sha256=ANY.sha256, data={})
     write_recording(tmp_path / "proof", recording)
     kept = read_recording(tmp_path / "proof", ANY).reference
     assert isinstance(kept, FeedsReference)
@@ -663,7 +663,7 @@ def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
 
     monkeypatch.setattr(matrix, "_judge_variant", judge)
     monkeypatch.setattr(matrix, "look_again", lambda *_: looked)
-    recording = Recording(reference=reference, model_sha256="", data={}, environment={})
+    recording = Recording(reference=reference, model_sha256="", data={})
     config = ParityConfig(runtimes=("openvino", "tract"), threads=(1,))
     report = matrix.judge_matrix(ANY, recording, config, precision="fp32")
     assert judged == ["openvino", "tract", "tract"]

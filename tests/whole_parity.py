@@ -14,5 +14,5 @@ from toolkit.runtimes.source import ModelSource
 def run_parity(source: ModelSource, data: Dataset, config: ParityConfig) -> ParityReport:
     subject = require_providers(source, config)
     assert subject.card is not None
-    recording = record_reference(source, data, config, card=subject.card, environment={})
+    recording = record_reference(source, data, config, card=subject.card)
     return judge_matrix(source, recording, config, precision=subject.precision)

@@ -52,7 +52,7 @@ def bisect_report(report: ParityReport, source: ModelSource) -> ParityReport:
 def _bisect(worst: WorstSample, source: ModelSource, *, precision: str, is_of_file: bool) -> Finding:
     from toolkit.parity.bisect import bisect_engine, bisect_file
 
-    feeds, output = worst.feeds, worst.failed_output
+    feeds, output = worst.expected.feeds, worst.failed_output
     if not is_of_file and worst.settings.arithmetic != "fp32":
         raise ModelError(
             f"{worst.settings.arithmetic} leaves float32's bound at its first product, and has none inside"

@@ -159,7 +159,7 @@ def _record(
     if source.run is None:
         note("the run that this model came from is not here: the reference is the file's own weights in float64")
     dataset = _load_images(source, subject.card, data=request.data, output=output)
-    return record_reference(source, dataset, config, card=subject.card, environment={})
+    return record_reference(source, dataset, config, card=subject.card)
 
 
 def _load_images(source: ModelSource, card: Card, *, data: str | None, output: Output) -> Dataset:

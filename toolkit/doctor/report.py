@@ -62,13 +62,8 @@ class DoctorReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/doctor/1`; `passed` is whether nothing is broken."""
-        return {
-            "schema": DOCTOR_SCHEMA,
-            "command": self.command,
-            "environment": self.environment,
-            "passed": not any(row.status == "fail" for row in self.rows),
-            "rows": to_plain(self.rows),
-        }
+        passed = not any(row.status == "fail" for row in self.rows)
+        return {"schema": DOCTOR_SCHEMA, "passed": passed, **to_plain(self)}
 
     def find(self, name: str) -> DoctorRow:
         """Return the row of a provider (`cuda` is `ort/cuda`), of a runtime (`torch` is `torch/cpu`) or of both by `/`.

@@ -52,7 +52,7 @@ class Recording:
         reference: the inputs with their float64 answers and bounds.
         model_sha256: hash of the file that they belong to.
         data: `name` and `sha256` of the data set, or of a stranger's inputs.
-        environment: the machine that computed them.
+        environment: the machine that computed them; empty until it is told.
         sample: what a replay needs besides: `settings` of the engine, `suite`, `batch`, `index`, `position` and the
             model's `path`; empty for a whole recording.
     """
@@ -60,13 +60,11 @@ class Recording:
     reference: Reference | FeedsReference
     model_sha256: str
     data: dict[str, Any]
-    environment: dict[str, Any]
+    environment: dict[str, Any] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)
 
 
-def record_reference(
-    source: ModelSource, data: Dataset, config: ParityConfig, *, card: Card, environment: dict[str, Any]
-) -> Recording:
+def record_reference(source: ModelSource, data: Dataset, config: ParityConfig, *, card: Card) -> Recording:
     """Compute the reference of a file on a data set's test images, noise, special images and its golden vectors.
 
     Raises:
@@ -80,7 +78,6 @@ def record_reference(
         reference=reference,
         model_sha256=source.sha256,
         data={"name": data.name, "sha256": data.sha256},
-        environment=environment,
     )
 
 
@@ -118,7 +115,6 @@ def record_feeds(
         ),
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined), **told},
-        environment={},
     )
 
 

@@ -70,7 +70,7 @@ def _safely(causes: Iterator[str]) -> tuple[str, ...]:
 
 def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
     """Yield what is wrong with the file: its own graph in float64 is not what the reference says."""
-    images, bound, reference = worst.feeds["images"], worst.expected.bound, worst.expected.outputs["logits"]
+    images, bound, reference = worst.expected.feeds["images"], worst.expected.bound, worst.expected.outputs["logits"]
     with WorkerRuntime(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=TIMEOUT_S) as graph:
         outputs = graph.run({"images": images})
     seen = outputs["logits"]

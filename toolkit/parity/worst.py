@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.trial import Expectation, Outcome
-from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.base import RuntimeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +39,6 @@ class WorstSample:
     error: float | None
     expected: Expectation
     failures: tuple[str, ...] = ()
-
-    @property
-    def feeds(self) -> Arrays:
-        """The inputs of the call."""
-        return self.expected.feeds
 
     @property
     def failed_output(self) -> str:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.convenience import extract
 
 from toolkit.errors import ModelError
+from toolkit.runtimes.graph_parts import fed_inputs
 from toolkit.runtimes.source import ModelSource
 
 
@@ -47,9 +48,7 @@ def list_inner_tensors(source: ModelSource, output: str) -> tuple[InnerTensor, .
 
 def list_inputs(source: ModelSource) -> tuple[str, ...]:
     """Return the names of what a graph is fed."""
-    graph = onnx.ModelProto.FromString(source.model).graph
-    weights = {item.name for item in graph.initializer}
-    return tuple(item.name for item in graph.input if item.name not in weights)
+    return tuple(item.name for item in fed_inputs(onnx.ModelProto.FromString(source.model).graph))
 
 
 def cut_model(source: ModelSource, tensor: str) -> ModelSource:

@@ -16,6 +16,7 @@ from toolkit.runtimes.base import TensorSpec
 from toolkit.runtimes.file_facts import BesideFile, FileFacts, OperatorUse, ShapeClaim, WeightType
 from toolkit.runtimes.graph_parts import (
     DEFAULT_DOMAINS,
+    fed_inputs,
     find_attribute,
     is_external,
     iterate_parts,
@@ -57,8 +58,7 @@ def read_facts(data: bytes, *, name: str) -> FileFacts:
     require_metadata_within_cap(model, name=name)
     parts = list(iterate_parts(model, name=name))
     graph = model.graph
-    held = {item.name for item in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
-    inputs = [item for item in graph.input if item.name not in held]
+    inputs = fed_inputs(graph)
     nodes = [node for part, _ in parts for node in part.node]
     return FileFacts(
         ir_version=model.ir_version,

@@ -12,7 +12,7 @@ from onnx import TensorProto, TypeProto, helper
 
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeInfo, TensorSpec
-from toolkit.runtimes.graph_parts import declared_sizes
+from toolkit.runtimes.graph_parts import declared_sizes, fed_inputs
 from toolkit.runtimes.source import ModelSource
 
 
@@ -33,13 +33,12 @@ def describe_file(
         ModelError: an input or output is of a type that has no name.
     """
     model = onnx.ModelProto.FromString(source.model)
-    weights = {item.name for item in model.graph.initializer}
     return RuntimeInfo(
         runtime=runtime,
         version=version,
         provider_active="cpu",
-        inputs=tuple(_spec(item) for item in model.graph.input if item.name not in weights),
-        outputs=tuple(_spec(item) for item in model.graph.output),
+        inputs=tuple(map(_spec, fed_inputs(model.graph))),
+        outputs=tuple(map(_spec, model.graph.output)),
         metadata={entry.key: entry.value for entry in model.metadata_props},
         details=details or {},
     )

@@ -6,6 +6,7 @@ __all__ = [
     "DEFAULT_DOMAINS",
     "all_tensors",
     "declared_sizes",
+    "fed_inputs",
     "find_attribute",
     "has_zero",
     "is_external",
@@ -48,6 +49,12 @@ def declared_sizes(value: Any) -> tuple[int | str | None, ...]:
     """
     dims = value.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.dim_value > 0 else (dim.dim_param or None) for dim in dims)
+
+
+def fed_inputs(graph: Any) -> list[Any]:
+    """Return the inputs that an `onnx.GraphProto` has to be fed: one that is a weight too has that for its default."""
+    held = {item.name for item in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
+    return [item for item in graph.input if item.name not in held]
 
 
 def has_zero(value: Any) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,8 @@ class Meters:
         return {"busy_s": sum(ticks) - ticks[IDLE] - ticks[IOWAIT] - ticks[STEAL], "steal_s": ticks[STEAL]}
 
     def _throttled_s(self) -> float | None:
-        values = dict(_pair(line) for line in self._read(CGROUP).splitlines() if len(line.split()) == 2)
-        return _scaled(values.get("throttled_usec"), 1e-6)
+        found = re.search(r"^throttled_usec (\d+)$", self._read(CGROUP), re.MULTILINE)
+        return int(found[1]) * 1e-6 if found else None
 
     def _package_j(self) -> float | None:
         """Return joules of the processor's packages, each once; None where one of them cannot be read.
@@ -110,12 +110,12 @@ class Meters:
         return sum(map(int, texts)) / 1e6 if texts and all(text.isdigit() for text in texts) else None
 
     def _peak_bytes(self) -> int | None:
-        lines = [line.split() for line in self._read(STATUS).splitlines() if line.startswith("VmHWM:")]
-        return int(lines[0][1]) * 1024 if lines else None
+        found = re.search(r"^VmHWM:\s*(\d+)", self._read(STATUS), re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
 
     def _sum(self, pattern: str, folder: str) -> int | None:
         texts = [_text(path).strip() for path in sorted(self._path(folder).glob(pattern))]
-        numbers: Sequence[int] = [int(text) for text in texts if text.isdigit()]
+        numbers = [int(text) for text in texts if text.isdigit()]
         return sum(numbers) if numbers else None
 
     def _read(self, path: str) -> str:
@@ -130,12 +130,3 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:  # energy counters are readable by root only on many systems
         return ""
-
-
-def _pair(line: str) -> tuple[str, int]:
-    name, value = line.split()
-    return name, int(value) if value.isdigit() else 0
-
-
-def _scaled(value: int | None, factor: float) -> float | None:
-    return None if value is None else value * factor

@@ -60,8 +60,6 @@ class OrtRuntime(Runtime):
             else None
         )
         details = {**opened.details, **({"io_binding": device} if device else {})}
-        if opened.fallback_reason:
-            details["fallback_reason"] = opened.fallback_reason
         self.info = RuntimeInfo(
             runtime=self.name,
             version=self._api.version(),

@@ -54,15 +54,13 @@ class OpenedSession:
         provider: our word for the provider that is active.
         fallback: whether it is not the one asked for.
         placement: graph nodes by our word for their provider.
-        fallback_reason: why, where `fallback` is set.
-        details: settings of the session worth recording.
+        details: settings of the session worth recording; `fallback_reason` where `fallback` is set.
     """
 
     session: Any
     provider: str
     fallback: bool = False
     placement: dict[str, int] = field(default_factory=dict)
-    fallback_reason: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,7 +101,7 @@ def open_session(model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> Ope
         if not settings.allow_fallback:
             raise
         cpu = _open_strict(PROVIDERS["cpu"], model, settings, api=api)
-        return replace(cpu, fallback=True, fallback_reason=str(error))
+        return replace(cpu, fallback=True, details={**cpu.details, "fallback_reason": str(error)})
 
 
 def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:

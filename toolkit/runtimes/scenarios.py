@@ -8,9 +8,11 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from toolkit.closing import Closing
 
 if TYPE_CHECKING:
     from toolkit.runtimes.measure_plan import MeasurePlan
@@ -109,7 +111,7 @@ def run_offline(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
     return _served(samples, ends, start)
 
 
-class _Crew:
+class _Crew(Closing):
     """Runs the same call several times, some at once; without threads where one is enough."""
 
     def __init__(self, call: Call, size: int) -> None:
@@ -131,10 +133,8 @@ class _Crew:
         for _ in range(count):
             self._call()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 

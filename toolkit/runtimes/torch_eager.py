@@ -42,14 +42,13 @@ class TorchEagerRuntime(Runtime):
         self._module: Callable[..., tuple[torch.Tensor, ...]] = (
             Classifier(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
         )
-        shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
         dtype = "float64" if self.settings.precision == "fp64" else "float32"
         self.info = RuntimeInfo(
             runtime=self.name,
             version=torch.__version__,
             provider_active=self._device,
             fallback=bool(fallback_reason),
-            inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *shape)),),
+            inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *network.mean.shape)),),
             outputs=(
                 TensorSpec(name="logits", dtype=dtype, shape=("batch", config.classes)),
                 TensorSpec(name="probabilities", dtype=dtype, shape=("batch", config.classes)),

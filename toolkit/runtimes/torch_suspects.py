@@ -57,12 +57,11 @@ class TorchSuspectsRuntime(Runtime):
         self._run = source.run
         self._network = _read_network(source.run)
         config = self._network.config
-        shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
         self.info = RuntimeInfo(
             runtime=self.name,
             version=torch.__version__,
             provider_active="cpu",
-            inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *shape)),),
+            inputs=(TensorSpec(name="images", dtype="uint8", shape=("batch", *self._network.mean.shape)),),
             outputs=tuple(
                 TensorSpec(name=name, dtype="float64", shape=("batch", config.classes)) for name in self._names()
             ),

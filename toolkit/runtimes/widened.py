@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["WidenedRuntime", "widen_model"]
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from toolkit.errors import ModelError
 from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
 from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.graph_parts import all_tensors, iterate_graphs
 from toolkit.runtimes.references.evaluator import WideEvaluator, unwrap_optionals
 from toolkit.runtimes.source import ModelSource
 
@@ -62,29 +63,27 @@ def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which every float type of fewer bits is float64: inputs, weights, constants and casts."""
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
-    _widen_graph(wide.graph)
-    for function in wide.functions:
-        _widen_nodes(function.node)
+    graphs = list(iterate_graphs(wide, name="the model"))
+    for tensor in all_tensors(graphs):
+        _widen_tensor(tensor)
+    for graph in graphs:
+        if isinstance(graph, onnx.GraphProto):  # a function declares no types
+            del graph.value_info[:]
+            for item in (*graph.input, *graph.output):
+                _widen_type(item.type)
+        for node in graph.node:
+            _widen_node(node)
     return wide
 
 
-def _widen_graph(graph: onnx.GraphProto) -> None:
-    del graph.value_info[:]
-    for item in (*graph.input, *graph.output):
-        _widen_type(item.type)
-    for tensor in graph.initializer:
-        _widen_tensor(tensor)
-    _widen_nodes(graph.node)
-
-
-def _widen_nodes(nodes: Iterable[NodeProto]) -> None:
-    for node in nodes:
-        if node.op_type == "Constant":
-            _widen_constant(node)
-        if node.op_type == "ConstantOfShape" and not node.attribute:
-            node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
-        for attribute in node.attribute:
-            _widen_attribute(attribute)
+def _widen_node(node: NodeProto) -> None:
+    if node.op_type == "Constant":
+        _widen_constant(node)
+    if node.op_type == "ConstantOfShape" and not node.attribute:
+        node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.INT and attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
+            attribute.i = TensorProto.DOUBLE
 
 
 def _widen_constant(node: NodeProto) -> None:
@@ -93,17 +92,6 @@ def _widen_constant(node: NodeProto) -> None:
             value = np.array(helper.get_attribute_value(attribute), np.float64)
             node.attribute.remove(attribute)
             node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(value)))
-
-
-def _widen_attribute(attribute: AttributeProto) -> None:
-    if attribute.type == AttributeProto.INT and attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
-        attribute.i = TensorProto.DOUBLE
-    if attribute.HasField("t"):
-        _widen_tensor(attribute.t)
-    for tensor in attribute.tensors:
-        _widen_tensor(tensor)
-    for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-        _widen_graph(graph)
 
 
 def _widen_tensor(tensor: TensorProto) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,6 @@ from toolkit.runtimes.helper_start import READY
 from toolkit.runtimes.origin import require_origin
 from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
 from toolkit.runtimes.source import ModelSource
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.made_inputs.facts import InputFacts
 
 MESSAGE_CAP = 600
 
@@ -60,6 +57,12 @@ class _Worker:
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         _limit_memory(header["memory_limit_bytes"])
+        import onnx
+
+        from toolkit.runtimes.file_specs import open_zero_sizes
+        from toolkit.runtimes.made_inputs.reading import read_inputs
+        from toolkit.runtimes.vetting import vet_model
+
         settings = from_plain(RuntimeSettings, header["settings"])
         source = ModelSource(
             model=arrays["model"].tobytes(),
@@ -67,11 +70,11 @@ class _Worker:
             path=Path(header["path"]),
             run=Path(header["run"]) if header["run"] else None,
         )
-        summary = _vet(source, allow_foreign=header["allow_foreign"])
+        summary = vet_model(source.model, name=source.path.name, allow_foreign=header["allow_foreign"])
         if summary["zero_inputs"]:
-            source = _open_zero_sizes(source)
+            source = open_zero_sizes(source)
         self._model = source.model
-        summary["inputs"] = [to_plain(item) for item in _read_inputs(source)]
+        summary["inputs"] = [to_plain(item) for item in read_inputs(onnx.ModelProto.FromString(source.model))]
         if find_entry(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
@@ -142,45 +145,23 @@ def main() -> None:
         except ToolkitError as error:
             if error.__cause__ is not None:
                 sys.stderr.write(f"{type(error.__cause__).__name__}: {error.__cause__}\n")  # the log
-            header, arrays = {"error": {"type": type(error).__name__, "message": str(error)}}, {}
+            header, arrays = _refuse(str(error), type(error).__name__), {}
         except MemoryError as error:
-            header, arrays = (
-                {"error": {"type": "ModelError", "message": f"the model needs more memory than its limit: {error}"}},
-                {},
-            )
+            header, arrays = _refuse(f"the model needs more memory than its limit: {error}"), {}
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is an answer, not the worker's end
             traceback.print_exc()  # into the log; the message is one line
-            message = f"the engine failed: {type(error).__name__}: {sum_up(error)}"
-            header, arrays = {"error": {"type": "ModelError", "message": message}}, {}
-        if "error" in header:
-            header["error"]["message"] = _one_line(header["error"]["message"])
+            header, arrays = _refuse(f"the engine failed: {type(error).__name__}: {sum_up(error)}"), {}
         write_frame(answers, header, arrays)
+
+
+def _refuse(message: str, kind: str = "ModelError") -> dict[str, Any]:
+    return {"error": {"type": kind, "message": _one_line(message)}}
 
 
 def _one_line(message: str) -> str:
     """Return an engine's words without line breaks, and their beginning where they are a dump of the whole model."""
     words = " ".join(message.split())
     return words if len(words) <= MESSAGE_CAP else words[:MESSAGE_CAP] + " ..."
-
-
-def _open_zero_sizes(source: ModelSource) -> ModelSource:
-    from toolkit.runtimes.file_specs import open_zero_sizes
-
-    return open_zero_sizes(source)
-
-
-def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
-    from toolkit.runtimes.vetting import vet_model
-
-    return vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
-
-
-def _read_inputs(source: ModelSource) -> tuple[InputFacts, ...]:
-    import onnx
-
-    from toolkit.runtimes.made_inputs.reading import read_inputs
-
-    return read_inputs(onnx.ModelProto.FromString(source.model))
 
 
 def _limit_memory(limit_bytes: int | None) -> None:
