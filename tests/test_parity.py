@@ -24,7 +24,7 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import summarise_row
-from toolkit.parity.suites import Suite, make_suites, special_images
+from toolkit.parity.suites import make_suites, special_images
 from toolkit.parity.trial import make_trial, run_trials
 from toolkit.parity.variants import expand_variants
 from toolkit.parity.worst import find_worst
@@ -107,8 +107,8 @@ def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
     rate: float, counts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TVM takes 5 float16 images a second: 514 of them at each of five batch sizes would take minutes."""
-    suite = Suite(name="test", images=np.zeros((2000, 4, 4), np.uint8))
-    entry = SuiteReference(suite=suite, logits=np.eye(10)[np.arange(2000) % 10], bound=1e-3)
+    images, logits = np.zeros((2000, 4, 4), np.uint8), np.eye(10)[np.arange(2000) % 10]
+    entry = SuiteReference(name="test", images=images, logits=logits, bound=1e-3)
     monkeypatch.setattr(trial, "_images_per_s", lambda *_: rate)
     trials = trial.image_trials(
         AnswersItself(), Reference(kind="x", suites=(entry,)), ParityConfig(small_batches=(1, 3, 257))
@@ -123,9 +123,9 @@ def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
 def test_a_slow_engine_is_judged_on_images_from_the_whole_test_set() -> None:
     images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     logits = np.eye(10) * 4
-    entry = SuiteReference(suite=Suite(name="test", images=images), logits=logits, bound=1e-3)
+    entry = SuiteReference(name="test", images=images, logits=logits, bound=1e-3)
     chosen = entry[np.array([0, 4, 9])]
-    assert chosen.suite.images[:, 0, 0].tolist() == [0, 4, 9]
+    assert chosen.images[:, 0, 0].tolist() == [0, 4, 9]
     assert chosen.logits.argmax(axis=1).tolist() == [0, 4, 9]
     assert chosen.bound == entry.bound
 
@@ -347,7 +347,7 @@ K = 3
 
 def reference_of(logits: np.ndarray, bound: float = 0.01) -> SuiteReference:
     images = np.zeros((len(logits), 2, 2), np.uint8)
-    return SuiteReference(suite=Suite(name="test", images=images), logits=logits.astype(np.float64), bound=bound)
+    return SuiteReference(name="test", images=images, logits=logits.astype(np.float64), bound=bound)
 
 
 def judge_outputs(outputs: dict[str, np.ndarray], reference: SuiteReference) -> Judgement:
@@ -465,10 +465,11 @@ def test_special_images_hold_the_extremes() -> None:
 def test_suites_are_the_same_every_time_and_a_sample_is_spread() -> None:
     test = np.arange(1000 * 4, dtype=np.uint32).astype(np.uint8).reshape(1000, 2, 2)
     first, second = make_suites(test, sample=10), make_suites(test, sample=10)
-    assert all(np.array_equal(a.images, b.images) for a, b in zip(first, second, strict=True))
-    assert len(first[0].images) == 10
-    assert np.array_equal(first[0].images[-1], test[-1])
-    assert len(make_suites(test, sample=None)[0].images) == 1000
+    assert list(first) == list(second) == ["test", "noise", "special"]
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert len(first["test"]) == 10
+    assert np.array_equal(first["test"][-1], test[-1])
+    assert len(make_suites(test, sample=None)["test"]) == 1000
 
 
 def test_the_origin_is_found_by_hash_past_damaged_runs(tmp_path: Path) -> None:

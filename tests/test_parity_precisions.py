@@ -13,7 +13,6 @@ from toolkit.errors import UsageError
 from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.reference import Reference, SuiteReference
-from toolkit.parity.suites import Suite
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
@@ -59,7 +58,7 @@ def test_what_nothing_computes_in_is_refused() -> None:
 
 def arithmetics(source: ModelSource, precision: str = "fp32") -> Arithmetics:
     images = load_mini().test.images[:8]
-    suite = SuiteReference(suite=Suite(name="test", images=images), logits=np.zeros((8, 10)), bound=1e-4)
+    suite = SuiteReference(name="test", images=images, logits=np.zeros((8, 10)), bound=1e-4)
     return Arithmetics(source=source, precision=precision, reference=Reference(kind="x", suites=(suite,)))
 
 

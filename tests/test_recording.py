@@ -49,8 +49,8 @@ def test_a_recording_comes_back_as_it_was_written(recorded: Path, recording: Rec
     assert (again.data, again.environment, again.model_sha256) == (recording.data, recording.environment, source.sha256)
     assert again.reference.kind == "pytorch-float64"
     for mine, other in zip(again.reference.suites, recording.reference.suites, strict=True):
-        assert (mine.suite.name, mine.bound) == (other.suite.name, other.bound)
-        np.testing.assert_array_equal(mine.suite.images, other.suite.images)
+        assert (mine.name, mine.bound) == (other.name, other.bound)
+        np.testing.assert_array_equal(mine.images, other.images)
         np.testing.assert_array_equal(mine.logits, other.logits)
 
 

@@ -19,7 +19,6 @@ from toolkit.parity import replay
 from toolkit.parity.recording import Recording
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.replay import Sample, replay_sample
-from toolkit.parity.suites import Suite
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
 
@@ -98,9 +97,7 @@ def test_a_replay_takes_no_option_that_it_would_ignore(option: list[str], here: 
 
 def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = RuntimeSettings()
-    entry = SuiteReference(
-        suite=Suite(name="test", images=np.zeros((1, 8, 8), np.uint8)), logits=np.eye(3)[:1], bound=1e-3
-    )
+    entry = SuiteReference(name="test", images=np.zeros((1, 8, 8), np.uint8), logits=np.eye(3)[:1], bound=1e-3)
     recording = Recording(
         reference=Reference(kind="onnx-float64", suites=(entry,)), model_sha256="", data={}, environment={}
     )

@@ -30,7 +30,6 @@ from toolkit.parity.expectations import FeedExpectation
 from toolkit.parity.reference import SuiteReference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.stated import Stated
-from toolkit.parity.suites import Suite
 from toolkit.parity.suspicions import explain_logits, explain_rest, find_matches
 from toolkit.parity.triage import triage_report
 from toolkit.parity.worst import WorstSample
@@ -249,7 +248,7 @@ class Threaded(FakeWorker):
 def failed_report(settings: RuntimeSettings, error: float) -> ParityReport:
     images = np.zeros((6, 2, 2), np.uint8)
     images[:, 0, 0] = np.arange(6)
-    expected = SuiteReference(suite=Suite(name="test", images=images), logits=LOGITS[:6], bound=BOUND)
+    expected = SuiteReference(name="test", images=images, logits=LOGITS[:6], bound=BOUND)
     worst = WorstSample(settings=settings, suite="test", batch=6, index=0, position=0, error=error, expected=expected)
     row = ParityRow(
         runtime=settings.runtime,

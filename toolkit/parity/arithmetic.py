@@ -48,7 +48,7 @@ class Arithmetics:
         if settings.arithmetic == "fp32" or isinstance(self.reference, FeedsReference):
             return self.reference
         if settings.arithmetic not in self._known:
-            bounds = bound_suites(self.source, tuple(entry.suite for entry in self.reference.suites), settings=settings)
+            bounds = bound_suites(self.source, (entry.images for entry in self.reference.suites), settings=settings)
             suites = zip(self.reference.suites, bounds, strict=True)
             widened = replace(self.reference, suites=tuple(replace(entry, bound=bound) for entry, bound in suites))
             self._known[settings.arithmetic] = widened

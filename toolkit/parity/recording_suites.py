@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
 from toolkit.parity.reference import Reference, SuiteReference
-from toolkit.parity.suites import Suite
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays
 
@@ -53,8 +52,8 @@ def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | F
 
 
 def _pack_images(entry: SuiteReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    item = {"name": entry.suite.name, "bound": entry.bound}
-    return item, {"images": entry.suite.images, "logits": entry.logits}
+    item = {"name": entry.name, "bound": entry.bound}
+    return item, {"images": entry.images, "logits": entry.logits}
 
 
 def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
@@ -64,7 +63,7 @@ def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
     if logits.dtype != np.float64 or logits.ndim != 2 or len(logits) != len(images) or not np.isfinite(logits).all():
         raise ValueError(f"the logits of {item['name']!r} are {logits.dtype} {list(logits.shape)}, or not all finite")
     bound = _positive(item["bound"], owner=item["name"])
-    return SuiteReference(suite=Suite(name=str(item["name"]), images=images), logits=logits, bound=bound)
+    return SuiteReference(name=str(item["name"]), images=images, logits=logits, bound=bound)
 
 
 def _pack_feeds(entry: FeedExpectation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

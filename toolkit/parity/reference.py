@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.errors import ModelError
-from toolkit.parity.suites import Suite, spread_indices
+from toolkit.parity.suites import spread_indices
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.judge import Judgement, judge_outputs
 from toolkit.runtimes.pieces import split_images
@@ -29,6 +30,8 @@ BOUND_SAMPLE = 128
 STATED_FACTOR = 4.0
 TIMEOUT_S = 600.0
 
+Images = NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteReference:
@@ -37,7 +40,8 @@ class SuiteReference:
     Attributes:
         is_of_images: whether it belongs to a model of ours.
         output_names: what the contract has an engine give.
-        suite: the images.
+        name: of the suite.
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
         logits: float64 `[N, K]`.
         bound: largest absolute logit error that rounding explains.
     """
@@ -45,27 +49,22 @@ class SuiteReference:
     is_of_images: ClassVar[bool] = True
     output_names: ClassVar[tuple[str, ...]] = ("logits", "probabilities", "label")
 
-    suite: Suite
+    name: str
+    images: Images
     logits: NDArray[np.float64]
     bound: float
 
     def __getitem__(self, chosen: slice | NDArray[np.int64]) -> SuiteReference:
         """Return what is known of some of the images."""
-        suite = replace(self.suite, images=self.suite.images[chosen])
-        return replace(self, suite=suite, logits=self.logits[chosen])
+        return replace(self, images=self.images[chosen], logits=self.logits[chosen])
 
     def __len__(self) -> int:
         return len(self.logits)
 
     @property
-    def name(self) -> str:
-        """Of the suite."""
-        return self.suite.name
-
-    @property
     def feeds(self) -> dict[str, NDArray[Any]]:
         """All images as one call."""
-        return {"images": self.suite.images}
+        return {"images": self.images}
 
     @property
     def outputs(self) -> dict[str, NDArray[Any]]:
@@ -74,8 +73,7 @@ class SuiteReference:
 
     def split(self, batch: int) -> tuple[Arrays, ...]:
         """Return the images in batches of at most this size."""
-        images = self.suite.images
-        return tuple({"images": images[start : start + batch]} for start in range(0, len(images), batch))
+        return tuple({"images": self.images[start : start + batch]} for start in range(0, len(self), batch))
 
     def around(self, index: int, batch: int) -> tuple[int, SuiteReference]:
         """Return where the batch that holds an image begins, and what is known of that batch."""
@@ -84,7 +82,7 @@ class SuiteReference:
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """Return an image, uint8 `[H, W]` or `[H, W, 3]`."""
-        chosen: NDArray[np.uint8] = self.suite.images[position]
+        chosen: NDArray[np.uint8] = self.images[position]
         return chosen
 
     def judge(self, outputs: Arrays) -> Judgement:
@@ -118,20 +116,19 @@ class Reference:
         if golden is None:
             return self
         images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
-        entry = SuiteReference(
-            suite=Suite(name="golden", images=images), logits=np.array(golden.logits), bound=golden.tolerance
-        )
+        logits = np.array(golden.logits)
+        entry = SuiteReference(name="golden", images=images, logits=logits, bound=golden.tolerance)
         return replace(self, suites=(*self.suites, entry))
 
 
 def compute_reference(
-    source: ModelSource, suites: tuple[Suite, ...], *, precision: str, stated: float | None = None
+    source: ModelSource, suites: Mapping[str, Images], *, precision: str, stated: float | None = None
 ) -> Reference:
     """Compute float64 logits by the best reference at hand, and the bound from the file's own graph.
 
     Args:
         source: the model, with its run where there is one.
-        suites: the images, `test` first.
+        suites: the images of each by its name, `test` first.
         precision: arithmetic of the file.
         stated: the card's bound. A quantised file is held to it because no formula gives one; another file may pass it
             a few times on test images, but not raise it by the very weights that are in question.
@@ -143,43 +140,42 @@ def compute_reference(
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
     with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
-        logits = [_logits(graph, suite) for suite in suites] if source.run is None else _torch_logits(source, suites)
+        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites)
         if precision == "int8":
             bounds = _bound_quantised(graph, suites, logits, stated=stated)
         else:
-            bounds = [_bound(graph, suite) for suite in suites]
+            bounds = [_bound(graph, images) for images in suites.values()]
             bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
-    return _collect(kind, suites, logits, bounds)
-
-
-def bound_suites(source: ModelSource, suites: tuple[Suite, ...], *, settings: RuntimeSettings) -> list[float]:
-    """Return the bound of every suite in the arithmetic of these settings, from the file's own graph."""
-    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
-    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
-        return [_bound(graph, suite) for suite in suites]
-
-
-def _torch_logits(source: ModelSource, suites: tuple[Suite, ...]) -> list[NDArray[np.float64]]:
-    exact = RuntimeSettings(runtime="torch", precision="fp64")
-    with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
-        return [_logits(network, suite) for suite in suites]
-
-
-def _collect(kind: str, suites: tuple[Suite, ...], logits: list[NDArray[np.float64]], bounds: list[float]) -> Reference:
-    entries = zip(suites, logits, bounds, strict=True)
+    entries = zip(suites.items(), logits, bounds, strict=True)
     return Reference(
         kind=kind,
-        suites=tuple(SuiteReference(suite=suite, logits=values, bound=bound) for suite, values, bound in entries),
+        suites=tuple(
+            SuiteReference(name=name, images=images, logits=values, bound=bound)
+            for (name, images), values, bound in entries
+        ),
     )
 
 
-def _bound(graph: WorkerRuntime, suite: Suite) -> float:
-    chosen = suite.images[spread_indices(len(suite.images), BOUND_SAMPLE)]
+def bound_suites(source: ModelSource, suites: Iterable[Images], *, settings: RuntimeSettings) -> list[float]:
+    """Return the bound of every suite in the arithmetic of these settings, from the file's own graph."""
+    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
+    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+        return [_bound(graph, images) for images in suites]
+
+
+def _torch_logits(source: ModelSource, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+    exact = RuntimeSettings(runtime="torch", precision="fp64")
+    with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
+        return _all_logits(network, suites)
+
+
+def _bound(graph: WorkerRuntime, images: Images) -> float:
+    chosen = images[spread_indices(len(images), BOUND_SAMPLE)]
     return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
 
 
 def _bound_quantised(
-    graph: WorkerRuntime, suites: tuple[Suite, ...], logits: list[NDArray[np.float64]], *, stated: float | None
+    graph: WorkerRuntime, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
 ) -> list[float]:
     """Return one bound for each suite, known before any engine runs.
 
@@ -198,12 +194,16 @@ def _bound_quantised(
     """
     if stated is None or not 0 < stated < np.inf:
         raise ModelError(f"the card of this quantised file states the bound {stated}; expected a positive number")
-    errors = [np.abs(_logits(graph, suite) - exact).max() for suite, exact in zip(suites[1:], logits[1:], strict=True)]
+    seen = _all_logits(graph, dict(list(suites.items())[1:]))
+    errors = [np.abs(values - exact).max() for values, exact in zip(seen, logits[1:], strict=True)]
     return [stated, *(max(stated, bound_from_errors(error)) if error else stated for error in errors)]
 
 
-def _logits(runtime: WorkerRuntime, suite: Suite) -> NDArray[np.float64]:
-    logits = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(suite.images)])
-    if not np.isfinite(logits).all():
-        raise ModelError(f"the float64 reference is not finite on the suite {suite.name}; the weights are damaged")
+def _all_logits(runtime: WorkerRuntime, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+    logits = []
+    for name, images in suites.items():
+        values = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(images)])
+        if not np.isfinite(values).all():
+            raise ModelError(f"the float64 reference is not finite on the suite {name}; the weights are damaged")
+        logits.append(values)
     return logits

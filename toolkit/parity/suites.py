@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Suite", "make_suites", "special_images", "spread_indices"]
-
-from dataclasses import dataclass
+__all__ = ["make_suites", "special_images", "spread_indices"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +11,15 @@ NOISE_COUNT = 256
 NOISE_SEED = 20_260_101
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
-    """Images that share one bound.
+def make_suites(test: NDArray[np.uint8], *, sample: int | None = None) -> dict[str, NDArray[np.uint8]]:
+    """Return the test images (all, or evenly spaced ones), seeded uniform noise and the special images, by name.
 
-    Attributes:
-        name: `test`, `noise` or `special`.
-        images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+    Each is uint8 `[N, H, W]` or `[N, H, W, 3]`, and has a bound of its own.
     """
-
-    name: str
-    images: NDArray[np.uint8]
-
-
-def make_suites(test: NDArray[np.uint8], *, sample: int | None = None) -> tuple[Suite, ...]:
-    """Return the test images (all, or evenly spaced ones), seeded uniform noise and the special images."""
     chosen = test[spread_indices(len(test), sample)] if sample is not None else test
     shape = test.shape[1:]
     noise = np.random.default_rng(NOISE_SEED).integers(0, 256, (NOISE_COUNT, *shape), np.uint8)
-    return (
-        Suite(name="test", images=chosen),
-        Suite(name="noise", images=noise),
-        Suite(name="special", images=special_images(shape)),
-    )
+    return {"test": chosen, "noise": noise, "special": special_images(shape)}
 
 
 def spread_indices(count: int, sample: int) -> NDArray[np.int64]:

@@ -96,7 +96,7 @@ def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> 
     One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.
     """
     test = reference.suites[0]
-    rate = _images_per_s(engine, test.suite.images[:WHOLE_BATCH])
+    rate = _images_per_s(engine, test.images[:WHOLE_BATCH])
     judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if rate < SLOW_IMAGES_PER_S else test
     yield make_trial(judged, WHOLE_BATCH, available=len(test.logits))
     for entry in reference.suites[1:]:
