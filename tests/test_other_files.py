@@ -14,10 +14,10 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import choose_model
 from toolkit.cli.parity_options import read_feed_config
 from toolkit.errors import ModelError, UsageError
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.made_inputs.said import check_given
 from toolkit.runtimes.provider_list import find_provider
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.tensor_spec import TensorSpec
 from toolkit.runtimes.vetting import parse_model
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"

@@ -161,7 +161,7 @@ def test_the_node_that_parts_decides_who_is_believed(say: Callable[..., FeedsRef
     assert (by_ort.kind, by_ort.witnesses.against) == ("ort-unoptimised", (FLOAT64,))
     assert by_ort.suites[0].outputs["y"].tolist() == [1, 2]
     assert by_ort.suites[0].bound < 1e-4
-    assert "node 'lrn' (LRN, opset 13, size=5) differs by 0.042" in by_ort.why_not_float64
+    assert "node 'lrn' (LRN, opset 13, size=5) differs by 0.042" in by_ort.witnesses.words
     by_float64 = say(own, exact, nodes=(parted(FLOAT64),))
     assert (by_float64.kind, by_float64.witnesses.agree) == ("onnx-float64", (FLOAT64, "openvino"))
     assert not judge_feeds({"y": floats(1, 2)}, by_float64.suites[0])

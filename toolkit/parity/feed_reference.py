@@ -141,7 +141,6 @@ class FeedsReference:
         kind: `onnx-float64`; `ort-unoptimised` where there is no float64 evaluation or it is the one that is wrong;
             `undecided` where witnesses part and nobody is believed.
         rule: how the bound was made.
-        why_not_float64: what the float64 evaluation said; empty where it ran.
         witnesses: who vouches for it.
         left_out: what was not asked for the budget, and outputs that cannot be compared; one line each.
         suites: one entry for each call.
@@ -149,7 +148,6 @@ class FeedsReference:
 
     kind: str
     rule: str
-    why_not_float64: str = ""
     witnesses: Witnesses
     left_out: tuple[str, ...] = ()
     suites: tuple[FeedExpectation, ...]

@@ -231,13 +231,9 @@ class _Hearing:
         answers, moved = self._move()
         exact = answers.exact if witnesses.believed == FLOAT64 and answers.exact else answers.own
         kept = narrow_calls(exact, answers.own)
-        why_not = answers.why_not
-        if witnesses.believed == ORT and not why_not:
-            why_not = f"it is the one that is wrong: {witnesses.words}"
         return FeedsReference(
             kind=witnesses.believed or UNDECIDED,
-            rule=(f"{self.limits.factor:g} x {MOVED} ({describe_limit(self.limits)})"),
-            why_not_float64=why_not,
+            rule=f"{self.limits.factor:g} x {MOVED} ({describe_limit(self.limits)})",
             witnesses=witnesses,
             left_out=answers.explain_left(self.budget),
             suites=expect_calls(answers.sets, exact, kept, moved, self.limits),

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, WrongAnswerError, require_known
 from toolkit.runtimes.device_options import DeviceOptions
-from toolkit.runtimes.element_types import type_name
+from toolkit.runtimes.element_types import TensorSpec, type_name
 from toolkit.runtimes.source import ModelSource
-from toolkit.runtimes.tensor_spec import TensorSpec
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
