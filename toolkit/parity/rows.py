@@ -4,16 +4,13 @@ from __future__ import annotations
 
 __all__ = ["describe_row", "find_baseline", "settle_row", "summarise_row", "with_ratio"]
 
-from collections.abc import Callable
 from dataclasses import replace
-from operator import attrgetter
 
 from toolkit.parity.feed_reference import UNDECIDED, FeedsReference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.trial import Outcome
 from toolkit.parity.worst import find_worst, share_of_bound
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.judge import Judgement
 
 # They run the reference's own code: where they differ from it, it differs from itself.
 ORT_FAMILY = {"ort", "ort-node", "ort-web"}
@@ -37,7 +34,7 @@ def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSett
     nearest = max(outcomes, key=share_of_bound)
     if all(item.judgement.is_refusal for item in outcomes):
         return replace(row, status="refused", reason=_join(row.reason, outcomes[0].judgement.failures[0]))
-    failures, unclear = (_gather(outcomes, told) for told in (attrgetter("failures"), attrgetter("unclear")))
+    failures, unclear = (_gather(outcomes, kind) for kind in ("failures", "unclear"))
     full: dict[str, Outcome] = {}
     for item in outcomes:
         full.setdefault(item.trial.suite, item)  # the main batch size comes first
@@ -106,9 +103,12 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
     return replace(row, error_ratio=ratio, status="fail", reason=_join(row.reason, reason))
 
 
-def _gather(outcomes: list[Outcome], told: Callable[[Judgement], tuple[str, ...]]) -> list[str]:
+def _gather(outcomes: list[Outcome], kind: str) -> list[str]:
+    """Return a judgement's `failures`, or what is `unclear`, of every trial."""
     return [
-        f"{item.trial.suite} at batch {item.trial.batch}: {text}" for item in outcomes for text in told(item.judgement)
+        f"{item.trial.suite} at batch {item.trial.batch}: {text}"
+        for item in outcomes
+        for text in getattr(item.judgement, kind)
     ]
 
 

@@ -81,13 +81,9 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
         batch: it is cut into batches of this size; all of it in one call if left out.
         available: its items before a slow engine got a sample.
     """
-    size = len(expected)
-    return Trial(
-        batch=batch or size,
-        available=size if available is None else available,
-        feeds=expected.split(batch or size),
-        expected=expected,
-    )
+    size = batch or len(expected)
+    whole = len(expected) if available is None else available
+    return Trial(batch=size, available=whole, feeds=expected.split(size), expected=expected)
 
 
 def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:

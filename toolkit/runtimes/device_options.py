@@ -62,17 +62,17 @@ class DeviceOptions:
     def _for_cuda(self, *, tf32: bool) -> dict[str, str]:
         options = {
             "cudnn_conv_algo_search": self.algorithm_search.upper(),
-            "use_tf32": _switch(tf32),
+            "use_tf32": f"{tf32:d}",
             "arena_extend_strategy": "k" + "".join(part.capitalize() for part in self.arena.split("-")),
-            "do_copy_in_default_stream": _switch(self.copy_in_default_stream),
-            "prefer_nhwc": _switch(self.nhwc),
-            "enable_cuda_graph": _switch(self.cuda_graph),
+            "do_copy_in_default_stream": f"{self.copy_in_default_stream:d}",
+            "prefer_nhwc": f"{self.nhwc:d}",
+            "enable_cuda_graph": f"{self.cuda_graph:d}",
         }
         limit = {"gpu_mem_limit": str(self.memory_limit_mib << 20)} if self.memory_limit_mib else {}
         return {**options, **limit}
 
     def _for_tensorrt(self, precision: str) -> dict[str, str]:
-        options = {"trt_fp16_enable": _switch(precision == "fp16"), "trt_cuda_graph_enable": _switch(self.cuda_graph)}
+        options = {"trt_fp16_enable": str(int(precision == "fp16")), "trt_cuda_graph_enable": f"{self.cuda_graph:d}"}
         if not self.cache:
             return options
         return {
@@ -120,7 +120,3 @@ def _parse(name: str, value: str, kind: type) -> str | int | bool:
             raise UsageError(f"{name} is {value!r}; expected a whole number")
         return int(value)
     return value
-
-
-def _switch(on: bool) -> str:
-    return "1" if on else "0"

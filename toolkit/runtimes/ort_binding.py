@@ -94,7 +94,7 @@ class BoundSession:
         """
         self.run(feeds)
         bound = self._bound[_key(feeds)]
-        parts: dict[str, list[int]] = {"copy_in": [], "compute": [], "copy_out": [], "host": []}
+        rows: list[tuple[int, int, int, int]] = []
         for _ in range(calls):
             start = now_ns()
             bound.copy_in(feeds)
@@ -105,11 +105,9 @@ class BoundSession:
             out = now_ns()
             self.run(feeds)
             whole = now_ns() - out
-            parts["copy_in"].append(copied - start)
-            parts["compute"].append(computed - copied)
-            parts["copy_out"].append(out - computed)
-            parts["host"].append(max(whole - (out - start), 0))
-        return {name: float(np.median(values)) / 1e6 for name, values in parts.items()}
+            rows.append((copied - start, computed - copied, out - computed, max(whole - (out - start), 0)))
+        medians_ms = (np.median(rows, axis=0) / 1e6).tolist()
+        return dict(zip(("copy_in", "compute", "copy_out", "host"), medians_ms, strict=True))
 
     def _bind(self, feeds: Arrays) -> _Bound:
         binding = self._session.io_binding()
