@@ -6,8 +6,9 @@ __all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants"]
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from toolkit.bench.engine_settings import NoRunError, bindings_of, settings_for
 from toolkit.bench.inputs import choose_batches, make_feeds
@@ -24,14 +25,11 @@ from toolkit.errors import (
 )
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.made_inputs.choosing import Vetted
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry, precisions_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from numpy.typing import NDArray
-
     from toolkit.bench.config import BenchConfig
     from toolkit.bench.variants import Variant
     from toolkit.runtimes.base import Arrays
@@ -44,27 +42,16 @@ if TYPE_CHECKING:
 SLOW_CALL_S = 0.02
 
 
-class Engine(Protocol):
+class Engine(Vetted, Protocol):
     """A model opened in a worker; tests give a fake."""
 
-    info: RuntimeInfo
-    model_summary: dict[str, Any]
     cold_ms: dict[str, float]
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Execute the model once."""
 
     def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
         """Run the timing loop of one window."""
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-Opener = Callable[["ModelSource", RuntimeSettings, float], Engine]
+Opener = Callable[["ModelSource", RuntimeSettings, float], AbstractContextManager[Engine]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +87,7 @@ class Probe:
     batch: int = 1
 
 
-def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> Engine:
+def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> WorkerRuntime:
     """Open a model in a worker process of this interpreter."""
     return WorkerRuntime(source, settings, timeout_s=timeout_s)
 

@@ -12,12 +12,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.plain import from_plain
-from toolkit.runtimes.base import Arrays, RuntimeInfo
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.feed_config import FeedConfig
+from toolkit.runtimes.first_run import Opened
 from toolkit.runtimes.made_inputs.facts import InputFacts, facts_of_spec
 from toolkit.runtimes.made_inputs.plan import FeedPlan, possible_plans
 
@@ -30,17 +30,13 @@ FAINT = 1e-3
 MOST_SECONDS = 20.0
 
 
-class Opened(Protocol):
-    """A model opened in a worker."""
+class Vetted(Opened, Protocol):
+    """A model opened in a worker, with what `vet_model` told of its file."""
 
-    info: RuntimeInfo
     model_summary: dict[str, Any]
 
-    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Execute the model once."""
 
-
-def input_facts_of(opened: Opened) -> tuple[InputFacts, ...]:
+def input_facts_of(opened: Vetted) -> tuple[InputFacts, ...]:
     """Return what is known of a model's inputs: by its graph where the worker read it, else by its engine."""
     told = opened.model_summary.get("inputs")
     if told is None:
@@ -49,7 +45,7 @@ def input_facts_of(opened: Opened) -> tuple[InputFacts, ...]:
 
 
 def choose_feeds(
-    opened: Opened, config: FeedConfig, *, name: str, reopen: Callable[[], AbstractContextManager[Opened]]
+    opened: Vetted, config: FeedConfig, *, name: str, reopen: Callable[[], AbstractContextManager[Vetted]]
 ) -> FeedPlan:
     """Return the first plan that runs and answers with more than noise; the first of all where nothing is left open.
 
