@@ -18,8 +18,7 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.exporting import derived, int8_gate, int8_tries
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.int8_report import Int8Report
-from toolkit.exporting.int8_tries import SETTINGS, Int8Try, calibration_images, rank_tries
+from toolkit.exporting.int8_tries import SETTINGS, Int8Report, Int8Try, calibration_images, rank_tries
 from toolkit.exporting.reference import split_training
 from toolkit.render_export import int8_table
 from toolkit.runtimes.process import WorkerRuntime

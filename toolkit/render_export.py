@@ -7,8 +7,7 @@ __all__ = ["cross_check_words", "int8_table"]
 from rich.table import Table
 
 from toolkit.exporting.cross_check import CrossCheck
-from toolkit.exporting.int8_report import Int8Report
-from toolkit.exporting.int8_tries import Int8Try
+from toolkit.exporting.int8_tries import Int8Report, Int8Try
 from toolkit.render_columns import make_table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KITS", "render_file", "render_kit"]
+__all__ = ["KITS", "read_licence", "render_file", "render_kit"]
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,9 @@ from exporters.spec import ExportError
 KITS = ("python", "node", "web", "c", "cpp", "triton")
 # A value in a template: `@{name}`. The languages' own braces and dollars stay as they are.
 VALUE = re.compile(r"@\{([a-z0-9_]+)\}")
-# Files of `javascript/` that a kit carries too.
-SHARED = {"node": ("prepare.js", "classifier.js"), "web": ("prepare.js", "classifier.js")}
+# Files of other folders that a kit carries too.
+SCRIPTS = ("javascript/prepare.js", "javascript/classifier.js")
+SHARED = {"node": SCRIPTS, "web": SCRIPTS, "cpp": ("c/golden.h",)}
 
 
 def render_kit(kit: str, values: Mapping[str, str]) -> dict[PurePosixPath, str]:
@@ -26,18 +27,21 @@ def render_kit(kit: str, values: Mapping[str, str]) -> dict[PurePosixPath, str]:
         values: by the names that the templates have between `@{` and `}`; what no template names is left out.
 
     Raises:
-        ExportError: the kit is unknown, or a template names a value that is not given.
+        ExportError: a template names a value that is not given.
     """
-    if kit not in KITS:
-        raise ExportError(f"unknown kit {kit!r}; known: {', '.join(KITS)}")
     root = resources.files(__package__)
-    sources = [*(root / kit).iterdir(), *(root / "javascript" / name for name in SHARED.get(kit, ()))]
+    sources = [*(root / kit).iterdir(), *(root / name for name in SHARED.get(kit, ()))]
     files = {source.name: source.read_text("utf-8") for source in sources if source.is_file()}
     # A template of Python is no module: it ends in `.in`, so that nothing takes it for one.
     return {
         PurePosixPath(name.removesuffix(".in")): render_file(text, values, name=name)
         for name, text in sorted(files.items())
     }
+
+
+def read_licence(package: str) -> str:
+    """Return the licence of a package that a kit bundles."""
+    return (resources.files(__package__) / "licences" / f"{package}.txt").read_text("utf-8")
 
 
 def render_file(text: str, values: Mapping[str, str], *, name: str) -> str:

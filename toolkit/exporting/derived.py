@@ -13,8 +13,7 @@ from exporters import ExportError, convert_to_half
 from toolkit.card import card_beside
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.int8_gate import LEAST_COUNT, judge_int8
-from toolkit.exporting.int8_report import Int8Report
-from toolkit.exporting.int8_tries import CALIBRATION_SEED, calibration_images, try_settings
+from toolkit.exporting.int8_tries import CALIBRATION_SEED, Int8Report, calibration_images, try_settings
 from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.naming import read_card_beside
 from toolkit.exporting.reference import split_training

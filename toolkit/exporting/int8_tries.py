@@ -5,9 +5,9 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["CALIBRATION_SEED", "SETTINGS", "Int8Try", "calibration_images", "rank_tries", "try_settings"]
+__all__ = ["CALIBRATION_SEED", "SETTINGS", "Int8Report", "Int8Try", "calibration_images", "rank_tries", "try_settings"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
 from toolkit.data.dataset import Split
 from toolkit.errors import ModelError, WorkerError
+from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.exporting.proof import answer_pieces
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
@@ -65,6 +66,53 @@ class Int8Try:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {name: value for name, value in to_plain(self).items() if name != "graph"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Report:
+    """The table of tries with the gate.
+
+    Attributes:
+        model: `path` and `sha256` of the float32 file.
+        output: where the int8 file lies, or would.
+        calibration: `images` and `seed`.
+        ranking: `images` that ranked the tries, and `split`, what they were to the run.
+        tries: one row for each setting.
+        gate: what the test images said; None where no try came so far.
+        failures: why there is no file; empty where there is one.
+    """
+
+    model: dict[str, Any]
+    output: Path
+    calibration: dict[str, int]
+    ranking: dict[str, Any]
+    tries: tuple[Int8Try, ...] = ()
+    gate: Int8Gate | None = None
+    failures: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file was kept."""
+        return not self.failures
+
+    @property
+    def chosen(self) -> Int8Try | None:
+        """The try that was looked at on the test images."""
+        return next((item for item in self.tries if item.status == "chosen"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/int8/1`, without command and environment."""
+        return {
+            "schema": "toolkit/int8/1",
+            "passed": self.passed,
+            "model": self.model,
+            "output": str(self.output),
+            "calibration": self.calibration,
+            "ranking": self.ranking,
+            "gate": None if self.gate is None else self.gate.to_json(),
+            "failures": list(self.failures),
+            "rows": [item.to_json() for item in self.tries],
+        }
 
 
 def calibration_images(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:

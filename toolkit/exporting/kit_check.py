@@ -88,10 +88,6 @@ def _check_node(folder: Path) -> dict[str, Any]:
         return _read(copy)
 
 
-def _check_web(folder: Path) -> dict[str, Any]:
-    return check_in_browser(folder)
-
-
 def _check_c(folder: Path) -> dict[str, Any]:
     make, _ = find_program("make", "apt-get install make"), find_program("cc", "apt-get install gcc libc6-dev")
     with _copied(folder) as copy:
@@ -124,7 +120,7 @@ Check = Callable[[Path], dict[str, Any]]
 CHECKS: dict[str, tuple[Check, str]] = {
     "python": (_check_python, "onnxruntime"),
     "node": (_check_node, "onnxruntime-node"),
-    "web": (_check_web, "onnxruntime-web"),
+    "web": (check_in_browser, "onnxruntime-web"),
     "c": (_check_c, "plain-c"),
     "cpp": (_check_cpp, "openvino-cpp"),
     "triton": (_check_triton, "triton"),

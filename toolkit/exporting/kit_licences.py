@@ -6,6 +6,7 @@ __all__ = ["licences_page"]
 
 from typing import TYPE_CHECKING
 
+from exporters.kits import read_licence
 from toolkit.exporting.kit_values import safe_words
 
 if TYPE_CHECKING:
@@ -13,28 +14,6 @@ if TYPE_CHECKING:
 
 APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
 NOTICES = "https://github.com/microsoft/onnxruntime/blob/main/ThirdPartyNotices.txt"
-# The licence of ONNX Runtime (github.com/microsoft/onnxruntime/blob/main/LICENSE).
-MIT = """MIT License
-
-Copyright (c) Microsoft Corporation
-
-Permission is hereby granted, free of charge, to any person obtaining a copy
-of this software and associated documentation files (the "Software"), to deal
-in the Software without restriction, including without limitation the rights
-to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
-copies of the Software, and to permit persons to whom the Software is
-furnished to do so, subject to the following conditions:
-
-The above copyright notice and this permission notice shall be included in all
-copies or substantial portions of the Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
-IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
-FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
-AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
-LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
-OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
-SOFTWARE."""
 
 
 def licences_page(card: Card, kit: str) -> str:
@@ -51,7 +30,8 @@ def licences_page(card: Card, kit: str) -> str:
         )
     if kit == "c":
         parts.append("- `network.c` and `network_data.c` are the model, written out by emx-onnx-cgen (Apache-2.0).")
-    return "\n".join([*parts, *(["", "```", MIT, "```"] if kit == "web" else []), ""])
+    bundled = ["", "```", read_licence("onnxruntime").strip(), "```"] if kit == "web" else []
+    return "\n".join([*parts, *bundled, ""])
 
 
 def _data(card: Card) -> str:

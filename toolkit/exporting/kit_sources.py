@@ -1,8 +1,8 @@
-"""Files of kits that no template holds: the network as C, golden vectors as a header, ONNX Runtime for the web."""
+"""Files of kits that no template holds: the network as C, ONNX Runtime for the web."""
 
 from __future__ import annotations
 
-__all__ = ["golden_header", "network_sources", "web_runtime_files"]
+__all__ = ["network_sources", "web_runtime_files"]
 
 import sys
 import tempfile
@@ -10,11 +10,8 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from toolkit.errors import ModelError, ResourceError
 from toolkit.programs import run_program
-from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.private import find_private_folder, install_private
 
 if TYPE_CHECKING:
@@ -57,38 +54,6 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         if words := run_program(command, folder=path, timeout_s=CGEN_TIMEOUT_S):
             raise ModelError(f"emx-onnx-cgen makes no C of {source.path.name}: {words[-1]}")
         return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
-
-
-def golden_header(source: KitSource) -> str:
-    """Return the golden vectors as a header of C and C++; without any, one that says so."""
-    card = source.card
-    pixels, classes = int(np.prod(card.input.shape)), len(card.classes)
-    golden = card.golden
-    count, tolerance = (golden.shape[0], golden.tolerance) if golden else (0, 0.0)
-    images = (
-        np.frombuffer(golden.images, np.uint8).reshape(count, pixels) if golden else np.zeros((1, pixels), np.uint8)
-    )
-    logits = golden.logits if golden else ((0.0,) * classes,)
-    rows = [f"    {{{', '.join(map(str, image.tolist()))}}}," for image in images]
-    answers = [f"    {{{', '.join(format(value, '.17g') for value in row)}}}," for row in logits]
-    return "\n".join(
-        [
-            "/* Pictures of the card and what the network has to answer, in float64. */",
-            "#ifndef GOLDEN_H",
-            "#define GOLDEN_H",
-            f"#define GOLDEN_COUNT {count}",
-            f"#define GOLDEN_TOLERANCE {tolerance:.17g}",
-            f"#define GOLDEN_PROBABILITY_TOLERANCE {probability_bound(tolerance):.17g}",
-            f"static const unsigned char golden_images[{max(count, 1)}][{pixels}] = {{",
-            *rows,
-            "};",
-            f"static const double golden_logits[{max(count, 1)}][{classes}] = {{",
-            *answers,
-            "};",
-            "#endif",
-            "",
-        ]
-    )
 
 
 def web_runtime_files(*, uses_webgpu: bool) -> dict[PurePosixPath, bytes]:

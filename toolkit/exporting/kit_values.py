@@ -5,11 +5,15 @@ from __future__ import annotations
 __all__ = ["KitSource", "kit_values", "safe_words"]
 
 import html
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
@@ -75,9 +79,9 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "channels_words": "one byte a pixel" if is_grey else "red, green and blue of each pixel one after the other",
         "polarity_words": POLARITIES.get(spec.polarity, safe_words(spec.polarity)),
         "classes_count": str(len(card.classes)),
-        "golden_count": str(card.golden.shape[0] if card.golden else 0),
         "licence_note": "What is bundled is licensed as `LICENSES.md` says.",
         **_c_values(source),
+        **_golden_values(card),
         **_web_values(uses_webgpu=uses_webgpu),
         "triton_name": source.identifier,
         "triton_max_batch": str(TRITON_MAX_BATCH),
@@ -108,11 +112,27 @@ def _c_values(source: KitSource) -> dict[str, str]:
         "c_macro": source.identifier.upper(),
         "c_classes": "\n".join(f"    {_c_string(name)}," for name in card.classes),
         "c_image_dims": "".join(f"[{size}]" for size in spec.shape),
+        "c_pixels": str(math.prod(spec.shape)),
         "cpp_shape": ", ".join(map(str, spec.shape)),
         "cpp_rank": str(1 + len(spec.shape)),
         "pnm": "pgm" if is_grey else "ppm",
         "pnm_kind": "PGM" if is_grey else "PPM",
         "pnm_magic": "5" if is_grey else "6",
+    }
+
+
+def _golden_values(card: Card) -> dict[str, str]:
+    """Return the golden vectors as rows of C; without any, one row of zeros, because C has no empty arrays."""
+    golden, pixels = card.golden, math.prod(card.input.shape)
+    images = np.frombuffer(golden.images if golden else bytes(pixels), np.uint8).reshape(-1, pixels)
+    logits = golden.logits if golden else ((0.0,) * len(card.classes),)
+    tolerance = golden.tolerance if golden else 0.0
+    return {
+        "golden_count": str(len(images) if golden else 0),
+        "golden_images": "\n".join(f"    {{{', '.join(map(str, image.tolist()))}}}," for image in images),
+        "golden_logits": "\n".join(f"    {{{', '.join(f'{value:.17g}' for value in row)}}}," for row in logits),
+        "golden_tolerance": f"{tolerance:.17g}",
+        "golden_probability_tolerance": f"{probability_bound(tolerance):.17g}",
     }
 
 

@@ -14,7 +14,7 @@ from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ResourceError, UsageError, require_known
 from toolkit.exporting.kit_check import SelfCheck, run_selfcheck
 from toolkit.exporting.kit_licences import licences_page
-from toolkit.exporting.kit_sources import golden_header, network_sources, web_runtime_files
+from toolkit.exporting.kit_sources import network_sources, web_runtime_files
 from toolkit.exporting.kit_triton import triton_files
 from toolkit.exporting.kit_values import KitSource, kit_values
 from toolkit.holding import hold
@@ -172,8 +172,6 @@ def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
         generated, cgen = network_sources(source)
         files |= generated
         values |= {"cgen_version": cgen, "c_sizes": SIZES_UNKNOWN}
-    if kit in {"c", "cpp"}:
-        files[PurePosixPath("golden.h")] = golden_header(source).encode()
     if kit == "web":
         files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
     for name, text in render_kit(kit, values).items():

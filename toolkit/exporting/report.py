@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.exporting.cross_check import CrossCheck
-from toolkit.exporting.int8_report import Int8Report
+from toolkit.exporting.int8_tries import Int8Report
 from toolkit.plain import to_plain
 
 

@@ -1,0 +1,13 @@
+/* Pictures of the card and what the network has to answer, in float64. */
+#ifndef GOLDEN_H
+#define GOLDEN_H
+#define GOLDEN_COUNT @{golden_count}
+#define GOLDEN_TOLERANCE @{golden_tolerance}
+#define GOLDEN_PROBABILITY_TOLERANCE @{golden_probability_tolerance}
+static const unsigned char golden_images[][@{c_pixels}] = {
+@{golden_images}
+};
+static const double golden_logits[][@{classes_count}] = {
+@{golden_logits}
+};
+#endif
