@@ -24,7 +24,7 @@ from toolkit.parity.feeds import make_feed_sets
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings, TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.choosing import choose_feeds
-from toolkit.runtimes.made_inputs.facts import InputFacts, facts_of_spec
+from toolkit.runtimes.made_inputs.facts import InputFacts, Need, facts_of_spec
 from toolkit.runtimes.made_inputs.plan import FeedPlan, first_plan
 from toolkit.runtimes.made_inputs.reading import read_inputs
 from toolkit.runtimes.source import ModelSource
@@ -148,7 +148,7 @@ def test_indices_are_found_through_a_quantised_table_and_an_offset() -> None:
         ],
     )
     facts = facts_of(model)["positions"]
-    assert (facts.role, facts.high) == ("index", 7)
+    assert (facts.need.role, facts.need.high) == ("index", 7)
     assert plan_of(model).make()["positions"].max() <= 7
 
 
@@ -319,7 +319,7 @@ def test_an_input_of_a_loops_body_is_followed_into_it() -> None:
         [weight("table", 9, 3), number("times", 2, np.int64)],
     )
     facts = facts_of(model)["ids"]
-    assert (facts.role, facts.high) == ("index", 8)
+    assert (facts.need.role, facts.need.high) == ("index", 8)
 
 
 def test_one_batch_that_the_user_gives_is_every_batch() -> None:
@@ -330,7 +330,7 @@ def test_one_batch_that_the_user_gives_is_every_batch() -> None:
 
 def test_the_first_row_of_a_mask_is_full_and_no_row_is_empty() -> None:
     spec = TensorSpec(name="mask", dtype="bool", shape=(200, 1, 6))
-    facts = replace(facts_of_spec(spec), role="mask")
+    facts = replace(facts_of_spec(spec), need=Need("mask"))
     made = first_plan((facts,), FeedConfig()).make()["mask"]
     assert made[0].all()
     assert made.any(axis=-1).all()

@@ -71,17 +71,17 @@ def draw_input(
     Raises:
         UsageError: the input is not of numbers.
     """
-    dtype = number_type(facts)
-    if facts.role == "mask":
+    dtype, (role, low, high, choices) = number_type(facts), facts.need
+    if role == "mask":
         return _mask(generator, shape).astype(dtype)
-    if facts.role == "length":
+    if role == "length":
         return _whole(generator, shape, 1, longest, first=longest).astype(dtype)
-    if facts.role in {"index", "number"}:
-        return _whole(generator, shape, int(facts.low), int(facts.high)).astype(dtype)
-    if facts.role == "pick":
-        return generator.choice(np.array(facts.choices), shape).astype(dtype)
-    if facts.role == "range":
-        numbers = _within(facts, DRAWS[draw](generator, shape), draw)
+    if role in {"index", "number"}:
+        return _whole(generator, shape, int(low), int(high)).astype(dtype)
+    if role == "pick":
+        return generator.choice(np.array(choices), shape).astype(dtype)
+    if role == "range":
+        numbers = _within(low, high, DRAWS[draw](generator, shape), draw)
         return (numbers if _is_float(dtype) else np.rint(np.clip(numbers, *_limits(dtype)))).astype(dtype)
     return _free(dtype, shape, draw, generator)
 
@@ -101,9 +101,8 @@ def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(limits[0]), int(limits[1])
 
 
-def _within(facts: InputFacts, numbers: NDArray[np.float64], draw: str) -> NDArray[np.float64]:
+def _within(low: float, high: float, numbers: NDArray[np.float64], draw: str) -> NDArray[np.float64]:
     """Move drawn numbers into the range that is asked for."""
-    low, high = facts.low, facts.high
     if draw == "uniform":
         return low + (high - low) * numbers
     return np.clip((low + high) / 2 + (high - low) / 2 * UNIT[draw] * numbers, low, high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Axis", "InputFacts", "declared_axis", "facts_of_spec"]
+__all__ = ["Axis", "InputFacts", "Need", "declared_axis", "facts_of_spec"]
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,6 +26,26 @@ class Axis(NamedTuple):
     is_open: bool = False
 
 
+class Need(NamedTuple):
+    """What the numbers of an input have to be.
+
+    Attributes:
+        role: `free` numbers are drawn as they come; `range`, `index` and `number` lie between `low` and `high`; `fill`
+            is one number, the first of `choices`; `mask`, `length` and `pick` say what they are.
+        low: least number.
+        high: largest number; for `index` the last row of the smallest table.
+        choices: for `fill` and `pick` the numbers that it may be, the first of them before the others.
+    """
+
+    role: str
+    low: float = 0.0
+    high: float = 1.0
+    choices: tuple[float, ...] = ()
+
+
+FREE = Need("free")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFacts:
     """What a file says of one of its inputs.
@@ -34,26 +54,13 @@ class InputFacts:
         name: of the input.
         dtype: NumPy name of the element type, or the format's own word for what NumPy has not.
         axes: from the first to the last; None where not even the rank is declared.
-        role: what the numbers have to be. `free` numbers are drawn as they come; `range`, `index` and `number` lie
-            between `low` and `high`; `fill` is one number, the first of `choices`; `mask`, `length` and `pick` say what
-            they are.
-        low: least number.
-        high: largest number; for `index` the last row of the smallest table.
-        choices: for `fill` and `pick` the numbers that it may be, the first of them before the others.
+        need: what its numbers have to be.
     """
 
     name: str
     dtype: str
     axes: tuple[Axis, ...] | None
-    role: str = "free"
-    low: float = 0.0
-    high: float = 1.0
-    choices: tuple[float, ...] = ()
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether it is declared to have no axes."""
-        return self.axes == ()
+    need: Need = FREE
 
 
 def facts_of_spec(spec: TensorSpec) -> InputFacts:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Need", "need_of"]
-
-from typing import NamedTuple
+__all__ = ["need_of"]
 
 import numpy as np
 from onnx import NodeProto, TensorProto
 
+from toolkit.runtimes.made_inputs.facts import Need
 from toolkit.runtimes.made_inputs.trace import Graph, Reading, attribute
 
 # One number that holds in every place of an input which is a setting rather than data, by operator and position.
@@ -51,21 +50,17 @@ RANGES: dict[tuple[str, int], tuple[float, float]] = {
     ("Reciprocal", 0): (0.1, 2.0),
     ("Sqrt", 0): (0.0, 2.0),
 }
+MASKS = frozenset(
+    {("Where", 0), ("Compress", 1), ("And", 0), ("And", 1), ("Or", 0), ("Or", 1), ("EmbedLayerNormalization", 7)}
+    | {("Attention", 3), ("Attention", 4), ("MultiHeadAttention", 3), ("MultiHeadAttention", 4)}
+)
+LENGTHS = frozenset({("LSTM", 4), ("GRU", 4), ("RNN", 4), ("ReverseSequence", 1)})
 COMPARED = frozenset({"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"})
 # A shift or a divisor of this size says that the numbers are those of an image file, 0 to 255.
 IMAGE_SHIFT, IMAGE_DIVISOR = 20.0, 100.0
 IMAGE_MAX = 255.0
 TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 KEYS = ("keys_int64s", "keys_floats", "cats_int64s")
-
-
-class Need(NamedTuple):
-    """What one reading asks for: a role of `InputFacts` with its numbers."""
-
-    role: str
-    low: float = 0.0
-    high: float = 1.0
-    choices: tuple[float, ...] = ()
 
 
 def need_of(graph: Graph, reading: Reading) -> Need | None:
@@ -75,7 +70,9 @@ def need_of(graph: Graph, reading: Reading) -> Need | None:
         return Need("fill", choices=(SETTINGS[place],))
     if place in RANGES:
         return Need("range", *RANGES[place])
-    for rule in (_rows, _compared, _mask, _length, _quantised, _image, _clipped, _learned):
+    if place in LENGTHS:
+        return Need("length")
+    for rule in (_rows, _compared, _mask, _quantised, _image, _clipped, _learned):
         need = rule(graph, node, reading.position)
         if need is not None:
             return need if need.role != "index" else need._replace(high=need.high - reading.shift)
@@ -117,27 +114,15 @@ def _compared(graph: Graph, node: NodeProto, position: int) -> Need | None:
 
 
 def _mask(graph: Graph, node: NodeProto, position: int) -> Need | None:
-    kind = node.op_type
-    is_condition = (kind in {"Where", "Compress"} and position == (0 if kind == "Where" else 1)) or kind in {
-        "And",
-        "Or",
-    }
-    to_bool = kind == "Cast" and attribute(node, "to", 0) == TensorProto.BOOL
-    of_attention = (kind in {"Attention", "MultiHeadAttention"} and position in {3, 4}) or (
-        kind == "EmbedLayerNormalization" and position == 7
-    )
-    return Need("mask") if is_condition or to_bool or of_attention or _is_one_less(graph, node, position) else None
+    is_mask = (node.op_type, position) in MASKS
+    to_bool = node.op_type == "Cast" and attribute(node, "to", 0) == TensorProto.BOOL
+    return Need("mask") if is_mask or to_bool or _is_one_less(graph, node, position) else None
 
 
 def _is_one_less(graph: Graph, node: NodeProto, position: int) -> bool:
     """Tell whether an input is taken from one, as a mask is before it is made a large negative number."""
     one = graph.constant(node.input[0]) if node.op_type == "Sub" and position == 1 else None
     return one is not None and one.size == 1 and float(one.reshape(-1)[0]) == 1.0
-
-
-def _length(_: Graph, node: NodeProto, position: int) -> Need | None:
-    places = {("LSTM", 4), ("GRU", 4), ("RNN", 4), ("ReverseSequence", 1)}
-    return Need("length") if (node.op_type, position) in places else None
 
 
 def _quantised(graph: Graph, node: NodeProto, position: int) -> Need | None:

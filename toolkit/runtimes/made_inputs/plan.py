@@ -61,7 +61,9 @@ class FeedPlan:
     @property
     def is_chosen(self) -> bool:
         """Whether anything was chosen that the file and the user leave open."""
-        return bool(self._chosen_shapes()) or any(name not in self.config.values for name in self.numbers)
+        return not (
+            self._open_shapes().keys() <= self.config.shapes.keys() and self.numbers.keys() <= self.config.values.keys()
+        )
 
     def make(self, draw: str = "normal", *, batch: int | None = None) -> dict[str, NDArray[Any]]:
         """Return the inputs of one call, the same ones every time.
@@ -130,11 +132,8 @@ class FeedPlan:
         return min(found, default=NO_SEQUENCE)
 
     def _open_shapes(self) -> dict[str, tuple[int, ...]]:
-        is_open = {item.name: any(axis.is_open for axis in axes_of(item)) for item in self.facts}
-        return {name: self._shape(name, None) for name, is_it in is_open.items() if is_it}
-
-    def _chosen_shapes(self) -> set[str]:
-        return {name for name in self._open_shapes() if name not in self.config.shapes}
+        is_open = [item.name for item in self.facts if any(axis.is_open for axis in axes_of(item))]
+        return {name: self._shape(name, None) for name in is_open}
 
 
 def first_plan(facts: tuple[InputFacts, ...], config: FeedConfig) -> FeedPlan:
@@ -182,11 +181,11 @@ def _known_sizes(open_sizes: OpenSizes, shapes: Mapping[str, tuple[int, ...]]) -
 
 def _choices(facts: tuple[InputFacts, ...], config: FeedConfig) -> Iterator[dict[str, float]]:
     """Yield a number for every input that is a setting, the constants that a graph compares it with in their order."""
-    free = {item.name: item.choices for item in facts if _is_setting(item) and item.name not in config.values}
+    free = {item.name: item.need.choices for item in facts if _is_setting(item) and item.name not in config.values}
     for numbers in itertools.product(*free.values()):
         yield dict(zip(free, numbers, strict=True))
 
 
 def _is_setting(item: InputFacts) -> bool:
     is_single = item.axes is not None and all(axis.size == 1 for axis in item.axes)
-    return item.role == "fill" or (item.role == "pick" and is_single)
+    return item.need.role == "fill" or (item.need.role == "pick" and is_single)

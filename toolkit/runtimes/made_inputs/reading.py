@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import onnx
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
-from toolkit.runtimes.element_types import STRING
-from toolkit.runtimes.graph_parts import declared_sizes
-from toolkit.runtimes.made_inputs.facts import Axis, InputFacts, declared_axis
-from toolkit.runtimes.made_inputs.needs import Need, need_of
+from toolkit.runtimes.graph_parts import declared_sizes, name_type
+from toolkit.runtimes.made_inputs.facts import Axis, InputFacts, Need, declared_axis
+from toolkit.runtimes.made_inputs.needs import need_of
 from toolkit.runtimes.made_inputs.trace import Graph, Reading, attribute, follow
 
 # Of several needs the first of these holds: a number that is no row of a table is refused, a mask may be anything.
@@ -59,9 +58,7 @@ def _read_graph(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
     readings = list(follow(graph, item.name, None if axes is None else len(axes)))
     axes = _guess_rank(graph, readings) if axes is None else _with_evidence(graph, axes, readings)
     need = _choose(item.name, dtype, axes, _needs(graph, readings), readings)
-    return InputFacts(
-        name=item.name, dtype=dtype, axes=axes, role=need.role, low=need.low, high=need.high, choices=need.choices
-    )
+    return InputFacts(name=item.name, dtype=dtype, axes=axes, need=need)
 
 
 def _declared(item: onnx.ValueInfoProto) -> tuple[Axis, ...] | None:
@@ -73,14 +70,7 @@ def _declared(item: onnx.ValueInfoProto) -> tuple[Axis, ...] | None:
 
 def _dtype(item: onnx.ValueInfoProto) -> str:
     kind = item.type.tensor_type.elem_type
-    if not kind:
-        return str(item.type.WhichOneof("value") or "nothing")
-    if kind == onnx.TensorProto.STRING:
-        return STRING
-    try:
-        return str(helper.tensor_dtype_to_np_dtype(kind).name)
-    except KeyError:  # a type that is newer than this onnx
-        return f"type {kind}"
+    return name_type(kind) if kind else str(item.type.WhichOneof("value") or "nothing")
 
 
 def _needs(graph: Graph, readings: Iterable[Reading]) -> list[Need]:

@@ -52,8 +52,8 @@ def check_names(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
                     f"{option} names the input {name!r}{suggest(name, names)}; the inputs are {', '.join(names)}"
                 )
     for item in facts:
-        if item.is_scalar and item.name in config.shapes:
-            example = quote(item.name, item.choices[:1] or [1])
+        if item.axes == () and item.name in config.shapes:
+            example = quote(item.name, item.need.choices[:1] or [1])
             raise UsageError(f"input {item.name!r} is one number and has no sizes; give it with --value {example}")
 
 

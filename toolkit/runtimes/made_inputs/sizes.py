@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Guess", "OpenSizes"]
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -60,22 +59,16 @@ class OpenSizes:
     @classmethod
     def of(cls, facts: tuple[InputFacts, ...]) -> OpenSizes:
         """Find the open sizes of some inputs."""
-        keys = {
-            (item.name, index): _key(item, index, axis)
-            for item in facts
-            for index, axis in enumerate(axes_of(item))
-            if axis.size is None
-        }
+        places = [(item, index) for item in facts for index, axis in enumerate(axes_of(item)) if axis.size is None]
+        keys = {(item.name, index): _key(item, index) for item, index in places}
         roles: dict[str, str] = {}
-        for item in facts:
-            for index, axis in enumerate(axes_of(item)):
-                if (key := keys.get((item.name, index))) is not None:
-                    # What the graph does with one of the axes holds for all that are called the same.
-                    roles[key] = roles.get(key) or _told(axis) or ""
-        for item in facts:
-            for index in range(len(axes_of(item))):
-                if (key := keys.get((item.name, index))) is not None:
-                    roles[key] = roles[key] or _usual(axes_of(item), index)
+        for item, index in places:
+            # What the graph does with one of the axes holds for all that are called the same.
+            key = keys[item.name, index]
+            roles[key] = roles.get(key) or _told(axes_of(item)[index]) or ""
+        for item, index in places:
+            key = keys[item.name, index]
+            roles[key] = roles[key] or _usual(axes_of(item), index)
         return cls(keys, roles)
 
     @property
@@ -116,10 +109,11 @@ def axes_of(item: InputFacts) -> tuple[Axis, ...]:
     return (Axis(None, role=BATCH, is_open=True), Axis(None, is_open=True)) if item.axes is None else item.axes
 
 
-def _key(item: InputFacts, index: int, axis: Axis) -> str:
-    symbols = Counter(other.symbol for other in axes_of(item))
-    is_name = axis.symbol and axis.symbol.lower() not in NO_NAMES and symbols[axis.symbol] == 1
-    return axis.symbol if is_name else f"{item.name}[{index}]"
+def _key(item: InputFacts, index: int) -> str:
+    symbols = [axis.symbol for axis in axes_of(item)]
+    symbol = symbols[index]
+    is_name = symbol and symbol.lower() not in NO_NAMES and symbols.count(symbol) == 1
+    return symbol if is_name else f"{item.name}[{index}]"
 
 
 def _told(axis: Axis) -> str | None:
