@@ -21,13 +21,13 @@ from toolkit.network.checkpoint import (
     TrainingTensors,
     _read_description,
     _seal,
+    load_tensors,
     read_checkpoint,
     write_checkpoint,
 )
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.network.run import read_run
-from toolkit.network.safetensors_file import load_tensors
 from toolkit.plain import to_plain
 
 SMALL = NetworkConfig(height=16, width=16, classes=3, conv1_channels=2, conv2_channels=2, hidden_units=4)

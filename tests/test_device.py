@@ -11,7 +11,7 @@ from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_devic
 
 
 @dataclass
-class FakeMachine:
+class FakeMachine(TorchMachine):
     cuda: str | None = "torch 2.13.0+cpu is a build without CUDA; install torch's CUDA build"
     mps: str | None = "torch reports no Metal device (Apple GPUs only)"
     features: dict[str, object] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.doctor.torch_probe import probe_torch
 from toolkit.doctor.torch_rows import ask_torch, check_torch
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
+from toolkit.network.device import TorchMachine
 from toolkit.nvidia import DRIVER
 from toolkit.render_doctor import render_doctor
 from toolkit.runtimes.base import RuntimeSettings
@@ -220,7 +221,7 @@ def test_torch_without_a_gpu_is_told_apart_from_a_build_without_cuda(
     assert "get it with" not in row.reason
 
 
-class _Machine:
+class _Machine(TorchMachine):
     def __init__(self, *, cuda: str | None, mps: str | None) -> None:
         self._cuda, self._mps = cuda, mps
 

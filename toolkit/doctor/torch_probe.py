@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.doctor.convolution import judge_answer, make_images, make_weights
-from toolkit.network.device import Machine, TorchMachine
+from toolkit.network.device import TorchMachine
 from toolkit.runtimes.helper_start import READY
 
 # The request that asks for `torch.compile` too.
 COMPILED = "compiled"
 
 
-def probe_torch(machine: Machine | None = None, *, compiled: bool) -> dict[str, Any]:
+def probe_torch(machine: TorchMachine | None = None, *, compiled: bool) -> dict[str, Any]:
     """Run the convolution on every device that PyTorch knows.
 
     Args:

@@ -159,7 +159,7 @@ class NetworkConfig:
     def _stage_layers(self, stage: Stage) -> list[LayerShape]:
         layers, has_norm = [], self.normalisation == "batch"
         for conv in stage.convs:
-            kind = f"conv {conv.kernel_size}x{conv.kernel_size} {conv.padding_name}"
+            kind = f"conv {conv.kernel_size}x{conv.kernel_size} {'same' if conv.padding else 'valid'}"
             # A batch normalisation holds a scale and a shift a channel and takes the place of the bias.
             weights = conv.input_channels * conv.kernel_size**2 + (2 if has_norm else 1)
             words = f"{kind}, batch normalisation, ReLU" if has_norm else f"{kind}, ReLU"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
 
-from typing import Protocol
-
 from toolkit.errors import ProviderError, first_line, require_known
 from toolkit.nvidia import explain_no_gpu
 
@@ -14,24 +12,8 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11' (PyPI's build for CUDA 13)"
 
 
-class Machine(Protocol):
-    """What the choice needs to know; tests give a fake."""
-
-    def cuda_problem(self) -> str | None:
-        """Return None where a CUDA kernel runs, else why it does not."""
-
-    def cuda_capability(self) -> tuple[int, int]:
-        """Return the compute capability of the first CUDA device, e.g. (7, 5)."""
-
-    def mps_problem(self) -> str | None:
-        """Return None where Metal works, else why it does not."""
-
-    def cpu_capabilities(self) -> dict[str, object]:
-        """Return torch's table of CPU features."""
-
-
 class TorchMachine:
-    """The real answers, asked of torch."""
+    """What the choice needs to know, asked of torch; tests give a fake."""
 
     def cuda_problem(self) -> str | None:
         """Return None after running one kernel on the first CUDA device, else the reason it cannot."""
@@ -67,7 +49,7 @@ class TorchMachine:
         return dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
 
 
-def select_device(name: str, *, machine: Machine) -> str:
+def select_device(name: str, *, machine: TorchMachine) -> str:
     """Return `cpu`, `cuda` or `mps`; only `auto` may choose for itself.
 
     Raises:
@@ -84,7 +66,7 @@ def select_device(name: str, *, machine: Machine) -> str:
     return name
 
 
-def has_fast_bfloat16(device: str, *, machine: Machine) -> bool:
+def has_fast_bfloat16(device: str, *, machine: TorchMachine) -> bool:
     """Say whether bfloat16 has units of its own: CUDA from sm_80 (Ampere), CPUs with AMX or AVX-512 BF16."""
     if device == "cuda":
         return machine.cuda_capability() >= (8, 0)

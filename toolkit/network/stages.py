@@ -36,11 +36,6 @@ class Conv(NamedTuple):
     padding: int
     size: Size
 
-    @property
-    def padding_name(self) -> str:
-        """`valid` or `same`."""
-        return "same" if self.padding else "valid"
-
 
 class Stage(NamedTuple):
     """Convolutions and the pooling after them.
