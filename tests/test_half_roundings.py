@@ -17,8 +17,8 @@ from toolkit.parity.judge_feeds import judge_feeds
 from toolkit.parity.second_look import look_again
 from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.rounded import RoundedRuntime
 from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.widened import RoundedRuntime
 
 LAYERS = 4
 WIDTH = 32

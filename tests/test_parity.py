@@ -19,8 +19,8 @@ from toolkit.data.mini_subset import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.parity import matrix, recording, trial
-from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import Arithmetics
 from toolkit.parity.reference import Reference, SuiteReference, compute_reference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import summarise_row

@@ -10,8 +10,8 @@ from whole_parity import run_parity
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import UsageError
-from toolkit.parity.arithmetic import Arithmetics
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import Arithmetics
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import RuntimeSettings

@@ -158,7 +158,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     ),
     "onnx-float64": RuntimeEntry(".onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True),
     "onnx-widened": RuntimeEntry(".widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True),
-    "onnx-rounded": RuntimeEntry(".rounded", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True),
+    "onnx-rounded": RuntimeEntry(".widened", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True),
     "torch-suspects": RuntimeEntry(
         ".torch_suspects",
         "TorchSuspectsRuntime",
