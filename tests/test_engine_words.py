@@ -12,7 +12,7 @@ from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.errors import ModelError
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.engine_words import MOST_CHARACTERS, sum_up
+from toolkit.runtimes.engine_words import MOST_CHARACTERS, refusing, sum_up
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
@@ -144,3 +144,23 @@ def test_a_files_names_are_no_commands_to_a_terminal(tmp_path: Path, capsys: pyt
     assert sum(line.startswith("PASS") for line in told.splitlines()) == 1
     app(args=["inspect", str(path), "--json"], standalone_mode=False)
     assert f"x{clears}" in [item["name"] for item in json.loads(capsys.readouterr().out)["inputs"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "tells_type", "words"),
+    [
+        (RuntimeError("no such operator\nstack"), False, "a refuses the model: no such operator"),
+        (KeyError("axis"), True, "a refuses the model: KeyError: 'axis'"),
+        (NotImplementedError(), False, "a refuses the model: NotImplementedError"),
+    ],
+)
+def test_what_an_engine_raises_becomes_its_refusal(error: Exception, words: str, *, tells_type: bool) -> None:
+    with pytest.raises(ModelError) as caught, refusing("a", tells_type=tells_type):
+        raise error
+    assert str(caught.value) == words
+    assert caught.value.__cause__ is error
+
+
+def test_another_error_than_the_engines_own_is_no_refusal() -> None:
+    with pytest.raises(TypeError, match="ours"), refusing("a", RuntimeError, verb="cannot run"):
+        raise TypeError("ours")

@@ -27,6 +27,7 @@ from toolkit.parity.feeds import FeedSet
 from toolkit.parity.judge_feeds import judge_feeds
 from toolkit.parity.parted_nodes import PartedNode, find_left_open
 from toolkit.parity.recording import Recording, read_recording, write_recording
+from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import settle_row, summarise_row
 from toolkit.parity.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
@@ -361,6 +362,9 @@ def test_a_wrong_reference_is_found_out_at_its_node(
     kept = read_recording(tmp_path / "proof", ModelSource.read(path)).reference
     assert isinstance(kept, FeedsReference)
     assert to_plain(kept.witnesses) == told
+    # A recording of an earlier day says besides why there is no float64 evaluation.
+    header, arrays = pack_suites(kept)
+    assert unpack_reference({**header, "why_not_float64": ""}, arrays).kind == kept.kind
 
 
 @pytest.mark.parametrize(
