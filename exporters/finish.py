@@ -5,15 +5,14 @@ from __future__ import annotations
 __all__ = ["ExportResult", "finish_model"]
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporters.spec import ExportError, ExportSpec
+from exporters.spec import DEFAULT_DOMAINS, ExportError, ExportSpec
 
 if TYPE_CHECKING:
     import onnx
-
-DEFAULT_DOMAINS = {"", "ai.onnx"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +44,20 @@ def finish_model(
     """
     import onnx
 
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    _strip(copy)
-    copy.producer_name, copy.producer_version, copy.doc_string = producer, "", ""
-    copy.graph.name = producer
-    copy.ir_version = min(copy.ir_version, spec.max_ir_version)
-    onnx.helper.set_model_props(copy, dict(metadata))
-    _check_spec(copy, spec)
+    finished = deepcopy(model)
+    _strip(finished)
+    finished.producer_name, finished.producer_version, finished.doc_string = producer, "", ""
+    finished.graph.name = producer
+    finished.ir_version = min(finished.ir_version, spec.max_ir_version)
+    onnx.helper.set_model_props(finished, dict(metadata))
+    _check_spec(finished, spec)
     try:
-        onnx.checker.check_model(copy, full_check=True)
+        onnx.checker.check_model(finished, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"onnx's checker refuses the file: {error}") from error
     return ExportResult(
-        model=copy.SerializeToString(deterministic=True),
-        operators=tuple(node.op_type for node in copy.graph.node),
+        model=finished.SerializeToString(deterministic=True),
+        operators=tuple(node.op_type for node in finished.graph.node),
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ExportError", "ExportSpec", "first_line"]
+__all__ = ["DEFAULT_DOMAINS", "HEAVY", "ExportError", "ExportSpec", "first_line"]
 
 from dataclasses import dataclass
+
+DEFAULT_DOMAINS = {"", "ai.onnx"}
+# What makes a graph heavy.
+HEAVY = {"Conv", "Gemm", "MatMul"}
 
 
 class ExportError(Exception):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 __all__ = ["convert_to_half"]
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporters.spec import ExportError
+from exporters.spec import HEAVY, ExportError
 
 if TYPE_CHECKING:
     import onnx
 
-# What makes a graph heavy. Everything before the first of them (casts, standardisation, shifted views) stays in
-# float32: it costs nothing there, and standardised pixels are rounded once instead of at every step.
-HEAVY = {"Conv", "Gemm", "MatMul"}
 HALF = ".half"
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -23,8 +21,9 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 def convert_to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that computes in float16 from its first convolution or matrix product to its first output.
 
-    A value that is an output of the graph is cast back to float32 before anything else reads it, so that what follows
-    (softmax, argmax) sees the very numbers that leave.
+    Everything before (casts, standardisation, shifted views) stays in float32: it costs nothing there, and standardised
+    pixels are rounded once instead of at every step. A value that is an output of the graph is cast back to float32
+    before anything else reads it, so that what follows (softmax, argmax) sees the very numbers that leave.
 
     Args:
         model: a graph whose float tensors are float32; left unchanged.
@@ -35,13 +34,12 @@ def convert_to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
     from onnx import numpy_helper
 
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = copy.graph
+    half = deepcopy(model)
+    graph = half.graph
     weights = {
         item.name: numpy_helper.to_array(item) for item in graph.initializer if item.data_type == onnx.TensorProto.FLOAT
     }
-    writer = _Writer(weights, floats=_float_names(copy), outputs={item.name for item in graph.output})
+    writer = _Writer(weights, floats=_float_names(half), outputs={item.name for item in graph.output})
     for node in list(graph.node):
         writer.add(node)
     del graph.node[:], graph.value_info[:]
@@ -50,7 +48,7 @@ def convert_to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     halves = [numpy_helper.from_array(_to_half(name, weights[name]), f"{name}{HALF}") for name in sorted(writer.halves)]
     del graph.initializer[:]
     graph.initializer.extend([*kept, *halves])
-    return copy
+    return half
 
 
 def _float_names(model: onnx.ModelProto) -> set[str]:

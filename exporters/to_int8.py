@@ -6,19 +6,18 @@ __all__ = ["Int8Setting", "convert_to_int8", "move_relu_first"]
 
 import tempfile
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters.spec import ExportError
+from exporters.spec import DEFAULT_DOMAINS, HEAVY, ExportError
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
     from numpy.typing import NDArray
 
-HEAVY = {"Conv", "Gemm", "MatMul"}
-DEFAULT_DOMAINS = {"", "ai.onnx"}
 LARGEST_PIECE = 100
 
 
@@ -85,11 +84,8 @@ def move_relu_first(model: onnx.ModelProto) -> onnx.ModelProto:
     Args:
         model: left unchanged. A pooling whose output somebody else reads stays as it is.
     """
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = copy.graph
+    moved = deepcopy(model)
+    graph = moved.graph
     readers: dict[str, list[onnx.NodeProto]] = {item.name: [item] for item in graph.output}
     for node in graph.node:
         for name in node.input:
@@ -99,7 +95,7 @@ def move_relu_first(model: onnx.ModelProto) -> onnx.ModelProto:
         if len(following) == 1 and getattr(following[0], "op_type", "") == "Relu":
             _exchange(node, following[0])
     del graph.value_info[:]
-    return copy
+    return moved
 
 
 def _exchange(pool: onnx.NodeProto, relu: onnx.NodeProto) -> None:

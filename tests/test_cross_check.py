@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from toolkit.exporting import cross_check
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import judge_cross_check
 from toolkit.exporting.export import export_run
+from toolkit.exporting.model_file import FileMaker
 from toolkit.runtimes.base import Arrays
 
 REFERENCE = np.array([[2.0, 1.0], [1.0, 1.00005], [0.0, 3.0]])
@@ -66,9 +68,11 @@ def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
             return torch.fft.rfft2(images.float()).real
 
     monkeypatch.setattr(cross_check, "Classifier", Untraceable)
-    mini, log = load_mini(), tmp_path / "export.log"
+    log, unread = tmp_path / "export.log", SimpleNamespace()
+    checkpoint, proven = SimpleNamespace(network=None), SimpleNamespace(probe=SimpleNamespace(bound=BOUND))
+    maker = FileMaker(run=unread, checkpoint=checkpoint, data=load_mini(), config=ExportConfig(), name="m")  # type: ignore[arg-type]  # never reached
     with pytest.raises(ModelError, match=r"no cross-check of this network: .*; export without --cross-check") as caught:
-        cross_check.compare_exporters(Any, Any, mini.test, split="validation", bound=BOUND, num_operators=1, log=log)  # type: ignore[arg-type]  # neither is reached
+        cross_check.compare_exporters(maker, proven, log=log)  # type: ignore[arg-type]  # the bound alone is read
     assert str(log) in str(caught.value)
     assert "Traceback" in log.read_text()
 

@@ -9,22 +9,25 @@ __all__ = ["CrossCheck", "compare_exporters", "judge_cross_check"]
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters import ExportError, ExportSpec, export_torch_script, finish_model
-from toolkit.data.dataset import Split
+from exporters import ExportError, export_torch_script, finish_model
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.proof import answer_pieces
-from toolkit.exporting.reference import float64_logits
-from toolkit.network.cnn import CNN, Classifier
+from toolkit.exporting.reference import float64_logits, split_training
+from toolkit.network.cnn import Classifier
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
 from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
+
+if TYPE_CHECKING:
+    from toolkit.exporting.model_file import FileMaker, Proven
 
 # Float64 answers of more would cost longer than the export.
 MOST_IMAGES = 2_000
@@ -59,18 +62,12 @@ class CrossCheck:
     operators: tuple[int, int]
 
 
-def compare_exporters(
-    network: CNN, source: ModelSource, pool: Split, *, split: str, bound: float, num_operators: int, log: Path
-) -> CrossCheck:
+def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
     """Write a network with the TorchScript-based exporter, in memory, and compare its answers with a file's.
 
     Args:
-        network: the checkpoint's.
-        source: the file of the dynamo-based exporter, without its card.
-        pool: the images that a training holds out.
-        split: what they were to the run.
-        bound: largest logit error that rounding explains.
-        num_operators: nodes of that file.
+        maker: of the export; the images that a training holds out are asked about.
+        proven: the file of the dynamo-based exporter.
         log: what the exporter prints is added to it.
 
     Raises:
@@ -79,7 +76,8 @@ def compare_exporters(
     """
     import torch
 
-    spec = ExportSpec(input_shape=pool.images.shape[1:])
+    network, spec, bound = maker.checkpoint.network, maker.spec, proven.probe.bound
+    pool = split_training(maker.data)[1]
     try:
         graph = export_torch_script(Classifier(network), spec, log=log)
         other = finish_model(graph, spec, metadata={}, producer=PRODUCER)
@@ -88,19 +86,21 @@ def compare_exporters(
             f"no cross-check of this network: {error}; what torch said is in {log}; export without --cross-check"
         ) from error
     images = pool.images[np.linspace(0, len(pool) - 1, min(MOST_IMAGES, len(pool))).astype(np.int64)]
-    first, second = (_answer(item, images) for item in (source, ModelSource.in_memory(other.model, Path(PRODUCER))))
+    first, second = (
+        _answer(item, images) for item in (proven.source, ModelSource.in_memory(other.model, Path(PRODUCER)))
+    )
     reference = _like_answers(float64_logits(network, images))
     differing = judge_cross_check(first, second, reference, bound=bound)
     return CrossCheck(
         exporters=(f"torch {torch.__version__} dynamo", f"torch {torch.__version__} TorchScript"),
         images=len(images),
-        split=split,
+        split=maker.run.probe_split,
         batch_sizes=PROVEN_BATCHES,
         bound=bound,
         max_abs_logit_errors=(_distance(first["logits"], reference), _distance(second["logits"], reference)),
         max_abs_difference=_distance(first["logits"], second["logits"]),
         labels_differing=differing,
-        operators=(num_operators, len(other.operators)),
+        operators=(len(proven.graph.graph.node), len(other.operators)),
     )
 
 

@@ -16,12 +16,11 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.cross_check import CrossCheck, compare_exporters
+from toolkit.exporting.cross_check import compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
 from toolkit.exporting.guard import LEAST_IMAGES
-from toolkit.exporting.model_file import FileMaker, Proven
+from toolkit.exporting.model_file import FileMaker
 from toolkit.exporting.naming import choose_name
-from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
 from toolkit.holding import hold
 from toolkit.network.checkpoint import read_checkpoint
@@ -78,7 +77,7 @@ def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: S
     log = _begin_log(store, target.stem)
     graph = _trace(maker, log=log)
     proven = maker.prove(graph, precision="fp32")
-    checked = _cross_check(maker, proven, log=log) if config.cross_check else None
+    checked = compare_exporters(maker, proven, log=log) if config.cross_check else None
     report = maker.put(proven, target)
     unguarded = () if report.card.guard else (UNGUARDED,)
     warnings = (*data.describe_gaps(), *unguarded, *report.accuracy.describe_chance(data.classes))
@@ -112,18 +111,6 @@ def _begin_log(store: ArtifactStore, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
     return path
-
-
-def _cross_check(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
-    return compare_exporters(
-        maker.checkpoint.network,
-        proven.source,
-        split_training(maker.data)[1],
-        split=maker.run.probe_split,
-        bound=proven.probe.bound,
-        num_operators=len(proven.graph.graph.node),
-        log=log,
-    )
 
 
 def _trace(maker: FileMaker, *, log: Path) -> onnx.ModelProto:

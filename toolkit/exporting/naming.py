@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["choose_name", "read_card_beside"]
 
-import itertools
 import os
 from pathlib import Path
 
@@ -23,13 +22,14 @@ def choose_name(stem: str, checkpoint_sha256: str, *, store: ArtifactStore) -> s
         checkpoint_sha256: of the checkpoint that is exported.
         store: where models lie.
     """
-    for count in itertools.count(1):
-        name = stem if count == 1 else f"{stem}-{count}"
-        path = store.model_path(name)
+    name, count = stem, 1
+    while os.path.lexists(path := store.model_path(name)):
         card = read_card_beside(path)  # what cannot be known is another's
-        if not os.path.lexists(path) or (card is not None and card.checkpoint_sha256 == checkpoint_sha256):
-            return name
-    raise AssertionError("counting never ends")
+        if card is not None and card.checkpoint_sha256 == checkpoint_sha256:
+            break
+        count += 1
+        name = f"{stem}-{count}"
+    return name
 
 
 def read_card_beside(model: Path) -> Card | None:

@@ -183,8 +183,7 @@ def _move(graph: Graph, node: NodeProto, axes: Axes) -> Axes:
     if places is None:
         return None
     if node.op_type == "Squeeze":
-        gone = {place % len(axes) for place in places} if axes else set()
-        return tuple(axis for index, axis in enumerate(axes) if index not in gone)
+        return tuple(_without(axes, places))
     rank, rest = len(axes) + len(places), iter(axes)
     new = {place % rank for place in places}
     return tuple(None if index in new else next(rest) for index in range(rank)) if len(new) == len(places) else None

@@ -74,11 +74,11 @@ def _cum_sum(x: Array, axis: Array, *, exclusive: int, reverse: int) -> Array:
     return np.moveaxis(sums[::-1] if reverse else sums, 0, int(np.asarray(axis).item()))
 
 
-@operator("Pad", since=18)
-def _pad_18(
+@operator("Pad", since=11)
+def _pad_11(
     data: Array, pads: Array, constant_value: Array | None = None, axes: Array | None = None, *, mode: str
 ) -> Array:
-    """Pad every axis, or those of `axes`; what is negative is cut off first; Operators.md, Pad."""
+    """Pad every axis, or since opset 18 those of `axes`; what is negative is cut off first; Operators.md, Pad."""
     chosen = range(data.ndim) if axes is None else [int(axis) for axis in axes]
     widths = np.zeros((data.ndim, 2), np.int64)
     widths[list(chosen)] = np.asarray(pads, np.int64).reshape(2, -1).T
@@ -91,19 +91,9 @@ def _pad_18(
     return np.pad(data[kept], wider, constant_values=filling).astype(data.dtype)
 
 
-@operator("Pad", since=11, before=18)
-def _pad_11(data: Array, pads: Array, constant_value: Array | None = None, *, mode: str) -> Array:
-    """As in opset 18, of all axes; Changelog.md, Pad-11 and Pad-13."""
-    return _pad_18(data, pads, constant_value, mode=mode)
-
-
-@operator("Pad", since=2, before=11)
-def _pad_2(data: Array, *, pads: list[int], mode: str, value: float) -> Array:
-    """As in opset 11, the widths and the value attributes; Changelog.md, Pad-2."""
-    return _pad_18(data, np.array(pads), np.array(value), mode=mode)
-
-
-@operator("Pad", before=2)
-def _pad_1(data: Array, *, paddings: list[int], mode: str, value: float) -> Array:
-    """As in opset 2, the widths by another name; Changelog.md, Pad-1."""
-    return _pad_18(data, np.array(paddings), np.array(value), mode=mode)
+@operator("Pad", before=11)
+def _pad_1(
+    data: Array, *, mode: str, value: float, pads: list[int] | None = None, paddings: list[int] | None = None
+) -> Array:
+    """As in opset 11, the widths and the value attributes; Changelog.md, Pad-1 (where they are paddings) and Pad-2."""
+    return _pad_11(data, np.array(pads if paddings is None else paddings), np.array(value), mode=mode)

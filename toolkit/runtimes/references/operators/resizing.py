@@ -42,11 +42,14 @@ class _Axis(NamedTuple):
     end: float
 
 
-@operator("Resize", since=13)
-def _resize_13(
+@operator("Resize", since=11)
+def _resize_11(
     x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, **attributes: Any
 ) -> Array:
-    """Interpolate at the places that the output's coordinates have in the input; Operators.md, Resize."""
+    """Interpolate at the places that the output's coordinates have in the input; Operators.md, Resize.
+
+    Before opset 13 no input may be left out: `sizes` stands before empty `scales`; Changelog.md, Resize-11.
+    """
     axes = [axis % x.ndim for axis in attributes.get("axes") or range(x.ndim)]
     count = len(axes)
     is_cropped = attributes["coordinate_transformation_mode"] == CROP
@@ -64,17 +67,11 @@ def _resize_13(
     return _resize(x, plan, attributes)
 
 
-@operator("Resize", since=11, before=13)
-def _resize_11(x: Array, roi: Array, scales: Array, sizes: Array | None = None, **attributes: Any) -> Array:
-    """As in opset 13, but no input may be left out: `sizes` stands before empty `scales`; Changelog.md, Resize-11."""
-    return _resize_13(x, roi, scales, sizes, **attributes)
-
-
 @operator("Resize", since=10, before=11)
 @operator("Upsample", since=9)
 def _upsample_9(x: Array, scales: Array, *, mode: str) -> Array:
     """Resize by `scales`, a number for each axis; Changelog.md, Upsample-9 and Resize-10."""
-    return _resize_13(x, None, scales, mode=mode, **EARLY)
+    return _resize_11(x, None, scales, mode=mode, **EARLY)
 
 
 @operator("Upsample", since=7, before=9)

@@ -20,18 +20,19 @@ from toolkit.runtimes.references.operators.resizing import cubic_weights
 CUBIC_COEFFICIENT = -0.75
 
 
-@operator("GridSample", since=20)
-def _grid_sample_20(x: Array, grid: Array, *, align_corners: int, mode: str, padding_mode: str) -> Array:
+@operator("GridSample")
+def _grid_sample(x: Array, grid: Array, *, align_corners: int, mode: str, padding_mode: str) -> Array:
     """Sample `[N, C, *D]` at `[N, *S, D]`, whose coordinates run from -1 to 1, the last axis first; GridSample-20.
 
     A neighbour that lies outside is zero, the nearest place of the border, or its reflection; so says PyTorch, after
-    which the operator is made. ONNX's evaluator (1.23) moves the place itself to the border, also in cubic mode.
+    which the operator is made. ONNX's evaluator (1.23) moves the place itself to the border, also in cubic mode. Before
+    opset 20 two modes are named `bilinear` and `bicubic`; Changelog.md, GridSample-16.
     """
     sizes = x.shape[2:]
     neighbours = []
     for size, coordinates in zip(sizes, np.moveaxis(grid[..., ::-1], -1, 0), strict=True):
         places = (coordinates + 1) / 2 * (size - 1) if align_corners else ((coordinates + 1) * size - 1) / 2
-        neighbours.append(_neighbours(places, mode))
+        neighbours.append(_neighbours(places, mode.removeprefix("bi")))
     rows = np.moveaxis(x, 1, -1)
     batch = np.arange(len(x)).reshape(-1, *[1] * len(sizes))
     total: Any = 0
@@ -44,13 +45,6 @@ def _grid_sample_20(x: Array, grid: Array, *, align_corners: int, mode: str, pad
             inside.append(np.clip(moved, 0, size - 1))
         total = total + rows[(batch, *inside)] * weight[..., None]
     return np.asarray(np.moveaxis(total, -1, 1), x.dtype)
-
-
-@operator("GridSample", before=20)
-def _grid_sample_16(x: Array, grid: Array, *, align_corners: int, mode: str, padding_mode: str) -> Array:
-    """As in opset 20, of images; two modes are named `bilinear` and `bicubic`; Changelog.md, GridSample-16."""
-    short = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
-    return _grid_sample_20(x, grid, align_corners=align_corners, mode=short, padding_mode=padding_mode)
 
 
 @operator("AffineGrid")

@@ -122,37 +122,26 @@ def _ensemble(
     """Return the targets' aggregates `[N, K]`; inner nodes and leaves have lists of their own; TreeEnsemble-5."""
     modes = [MODES[mode] for mode in attributes["nodes_modes"]]
     inner, leaves = len(modes), len(attributes["leaf_targetids"])
-    branches = [
-        [place + (inner if is_leaf else 0) for place, is_leaf in zip(ids, flags, strict=True)]
-        for ids, flags in (
-            (attributes["nodes_falsenodeids"], attributes["nodes_falseleafs"]),
-            (attributes["nodes_truenodeids"], attributes["nodes_trueleafs"]),
-        )
-    ]
-    filling = [0] * leaves
+    ids, leafs = (
+        np.array([attributes[f"nodes_{side}{kind}"] for side in ("false", "true")]) for kind in ("nodeids", "leafs")
+    )
+    # A root whose branches are one leaf is that leaf.
+    roots = np.array(tree_roots)
+    is_leaf = leafs[:, roots].all(axis=0) & (ids[0, roots] == ids[1, roots])
+    nan_holds = attributes["nodes_missing_value_tracks_true"] or [0] * inner
     forest = _Forest(
-        _find_roots(tree_roots, attributes, inner),
+        np.where(is_leaf, inner + ids[1, roots], roots),
         np.array([*modes, *[LEAF] * leaves]),
-        np.array([*attributes["nodes_featureids"], *filling]),
-        np.array([*attributes["nodes_splits"].tolist(), *filling], x.dtype),
-        np.array([[*branches[0], *filling], [*branches[1], *filling]]).T,
-        np.array([*(attributes["nodes_missing_value_tracks_true"] or [0] * inner), *filling], bool),
+        np.pad(attributes["nodes_featureids"], (0, leaves)),
+        np.pad(attributes["nodes_splits"].astype(x.dtype), (0, leaves)),
+        np.pad(ids + inner * leafs, ((0, 0), (0, leaves))).T,
+        np.pad(np.array(nan_holds, bool), (0, leaves)),
         _members(modes, attributes["membership_values"]),
     )
     starts = np.concatenate([np.zeros(inner, np.int64), np.arange(leaves + 1)])
     votes = _Votes(starts, np.array(attributes["leaf_targetids"]), attributes["leaf_weights"].astype(x.dtype))
     scores = _aggregate(x, forest, votes, n_targets, AGGREGATES[aggregate_function])
     return transform(scores, TRANSFORMS[post_transform])
-
-
-def _find_roots(tree_roots: list[int], attributes: Mapping[str, Any], inner: int) -> Array:
-    """Return the first places; a root whose branches are one leaf is that leaf."""
-    roots = np.array(tree_roots)
-    for index, root in enumerate(tree_roots):
-        is_leaf = attributes["nodes_trueleafs"][root] and attributes["nodes_falseleafs"][root]
-        if is_leaf and attributes["nodes_truenodeids"][root] == attributes["nodes_falsenodeids"][root]:
-            roots[index] = inner + attributes["nodes_truenodeids"][root]
-    return roots
 
 
 def _members(modes: Sequence[str], values: Array | None) -> dict[int, Array]:

@@ -1,4 +1,7 @@
-"""Words and numbers that stand for each other: LabelEncoder, CategoryMapper, OneHotEncoder."""
+"""What stands before a model: words and numbers that stand for each other, and features scaled and put together.
+
+Shapes: N rows, F features.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,10 @@ def _label_encoder_2(x: Array, *, real: Type, **attributes: Any) -> Array:
 @operator("LabelEncoder", domain=DOMAIN, before=2)
 def _label_encoder_1(x: Array, *, classes_strings: list[str], default_int64: int, default_string: str) -> Array:
     """Turn words into their places and places into their words; Changelog-ml.md, LabelEncoder-1."""
-    if x.dtype == np.int64:
-        return _look_up(x, dict(enumerate(classes_strings)), default_string, np.dtype(object))
-    return _look_up(x, {word: place for place, word in enumerate(classes_strings)}, default_int64, np.dtype(np.int64))
+    places = list(range(len(classes_strings)))
+    return _category_mapper(
+        x, cats_int64s=places, cats_strings=classes_strings, default_int64=default_int64, default_string=default_string
+    )
 
 
 @operator("CategoryMapper", domain=DOMAIN)
@@ -86,3 +90,35 @@ def _zip_map(x: Array, *, classlabels_int64s: list[int] | None, classlabels_stri
     """Return each row's numbers by their labels, a list of dictionaries; Operators-ml.md, ZipMap."""
     labels = classlabels_int64s or classlabels_strings or []
     return [dict(zip(labels, row, strict=True)) for row in np.atleast_2d(x)]
+
+
+@operator("Normalizer", domain=DOMAIN)
+def _normalizer(x: Array, *, norm: str, real: Type) -> Array:
+    """Divide each row by its largest number, the sum of its sizes or their root; Operators-ml.md, Normalizer.
+
+    A row whose divisor is zero stays as it is. The evaluator (1.23) divides by the largest size.
+    """
+    rows = x.astype(np.result_type(x, real))
+    divisor = {
+        "MAX": lambda: rows.max(axis=-1, keepdims=True),
+        "L1": lambda: np.abs(rows).sum(axis=-1, keepdims=True),
+        "L2": lambda: np.sqrt((rows**2).sum(axis=-1, keepdims=True)),
+    }[norm]()
+    return np.asarray(rows / np.where(divisor == 0, 1, divisor)).astype(real)
+
+
+@operator("Scaler", domain=DOMAIN)
+def _scaler(x: Array, *, offset: list[float], scale: list[float], real: Type) -> Array:
+    """Return (x - offset) * scale, one number each or one for all; Operators-ml.md, Scaler."""
+    rows = x.astype(np.result_type(x, real))
+    return np.asarray((rows - np.array(offset, rows.dtype)) * np.array(scale, rows.dtype)).astype(real)
+
+
+@operator("FeatureVectorizer", domain=DOMAIN)
+def _feature_vectorizer(*inputs: Array, inputdimensions: list[int], real: Type) -> Array:
+    """Put the inputs beside each other, each cut or filled with zeros to its width; FeatureVectorizer-1."""
+    parts = []
+    for item, width in zip(inputs, inputdimensions, strict=True):
+        rows = item.reshape(len(item), -1)[:, :width]
+        parts.append(np.pad(rows, [(0, 0), (0, width - rows.shape[1])]))
+    return np.concatenate(parts, axis=1).astype(real)
