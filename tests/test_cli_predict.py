@@ -15,7 +15,7 @@ from machine import skip_where_cuda_works
 from tiny_models import save_model
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.prediction.rows import COLUMNS
+from toolkit.prediction.blocks import COLUMNS
 
 RUNNER = """
 import sys

@@ -21,10 +21,9 @@ from toolkit.card import Card
 from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError, ProviderError, ResourceError, UsageError
 from toolkit.prediction import work as work_module
-from toolkit.prediction.blocks import Block
+from toolkit.prediction.blocks import COLUMNS, Block, Row
 from toolkit.prediction.config import EngineChoice, PredictionConfig
 from toolkit.prediction.engine import Engine
-from toolkit.prediction.rows import COLUMNS, Row
 from toolkit.prediction.run import run_prediction
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime

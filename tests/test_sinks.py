@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from prediction_samples import CLASSES, answers_of
 
 from toolkit.errors import ResourceError, UsageError
-from toolkit.prediction.blocks import Answers
-from toolkit.prediction.rows import COLUMNS
+from toolkit.prediction.blocks import COLUMNS, Answers
 from toolkit.prediction.sinks import FORMATS, choose_format, open_sink
 
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"))

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from toolkit.prediction.blocks import Row
     from toolkit.prediction.report import PredictionReport
-    from toolkit.prediction.rows import Row
 
 STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 

@@ -77,7 +77,7 @@ def show_pictures(
     from pathlib import Path
 
     from toolkit.artifacts import ArtifactStore
-    from toolkit.data.sample import default_class, first_of_class, first_of_each_class
+    from toolkit.data.describe import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
     from toolkit.outputs import check_picture, claim_outputs
     from toolkit.plots import digit_grid, shorten

@@ -1,9 +1,18 @@
-"""What a data set holds, and what a fetch left, as reports."""
+"""What a data set holds, and what a fetch left, as reports; which of its images to show."""
 
 from __future__ import annotations
 
-__all__ = ["FETCH_SCHEMA", "INFO_SCHEMA", "describe_dataset", "fetch_by_name"]
+__all__ = [
+    "FETCH_SCHEMA",
+    "INFO_SCHEMA",
+    "default_class",
+    "describe_dataset",
+    "fetch_by_name",
+    "first_of_class",
+    "first_of_each_class",
+]
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +21,7 @@ from toolkit.data.catalog import MINI_NAME, MNIST, find_entry
 from toolkit.data.fetch import fetch
 from toolkit.data.mini_subset import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
+from toolkit.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,9 +29,12 @@ if TYPE_CHECKING:
     from toolkit.data.dataset import Dataset, Split
     from toolkit.progress import ShowProgress
 
+
 INFO_SCHEMA = "toolkit/data/1"
 FETCH_SCHEMA = "toolkit/data-fetch/1"
 BLOCK = 1024
+# The tutorial shows ten fives.
+PREFERRED_CLASS = "5"
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -90,3 +103,44 @@ def _describe_pixels(images: npt.NDArray[np.uint8]) -> dict[str, float]:
     variance = float(histogram @ (values - mean) ** 2 / histogram.sum())
     present = np.flatnonzero(histogram)
     return {"mean": mean, "std": variance**0.5, "min": int(present[0]), "max": int(present[-1])}
+
+
+def default_class(dataset: Dataset) -> str:
+    """Return the class to show when none is asked for: "5", or the first image's where there is no such class."""
+    if PREFERRED_CLASS in dataset.classes:
+        return PREFERRED_CLASS
+    return dataset.classes[int(dataset.train.labels[0])]
+
+
+def first_of_each_class(dataset: Dataset, rows: int) -> npt.NDArray[np.int64]:
+    """Return the indices of the first training images of each class: row r holds every class's r-th image.
+
+    Args:
+        dataset: where to look.
+        rows: images of each class, at least 1; fewer where a class has fewer.
+
+    Returns:
+        int64 `[rows, classes]`; classes without any training image are left out.
+    """
+    labels = dataset.train.labels
+    positions = [np.flatnonzero(labels == label)[:rows] for label in np.unique(labels)]
+    depth = min(len(column) for column in positions)
+    return np.stack([column[:depth] for column in positions], axis=1).astype(np.int64)
+
+
+def first_of_class(dataset: Dataset, name: str, count: int) -> npt.NDArray[np.int64]:
+    """Return the indices of the first `count` training images of the class called `name`, int64 `[<= count]`.
+
+    Raises:
+        UsageError: no such class, or no training image of it.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if name not in dataset.classes:
+        known = ", ".join(dataset.classes)
+        raise UsageError(
+            f"no class {name!r} in {dataset.name}{suggest(name, dataset.classes)}; expected one of {known}"
+        )
+    found = np.flatnonzero(dataset.train.labels == dataset.classes.index(name))[:count]
+    if not len(found):
+        raise UsageError(f"class {name!r} of {dataset.name} has no training image; choose another class")
+    return found.astype(np.int64)

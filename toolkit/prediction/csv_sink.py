@@ -7,7 +7,7 @@ __all__ = ["CsvSink"]
 import re
 from typing import TYPE_CHECKING
 
-from toolkit.prediction.rows import COLUMNS, TRUTH_COLUMN
+from toolkit.prediction.blocks import COLUMNS, TRUTH_COLUMN
 from toolkit.prediction.sinks import Sink
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import Card
+    from toolkit.prediction.blocks import Status
     from toolkit.prediction.open_model import OpenedModel
-    from toolkit.prediction.rows import Status
 
     Outputs = Mapping[str, npt.NDArray[Any]]
 

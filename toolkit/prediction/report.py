@@ -14,8 +14,8 @@ from toolkit.regular_file import printable_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from toolkit.prediction.blocks import Row
     from toolkit.prediction.gallery import GalleryPicture
-    from toolkit.prediction.rows import Row
 
 SCHEMA = "toolkit/predictions/1"
 

@@ -14,8 +14,7 @@ from toolkit.prediction.unfinished import Progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.prediction.blocks import Answers
-    from toolkit.prediction.rows import Row
+    from toolkit.prediction.blocks import Answers, Row
 
 PREVIEW_ROWS = 20
 

@@ -1,19 +1,20 @@
 """tar archives as streams, packed or not: one pass, bounded memory, nothing written anywhere.
 
-Python's tarfile keeps every member, and reads a long name or a pax header of whatever size it claims.
+Python's tarfile keeps every member, reads a long name or a pax header of whatever size it claims, and takes 20
+microseconds for a header, more than a small picture takes.
 
-Source of the format: POSIX.1-2017, pax, "pax Interchange Format"; the GNU tar manual, "Basic Tar Format".
+Source of the format: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format"; the GNU tar manual,
+"Basic Tar Format".
 """
 
 from __future__ import annotations
 
-__all__ = ["TarMember", "TarReader"]
+__all__ = ["BLOCK_BYTES", "TarHeader", "TarMember", "TarReader", "is_header", "parse_header"]
 
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import DataError
-from toolkit.prediction.tar_header import BLOCK_BYTES, FILE, FOLDER, TarHeader, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +23,67 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 # Long names and pax headers: names, times, attributes. Nobody needs a megabyte.
 MAX_HEADER_BYTES = 1 << 20
+BLOCK_BYTES = 512
 END_BLOCK = bytes(BLOCK_BYTES)
 LONG_NAME, LONG_LINK = b"L", b"K"
 PAX, OLD_PAX, GLOBAL_PAX = b"x", b"X", b"g"
 HARD_LINK, LINK, CONTIGUOUS, SPARSE = b"1", b"2", b"7", b"S"
+SUM_START, SUM_END = 148, 156
+BASE_256 = 0x80
+POSIX_MAGIC = b"ustar\0"
+OLD_FILE, FILE, FOLDER = b"\0", b"0", b"5"
+
+
+class TarHeader(NamedTuple):
+    """What a header says.
+
+    Attributes:
+        name: bytes that are no text are kept as surrogates.
+        size_bytes: of the content that follows.
+        kind: the type flag, one byte.
+    """
+
+    name: str
+    size_bytes: int
+    kind: bytes
+
+
+def is_header(block: bytes) -> bool:
+    """Compare a header's checksum, the sum of its bytes in octal, the checksum's own taken as spaces."""
+    if len(block) < BLOCK_BYTES or not block[0]:
+        return False
+    try:
+        written = _parse_number(block[SUM_START:SUM_END])
+    except ValueError:
+        return False
+    return written == sum(block[:SUM_START]) + 8 * ord(" ") + sum(block[SUM_END:BLOCK_BYTES])
+
+
+def parse_header(block: bytes) -> TarHeader:
+    """Parse a header whose checksum holds.
+
+    Raises:
+        ValueError: its checksum does not, or its size is no number.
+    """
+    if not is_header(block):
+        raise ValueError("bad checksum")
+    name, size, kind = block[:100], _parse_number(block[124:136]), block[156:157]
+    if size < 0:
+        raise ValueError(f"a size of {size} bytes")
+    name = name.partition(b"\0")[0]
+    # GNU's own format has times where POSIX has the beginning of a long name.
+    if block[345] and block.startswith(POSIX_MAGIC, 257):
+        name = block[345:500].partition(b"\0")[0] + b"/" + name
+    if kind == OLD_FILE:
+        kind = FOLDER if name.endswith(b"/") else FILE
+    return TarHeader(name.decode("utf-8", "surrogateescape"), size, kind)
+
+
+def _parse_number(field: bytes) -> int:
+    """Return an octal number, or one in base 256 where its first bit is set."""
+    if field[0] & BASE_256:
+        return int.from_bytes(field[1:], "big") if field[0] == BASE_256 else -1
+    return int(field.partition(b"\0")[0].strip() or b"0", 8)
 
 
 class TarMember(NamedTuple):
