@@ -27,12 +27,12 @@ def test_each_spelling_means_what_it_says() -> None:
         ]
     )
     rate, batch, optimizer, dropout, hidden, channels = space
-    assert (rate.low, rate.high, rate.log, rate.values) == (1e-4, 1e-2, True, ())
+    assert (rate.bounds, rate.log, rate.values) == ((1e-4, 1e-2), True, ())
     assert batch.values == (64, 128)
     assert optimizer.values == ("adam", "adamw")
     assert dropout.values == (0.2, 0.3, 0.4, 0.5, 0.6)
     assert hidden.values == (128, 256, 512, 1024)
-    assert (channels.low, channels.high, channels.kind, channels.values) == (8, 32, "int", ())
+    assert (channels.bounds, channels.kind, channels.values) == ((8, 32), "int", ())
     check_space(space, FAST)
 
 

@@ -43,9 +43,9 @@ def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
     axes.errorbar(places, accuracies, yerr=errors, fmt="o", color="tab:blue", capsize=2, label="trial, 1 s.e.")
     best = [max(accuracies[: index + 1]) for index in range(len(accuracies))]
     axes.step(places, best, where="post", color="tab:red", label="best so far")
-    for place, row in enumerate(rows, start=1):
-        if row.state == "failed":
-            axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if row is _first_failed(rows) else None)
+    failed = [place for place, row in enumerate(rows, start=1) if row.state == "failed"]
+    for place in failed:
+        axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if place == failed[0] else None)
     axes.set(xlabel="trial", ylabel="validation accuracy, %", xlim=(0.5, len(rows) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(loc="lower right")
@@ -115,19 +115,14 @@ def draw_learning_curve(rows: Sequence[CurveRow], *, title: str) -> bytes:
     return to_png(figure)
 
 
-def _first_failed(rows: Sequence[TrialRow]) -> TrialRow:
-    return next(row for row in rows if row.state == "failed")
-
-
 def _place_values(axes: Axes, dimension: Dimension, values: Sequence[Any]) -> Sequence[float]:
     """Return where values lie on an axis, and label it: words and short lists one place each, ranges to scale."""
-    if dimension.values and (dimension.low is None or len(dimension.values) <= MOST_PLACES):
+    if dimension.values and (dimension.bounds is None or len(dimension.values) <= MOST_PLACES):
         axes.set_xticks(range(len(dimension.values)), labels=[_short(value) for value in dimension.values])
         axes.set_xlim(-0.5, len(dimension.values) - 0.5)
         return [dimension.values.index(value) for value in values]
-    assert dimension.low is not None
-    assert dimension.high is not None
-    low, high = float(dimension.low), float(dimension.high)
+    assert dimension.bounds is not None
+    low, high = map(float, dimension.bounds)
     if dimension.log:
         # matplotlib labels a range of under two decades at every tick, one over the other.
         ratio = high / low

@@ -35,16 +35,14 @@ def write_worst(report: ParityReport, recording: Recording, source: ModelSource,
     """
     earlier = {path for path in folder.glob("[0-9]*-*") if path.suffix in {".png", ".replay"}}
     rows = tuple(
-        replace(row, worst_files=_write_row(row, recording, source, folder / _row_name(row, number)))
+        replace(
+            row, worst_files=_write_row(row, recording, source, folder / f"{number:02d}-{row.runtime}-{row.provider}")
+        )
         for number, row in enumerate(report.rows, start=1)
     )
     for path in earlier - {Path(path) for row in rows for path in row.worst_files.values()}:
         path.unlink()
     return replace(report, rows=rows)
-
-
-def _row_name(row: ParityRow, number: int) -> str:
-    return f"{number:02d}-{row.runtime}-{row.provider}"
 
 
 def _write_row(row: ParityRow, recording: Recording, source: ModelSource, stem: Path) -> dict[str, str]:

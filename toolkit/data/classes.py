@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from toolkit.data.dataset import Dataset, Split
+    from toolkit.data.dataset import Dataset
     from toolkit.progress import OnNote
 
 MOST_LISTED = 20
@@ -86,7 +86,7 @@ def adopt_classes(data: Dataset, known: tuple[str, ...], *, knower: str) -> Data
     missing = [name for name in known if name not in data.classes]
     if missing:
         raise DataError(f"{data.name} lacks classes of {knower}: {list_names(missing)}; expected all {len(known)}")
-    train, test = (_relabel(split, places) for split in (data.train, data.test))
+    train, test = (replace(split, labels=places[split.labels]) for split in (data.train, data.test))
     return replace(data, classes=known, train=train, test=test)
 
 
@@ -94,7 +94,3 @@ def list_names(names: Sequence[str]) -> str:
     """Return names for a message, the first twenty of many."""
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(names[:MOST_LISTED]) + more
-
-
-def _relabel(split: Split, places: npt.NDArray[np.int64]) -> Split:
-    return replace(split, labels=places[split.labels])

@@ -74,7 +74,9 @@ def resume_run(
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data, machine=machine, group=group)
-        _require_leave(drift, config, name=recorded.path.name)
+        if drift and not config.allow_drift:
+            name, words = recorded.path.name, "; ".join(drift)
+            raise UsageError(f"the run {name} cannot go on as it was: {words}; --allow-drift goes on")
         group.require_same(data.sha256, what="data", device=machine.device)
         cycles = _extend(recorded, config, asked.recipe)
         how: dict[str, Any] = {"seed": asked.seed, "machine": machine, "group": group, "cycles": cycles, "stop": stop}
@@ -116,11 +118,6 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig, *, images
         cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
-
-
-def _require_leave(drift: list[str], config: ResumeConfig, *, name: str) -> None:
-    if drift and not config.allow_drift:
-        raise UsageError(f"the run {name} cannot go on as it was: {'; '.join(drift)}; --allow-drift goes on")
 
 
 def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:

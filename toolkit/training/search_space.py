@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from toolkit.errors import UsageError
@@ -39,8 +39,7 @@ class Dimension:
         key: field of the recipe or the network.
         kind: `int`, `float` or `str`.
         values: the values listed, or the points of a range; empty for a range without points.
-        low: lower end of a range, in the field's type; None for a list.
-        high: upper end, included.
+        bounds: lower and upper end of a range, both included, in the field's type; None for a list.
         log: whether the logarithm is searched evenly.
         text: as it was given, without the key.
     """
@@ -48,33 +47,31 @@ class Dimension:
     key: str
     kind: str
     values: tuple[Value, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    bounds: tuple[float, float] | None = None
     log: bool = False
     text: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.values)) != len(self.values):
             raise UsageError(f"{WHERE} {self.key}={self.text}: values repeat: {', '.join(map(str, self.values))}")
-        if self.low is None or self.high is None:
+        if self.bounds is None:
             return
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        low, high = self.bounds
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise UsageError(f"{WHERE} {self.key}={self.text}: a range goes from a number to a larger one")
-        if self.log and self.low <= 0:
+        if self.log and low <= 0:
             raise UsageError(f"{WHERE} {self.key}={self.text}: a logarithmic range begins above 0")
 
     def describe(self) -> str:
         """Return the same text for the same dimension, however it was written: `0.0001..0.01:log` or `64,128`."""
-        if self.values:
+        if self.values or self.bounds is None:
             return ",".join(map(str, self.values))
-        return f"{self.low}..{self.high}{':log' if self.log else ''}"
+        return f"{'..'.join(map(str, self.bounds))}{':log' if self.log else ''}"
 
     @property
     def samples(self) -> tuple[Value, ...]:
         """Values that stand for all: those listed, or a range's ends."""
-        if self.values or self.low is None or self.high is None:
-            return self.values
-        return (self.low, self.high)
+        return self.values or self.bounds or ()
 
     def grid(self) -> tuple[Value, ...]:
         """Return the values that a grid goes through.
@@ -82,13 +79,14 @@ class Dimension:
         Raises:
             UsageError: a range of numbers without points, or of too many whole numbers.
         """
-        if self.values or self.low is None or self.high is None:
+        if self.values or self.bounds is None:
             return self.values
-        if self.kind == "float" or self.log or self.high - self.low >= MOST_POINTS:
+        low, high = self.bounds
+        if self.kind == "float" or self.log or high - low >= MOST_POINTS:
             raise UsageError(
                 f"{WHERE} {self.key}={self.text}: a grid needs a number of points; write {self.key}={self.text}/5"
             )
-        return tuple(range(int(self.low), int(self.high) + 1))
+        return tuple(range(int(low), int(high) + 1))
 
 
 def parse_space(texts: Iterable[str], *, settled: Iterable[str] = ()) -> tuple[Dimension, ...]:
@@ -178,18 +176,12 @@ def _parse_range(key: str, text: str) -> Dimension:
     words = [mark for mark in marks if mark.startswith(":")]
     if len(points) > 1 or words not in ([], [":log"]) or not all(2 <= count <= MOST_POINTS for count in points):
         raise UsageError(f"{WHERE} {key}={text}: {match['marks']!r} means nothing there; {SYNTAX}")
-    bare = Dimension(key=key, kind=kind, low=low, high=high, log=bool(words), text=text)
-    if not points:
-        return bare
-    values = tuple(_spread_points(bare, points[0]))
-    return Dimension(key=key, kind=kind, values=values, low=low, high=high, log=bool(words), text=text)
+    bare = Dimension(key=key, kind=kind, bounds=(low, high), log=bool(words), text=text)
+    return replace(bare, values=tuple(_spread_points(bare, low, high, points[0]))) if points else bare
 
 
-def _spread_points(dimension: Dimension, count: int) -> Iterable[Value]:
+def _spread_points(dimension: Dimension, low: float, high: float, count: int) -> Iterable[Value]:
     """Yield points from end to end, the ends exactly as given; whole numbers are rounded."""
-    low, high = dimension.low, dimension.high
-    assert low is not None
-    assert high is not None
     for index in range(count):
         share = index / (count - 1)
         value = low * (high / low) ** share if dimension.log else low + (high - low) * share

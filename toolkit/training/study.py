@@ -46,13 +46,14 @@ def make_sampler(config: TuneConfig, settled: int) -> optuna.samplers.BaseSample
 
 def suggest_value(trial: optuna.Trial, dimension: Dimension) -> Value:
     """Return a field's value in a trial."""
-    if dimension.values or dimension.low is None or dimension.high is None:
+    if dimension.values or dimension.bounds is None:
         chosen = trial.suggest_categorical(dimension.key, dimension.values)
         assert chosen is not None
         return chosen
+    low, high = dimension.bounds
     if dimension.kind == "int":
-        return trial.suggest_int(dimension.key, int(dimension.low), int(dimension.high), log=dimension.log)
-    return trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
+        return trial.suggest_int(dimension.key, int(low), int(high), log=dimension.log)
+    return trial.suggest_float(dimension.key, low, high, log=dimension.log)
 
 
 def settled_rows(study: optuna.Study) -> list[TrialRow]:
