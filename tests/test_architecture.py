@@ -15,7 +15,6 @@ LAYERS = [
     | {
         "render_compare",
         "render_export",
-        "render_kits",
         "render_report",
         "render_runtimes",
         "render_tune",

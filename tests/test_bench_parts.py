@@ -17,7 +17,7 @@ from test_verdict import make_row
 from tiny_models import build_card, build_model, save_model
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
+from toolkit.bench.engine_settings import NoPrecisionError, find_precision_file
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
 from toolkit.bench.sweep import run_bench

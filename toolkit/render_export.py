@@ -1,14 +1,27 @@
-"""An export in words: the tries of an int8 file as a table, its gate, the comparison of two exporters."""
+"""An export in words: the tries of an int8 file and the kits as tables, its gate, the comparison of two exporters."""
 
 from __future__ import annotations
 
-__all__ = ["cross_check_words", "int8_table"]
+__all__ = ["cross_check_words", "int8_table", "kits_table"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
-from toolkit.exporting.cross_check import CrossCheck
-from toolkit.exporting.int8_tries import Int8Report, Int8Try
 from toolkit.render_columns import make_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from toolkit.exporting.cross_check import CrossCheck
+    from toolkit.exporting.int8_tries import Int8Report, Int8Try
+    from toolkit.exporting.kits import KitResult
+
+WORDS = ("kit", "folder", "self-check", "runtime")
+FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")
+STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
 
 
 def cross_check_words(check: CrossCheck) -> str:
@@ -61,4 +74,24 @@ def _gate_words(report: Int8Report) -> str:
         f"gate {verdict} on {pairs.count:,} test images: {100 * loss:.3f} points lost "
         f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %, "
         f"logits differ by {gate.max_logit_error:.2g} at most, bound {gate.bound:.2g}"
+    )
+
+
+def kits_table(results: Sequence[KitResult]) -> RenderableType:
+    """Return one row for each kit: where it is, how large, and what its self-check said."""
+    header = (*WORDS, *FIGURES)
+    return make_table(header, map(_kit_cells, results), right=FIGURES, folded=WORDS, framed=True, title="kits")
+
+
+def _kit_cells(result: KitResult) -> tuple[str | Text, ...]:
+    check = result.check
+    return (
+        result.kit,
+        Text(str(result.folder)),
+        Text(check.status, style=STYLES[check.status]),
+        f"{check.runtime} {check.version or ''}".strip(),
+        f"{result.size_bytes / 1e6:.2f}",
+        str(check.vectors or ""),
+        "" if check.max_abs_logit_error is None else f"{check.max_abs_logit_error:.2g}",
+        "" if check.ms_per_image is None else f"{check.ms_per_image:.3g}",
     )

@@ -10,9 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolkit.bench.engine_settings import NoRunError, bindings_of, settings_for
+from toolkit.bench.engine_settings import NoPrecisionError, NoRunError, bindings_of, find_precision_file, settings_for
 from toolkit.bench.inputs import choose_batches, make_feeds
-from toolkit.bench.precision_files import NoPrecisionError, find_precision_file
 from toolkit.card import CARD_KEY, Card, Golden
 from toolkit.errors import (
     ModelError,

@@ -143,8 +143,7 @@ def _export(run: Path, data: Dataset, config: ExportConfig, *, output: Output, s
 
 
 def _show(report: ExportReport, kits: tuple[KitResult, ...], output: Output, *, asked: str | None) -> None:
-    from toolkit.render_export import cross_check_words, int8_table
-    from toolkit.render_kits import kits_table
+    from toolkit.render_export import cross_check_words, int8_table, kits_table
 
     lines = [line for item in (report, *report.derived) for line in _describe(item, asked=asked)]
     lines += [] if report.cross_check is None else [cross_check_words(report.cross_check)]

@@ -50,7 +50,7 @@ def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: Ar
         UsageError: no kit was asked for.
         CheckFailedError, ResourceError: as `judge_kits`.
     """
-    from toolkit.render_kits import kits_table
+    from toolkit.render_export import kits_table
 
     if config is None:
         raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")

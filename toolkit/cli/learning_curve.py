@@ -88,7 +88,7 @@ class _Listener:
 
     def __init__(self, output: Output, bar: ProgressBar, path: Path) -> None:
         self._output = output
-        self._bar = bar
+        self.on_step = bar
         self._path = path
 
     def on_start(self, report: CurveReport, *, trainings: int) -> None:
@@ -96,9 +96,6 @@ class _Listener:
             f"{trainings} trainings, saved one by one in {self._path}; {len(report.trainings)} are there already; "
             f"if it is stopped, go on with the same command and --resume {self._path}"
         )
-
-    def on_step(self, done: int, total: int | None) -> None:
-        self._bar(done, total)
 
     def on_training(self, report: CurveReport, *, trainings: int) -> None:
         self.save(report)

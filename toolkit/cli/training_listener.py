@@ -29,7 +29,7 @@ class TrainingListener:
 
     def __init__(self, output: Output, bar: ProgressBar, *, tensorboard: bool, words: Iterable[str]) -> None:
         self._output = output
-        self._bar = bar
+        self.on_step = bar
         self._words = tuple(words)
         self._draws_at = 0.0
         self.board = None
@@ -53,10 +53,6 @@ class TrainingListener:
     def on_resume(self, messages: list[str]) -> None:
         """Say from where and how a run goes on."""
         self._output.show(*messages)
-
-    def on_step(self, done: int, total: int | None) -> None:
-        """Move the bar."""
-        self._bar(done, total)
 
     def on_epoch(self, rows: list[EpochRow], *, epochs: int, run: Path) -> None:
         """Show the epoch's line and refresh `history.png`: at the end, before that for a tenth of the time at most."""

@@ -75,7 +75,7 @@ class SearchListener:
 
     def __init__(self, output: Output, bar: ProgressBar, *, repeats_name: bool) -> None:
         self._output = output
-        self._bar = bar
+        self.on_step = bar
         self._repeats_name = repeats_name
 
     def on_start(self, *, study: Path, settled: int, trials: int, images: int) -> None:
@@ -85,10 +85,6 @@ class SearchListener:
             f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
             f"if it is stopped, go on with: {command}",
         )
-
-    def on_step(self, done: int, total: int | None) -> None:
-        """Move the bar."""
-        self._bar(done, total)
 
     def on_trial(self, row: TrialRow, *, settled: int, trials: int) -> None:
         """Show the trial's line."""

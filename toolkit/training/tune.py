@@ -16,7 +16,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import CheckFailedError, StoppedError, UsageError
 from toolkit.training.fit import FitResult, fit
 from toolkit.training.folds import assign_folds, split_fold, stratified_part
-from toolkit.training.interrupt import StopRequest, hear_stop_signals
+from toolkit.training.interrupt import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import describe_recipe
 from toolkit.training.search_space import Value, apply_point
@@ -115,7 +115,7 @@ def tune(data: Dataset, config: TuneConfig, *, path: Path, listener: TuneListene
         listener.on_start(study=path, settled=len(rows), trials=trials, images=len(used.train))
 
         def objective(trial: optuna.Trial) -> float:
-            return _run_trial(trial, used, config, rows=rows, path=path, stop=stop, listener=listener)
+            return _run_trial(trial, used, config, rows=rows, path=path, stop=stop, after_step=listener.on_step)
 
         while len(rows) < trials:
             study.sampler = make_sampler(config, len(rows))
@@ -148,21 +148,20 @@ def _run_trial(
     *,
     rows: Sequence[TrialRow],
     path: Path,
-    stop: StopRequest,
-    listener: TuneListener,
+    **how: Any,
 ) -> float:
-    """Train a point once a fold, note the results, and return the mean accuracy."""
+    """Train a point once a fold, note the results, and return the mean accuracy; `how` is handed on to `fit`."""
     point = {item.key: suggest_value(trial, item) for item in config.space}
     # The same seed gives the same figures: training a point again would tell nothing.
     same = next((row for row in rows if row.state == "done" and row.repeats is None and row.point == point), None)
     try:
-        folds = same.folds if same else _train_folds(point, data, config, stop=stop, listener=listener)
+        folds = same.folds if same else _train_folds(point, data, config, **how)
     except UNTRAINABLE as error:
         trial.set_user_attr("reason", str(error) or "out of memory")
         raise
     except StoppedError as stopped:
-        how = f"trial {trial.number} is run again; go on with the same command and --study {path}"
-        raise _LeftError from StoppedError(f"{stopped}; {how}", signal=stopped.signal)
+        mend = f"trial {trial.number} is run again; go on with the same command and --study {path}"
+        raise _LeftError from StoppedError(f"{stopped}; {mend}", signal=stopped.signal)
     except (Exception, KeyboardInterrupt) as error:
         raise _LeftError from error
     trial.set_user_attr("folds", [asdict(fold) for fold in folds])
@@ -170,24 +169,15 @@ def _run_trial(
     return statistics.fmean(fold.accuracy for fold in folds)
 
 
-def _train_folds(
-    point: Mapping[str, Value], data: Dataset, config: TuneConfig, *, stop: StopRequest, listener: TuneListener
-) -> tuple[FitResult, ...]:
+def _train_folds(point: Mapping[str, Value], data: Dataset, config: TuneConfig, **how: Any) -> tuple[FitResult, ...]:
     recipe = apply_point(config.recipe, point).for_dataset(data)
-    machine = choose_machine(recipe, device=config.device, threads=config.threads)
-    return tuple(
+    how["machine"] = choose_machine(recipe, device=config.device, threads=config.threads)
+    results = []
+    for number, (training, validation) in enumerate(_iterate_folds(data, config)):
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
-        fit(
-            training,
-            validation,
-            recipe.for_count(len(training)),
-            seed=derive_seed(config.seed, "fold", number),
-            machine=machine,
-            stop=stop,
-            after_step=listener.on_step,
-        )
-        for number, (training, validation) in enumerate(_iterate_folds(data, config))
-    )
+        seed = derive_seed(config.seed, "fold", number)
+        results.append(fit(training, validation, recipe.for_count(len(training)), seed=seed, **how))
+    return tuple(results)
 
 
 def _iterate_folds(data: Dataset, config: TuneConfig) -> Iterator[tuple[Split, Split]]:
