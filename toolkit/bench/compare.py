@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results"]
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from toolkit.bench.conditions import METRICS, Condition
 from toolkit.bench.result_file import IDENTITY
 from toolkit.bench.statistics import THROUGHPUT
 from toolkit.errors import UsageError
+from toolkit.plain import to_plain
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"
 # What else has to be the same for their difference to be the engine's, by the word that allows another.
@@ -41,6 +42,10 @@ class RowChange:
     def is_regression(self) -> bool:
         """Whether a condition surely holds, or the row is gone."""
         return bool(self.problem) or "regression" in self.verdicts.values()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values: the fields, and whether it is a regression."""
+        return {**to_plain(self), "is_regression": self.is_regression}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +78,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/comparison/1`."""
-        return {
-            "schema": COMPARISON_SCHEMA,
-            "old": self.old,
-            "new": self.new,
-            "passed": not self.regressions,
-            "undecided": len(self.undecided),
-            "differences": list(self.differences),
-            "changes": [{**asdict(change), "is_regression": change.is_regression} for change in self.changes],
-            "added": list(self.added),
-        }
+        judged = {"passed": not self.regressions, "undecided": len(self.undecided)}
+        return {"schema": COMPARISON_SCHEMA, **judged, **to_plain(self)}
 
 
 def compare_results(

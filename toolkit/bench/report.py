@@ -115,12 +115,12 @@ class BenchReport:
         command: what repeats it.
         environment: the machine, as `describe_environment` tells.
         model: `path`, `sha256` and `size_bytes`.
-        rows: in the order asked for.
         inputs: what a stranger's file was fed, as `FeedPlan.to_json` tells; empty where nothing was made.
         notes: what was chosen for the user, one line each.
         floors: what this machine can do at best, of each provider and number of threads.
         advice: which variant to use from which batch size on.
         chosen: of a search: the number of the best row, `objective`, `max_p99_ms`, `settings` as code to copy.
+        rows: in the order asked for.
         unmet: what a search did not find.
         is_interrupted: whether it was ended before all rows were measured.
     """
@@ -128,12 +128,12 @@ class BenchReport:
     command: str
     environment: dict[str, Any]
     model: dict[str, Any]
-    rows: tuple[BenchRow, ...]
     inputs: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     floors: tuple[Floor, ...] = ()
     advice: tuple[str, ...] = ()
     chosen: dict[str, Any] | None = None
+    rows: tuple[BenchRow, ...]
     unmet: str = ""
     is_interrupted: bool = False
 
@@ -151,17 +151,7 @@ class BenchReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/bench/1`."""
-        return {
-            "schema": BENCH_SCHEMA,
-            "command": self.command,
-            "environment": self.environment,
-            "model": self.model,
-            "inputs": self.inputs or None,
-            "notes": list(self.notes),
-            "passed": not self.problem and not self.is_interrupted,
-            "interrupted": self.is_interrupted,
-            "floors": to_plain(self.floors),
-            "advice": list(self.advice),
-            "chosen": self.chosen,
-            "rows": [row.to_json() for row in self.rows],
-        }
+        told = {name: item for name, item in to_plain(self).items() if name not in {"unmet", "is_interrupted"}}
+        passed = not self.problem and not self.is_interrupted
+        judged = {"passed": passed, "interrupted": self.is_interrupted}
+        return {"schema": BENCH_SCHEMA, **judged, **told, "inputs": self.inputs or None}
