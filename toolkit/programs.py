@@ -45,8 +45,8 @@ def import_extra(module: str, *, extra: str, user: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        package, install = module.partition(".")[0], f"pip install 'onnx-parity-toolkit[{extra}]'"
-        raise ResourceError(f"{user} needs the package {package} ({error}); get it with: {install}") from error
+        mend = f"get what it needs with: pip install 'onnx-parity-toolkit[{extra}]'"
+        raise ResourceError(f"{user} cannot import {module} ({error}); {mend}") from error
 
 
 def run_program(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
+from toolkit.plain import to_plain
 from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from toolkit.prediction.gallery import GalleryPicture
 
 SCHEMA = "toolkit/predictions/1"
+# By the names of the fields.
+TOLD = (
+    *("first_error", "runtime", "runtime_version", "precision", "provider_requested", "provider_active", "fallback"),
+    *("fallback_reason", "batch", "processes", "seconds", "notes", "preview"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +119,7 @@ class PredictionReport:
             "doubtful": self.num_doubtful,
             "resumed": self.num_resumed,
             "score": self.score,
-            "first_error": self.first_error,
-            "runtime": self.runtime,
-            "runtime_version": self.runtime_version,
-            "precision": self.precision,
-            "provider_requested": self.provider_requested,
-            "provider_active": self.provider_active,
-            "fallback": self.fallback,
-            "fallback_reason": self.fallback_reason,
-            "batch": self.batch,
-            "processes": self.processes,
-            "seconds": self.seconds,
+            **to_plain({name: getattr(self, name) for name in TOLD}),
             "images_per_s": self.images_per_s,
             "output": None if self.output is None else printable_name(str(self.output)),
-            "notes": list(self.notes),
-            "preview": [row.to_json() for row in self.preview],
         }

@@ -30,10 +30,8 @@ class Board:
     """
 
     def __init__(self) -> None:
-        import_extra("tensorboard", extra="tensorboard", user="--tensorboard")
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._make_writer = SummaryWriter
+        board = import_extra("torch.utils.tensorboard", extra="tensorboard", user="--tensorboard")
+        self._make_writer = board.SummaryWriter
         self._writer: Any = None
 
     def open(self, run: Path, network: NetworkConfig) -> None:
