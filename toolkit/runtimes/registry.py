@@ -71,6 +71,16 @@ WORKER_PINS = ("numpy==2.4.6", "onnx==1.23.2", "protobuf==7.36.2", "ml_dtypes==0
 TORCH_DEVICES = ("cpu", "cuda", "mps")
 # Instead of the name of a provider: those that work here.
 WILDCARDS = ("auto", "all")
+TORCH = RuntimeEntry(
+    ".torch_eager",
+    "TorchEagerRuntime",
+    "torch",
+    "pip install torch",
+    needs_run=True,
+    devices=TORCH_DEVICES,
+    has_threads=True,
+    precisions=("fp32", "tf32"),
+)
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
         ".ort",
@@ -82,26 +92,8 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         precisions=("fp32", "tf32"),
         reentrant=("cpu",),
     ),
-    "torch": RuntimeEntry(
-        ".torch_eager",
-        "TorchEagerRuntime",
-        "torch",
-        "pip install torch",
-        needs_run=True,
-        devices=TORCH_DEVICES,
-        has_threads=True,
-        precisions=("fp32", "tf32"),
-    ),
-    "torch-compile": RuntimeEntry(
-        ".torch_eager",
-        "TorchCompiledRuntime",
-        "torch",
-        "pip install torch",
-        needs_run=True,
-        devices=("cpu", "cuda"),
-        has_threads=True,
-        precisions=("fp32", "tf32"),
-    ),
+    "torch": TORCH,
+    "torch-compile": TORCH._replace(class_name="TorchCompiledRuntime", devices=("cpu", "cuda")),
     "onnx": RuntimeEntry(".onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
     "openvino": RuntimeEntry(
         ".openvino_cpu",
