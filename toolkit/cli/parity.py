@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 def _carry_out(request: ParityRequest) -> None:
     output = Output(as_json=request.as_json)
     if request.replay is not None:
-        allows = request.allow_external_data
-        replay_and_report(request.replay, model=request.model, allow_external_data=allows, output=output)
+        replay_and_report(request.replay, request, output=output)
         return
     config = request.make_config()
     path = choose_model(request.model, store=ArtifactStore.default())

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.cli.parity_request import ParityRequest
     from toolkit.data import Dataset
-    from toolkit.parity.budget import Budget
     from toolkit.parity.config import ParityConfig
     from toolkit.parity.recording import Recording
     from toolkit.parity.report import ParityReport
@@ -51,15 +50,14 @@ def run_and_report(
     from toolkit.runtimes.external_data import read_model
 
     store, feeds = ArtifactStore.default(), read_feed_config(request.inputs, request.shape, request.value)
-    budget = read_budget(request.budget)
     source = read_model(path, allow_external_data=request.allow_external_data)
     recording = None if request.against is None else read_recording(request.against, source)
     subject = require_providers(source, config, feeds if recording is None else _recorded_feeds(recording))
-    _check_words(subject, request, name=path.name, says_anything=feeds.says_anything or budget is not None)
+    _check_words(subject, request, name=path.name, says_anything=feeds.says_anything or request.budget is not None)
     announce_model(path, store=store)  # after the refusals, which are one line
     source, environment = _with_run(source, subject, run=request.run, store=store), describe_environment()
     if recording is None:
-        recording = _record(source, config, subject, request, feeds=feeds, budget=budget, output=output)
+        recording = _record(source, config, subject, request, feeds=feeds, output=output)
         recording = replace(recording, environment=environment)
     if request.record is not None:
         write_recording(request.record, recording)
@@ -145,7 +143,6 @@ def _record(
     request: ParityRequest,
     *,
     feeds: FeedConfig,
-    budget: Budget | None,
     output: Output,
 ) -> Recording:
     from toolkit.parity.recording import record_feeds, record_reference
@@ -154,6 +151,7 @@ def _record(
         note(f"{source.path.name} carries no card: it is judged as a stranger's")
         if subject.plan is not None and (words := subject.plan.describe()):
             note(words)
+        budget = read_budget(request.budget)
         with output.progress("reference", unit="calls") as bar:
             return record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
     if source.run is None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from toolkit.cli.parity_request import ParityRequest
     from toolkit.parity.recording import Recording
     from toolkit.parity.report import ParityReport, ParityRow
     from toolkit.runtimes.source import ModelSource
@@ -68,7 +69,7 @@ def as_png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bool, output: Output) -> None:
+def replay_and_report(path: Path, request: ParityRequest, *, output: Output) -> None:
     """Run the engine of a row on its worst sample again.
 
     Raises:
@@ -84,9 +85,9 @@ def replay_and_report(path: Path, *, model: Path | None, allow_external_data: bo
     from toolkit.runtimes.registry import find_entry
 
     sample = read_sample(path)
-    if model is None and not sample.model_path.exists():
+    if request.model is None and not sample.model_path.exists():
         raise ModelError(f"the model of {path}, {sample.model_path}, is not there any more; name it before --replay")
-    source = read_model(model or sample.model_path, allow_external_data=allow_external_data)
+    source = read_model(request.model or sample.model_path, allow_external_data=request.allow_external_data)
     if source.sha256 != sample.recording.model_sha256:
         require_all_inside(source)
     require_same_model(sample.recording, source, owner=path)
