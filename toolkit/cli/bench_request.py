@@ -44,9 +44,7 @@ class BenchRequest:
     runtime: Annotated[
         str | None,
         typer.Option(
-            "--runtime",
-            help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default.",
-            show_default=False,
+            "--runtime", help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default."
         ),
     ] = None
     precision: Annotated[
@@ -55,7 +53,6 @@ class BenchRequest:
             "--precision",
             help="Precisions, comma-separated: fp32, fp16, int8 (the files beside the model), bf16; its own by "
             "default.",
-            show_default=False,
         ),
     ] = None
     scenario: Annotated[
@@ -64,10 +61,7 @@ class BenchRequest:
     ] = "single-stream"
     streams: Annotated[int, typer.Option("--streams", help="multi-stream: calls that arrive together.")] = 8
     rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate", help="server: calls a second that arrive, at random; their wait counts.", show_default=False
-        ),
+        float | None, typer.Option("--rate", help="server: calls a second that arrive, at random; their wait counts.")
     ] = None
     driver: Annotated[
         str, typer.Option("--driver", help="Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).")
@@ -76,8 +70,7 @@ class BenchRequest:
     shape: Shapes = None
     value: Values = None
     seconds: Annotated[
-        float | None,
-        typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.", show_default=False),
+        float | None, typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.")
     ] = None
     boundary: Annotated[
         str,
@@ -95,7 +88,6 @@ class BenchRequest:
             "--device-option",
             help="nhwc=true, algorithm_search=exhaustive, arena=same-as-requested, memory_limit_mib=4096 ...; "
             "repeatable.",
-            show_default=False,
         ),
     ] = None
     tf32: Annotated[
@@ -111,25 +103,17 @@ class BenchRequest:
     ] = False
     goal: Annotated[
         str | None,
-        typer.Option(
-            "--goal",
-            help="auto: latency (the lowest of a call, the default) or throughput (the highest).",
-            show_default=False,
-        ),
+        typer.Option("--goal", help="auto: latency (the lowest of a call, the default) or throughput (the highest)."),
     ] = None
     max_p99_ms: Annotated[
-        float | None,
-        typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.", show_default=False),
+        float | None, typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.")
     ] = None
     output: OutputPath = None
     picture: Annotated[
-        Path | None,
-        typer.Option("--picture", help="Draw latency, throughput and distribution into this .png.", show_default=False),
+        Path | None, typer.Option("--picture", help="Draw latency, throughput and distribution into this .png.")
     ] = None
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the rows as CSV.", show_default=False)] = None
-    samples: Annotated[
-        Path | None, typer.Option("--samples", help="Also write every counted call as CSV.", show_default=False)
-    ] = None
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the rows as CSV.")] = None
+    samples: Annotated[Path | None, typer.Option("--samples", help="Also write every counted call as CSV.")] = None
     force: Force = False
     as_json: Json = False
 

@@ -13,8 +13,8 @@ from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError, require_known
 
-Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.", show_default=False)]
-New = Annotated[Path, typer.Argument(help="What it has written now.", show_default=False)]
+Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.")]
+New = Annotated[Path, typer.Argument(help="What it has written now.")]
 FailIf = Annotated[
     list[str] | None,
     typer.Option("--fail-if", metavar="METRIC>+N%", help="A regression: 'p99>+5%', 'throughput<-3%'; repeatable."),

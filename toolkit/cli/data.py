@@ -31,8 +31,7 @@ data_app = typer.Typer(
 FetchName = Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.")]
 AnyName = Annotated[str, typer.Argument(help=DATA_KINDS)]
 ClassName = Annotated[
-    str | None,
-    typer.Option("--class", help="The class of the second picture; 5 where there is one.", show_default=False),
+    str | None, typer.Option("--class", help="The class of the second picture; 5 where there is one.")
 ]
 
 

@@ -17,20 +17,14 @@ from toolkit.outputs import claim_outputs
 
 Require = Annotated[
     str | None,
-    typer.Option(
-        "--require",
-        help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ...",
-        show_default=False,
-    ),
+    typer.Option("--require", help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ..."),
 ]
 
 
 Engines = Annotated[
     str | None,
     typer.Option(
-        "--runtime",
-        help="Examine these engines, comma-separated: ort, torch, openvino ...; ort and torch by default.",
-        show_default=False,
+        "--runtime", help="Examine these engines, comma-separated: ort, torch, openvino ...; ort and torch by default."
     ),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]

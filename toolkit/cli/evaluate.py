@@ -13,12 +13,10 @@ from toolkit.cli.options import DataName, Json, Provider
 from toolkit.cli.output import Output
 
 Target = Annotated[
-    Path | None,
-    typer.Argument(help="A run folder, a run's name, or an .onnx file; the latest run by default.", show_default=False),
+    Path | None, typer.Argument(help="A run folder, a run's name, or an .onnx file; the latest run by default.")
 ]
 Against = Annotated[
-    Path | None,
-    typer.Option("--against", help="Another run or .onnx file to compare with, image by image.", show_default=False),
+    Path | None, typer.Option("--against", help="Another run or .onnx file to compare with, image by image.")
 ]
 
 

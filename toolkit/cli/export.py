@@ -39,11 +39,10 @@ Run = Annotated[
     Path | None,
     typer.Argument(
         help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default. With --kit "
-        "also an .onnx that is there already.",
-        show_default=False,
+        "also an .onnx that is there already."
     ),
 ]
-Name = Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.", show_default=False)]
+Name = Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.")]
 Precisions = Annotated[
     str, typer.Option("--precision", help="fp32, which is always made; fp16 and int8 are derived from it.")
 ]

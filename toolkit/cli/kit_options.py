@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
     from toolkit.exporting.kits import KitConfig, KitResult
 
-Kits = Annotated[
-    str | None,
-    typer.Option("--kit", help="Also write kits: python, node, web, c, cpp, triton, or all.", show_default=False),
-]
+Kits = Annotated[str | None, typer.Option("--kit", help="Also write kits: python, node, web, c, cpp, triton, or all.")]
 WebGpu = Annotated[bool, typer.Option("--webgpu", help="The web kit carries the larger build with WebGPU.")]
 Checked = Annotated[
     bool, typer.Option("--check", help="A kit's self-check that cannot run here is an error, not a warning.")

@@ -27,11 +27,10 @@ Sizes = Annotated[
     typer.Option(
         "--sizes",
         help="Numbers of training images, or all; 500,1000,2000,5000,10000 as far as there are and all by default.",
-        show_default=False,
     ),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", help="Trainings of each size; 3 by default.", show_default=False)]
-CurveEpochs = Annotated[int | None, typer.Option("--epochs", help="Short for --set epochs=N.", show_default=False)]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="Trainings of each size; 3 by default.")]
+CurveEpochs = Annotated[int | None, typer.Option("--epochs", help="Short for --set epochs=N.")]
 EqualSteps = Annotated[
     bool, typer.Option("--equal-steps", help="Train every size for the steps of the largest, not for equal epochs.")
 ]

@@ -42,24 +42,14 @@ DATA_KINDS = (
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 OutputPath = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; a unique name by default.")]
-DataName = Annotated[
-    str | None,
-    typer.Option("--data", help=DATA_KINDS, show_default=False),
-]
+DataName = Annotated[str | None, typer.Option("--data", help=DATA_KINDS)]
 ImageSize = Annotated[
-    str | None,
-    typer.Option(
-        "--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.", show_default=False
-    ),
+    str | None, typer.Option("--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.")
 ]
 Provider = Annotated[str, typer.Option("--provider", help=f"Where an .onnx file runs: {', '.join(PROVIDERS)}.")]
 Providers = Annotated[
     str | None,
-    typer.Option(
-        "--provider",
-        help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default.",
-        show_default=False,
-    ),
+    typer.Option("--provider", help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default."),
 ]
 Runtimes = Annotated[str | None, typer.Option("--runtime", help="Runtimes, comma-separated: ort, torch, all.")]
 Batch = Annotated[str | None, typer.Option("--batch", help="Batch sizes, comma-separated.")]
@@ -70,7 +60,7 @@ AllowFallback = Annotated[
     bool,
     typer.Option("--allow-fallback", help="Go on with the CPU where a provider is not active, and mark every row."),
 ]
-ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the latest one by default.", show_default=False)]
+ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the latest one by default.")]
 
 
 Request = TypeVar("Request")

@@ -28,29 +28,21 @@ BudgetSeconds = Annotated[
     typer.Option(
         "--budget",
         help="For a file without a card: seconds for its reference, 30 by default; what it leaves out is said.",
-        show_default=False,
     ),
 ]
 InputsPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--inputs", help="For a file without a card: an .npz with an array for each input.", show_default=False
-    ),
+    Path | None, typer.Option("--inputs", help="For a file without a card: an .npz with an array for each input.")
 ]
 Shapes = Annotated[
     list[str] | None,
     typer.Option(
-        "--shape",
-        help="For a file without a card: an input's whole shape, as name=2,3,224,224; may be repeated.",
-        show_default=False,
+        "--shape", help="For a file without a card: an input's whole shape, as name=2,3,224,224; may be repeated."
     ),
 ]
 Values = Annotated[
     list[str] | None,
     typer.Option(
-        "--value",
-        help="For a file without a card: an input's number or numbers, as name=16000; may be repeated.",
-        show_default=False,
+        "--value", help="For a file without a card: an input's number or numbers, as name=16000; may be repeated."
     ),
 ]
 

@@ -53,7 +53,6 @@ class ParityRequest:
         typer.Option(
             "--precision",
             help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
-            show_default=False,
         ),
     ] = None
     threads: Threads = None
@@ -61,9 +60,7 @@ class ParityRequest:
         str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
     ] = None
     data: DataName = None
-    sample: Annotated[
-        int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default=False)
-    ] = None
+    sample: Annotated[int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.")] = None
     run: Annotated[
         Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
     ] = None
@@ -72,23 +69,16 @@ class ParityRequest:
     value: Values = None
     budget: BudgetSeconds = None
     record: Annotated[
-        Path | None,
-        typer.Option(
-            "--record", help="Write images, reference answers and bounds for another machine.", show_default=False
-        ),
+        Path | None, typer.Option("--record", help="Write images, reference answers and bounds for another machine.")
     ] = None
     against: Annotated[
-        Path | None,
-        typer.Option("--against", help="Judge by what another machine recorded; needs no data.", show_default=False),
+        Path | None, typer.Option("--against", help="Judge by what another machine recorded; needs no data.")
     ] = None
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.", show_default=False)
-    ] = None
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.")] = (
+        None
+    )
     replay: Annotated[
-        Path | None,
-        typer.Option(
-            "--replay", help="Run an engine again on the worst sample of a row, from its file.", show_default=False
-        ),
+        Path | None, typer.Option("--replay", help="Run an engine again on the worst sample of a row, from its file.")
     ] = None
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")

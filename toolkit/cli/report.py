@@ -19,9 +19,7 @@ from toolkit.outputs import claim_outputs
 if TYPE_CHECKING:
     from toolkit.render_report import Part
 
-Files = Annotated[
-    list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).", show_default=False)
-]
+Files = Annotated[list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).")]
 
 
 def report_command(files: Files, output: OutputPath = None, force: Force = False) -> None:

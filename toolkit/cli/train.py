@@ -37,13 +37,9 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe or the network; repeatable."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.", show_default=False)]
-Device = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.", show_default=False)
-]
-CpuThreads = Annotated[
-    int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.", show_default=False)
-]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.")]
+CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.")]
 
 
 def judge_run(
@@ -84,14 +80,12 @@ class TrainRequest:
         typer.Option(
             "--polarity",
             help="What your own images are: light-on-dark, dark-on-light or any; told from them by default.",
-            show_default=False,
         ),
     ] = None
     recipe: RecipeName = None
     settings: Settings = None
     epochs: Annotated[
-        str | None,
-        typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default=False),
+        str | None, typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.")
     ] = None
     seed: Seed = None
     all_data: Annotated[
@@ -99,12 +93,9 @@ class TrainRequest:
     ] = False
     device: Device = None
     threads: CpuThreads = None
-    resume: Annotated[
-        str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.", show_default=False)
-    ] = None
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.")] = None
     keep_every: Annotated[
-        int | None,
-        typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default=False),
+        int | None, typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.")
     ] = None
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")

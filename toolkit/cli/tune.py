@@ -34,34 +34,22 @@ Space = Annotated[
         metavar="KEY=VALUES",
         help="Vary a field of the recipe or the network: batch_size=64,128 or dropout=0.2..0.6, with :log for a "
         "logarithmic range and /5 for five points of it; repeatable.",
-        show_default=False,
     ),
 ]
 Search = Annotated[
-    str | None,
-    typer.Option("--search", help="tpe (ten random trials, then guided) or grid; tpe by default.", show_default=False),
+    str | None, typer.Option("--search", help="tpe (ten random trials, then guided) or grid; tpe by default.")
 ]
 Trials = Annotated[
-    int | None,
-    typer.Option("--trials", help="Of the study in all; 20 by default, for a grid every point.", show_default=False),
+    int | None, typer.Option("--trials", help="Of the study in all; 20 by default, for a grid every point.")
 ]
 Folds = Annotated[
-    int | None,
-    typer.Option(
-        "--folds", help="Of the cross-validation; 3 by default; 1 holds the last images out.", show_default=False
-    ),
+    int | None, typer.Option("--folds", help="Of the cross-validation; 3 by default; 1 holds the last images out.")
 ]
-TrialEpochs = Annotated[
-    int | None, typer.Option("--epochs", help="Of every trial; the recipe's by default.", show_default=False)
-]
+TrialEpochs = Annotated[int | None, typer.Option("--epochs", help="Of every trial; the recipe's by default.")]
 MaxImages = Annotated[
-    int | None,
-    typer.Option("--max-images", help="Use so many of the training images; all by default.", show_default=False),
+    int | None, typer.Option("--max-images", help="Use so many of the training images; all by default.")
 ]
-StudyName = Annotated[
-    str | None,
-    typer.Option("--study", metavar="NAME|PATH", help="Go on with a study, or begin it.", show_default=False),
-]
+StudyName = Annotated[str | None, typer.Option("--study", metavar="NAME|PATH", help="Go on with a study, or begin it.")]
 
 
 class SearchListener:
