@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["LEAST_AGREEMENT", "LEAST_COUNT", "MOST_LOSS", "Int8Gate", "count_needed", "judge_int8"]
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,16 +113,11 @@ def count_needed(lost: float, won: float) -> int | None:
         lost: share of images that only float32 labels right.
         won: share that only int8 labels right.
     """
-    low, high = 1, MOST_COUNT
-    if paired_interval(lost * high, won * high, high)[1] > MOST_LOSS:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if paired_interval(lost * middle, won * middle, middle)[1] > MOST_LOSS:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+
+    def is_enough(count: int) -> bool:
+        return paired_interval(lost * count, won * count, count)[1] <= MOST_LOSS
+
+    return bisect_left(range(MOST_COUNT), True, lo=1, key=is_enough) if is_enough(MOST_COUNT) else None
 
 
 def _advise(pairs: PairedReport) -> str:

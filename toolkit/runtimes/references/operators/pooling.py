@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.runtimes.references.operators.declared import Array, operator
-from toolkit.runtimes.references.operators.windows import Windows, place_windows
+from toolkit.runtimes.references.operators.windows import place_windows
 
 
 @operator("MaxPool")
@@ -23,20 +23,13 @@ def _max_pool(
 ) -> tuple[Array, ...]:
     """Return each window's maximum and, asked for, its place; Operators.md, MaxPool-22.
 
-    Changelog.md: places came with opset 8, dilations and rounding up with 10; nothing else changed.
+    Places are int64 in the flattened x, padding not counted; `storage_order` 1 counts the first of the maps' own axes
+    fastest. Changelog.md: places came with opset 8, dilations and rounding up with 10; nothing else changed.
     """
     windows = place_windows(x.shape[2:], kernel_shape, **layout)
-    return _maxima(x, windows, is_column_major=bool(storage_order), has_places=num_outputs > 1)
-
-
-def _maxima(x: Array, windows: Windows, *, is_column_major: bool, has_places: bool) -> tuple[Array, ...]:
-    """Return `[N, C, O1, ...]` and the maxima's int64 places in the flattened x, padding not counted.
-
-    Column-major places count the first of the maps' own axes fastest.
-    """
     lowest = -np.inf if np.issubdtype(x.dtype, np.inexact) else np.iinfo(x.dtype).min
     view = windows.view(windows.pad(x, lowest))
-    if not has_places:
+    if num_outputs == 1:
         return (view.max(axis=windows.inner_axes),)
     flat = view.reshape(*view.shape[: 2 + len(windows.counts)], -1)
     best = flat.argmax(axis=-1)
@@ -46,26 +39,21 @@ def _maxima(x: Array, windows: Windows, *, is_column_major: bool, has_places: bo
     places = [start * stride + own * dilation - begin for start, stride, own, dilation, begin in steps]
     sizes = windows.sizes
     # Of a window of nothing but the least number padding is the first maximum: the element beside it stands for it.
-    place = np.ravel_multi_index(places, tuple(sizes), mode="clip", order="F" if is_column_major else "C")
+    place = np.ravel_multi_index(places, tuple(sizes), mode="clip", order="F" if storage_order else "C")
     maps = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * len(sizes))
     return np.take_along_axis(flat, best[..., None], -1)[..., 0], place + maps * math.prod(sizes)
 
 
 @operator("AveragePool")
 def _average_pool(x: Array, *, kernel_shape: list[int], count_include_pad: int = 0, **layout: Any) -> Array:
-    """Return each window's mean; Operators.md, AveragePool-22.
+    """Return each window's mean over the elements that count, which what rounding up adds never does; AveragePool-22.
 
     Changelog.md: `count_include_pad` came with opset 7, rounding up with 10, dilations with 19; nothing else changed.
     """
     windows = place_windows(x.shape[2:], kernel_shape, **layout)
-    return _means(x, windows, counts_padding=bool(count_include_pad))
-
-
-def _means(x: Array, windows: Windows, *, counts_padding: bool) -> Array:
-    """Return `[N, C, O1, ...]`: sums over the elements that count, which what rounding up adds never does."""
     sums = windows.view(windows.pad(x, 0)).sum(axis=windows.inner_axes)
     counted = windows.pad(np.ones(windows.sizes, x.dtype), 0)
-    if counts_padding:
+    if count_include_pad:
         counted[tuple(map(slice, windows.begins + windows.sizes + windows.ends))] = 1
     result: Array = sums / windows.view(counted).sum(axis=windows.inner_axes)
     return result.astype(x.dtype)

@@ -74,7 +74,7 @@ def _regressor(
     ONNX Runtime passes over the transform of a single target; the text does not.
     """
     rows = as_rows(x, real)
-    scores = _aggregate(rows, _forest(attributes), _votes(attributes, "target"), n_targets, aggregate_function)
+    scores = _aggregate(rows, *_read_trees(attributes, "target"), n_targets, aggregate_function)
     base = _numbers(attributes, "base_values")
     scores = scores if base is None else scores + base.astype(rows.dtype)
     return transform(scores, post_transform).astype(real)
@@ -99,8 +99,8 @@ def _classifier(
     """
     rows = as_rows(x, real)
     labels = classlabels_int64s or classlabels_strings or []
-    votes = _votes(attributes, "class")
-    scores = _aggregate(rows, _forest(attributes), votes, max(len(labels), int(votes.targets.max()) + 1), "SUM")
+    forest, votes = _read_trees(attributes, "class")
+    scores = _aggregate(rows, forest, votes, max(len(labels), int(votes.targets.max()) + 1), "SUM")
     base, voted = _numbers(attributes, "base_values"), np.unique(votes.targets)
     is_pair = len(labels) == 2 and len(voted) == 1
     if is_pair:
@@ -160,18 +160,20 @@ def _numbers(attributes: Mapping[str, Any], name: str) -> Array | None:
     return tensor if tensor is not None else None if plain is None else np.array(plain)
 
 
-def _forest(attributes: Mapping[str, Any]) -> _Forest:
+def _read_trees(attributes: Mapping[str, Any], kind: str) -> tuple[_Forest, _Votes]:
+    """Return the nodes and the votes for each `kind`, `class` or `target`."""
     trees, nodes = attributes["nodes_treeids"], attributes["nodes_nodeids"]
     places = {key: place for place, key in enumerate(zip(trees, nodes, strict=True))}
     branches = [
         [places.get((tree, node), 0) for tree, node in zip(trees, attributes[name], strict=True)]
         for name in ("nodes_falsenodeids", "nodes_truenodeids")
     ]
-    values = _numbers(attributes, "nodes_values")
+    values, weights = _numbers(attributes, "nodes_values"), _numbers(attributes, f"{kind}_weights")
     assert values is not None
+    assert weights is not None
     _, roots = np.unique(trees, return_index=True)
     nan_holds = attributes["nodes_missing_value_tracks_true"] or [0] * len(trees)
-    return _Forest(
+    forest = _Forest(
         roots,
         np.array(attributes["nodes_modes"]),
         np.array(attributes["nodes_featureids"]),
@@ -180,18 +182,11 @@ def _forest(attributes: Mapping[str, Any]) -> _Forest:
         np.array(nan_holds, bool),
         {},
     )
-
-
-def _votes(attributes: Mapping[str, Any], kind: str) -> _Votes:
-    trees, nodes = attributes["nodes_treeids"], attributes["nodes_nodeids"]
-    places = {key: place for place, key in enumerate(zip(trees, nodes, strict=True))}
     keys = zip(attributes[f"{kind}_treeids"], attributes[f"{kind}_nodeids"], strict=True)
     own = np.array([places[key] for key in keys], np.int64)
     order = np.argsort(own, kind="stable")
-    weights = _numbers(attributes, f"{kind}_weights")
-    assert weights is not None
     starts = np.searchsorted(own[order], np.arange(len(trees) + 1))
-    return _Votes(starts, np.array(attributes[f"{kind}_ids"], np.int64)[order], weights[order])
+    return forest, _Votes(starts, np.array(attributes[f"{kind}_ids"], np.int64)[order], weights[order])
 
 
 def _find_leaves(x: Array, forest: _Forest) -> Array:
