@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Int8Setting", "convert_to_int8", "move_relu_first"]
 
 import tempfile
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,18 +109,12 @@ class _Reader:
     """Hands calibration images over in batches; of one size, because histograms stack them."""
 
     def __init__(self, images: NDArray[np.uint8], *, name: str) -> None:
-        self._name = name
-        self._pieces = _cut(images)
+        size = max(size for size in range(1, LARGEST_PIECE + 1) if len(images) % size == 0)
+        self._feeds = ({name: images[start : start + size]} for start in range(0, len(images), size))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """Return the next batch as feeds, None after the last."""
-        piece = next(self._pieces, None)
-        return None if piece is None else {self._name: piece}
-
-
-def _cut(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    size = max(size for size in range(1, LARGEST_PIECE + 1) if len(images) % size == 0)
-    return (images[start : start + size] for start in range(0, len(images), size))
+        return next(self._feeds, None)
 
 
 def _nodes_in_float(model: onnx.ModelProto) -> list[str]:

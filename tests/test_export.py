@@ -307,6 +307,13 @@ def test_finish_refuses_what_the_spec_forbids(model: onnx.ModelProto) -> None:
         finish_model(model, ExportSpec(input_shape=(28, 28), opset=17), metadata={}, producer="x")
 
 
+def test_finish_leaves_the_graph_that_it_is_given_as_it_is(model: onnx.ModelProto) -> None:
+    before = model.SerializeToString(deterministic=True)
+    finished = finish_model(model, ExportSpec(input_shape=(28, 28)), metadata={"a": "b"}, producer="x")
+    assert b"\x0a\x01a\x12\x01b" in finished.model
+    assert model.SerializeToString(deterministic=True) == before
+
+
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a\\b"])
 def test_names_that_are_no_file_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError):

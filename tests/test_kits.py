@@ -35,6 +35,7 @@ from toolkit.exporting.kit_sources import network_sources
 from toolkit.exporting.kit_triton import check_config
 from toolkit.exporting.kit_values import KitSource, kit_values, safe_words
 from toolkit.exporting.kits import KitConfig, put_kit, read_kit_source, write_kits
+from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.private import find_private_folder, private_root
 
 GOLDEN = Golden(
@@ -125,6 +126,8 @@ def test_golden_header_without_vectors_still_compiles_to_none() -> None:
     assert "#define GOLDEN_COUNT 0" in without
     assert "#define GOLDEN_COUNT 2" in header
     assert "{0.5, -1.25, 2}" in header
+    tolerances = [float(line.split()[2]) for line in header.splitlines() if "TOLERANCE" in line]
+    assert tolerances == [GOLDEN.tolerance, probability_bound(GOLDEN.tolerance)]
 
 
 # --- folders -----------------------------------------------------------------------------------------------------

@@ -152,6 +152,37 @@ def test_indices_are_found_through_a_quantised_table_and_an_offset() -> None:
     assert plan_of(model).make()["positions"].max() <= 7
 
 
+@pytest.mark.parametrize(
+    ("op_type", "position", "role"),
+    [
+        ("ReverseSequence", 1, "length"),
+        ("LSTM", 4, "length"),
+        ("Where", 0, "mask"),
+        ("Compress", 1, "mask"),
+        ("Or", 1, "mask"),
+        ("Attention", 3, "mask"),
+        ("MultiHeadAttention", 4, "mask"),
+        ("EmbedLayerNormalization", 7, "mask"),
+        ("EmbedLayerNormalization", 6, "free"),
+    ],
+)
+def test_lengths_and_masks_are_known_by_the_place_that_reads_them(op_type: str, position: int, role: str) -> None:
+    others = [f"other{index}" for index in range(position)]
+    node = helper.make_node(op_type, [*others, "given"], ["y"])
+    model = model_of([node], [value("given", INT32, 4)], ["y"], [weight(name, 2, 2) for name in others])
+    assert facts_of(model)["given"].need.role == role
+
+
+def test_what_reads_one_of_two_sizes_of_the_same_name_tells_both() -> None:
+    model = model_of(
+        [helper.make_node("RNN", ["x", "w", "r"], ["y"], hidden_size=4), helper.make_node("Abs", ["z"], ["z_"])],
+        [value("x", FLOAT, "k", 2, 3), value("z", FLOAT, "k")],
+        ["y", "z_"],
+        [weight("w", 1, 4, 3), weight("r", 1, 4, 4)],
+    )
+    assert shapes_of(plan_of(model)) == {"x": (16, 2, 3), "z": (16,)}
+
+
 def test_floats_that_become_indices_are_whole_and_below_the_table() -> None:
     model = model_of(
         [helper.make_node("Cast", ["x"], ["i"], to=INT32), helper.make_node("Gather", ["table", "i"], ["y"])],

@@ -141,6 +141,10 @@ def test_trees_of_version_5_have_lists_of_leaves() -> None:
     assert y.tolist() == [[5.5, 0, 0, 0], [0, 0, 0, 7], [0, 0, -12, 0], [0, 12, 0, 0], [0, 12, 0, 0]]
     (logistic,) = run("TreeEnsemble", x, opset=5, post_transform=2, **options)  # 2 is LOGISTIC by the text
     assert np.abs(logistic - 1 / (1 + np.exp(-y))).max() < 1e-15
+    # A tree of one leaf is a node with that leaf on both sides.
+    leaf = {"nodes_truenodeids": [1, 0, 3], "nodes_falsenodeids": [2, 2, 3], "tree_roots": [2]}
+    (y,) = run("TreeEnsemble", x, opset=5, **options | leaf)
+    assert y.tolist() == [[0, 0, 0, 7]] * 5
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,23 @@ def test_batch_normalization_in_training_uses_the_numbers_of_the_batch(opset: in
     assert np.abs(y - (normal * wide(scale)[:, None] + wide(bias)[:, None])).max() < 1e-14
 
 
+def test_batch_normalization_of_opset_6_is_told_its_mode() -> None:
+    x, scale, bias, mean = made(4, 3, 5), made(3), made(3), made(3)
+    (y,) = run_node("BatchNormalization", x, scale, bias, mean, np.abs(mean), opset=6, epsilon=0.5)
+    own, spread = wide(x).mean((0, 2)), wide(x).var((0, 2))
+    normal = (wide(x) - own[:, None]) / np.sqrt(spread[:, None] + 0.5)
+    assert np.abs(y - (normal * wide(scale)[:, None] + wide(bias)[:, None])).max() < 1e-14
+
+
+def test_batch_normalization_in_training_of_every_place_for_itself() -> None:
+    x, scale, bias, mean = made(2, 3, 4), made(3, 4), made(3, 4), made(3, 4)
+    given = (x, scale, bias, mean, np.abs(mean))
+    y, running, *_ = run_node("BatchNormalization", *given, opset=7, outputs=5, spatial=0, epsilon=0.5, momentum=0.75)
+    own, spread = wide(x).mean(0), wide(x).var(0)
+    assert np.abs(running - (0.75 * wide(mean) + 0.25 * own)).max() < 1e-14
+    assert np.abs(y - ((wide(x) - own) / np.sqrt(spread + 0.5) * scale + bias)).max() < 1e-14
+
+
 def test_batch_normalization_of_every_place_for_itself() -> None:
     x, scale, bias, mean = made(2, 3, 4), made(3, 4), made(3, 4), made(3, 4)
     variance = np.abs(made(3, 4)) + 1

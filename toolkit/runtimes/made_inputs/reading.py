@@ -40,7 +40,7 @@ def read_inputs(model: onnx.ModelProto) -> tuple[InputFacts, ...]:
         model: parsed, and vetted by `vet_model`.
     """
     graph = Graph(model)
-    return tuple(_read(graph, item) for item in graph.inputs if not graph.is_weight(item.name))
+    return tuple(_read(graph, item) for item in graph.inputs if item.name not in graph.weights)
 
 
 def _read(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
@@ -57,7 +57,8 @@ def _read_graph(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
     dtype = _dtype(item)
     readings = list(follow(graph, item.name, None if axes is None else len(axes)))
     axes = _guess_rank(graph, readings) if axes is None else _with_evidence(graph, axes, readings)
-    need = _choose(item.name, dtype, axes, _needs(graph, readings), readings)
+    needs = [need for reading in readings if reading.same and (need := need_of(graph, reading)) is not None]
+    need = _choose(item.name, dtype, axes, needs, readings)
     return InputFacts(name=item.name, dtype=dtype, axes=axes, need=need)
 
 
@@ -71,11 +72,6 @@ def _declared(item: onnx.ValueInfoProto) -> tuple[Axis, ...] | None:
 def _dtype(item: onnx.ValueInfoProto) -> str:
     kind = item.type.tensor_type.elem_type
     return name_type(kind) if kind else str(item.type.WhichOneof("value") or "nothing")
-
-
-def _needs(graph: Graph, readings: Iterable[Reading]) -> list[Need]:
-    found = (need_of(graph, reading) for reading in readings if reading.same)
-    return [need for need in found if need is not None]
 
 
 def _choose(name: str, dtype: str, axes: tuple[Axis, ...] | None, needs: list[Need], readings: list[Reading]) -> Need:

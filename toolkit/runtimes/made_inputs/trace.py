@@ -53,33 +53,31 @@ class Reading(NamedTuple):
 
 
 class Graph:
-    """A model's graphs, by the names of their tensors."""
+    """A model's graphs, by the names of their tensors.
+
+    Attributes:
+        inputs: of the main graph.
+        readers: who reads a tensor, and as which input.
+        weights: tensors that lie in the file.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.inputs = model.graph.input
         self._makers: dict[str, NodeProto] = {}
-        self._readers: dict[str, list[tuple[NodeProto, int]]] = defaultdict(list)
-        self._weights: dict[str, onnx.TensorProto] = {}
+        self.readers: dict[str, list[tuple[NodeProto, int]]] = defaultdict(list)
+        self.weights: dict[str, onnx.TensorProto] = {}
         self._declared: dict[str, tuple[int, ...]] = {}
         for graph in iterate_graphs(model, name="the file"):
-            self._weights |= {item.name: item for item in getattr(graph, "initializer", ())}
+            self.weights |= {item.name: item for item in getattr(graph, "initializer", ())}
             for node in graph.node:
                 self._makers |= dict.fromkeys(filter(None, node.output), node)
                 for position, name in enumerate(node.input):
                     if name:
-                        self._readers[name].append((node, position))
+                        self.readers[name].append((node, position))
             for item in getattr(graph, "value_info", ()):
                 kind = item.type.tensor_type
                 if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
                     self._declared[item.name] = tuple(dim.dim_value for dim in kind.shape.dim)
-
-    def is_weight(self, name: str) -> bool:
-        """Tell whether a tensor lies in the file."""
-        return name in self._weights
-
-    def readers(self, name: str) -> list[tuple[NodeProto, int]]:
-        """Return who reads a tensor, and as which input."""
-        return self._readers.get(name, [])
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """Return a small tensor that the file holds."""
@@ -107,8 +105,8 @@ class Graph:
         return self._declared.get(name)
 
     def _tensor(self, name: str) -> onnx.TensorProto | None:
-        if name in self._weights:
-            return self._weights[name]
+        if name in self.weights:
+            return self.weights[name]
         maker = self._makers.get(name)
         if maker is None or maker.op_type != "Constant":
             return None
@@ -133,7 +131,7 @@ def follow(graph: Graph, name: str, rank: int | None) -> Iterator[Reading]:
     seen = {name}
     while waiting and len(seen) < MOST_TENSORS:
         tensor, axes, same, shift = waiting.popleft()
-        for node, position in graph.readers(tensor):
+        for node, position in graph.readers.get(tensor, ()):
             reading = Reading(node, position, axes, same, shift)
             yield reading
             for made, following in _go_on(graph, reading):

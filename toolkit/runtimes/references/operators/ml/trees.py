@@ -125,12 +125,9 @@ def _ensemble(
     ids, leafs = (
         np.array([attributes[f"nodes_{side}{kind}"] for side in ("false", "true")]) for kind in ("nodeids", "leafs")
     )
-    # A root whose branches are one leaf is that leaf.
-    roots = np.array(tree_roots)
-    is_leaf = leafs[:, roots].all(axis=0) & (ids[0, roots] == ids[1, roots])
     nan_holds = attributes["nodes_missing_value_tracks_true"] or [0] * inner
     forest = _Forest(
-        np.where(is_leaf, inner + ids[1, roots], roots),
+        np.array(tree_roots),
         np.array([*modes, *[LEAF] * leaves]),
         np.pad(attributes["nodes_featureids"], (0, leaves)),
         np.pad(attributes["nodes_splits"].astype(x.dtype), (0, leaves)),
