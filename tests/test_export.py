@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from idx_files import write_idx
 
 from exporters import ExportError, ExportSpec, export_torch, finish_model
@@ -29,7 +31,7 @@ from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.export import export_run
 from toolkit.exporting.golden import choose_golden, synthetic_images
-from toolkit.exporting.model_file import FileMaker
+from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.proof import prove_model
 from toolkit.exporting.reference import Probe
 from toolkit.network.checkpoint import read_checkpoint
@@ -51,6 +53,28 @@ def model(model_path: Path) -> onnx.ModelProto:
 @pytest.fixture(scope="module")
 def card(model: onnx.ModelProto) -> Card:
     return Card.loads({item.key: item.value for item in model.metadata_props}[CARD_KEY])
+
+
+@pytest.fixture(scope="module")
+def maker(trained_run: Path, mini: Any) -> FileMaker:
+    run = read_run(trained_run)
+    return FileMaker(
+        run=run, checkpoint=read_checkpoint(run.checkpoint_path), data=mini, config=ExportConfig(), name="m"
+    )
+
+
+@pytest.fixture(scope="module")
+def proven(maker: FileMaker, model: onnx.ModelProto) -> Proven:
+    return maker.prove(model, precision="fp32")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Spinning threads take more of the processor's time than these networks have work for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_the_file_is_one_opset_18_default_domain_and_small(model: onnx.ModelProto, model_path: Path) -> None:
@@ -118,12 +142,10 @@ def test_golden_vectors_cover_every_class_and_come_from_the_validation_split(car
     assert {held_out[image.tobytes()] for image in images} == set(range(10))
 
 
-def test_run_on_all_data_calls_no_image_held_out(trained_run: Path, model: onnx.ModelProto, mini: Any) -> None:
+def test_run_on_all_data_calls_no_image_held_out(maker: FileMaker, model: onnx.ModelProto) -> None:
     """What calibrates was trained on there: card and lines say so."""
-    run = read_run(trained_run)
-    run = replace(run, training={**run.training, "all_data": True})
-    checkpoint = read_checkpoint(run.checkpoint_path)
-    maker = FileMaker(run=run, checkpoint=checkpoint, data=mini, config=ExportConfig(), name="m")
+    run = replace(maker.run, training={**maker.run.training, "all_data": True})
+    maker = replace(maker, run=run)
     card = maker._make_card(maker.prove(model, precision="fp32"))
     assert card.golden is not None
     assert (card.golden.split, card.guard["calibration"]["split"]) == ("training", "training")
@@ -161,12 +183,14 @@ def test_a_second_export_gives_the_same_bytes_and_says_unchanged(
     assert model_path.read_bytes() == before
 
 
-def test_another_file_is_not_overwritten_without_force(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+def test_another_file_is_not_overwritten_without_force(
+    trained_run: Path, maker: FileMaker, proven: Proven, tmp_path: Path, mini: Any
+) -> None:
     output = tmp_path / "mine.onnx"
     output.write_bytes(b"precious")
     store = ArtifactStore(root=tmp_path)
     with pytest.raises(UsageError, match="--force"):
-        export_run(trained_run, mini, ExportConfig(output=output), store=store)
+        maker.put(proven, output)
     assert output.read_bytes() == b"precious"
     report = export_run(
         trained_run, mini, ExportConfig(output=output, force=True, golden="synthetic", author="me"), store=store
@@ -278,8 +302,6 @@ def test_synthetic_images_are_the_same_every_time() -> None:
 
 
 def test_the_exporter_prints_nothing_and_reports_what_it_cannot_export(capfd: pytest.CaptureFixture[str]) -> None:
-    import torch
-
     class Untraceable(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images if images.sum().item() > len(str(images)) else images + 1
@@ -333,11 +355,11 @@ def test_a_users_own_images_do_not_leak_under_a_catalogue_name(tmp_path: Path, m
     assert not is_public(replace(mini, train=mini.train.take(np.arange(100))))
 
 
-def test_a_card_beside_is_not_overwritten_without_force(trained_run: Path, tmp_path: Path, mini: Any) -> None:
+def test_a_card_beside_is_not_overwritten_without_force(maker: FileMaker, proven: Proven, tmp_path: Path) -> None:
     output = tmp_path / "x.onnx"
     card_beside(output).write_text("precious")
     with pytest.raises(UsageError, match=r"card\.json exists"):
-        export_run(trained_run, mini, ExportConfig(output=output), store=ArtifactStore(root=tmp_path))
+        maker.put(proven, output)
     assert card_beside(output).read_text() == "precious"
     assert not output.exists()
 
@@ -354,11 +376,11 @@ def test_an_output_that_no_command_would_know_as_a_model_is_refused() -> None:
 
 
 def test_a_file_that_breaks_its_contract_is_never_written(
-    trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
+    maker: FileMaker, proven: Proven, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_file, "Card", lambda **fields: Card(**{**fields, "classes": ("a", "b"), "golden": None}))
     with pytest.raises(CheckFailedError, match="breaks its contract"):
-        export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
+        maker.put(proven, tmp_path / "models" / "m.onnx")
     assert not (tmp_path / "models").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +60,24 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
-    """Two epochs of a run, every one kept, and a third added; then a run of another seed."""
-    store = ArtifactStore(root=tmp_path_factory.mktemp("kept"))
-    recipe = resolve_recipe("fast", settings=SMALL)
-    config = TrainConfig(recipe=recipe, device="cpu", keep_every=1)
-    run = train(data, config, store=store, listener=Silent()).run
-    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
-    train(data, TrainConfig(recipe=recipe, device="cpu", seed=1), store=store, listener=Silent())
-    return store
+def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
+    return ArtifactStore(root=tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture(scope="module")
-def run(store: ArtifactStore) -> Path:
-    return next((store.root / "runs").glob("*-s0-*"))
+def early(data: Dataset, store: ArtifactStore) -> Any:
+    """Two epochs of a run, every one kept and the last one exported, and a third added; then a run of another seed."""
+    config = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cpu", threads=1, keep_every=1)
+    run = train(data, config, store=store, listener=Silent()).run
+    report = export_run(run, data, ExportConfig(), store=store)
+    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
+    train(data, replace(config, seed=1, keep_every=0), store=store, listener=Silent())
+    return report
+
+
+@pytest.fixture(scope="module")
+def run(early: Any, store: ArtifactStore) -> Path:
+    return store.root / "runs" / early.model.stem
 
 
 def choose(run: Path, choice: str) -> Path:
@@ -93,23 +98,24 @@ def test_a_kept_epoch_is_exported_under_its_own_name_and_recorded_by_its_run(
 ) -> None:
     assert exported.model == store.root / "models" / f"{run.name}-epoch1.onnx"
     assert exported.card.name == f"{run.name}-epoch1"
+    assert exported.card.recipe["epochs"] == 1
     assert exported.card.checkpoint_sha256 == sha256_of(choose(run, "1"))
     latest = json.loads((store.root / "latest.json").read_text())
     assert latest["model_run"] == run.name
 
 
-def test_a_run_that_went_on_is_exported_beside_its_earlier_file(data: Dataset, tmp_path: Path) -> None:
-    store = ArtifactStore(root=tmp_path)
-    config = TrainConfig(recipe=resolve_recipe("fast", settings=[*SMALL, "epochs=1"]), device="cpu")
-    run = train(data, config, store=store, listener=Silent()).run
-    first = export_run(run, data, ExportConfig(), store=store)
-    before = first.model.read_bytes()
-    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
-    second, again = (export_run(run, data, ExportConfig(), store=store) for _ in range(2))
-    assert [report.model.stem for report in (first, second, again)] == [run.name, f"{run.name}-2", f"{run.name}-2"]
-    assert [report.unchanged for report in (first, second, again)] == [False, False, True]
-    assert second.card.name == f"{run.name}-2"
-    assert first.model.read_bytes() == before
+def test_a_run_that_went_on_is_exported_beside_its_earlier_file(
+    early: Any, run: Path, data: Dataset, store: ArtifactStore
+) -> None:
+    before = early.model.read_bytes()
+    later = export_run(run, data, ExportConfig(), store=store)
+    assert (early.model.stem, early.card.recipe["epochs"]) == (run.name, 2)
+    assert (later.model.stem, later.unchanged, later.card.name) == (f"{run.name}-2", False, f"{run.name}-2")
+    assert early.model.read_bytes() == before
+    assert choose_name(run.name, sha256_of(run), store=store) == f"{run.name}-2"  # where it would be unchanged
+    # The card states the epochs really trained.
+    assert later.card.recipe["epochs"] == 3  # the recipe says 2
+    assert later.card.recipe["name"] == "fast"
 
 
 def test_a_name_that_is_taken_by_what_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
@@ -117,15 +123,6 @@ def test_a_name_that_is_taken_by_what_cannot_be_read_is_left_alone(tmp_path: Pat
     store.model_path("m").parent.mkdir(parents=True)
     store.model_path("m").write_bytes(b"?")
     assert choose_name("m", "0" * 64, store=store) == "m-2"
-
-
-def test_the_card_states_the_epochs_really_trained(
-    run: Path, data: Dataset, store: ArtifactStore, exported: Any
-) -> None:
-    assert exported.card.recipe["epochs"] == 1
-    whole = export_run(run, data, ExportConfig(name="whole"), store=store)
-    assert whole.card.recipe["epochs"] == 3  # the recipe says 2
-    assert whole.card.recipe["name"] == "fast"
 
 
 @pytest.mark.parametrize(
