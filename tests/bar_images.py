@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from toolkit.data.dataset import Dataset, Split
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipes import resolve_recipe
 
-__all__ = ["make_bars", "tiny_recipe"]
+__all__ = ["make_bars", "tiny_recipe", "write_bars"]
 
 TINY = ("conv1_channels=2", "conv2_channels=2", "hidden_units=8", "batch_size=16", "precision=float32")
 
@@ -18,6 +20,14 @@ def make_bars(count: int = 120) -> Dataset:
     train, test = _draw_split(count, seed=0), _draw_split(count // 3, seed=1)
     classes = ("row", "column")
     return Dataset(name="bars", train=train, test=test, classes=classes, licence="x", polarity="any", fit="stretch")
+
+
+def write_bars(folder: Path) -> Path:
+    """Write such a data set where a command can read it, and return the file."""
+    bars, path = make_bars(), folder / "bars.npz"
+    arrays = {"x_train": bars.train.images, "y_train": bars.train.labels}
+    np.savez(path, **arrays, x_test=bars.test.images, y_test=bars.test.labels)
+    return path
 
 
 def tiny_recipe(*settings: str) -> Recipe:

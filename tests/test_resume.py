@@ -7,8 +7,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from bar_images import write_bars
 from small_training import EVERYTHING, Listener, begin, go_on, make_bars, read_left, small_recipe
 
 from toolkit.artifacts import ArtifactStore
@@ -389,9 +388,15 @@ def toolkit(*arguments: str) -> int:
 
 @pytest.fixture
 def mini(tmp_path: Path) -> TrainReport:
-    """A run of two epochs on mnist-mini in the folder where the commands look; every second epoch is kept."""
-    recipe = small_recipe("batch_size=500")
-    return begin(tmp_path / "artifacts", recipe, data=load_dataset("mnist-mini"), keep_every=2)
+    """A run of two epochs on a file's images in the folder where the commands look; every second epoch is kept."""
+    path = write_bars(tmp_path)
+    return begin(
+        tmp_path / "artifacts",
+        small_recipe("kernel_size=3"),
+        data=load_dataset(str(path)),
+        data_source=str(path),
+        keep_every=2,
+    )
 
 
 def test_kept_epochs_and_the_best_one_are_named_after_the_run(mini: TrainReport) -> None:
@@ -426,23 +431,30 @@ def test_the_command_says_what_cannot_be_and_when_nothing_is_left_to_do(
     assert (after["checkpoints"], after["history"]) == (before["checkpoints"], before["history"])
 
 
-def test_a_second_training_of_the_same_run_is_refused_while_the_first_one_runs(tmp_path: Path) -> None:
-    data = load_dataset("mnist-mini")
-    answers: list[subprocess.CompletedProcess[str]] = []
+def test_a_second_training_of_the_same_run_is_refused_while_the_first_one_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That a run is held against other processes, too, is tried with every kind of output (test_holding)."""
+    path = write_bars(tmp_path)
+    data = load_dataset(str(path))
+    codes: list[int] = []
 
     def try_another(count: int) -> None:
-        if count == 12:  # one epoch is saved
-            command = [sys.executable, "-m", "toolkit", "train", "--resume", "latest"]
-            answers.append(subprocess.run(command, capture_output=True, text=True, check=False))
+        if count == 8:  # one epoch is saved
+            codes.append(toolkit("train", "--resume", "latest"))
 
-    recipe = small_recipe("batch_size=400")
-    report = begin(tmp_path / "artifacts", recipe, data=data, listener=Listener(try_another))
-    (answer,) = answers
-    assert answer.returncode == 5, answer.stderr
-    assert answer.stderr.splitlines() == [
+    report = begin(
+        tmp_path / "artifacts",
+        small_recipe("kernel_size=3"),
+        data=data,
+        data_source=str(path),
+        listener=Listener(try_another),
+    )
+    assert codes == [5]
+    assert capsys.readouterr().err.splitlines() == [
         f"error: the run {report.run} is being trained by another process; wait for it or train another run"
     ]
-    assert toolkit("train", "--resume", "latest") == 0
+    go_on(tmp_path / "artifacts", data=data)
 
 
 def test_a_loss_that_is_lost_ends_the_command_with_1_and_names_the_step(
