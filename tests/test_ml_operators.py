@@ -252,6 +252,14 @@ def test_regression_by_one_support_vector(one_class: int) -> None:
     assert np.abs(y - (np.sign(expected) if one_class else expected)).max() < 1e-15
 
 
+def test_regression_of_whole_numbers_is_no_whole_number() -> None:
+    line: dict[str, Any] = {"kernel_type": "LINEAR", "coefficients": [0.5, 0.25], "rho": [0.125], "n_supports": 0}
+    (y,) = run("SVMRegressor", np.array([[1, 2], [0, -1]]), **line)
+    assert y.tolist() == [[1.125], [-0.125]]
+    (y,) = run("SVMRegressor", np.array([[1, 2]], np.float32), **line, post_transform="LOGISTIC")
+    assert abs(y.item() - 1 / (1 + np.exp(-1.125))) < 1e-15
+
+
 def test_labels_and_their_places() -> None:
     words = np.array(["c", "a", "z"], object)
     one: dict[str, Any] = {"classes_strings": ["a", "b", "c"], "default_int64": -5, "default_string": "?"}

@@ -37,6 +37,13 @@ def test_an_operand_is_laid_along_the_axis_that_is_named(op_type: str) -> None:
         ("Dropout", 6, [GRID], {"is_test": 1, "ratio": 0.9}, GRID),
         ("Cast", 1, [GRID], {"to": "INT64"}, GRID.astype(np.int64)),
         ("PRelu", 6, [-GRID, np.array([1, 2, 3], np.float32)], {}, -GRID * [1, 2, 3]),
+        (
+            "PRelu",
+            6,
+            [-np.ones((1, 2, 2), np.float32), np.array([1, 2], np.float32)],
+            {},
+            np.array([[[-1, -1], [-2, -2]]]),
+        ),
         ("Unsqueeze", 11, [GRID], {"axes": [3, 0]}, GRID.reshape(1, 2, 3, 1)),
         ("Gemm", 1, [GRID, GRID, np.ones((3, 3), np.float32)], {"transA": 1, "beta": 2.0}, GRID.T @ GRID + 2),
         ("Gemm", 6, [GRID, GRID[:, :2], np.float32(1).reshape(1)], {"transA": 1, "transB": 1, "broadcast": 1}, None),
