@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from test_imports import modules_after
 
 from exporters import ExportError
 from toolkit.cli.app import app
+from toolkit.data.dataset import Split
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.exporting import derived, int8_gate, int8_tries
@@ -37,6 +39,22 @@ def test_the_ranking_takes_labels_first_then_the_error_then_the_order_of_the_lis
     assert [item.name for item in rank_tries(tries)] == ["percentile 99.99", "minmax, 7-bit weights", "minmax"]
     tries[1] = replace(tries[1], graph=None, status="failed")
     assert [item.name for item in rank_tries(tries)] == ["minmax, 7-bit weights", "minmax"]
+
+
+def test_a_try_is_held_against_the_float32_file_and_the_true_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = {"logits": np.array([[1, 0], [0, 1], [1, 0]], np.float32), "label": np.array([0, 1, 0])}
+    seen = {"logits": np.array([[1, 0.5], [0, 1], [0, 1]], np.float32), "label": np.array([0, 1, 1])}
+    answers = iter([exact, *[seen] * len(SETTINGS)])
+    monkeypatch.setattr(int8_tries, "_answer", lambda *_: next(answers))
+    monkeypatch.setattr(int8_tries, "quantise_apart", lambda *_, **__: "graph")
+    monkeypatch.setattr(int8_tries, "finish_model", lambda *_, **__: SimpleNamespace(model=b"12"))
+    held_out = Split(images=np.zeros((3, 4, 4), np.uint8), labels=np.array([0, 0, 1]))
+    given: Any = "not read"
+    first, *_ = int8_tries.try_settings(given, given, held_out, calibration=given, log=tmp_path / "log")
+    assert (first.status, first.size_bytes, first.labels_changed, first.correct) == ("chosen", 2, 1, 2)
+    assert (first.max_logit_error, first.rms_logit_error) == (1, pytest.approx((2.25 / 6) ** 0.5))
 
 
 def test_calibration_takes_a_seeded_sample_and_never_a_validation_image() -> None:
