@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 import torch
-from traced import run_until_call, why_untraceable
+from killed import UNKILLABLE, answer_of
 
 from toolkit import durable
 from toolkit.errors import ResourceError
@@ -21,7 +21,6 @@ from toolkit.network.config import NetworkConfig
 from toolkit.network.redo_log import finish_save, save_pair
 
 TINY = NetworkConfig(height=16, width=16, classes=2, conv1_channels=1, conv2_channels=1, hidden_units=1)
-MOST_STOPS = 2000
 
 Save = Callable[[Path], None]
 State = dict[str, bytes]
@@ -32,15 +31,19 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def saves(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Save]:
-    """Saves of the epochs 1, 2 and 3 with everything computed before: a forked child must not call torch."""
-    made: dict[int, Save] = {}
-    for epoch in (1, 2, 3):
-        path = tmp_path_factory.mktemp("made") / "last.safetensors"
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Checkpoints of the epochs 1, 2 and 3."""
+    paths = {epoch: tmp_path_factory.mktemp("made") / "last.safetensors" for epoch in (1, 2, 3)}
+    for epoch, path in paths.items():
         torch.manual_seed(epoch)
         write_checkpoint(path, CNN(TINY), epoch=epoch)
-        made[epoch] = _repeat(path)
-    return made
+    return paths
+
+
+@pytest.fixture(scope="module")
+def saves(made: dict[int, Path]) -> dict[int, Save]:
+    """Saves of those epochs with everything computed before."""
+    return {epoch: _repeat(path) for epoch, path in made.items()}
 
 
 def _repeat(made: Path) -> Save:
@@ -74,24 +77,16 @@ def names_of(state: State) -> list[str]:
     return sorted(state)
 
 
-def kill_at_every_call(last: Path, save: Save, *, allowed: set[int]) -> Iterator[State]:
-    """Kill one save at every system call, from the same start; give what lies in the folder after each."""
-    start = capture(last.parent)
-    for number in range(1, MOST_STOPS):
-        put_back(last.parent, start)
-        ended = run_until_call(lambda: save(last), number=number)
-        assert read_checkpoint(last).epoch in allowed, f"killed at stop {number}: {names_of(capture(last.parent))}"
-        yield capture(last.parent)
-        if ended:
-            return
-    pytest.fail(f"the save did not end within {MOST_STOPS} system calls")
-
-
-@pytest.fixture
-def _traceable() -> None:
-    reason = why_untraceable()
-    if reason is not None:
-        pytest.skip(reason)
+def kill_at_every_call(last: Path, number: int, made: dict[int, Path], *, allowed: set[int]) -> list[State]:
+    """Kill the save of an epoch at every system call, from the same start; return what lay in the folder after each."""
+    if UNKILLABLE is not None:
+        pytest.skip(UNKILLABLE)
+    left, states = last.parent.with_name("left"), []
+    for count in range(answer_of("save", last, made[number], left)):
+        states.append(capture(left / str(count)))
+        put_back(last.parent, states[-1])
+        assert read_checkpoint(last).epoch in allowed, f"killed at call {count}: {names_of(states[-1])}"
+    return states
 
 
 def named_files(state: State) -> tuple[tuple[str, bytes], ...]:
@@ -99,14 +94,12 @@ def named_files(state: State) -> tuple[tuple[str, bytes], ...]:
     return tuple(sorted((name, data) for name, data in state.items() if not name.endswith(".tmp")))
 
 
-@pytest.mark.usefixtures("_traceable")
-def test_killed_at_any_system_call_the_old_or_the_new_checkpoint_loads(last: Path, saves: dict[int, Save]) -> None:
-    loaded, distinct = set(), set()
-    for state in kill_at_every_call(last, saves[2], allowed={1, 2}):
-        loaded.add(read_checkpoint(last).epoch)
-        distinct.add(named_files(state))
-    assert loaded == {1, 2}
-    assert len(distinct) == 4  # old; old with .next; committed with .next; new
+def test_killed_at_any_system_call_the_old_or_the_new_checkpoint_loads(last: Path, made: dict[int, Path]) -> None:
+    states = kill_at_every_call(last, 2, made, allowed={1, 2})
+    old, *_, new = states
+    assert "last.next.safetensors" not in old
+    assert (old["last.safetensors"], new["last.safetensors"]) == (made[1].read_bytes(), made[2].read_bytes())
+    assert len({named_files(state) for state in states}) == 4  # old; old with .next; committed with .next; new
 
 
 def states_of_a_killed_save(last: Path, save: Save) -> dict[str, State]:
@@ -121,19 +114,16 @@ def states_of_a_killed_save(last: Path, save: Save) -> dict[str, State]:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("_traceable")
 @pytest.mark.parametrize("stage", ["begun", "committed", "done"])
 def test_the_save_after_a_killed_save_may_be_killed_anywhere_too(
-    last: Path, saves: dict[int, Save], stage: str
+    last: Path, saves: dict[int, Save], made: dict[int, Path], stage: str
 ) -> None:
     put_back(last.parent, states_of_a_killed_save(last, saves[2])[stage])
     before = read_checkpoint(last).epoch
     assert before == (1 if stage == "begun" else 2)
-    for _ in kill_at_every_call(last, saves[3], allowed={before, 3}):
-        pass
-    assert read_checkpoint(last).epoch == 3
-    assert [name for name, _ in named_files(capture(last.parent))] == ["last.json", "last.safetensors"]
+    *_, new = kill_at_every_call(last, 3, made, allowed={before, 3})
+    assert new["last.safetensors"] == made[3].read_bytes()
+    assert [name for name, _ in named_files(new)] == ["last.json", "last.safetensors"]
 
 
 CALLS = ("open", "write", "fsync", "replace", "rename", "close", "chmod", "unlink")

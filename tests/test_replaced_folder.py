@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from traced import run_until_call, why_untraceable
+from killed import UNKILLABLE, answer_of, put, words_in
 
 from toolkit import durable
-from toolkit.durable import replaced_folder, settle_folder
+from toolkit.durable import replaced_folder
 from toolkit.errors import ResourceError
 from toolkit.runtimes import private
 
 
-def put(folder: Path, word: str) -> None:
-    with replaced_folder(folder) as made:
-        (made / "sub").mkdir()
-        (made / "sub" / word).write_bytes(word.encode())
-        (made / "whole").write_bytes(word.encode())
-
-
-def words_in(folder: Path) -> set[str]:
-    return {path.name for path in (folder / "sub").iterdir()} | {(folder / "whole").read_text()}
-
-
-@pytest.mark.skipif(why_untraceable() is not None, reason=str(why_untraceable()))
+@pytest.mark.skipif(UNKILLABLE is not None, reason=str(UNKILLABLE))
 @pytest.mark.parametrize("exchanges", [True, False], ids=["exchanged", "renamed twice"])
-def test_killed_at_any_system_call_the_old_or_the_new_folder_is_there(
-    tmp_path: Path, exchanges: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "kits" / "kit"
+def test_killed_at_any_system_call_the_old_or_the_new_folder_is_there(tmp_path: Path, exchanges: bool) -> None:
     if exchanges:
         put(tmp_path / "try", "one")
         if not durable._exchange(tmp_path / "try", tmp_path / "try"):
             pytest.skip("this system cannot exchange two folders in one step")
-    else:
-        monkeypatch.setattr(durable, "_exchange", lambda *_: False)
-    seen = set()
-    for number in range(1, 2000, 2):  # before each call: what is there after one is there before the next
-        shutil.rmtree(folder.parent, ignore_errors=True)
-        put(folder, "old")
-        ended = run_until_call(lambda: put(folder, "new"), number=number)
-        if exchanges:
-            assert folder.exists(), f"killed at stop {number}"
-        settle_folder(folder)
-        (word,) = words_in(folder)
-        seen.add(word)
-        put(folder, "third")
-        assert words_in(folder) == {"third"}
-        assert [entry.name for entry in folder.parent.iterdir()] == ["kit"], f"killed at stop {number}"
-        if ended:
-            break
-    else:
-        pytest.fail("it did not end within 2,000 system calls")
-    assert seen == {"old", "new"}
+    assert answer_of("folder", tmp_path / "kits" / "kit", exchanges) == ["new", "old"]
 
 
 def test_a_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:

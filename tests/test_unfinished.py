@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from traced import run_until_call, why_untraceable
+from killed import IDENTITY, UNKILLABLE, answer_of
 
 from toolkit.errors import ModelError, ResourceError, StoppedError, UsageError
 from toolkit.prediction import unfinished
 from toolkit.prediction.outputs import StreamTarget
 from toolkit.prediction.run import stopping_kept
 from toolkit.prediction.unfinished import Progress, Unfinished, latest_unfinished, part_of, record_of
-
-IDENTITY = {"model": "abc", "inputs": ["a.npy"]}
 
 
 def begin(path: Path, *, rows: int = 2, identity: dict[str, Any] | None = None) -> None:
@@ -194,60 +192,8 @@ def test_a_stream_is_handed_on_and_left_open(tmp_path: Path) -> None:
         assert not stream.closed
 
 
-def finish_rows(path: Path, *, turns: bool, resume: bool = False, force: bool = False) -> None:
-    """Write two rows and give the file its name, as a prediction does: as it is, or as what is made of it."""
-    with Unfinished(path, IDENTITY, resume=resume, force=force) as target:
-        if not target.progress.rows:
-            target.stream.write(b"row\n" * 2)
-            target.advance(Progress(rows=2, last=("a.npy", 1)))
-        assert target.progress.rows == 2
-
-        def turn(whole: BinaryIO) -> None:
-            target.stream.seek(0)
-            whole.write(b"made of " + target.stream.read())
-
-        target.finish(turn if turns else None)
-
-
-def how_it_goes_on(path: Path, *, turns: bool, force: bool) -> str:
-    """Resume it; where there is nothing to resume begin anew, as the message asks."""
-    try:
-        finish_rows(path, turns=turns, resume=True, force=force)
-    except UsageError as error:
-        finish_rows(path, turns=turns, force=True)
-        return "whole" if "is whole; there is nothing to resume" in str(error) else "not begun"
-    return "gone on with"
-
-
-@pytest.mark.skipif(why_untraceable() is not None, reason=str(why_untraceable()))
-@pytest.mark.parametrize(
-    ("turns", "old"),
-    [
-        (False, None),
-        (True, b"old"),
-        pytest.param(False, b"old", marks=pytest.mark.slow),
-        pytest.param(True, None, marks=pytest.mark.slow),
-    ],
-)
-def test_killed_at_any_system_call_an_output_is_whole_or_gone_on_with(
-    tmp_path: Path, turns: bool, old: bytes | None
-) -> None:
-    path, is_forced = tmp_path / "o" / "rows", old is not None
-    expected = (b"made of " if turns else b"") + b"row\nrow\n"
-    ends = set()
-    for number in range(1, 2000, 2):  # before each call: what is there after one is there before the next
-        shutil.rmtree(path.parent, ignore_errors=True)
-        path.parent.mkdir()
-        if old is not None:
-            path.write_bytes(old)
-        ended = run_until_call(lambda: finish_rows(path, turns=turns, force=is_forced), number=number)
-        left = path.read_bytes() if path.exists() else None
-        assert left in {old, expected}, f"killed at stop {number}"
-        end = how_it_goes_on(path, turns=turns, force=is_forced and left == old)
-        assert (end == "whole") == (left == expected and end != "gone on with"), f"killed at stop {number}"
-        ends.add(end)
-        assert path.read_bytes() == expected
-        assert [entry.name for entry in path.parent.iterdir()] == ["rows"], f"killed at stop {number}"
-        if ended:
-            break
-    assert ends == {"not begun", "gone on with", "whole"}
+@pytest.mark.skipif(UNKILLABLE is not None, reason=str(UNKILLABLE))
+@pytest.mark.parametrize("old", ["", "old"])
+@pytest.mark.parametrize("turns", [False, True])
+def test_killed_at_any_system_call_an_output_is_whole_or_gone_on_with(tmp_path: Path, turns: bool, old: str) -> None:
+    assert answer_of("output", tmp_path / "o" / "rows", turns, old) == ["gone on with", "not begun", "whole"]
