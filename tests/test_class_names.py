@@ -15,6 +15,7 @@ from small_training import begin, go_on, make_bars, small_recipe
 from tiny_models import build_card, build_model
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.cli import evaluation_files
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data import Dataset, load_dataset
@@ -28,6 +29,12 @@ from toolkit.prediction.tally import tell_truth
 
 SIDE = 16
 COMPOSED, DECOMPOSED = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
+    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
 
 
 def toolkit(*arguments: str) -> int:

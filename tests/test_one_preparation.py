@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from toolkit import Classifier
+from toolkit.cli import evaluation_files
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data.mini_subset import load_mini
@@ -21,6 +22,12 @@ from toolkit.prediction.run import run_prediction
 
 PAPER, INK = 235, 30
 EACH = 6
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
+    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
 
 
 def scan(digit: np.ndarray, rng: np.random.Generator) -> Image.Image:

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from toolkit.cli import evaluation_files
 from toolkit.cli.app import main
 from toolkit.cli.boundary import run_guarded
 from toolkit.cli.output import fill_in, repeat_command
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
+    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
 
 
 @pytest.fixture
