@@ -1,10 +1,12 @@
-"""`toolkit predict` as a user meets it: a process, its CSV, and the most memory that it and its workers ever held."""
+"""`toolkit predict` as a user meets it: in the test's own process, or in one whose memory is watched."""
 
 from __future__ import annotations
 
-__all__ = ["Predicted", "read_rows", "resident_mb", "run_predict"]
+__all__ = ["Predicted", "predict_here", "read_rows", "resident_mb", "run_predict"]
 
+import contextlib
 import csv
+import io
 import subprocess
 import sys
 import threading
@@ -12,6 +14,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from toolkit.cli.app import app
+from toolkit.cli.boundary import run_guarded
+from toolkit.holding import release_claims
 
 CLOCK_S = 0.02
 
@@ -37,6 +44,25 @@ class Predicted:
     def by_name(self) -> dict[str, dict[str, str]]:
         """Return the rows by the last part of their source."""
         return {Path(row["source"]).name: row for row in self.rows}
+
+
+def predict_here(*arguments: Any, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command as `main` does, without a process's start to wait for, and check its exit code."""
+    words = ["predict", *map(str, arguments)]
+    with contextlib.ExitStack() as stack:
+        out, err = (io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", write_through=True) for _ in range(2))
+        stack.enter_context(mock.patch.object(sys, "argv", ["toolkit", *words]))  # reports name what was typed
+        stack.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        stack.callback(release_claims)  # as a process's end does
+        ended = run_guarded(lambda: app(args=words, prog_name="toolkit"), debug=False)
+    said = []
+    for stream in (out, err):
+        stream.seek(0)
+        said.append(stream.read())
+    assert ended == code, said[1]
+    return subprocess.CompletedProcess(words, ended, *said)
 
 
 def run_predict(*arguments: Any, output: Path, stdin: bytes | None = None) -> Predicted:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from imaging_samples import draw_seven, encode
 from machine import skip_where_cuda_works
+from predict_command import predict_here
 from tiny_models import save_model
 
 from toolkit.artifacts import ArtifactStore
@@ -29,13 +30,23 @@ finally:
 """
 
 
-def predict(*arguments: Any, code: int = 0, text: bool = True) -> subprocess.CompletedProcess[Any]:
-    """Run the command in a process of its own, which also proves its import budget."""
+def predict_apart(*arguments: Any, code: int = 0, runner: str = RUNNER) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own: its import budget, and no word of a library on its streams."""
     result = subprocess.run(
-        [sys.executable, "-c", RUNNER, *map(str, arguments)], capture_output=True, text=text, check=False
+        [sys.executable, "-c", runner, *map(str, arguments)], capture_output=True, text=True, check=False
     )
     assert result.returncode == code, result.stderr
     return result
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _probed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(cache))
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -54,8 +65,8 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_csv_lands_under_a_unique_name_and_the_table_is_shown(tmp_path: Path, model: Path, picture: Path) -> None:
-    first = predict(model, picture)
-    predict(model, picture)
+    first = predict_apart(model, picture)
+    predict_here(model, picture)
     written = sorted((tmp_path / "artifacts" / "predictions").iterdir())
     assert len(written) == 2
     assert list(rows_of(written[0].read_text())[0]) == list(COLUMNS)
@@ -66,12 +77,12 @@ def test_csv_lands_under_a_unique_name_and_the_table_is_shown(tmp_path: Path, mo
 
 
 def test_model_may_stand_anywhere_and_every_kind_of_input_is_taken(model: Path, picture: Path) -> None:
-    result = predict(picture, model, picture, "-o", "-")
+    result = predict_here(picture, model, picture, "-o", "-")
     assert [row["source"] for row in rows_of(result.stdout)] == [str(picture)] * 2
 
 
 def test_stdout_holds_the_csv_and_nothing_else(model: Path, picture: Path) -> None:
-    result = predict(model, picture, "--output", "-", "--probabilities")
+    result = predict_here(model, picture, "--output", "-", "--probabilities")
     (row,) = rows_of(result.stdout)
     assert (row["source"], row["provider"], row["status"]) == (str(picture), "cpu", "ok")
     assert sum(float(row[f"p_{name}"]) for name in ("top", "middle", "bottom")) == pytest.approx(1, abs=1e-6)
@@ -79,7 +90,7 @@ def test_stdout_holds_the_csv_and_nothing_else(model: Path, picture: Path) -> No
 
 
 def test_json_is_the_only_thing_on_stdout(model: Path, picture: Path) -> None:
-    report = json.loads(predict(model, picture, "--json").stdout)
+    report = json.loads(predict_here(model, picture, "--json").stdout)
     assert report["schema"] == "toolkit/predictions/1"
     assert Path(report["output"]).exists()
     assert report["preview"][0]["source"] == str(picture)
@@ -91,7 +102,7 @@ def test_latest_model_is_used_and_named(tmp_path: Path, picture: Path) -> None:
     path = save_model(store.model_path("first"), height=28, width=28)
     run = store.new_run("newer")
     store.record(run=run, model=path, model_run="older")
-    result = predict(picture, "-o", "-")
+    result = predict_here(picture, "-o", "-")
     assert len(rows_of(result.stdout)) == 1
     assert "using the model " in result.stderr
     assert "first.onnx\n" in result.stderr
@@ -110,22 +121,22 @@ def test_latest_model_is_used_and_named(tmp_path: Path, picture: Path) -> None:
     ],
 )
 def test_requests_that_make_no_sense_end_with_2(model: Path, arguments: list[str], said: str) -> None:
-    result = predict(*(str(model) if argument == "MODEL" else argument for argument in arguments), code=2)
+    result = predict_here(*(str(model) if argument == "MODEL" else argument for argument in arguments), code=2)
     assert result.stdout == ""
     assert said in result.stderr
 
 
 def test_existing_output_ends_with_2_and_is_kept(tmp_path: Path, model: Path, picture: Path) -> None:
     (tmp_path / "x.csv").write_text("old")
-    assert "--force" in predict(model, picture, "-o", tmp_path / "x.csv", code=2).stderr
+    assert "--force" in predict_here(model, picture, "-o", tmp_path / "x.csv", code=2).stderr
     assert (tmp_path / "x.csv").read_text() == "old"
-    predict(model, picture, "-o", tmp_path / "x.csv", "--force")
+    predict_here(model, picture, "-o", tmp_path / "x.csv", "--force")
     assert len(rows_of((tmp_path / "x.csv").read_text())) == 1
 
 
 def test_bad_input_ends_with_3_after_the_rest_is_done(tmp_path: Path, model: Path, picture: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"")
-    result = predict(model, tmp_path / "bad.png", picture, "-o", "-", code=3)
+    result = predict_here(model, tmp_path / "bad.png", picture, "-o", "-", code=3)
     assert [row["status"] for row in rows_of(result.stdout)] == ["error", "ok"]
     assert result.stderr.splitlines()[-1].startswith("error: 1 of 2 rows have no prediction; the first:")
 
@@ -133,7 +144,7 @@ def test_bad_input_ends_with_3_after_the_rest_is_done(tmp_path: Path, model: Pat
 def test_model_that_cannot_be_used_ends_with_4_and_one_that_is_not_there_with_2(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"garbage")
     for path, code in ((tmp_path / "bad.onnx", 4), (tmp_path / "missing.onnx", 2)):
-        result = predict(path, picture, "-o", "-", code=code)
+        result = predict_apart(path, picture, "-o", "-", code=code)
         assert result.stdout == ""
         assert len(result.stderr.splitlines()) == 1
 
@@ -142,12 +153,12 @@ def test_missing_cuda_ends_with_5_names_the_library_and_writes_nothing(
     tmp_path: Path, model: Path, picture: Path
 ) -> None:
     skip_where_cuda_works()
-    result = predict(model, picture, "--provider", "cuda", code=5)
+    result = predict_apart(model, picture, "--provider", "cuda", code=5)
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert ".so" in line or "not part of this onnxruntime build" in line
     assert not (tmp_path / "artifacts").exists()
-    result = predict(model, picture, "--provider", "cuda", "--allow-fallback", "-o", "-")
+    result = predict_here(model, picture, "--provider", "cuda", "--allow-fallback", "-o", "-")
     assert [row["status"] for row in rows_of(result.stdout)] == ["fallback"]
     assert "FALLBACK: cuda was asked for" in result.stderr
 
@@ -155,9 +166,9 @@ def test_missing_cuda_ends_with_5_names_the_library_and_writes_nothing(
 def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path: Path, model: Path) -> None:
     name = os.fsdecode(bytes(tmp_path) + b"/a\x1b[31m\n\xff[bold].png")
     Path(name).write_bytes(encode(draw_seven()))
-    result = predict(model, name, text=False)
-    assert b"\x1b[31m" not in result.stdout
-    assert b"\\x1b[31m\\n\\udcff[bold].png" in result.stdout.replace(b"\n", b"")
+    result = predict_here(model, name)
+    assert "\x1b[31m" not in result.stdout
+    assert "\\x1b[31m\\n\\udcff[bold].png" in result.stdout.replace("\n", "")
 
 
 def test_idx_file_is_predicted(tmp_path: Path, model: Path) -> None:
@@ -165,15 +176,5 @@ def test_idx_file_is_predicted(tmp_path: Path, model: Path) -> None:
     from idx_files import write_idx
 
     write_idx(tmp_path / "x-ubyte", np.stack([draw_seven()] * 3))
-    command = [
-        sys.executable,
-        "-c",
-        RUNNER.replace('"matplotlib", "requests"', '"matplotlib"'),
-        model,
-        tmp_path / "x-ubyte",
-        "-o",
-        "-",
-    ]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    result = predict_apart(model, tmp_path / "x-ubyte", "-o", "-", runner=RUNNER.replace(', "requests"', ""))
     assert [row["index"] for row in rows_of(result.stdout)] == ["0", "1", "2"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from imaging_samples import encode
+from predict_command import predict_here
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.prediction.unfinished import part_of, record_of
@@ -101,17 +102,11 @@ def test_a_run_that_is_disturbed_again_and_again_goes_on(
 def test_what_cannot_be_gone_on_with_is_said(model_path: Path, inputs: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "rows.csv"
     arguments = command(model_path, inputs, output)
-    nothing = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
-    assert (nothing.returncode, "nothing to resume" in nothing.stderr) == (2, True)
+    words = arguments[4:]
+    assert "nothing to resume" in predict_here(*words, "--resume", code=2).stderr
     assert disturb(arguments, signal.SIGINT) == 130
-    again = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert (again.returncode, "--resume or start over with --force" in again.stderr) == (2, True)
-    other = subprocess.run(
-        [*arguments, "--resume", "--polarity", "light-on-dark"], capture_output=True, text=True, check=False
-    )
-    assert (other.returncode, "polarity" in other.stderr) == (2, True)
-    fewer = subprocess.run(
-        command(model_path, inputs[:1], output, "--resume"), capture_output=True, text=True, check=False
-    )
-    assert (fewer.returncode, "inputs" in fewer.stderr) == (2, True)
+    assert "--resume or start over with --force" in predict_here(*words, code=2).stderr
+    assert "polarity" in predict_here(*words, "--resume", "--polarity", "light-on-dark", code=2).stderr
+    fewer = command(model_path, inputs[:1], output, "--resume")[4:]
+    assert "inputs" in predict_here(*fewer, code=2).stderr
     assert part_of(output).exists()

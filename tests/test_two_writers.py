@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from imaging_samples import encode
+from predict_command import predict_here
 
 from toolkit import artifacts
 from toolkit.artifacts import ArtifactStore
@@ -37,11 +38,6 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "toolkit", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-
-
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not path.exists():
@@ -56,8 +52,8 @@ def test_a_second_prediction_into_an_output_under_way_leaves_with_5(model_path: 
     with start("predict", model_path, "-", "-o", output) as first:
         wait_for(part_of(output), first)
         for more in ([], ["--resume"], ["--force"]):
-            second = run("predict", model_path, picture, "-o", output, *more)
-            assert (second.returncode, second.stdout) == (5, "")
+            second = predict_here(model_path, picture, "-o", output, *more, code=5)
+            assert second.stdout == ""
             assert f"error: {output} is being written by another process" in second.stderr
         _, words = first.communicate(f"{picture}\n{picture}\n")
         assert first.returncode == 0, words
@@ -86,9 +82,8 @@ def test_forced_outputs_are_never_inputs(model_path: Path, tmp_path: Path, how: 
     source = {"pattern": folder / "*.png", "list": "-", "pattern of folders": tmp_path / "sc*"}.get(how, folder)
     names = "\n".join(str(folder / f"{number}.png") for number in range(3)) if how == "list" else ""
     for option, ending in (("-o", ()), ("--gallery", ("-o", str(tmp_path / "rows.csv")))):
-        with start("predict", model_path, source, option, output, *ending, "--force") as process:
-            _, words = process.communicate(names)
-        assert (process.returncode, f"the output {output} is also an input" in words) == (2, True), words
+        done = predict_here(model_path, source, option, output, *ending, "--force", code=2, stdin=names)
+        assert f"the output {output} is also an input" in done.stderr
         assert output.read_bytes() == before
     assert sorted(entry.name for entry in folder.iterdir()) == ["0.png", "1.png", "2.png"]
 
@@ -114,8 +109,8 @@ def test_a_gallery_is_not_overwritten_unasked_beside_rows_on_stdout(model_path: 
     np.save(tmp_path / "a.npy", IMAGES[:2])
     gallery = tmp_path / "g.png"
     gallery.write_bytes(b"another's")
-    done = run("predict", model_path, tmp_path / "a.npy", "-o", "-", "--gallery", gallery)
-    assert (done.returncode, done.stdout, gallery.read_bytes()) == (2, "", b"another's")
+    done = predict_here(model_path, tmp_path / "a.npy", "-o", "-", "--gallery", gallery, code=2)
+    assert (done.stdout, gallery.read_bytes()) == ("", b"another's")
 
 
 HOLDER = """
