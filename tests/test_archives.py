@@ -244,12 +244,12 @@ def test_zip64_is_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         with archive.open("a.png", "w", force_zip64=True) as member:
             member.write(SEVEN_PNG)
-        for number in range(70_000):
+        for number in range(66_000):
             archive.writestr(zipfile.ZipInfo(f"{number}.txt"), b"")
     notes: list[str] = []
     items = list_items(tmp_path / "x.zip", notes=notes)
     assert list(contents(items).values()) == [SEVEN_PNG]
-    assert "70000 files" in notes[0]
+    assert "66000 files" in notes[0]
 
 
 def zip_entry(name: bytes, *, packed: bytes, size: int, offset: int, crc: int, extra: bytes = b"") -> bytes:
@@ -354,13 +354,14 @@ def test_a_million_members_take_no_memory(tmp_path: Path) -> None:
 def test_a_bomb_of_a_tar_is_not_unpacked_to_its_end(tmp_path: Path, packed: str) -> None:
     info, _ = tar_member("a.bin")
     info.size = 3 << 30
-    chunk = bytes(1 << 20)
-    opener = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}[packed]
-    level = {"preset": 0} if packed == "xz" else {"compresslevel": 1}
-    with opener(tmp_path / "x", "wb", **level) as stream:  # type: ignore[operator]  # three kinds
-        stream.write(info.tobuf())
-        for _ in range(400 if packed != "gz" else 250):
-            stream.write(chunk)
+    chunk = bytes(20 << 20)
+    pack = {
+        "gz": lambda data: gzip.compress(data, 1),
+        "bz2": lambda data: bz2.compress(data, 1),
+        "xz": lambda data: lzma.compress(data, preset=0),
+    }[packed]
+    # More than 128 MiB and a thousandfold, in streams one behind the other.
+    (tmp_path / "x").write_bytes(pack(info.tobuf() + chunk) + {"gz": 7, "bz2": 13, "xz": 10}[packed] * pack(chunk))
     _, last, grown_mb, _ = measure(tmp_path / "x")
     assert "archive bomb" in last or "cut off" in last
     assert ("archive bomb" in last) == (packed != "gz")  # which cannot pack so much more than a thousandfold
