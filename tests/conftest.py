@@ -79,6 +79,13 @@ def rgb_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "artifacts" / "models" / "shapes.onnx"
 
 
+@pytest.fixture
+def little_noise(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Parity checks of few noise images, and how many: their float64 reference takes most of a small check's time."""
+    monkeypatch.setattr("toolkit.parity.suites.NOISE_COUNT", 16)
+    return 16
+
+
 def _make_once(folder: Path) -> Path:
     """Make the folder in one of the parallel test processes; the others wait for it."""
     from toolkit.holding import hold
@@ -86,7 +93,8 @@ def _make_once(folder: Path) -> Path:
     with hold(folder, wait_s=PATIENCE_S):
         if not (folder / "latest.json").exists():
             environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder)}
-            for command in (["train", "--data", "mnist-mini", "--epochs", "2"], ["export"]):
+            small = [f"--set={name}" for name in ("hidden_units=32", "conv1_channels=8", "conv2_channels=16")]
+            for command in (["train", "--data", "mnist-mini", "--epochs", "8", *small], ["export"]):
                 subprocess.run(
                     [sys.executable, "-m", "toolkit", *command],
                     check=True,

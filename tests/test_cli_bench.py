@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands_here import run_here
 from tiny_models import save_model
 
 from toolkit.artifacts import ArtifactStore
@@ -24,10 +25,9 @@ DEFAULT_TIMES = "--json"  # as the last argument: the user's own default, at ful
 
 
 def _toolkit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "toolkit", *map(str, arguments)]
     if arguments[0] == "bench" and "--seconds" not in arguments and arguments[-1] != DEFAULT_TIMES:
-        command += ["--seconds", "0.05"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+        arguments += ("--seconds", "0.05")
+    return run_here(*arguments)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_missing_file_ends_in_2_naming_it(tmp_path: Path) -> None:
 
 
 def test_batch_beyond_memory_is_a_failed_row_and_the_rest_goes_on(model: Path) -> None:
-    done = _toolkit("bench", model, "--batch", "1,100000000", "--json")
+    done = _toolkit("bench", model, "--json", "--batch", "1,100000000")
     assert done.returncode == 1
     rows = json.loads(done.stdout)["rows"]
     assert [(row["batch"], row["status"]) for row in rows] == [(1, "pass"), (100_000_000, "fail")]

@@ -123,7 +123,7 @@ def test_the_card_tells_the_truth(card: Card, model_path: Path, trained_run: Pat
     assert card.data["sha256"] == mini.sha256
     assert card.data["train_count"] == 4000
     assert card.checkpoint_sha256 == json.loads((trained_run / "checkpoints" / "last.json").read_text())["sha256"]
-    assert card.network["parameters"] == 1_111_946
+    assert card.network["parameters"] == 11_978
     assert card.classes == tuple("0123456789")
     assert (card.input.polarity, card.input.fit) == ("light-on-dark", "mnist")
 

@@ -34,7 +34,9 @@ def source(model_path: Path, trained_run: Path) -> ModelSource:
 def recording(source: ModelSource) -> Recording:
     card = require_providers(source, QUICK).card
     assert card is not None
-    recording = record_reference(source, load_mini(), QUICK, card=card)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.parity.suites.NOISE_COUNT", 16)
+        recording = record_reference(source, load_mini(), QUICK, card=card)
     return replace(recording, environment={"cpu": "of another machine"})
 
 

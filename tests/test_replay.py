@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from toolkit.cli.app import app
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.parity import replay
-from toolkit.parity.recording import Recording
+from toolkit.parity.recording import Recording, write_recording
 from toolkit.parity.reference import Reference, SuiteReference
 from toolkit.parity.replay import Sample, replay_sample
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.source import ModelSource
+
+pytestmark = pytest.mark.usefixtures("little_noise")
 
 NARROW = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--data", "mnist-mini", "--sample", "70"]
 
@@ -31,29 +33,33 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def failed(model_path: Path, trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of which one weight was changed, and the report that judged it against its run.
+
+    Why it fails is not asked here.
+    """
+    folder = tmp_path_factory.mktemp("failed")
+    (folder / "broken.onnx").write_bytes(broken(model_path.read_bytes(), "one weight changed by 1 %"))
+    words = ["parity", str(folder / "broken.onnx"), *NARROW, "--run", str(trained_run)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.cli.parity_steps._explain", lambda report, *_, **__: report)
+        with pytest.raises(CheckFailedError):
+            app(args=[*words, "--output", str(folder / "report.json")], standalone_mode=False)
+    return folder
+
+
 @pytest.fixture
-def report(
-    here: Path,
-    model_path: Path,
-    trained_run: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> dict[str, Any]:
-    """Of a file with one weight changed, judged against its run; why it fails is not asked here."""
-    monkeypatch.setattr("toolkit.cli.parity_steps._explain", lambda report, *_, **__: report)
-    (here / "broken.onnx").write_bytes(broken(model_path.read_bytes(), "one weight changed by 1 %"))
-    words = ["parity", str(here / "broken.onnx"), *NARROW, "--run", str(trained_run), "--json"]
-    with pytest.raises(CheckFailedError):
-        app(args=[*words, "--output", str(here / "report.json")], standalone_mode=False)
-    capsys.readouterr()
-    value: dict[str, Any] = json.loads((here / "report.json").read_text())
-    return value
+def again(here: Path, failed: Path) -> list[str]:
+    """The words of another check, whose report would lie beside the samples of an earlier one."""
+    shutil.copytree(failed / "report-worst", here / "report-worst")
+    return ["parity", *NARROW, "--output", str(here / "report.json")]
 
 
 def test_a_failing_row_names_its_worst_sample_which_fails_again(
-    report: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]
+    failed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (row,) = report["rows"]
+    (row,) = json.loads((failed / "report.json").read_text())["rows"]
     assert row["status"] == "fail"
     worst, files = row["worst"], row["worst_files"]
     assert worst["error"] == row["suites"][worst["suite"]]["max_abs_logit_error"]
@@ -67,24 +73,18 @@ def test_a_failing_row_names_its_worst_sample_which_fails_again(
     assert replayed["max_abs_logit_error"] == pytest.approx(worst["error"], rel=0.05)
     differences = np.abs(replayed["values"]["logits"]["difference"])
     assert differences.max() == pytest.approx(replayed["max_abs_logit_error"])
-    assert sorted(path.name for path in (here / "report-worst").iterdir()) == ["01-ort-cpu.png", "01-ort-cpu.replay"]
+    assert sorted(path.name for path in (failed / "report-worst").iterdir()) == ["01-ort-cpu.png", "01-ort-cpu.replay"]
 
 
-def test_an_earlier_reports_samples_are_not_mixed_with_new_ones(
-    report: dict[str, Any], here: Path, model_path: Path
-) -> None:
-    (here / "report.json").unlink()
+def test_an_earlier_reports_samples_are_not_mixed_with_new_ones(again: list[str], model_path: Path) -> None:
     with pytest.raises(UsageError, match="report-worst"):
-        app(args=["parity", str(model_path), *NARROW, "--output", str(here / "report.json")], standalone_mode=False)
+        app(args=[*again, str(model_path)], standalone_mode=False)
 
 
-def test_samples_that_were_given_up_are_removed(
-    report: dict[str, Any], here: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (here / "report-worst" / "02-ort-cuda.replay").touch()
-    (here / "report-worst" / "notes.txt").touch()
-    words = ["parity", str(model_path), *NARROW, "--output", str(here / "report.json"), "--force"]
-    app(args=words, standalone_mode=False)
+def test_samples_that_were_given_up_are_removed(again: list[str], here: Path, model_path: Path) -> None:
+    for name in ("02-ort-cuda.replay", "notes.txt"):
+        (here / "report-worst" / name).touch()
+    app(args=[*again, str(model_path), "--force"], standalone_mode=False)
     names = ["01-ort-cpu.png", "01-ort-cpu.replay", "notes.txt"]
     assert sorted(path.name for path in (here / "report-worst").iterdir()) == names
 
@@ -110,18 +110,24 @@ def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path, monkeyp
     assert report.judgement.failures == ("not this one",)
 
 
-def test_a_sample_belongs_to_its_file(report: dict[str, Any], here: Path, model_path: Path) -> None:
-    replay = report["rows"][0]["worst_files"]["replay"]
+def test_a_sample_belongs_to_its_file(failed: Path, here: Path, model_path: Path) -> None:
+    (row,) = json.loads((failed / "report.json").read_text())["rows"]
+    replay = row["worst_files"]["replay"]
     with pytest.raises(ModelError, match="a proof holds for one file"):
         app(args=["parity", str(model_path), "--replay", replay], standalone_mode=False)
-    (here / "broken.onnx").unlink()
-    with pytest.raises(ModelError, match="not there any more"):
-        app(args=["parity", "--replay", replay], standalone_mode=False)
+    away = (failed / "broken.onnx").rename(here / "broken.onnx")
+    try:
+        with pytest.raises(ModelError, match="not there any more"):
+            app(args=["parity", "--replay", replay], standalone_mode=False)
+    finally:
+        away.rename(failed / "broken.onnx")
 
 
-def test_a_recording_of_a_whole_check_is_no_replay(here: Path, model_path: Path) -> None:
-    record = ["--record", str(here / "proof")]
-    app(args=["parity", str(model_path), *NARROW, *record], standalone_mode=False)
+def test_a_recording_of_a_whole_check_is_no_replay(here: Path) -> None:
+    entry = SuiteReference(name="test", images=np.zeros((1, 8, 8), np.uint8), logits=np.eye(3)[:1], bound=1e-3)
+    reference = Reference(kind="onnx-float64", suites=(entry,))
+    recording = Recording(reference=reference, model_sha256="", data={}, environment={})
+    write_recording(here / "proof", recording)
     with pytest.raises(DataError, match="no replay file"):
         app(args=["parity", "--replay", str(here / "proof")], standalone_mode=False)
     (here / "proof").write_bytes((here / "proof").read_bytes()[:-5])
