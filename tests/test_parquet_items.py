@@ -124,7 +124,8 @@ print(sum(1 for _ in items), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 def test_a_missing_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 36."""
     path = write(tmp_path / "x", {"image": [b"1"]})
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for module in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ResourceError, match=r"pip install 'onnx-parity-toolkit\[parquet\]'"):
         list(open_items([path]))
     assert ResourceError.exit_code == 5
