@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from loaded_modules import spied
 
 # Before torch and numpy are loaded: two test processes with two spinning threads each would keep each other from the
 # cores, and a thousand short processes have no matrix that would be worth a second thread.
@@ -96,7 +97,7 @@ def _make_once(folder: Path) -> Path:
             small = [f"--set={name}" for name in ("hidden_units=32", "conv1_channels=8", "conv2_channels=16")]
             for command in (["train", "--data", "mnist-mini", "--epochs", "8", *small], ["export"]):
                 subprocess.run(
-                    [sys.executable, "-m", "toolkit", *command],
+                    spied(command, folder / f"modules-{command[0]}.json"),
                     check=True,
                     env=environment,
                     cwd=ROOT,

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands_here import run_here
 
 from toolkit import errors
 from toolkit.cli.boundary import run_guarded, split_debug
@@ -119,7 +120,7 @@ def test_bad_requests_end_with_their_code_and_no_traceback(arguments: list[str],
 
         if torch.cuda.is_available():
             pytest.skip("a CUDA device is present, so asking for it is no error")
-    done = subprocess.run([sys.executable, "-m", "toolkit", *arguments], capture_output=True, text=True, check=False)
+    done = run_here(*arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
