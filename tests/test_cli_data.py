@@ -98,7 +98,8 @@ def test_damaged_folder_leaves_with_3(stores: Path, capsys: pytest.CaptureFixtur
 
 
 def test_show_writes_two_pictures_with_names_of_their_own(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("show", "mnist-mini") == run("show", "mnist-mini") == 0
+    fruit = str(fill_pets(stores / "fruit"))
+    assert run("show", fruit) == run("show", fruit) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert len(set(paths)) == 4
     assert {path.parent for path in paths} == {stores / "artifacts" / "reports"}
@@ -109,7 +110,7 @@ def test_show_writes_two_pictures_with_names_of_their_own(stores: Path, capsys: 
 def test_show_overwrites_an_output_only_when_forced(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
     second = stores / "digits-one-class.png"
     second.write_bytes(b"mine")
-    options = ("show", "mnist-mini", "--output", str(stores / "digits.png"))
+    options = ("show", str(fill_pets(stores / "fruit")), "--output", str(stores / "digits.png"))
     assert run(*options) == 2
     assert second.read_bytes() == b"mine"
     assert not (stores / "digits.png").exists()
@@ -118,11 +119,12 @@ def test_show_overwrites_an_output_only_when_forced(stores: Path, capsys: pytest
 
 
 def test_show_takes_a_class_by_name(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in "35":
-        assert run("show", "mnist-mini", "--class", name, "--output", str(stores / f"{name}.png")) == 0
-    assert (stores / "3.png").read_bytes() == (stores / "5.png").read_bytes()
-    assert (stores / "3-one-class.png").read_bytes() != (stores / "5-one-class.png").read_bytes()
-    assert run("show", "mnist-mini", "--class", "x") == 2
+    fruit = str(fill_pets(stores / "fruit"))
+    for name in ("apple", "pear"):
+        assert run("show", fruit, "--class", name, "--output", str(stores / f"{name}.png")) == 0
+    assert (stores / "apple.png").read_bytes() == (stores / "pear.png").read_bytes()
+    assert (stores / "apple-one-class.png").read_bytes() != (stores / "pear-one-class.png").read_bytes()
+    assert run("show", fruit, "--class", "x") == 2
 
 
 def test_show_refuses_another_ending_than_png(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -252,7 +252,7 @@ def test_the_command_is_a_gate(tmp_path: Path) -> None:
 def test_intervals_hold_the_truth_about_as_often_as_they_say(share: float) -> None:
     """Also where neighbouring calls resemble one another, as they do on a busy machine."""
     held = {"p50": 0, THROUGHPUT: 0}
-    rounds = 120
+    rounds = 60
     for seed in range(rounds):
         rng = np.random.default_rng(seed)
         noise, level, values = rng.normal(size=1500), 0.0, []

@@ -67,7 +67,7 @@ def data(folder: Path) -> Dataset:
 @pytest.fixture(scope="module")
 def run(data: Dataset, folder: Path) -> Path:
     recipe = resolve_recipe("fast", settings=SMALL)
-    config = TrainConfig(recipe=recipe, device="cpu", data_source=str(folder))
+    config = TrainConfig(recipe=recipe, device="cpu", threads=1, data_source=str(folder))
     return train(data, config, store=ArtifactStore(root=folder.parent / "results"), listener=Silent()).run
 
 

@@ -43,7 +43,7 @@ def test_only_errors_are_red_in_the_confusion_matrix() -> None:
     assert counts[2] > 1.5 * counts[1]
 
 
-@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("classes", [2, 10])
 def test_the_confusion_matrix_grows_with_the_classes(classes: int) -> None:
     names = [f"a rather long class name {number}" for number in range(classes)]
     picture = pixels_of(draw_confusion(np.eye(classes, dtype=int).tolist(), names, title="$\\nosuchcommand$"))
@@ -59,10 +59,13 @@ def test_of_many_classes_those_with_the_most_errors_are_drawn(monkeypatch: pytes
     )
     confusion = np.eye(1000, dtype=int)
     confusion[7, 300], confusion[998, 7] = 5, 1
-    picture = pixels_of(draw_confusion(confusion.tolist(), [str(number) for number in range(1000)], title="t"))
-    assert max(picture.shape) < 2600
+    short = {7: "7", 300: "300", 998: "998"}  # as they are shown
+    names = [short.get(number, f"a rather long class name {number}") for number in range(1000)]
+    picture = pixels_of(draw_confusion(confusion.tolist(), names, title="t"))
+    assert 22 * 100 <= picture.shape[0] < 2600
+    assert 450 <= picture.shape[1] < 2600
     assert len(shown[0]) == 100
-    assert {"7", "300", "998"} <= set(shown[0])
+    assert set(short.values()) <= set(shown[0])
 
 
 def test_names_that_the_font_lacks_are_told_apart() -> None:
