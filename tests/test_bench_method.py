@@ -119,7 +119,7 @@ def test_every_counted_call_is_in_the_samples_and_no_other() -> None:
     assert uncounted == 2 + 1 + len(row.windows) + 5 + 3 * (len(row.windows) - 1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(
     st.integers(0, 2**32 - 1),
     st.floats(0.05, 1.2),

@@ -317,7 +317,7 @@ def test_python_kit_tells_of_what_it_cannot_take_in_a_line(model_path: Path, tmp
     folder = put_kit(
         "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
-    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    Image.new("1", (14_000, 14_000)).save(tmp_path / "bomb.png")
     command = [sys.executable, str(folder / "classify.py")]
     bomb = subprocess.run([*command, tmp_path / "bomb.png"], capture_output=True, text=True, check=False)
     assert (bomb.returncode, len(bomb.stderr.splitlines())) == (3, 1), bomb.stderr
