@@ -18,6 +18,7 @@ from tiny_models import build_card, build_model
 from toolkit import Classifier
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
+from toolkit.cli import evaluation_files
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
 from toolkit.data import load, load_dataset
@@ -119,13 +120,14 @@ def test_a_polarity_that_cannot_be_set_is_refused(
 
 
 def test_training_says_what_its_images_are_and_does_as_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})  # no picture is looked at
     tiny = [
         item for setting in ("conv1_channels=2", "conv2_channels=2", "hidden_units=8") for item in ("--set", setting)
     ]
     data = save(tmp_path, "npz", count=60)
-    asked = ["train", "--data", data, "--polarity", "dark-on-light", "--epochs", "1", *tiny]
+    asked = ["train", "--data", data, "--polarity", "dark-on-light", "--epochs", "1", "--threads", "1", *tiny]
     assert run_guarded(lambda: app(args=asked, prog_name="toolkit"), debug=True) == 0
     said = capsys.readouterr().err
     assert "own is dark-on-light, as asked: a picture that is not will be inverted" in said

@@ -360,7 +360,21 @@ def test_the_command_leaves_a_report_pictures_and_a_recipe_to_train(
     best = Path(report["best_recipe"])
     assert f"learning_rate = {report['best']['values']['learning_rate']!r}" in best.read_text()
     assert resolve_recipe(str(best)).learning_rate == report["best"]["values"]["learning_rate"]
-    assert toolkit("train", "--recipe", str(best), "--data", str(write_bars(tmp_path)), "--epochs", "1", "--json") == 0
+    assert (
+        toolkit(
+            "train",
+            "--recipe",
+            str(best),
+            "--data",
+            str(write_bars(tmp_path)),
+            "--epochs",
+            "1",
+            "--threads",
+            "1",
+            "--json",
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["run"]
 
 
