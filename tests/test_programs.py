@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ResourceError
-from toolkit.programs import describe_exit, find_program, run_program
+from toolkit.programs import describe_exit, find_program, import_extra, run_program
 
 
 def run(code: str, *, timeout_s: float | None = None) -> list[str]:
@@ -64,3 +64,9 @@ def test_a_program_that_is_not_there_is_an_error_with_the_way_to_get_it(
 def test_an_end_is_told_by_its_signal_or_its_code() -> None:
     assert describe_exit(-signal.SIGSEGV) == "crashed with SIGSEGV"
     assert describe_exit(7) == "left with exit code 7"
+
+
+def test_a_package_that_is_missing_names_the_extra_that_brings_it() -> None:
+    mend = r"get it with: pip install 'onnx-parity-toolkit\[parquet\]'"
+    with pytest.raises(ResourceError, match=rf"^Parquet cannot import no_such\.part \(No module.*\); {mend}$"):
+        import_extra("no_such.part", extra="parquet", user="Parquet")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from one_node import made, run_node, wide
 
+from toolkit.errors import ModelError
+
 NEWEST_POOL = 22
 RISING = np.arange(1, 6, dtype=np.float32).reshape(1, 1, 5)
 
@@ -52,6 +54,14 @@ def test_what_rounding_up_adds_is_never_counted_and_padding_only_where_it_is_ask
     assert own.tolist() == [[[1.5, 3, 4.5]]]
     counted = run_node("AveragePool", RISING, opset=NEWEST_POOL, count_include_pad=1, **options)[0]
     assert counted.tolist() == [[[1, 3, 4.5]]]
+
+
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("size", [2**63 - 1, 2**62, 0, -2])
+@pytest.mark.parametrize("name", ["dilations", "strides"])
+def test_windows_never_lie_outside_of_the_maps(op_type: str, name: str, size: int) -> None:
+    with pytest.raises(ModelError, match=rf"{name} \[{size}\].*expected 1 to 2,147,483,647"):
+        run_node(op_type, RISING, opset=NEWEST_POOL, kernel_shape=[3], **{name: [size]})
 
 
 def test_places_of_maxima_are_those_of_the_whole_tensor_in_either_order() -> None:

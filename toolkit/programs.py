@@ -45,8 +45,8 @@ def import_extra(module: str, *, extra: str, user: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        mend = f"get what it needs with: pip install 'onnx-parity-toolkit[{extra}]'"
-        raise ResourceError(f"{user} cannot import {module} ({error}); {mend}") from error
+        mend = f"pip install 'onnx-parity-toolkit[{extra}]'"
+        raise ResourceError(f"{user} cannot import {module} ({error}); get it with: {mend}") from error
 
 
 def run_program(

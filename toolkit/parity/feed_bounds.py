@@ -21,7 +21,7 @@ LEAST_SCALE = 2.0**-10
 # A call whose answers are this much smaller than the others' is made of such zeros: a constant image after a
 # normalisation, say. Its error is a share of nothing, and is held against the other calls' size.
 CANCELLED = 2.0**-6
-# Arrays of floats whose own rounding is coarser than float32's.
+# Outputs of floats whose own rounding is coarser than float32's.
 ARITHMETICS = {"float16": "fp16", "bfloat16": "bf16"}
 
 

@@ -194,7 +194,7 @@ def find_left_open(node: LooseNode, feeds: Arrays, made: Arrays) -> str:
         feeds: what it is given.
         made: an answer of it, in the file's own types.
 
-    Sources: "If 'sorted' is not 1, the order of returned 'Arrays' and 'Indices' are undefined" (TopK); the table of
+    Sources: "If 'sorted' is not 1, the order of returned 'Values' and 'Indices' are undefined" (TopK); the table of
     Cast, where a float outside of the integer type's range is undefined, as is one that is not finite.
     """
     if node.domain:

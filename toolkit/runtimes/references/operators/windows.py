@@ -16,6 +16,9 @@ from numpy.lib.stride_tricks import as_strided
 
 from toolkit.runtimes.references.operators.declared import Array
 
+# Beyond it products of two sizes leave 64 bits without a word, and windows would lie outside of the maps' memory.
+LARGEST = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
@@ -73,10 +76,15 @@ def place_windows(
 
     SAME_UPPER and SAME_LOWER make ceil(size / stride) windows and lay an odd element of padding at the end or at the
     beginning. Rounding up makes no window that would begin in the padding at the end.
+
+    Raises:
+        ValueError: a size under 1, or so large that no file means it.
     """
     rank = len(sizes)
     lengths, widths = np.array(sizes), np.array(kernel)
     steps, spread = np.array(strides or [1] * rank), np.array(dilations or [1] * rank)
+    if not all(0 < size <= LARGEST for size in (*widths, *steps, *spread)):
+        raise ValueError(f"kernel {kernel}, strides {strides}, dilations {dilations}; expected 1 to {LARGEST:,}")
     spans = (widths - 1) * spread + 1
     if auto_pad in {"SAME_UPPER", "SAME_LOWER"}:
         counts = -(-lengths // steps)
