@@ -39,10 +39,7 @@ __all__ = [
 
 import difflib
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
 
 
 class ToolkitError(Exception):

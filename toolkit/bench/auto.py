@@ -7,20 +7,18 @@ __all__ = ["DEFAULT_OBJECTIVE", "Goal", "search_settings"]
 import math
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from toolkit.bench.config import BenchConfig
 from toolkit.bench.inputs import try_feeds
 from toolkit.bench.opening import Opener, Probe, open_worker
+from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.provider_list import PROVIDERS
-
-if TYPE_CHECKING:
-    from toolkit.bench.config import BenchConfig
-    from toolkit.bench.report import BenchReport, BenchRow
-    from toolkit.progress import ShowProgress
-    from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.source import ModelSource
 
 OBJECTIVES = ("latency", "throughput")
 DEFAULT_OBJECTIVE = "latency"

@@ -5,14 +5,12 @@ from __future__ import annotations
 __all__ = ["IDENTITY", "model_name", "read_result"]
 
 import math
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from toolkit.bench.report import BENCH_SCHEMA
 from toolkit.durable import read_json
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What makes two rows the same row.
 IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary", "io_binding")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ["PreparedBench", "prepare_bench", "run_bench"]
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from toolkit.bench.config import BenchConfig
 from toolkit.bench.default_batches import explain_batches, fit_batches
 from toolkit.bench.engine_settings import bindings_of, settings_for
 from toolkit.bench.floors import Floor, measure_floor
@@ -20,17 +22,11 @@ from toolkit.bench.variants import Variant, expand_variants
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
 from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.provider_list import PROVIDERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from toolkit.bench.config import BenchConfig
-    from toolkit.progress import ShowProgress
-    from toolkit.runtimes.source import ModelSource
-
+from toolkit.runtimes.source import ModelSource
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5

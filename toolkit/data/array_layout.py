@@ -8,16 +8,14 @@ from __future__ import annotations
 __all__ = ["ArrayLayout", "as_batch", "check_type", "expected_bits", "find_layout"]
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.card import InputSpec
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_PIXELS
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
 
 CHANNELS = (1, 2, 3, 4)
 # With these channels first or last an array is told at sight; pixels with alpha are rare, and hardly ever come first.

@@ -7,16 +7,14 @@ __all__ = ["NpyHeader", "failures_named", "read_npy_header"]
 import math
 import re
 import struct
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # A shape, an order and a type; a record's fields by their names.
 MAX_HEADER_BYTES = 1 << 20

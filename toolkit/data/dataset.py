@@ -10,19 +10,15 @@ __all__ = ["POLARITIES", "Dataset", "Split"]
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
 from toolkit.data.classes import list_names
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
 
 POLARITIES = ("light-on-dark", "dark-on-light", "any")
 FITS = ("mnist", "stretch", "none")

@@ -13,22 +13,18 @@ __all__ = [
 ]
 
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.data.catalog import MINI_NAME, MNIST, find_entry
+from toolkit.data.dataset import Dataset, Split
 from toolkit.data.fetch import fetch
 from toolkit.data.mini_subset import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.data.dataset import Dataset, Split
-    from toolkit.progress import ShowProgress
-
+from toolkit.progress import ShowProgress
 
 INFO_SCHEMA = "toolkit/data/1"
 FETCH_SCHEMA = "toolkit/data-fetch/1"

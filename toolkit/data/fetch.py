@@ -6,25 +6,19 @@ __all__ = ["cache_folder", "default_sources", "fetch", "fetch_missing", "read_ca
 
 import io
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from toolkit.artifacts import user_folder
-from toolkit.data.catalog import MINI_NAME
+from toolkit.data.catalog import MINI_NAME, CatalogEntry, CatalogFile
 from toolkit.data.https_source import HttpsSource
 from toolkit.data.npm_source import NpmSource
-from toolkit.data.source import SourceError
+from toolkit.data.source import Source, SourceError
 from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError
+from toolkit.progress import ShowProgress
 from toolkit.regular_file import read_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from toolkit.data.catalog import CatalogEntry, CatalogFile
-    from toolkit.data.source import Source
-    from toolkit.progress import ShowProgress
 
 
 def cache_folder(entry: CatalogEntry) -> Path:

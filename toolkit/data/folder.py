@@ -5,16 +5,13 @@ from __future__ import annotations
 __all__ = ["has_idx_files", "load_idx_folder"]
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.idx import MAX_BODY_BYTES, read_idx
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IMAGE_RANKS = (3, 4)
 LABEL_RANKS = (1,)

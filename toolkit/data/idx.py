@@ -11,16 +11,14 @@ import io
 import math
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.data.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 MAX_BODY_BYTES = 1 << 30
 UINT8_CODE = 0x08

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 __all__ = ["load_image_folder", "spread"]
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.idx import MAX_BODY_BYTES
-from toolkit.data.image_paths import find_images
+from toolkit.data.image_paths import LabelledPath, find_images
 from toolkit.data.order import spread_classes
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header, see_depth
 from toolkit.imaging.pixel_values import Depth
 from toolkit.imaging.prepare import prepare_image
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from toolkit.data.image_paths import LabelledPath
-    from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress
 
 
 def load_image_folder(

@@ -6,11 +6,10 @@ __all__ = ["is_public", "load_dataset"]
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.data.catalog import CATALOG, MINI_NAME, dataset_names
+from toolkit.data.catalog import CATALOG, MINI_NAME, CatalogEntry, dataset_names
 from toolkit.data.dataset import POLARITIES, Dataset, Split
 from toolkit.data.fetch import fetch_missing, read_cached
 from toolkit.data.folder import has_idx_files, load_idx_folder
@@ -20,11 +19,8 @@ from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit
 from toolkit.imaging.polarity import find_polarity
+from toolkit.progress import OnNote, ShowProgress
 from toolkit.regular_file import open_regular
-
-if TYPE_CHECKING:
-    from toolkit.data.catalog import CatalogEntry
-    from toolkit.progress import OnNote, ShowProgress
 
 ZIP_MAGIC = b"PK\x03\x04"
 KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"

@@ -7,21 +7,17 @@ __all__ = ["NpmSource"]
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
+from toolkit.data.catalog import CatalogFile
 from toolkit.data.source import SourceError
 from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.errors import DataError
 from toolkit.programs import run_program
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
-    from toolkit.data.catalog import CatalogFile
-    from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress
 
 MAX_MEMBERS = 10_000
 

@@ -9,24 +9,19 @@ from __future__ import annotations
 __all__ = ["load_npz"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
 from toolkit.data.array_layout import check_type, find_layout
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.order import mix_classes
-from toolkit.data.zip_arrays import MAX_ARRAY_BYTES, open_npz
+from toolkit.data.zip_arrays import MAX_ARRAY_BYTES, ZipArrays, open_npz
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.data.zip_arrays import ZipArrays
-    from toolkit.progress import OnNote
-
+from toolkit.progress import OnNote
 
 CLASS_KEYS = ("classes", "class_names")
 MAX_CLASSES = 1000

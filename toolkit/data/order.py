@@ -8,18 +8,13 @@ from __future__ import annotations
 __all__ = ["digest_order", "is_in_class_order", "mix_classes", "spread_classes"]
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.data.dataset import Split
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy.typing as npt
-
-    from toolkit.progress import OnNote
+from toolkit.progress import OnNote
 
 # The seed of the order: another one would give another, equally good test split.
 SALT = b"toolkit/order/1\0"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 __all__ = ["LabelledPictures", "load_pictures"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.data.catalog import dataset_names
 from toolkit.data.dataset import Dataset
 from toolkit.data.folder import has_idx_files
@@ -22,12 +24,7 @@ from toolkit.data.resize import resize_dataset
 from toolkit.errors import DataError
 from toolkit.imaging.prepare import prepare_image
 from toolkit.imaging.prepare_batch import prepare_batch
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from toolkit.card import InputSpec
-    from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,15 +5,12 @@ from __future__ import annotations
 __all__ = ["resize_dataset"]
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.card import InputSpec
+from toolkit.data.dataset import Dataset, Split
 from toolkit.imaging.fit import fit_image
-
-if TYPE_CHECKING:
-    from toolkit.data.dataset import Dataset, Split
 
 
 def resize_dataset(dataset: Dataset, size: tuple[int, int]) -> Dataset:

@@ -5,13 +5,11 @@ from __future__ import annotations
 __all__ = ["Source", "SourceError"]
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from toolkit.data.catalog import CatalogFile
 from toolkit.errors import DownloadError
-
-if TYPE_CHECKING:
-    from toolkit.data.catalog import CatalogFile
-    from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress
 
 
 class SourceError(DownloadError):

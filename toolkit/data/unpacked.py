@@ -6,13 +6,11 @@ __all__ = ["UnpackBudget", "join_pieces", "open_unpacked", "read_up_to"]
 
 import io
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import BinaryIO
 
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import BufferedReader
 
 GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"
 CHUNK_BYTES = 1 << 18

@@ -5,21 +5,18 @@ from __future__ import annotations
 __all__ = ["MAX_ARRAY_BYTES", "ZipArrays", "open_npz"]
 
 import zipfile
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.data.arrays import failures_named, read_npy_header
 from toolkit.data.unpacked import read_up_to
 from toolkit.data.zip_directory import find_directory
 from toolkit.regular_file import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import numpy.typing as npt
 
 MAX_ARRAY_BYTES = 2 << 30
 MEMBER_ENDING = ".npy"

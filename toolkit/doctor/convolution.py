@@ -7,12 +7,10 @@ from __future__ import annotations
 
 __all__ = ["INPUT", "OUTPUT", "build_model", "judge_answer", "make_images", "make_weights"]
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 INPUT, OUTPUT = "images", "maps"
 BATCH, SIZE, FILTERS, KERNEL = 4, 12, 8, 3

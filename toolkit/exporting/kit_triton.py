@@ -5,14 +5,11 @@ from __future__ import annotations
 __all__ = ["check_config", "triton_files"]
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 
-from toolkit.exporting.kit_values import safe_words
-
-if TYPE_CHECKING:
-    from toolkit.exporting.kit_values import KitSource
+from toolkit.exporting.kit_values import KitSource, safe_words
 
 Files = dict[PurePosixPath, bytes]
 # ONNX's element types by Triton's words (its model configuration, data types).

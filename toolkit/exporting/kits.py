@@ -7,9 +7,9 @@ __all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "writ
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from exporters.kits import KITS, render_kit
+from toolkit.artifacts import ArtifactStore
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ResourceError, UsageError, require_known
 from toolkit.exporting.kit_check import SelfCheck, run_selfcheck
@@ -18,14 +18,11 @@ from toolkit.exporting.kit_sources import network_sources, web_runtime_files
 from toolkit.exporting.kit_triton import triton_files
 from toolkit.exporting.kit_values import KitSource, kit_values
 from toolkit.holding import hold
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.source import ModelSource
-
-if TYPE_CHECKING:
-    from toolkit.artifacts import ArtifactStore
-    from toolkit.progress import ShowProgress
 
 Files = dict[PurePosixPath, bytes]
 LICENCES = "LICENSES.md"

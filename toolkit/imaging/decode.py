@@ -13,13 +13,15 @@ __all__ = [
     "see_depth",
 ]
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 from PIL.Image import Transpose
 
 from toolkit.errors import DataError
@@ -27,16 +29,9 @@ from toolkit.imaging.flatten import flatten_image, is_deep_mode, is_grey_mode
 from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_picture, verify_checksums
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
+from toolkit.imaging.pixel_values import Depth
 from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png
 from toolkit.regular_file import open_regular, read_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
-    from PIL import Image
-
-    from toolkit.imaging.pixel_values import Depth
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # By EXIF's number: how the stored picture becomes the upright one.

@@ -10,21 +10,17 @@ from __future__ import annotations
 __all__ = ["FORMATS", "check_size", "load_pixels", "open_picture", "verify_checksums"]
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_PIXELS
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 WEBP_HEADER_BYTES = 30

@@ -5,12 +5,10 @@ from __future__ import annotations
 __all__ = ["Ground", "measure_ground"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+import numpy.typing as npt
 
 # The ground is measured in this many blocks a side; ink fills few of them by more than half.
 BLOCKS = 16

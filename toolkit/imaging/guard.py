@@ -7,21 +7,18 @@ from __future__ import annotations
 
 __all__ = ["DOUBT", "Guard", "measure_logits", "measure_margins"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.errors import ModelError
 from toolkit.imaging.measures import measure_pictures
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
-    Limits = Mapping[str, tuple[float, float]]
+Array = npt.NDArray[np.float64]
+Limits = Mapping[str, tuple[float, float]]
 
 # What every note of the guard begins with.
 DOUBT = "doubtful: "

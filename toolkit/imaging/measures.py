@@ -8,14 +8,12 @@ from __future__ import annotations
 __all__ = ["measure_pictures"]
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Vector = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 
 # So many pictures at a time stay in a core's cache.
 PIECE_BYTES = 1 << 18

@@ -11,10 +11,8 @@ from __future__ import annotations
 __all__ = ["Metadata", "read_metadata"]
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 ORIENTATION_TAG = 0x0112
 PICTURES_TAG = 0xB002

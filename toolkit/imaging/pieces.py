@@ -4,12 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Piece", "find_pieces", "keep_drawing"]
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+import numpy.typing as npt
 
 # A piece with less ink than this share of the largest is a speck.
 SPECK_SHARE = 0.04

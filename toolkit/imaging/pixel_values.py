@@ -12,15 +12,13 @@ from __future__ import annotations
 
 __all__ = ["WITH_ALPHA", "Depth", "flatten_layers", "refuse_unit_scale", "to_pixels"]
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS, DEPTHS
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 BRIGHTEST, LARGEST = (1 << BYTE_BITS) - 1, (1 << DEPTHS[-1]) - 1
 WIDENED = LARGEST // BRIGHTEST

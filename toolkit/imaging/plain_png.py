@@ -13,16 +13,14 @@ from __future__ import annotations
 __all__ = ["PNG_SIGNATURE", "decode_plain_png"]
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from toolkit.imaging.flatten import flatten_image
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PLAIN_BYTES = 1 << 20

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["FRAME_SHARE", "SAMPLED_SIDE", "find_polarity", "ground_level", "invert", "is_dark_on_light", "nearly_all"]
 
+from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.imaging.ground import measure_ground
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
 
 # A frame of this share of the shorter side is taken for the ground.
 FRAME_SHARE = 1 / 16

@@ -10,8 +10,10 @@ from __future__ import annotations
 __all__ = ["iterate_tar", "iterate_zip", "printable_member"]
 
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO
 
+from toolkit.card import InputSpec
 from toolkit.data.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
@@ -20,18 +22,10 @@ from toolkit.prediction.array_stream import ArrayStream
 from toolkit.prediction.items import ImageItem, Item
 from toolkit.prediction.left_out import LeftOut, is_array_name
 from toolkit.prediction.listing import is_image_name
-from toolkit.prediction.tar_reader import TarReader
-from toolkit.prediction.zip_reader import ZipReader
+from toolkit.prediction.tar_reader import TarMember, TarReader
+from toolkit.prediction.zip_reader import ZipMember, ZipReader
+from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from toolkit.card import InputSpec
-    from toolkit.prediction.tar_reader import TarMember
-    from toolkit.prediction.zip_reader import ZipMember
-    from toolkit.progress import OnNote
-
 
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -10,27 +10,23 @@ __all__ = ["iterate_array_file", "iterate_stream", "open_array_file", "read_thro
 import math
 import mmap
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
+from toolkit.data.arrays import NpyHeader
 from toolkit.data.unpacked import UnpackBudget, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import Depth
 from toolkit.prediction.array_stream import ArrayStream, block_length, read_array_header
 from toolkit.prediction.items import ArrayItem
 from toolkit.prediction.kinds import Kind
+from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
-    from toolkit.data.arrays import NpyHeader
-    from toolkit.progress import OnNote
 
 IMAGE_RANKS = (2, 3, 4)
 

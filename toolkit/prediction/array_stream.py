@@ -5,23 +5,19 @@ from __future__ import annotations
 __all__ = ["MAX_BLOCK_BYTES", "MAX_BLOCK_IMAGES", "ArrayStream", "block_length", "read_array_header"]
 
 import math
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
 from toolkit.data.arrays import NpyHeader, failures_named, read_npy_header
 from toolkit.data.idx import read_idx_shape
 from toolkit.data.unpacked import read_up_to
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import BufferedReader
-
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
 
 MAX_BLOCK_IMAGES = 4096
 MAX_BLOCK_BYTES = 64 << 20

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 __all__ = ["COLUMNS", "TRUTH_COLUMN", "Answers", "Block", "Row", "Status", "join_blocks"]
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy.typing as npt
-
+import numpy.typing as npt
 
 Status = Literal["ok", "fallback", "error"]
 

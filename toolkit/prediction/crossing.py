@@ -11,24 +11,19 @@ __all__ = [
     "write_preparation",
 ]
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.imaging.settings import PrepareSettings
 from toolkit.prediction.blocks import Block
-from toolkit.prediction.items import ArrayItem, ImageItem
+from toolkit.prediction.items import ArrayItem, ImageItem, Item
 from toolkit.prediction.prepare_items import Preparation
 from toolkit.runtimes.frames import read_frame, write_frame
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
-    from toolkit.prediction.items import Item
 
 
 def write_preparation(stream: BinaryIO, preparation: Preparation) -> None:

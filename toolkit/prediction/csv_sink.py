@@ -5,15 +5,10 @@ from __future__ import annotations
 __all__ = ["CsvSink"]
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from toolkit.prediction.blocks import COLUMNS, TRUTH_COLUMN
+from toolkit.prediction.blocks import COLUMNS, TRUTH_COLUMN, Answers
 from toolkit.prediction.sinks import Sink
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from toolkit.prediction.blocks import Answers
 
 # RFC 4180, and the carriage return: readers would split a row there.
 _SPECIAL = re.compile('[",\r\n]')

@@ -6,14 +6,11 @@ __all__ = ["MOST_SECONDS", "main"]
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 from toolkit.prediction.crossing import read_items, read_preparation, write_block
 from toolkit.prediction.prepare_items import prepare_items
 from toolkit.runtimes.helper_start import READY
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 # A picture that takes longer ends the process; the parent finds out which one it was.
 MOST_SECONDS = 20

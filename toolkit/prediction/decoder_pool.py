@@ -7,7 +7,7 @@ __all__ = ["DecoderPool"]
 import contextlib
 import queue
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,14 +16,9 @@ from toolkit.errors import HelperStartError, ResourceError
 from toolkit.prediction.blocks import Block, join_blocks
 from toolkit.prediction.crossing import read_block, write_items, write_preparation
 from toolkit.prediction.decoder import MOST_SECONDS
-from toolkit.prediction.items import ArrayItem
+from toolkit.prediction.items import ArrayItem, Item
+from toolkit.prediction.prepare_items import Preparation
 from toolkit.runtimes.helper import Helper
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from toolkit.prediction.items import Item
-    from toolkit.prediction.prepare_items import Preparation
 
 # Beyond what all pictures may take.
 SLACK_S = 60.0

@@ -7,13 +7,10 @@ __all__ = ["expand_glob", "is_glob"]
 import fnmatch
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.prediction.listing import IS_FOLDER, Folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ANY_DEPTH = "**"
 MAGIC = re.compile(r"[*?\[]")

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 __all__ = ["LeftOut", "is_array_name"]
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from toolkit.progress import OnNote
-
+from toolkit.progress import OnNote
 
 ARRAY_ENDINGS = (".npy", ".idx", "-ubyte")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".parquet", ".7z", ".rar")

@@ -6,17 +6,12 @@ __all__ = ["Folder", "is_image_name", "iterate_folder", "list_folder"]
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from toolkit.imaging.decode import IMAGE_ENDINGS
 from toolkit.prediction.items import ImageItem
+from toolkit.progress import OnNote
 from toolkit.regular_file import printable_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from toolkit.progress import OnNote
-
 
 ENDINGS = " ".join(IMAGE_ENDINGS)
 LONGEST_ENDING = max(map(len, IMAGE_ENDINGS))

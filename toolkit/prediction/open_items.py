@@ -6,22 +6,18 @@ __all__ = ["STDIN", "find_total", "open_items", "open_packed", "refuse_output_am
 
 import os
 import stat
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from toolkit.card import InputSpec
 from toolkit.errors import DataError, UsageError
 from toolkit.prediction.globs import expand_glob, is_glob
 from toolkit.prediction.items import ImageItem, Item, PackedFile
 from toolkit.prediction.kinds import ARRAY_KINDS, Kind, judge_file
 from toolkit.prediction.listing import is_image_name, iterate_folder, list_folder
+from toolkit.progress import OnNote
 from toolkit.regular_file import printable_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from toolkit.card import InputSpec
-    from toolkit.progress import OnNote
-
 
 STDIN = "-"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = ["iterate_parquet"]
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.data.arrays import failures_named
 from toolkit.errors import DataError
@@ -13,9 +14,6 @@ from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.prediction.items import ImageItem
 from toolkit.programs import import_extra
 from toolkit.regular_file import open_regular, printable_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # A cell can be as large as an image may be, and a dictionary repeats it for nothing: few rows at a time.
 BATCH_ROWS = 32

@@ -5,12 +5,10 @@ from __future__ import annotations
 __all__ = ["read_paths"]
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHUNK_BYTES = 1 << 16
 # Linux ends a path at 4,096 bytes, Windows at 32,767 letters.

@@ -12,13 +12,10 @@ from __future__ import annotations
 __all__ = ["BLOCK_BYTES", "TarHeader", "TarMember", "TarReader", "is_header", "parse_header"]
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 18
 # Long names and pax headers: names, times, attributes. Nobody needs a megabyte.

@@ -13,15 +13,12 @@ __all__ = ["ZipMember", "ZipReader"]
 import stat
 import struct
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
+from toolkit.data.unpacked import UnpackBudget
 from toolkit.data.zip_directory import find_directory, unpack_zip64
 from toolkit.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from toolkit.data.unpacked import UnpackBudget
 
 ENTRY_MAGIC, LOCAL_MAGIC = b"PK\1\2", b"PK\3\4"
 # magic, versions, flags, method, time, date, CRC, packed, plain, lengths of name, extra and comment, disk, attributes

@@ -9,7 +9,7 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,11 @@ from toolkit.artifacts import cache_folder
 from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ResourceError
 from toolkit.plain import to_plain
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.registry import find_entry
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.source import ModelSource
 
 SCHEMA = "toolkit/probed/2"
 PROBE_BATCH = 2

@@ -5,14 +5,12 @@ from __future__ import annotations
 __all__ = ["Work", "count_multiply_adds"]
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from toolkit.runtimes.graph_parts import DEFAULT_DOMAINS, iterate_graphs
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    Shapes = Mapping[str, list[int]]
+Shapes = Mapping[str, list[int]]
 
 CONVOLUTIONS = {"Conv", "ConvInteger", "QLinearConv", "DeformConv"}
 PRODUCTS = {"MatMul", "MatMulInteger", "QLinearMatMul"}
