@@ -13,13 +13,22 @@ from unittest import mock
 
 from toolkit.cli.app import app
 from toolkit.cli.boundary import run_guarded
+from toolkit.holding import release_claims
 
 
-def run_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as `main` does and return its exit code and what it wrote."""
     words = [str(argument) for argument in arguments]
-    out, err = io.StringIO(), io.StringIO()
-    typed = mock.patch.object(sys, "argv", ["toolkit", *words])  # reports name the words that were typed
-    with typed, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    out, err = (io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", write_through=True) for _ in range(2))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(sys, "argv", ["toolkit", *words]))  # reports name what was typed
+        stack.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        stack.callback(release_claims)  # as a process's end does
         code = run_guarded(lambda: app(args=words, prog_name="toolkit"), debug=False)
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    said = []
+    for stream in (out, err):
+        stream.seek(0)
+        said.append(stream.read())
+    return subprocess.CompletedProcess(words, code, *said)

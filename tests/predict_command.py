@@ -4,9 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Predicted", "predict_here", "read_rows", "resident_mb", "run_predict"]
 
-import contextlib
 import csv
-import io
 import subprocess
 import sys
 import threading
@@ -14,11 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
-from toolkit.holding import release_claims
+from commands_here import run_here
 
 CLOCK_S = 0.02
 
@@ -48,21 +43,9 @@ class Predicted:
 
 def predict_here(*arguments: Any, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command as `main` does, without a process's start to wait for, and check its exit code."""
-    words = ["predict", *map(str, arguments)]
-    with contextlib.ExitStack() as stack:
-        out, err = (io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", write_through=True) for _ in range(2))
-        stack.enter_context(mock.patch.object(sys, "argv", ["toolkit", *words]))  # reports name what was typed
-        stack.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))))
-        stack.enter_context(contextlib.redirect_stdout(out))
-        stack.enter_context(contextlib.redirect_stderr(err))
-        stack.callback(release_claims)  # as a process's end does
-        ended = run_guarded(lambda: app(args=words, prog_name="toolkit"), debug=False)
-    said = []
-    for stream in (out, err):
-        stream.seek(0)
-        said.append(stream.read())
-    assert ended == code, said[1]
-    return subprocess.CompletedProcess(words, ended, *said)
+    done = run_here("predict", *map(str, arguments), stdin=stdin)
+    assert done.returncode == code, done.stderr
+    return done
 
 
 def run_predict(*arguments: Any, output: Path, stdin: bytes | None = None) -> Predicted:

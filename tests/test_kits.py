@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib.util
 import json
 import os
@@ -47,6 +48,12 @@ NASTY = 'it\'s "a" */ \\ `b` </script> | ??/ é\n@{name}'
 def _source(**card: Any) -> KitSource:
     made = build_card(golden=GOLDEN, **card)
     return KitSource(path=Path("my model-2.onnx"), model=build_model(card=made).SerializeToString(), card=made)
+
+
+@functools.cache
+def known_source(model: Path) -> KitSource:
+    """Return a model that is read and checked once: each time takes a process."""
+    return read_kit_source(model)
 
 
 def _toolkit(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -135,7 +142,7 @@ def test_golden_header_without_vectors_still_compiles_to_none() -> None:
 
 def test_python_kit_is_whole_and_answers_as_the_toolkit_does(model_path: Path, tmp_path: Path) -> None:
     store = ArtifactStore(root=tmp_path)
-    (result,) = write_kits(read_kit_source(model_path), KitConfig(kits=("python",)), store=store)
+    (result,) = write_kits(known_source(model_path), KitConfig(kits=("python",)), store=store)
     assert result.check.status == "pass"
     assert {path.name for path in result.folder.iterdir()} == {
         "classify.py", "requirements.txt", "README.md", "LICENSES.md", "model.onnx", "model.card.json", "selfcheck.json",
@@ -173,7 +180,7 @@ def test_self_check_of_a_kit_judges_probabilities_too(model_path: Path, tmp_path
     from broken_models import broken
 
     config, store = KitConfig(kits=("python",)), ArtifactStore(root=tmp_path)
-    folder = put_kit("python", read_kit_source(model_path), config, store=store)
+    folder = put_kit("python", known_source(model_path), config, store=store)
     assert run_selfcheck("python", folder).status == "pass"
     (folder / "model.onnx").write_bytes(broken(model_path.read_bytes(), "softmax over the batch"))
     check = run_selfcheck("python", folder)
@@ -185,7 +192,7 @@ def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_
     import onnxruntime
 
     folder = put_kit(
-        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     code = "from classify import Classifier; print(Classifier('cuda').card['name'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
@@ -197,7 +204,7 @@ def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_python_kit_says_in_one_line_what_a_provider_lacks(model_path: Path, tmp_path: Path, provider: str) -> None:
     folder = put_kit(
-        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     command = [sys.executable, "classify.py", "--selfcheck", "--provider", provider]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -219,7 +226,7 @@ def test_other_kits_say_in_one_line_what_is_not_there(
 ) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"there is no {command[0]} here")
-    folder = put_kit(kit, read_kit_source(model_path), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(kit, known_source(model_path), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
     Image.new("L", (28, 28)).save(tmp_path / "picture.png")
     given = [str(tmp_path / "picture.png")] if kit == "triton" else []
     done = subprocess.run([*command, *given], cwd=folder, capture_output=True, text=True, check=False)
@@ -238,7 +245,7 @@ def test_a_self_check_that_cannot_start_or_says_nothing_has_failed(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     folder = put_kit(
-        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     (tmp_path / "python").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "python").chmod(0o755)
@@ -262,7 +269,7 @@ def test_a_generator_of_c_that_hangs_is_an_error(tmp_path: Path, monkeypatch: py
 
 def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("tritonclient", reason="the extra kits is not installed")
-    source = read_kit_source(model_path)
+    source = known_source(model_path)
     folder = put_kit("triton", source, KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path))
     assert check_config(folder) == []
     (path,) = folder.glob("repository/*/config.pbtxt")
@@ -278,7 +285,7 @@ def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tm
 
 
 def test_kit_that_exists_is_left_alone_without_force(model_path: Path, tmp_path: Path) -> None:
-    store, source = ArtifactStore(root=tmp_path), read_kit_source(model_path)
+    store, source = ArtifactStore(root=tmp_path), known_source(model_path)
     folder = put_kit("triton", source, KitConfig(kits=("triton",)), store=store)
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"the kit .* exists; take it away or --force"):
@@ -291,7 +298,7 @@ def test_kit_that_exists_is_left_alone_without_force(model_path: Path, tmp_path:
 
 
 def test_what_is_no_kit_is_not_replaced_even_with_force(model_path: Path, tmp_path: Path) -> None:
-    source, store = read_kit_source(model_path), ArtifactStore(root=tmp_path)
+    source, store = known_source(model_path), ArtifactStore(root=tmp_path)
     folder = tmp_path / "kits" / f"{source.stem}-python"
     folder.parent.mkdir()
     folder.write_text("a file")
@@ -315,7 +322,7 @@ def test_folder_of_a_nasty_name_is_one_that_build_tools_take(model_path: Path, t
 
 def test_python_kit_tells_of_what_it_cannot_take_in_a_line(model_path: Path, tmp_path: Path) -> None:
     folder = put_kit(
-        "python", read_kit_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     Image.new("1", (14_000, 14_000)).save(tmp_path / "bomb.png")
     command = [sys.executable, str(folder / "classify.py")]
@@ -355,7 +362,7 @@ def test_tool_that_is_missing_leaves_the_check_undone_and_says_which(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kit_check.shutil, "which", lambda name: None)
-    folder = put_kit("cpp", read_kit_source(model_path), KitConfig(kits=("cpp",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit("cpp", known_source(model_path), KitConfig(kits=("cpp",)), store=ArtifactStore(root=tmp_path))
     check = run_selfcheck("cpp", folder)
     assert (check.status, check.vectors) == ("not-run", 0)
     assert "there is no `cmake` on the PATH; get it with: apt-get install cmake g++" in check.reason
@@ -363,7 +370,7 @@ def test_tool_that_is_missing_leaves_the_check_undone_and_says_which(
 
 
 def test_kit_whose_model_answers_otherwise_fails_its_check(model_path: Path, tmp_path: Path) -> None:
-    source = read_kit_source(model_path)
+    source = known_source(model_path)
     assert source.card.golden is not None
     logits = (tuple(value + 1 for value in source.card.golden.logits[0]), *source.card.golden.logits[1:])
     wrong = replace(source, card=replace(source.card, golden=replace(source.card.golden, logits=logits)))
@@ -436,7 +443,7 @@ def test_triton_client_asks_for_what_the_server_answers(
     import onnxruntime
 
     folder = put_kit(
-        "triton", read_kit_source(model_path), KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path)
+        "triton", known_source(model_path), KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path)
     )
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
 
@@ -501,14 +508,14 @@ def test_demo_serves_the_page_until_it_is_interrupted(model_path: Path, tmp_path
 @pytest.mark.kits
 def test_web_kit_with_webgpu_says_which_runs_and_stays_under_forty_megabytes(model_path: Path, tmp_path: Path) -> None:
     config = KitConfig(kits=("web",), uses_webgpu=True)
-    (result,) = write_kits(read_kit_source(model_path), config, store=ArtifactStore(root=tmp_path))
+    (result,) = write_kits(known_source(model_path), config, store=ArtifactStore(root=tmp_path))
     assert result.size_bytes < 40_000_000
     assert result.check.status == "pass", result.check.reason
 
 
 @pytest.mark.kits
 def test_node_package_passes_its_own_tests_after_npm_install(model_path: Path, tmp_path: Path) -> None:
-    folder = put_kit("node", read_kit_source(model_path), KitConfig(kits=("node",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit("node", known_source(model_path), KitConfig(kits=("node",)), store=ArtifactStore(root=tmp_path))
     subprocess.run(
         ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True
     )
@@ -519,7 +526,7 @@ def test_node_package_passes_its_own_tests_after_npm_install(model_path: Path, t
 
 @pytest.mark.kits
 def test_c_kit_is_clean_under_the_sanitizers_small_and_classifies(model_path: Path, tmp_path: Path) -> None:
-    folder = put_kit("c", read_kit_source(model_path), KitConfig(kits=("c",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit("c", known_source(model_path), KitConfig(kits=("c",)), store=ArtifactStore(root=tmp_path))
     done = subprocess.run(["make", "sanitize"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     subprocess.run(["make"], cwd=folder, check=True, capture_output=True)
