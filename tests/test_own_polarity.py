@@ -110,6 +110,7 @@ def test_a_run_keeps_what_its_images_were(tmp_path: Path) -> None:
         (["--data", "mnist-mini", "--polarity", "any"], "mnist-mini has its own polarity"),
         (["--data", "own.npz", "--polarity", "dark-on-lite"], "did you mean 'dark-on-light'"),
         (["--resume", "latest", "--polarity", "any"], "--polarity is settled when a run begins"),
+        (["--resume", "latest", "--size", ""], "--size is settled when a run begins"),
     ],
 )
 def test_a_polarity_that_cannot_be_set_is_refused(

@@ -235,6 +235,9 @@ def test_a_stranger_goes_through_parity_and_its_recording_judges_it_again(
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "artifacts"))
     path = make_stranger(tmp_path / "m.onnx", "foreign domain")
     words = ["parity", str(path), "--runtime", "ort", "--threads", "1", "--optimisation", "all", "--json"]
+    with pytest.raises(UsageError, match=r"--budget is 0; expected"):
+        app(args=[*words, "--budget", "0"], standalone_mode=False)
+    assert not capsys.readouterr().err, "a refusal is one line: nothing is told before it"
     app(args=[*words, "--record", str(tmp_path / "proof")], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
     assert report["passed"]

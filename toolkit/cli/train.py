@@ -169,7 +169,7 @@ def _resume(request: TrainRequest, output: Output) -> Result:
     from toolkit.training.resume import ResumeConfig, resume_run
 
     assert request.resume is not None
-    settled = next((name for name in SETTLED if getattr(request, name)), None)
+    settled = next((name for name in SETTLED if getattr(request, name) not in {None, False}), None)
     if settled is not None:
         raise UsageError(f"--{settled.replace('_', '-')} is settled when a run begins; it cannot change with --resume")
     store = ArtifactStore.default()
