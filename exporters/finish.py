@@ -7,12 +7,10 @@ __all__ = ["ExportResult", "finish_model"]
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import onnx
 
 from exporters.spec import DEFAULT_DOMAINS, ExportError, ExportSpec
-
-if TYPE_CHECKING:
-    import onnx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,13 @@ import os
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import onnx
+from torch import nn
 
 from exporters.quiet import noise_into
 from exporters.spec import ExportError, ExportSpec, first_line
-
-if TYPE_CHECKING:
-    import onnx
-    from torch import nn
 
 
 def export_torch(module: nn.Module, spec: ExportSpec, *, log: Path = Path(os.devnull)) -> onnx.ModelProto:

@@ -16,17 +16,14 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
+from numpy.typing import NDArray
 
 from exporters.quiet import append_to
 from exporters.spec import ExportError, first_line
 from exporters.to_int8 import Int8Setting, convert_to_int8
-
-if TYPE_CHECKING:
-    import onnx
-    from numpy.typing import NDArray
 
 TIMEOUT_S = 300.0
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 __all__ = ["convert_to_half"]
 
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from exporters.spec import HEAVY, ExportError
-
-if TYPE_CHECKING:
-    import onnx
 
 HALF = ".half"
 LARGEST_HALF = float(np.finfo(np.float16).max)

@@ -8,14 +8,12 @@ import tempfile
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
 
 from exporters.spec import DEFAULT_DOMAINS, HEAVY, ExportError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import onnx
-    from numpy.typing import NDArray
 
 LARGEST_PIECE = 100
 

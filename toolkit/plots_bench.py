@@ -4,16 +4,14 @@ from __future__ import annotations
 
 __all__ = ["draw_bench"]
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from toolkit.bench.result_file import model_name
 from toolkit.bench.rows import QUANTILES
 from toolkit.plots import as_drawable, new_figure, to_png
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
 
 WIDTH_INCHES, HEIGHT_INCHES, LEGEND_INCHES = 13.5, 4.4, 0.19
 LEGEND_COLUMNS = 4

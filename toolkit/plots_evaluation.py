@@ -7,19 +7,15 @@ from __future__ import annotations
 
 __all__ = ["draw_confusion", "draw_first", "draw_mistakes"]
 
-from typing import TYPE_CHECKING
+
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 
+from toolkit.evaluation.mistakes import Answer
 from toolkit.plots import CELL_INCHES, as_drawable, digit_grid, new_figure, shorten, to_png
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-    from matplotlib.axes import Axes
-
-    from toolkit.evaluation.mistakes import Answer
 
 COLUMNS = 10
 MOST_MISTAKES = 50

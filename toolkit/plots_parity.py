@@ -5,14 +5,11 @@ from __future__ import annotations
 __all__ = ["draw_parity"]
 
 import math
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
+
+from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.plots import as_drawable, new_figure, to_png
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from toolkit.parity.report import ParityReport, ParityRow
 
 ROW_INCHES = 0.3
 COLUMN_INCHES = 1.1

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 __all__ = ["draw_gallery"]
 
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.plots import digit_grid, shorten
-
-if TYPE_CHECKING:
-    from toolkit.prediction.gallery import GalleryPicture
-    from toolkit.prediction.report import PredictionReport
+from toolkit.prediction.gallery import GalleryPicture
+from toolkit.prediction.report import PredictionReport
 
 COLUMNS = 10
 CELL_INCHES = 1.1

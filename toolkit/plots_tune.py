@@ -5,18 +5,15 @@ from __future__ import annotations
 __all__ = ["draw_learning_curve", "draw_search_fields", "draw_search_history"]
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from toolkit.plots import as_drawable, new_figure, to_png
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-
-    from toolkit.training.curve_report import CurveRow
-    from toolkit.training.search_space import Dimension
-    from toolkit.training.trials import TrialRow
+from toolkit.training.curve_report import CurveRow
+from toolkit.training.search_space import Dimension
+from toolkit.training.trials import TrialRow
 
 PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3

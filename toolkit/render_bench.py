@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["render_bench"]
 
-from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.render_columns import make_table
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
-    from toolkit.bench.report import BenchReport, BenchRow
 
 WORDS = ("runtime", "provider", "precision")
 NUMBERS = (

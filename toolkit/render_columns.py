@@ -5,13 +5,11 @@ from __future__ import annotations
 __all__ = ["make_table", "narrow_table", "split_shared"]
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import JustifyMethod, OverflowMethod
 from rich.table import Table
 from rich.text import Text
-
-if TYPE_CHECKING:
-    from rich.console import JustifyMethod, OverflowMethod
 
 Cell = str | Text
 

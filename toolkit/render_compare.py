@@ -4,12 +4,11 @@ from __future__ import annotations
 
 __all__ = ["render_comparison"]
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from rich.console import RenderableType
 
-    from toolkit.bench.compare import Comparison, RowChange
+from toolkit.bench.compare import Comparison, RowChange
 
 STYLES = {"regression": "red", "open": "yellow", "unstable": "yellow", "fine": "green"}
 

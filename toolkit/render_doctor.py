@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["render_doctor"]
 
-from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.nvidia import JOINT
 from toolkit.render_columns import make_table
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from toolkit.doctor.report import DoctorReport, DoctorRow
 
 STYLES = {"pass": "green", "absent": "yellow", "fail": "bold red"}
 MARKS = {True: "yes", False: "no", None: ""}

@@ -5,19 +5,15 @@ from __future__ import annotations
 __all__ = ["cross_check_words", "int8_table", "kits_table"]
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.exporting.cross_check import CrossCheck
+from toolkit.exporting.int8_tries import Int8Report, Int8Try
+from toolkit.exporting.kits import KitResult
 from toolkit.render_columns import make_table
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from toolkit.exporting.cross_check import CrossCheck
-    from toolkit.exporting.int8_tries import Int8Report, Int8Try
-    from toolkit.exporting.kits import KitResult
 
 WORDS = ("kit", "folder", "self-check", "runtime")
 FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 __all__ = ["prediction_summary", "predictions_table"]
 
-from typing import TYPE_CHECKING
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from toolkit.prediction.blocks import Row
-    from toolkit.prediction.report import PredictionReport
+from toolkit.prediction.blocks import Row
+from toolkit.prediction.report import PredictionReport
 
 STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 

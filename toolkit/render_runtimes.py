@@ -5,15 +5,12 @@ from __future__ import annotations
 __all__ = ["runtimes_table"]
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from toolkit.render_columns import make_table
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.listing import RuntimeRow
+from toolkit.runtimes.listing import RuntimeRow
 
 
 def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:

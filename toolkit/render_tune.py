@@ -5,20 +5,16 @@ from __future__ import annotations
 __all__ = ["describe_trial", "render_learning_curve", "render_tune"]
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.render_columns import make_table
+from toolkit.training.curve_report import CurveReport, CurveRow
+from toolkit.training.recipe import Recipe
 from toolkit.training.trials import TrialRow, rank_trials
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from toolkit.training.curve_report import CurveReport, CurveRow
-    from toolkit.training.recipe import Recipe
-    from toolkit.training.tune import TuneReport
-
+from toolkit.training.tune import TuneReport
 
 SHARE = ("training", "95 % interval", "validation", "95 % interval")
 CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")

@@ -6,18 +6,14 @@ __all__ = ["DEFAULT_BATCHES", "DEFAULT_PLAN", "BenchConfig", "plan_within"]
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from toolkit.bench.statistics import sample_floor
 from toolkit.errors import UsageError, require_known
-from toolkit.runtimes.base import PRECISIONS
+from toolkit.runtimes.base import PRECISIONS, RuntimeSettings
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.feed_config import FeedConfig
+from toolkit.runtimes.made_inputs.plan import FeedPlan
 from toolkit.runtimes.measure_plan import MeasurePlan
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.made_inputs.plan import FeedPlan
 
 DEFAULT_BATCHES = (1, 32, 256)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.

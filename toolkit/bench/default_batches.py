@@ -4,16 +4,12 @@ from __future__ import annotations
 
 __all__ = ["BUDGET_S", "explain_batches", "fit_batches"]
 
-from typing import TYPE_CHECKING
 
-from toolkit.bench.config import DEFAULT_BATCHES
+from toolkit.bench.config import DEFAULT_BATCHES, BenchConfig
 from toolkit.bench.inputs import choose_batches
+from toolkit.bench.opening import Probe
 from toolkit.bench.windows import AGAIN_CALLS, MOST_WINDOWS
-
-if TYPE_CHECKING:
-    from toolkit.bench.config import BenchConfig
-    from toolkit.bench.opening import Probe
-    from toolkit.runtimes.measure_plan import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 
 # Of all rows of one engine with default batches; with its start, a bench is then over in about 15 s.
 BUDGET_S = 11.5

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 __all__ = ["NoPrecisionError", "NoRunError", "bindings_of", "find_precision_file", "settings_for"]
 
-from typing import TYPE_CHECKING
 
+from pathlib import Path
+
+from toolkit.bench.config import BenchConfig
+from toolkit.bench.variants import Variant
 from toolkit.environment import usable_cores
 from toolkit.errors import ModelError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
@@ -14,12 +17,6 @@ from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.vetting import vet_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from toolkit.bench.config import BenchConfig
-    from toolkit.bench.variants import Variant
 
 
 class NoRunError(ModelError):

@@ -6,18 +6,15 @@ __all__ = ["Floor", "measure_floor"]
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.bench.opening import Opener
 from toolkit.errors import ToolkitError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.source import ModelSource
-
-if TYPE_CHECKING:
-    from toolkit.bench.opening import Opener
 
 # Which size is fastest depends on caches and cores: the better of a small and a large one counts.
 HOST_SIDES, DEVICE_SIDES = (512, 1536), (2048, 8192)

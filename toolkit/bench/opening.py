@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from toolkit.bench.config import BenchConfig
 from toolkit.bench.engine_settings import NoPrecisionError, NoRunError, bindings_of, find_precision_file, settings_for
 from toolkit.bench.inputs import choose_batches, make_feeds
+from toolkit.bench.variants import Variant
 from toolkit.card import CARD_KEY, Card, Golden
 from toolkit.errors import (
     ModelError,
@@ -22,20 +24,14 @@ from toolkit.errors import (
     WorkerError,
     WrongAnswerError,
 )
-from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.made_inputs.choosing import Vetted
+from toolkit.runtimes.measure import Window
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.registry import find_entry, precisions_of
-
-if TYPE_CHECKING:
-    from toolkit.bench.config import BenchConfig
-    from toolkit.bench.variants import Variant
-    from toolkit.runtimes.base import Arrays
-    from toolkit.runtimes.measure import Window
-    from toolkit.runtimes.measure_plan import MeasurePlan
-    from toolkit.runtimes.source import ModelSource
-
+from toolkit.runtimes.source import ModelSource
 
 # A first call of at most this long leaves room for every default batch, whatever was in it.
 SLOW_CALL_S = 0.02

@@ -6,14 +6,11 @@ __all__ = ["rows_csv", "samples_csv"]
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
+from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.statistics import PERCENTILES, THROUGHPUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from toolkit.bench.report import BenchReport, BenchRow
 
 IDENTITY = (
     *("scenario", "boundary", "runtime", "version", "provider_requested", "provider_active", "fallback"),

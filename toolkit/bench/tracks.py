@@ -8,19 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from toolkit.bench.inputs import make_feeds
+from toolkit.bench.config import BenchConfig
+from toolkit.bench.inputs import Feeds, make_feeds
+from toolkit.bench.opening import Engine, Opener, Probe
 from toolkit.bench.windows import next_window
 from toolkit.errors import ToolkitError
-
-if TYPE_CHECKING:
-    from toolkit.bench.config import BenchConfig
-    from toolkit.bench.inputs import Feeds
-    from toolkit.bench.opening import Engine, Opener, Probe
-    from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-    from toolkit.runtimes.measure import Window
-    from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.measure import Window
+from toolkit.runtimes.source import ModelSource
 
 # Workers that are open at the same time: more would only fill the memory.
 MOST_OPEN = 6

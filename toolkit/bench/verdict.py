@@ -7,13 +7,12 @@ __all__ = ["explain_rows", "find_crossovers", "share_of_floor"]
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from toolkit.bench.floors import Floor
-    from toolkit.bench.report import BenchRow
+from toolkit.bench.floors import Floor
+from toolkit.bench.report import BenchRow
 
 DECISIVE = 0.5
 

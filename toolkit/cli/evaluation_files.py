@@ -4,21 +4,18 @@ from __future__ import annotations
 
 __all__ = ["summarise_mistakes", "write_evaluation"]
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.cli.output import draw_picture, tell_origin
 from toolkit.durable import write_json
+from toolkit.evaluation.evaluate import EvaluationResult
 from toolkit.holding import hold
 from toolkit.plain import to_plain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from toolkit.evaluation.evaluate import EvaluationResult
 
 # How long another evaluation of the same run may take to write its files.
 WRITING_S = 60.0

@@ -11,14 +11,12 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from toolkit.doctor.cuda import CudaVersions
 from toolkit.doctor.report import DoctorRow
 from toolkit.nvidia import PACKAGES, mend_libraries
-
-if TYPE_CHECKING:
-    from toolkit.doctor.cuda import CudaVersions
-    from toolkit.runtimes.ort_api import OrtApi
+from toolkit.runtimes.ort_api import OrtApi
 
 CUDNN_MAJOR, TENSORRT_MAJOR = 9, 10
 SYSTEM_FOLDERS = (

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 __all__ = ["licences_page"]
 
-from typing import TYPE_CHECKING
 
 from exporters.kits import read_licence
+from toolkit.card import Card
 from toolkit.exporting.kit_values import safe_words
-
-if TYPE_CHECKING:
-    from toolkit.card import Card
 
 APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
 NOTICES = "https://github.com/microsoft/onnxruntime/blob/main/ThirdPartyNotices.txt"

@@ -8,14 +8,11 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.exporting.kit_values import KitSource
 from toolkit.programs import run_program
 from toolkit.runtimes.private import find_private_folder, install_private
-
-if TYPE_CHECKING:
-    from toolkit.exporting.kit_values import KitSource
 
 # Everything is compiled in and nothing is taken from the heap.
 EVERYTHING, NOTHING = "1000000000000", "0"

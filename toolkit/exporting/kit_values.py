@@ -9,15 +9,12 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.card import Card
 from toolkit.runtimes.judge import probability_bound
 from toolkit.runtimes.registry import RUNTIMES
-
-if TYPE_CHECKING:
-    from toolkit.card import Card
 
 # Words that stand in comments, docstrings and Markdown of several languages may hold nothing that ends them.
 UNSAFE = re.compile(r"[^\w .,:()+=/-]")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 __all__ = ["find_fit", "fit_image", "fit_like_mnist"]
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.ground import Ground, measure_ground
 from toolkit.imaging.guard import DOUBT
 from toolkit.imaging.pieces import Piece, find_pieces, keep_drawing
 from toolkit.imaging.polarity import ground_level, invert, nearly_all
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
 
 # MNIST: "size normalized to fit in a 20x20 pixel box ... centered in a 28x28 image by the center of mass" (LeCun).
 MNIST_BOX_SHARE = 20 / 28

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 __all__ = ["flatten_image", "is_deep_mode", "is_grey_mode"]
 
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from toolkit.imaging.pixel_values import Depth, flatten_layers, refuse_unit_scale, to_pixels
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    from PIL import Image
 
 DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
 GREY_MODES = {"1", "L", "LA", "La"}

@@ -5,19 +5,15 @@ from __future__ import annotations
 __all__ = ["AS_IT_COMES", "prepare_image", "require_effect"]
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.errors import UsageError
 from toolkit.imaging.fit import fit_image, fit_like_mnist
 from toolkit.imaging.polarity import invert, is_dark_on_light
 from toolkit.imaging.settings import AUTO, PrepareSettings
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
 
 AS_IT_COMES = PrepareSettings()
 # By what the model takes: what is said where a picture is the other way round.

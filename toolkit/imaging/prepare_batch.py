@@ -7,20 +7,16 @@ from __future__ import annotations
 
 __all__ = ["PreparedBatch", "prepare_batch"]
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.errors import DataError
 from toolkit.imaging.polarity import FRAME_SHARE, SAMPLED_SIDE
 from toolkit.imaging.prepare import AS_IT_COMES, prepare_image
-from toolkit.imaging.settings import AUTO
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
-    from toolkit.imaging.settings import PrepareSettings
+from toolkit.imaging.settings import AUTO, PrepareSettings
 
 
 class PreparedBatch(NamedTuple):

@@ -5,12 +5,10 @@ from __future__ import annotations
 __all__ = ["ParityReport", "ParityRow"]
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from toolkit.parity.worst import WorstSample
 from toolkit.plain import to_plain
-
-if TYPE_CHECKING:
-    from toolkit.parity.worst import WorstSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

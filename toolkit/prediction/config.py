@@ -13,13 +13,10 @@ __all__ = [
 ]
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from toolkit.errors import UsageError, require_known
 from toolkit.imaging.settings import PrepareSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEFAULT_BATCH = 64
 AUTO_BATCH = 0

@@ -6,24 +6,19 @@ __all__ = ["BatchRunner", "Engine"]
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import Card
 from toolkit.imaging.guard import DOUBT, Guard, measure_margins
-from toolkit.prediction.blocks import Answers, Block
+from toolkit.prediction.blocks import Answers, Block, Status
+from toolkit.prediction.open_model import OpenedModel
 from toolkit.runtimes.contract import check_outputs
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-
-    from toolkit.card import Card
-    from toolkit.prediction.blocks import Status
-    from toolkit.prediction.open_model import OpenedModel
-
-    Outputs = Mapping[str, npt.NDArray[Any]]
+Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 class BatchRunner(Protocol):

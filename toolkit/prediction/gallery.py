@@ -6,14 +6,11 @@ __all__ = ["GalleryPicker", "GalleryPicture"]
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from toolkit.prediction.blocks import Answers, Block
+from toolkit.prediction.blocks import Answers, Block
 
 MOST_PICTURES = 100
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 __all__ = ["group_items", "rows_per_job", "skip_rows"]
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from toolkit.card import InputSpec
 from toolkit.errors import UsageError
-from toolkit.prediction.items import ArrayItem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from toolkit.card import InputSpec
-    from toolkit.prediction.items import Item
+from toolkit.prediction.items import ArrayItem, Item
 
 # Few enough that the first answers come soon, many enough that handing them over costs little.
 JOB_ROWS = 512

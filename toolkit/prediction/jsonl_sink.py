@@ -5,12 +5,9 @@ from __future__ import annotations
 __all__ = ["JsonLinesSink"]
 
 import json
-from typing import TYPE_CHECKING
 
+from toolkit.prediction.blocks import Answers
 from toolkit.prediction.sinks import Sink
-
-if TYPE_CHECKING:
-    from toolkit.prediction.blocks import Answers
 
 
 class JsonLinesSink(Sink):

@@ -5,17 +5,14 @@ from __future__ import annotations
 __all__ = ["NpySink", "record_dtype"]
 
 import io
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
 from toolkit.errors import ResourceError
+from toolkit.prediction.blocks import Answers
 from toolkit.prediction.sinks import Sink
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from toolkit.prediction.blocks import Answers
 
 STATUSES = {"ok": 0, "fallback": 1, "error": 2}
 # The header's size does not depend on the number of rows, which is written into it at the end.

@@ -5,19 +5,16 @@ from __future__ import annotations
 __all__ = ["StreamTarget", "Target", "check_outputs_free", "existing_outputs", "open_output"]
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
 
 from toolkit.closing import Closing
 from toolkit.errors import UsageError
 from toolkit.outputs import check_output
+from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.open_items import STDIN, refuse_output_among
+from toolkit.prediction.sinks import Turn
 from toolkit.prediction.unfinished import Progress, Unfinished, require_free
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.sinks import Turn
 
 
 class StreamTarget(Closing):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 __all__ = ["ParquetSink"]
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from toolkit.prediction.sinks import Sink
+from toolkit.prediction.blocks import Answers
+from toolkit.prediction.sinks import Sink, Turn
 from toolkit.programs import import_extra
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from toolkit.prediction.blocks import Answers
-    from toolkit.prediction.sinks import Turn
 
 ROWS_IN_A_GROUP = 65_536
 

@@ -8,27 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.card import InputSpec
 from toolkit.errors import ToolkitError
+from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.engine import Engine
 from toolkit.prediction.items import PackedFile
 from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
 from toolkit.prediction.open_items import open_items, open_packed, walk_inputs
 from toolkit.prediction.open_model import DescribedModel, OpenedModel, open_model
 from toolkit.prediction.prepare_items import Preparation, prepare_items
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from toolkit.card import InputSpec
-    from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.unfinished import Progress
-    from toolkit.runtimes.source import ModelSource
+from toolkit.prediction.unfinished import Progress
+from toolkit.runtimes.source import ModelSource
 
 # What travels: what it is, and a value of that kind.
 Message: TypeAlias = tuple[str, Any]

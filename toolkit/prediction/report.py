@@ -5,18 +5,15 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "PredictionReport"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
 from toolkit.plain import to_plain
+from toolkit.prediction.blocks import Row
+from toolkit.prediction.gallery import GalleryPicture
 from toolkit.regular_file import printable_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from toolkit.prediction.blocks import Row
-    from toolkit.prediction.gallery import GalleryPicture
 
 SCHEMA = "toolkit/predictions/1"
 # By the names of the fields.

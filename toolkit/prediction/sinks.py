@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["FORMATS", "Sink", "Turn", "choose_format", "open_sink"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from toolkit.errors import UsageError, require_known
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from toolkit.prediction.blocks import Answers
+from toolkit.prediction.blocks import Answers
 
 # Each lies in a module of its own, which loads no more than it needs.
 _SINKS = {"csv": "CsvSink", "jsonl": "JsonLinesSink", "parquet": "ParquetSink", "npy": "NpySink"}

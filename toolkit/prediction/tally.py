@@ -5,16 +5,12 @@ from __future__ import annotations
 __all__ = ["PREVIEW_ROWS", "Tally", "tell_truth"]
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
+from toolkit.prediction.blocks import Answers, Row
 from toolkit.prediction.unfinished import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from toolkit.prediction.blocks import Answers, Row
 
 PREVIEW_ROWS = 20
 

@@ -7,19 +7,16 @@ __all__ = ["Progress", "Unfinished", "latest_unfinished", "part_of", "record_of"
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from toolkit.closing import Closing
 from toolkit.durable import clear_leavings, move_durably, read_json, write_json
 from toolkit.errors import DataError, ResourceError, UsageError
 from toolkit.holding import hold
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from toolkit.prediction.sinks import Turn
+from toolkit.prediction.sinks import Turn
 
 SCHEMA = "toolkit/unfinished/1"
 PART = ".part"

@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.errors import ModelError, ResourceError
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.scenarios import Loop
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.measure_plan import MeasurePlan
 
 FEW_CALLS = 3
 INSTALL = "pip install 'onnx-parity-toolkit[loadgen]'"

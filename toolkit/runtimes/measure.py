@@ -6,17 +6,15 @@ __all__ = ["REAL_CLOCK", "Clock", "Window", "measure"]
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.meters import Meters
 from toolkit.runtimes.scenarios import Clock, Loop, run_offline, run_server, run_streams
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.base import Arrays, Runtime
-    from toolkit.runtimes.measure_plan import MeasurePlan
 
 # A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
 AWAKE_NS = 500_000

@@ -9,12 +9,11 @@ import ctypes
 import io
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from numpy.typing import NDArray
 
 from toolkit.environment import is_own_process
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 WHEELS = ("onnxruntime-gpu", "onnxruntime")
 

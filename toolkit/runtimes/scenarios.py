@@ -8,14 +8,12 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from toolkit.closing import Closing
-
-if TYPE_CHECKING:
-    from toolkit.runtimes.measure_plan import MeasurePlan
+from toolkit.runtimes.measure_plan import MeasurePlan
 
 Call = Callable[[], object]
 # A queue that grows is followed no longer than this many times the window's own length.

@@ -6,7 +6,7 @@ __all__ = ["Board"]
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.programs import import_extra
-
-if TYPE_CHECKING:
-    from toolkit.training.history import EpochRow
+from toolkit.training.history import EpochRow
 
 MOST_IMAGES = 50
 
