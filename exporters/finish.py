@@ -40,8 +40,6 @@ def finish_model(
     Raises:
         ExportError: the graph breaks the spec or onnx's full checker.
     """
-    import onnx
-
     finished = deepcopy(model)
     _strip(finished)
     finished.producer_name, finished.producer_version, finished.doc_string = producer, "", ""
@@ -70,8 +68,6 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _check_spec(model: onnx.ModelProto, spec: ExportSpec) -> None:
-    import onnx
-
     graph = model.graph
     domains = {entry.domain for entry in model.opset_import} | {node.domain for node in graph.node}
     if domains - DEFAULT_DOMAINS or model.functions:

@@ -48,8 +48,6 @@ def export_torch_script(module: nn.Module, spec: ExportSpec, *, log: Path = Path
     Raises:
         ExportError: this exporter cannot export the module, or this torch has it no more.
     """
-    import onnx
-
     axes = {name: {0: spec.batch_axis} for name in (spec.input_name, *spec.output_names)}
     failure = "torch's TorchScript exporter cannot export the module"
     with tempfile.TemporaryDirectory(prefix="torch-script-") as folder:

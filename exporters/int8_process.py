@@ -48,8 +48,6 @@ def quantise_apart(
     Raises:
         ExportError: the quantiser cannot start, failed, crashed or hung; its last words stand in the log.
     """
-    import onnx
-
     with tempfile.TemporaryDirectory(prefix="int8-process-") as name:
         folder = Path(name)
         onnx.save_model(model, folder / "model.onnx")
@@ -68,7 +66,6 @@ def main() -> None:
     """Quantise what lies in the working folder, in the seconds given as argument; a failure leaves `error.txt`."""
     if hasattr(signal, "alarm"):  # where the process that waits for this one is gone, nobody else ends it
         signal.alarm(math.ceil(float(sys.argv[1])) + 1)
-    import onnx
 
     setting = Int8Setting(**json.loads(Path("setting.json").read_text()))
     try:

@@ -28,7 +28,6 @@ def convert_to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ExportError: a weight is too large for float16 (65,504).
     """
-    import onnx
     from onnx import numpy_helper
 
     half = deepcopy(model)
@@ -50,8 +49,6 @@ def convert_to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _float_names(model: onnx.ModelProto) -> set[str]:
     """Return the computed tensors that are float32 by type inference; integers are never cast."""
-    import onnx
-
     inferred = onnx.shape_inference.infer_shapes(model).graph
     known = (*inferred.value_info, *inferred.output)
     return {item.name for item in known if item.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
@@ -94,8 +91,6 @@ class _Writer:
         return self._half.get(name, name)
 
     def _cast(self, source: str, target: str, *, to: str) -> None:
-        import onnx
-
         kind = onnx.TensorProto.DataType.Value(to)
         self.nodes.append(onnx.helper.make_node("Cast", [source], [target], name=f"cast_{target}", to=kind))
 

@@ -47,7 +47,6 @@ def convert_to_int8(model: onnx.ModelProto, images: NDArray[np.uint8], setting: 
     Raises:
         ExportError: an operator of another domain than ONNX's own would stay in the graph.
     """
-    import onnx
     from onnxruntime import quantization as ort
 
     prepared = move_relu_first(model)

@@ -15,8 +15,6 @@ STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 
 def predictions_table(report: PredictionReport) -> Table:
     """Return the report's first rows; status and message are columns only where they say something."""
-    from rich.table import Table
-
     rows = report.preview
     is_plain = all(row.status == "ok" and not row.message for row in rows)
     table = Table(title=None)
@@ -34,8 +32,6 @@ def predictions_table(report: PredictionReport) -> Table:
 
 def prediction_summary(report: PredictionReport) -> list[Text]:
     """Return what was done, by what, how fast, and where the rows lie, one line each."""
-    from rich.text import Text
-
     count = report.num_ok + report.num_errors
     shown = f"; the first {len(report.preview)} are shown" if count > len(report.preview) else ""
     errors = f", {report.num_errors} without an answer" if report.num_errors else ""
@@ -74,8 +70,6 @@ def _score(report: PredictionReport) -> str:
 
 
 def _cells(row: Row) -> list[Text]:
-    from rich.text import Text
-
     probability = "" if row.probability is None else f"{row.probability:.4f}"
     margin = "" if row.margin is None else f"{row.margin:.3f}"
     values = (row.source, str(row.index), row.label, probability, margin, row.status, row.message)
