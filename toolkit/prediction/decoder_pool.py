@@ -8,8 +8,7 @@ import contextlib
 import queue
 import signal
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import replace
 
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, ResourceError
@@ -17,7 +16,7 @@ from toolkit.prediction.blocks import Block, join_blocks
 from toolkit.prediction.crossing import read_block, write_items, write_preparation
 from toolkit.prediction.decoder import MOST_SECONDS
 from toolkit.prediction.items import ArrayItem, Item
-from toolkit.prediction.prepare_items import Preparation
+from toolkit.prediction.prepare_items import Preparation, prepare_items
 from toolkit.runtimes.helper import Helper
 
 # Beyond what all pictures may take.
@@ -61,8 +60,8 @@ class DecoderPool(Closing):
         if block is not None:
             return block
         if len(items) == 1 and not isinstance(items[0], ArrayItem):
-            item, shape = items[0], self._preparation.spec.shape
-            return _failed(item.source, item.index, f"{item.source}: its decoder {problem}", shape=shape)
+            item = replace(items[0], content=None, message=f"{items[0].source}: its decoder {problem}")
+            return prepare_items([item], self._preparation)
         if len(items) == 1:
             raise ResourceError(f"the process that prepares {items[0].source} {problem}")
         return join_blocks([self.prepare([item]) for item in items])
@@ -126,13 +125,3 @@ class DecoderPool(Closing):
 def _describe_end(helper: Helper) -> str:
     how = helper.describe_end()
     return f"took over {MOST_SECONDS} s" if helper.process.returncode == -signal.SIGALRM else how
-
-
-def _failed(source: str, index: int, reason: str, *, shape: tuple[int, ...]) -> Block:
-    return Block(
-        sources=[source],
-        indices=np.array([index]),
-        images=np.empty((0, *shape), np.uint8),
-        places=np.empty(0, np.int64),
-        messages={0: reason},
-    )
