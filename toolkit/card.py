@@ -9,11 +9,12 @@ import binascii
 import json
 import math
 import unicodedata
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.plain import to_plain
 
 CARD_KEY = "toolkit.card"
 CARD_SCHEMA = "toolkit/card/1"
@@ -80,11 +81,11 @@ class Golden:
     """
 
     origin: str
+    split: str | None = None
     images: bytes
     shape: tuple[int, ...]
     logits: tuple[tuple[float, ...], ...]
     tolerance: float
-    split: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != math.prod(self.shape) or len(self.logits) != self.shape[0]:
@@ -166,20 +167,13 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values, `schema` first."""
-        value = {"schema": CARD_SCHEMA, **{item.name: getattr(self, item.name) for item in fields(self)}}
-        value["classes"] = list(self.classes)
-        value["input"] = asdict(self.input)
+        value = {"schema": CARD_SCHEMA, **to_plain(self)}
         if self.input.bits == BYTE_BITS:  # as before there were others: the same model is the same file
             del value["input"]["bits"]
         if self.golden is not None:
-            value["golden"] = {
-                "origin": self.golden.origin,
-                **({} if self.golden.split is None else {"split": self.golden.split}),
-                "images": base64.b64encode(self.golden.images).decode("ascii"),
-                "shape": list(self.golden.shape),
-                "logits": [list(row) for row in self.golden.logits],
-                "tolerance": self.golden.tolerance,
-            }
+            value["golden"]["images"] = base64.b64encode(self.golden.images).decode("ascii")
+            if self.golden.split is None:  # as in cards that earlier versions wrote
+                del value["golden"]["split"]
         return value
 
     def dumps(self) -> str:
