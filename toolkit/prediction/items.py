@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["ArrayItem", "ImageItem", "Item", "PackedFile"]
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-from toolkit.prediction.kinds import Kind
+    from toolkit.prediction.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 __all__ = ["Preparation", "prepare_items"]
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from toolkit.card import InputSpec
 from toolkit.errors import DataError
-from toolkit.imaging.decode import Decoded
 from toolkit.imaging.prepare import prepare_image
 from toolkit.imaging.prepare_batch import prepare_batch
 from toolkit.imaging.settings import PrepareSettings
 from toolkit.prediction.blocks import Block
-from toolkit.prediction.items import ArrayItem, ImageItem, Item
+from toolkit.prediction.items import ArrayItem, ImageItem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from toolkit.card import InputSpec
+    from toolkit.imaging.decode import Decoded
+    from toolkit.prediction.items import Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
