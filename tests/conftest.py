@@ -16,6 +16,7 @@ from loaded_modules import spied
 # cores, and a thousand short processes have no matrix that would be worth a second thread.
 os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where Python is told to keep no compiled modules, each of the suite's processes would compile all of ours again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
