@@ -264,6 +264,16 @@ def test_closing_twice_does_nothing(strange_python: str) -> None:
 # --- the real engine ---------------------------------------------------------------------------------------------
 
 
+def test_a_closed_worker_ends_at_once_and_takes_nothing_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of an interpreter with its engines takes as long as a short call, and can crash."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import atexit, pathlib\natexit.register(pathlib.Path({str(tmp_path / 'told')!r}).touch)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    WorkerRuntime(_source(), RuntimeSettings()).close()
+    assert not (tmp_path / "told").exists()
+
+
 def test_real_timing_loop_counts_every_call_inside_the_worker() -> None:
     plan = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=100)
     with WorkerRuntime(_source(), RuntimeSettings(threads=1)) as runtime:

@@ -179,3 +179,7 @@ if __name__ == "__main__":
     # An engine may look at the arrays' flags: NumPy is imported here so that its time is nobody's.
     np.zeros(1)
     main()
+    # The interpreter's own end would take engines and libraries apart, for nobody: what was answered is written, the
+    # parent clears the folder and ends what an engine started.
+    sys.stderr.flush()
+    os._exit(0)
