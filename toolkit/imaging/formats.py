@@ -28,8 +28,11 @@ PNG_SIGNATURE_BYTES = 8
 MOST_FRAMES = 0x80000000
 # At the very best, on a picture of one colour: deflate packs 1,032 bytes into one (zlib's technical details, "Maximum
 # Compression Factor"), each of eight pixels; JPEG's blocks of 8x8 pixels take a bit at least, as no Huffman code is
-# shorter (ITU-T T.81, annexes F and G).
-MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512}
+# shorter (ITU-T T.81, annexes F and G); a GIF's code of 12 bits stands for at most 3,838 pixels once its table is full
+# (the 4,096 codes without the first 258); a BMP takes a bit for each, but where runs are packed: those may skip any
+# number.
+MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "GIF": 2560, "BMP": 8}
+BMP_UNPACKED = (0, 3)  # BI_RGB, BI_BITFIELDS
 
 
 def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
@@ -77,9 +80,10 @@ def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
         DataError: it claims more pixels than so many bytes can hold; told before memory is taken.
         Exception: of any kind, where the pixels are damaged.
     """
-    # The decoders of these two fill up what a file lacks (PNG: whole rows), and take memory and time for it, without an
-    # error; those of the others find the end of the file at once.
-    most = num_bytes * MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS)
+    # Memory is taken for all that a header claims, and the decoders of some fill up what a file lacks (PNG: whole rows;
+    # GIF: all after its end mark) without an error.
+    is_unpacked = image.format != "BMP" or image.info.get("compression") in BMP_UNPACKED
+    most = num_bytes * (MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS) if is_unpacked else MAX_PIXELS)
     width, height = image.size
     if width * height > most:
         raise DataError(
