@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CALIBRATION_SEED", "SETTINGS", "Int8Report", "Int8Try", "calibration_images", "rank_tries", "try_settings"]
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Int8Report:
     ranking: dict[str, Any]
     tries: tuple[Int8Try, ...] = ()
     gate: Int8Gate | None = None
-    failures: tuple[str, ...] = field(default=())
+    failures: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

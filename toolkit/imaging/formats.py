@@ -82,8 +82,7 @@ def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
     """
     # Memory is taken for all that a header claims, and the decoders of some fill up what a file lacks (PNG: whole rows;
     # GIF: all after its end mark) without an error.
-    is_unpacked = image.format != "BMP" or image.info.get("compression") in BMP_UNPACKED
-    most = num_bytes * (MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS) if is_unpacked else MAX_PIXELS)
+    most = num_bytes * _most_pixels_per_byte(image)
     width, height = image.size
     if width * height > most:
         raise DataError(
@@ -91,6 +90,12 @@ def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
             f"holds {most} at most; get the file again"
         )
     image.load()
+
+
+def _most_pixels_per_byte(image: ImageFile) -> int:
+    if image.format == "BMP" and image.info.get("compression") not in BMP_UNPACKED:
+        return MAX_PIXELS
+    return MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS)
 
 
 def verify_checksums(data: bytes, *, name: str) -> None:
