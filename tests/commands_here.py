@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["run_here"]
+__all__ = ["exit_code_of", "run_here"]
 
 import contextlib
 import io
@@ -16,6 +16,16 @@ from toolkit.cli.boundary import run_guarded
 from toolkit.holding import release_claims
 
 
+def exit_code_of(*arguments: str | Path, debug: bool = True) -> int:
+    """Run a command as `main` does, on this process's own streams, and return its exit code.
+
+    Args:
+        arguments: after `toolkit`.
+        debug: whether a failure's traceback is written too.
+    """
+    return run_guarded(lambda: app(args=list(map(str, arguments)), prog_name="toolkit"), debug=debug)
+
+
 def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as `main` does and return its exit code and what it wrote."""
     words = [str(argument) for argument in arguments]
@@ -26,7 +36,7 @@ def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         stack.callback(release_claims)  # as a process's end does
-        code = run_guarded(lambda: app(args=words, prog_name="toolkit"), debug=False)
+        code = exit_code_of(*words, debug=False)
     said = []
     for stream in (out, err):
         stream.seek(0)

@@ -81,6 +81,18 @@ def rgb_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "artifacts" / "models" / "shapes.onnx"
 
 
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache for the tests of a module."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def probed_once(module_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that passed the probe in one test of the module is not probed again in the next."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(module_cache))
+
+
 @pytest.fixture
 def little_noise(monkeypatch: pytest.MonkeyPatch) -> int:
     """Parity checks of few noise images, and how many: their float64 reference takes most of a small check's time."""

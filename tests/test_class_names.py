@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands_here import exit_code_of
 from imaging_samples import encode
 from small_training import begin, go_on, make_bars, small_recipe
 from tiny_models import build_card, build_model
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli import evaluation_files
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data import Dataset, load_dataset
 from toolkit.data.classes import adopt_classes, match_classes
 from toolkit.data.image_folder import load_image_folder
@@ -35,10 +34,6 @@ COMPOSED, DECOMPOSED = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
     monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
-
-
-def toolkit(*arguments: str) -> int:
-    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=False)
 
 
 def save_bands(folder: Path, *classes: str, name: str = "bands") -> Path:
@@ -74,7 +69,7 @@ def save_npz(path: Path, order: list[int], names: list[str] | None, *, bands: in
 
 
 def judge(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert toolkit("evaluate", *arguments, "--json") == 0
+    assert exit_code_of("evaluate", *arguments, "--json", debug=False) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     return report
 
@@ -92,7 +87,7 @@ def test_the_same_names_in_another_order_are_the_same_classes(
 def test_data_of_other_classes_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = save_bands(tmp_path, "top", "middle", "bottom")
     data = save_npz(tmp_path / "other.npz", [0, 1, 2], ["cat", "dog", "top"])
-    assert toolkit("evaluate", str(model), "--data", str(data)) == 3
+    assert exit_code_of("evaluate", str(model), "--data", str(data), debug=False) == 3
     error = capsys.readouterr().err
     assert "other has classes that model bands does not know: cat, dog; it knows top, middle, bottom" in error
 
@@ -112,7 +107,10 @@ def test_numbers_without_names_stand_for_the_classes_in_order_and_say_so(
     report = judge(capsys, str(model), "--data", str(save_npz(tmp_path / "plain.npz", [0, 1, 2], None)))
     assert (report["correct"], report["count"]) == (12, 12)
     assert report["notes"] == ["plain names no classes: 0 to 2 are taken for top, middle, bottom, in this order"]
-    assert toolkit("evaluate", str(model), "--data", str(save_npz(tmp_path / "two.npz", [0, 1], None))) == 3
+    assert (
+        exit_code_of("evaluate", str(model), "--data", str(save_npz(tmp_path / "two.npz", [0, 1], None)), debug=False)
+        == 3
+    )
     assert "two numbers its classes 0 to 1 and names none" in capsys.readouterr().err
 
 
@@ -121,7 +119,7 @@ def test_a_number_that_is_a_name_is_never_taken_for_a_place(tmp_path: Path, caps
     turned = save_bands(tmp_path, "2", "1", "0", name="turned")
     assert judge(capsys, str(turned), "--data", str(data))["confusion"] == [[0, 0, 4], [0, 4, 0], [4, 0, 0]]
     shifted = save_bands(tmp_path, "1", "2", "3", name="shifted")
-    assert toolkit("evaluate", str(shifted), "--data", str(data)) == 3
+    assert exit_code_of("evaluate", str(shifted), "--data", str(data), debug=False) == 3
     assert "knows 3 by name: 1, 2, 3" in capsys.readouterr().err
 
 
@@ -141,7 +139,7 @@ def test_a_rival_that_lacks_a_class_is_refused(tmp_path: Path, capsys: pytest.Ca
     model = save_bands(tmp_path, "top", "middle", "bottom")
     rival = save_bands(tmp_path, "top", "middle", "base", name="rival")
     data = save_npz(tmp_path / "data.npz", [0, 1, 2], ["top", "middle", "bottom"])
-    assert toolkit("evaluate", str(model), "--against", str(rival), "--data", str(data)) == 3
+    assert exit_code_of("evaluate", str(model), "--against", str(rival), "--data", str(data), debug=False) == 3
     assert "model rival does not know: bottom" in capsys.readouterr().err
 
 
@@ -203,7 +201,12 @@ def test_names_are_kept_and_compared_in_one_unicode_form(tmp_path: Path, capsys:
     assert dataset.classes[0] == COMPOSED
     assert tell_truth(f"shop/{DECOMPOSED}-1.png", (COMPOSED, "tea")) == COMPOSED
     for spelling in (COMPOSED, DECOMPOSED):
-        assert toolkit("data", "show", str(data), "--class", spelling, "-o", str(tmp_path / "a.png"), "--force") == 0
+        assert (
+            exit_code_of(
+                "data", "show", str(data), "--class", spelling, "-o", str(tmp_path / "a.png"), "--force", debug=False
+            )
+            == 0
+        )
 
 
 def test_two_spellings_of_one_name_are_one_class(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands_here import exit_code_of
 
 from toolkit import plots_evaluation
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 
 
 @pytest.fixture
@@ -21,10 +20,6 @@ def artifacts(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("reports"))
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(folder))
     return folder
-
-
-def toolkit(*arguments: str) -> int:
-    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=True)
 
 
 def report_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -38,7 +33,7 @@ def test_a_run_keeps_its_evaluation_in_its_folder(artifacts: Path, capsys: pytes
     assert all((run / name).is_file() for name in names), "training leaves them"
     for name in names:
         (run / name).unlink()
-    assert toolkit("evaluate", "--json") == 0
+    assert exit_code_of("evaluate", "--json") == 0
     report = report_of(capsys)
     assert all((run / name).is_file() for name in names)
     assert report == json.loads((run / "evaluation.json").read_text())
@@ -55,7 +50,7 @@ def test_a_file_and_a_run_give_the_same_figures(
     monkeypatch.setattr(plots_evaluation, "digit_grid", lambda *_, **__: b"drawn elsewhere")
     model = next((artifacts / "models").glob("*.onnx"))
     run = next((artifacts / "runs").iterdir())
-    assert toolkit("evaluate", str(model), "--against", str(run), "--json") == 0
+    assert exit_code_of("evaluate", str(model), "--against", str(run), "--json") == 0
     report = report_of(capsys)
     assert report["model"]["path"] == str(model)
     assert (report["against"]["correct"], report["against"]["p_value"]) == (report["correct"], 1.0)
@@ -63,7 +58,7 @@ def test_a_file_and_a_run_give_the_same_figures(
     stems = {Path(path).name.rpartition("-")[0] for path in report["pictures"].values()}
     assert stems == {path.stem for path in (artifacts / "reports").glob("*.json")}
     before = (run / "evaluation.json").read_text()
-    assert toolkit("evaluate", f"{run}@best") == 0
+    assert exit_code_of("evaluate", f"{run}@best") == 0
     assert "mistakes, the worst first; pictures in" in capsys.readouterr().out
     assert (run / "evaluation.json").read_text() == before, "another checkpoint is not the run's evaluation"
 
@@ -82,7 +77,7 @@ def test_no_mistakes_leave_no_gallery(
 
     monkeypatch.setattr(RunJudge, "answer", perfect)
     run = next((artifacts / "runs").iterdir())
-    assert toolkit("evaluate") == 0
+    assert exit_code_of("evaluate") == 0
     text = capsys.readouterr().out
     assert "no mistakes, so no gallery" in text
     assert "mistakes.png" not in text
@@ -97,7 +92,7 @@ def test_a_rival_of_other_classes_is_refused(artifacts: Path, capsys: pytest.Cap
     config = json.loads((other / "config.json").read_text())
     config["classes"] = list("abcdefghij")
     (other / "config.json").write_text(json.dumps(config))
-    assert run_guarded(lambda: app(args=["evaluate", run.name, "--against", "other"], prog_name="t"), debug=False) == 3
+    assert exit_code_of("evaluate", run.name, "--against", "other", debug=False) == 3
     assert "run other does not know: 0, 1, 2" in capsys.readouterr().err
 
 
@@ -107,5 +102,5 @@ def test_a_provider_for_a_run_is_refused_instead_of_left_aside(
     run = next((artifacts / "runs").iterdir())
     for provider in ("cuda", "bogus"):
         arguments = ["evaluate", run.name, "--provider", provider]
-        assert run_guarded(lambda given=arguments: app(args=given, prog_name="t"), debug=False) == 2
+        assert exit_code_of(*arguments, debug=False) == 2
         assert f"--provider {provider} is for .onnx files" in capsys.readouterr().err

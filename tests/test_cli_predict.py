@@ -18,6 +18,8 @@ from tiny_models import save_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.prediction.blocks import COLUMNS
 
+pytestmark = pytest.mark.usefixtures("probed_once")
+
 RUNNER = """
 import sys
 from toolkit.cli.app import main
@@ -37,16 +39,6 @@ def predict_apart(*arguments: Any, code: int = 0, runner: str = RUNNER) -> subpr
     )
     assert result.returncode == code, result.stderr
     return result
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _probed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOOLKIT_CACHE", str(cache))
 
 
 def rows_of(text: str) -> list[dict[str, str]]:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands_here import exit_code_of
 from PIL import Image
 
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.durable import sha256_bytes
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.measure import measure
@@ -21,47 +20,42 @@ from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.source import ModelSource
 
 
-def toolkit(*arguments: str) -> int:
-    """Run a command as `main` does and return its exit code."""
-    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=True)
-
-
 @pytest.mark.slow
 def test_each_command_goes_on_from_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--set", "hidden_units=32", "--set", "conv1_channels=8", "--set", "conv2_channels=8"]
-    assert toolkit("train", "--data", "mnist-mini", "--epochs", "6", *small, "--json") == 0
+    assert exit_code_of("train", "--data", "mnist-mini", "--epochs", "6", *small, "--json") == 0
     trained = json.loads(capsys.readouterr().out)
     assert trained["evaluation"]["accuracy"] > 0.7
-    assert toolkit("evaluate", "--json") == 0
+    assert exit_code_of("evaluate", "--json") == 0
     judged = json.loads(capsys.readouterr().out)
     assert judged["correct"] == trained["evaluation"]["correct"]
     assert len(judged["mistakes"]) == judged["count"] - judged["correct"]
     assert set(judged["pictures"]) == {"confusion", "first", "mistakes"}
-    assert toolkit("export", "--json") == 0
+    assert exit_code_of("export", "--json") == 0
     exported = json.loads(capsys.readouterr().out)
     assert exported["test_accuracy"]["count"] == 1000
-    assert toolkit("evaluate", exported["model"]["path"], "--json") == 0
+    assert exit_code_of("evaluate", exported["model"]["path"], "--json") == 0
     of_file = json.loads(capsys.readouterr().out)
     assert of_file["correct"] == exported["test_accuracy"]["correct"]
     assert [answer["index"] for answer in of_file["first"]] == list(range(10))
     assert all(Path(path).parent.name == "reports" for path in of_file["pictures"].values())
-    assert toolkit("inspect", "--json") == 0
+    assert exit_code_of("inspect", "--json") == 0
     assert json.loads(capsys.readouterr().out)["meets_contract"]
-    assert toolkit("selftest") == 0
+    assert exit_code_of("selftest") == 0
     assert "PASS" in capsys.readouterr().out
     narrow = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
-    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 0
+    assert exit_code_of("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 0
     with Image.open(tmp_path / "matrix.png") as picture:
         assert picture.format == "PNG"
-    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 2  # it exists
-    assert toolkit("parity", *narrow, "--picture", str(tmp_path / "matrix.jpg")) == 2
+    assert exit_code_of("parity", *narrow, "--picture", str(tmp_path / "matrix.png")) == 2  # it exists
+    assert exit_code_of("parity", *narrow, "--picture", str(tmp_path / "matrix.jpg")) == 2
     both = str(tmp_path / "both.png")
-    assert toolkit("parity", *narrow, "--picture", both, "--output", both) == 2
+    assert exit_code_of("parity", *narrow, "--picture", both, "--output", both) == 2
     assert "parity PASS against pytorch-float64" in capsys.readouterr().out
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
-    assert toolkit("predict", str(tmp_path / "digit.png"), "--probabilities") == 0
+    assert exit_code_of("predict", str(tmp_path / "digit.png"), "--probabilities") == 0
     assert "digit.png" in capsys.readouterr().out
-    assert toolkit("bench", "--batch", "1", "--seconds", "1", "--json") == 0
+    assert exit_code_of("bench", "--batch", "1", "--seconds", "1", "--json") == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["samples"] > 0
 
 
@@ -72,10 +66,10 @@ def test_a_failing_check_ends_in_1_after_its_report(
 
     path = tmp_path / "broken.onnx"
     path.write_bytes(broken(model_path.read_bytes(), "bias dropped"))
-    assert toolkit("selftest", str(path), "--json") == 1
+    assert exit_code_of("selftest", str(path), "--json") == 1
     assert json.loads(capsys.readouterr().out)["passed"] is False
     narrow = ["--runtime", "ort", "--threads", "1", "--optimisation", "all", "--sample", "64"]
-    assert toolkit("parity", str(path), *narrow, "--json") == 1
+    assert exit_code_of("parity", str(path), *narrow, "--json") == 1
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] is False
     assert report["rows"][0]["status"] == "fail"

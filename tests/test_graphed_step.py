@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from commands_here import exit_code_of
 
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.training.graphed_step import WARM_RUNS, GraphedStep, require_graphs
@@ -101,5 +100,5 @@ def test_graphs_are_allowed_on_one_cuda_device() -> None:
 
 def test_the_command_asks_for_graphs_when_told_to(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "--data", "mnist-mini", "--device", "cpu", "--cuda-graph"]
-    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=False) == 2
+    assert exit_code_of(*arguments, debug=False) == 2
     assert "captures CUDA kernels, the training runs on cpu" in capsys.readouterr().err

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 from bar_images import make_bars, tiny_recipe
+from commands_here import exit_code_of
 
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, StoppedError, UsageError
 from toolkit.intervals import t_interval, wilson_interval
@@ -176,7 +175,7 @@ def test_the_command_saves_its_report_row_by_row(tmp_path: Path, capsys: pytest.
     small = ["--data", "mnist-mini", "--epochs", "1", "--device", "cpu", "--threads", "1", "--seeds", "1"]
     small += ["--set", "conv1_channels=2", "--set", "conv2_channels=2", "--set", "hidden_units=8"]
     run = ["learning-curve", *small, "--sizes", "50,100", "--json"]
-    assert run_guarded(lambda: app(args=run), debug=True) == 0
+    assert exit_code_of(*run) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["schema"] == "toolkit/learning-curve/1"
@@ -186,6 +185,6 @@ def test_the_command_saves_its_report_row_by_row(tmp_path: Path, capsys: pytest.
     (path,) = (tmp_path / "artifacts" / "reports").glob("learning-curve-mnist-mini-fast-*.json")
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     again = ["learning-curve", *small, "--sizes", "50,100,200", "--resume", str(path)]
-    assert run_guarded(lambda: app(args=again), debug=True) == 0
+    assert exit_code_of(*again) == 0
     assert "2 are there already" in capsys.readouterr().out
     assert len(json.loads(path.read_text())["trainings"]) == 3

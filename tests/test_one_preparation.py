@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands_here import exit_code_of
 from PIL import Image
 
 from toolkit import Classifier
 from toolkit.cli import evaluation_files
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data.mini_subset import load_mini
 from toolkit.data.pictures import load_pictures
 from toolkit.prediction.config import PredictionConfig
@@ -57,7 +56,7 @@ def scans(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def evaluate(capsys: pytest.CaptureFixture[str], target: Path, folder: Path, *more: str) -> dict[str, Any]:
     arguments = ["evaluate", str(target), "--data", str(folder), "--json", *more]
-    assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True) == 0
+    assert exit_code_of(*arguments) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     return report
 
@@ -98,7 +97,7 @@ def test_a_folder_that_is_only_judged_may_have_any_of_the_classes(
     (tmp_path / "some" / "3" / "3-0.png").rename(tmp_path / "one.png")
     assert evaluate(capsys, model_path, tmp_path / "some")["count"] == 5
     classless = ["evaluate", str(model_path), "--data", str(tmp_path / "some" / "3")]
-    assert run_guarded(lambda: app(args=classless, prog_name="toolkit"), debug=False) == 3
+    assert exit_code_of(*classless, debug=False) == 3
     assert "no image in its 0 sub-folders; expected" in capsys.readouterr().err
 
 

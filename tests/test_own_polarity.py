@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands_here import exit_code_of
 from handwriting import write_handwriting
 from idx_files import write_idx
 from imaging_samples import draw_seven
@@ -19,8 +20,6 @@ from toolkit import Classifier
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
 from toolkit.cli import evaluation_files
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data import load, load_dataset
 from toolkit.data.dataset import POLARITIES
 from toolkit.data.mini_subset import load_mini
@@ -116,7 +115,7 @@ def test_a_run_keeps_what_its_images_were(tmp_path: Path) -> None:
 def test_a_polarity_that_cannot_be_set_is_refused(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_guarded(lambda: app(args=["train", *arguments], prog_name="toolkit"), debug=False) == 2
+    assert exit_code_of("train", *arguments, debug=False) == 2
     assert words in capsys.readouterr().err
 
 
@@ -129,7 +128,7 @@ def test_training_says_what_its_images_are_and_does_as_asked(
     ]
     data = save(tmp_path, "npz", count=60)
     asked = ["train", "--data", data, "--polarity", "dark-on-light", "--epochs", "1", "--threads", "1", *tiny]
-    assert run_guarded(lambda: app(args=asked, prog_name="toolkit"), debug=True) == 0
+    assert exit_code_of(*asked) == 0
     said = capsys.readouterr().err
     assert "own is dark-on-light, as asked: a picture that is not will be inverted" in said
     assert "warning: the training images of own look light-on-dark; they are taken for dark-on-light, as asked" in said
@@ -160,7 +159,7 @@ def test_a_wish_without_effect_is_refused(
         Classifier(model, **wish)  # type: ignore[arg-type]
     options = [item for name, value in wish.items() for item in (f"--{name}", value)]
     predict = ["predict", str(model), str(picture), "-o", str(tmp_path / "rows.csv"), *options]
-    assert run_guarded(lambda: app(args=predict, prog_name="toolkit"), debug=False) == 2
+    assert exit_code_of(*predict, debug=False) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.glob("rows.csv*"))
 

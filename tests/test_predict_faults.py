@@ -21,6 +21,8 @@ from PIL import Image
 from predict_command import Predicted, run_predict
 from tiny_models import save_model
 
+pytestmark = pytest.mark.usefixtures("probed_once")
+
 SEVEN = draw_seven()
 GOOD = encode(SEVEN)
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -34,21 +36,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _probed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOOLKIT_CACHE", str(cache))
-
-
-@pytest.fixture(scope="module")
-def idle_mb(model: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+def idle_mb(model: Path, module_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
     """The memory of a run of eight good pictures; its second time, when the model has been probed."""
     folder = tmp_path_factory.mktemp("idle")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOOLKIT_CACHE", str(cache))
+        patch.setenv("TOOLKIT_CACHE", str(module_cache))
         paths = [folder / f"{number}.png" for number in range(8)]
         for path in paths:
             path.write_bytes(GOOD)

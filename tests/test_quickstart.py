@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands_here import exit_code_of
 
 from toolkit.cli import quickstart_steps
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.measure_plan import MeasurePlan
 
@@ -30,15 +29,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_config, "BenchConfig", lambda **changes: real(**{**changes, "plan": plan}))
 
 
-def run(arguments: list[str]) -> int:
-    return run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=True)
-
-
 @pytest.mark.slow
 def test_quickstart_makes_everything_and_reuses_it(
     short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["quickstart", "--data", "mnist-mini", "--json"]) == 0
+    assert exit_code_of("quickstart", "--data", "mnist-mini", "--json") == 0
     first: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert first["passed"]
     assert not first["reused_run"]
@@ -46,7 +41,7 @@ def test_quickstart_makes_everything_and_reuses_it(
     assert first["predict"] == {"images": 20, "right": first["predict"]["right"]}
     assert first["predict"]["right"] >= 18
     assert all(Path(path).exists() for path in first["files"].values())
-    assert run(["quickstart", "--data", "mnist-mini"]) == 0
+    assert exit_code_of("quickstart", "--data", "mnist-mini") == 0
     text = capsys.readouterr().out
     assert "reusing" in text
     assert "unchanged" in text

@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 import torch
 from bar_images import write_bars
+from commands_here import exit_code_of
 from small_training import EVERYTHING, Listener, begin, go_on, make_bars, read_left, small_recipe
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data import load_dataset
 from toolkit.errors import CheckFailedError, ModelError, ResourceError, StoppedError, UsageError
 from toolkit.network.checkpoint import read_checkpoint
@@ -382,10 +381,6 @@ def test_a_disk_that_fails_ends_the_training_and_leaves_it_resumable(
 # The commands
 
 
-def toolkit(*arguments: str) -> int:
-    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=False)
-
-
 @pytest.fixture
 def mini(tmp_path: Path) -> TrainReport:
     """A run of two epochs on a file's images in the folder where the commands look; every second epoch is kept."""
@@ -421,11 +416,11 @@ def test_the_command_says_what_cannot_be_and_when_nothing_is_left_to_do(
         (["train", "--resume", "latest", "--epochs", "1"], "planned for 2; a run can only be made longer"),
         (["train", "--resume", "latest", "--seed", "4", "--set", "dropout=0.1"], "dropout was 0.5, is 0.1; seed was 0"),
     ):
-        assert toolkit(*arguments) == 2
+        assert exit_code_of(*arguments, debug=False) == 2
         complaint = capsys.readouterr().err
         assert words in complaint
         assert complaint.count("\n") == 1
-    assert toolkit("train", "--resume", "latest") == 0
+    assert exit_code_of("train", "--resume", "latest", debug=False) == 0
     assert "all 2 epochs are done; add more with --epochs +5" in capsys.readouterr().out
     after = read_left(mini.run)
     assert (after["checkpoints"], after["history"]) == (before["checkpoints"], before["history"])
@@ -441,7 +436,7 @@ def test_a_second_training_of_the_same_run_is_refused_while_the_first_one_runs(
 
     def try_another(count: int) -> None:
         if count == 8:  # one epoch is saved
-            codes.append(toolkit("train", "--resume", "latest"))
+            codes.append(exit_code_of("train", "--resume", "latest", debug=False))
 
     report = begin(
         tmp_path / "artifacts",
@@ -462,7 +457,7 @@ def test_a_loss_that_is_lost_ends_the_command_with_1_and_names_the_step(
 ) -> None:
     # Every step then multiplies the weights by 1 - 90 * 9.
     wild = ["--set", "learning_rate=90", "--set", "weight_decay=9", "--set", "schedule=constant"]
-    assert toolkit("train", "--resume", "latest", "--allow-drift", "--epochs", "+40", *wild) == 1
+    assert exit_code_of("train", "--resume", "latest", "--allow-drift", "--epochs", "+40", *wild, debug=False) == 1
     complaint = capsys.readouterr().err.splitlines()
     assert len(complaint) == 1
     assert " at step " in complaint[0]

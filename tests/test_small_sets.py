@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands_here import exit_code_of
 from idx_files import write_idx
 from small_training import SMALL, Listener, begin, go_on, make_bars
 from test_mini import take_stratified
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import card_beside
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import StoppedError, UsageError
@@ -193,7 +192,7 @@ def test_a_wrong_label_and_chance_are_warned_of_in_train_and_export_and_the_card
         write_idx(tmp_path / "own" / f"{stem}-labels-idx1-ubyte", labels)
     for command in (["train", *(word for setting in SMALL for word in ("--set", setting))], ["export"]):
         arguments = [*command, "--data", str(tmp_path / "own"), "--json"]
-        assert run_guarded(lambda: app(args=arguments, prog_name="toolkit"), debug=False) == 0  # noqa: B023 - used within this turn only
+        assert exit_code_of(*arguments, debug=False) == 0
         told = capsys.readouterr()
         warnings = json.loads(told.out)["warnings"]
         assert "6 of 10 classes (3, 4, 5, 6, 7, 8) have no training image" in warnings[0]

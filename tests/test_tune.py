@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 import torch
 from bar_images import make_bars, tiny_recipe, write_bars
+from commands_here import exit_code_of
 
 from toolkit import plots_tune
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ProviderError, ResourceError, StoppedError, UsageError
 from toolkit.training.fit import FitResult
@@ -317,10 +316,6 @@ def test_more_folds_than_images_are_refused_before_a_study_is_begun(tmp_path: Pa
     assert not (tmp_path / "a.db").exists()
 
 
-def toolkit(*arguments: str) -> int:
-    return run_guarded(lambda: app(args=list(arguments), prog_name="toolkit"), debug=True)
-
-
 SMALL = [
     "--data",
     "mnist-mini",
@@ -342,7 +337,7 @@ VARIED = ["--space", "learning_rate=1e-3..1e-1:log", "--space", "optimizer=adam,
 def test_the_command_leaves_a_report_pictures_and_a_recipe_to_train(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert toolkit("tune", *SMALL, *VARIED, "--trials", "2", "--study", "mine", "--json") == 0
+    assert exit_code_of("tune", *SMALL, *VARIED, "--trials", "2", "--study", "mine", "--json") == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["schema"] == "toolkit/tune/1"
@@ -361,7 +356,7 @@ def test_the_command_leaves_a_report_pictures_and_a_recipe_to_train(
     assert f"learning_rate = {report['best']['values']['learning_rate']!r}" in best.read_text()
     assert resolve_recipe(str(best)).learning_rate == report["best"]["values"]["learning_rate"]
     assert (
-        toolkit(
+        exit_code_of(
             "train",
             "--recipe",
             str(best),
@@ -389,7 +384,7 @@ def test_a_search_in_which_all_fails_ends_in_1_after_its_report_which_comes_befo
 
     monkeypatch.setattr(plots_tune, "draw_search_history", look_and_fail)
     space = ["--space", "kernel_size=13,15", "--search", "grid"]
-    assert toolkit("tune", *SMALL, *space, "--json") == 1
+    assert exit_code_of("tune", *SMALL, *space, "--json") == 1
     captured = capsys.readouterr()
     assert [json.loads(path.read_text()) for path in reports] == [json.loads(captured.out)]
     assert [row["state"] for row in json.loads(captured.out)["rows"]] == ["failed", "failed"]
@@ -397,7 +392,7 @@ def test_a_search_in_which_all_fails_ends_in_1_after_its_report_which_comes_befo
 
 
 def test_a_study_without_a_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run_guarded(lambda: app(args=["tune", *SMALL, *VARIED, "--study", " "]), debug=False) == 2
+    assert exit_code_of("tune", *SMALL, *VARIED, "--study", " ", debug=False) == 2
     assert "--study is empty" in capsys.readouterr().err
     assert not (tmp_path / "artifacts" / "tune").exists()
 
@@ -407,7 +402,7 @@ def test_a_missing_optuna_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsy
     for name in [name for name in sys.modules if name.split(".")[0] == "optuna"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    assert run_guarded(lambda: app(args=["tune", *SMALL, *VARIED]), debug=False) == 5
+    assert exit_code_of("tune", *SMALL, *VARIED, debug=False) == 5
     assert "onnx-parity-toolkit[tune]" in capsys.readouterr().err
 
 
@@ -423,7 +418,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Cap
                 break
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    assert toolkit(*arguments, "--json") == 0
+    assert exit_code_of(*arguments, "--json") == 0
     captured = capsys.readouterr()
     assert ": 0 of 3 trials done" not in captured.err
     rows = json.loads(captured.out)["rows"]
