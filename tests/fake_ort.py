@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FakeOrtApi", "FakeSession"]
+__all__ = ["BindingApi", "BindingSession", "FakeBinding", "FakeOrtApi", "FakeSession", "FakeValue"]
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -103,3 +103,65 @@ class FakeOrtApi(OrtApi):
             return FakeSession(["CPUExecutionProvider"])
         active = [name] if name == "CPUExecutionProvider" else [name, "CPUExecutionProvider"]
         return FakeSession(active, nodes=self.nodes)
+
+
+class BindingSession(FakeSession):
+    """Counts the runs of either kind."""
+
+    def __init__(self, providers: list[str]) -> None:
+        super().__init__(providers)
+        self.plain = self.bound = 0
+
+    def run(self, names: list[str], feeds: dict[str, Any]) -> list[Any]:
+        self.plain += 1
+        return super().run(names, feeds)
+
+    def io_binding(self) -> Any:
+        return FakeBinding()
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self.bound += 1
+        binding.outputs = [binding.inputs[0].array.astype(np.float32) + 1]
+
+
+class FakeBinding:
+    def __init__(self) -> None:
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+        self.devices: list[str] = []
+
+    def bind_ortvalue_input(self, _: str, value: Any) -> None:
+        self.inputs.append(value)
+
+    def bind_output(self, _: str, device: str) -> None:
+        self.devices.append(device)
+
+    def get_outputs(self) -> list[Any]:
+        return self.outputs
+
+    def bind_ortvalue_output(self, _: str, value: Any) -> None:
+        assert value is self.outputs[0]
+
+    def copy_outputs_to_cpu(self) -> list[Any]:
+        return self.outputs
+
+
+class FakeValue:
+    def __init__(self, array: np.ndarray[Any, Any], device: str) -> None:
+        self.array, self.device = array, device
+
+    def update_inplace(self, array: np.ndarray[Any, Any]) -> None:
+        self.array = array
+
+
+class BindingApi(FakeOrtApi):
+    """Sessions that can bind."""
+
+    def create_session(self, model: bytes, **arguments: Any) -> Any:
+        super().create_session(model, **arguments)
+        self.made = BindingSession([arguments["providers"][0][0]])
+        return self.made
+
+    def device_value(self, array: np.ndarray[Any, Any], device: str) -> Any:
+        assert device == "cuda"
+        return FakeValue(array, device)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["EVERYTHING", "SMALL", "Listener", "begin", "go_on", "make_bars", "read_left", "small_recipe"]
+__all__ = [
+    "EVERYTHING",
+    "SMALL",
+    "Listener",
+    "begin",
+    "go_on",
+    "make_bars",
+    "read_left",
+    "small_recipe",
+    "take_stratified",
+]
 
 import csv
 from collections.abc import Callable
@@ -116,3 +126,15 @@ def read_left(run: Path) -> dict[str, Any]:
         "others": others,
         "top": sorted(path.name for path in run.iterdir() if path.is_file()),
     }
+
+
+def take_stratified(split: Split, per_class: int) -> Split:
+    """The rule: `per_class` images of each class, evenly spaced over the class's own, in the split's order.
+
+    Of a class with n images those numbered floor(i * n / per_class), i = 0 ... per_class - 1. So every stretch of the
+    result, its end included, mixes the classes as the full set does. (The first images instead would leave only the
+    rarest class at the end, where the validation set is cut off.)
+    """
+    positions = [np.flatnonzero(split.labels == label) for label in np.unique(split.labels)]
+    chosen = [own[np.arange(per_class) * len(own) // per_class] for own in positions]
+    return split.take(np.sort(np.concatenate(chosen)))

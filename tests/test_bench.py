@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_samples import QUICK, make_config, make_opener, make_source
 from fake_engine import FakeEngine, make_info
 from rich.console import Console
 from strangers import STRANGERS, make_stranger
@@ -31,7 +31,6 @@ from toolkit.runtimes.origin import find_origin_run
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource
 
-QUICK = MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=40, min_s=0, max_s=100)
 GOLDEN = Golden(
     origin="synthetic",
     images=bytes(range(192)),
@@ -42,35 +41,12 @@ GOLDEN = Golden(
 NOT_ACTIVE = ProviderError(
     "provider cuda is not active: libcublasLt.so.13: cannot open; get it with: pip install x[cuda]"
 )
-Engines = Callable[[ModelSource, RuntimeSettings, float], Any]
-
-
-def _source(model: Any = None, *, run: Path | None = None) -> ModelSource:
-    data = (model or build_model()).SerializeToString()
-    return ModelSource(model=data, sha256=sha256_bytes(data), path=Path("tiny.onnx"), run=run)
-
-
-def _opener(behaviour: dict[tuple[str, str], Any]) -> Engines:
-    """Open by (runtime, provider): an engine, an error to raise, or a function of the settings."""
-
-    def open_engine(_: ModelSource, settings: RuntimeSettings, __: float) -> Any:
-        found = behaviour.get((settings.runtime, settings.provider), FakeEngine(make_info(settings.provider)))
-        found = found(settings) if callable(found) else found
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    return open_engine
 
 
 def _rows(
     config: BenchConfig, behaviour: dict[tuple[str, str], Any] | None = None, **source: Any
 ) -> tuple[BenchRow, ...]:
-    return run_bench(config, _source(**source), opener=_opener(behaviour or {})).rows
-
-
-def _config(**changes: Any) -> BenchConfig:
-    return BenchConfig(**{"plan": QUICK, "batches": (1,), **changes})
+    return run_bench(config, make_source(**source), opener=make_opener(behaviour or {})).rows
 
 
 def _told(rows: tuple[BenchRow, ...]) -> list[tuple[str, str, str]]:
@@ -83,7 +59,7 @@ def _told(rows: tuple[BenchRow, ...]) -> list[tuple[str, str, str]]:
 def test_named_provider_that_is_not_active_ends_everything_before_any_measurement() -> None:
     cpu = FakeEngine()
     with pytest.raises(ProviderError, match=r"libcublasLt\.so\.13"):
-        _rows(_config(providers=("cpu", "cuda")), {("ort", "cpu"): cpu, ("ort", "cuda"): NOT_ACTIVE})
+        _rows(make_config(providers=("cpu", "cuda")), {("ort", "cpu"): cpu, ("ort", "cuda"): NOT_ACTIVE})
     assert cpu.fed == []
 
 
@@ -91,11 +67,11 @@ def test_named_provider_that_opens_but_cannot_run_is_refused_too() -> None:
     # cuDNN is loaded by the first convolution: opening proves nothing.
     engine = FakeEngine(make_info("cuda"), run_error=ModelError("ONNX Runtime failed: CUDNN_STATUS_NOT_INITIALIZED"))
     with pytest.raises(ProviderError, match=r"provider cuda opens but cannot run this model: .*CUDNN"):
-        _rows(_config(providers=("cuda",)), {("ort", "cuda"): engine})
+        _rows(make_config(providers=("cuda",)), {("ort", "cuda"): engine})
 
 
 def test_all_skips_what_is_not_there_and_says_why() -> None:
-    rows = _rows(_config(providers=("all",)), {("ort", "cuda"): NOT_ACTIVE, ("ort", "tensorrt"): NOT_ACTIVE})
+    rows = _rows(make_config(providers=("all",)), {("ort", "cuda"): NOT_ACTIVE, ("ort", "tensorrt"): NOT_ACTIVE})
     assert _told(rows) == [
         ("ort", "cpu", "pass"),
         ("ort", "cuda", "skip"),
@@ -108,18 +84,18 @@ def test_all_skips_what_is_not_there_and_says_why() -> None:
 
 def test_all_does_not_excuse_a_provider_named_beside_it() -> None:
     with pytest.raises(ProviderError):
-        _rows(_config(providers=("all", "cuda")), {("ort", "cuda"): NOT_ACTIVE})
+        _rows(make_config(providers=("all", "cuda")), {("ort", "cuda"): NOT_ACTIVE})
 
 
 def test_auto_measures_the_first_that_works_and_says_what_it_passed_over() -> None:
-    rows = _rows(_config(providers=("auto",)), {("ort", "cuda"): NOT_ACTIVE})
+    rows = _rows(make_config(providers=("auto",)), {("ort", "cuda"): NOT_ACTIVE})
     assert _told(rows) == [("ort", "cuda", "skip"), ("ort", "openvino", "pass")]
-    assert _told(_rows(_config(providers=("auto",)))) == [("ort", "cuda", "pass")]
+    assert _told(_rows(make_config(providers=("auto",)))) == [("ort", "cuda", "pass")]
 
 
 def test_crash_while_opening_is_a_failed_row_even_for_all() -> None:
     crash = WorkerError("the engine crashed with SIGSEGV during 'load'", log="last words")
-    rows = _rows(_config(providers=("all",)), {("ort", "openvino"): crash})
+    rows = _rows(make_config(providers=("all",)), {("ort", "openvino"): crash})
     assert _told(rows)[-1] == ("ort", "openvino", "fail")
     assert rows[-1].log == "last words"
 
@@ -127,17 +103,19 @@ def test_crash_while_opening_is_a_failed_row_even_for_all() -> None:
 def test_an_engine_that_does_not_take_the_file_refuses_it_and_only_a_named_one_fails_the_benchmark() -> None:
     refusal = {("tract", "cpu"): ModelError("tract refuses the model: no such operator")}
     for runtimes, problem in ((("ort", "tract"), "1 of 2 rows failed: tract refuses the model"), (("ort", "all"), "")):
-        report = run_bench(_config(runtimes=runtimes), _source(), opener=_opener(refusal))
+        report = run_bench(make_config(runtimes=runtimes), make_source(), opener=make_opener(refusal))
         assert ("tract", "cpu", "refused") in _told(report.rows)
         assert report.problem.startswith(problem)
         assert bool(report.problem) == bool(problem)
     wrong = {("tract", "cpu"): WrongAnswerError("output 'y' is float64 [2]; expected float32 [2]")}
-    assert ("tract", "cpu", "fail") in _told(_rows(_config(runtimes=("ort", "all")), wrong))
+    assert ("tract", "cpu", "fail") in _told(_rows(make_config(runtimes=("ort", "all")), wrong))
 
 
 def test_fallback_marks_every_row_with_its_reason() -> None:
     info = make_info("cpu", fallback=True, details={"fallback_reason": "provider cuda is not active: no lib"})
-    rows = _rows(_config(providers=("cuda",), batches=(1, 2), allow_fallback=True), {("ort", "cuda"): FakeEngine(info)})
+    rows = _rows(
+        make_config(providers=("cuda",), batches=(1, 2), allow_fallback=True), {("ort", "cuda"): FakeEngine(info)}
+    )
     assert [(row.provider_requested, row.provider_active, row.fallback, row.batch) for row in rows] == [
         ("cuda", "cpu", True, 1),
         ("cuda", "cpu", True, 2),
@@ -153,56 +131,56 @@ def test_permission_to_fall_back_reaches_the_engine_only_when_given() -> None:
         return FakeEngine()
 
     for allowed in (False, True):
-        _rows(_config(allow_fallback=allowed), {("ort", "cpu"): note_settings})
+        _rows(make_config(allow_fallback=allowed), {("ort", "cpu"): note_settings})
     # Each time the trial of made inputs, which asks for no provider, then the probe, then the rows.
     assert set(seen[:4]) == {False}
     assert set(seen[4:]) == {True}
 
 
 def test_runtime_that_needs_a_run_is_skipped_for_all_and_refused_by_name(tmp_path: Path) -> None:
-    rows = _rows(_config(runtimes=("all",)))
+    rows = _rows(make_config(runtimes=("all",)))
     assert _told(rows)[:2] == [("ort", "cpu", "pass"), ("torch", "cpu", "skip")]
     assert [row.runtime for row in rows if row.status == "skip"] == ["torch", "torch-compile"]
     assert rows[1].reason.startswith("no run")
     with pytest.raises(ModelError, match="no run"):
-        _rows(_config(runtimes=("torch",)))
-    assert _told(_rows(_config(runtimes=("torch",)), run=tmp_path)) == [("torch", "cpu", "pass")]
+        _rows(make_config(runtimes=("torch",)))
+    assert _told(_rows(make_config(runtimes=("torch",)), run=tmp_path)) == [("torch", "cpu", "pass")]
 
 
 @pytest.mark.parametrize("word", ["auto", "all"])
 def test_runtime_without_a_run_is_one_skipped_row_whatever_its_providers(word: str) -> None:
-    rows = _rows(_config(runtimes=("all",), providers=(word,)))
+    rows = _rows(make_config(runtimes=("all",), providers=(word,)))
     assert [row.status for row in rows if row.runtime == "torch"] == ["skip"]
 
 
 def test_runtime_that_is_not_installed_is_skipped_for_all_and_refused_by_name(tmp_path: Path) -> None:
     missing = ResourceError("runtime torch needs torch: No module named 'torch'; install it with: pip install torch")
     behaviour = {("torch", "cpu"): missing}
-    assert _told(_rows(_config(runtimes=("all",)), behaviour, run=tmp_path))[1] == ("torch", "cpu", "skip")
+    assert _told(_rows(make_config(runtimes=("all",)), behaviour, run=tmp_path))[1] == ("torch", "cpu", "skip")
     with pytest.raises(ResourceError, match="pip install torch"):
-        _rows(_config(runtimes=("ort", "torch")), behaviour, run=tmp_path)
+        _rows(make_config(runtimes=("ort", "torch")), behaviour, run=tmp_path)
 
 
 def test_model_that_no_engine_takes_is_a_model_error() -> None:
     with pytest.raises(ModelError, match="no such operator"):
-        _rows(_config(), {("ort", "cpu"): ModelError("no such operator")})
+        _rows(make_config(), {("ort", "cpu"): ModelError("no such operator")})
 
 
 def test_model_that_one_engine_refuses_is_its_refused_row(tmp_path: Path) -> None:
-    rows = _rows(_config(runtimes=("ort", "torch")), {("torch", "cpu"): ModelError("NaN weights")}, run=tmp_path)
+    rows = _rows(make_config(runtimes=("ort", "torch")), {("torch", "cpu"): ModelError("NaN weights")}, run=tmp_path)
     assert _told(rows) == [("ort", "cpu", "pass"), ("torch", "cpu", "refused")]
 
 
 def test_precision_that_the_file_does_not_have_is_refused() -> None:
     metadata = {"toolkit.card": build_card(precision="int8").dumps()}
     behaviour = {("ort", "cpu"): FakeEngine(metadata=metadata)}
-    assert _rows(_config(), behaviour)[0].precision == "int8"
-    assert _rows(_config(precisions=("int8",)), behaviour)[0].precision == "int8"
+    assert _rows(make_config(), behaviour)[0].precision == "int8"
+    assert _rows(make_config(precisions=("int8",)), behaviour)[0].precision == "int8"
     with pytest.raises(
         UsageError,
         match=r"the file is int8, not fp16, and there is no tiny\.fp16\.onnx beside it; make it with: toolkit export",
     ):
-        _rows(_config(precisions=("fp16",)), behaviour)
+        _rows(make_config(precisions=("fp16",)), behaviour)
 
 
 # --- the sweep ---------------------------------------------------------------------------------------------------
@@ -216,7 +194,7 @@ def test_crash_in_one_row_fails_that_row_and_the_rest_goes_on() -> None:
         opened.append(FakeEngine(measure_error=crash, failing_batch=2))
         return opened[-1]
 
-    report = run_bench(_config(batches=(1, 2, 3)), _source(), opener=_opener({("ort", "cpu"): open_one}))
+    report = run_bench(make_config(batches=(1, 2, 3)), make_source(), opener=make_opener({("ort", "cpu"): open_one}))
     assert len(opened) == 4  # the trial, the probe, the rows, and another worker after the crash
     assert [(row.batch, row.status) for row in report.rows] == [(1, "pass"), (2, "fail"), (3, "pass")]
     assert report.rows[1].log == "core dumped"
@@ -226,7 +204,7 @@ def test_crash_in_one_row_fails_that_row_and_the_rest_goes_on() -> None:
 
 
 def test_every_combination_is_one_row() -> None:
-    rows = _rows(_config(batches=(1, 4), threads=(0, 2), providers=("cpu", "cuda")))
+    rows = _rows(make_config(batches=(1, 4), threads=(0, 2), providers=("cpu", "cuda")))
     assert [(row.provider_requested, row.threads, row.batch) for row in rows] == [
         (provider, threads, batch) for provider in ("cpu", "cuda") for threads in (0, 2) for batch in (1, 4)
     ]
@@ -234,26 +212,26 @@ def test_every_combination_is_one_row() -> None:
 
 def test_progress_is_told_row_by_row() -> None:
     told: list[tuple[int, int]] = []
-    prepared = prepare_bench(_config(batches=(1, 2)), _source(), command="c", opener=_opener({}))
+    prepared = prepare_bench(make_config(batches=(1, 2)), make_source(), command="c", opener=make_opener({}))
     prepared.measure(progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_golden_images_of_the_card_are_what_is_measured() -> None:
     engine = FakeEngine(metadata={"toolkit.card": build_card(golden=GOLDEN).dumps()})
-    (row,) = _rows(_config(batches=(2,)), {("ort", "cpu"): engine})
+    (row,) = _rows(make_config(batches=(2,)), {("ort", "cpu"): engine})
     assert row.settings["feeds"] == "golden"
     assert engine.fed[0]["images"].tobytes() == bytes(range(128))
 
 
 def test_row_holds_every_key_of_the_contract() -> None:
-    report = run_bench(_config(), _source(), command="toolkit bench", opener=_opener({}))
+    report = run_bench(make_config(), make_source(), command="toolkit bench", opener=make_opener({}))
     value = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert value["schema"] == "toolkit/bench/1"
-    size = len(_source().model)
-    assert value["model"] == {"path": "tiny.onnx", "sha256": _source().sha256, "size_bytes": size}
+    size = len(make_source().model)
+    assert value["model"] == {"path": "tiny.onnx", "sha256": make_source().sha256, "size_bytes": size}
     assert value["command"] == "toolkit bench"
-    call = run_bench(_config(), _source(), opener=_opener({})).command
+    call = run_bench(make_config(), make_source(), opener=make_opener({})).command
     assert call.startswith("run_bench(BenchConfig(runtimes=('ort',)")
     assert call.endswith("ModelSource.read('tiny.onnx'))")
     assert value["environment"]["cpu"]["logical_cores"]
@@ -292,7 +270,7 @@ def test_real_sweep_measures_a_model_of_ours_with_its_golden_images(tmp_path: Pa
 
 
 def test_real_strangers_file_is_measured_with_random_inputs() -> None:
-    (row,) = run_bench(BenchConfig(plan=QUICK), _source(build_model(batch=4))).rows
+    (row,) = run_bench(BenchConfig(plan=QUICK), make_source(build_model(batch=4))).rows
     assert (row.batch, row.settings["feeds"], row.precision) == (4, "random", "fp32")
 
 
@@ -317,7 +295,7 @@ def test_real_hang_is_a_failed_row() -> None:
         return WorkerRuntime(source, settings, timeout_s=1.5)
 
     plan = MeasurePlan(warmup_calls=0, warmup_s=0, min_calls=10**9, min_s=60, max_s=60)
-    (row,) = run_bench(_config(plan=plan), _source(), opener=impatient).rows
+    (row,) = run_bench(make_config(plan=plan), make_source(), opener=impatient).rows
     assert row.status == "fail"
     assert "hung for 1.5 s" in row.reason
 
@@ -371,7 +349,7 @@ def test_table_shows_fallbacks_skips_and_unstable_rows_with_their_brackets() -> 
 
 def test_rows_and_samples_as_csv() -> None:
     engine = FakeEngine(measure_error=WorkerError("it died", log=""), failing_batch=2)
-    report = run_bench(_config(batches=(1, 2)), _source(), opener=_opener({("ort", "cpu"): engine}))
+    report = run_bench(make_config(batches=(1, 2)), make_source(), opener=make_opener({("ort", "cpu"): engine}))
     assert [row.status for row in report.rows] == ["pass", "fail"]
     rows = list(csv.DictReader(io.StringIO(rows_csv(report))))
     assert [row["status"] for row in rows] == [row.status for row in report.rows]

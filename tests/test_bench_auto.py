@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bench_samples import make_source
 from clocked import ClockedEngine
 from fake_engine import FakeEngine, make_info
-from test_bench import _source
 
 from toolkit.bench.auto import Goal, search_settings
 from toolkit.bench.config import BenchConfig
@@ -39,7 +39,7 @@ class BatchedEngine(ClockedEngine):
         return int(slow * (self._fixed + self._each * self._batch / self._threads) * MS)
 
 
-def _opener(slow: dict[str, float] | None = None, failing: str = "") -> Callable[..., Any]:
+def make_opener(slow: dict[str, float] | None = None, failing: str = "") -> Callable[..., Any]:
     def open_engine(_: Any, settings: RuntimeSettings, __: float) -> Any:
         if settings.provider not in TIMES or settings.provider == failing:
             raise ProviderError(f"provider {settings.provider} is not active: no lib")
@@ -50,7 +50,7 @@ def _opener(slow: dict[str, float] | None = None, failing: str = "") -> Callable
 
 def _search(goal: Goal, opener: Any = None, **changes: Any) -> BenchReport:
     config = BenchConfig(**{"providers": ("all",), **changes})
-    return search_settings(config, goal, _source(), command="c", opener=opener or _opener())
+    return search_settings(config, goal, make_source(), command="c", opener=opener or make_opener())
 
 
 def _chosen(report: BenchReport) -> tuple[str | None, int | None]:
@@ -74,7 +74,7 @@ def test_variant_with_a_bad_tail_is_passed_over() -> None:
     goal = Goal(objective="throughput", max_p99_ms=30.0)
     assert _chosen(_search(goal)) == ("openvino", 512)
     # Three calls of a hundred are twenty times as long: its p99 is over any useful limit.
-    with_tail = _search(goal, _opener({"openvino": 0.03}))
+    with_tail = _search(goal, make_opener({"openvino": 0.03}))
     provider, batch = _chosen(with_tail)
     assert (provider, batch) != ("openvino", 512)
 
@@ -87,7 +87,7 @@ def test_limit_that_nobody_keeps_is_said_with_the_nearest() -> None:
 
 
 def test_what_is_not_here_is_a_skipped_row_and_the_rest_is_searched() -> None:
-    report = _search(Goal(objective="throughput"), _opener(failing="openvino"))
+    report = _search(Goal(objective="throughput"), make_opener(failing="openvino"))
     provider, _ = _chosen(report)
     assert provider == "cpu"
     assert {row.provider_requested for row in report.rows if row.status == "skip"} == {"cuda", "tensorrt", "openvino"}
@@ -97,7 +97,7 @@ def test_refusals_of_engines_that_nobody_named_do_not_spoil_a_search_that_found_
     def open_engine(source: Any, settings: RuntimeSettings, timeout_s: float) -> Any:
         if settings.runtime == "opencv":
             raise ModelError("OpenCV refuses the model: no such operator")
-        return _opener()(source, settings, timeout_s)
+        return make_opener()(source, settings, timeout_s)
 
     searched = _search(Goal(), open_engine, runtimes=("ort", "all"), providers=("cpu",))
     assert ("opencv", "refused") in {(row.runtime, row.status) for row in searched.rows}

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench_samples import make_opener, make_source
 from clocked import ClockedEngine, FakeClock, draw
 from fake_engine import make_info
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_bench import _opener, _source
 
 from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
 from toolkit.bench.report import BenchRow
@@ -24,7 +24,7 @@ MS = 1_000_000
 
 def _measure(engine: Any, **plan: Any) -> BenchRow:
     config = BenchConfig(batches=(4,), plan=MeasurePlan(**{**to_plain(DEFAULT_PLAN), **plan}))
-    (row,) = run_bench(config, _source(), opener=_opener({("ort", "cpu"): engine})).rows
+    (row,) = run_bench(config, make_source(), opener=make_opener({("ort", "cpu"): engine})).rows
     assert row.status == "pass"
     return row
 
@@ -153,7 +153,7 @@ def test_variants_take_turns_window_by_window() -> None:
         engine.order = order
     config = BenchConfig(providers=("cpu", "cuda"), batches=(1,))
     behaviour = {("ort", name): engine for name, engine in engines.items()}
-    rows = run_bench(config, _source(), opener=_opener(behaviour)).rows
+    rows = run_bench(config, make_source(), opener=make_opener(behaviour)).rows
     assert [row.provider_active for row in rows] == ["cpu", "cuda"]
     assert order == [engines["cpu"], engines["cuda"]] * 3
 
@@ -164,7 +164,7 @@ def test_machine_that_slows_down_slows_all_variants_alike() -> None:
     pace = lambda _: MS if clock.now_ns < 3e9 else 2 * MS  # noqa: E731
     behaviour = {("ort", name): ClockedEngine(pace, clock, provider=name) for name in ("cpu", "cuda")}
     config = BenchConfig(providers=("cpu", "cuda"), batches=(1,))
-    first, second = run_bench(config, _source(), opener=_opener(behaviour)).rows
+    first, second = run_bench(config, make_source(), opener=make_opener(behaviour)).rows
     assert first.throughput_items_per_s == pytest.approx(second.throughput_items_per_s, rel=0.15)
 
 
@@ -175,7 +175,7 @@ def test_one_worker_serves_every_batch_size_and_says_whose_first_call_was_the_pr
         opened.append(1)
         return ClockedEngine(lambda number: 50 * MS if number == 0 else MS)
 
-    rows = run_bench(BenchConfig(batches=(8, 1)), _source(), opener=_opener({("ort", "cpu"): open_one})).rows
+    rows = run_bench(BenchConfig(batches=(8, 1)), make_source(), opener=make_opener({("ort", "cpu"): open_one})).rows
     assert [row.batch for row in rows] == [8, 1]
     assert len(opened) == 3  # the trial of made inputs, the probe and the rows
     assert [(row.batch, row.settings["first_in_process"], row.cold["first_run_ms"]) for row in rows if row.cold] == [
@@ -220,7 +220,7 @@ def test_server_that_stalls_once_is_charged_for_all_who_waited() -> None:
 def test_server_that_cannot_keep_up_is_a_failed_row_that_says_how_many_it_serves() -> None:
     config = BenchConfig(batches=(1,), plan=MeasurePlan(scenario="server", rate=4000.0, max_s=2.0))
     engine = ClockedEngine(lambda _: MS)
-    report = run_bench(config, _source(), opener=_opener({("ort", "cpu"): engine}))
+    report = run_bench(config, make_source(), opener=make_opener({("ort", "cpu"): engine}))
     (row,) = report.rows
     assert row.status == "fail"
     assert "4000 calls a second are more than it serves: 1,0" in row.reason

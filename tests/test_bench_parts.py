@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench_samples import make_config, make_opener, make_row, make_source
 from fake_engine import FakeEngine, make_info
 from PIL import Image
-from test_bench import _config, _opener, _source
-from test_verdict import make_row
 from tiny_models import build_card, build_model, save_model
 
 from toolkit.bench.config import BenchConfig
@@ -120,14 +119,14 @@ def test_precisions_are_rows_of_one_table(tmp_path: Path) -> None:
 
 
 def test_arithmetic_that_one_provider_has_skips_the_others() -> None:
-    config = _config(providers=("cpu", "openvino"), precisions=("bf16",))
-    rows = run_bench(config, _source(), opener=_opener({})).rows
+    config = make_config(providers=("cpu", "openvino"), precisions=("bf16",))
+    rows = run_bench(config, make_source(), opener=make_opener({})).rows
     assert [(row.provider_requested, row.precision, row.status) for row in rows] == [
         ("cpu", "bf16", "skip"),
         ("openvino", "bf16", "pass"),
     ]
     with pytest.raises(UsageError, match="does not compute in bf16"):
-        run_bench(_config(precisions=("bf16",)), _source(), opener=_opener({}))
+        run_bench(make_config(precisions=("bf16",)), make_source(), opener=make_opener({}))
 
 
 # --- IO binding, boundaries, placement ---------------------------------------------------------------------------
@@ -140,9 +139,9 @@ def test_io_binding_is_swept_on_devices_only() -> None:
         seen.append(settings.io_binding)
         return FakeEngine(make_info(settings.provider))
 
-    config = _config(providers=("cuda", "cpu"), io_bindings=("on", "off"))
+    config = make_config(providers=("cuda", "cpu"), io_bindings=("on", "off"))
     behaviour = {("ort", "cuda"): note, ("ort", "cpu"): note}
-    rows = run_bench(config, _source(), opener=_opener(behaviour)).rows
+    rows = run_bench(config, make_source(), opener=make_opener(behaviour)).rows
     assert [(row.provider_requested, row.io_binding) for row in rows] == [
         ("cuda", True),
         ("cuda", False),
@@ -152,10 +151,10 @@ def test_io_binding_is_swept_on_devices_only() -> None:
 
 def test_device_boundary_needs_a_device() -> None:
     plan = MeasurePlan(boundary="device", min_calls=40, min_s=0, max_s=100, warmup_s=0)
-    (row,) = run_bench(_config(providers=("cuda",), plan=plan), _source(), opener=_opener({})).rows
+    (row,) = run_bench(make_config(providers=("cuda",), plan=plan), make_source(), opener=make_opener({})).rows
     assert (row.boundary, row.io_binding, row.status) == ("device", True, "pass")
     with pytest.raises(UsageError, match="has no memory of its own; use --boundary host"):
-        run_bench(_config(plan=plan), _source(), opener=_opener({}))
+        run_bench(make_config(plan=plan), make_source(), opener=make_opener({}))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,9 @@ def test_graph_demands_every_node_on_the_device() -> None:
         return FakeEngine(make_info("cuda"))
 
     for device in (DeviceOptions(), DeviceOptions(cuda_graph=True)):
-        run_bench(_config(providers=("cuda",), device=device), _source(), opener=_opener({("ort", "cuda"): note}))
+        run_bench(
+            make_config(providers=("cuda",), device=device), make_source(), opener=make_opener({("ort", "cuda"): note})
+        )
     assert asked[0] == (False, False)
     assert asked[-1] == (True, True)
 
@@ -183,7 +184,9 @@ def test_placement_is_printed_with_the_nodes_that_are_elsewhere() -> None:
     info = make_info(
         "cuda", placement={"cuda": 14, "cpu": 2}, details={"elsewhere": ["Shape s on cpu", "Loop l on cpu"]}
     )
-    report = run_bench(_config(providers=("cuda",)), _source(), opener=_opener({("ort", "cuda"): FakeEngine(info)}))
+    report = run_bench(
+        make_config(providers=("cuda",)), make_source(), opener=make_opener({("ort", "cuda"): FakeEngine(info)})
+    )
     lines = [str(item) for item in render_bench(report)]
     assert "14 of 16 nodes on cuda; elsewhere: Shape s on cpu, Loop l on cpu" in lines
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from fake_ort import FakeOrtApi
-from test_ort_binding import BindingSession, FakeValue
+from fake_ort import BindingSession, FakeOrtApi, FakeValue
 
 from toolkit.data.mini_subset import load_mini
 from toolkit.errors import ModelError, ProviderError, UsageError

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_imports import modules_after
+from loaded_modules import modules_after
 
 from exporters import ExportError
 from toolkit.cli.app import app

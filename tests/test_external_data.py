@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from tiny_models import SPLIT_WEIGHTS, save_split
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.sweep import run_bench
@@ -18,30 +18,6 @@ from toolkit.runtimes.external_data import read_with_external_data
 from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.source import ModelSource
 
-WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
-
-
-def save_split(folder: Path, location: str = "weights.bin", **place: str) -> Path:
-    """Write a model whose weights lie in a file, from byte 8 on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensor = numpy_helper.from_array(WEIGHTS, "w")
-    (folder / "weights.bin").write_bytes(b"8 before" + tensor.raw_data)
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in {"location": location, "offset": "8", "length": "48", **place}.items():
-        tensor.external_data.add(key=key, value=value)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "split",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-        [tensor],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    path = folder / "split.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
-
 
 def test_weights_are_put_inside_and_give_the_same_answers(tmp_path: Path) -> None:
     path = save_split(tmp_path)
@@ -49,7 +25,7 @@ def test_weights_are_put_inside_and_give_the_same_answers(tmp_path: Path) -> Non
     (tmp_path / "weights.bin").unlink()
     session = onnxruntime.InferenceSession(source.model, providers=["CPUExecutionProvider"])
     images = np.ones((2, 4), np.float32)
-    np.testing.assert_array_equal(session.run(None, {"x": images})[0], images @ WEIGHTS)
+    np.testing.assert_array_equal(session.run(None, {"x": images})[0], images @ SPLIT_WEIGHTS)
     assert not onnx.ModelProto.FromString(source.model).graph.initializer[0].external_data
 
 

@@ -10,21 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loaded_modules import spied
+from loaded_modules import modules_after
 from PIL import Image
-
-
-def modules_after(
-    arguments: list[str], *, cwd: Path, environment: dict[str, str] | None = None, code: int = 0
-) -> set[str]:
-    """Run a command in a new process and return the heavy modules that it had loaded at its end."""
-    report = cwd / "modules.json"
-    command = spied(arguments, report)
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return set(json.loads(report.read_text()))
 
 
 @pytest.fixture

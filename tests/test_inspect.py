@@ -13,7 +13,7 @@ import pytest
 from hostile_graphs import EXTERNAL, GRAPHS
 from onnx import TensorProto, helper, numpy_helper
 from strangers import STRANGERS, make_stranger
-from test_external_data import save_split
+from tiny_models import save_split
 
 from toolkit.cli.app import app
 from toolkit.errors import ExternalDataError, ModelError

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from idx_files import encode_idx
+from small_training import take_stratified
 
 from toolkit.data import load_dataset, mini_subset
 from toolkit.data.dataset import Split
@@ -17,18 +18,6 @@ from toolkit.errors import DataError
 
 STEMS = {"train": "train", "test": "t10k"}
 PER_CLASS = {"train": 500, "test": 100}
-
-
-def take_stratified(split: Split, per_class: int) -> Split:
-    """The rule: `per_class` images of each class, evenly spaced over the class's own, in the split's order.
-
-    Of a class with n images those numbered floor(i * n / per_class), i = 0 ... per_class - 1. So every stretch of the
-    result, its end included, mixes the classes as the full set does. (The first images instead would leave only the
-    rarest class at the end, where the validation set is cut off.)
-    """
-    positions = [np.flatnonzero(split.labels == label) for label in np.unique(split.labels)]
-    chosen = [own[np.arange(per_class) * len(own) // per_class] for own in positions]
-    return split.take(np.sort(np.concatenate(chosen)))
 
 
 def test_mini_is_stratified_and_of_the_mnist_family() -> None:

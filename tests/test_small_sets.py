@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from commands_here import exit_code_of
 from idx_files import write_idx
-from small_training import SMALL, Listener, begin, go_on, make_bars
-from test_mini import take_stratified
+from small_training import SMALL, Listener, begin, go_on, make_bars, take_stratified
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import card_beside

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench_samples import make_row
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -21,21 +22,6 @@ from toolkit.render_bench import render_bench
 from toolkit.runtimes.work import count_multiply_adds
 
 FLOORS = (Floor(provider="cpu", threads=0, side=512, matmul_gflops=100.0),)
-
-
-def make_row(batch: int, p50_ms: float, *, half_ms: float = 0.0, **changes: Any) -> BenchRow:
-    fields: dict[str, Any] = {
-        "runtime": "ort",
-        "provider_requested": "cpu",
-        "provider_active": "cpu",
-        "precision": "fp32",
-        "batch": batch,
-        "threads": 0,
-        "latency_ms": {"p50": p50_ms},
-        "throughput_items_per_s": batch / p50_ms * 1e3,
-        "ci95": {"p50": [p50_ms - half_ms, p50_ms + half_ms]},
-    }
-    return BenchRow(**{**fields, **changes})
 
 
 def line(provider: str, fixed_ms: float, item_ms: float, batches: tuple[int, ...] = (1, 8, 64, 256)) -> list[BenchRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["add_card", "build_card", "build_model", "save_model"]
+__all__ = ["SPLIT_WEIGHTS", "add_card", "build_card", "build_model", "save_model", "save_split"]
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ OPSET = 18
 IR_VERSION = 10
 # One class for each band of rows: the brightest band wins, so an image's label can be told without a network.
 SCALE = 1 / 1024
+SPLIT_WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
 def build_card(
@@ -115,3 +116,25 @@ def _band_weights(shape: list[int], classes: int) -> np.ndarray[Any, np.dtype[np
     for number in range(classes):
         weights[band == number, ..., number] = SCALE
     return weights.reshape(-1, classes)
+
+
+def save_split(folder: Path, location: str = "weights.bin", **place: str) -> Path:
+    """Write a model whose weights lie in a file, from byte 8 on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensor = numpy_helper.from_array(SPLIT_WEIGHTS, "w")
+    (folder / "weights.bin").write_bytes(b"8 before" + tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": "8", "length": "48", **place}.items():
+        tensor.external_data.add(key=key, value=value)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "split",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [tensor],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = folder / "split.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
