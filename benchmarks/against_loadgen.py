@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from toolkit.bench.inputs import make_feeds
+from toolkit.card import read_card
 from toolkit.environment import describe_environment
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import read_card
 from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.process import WorkerRuntime
 from toolkit.runtimes.source import ModelSource

@@ -26,9 +26,9 @@ sys.path.insert(0, str(ROOT))
 
 from toolkit.bench.inputs import make_feeds
 from toolkit.bench.statistics import bootstrap_intervals, summarise
+from toolkit.card import read_card
 from toolkit.environment import describe_environment
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import read_card
 from toolkit.runtimes.measure import measure
 from toolkit.runtimes.measure_plan import MeasurePlan
 from toolkit.runtimes.ort import OrtRuntime

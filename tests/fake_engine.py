@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from toolkit.errors import ToolkitError
-from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.measure import Window
 
 IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 8, 8))

@@ -96,7 +96,7 @@ def test_exporters_know_nothing_of_the_toolkit() -> None:
 
 
 def test_files_and_functions_stay_small() -> None:
-    long = {path.name: lines for path in SOURCES if (lines := path.read_text().count("\n")) > 250}
+    long = {path.name: lines for path in SOURCES if (lines := path.read_text().count("\n")) > 300}
     functions = [
         (path, node) for path in SOURCES for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef)
     ]

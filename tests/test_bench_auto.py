@@ -15,7 +15,8 @@ from toolkit.bench.auto import Goal, search_settings
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport
 from toolkit.errors import ModelError, ProviderError, UsageError
-from toolkit.runtimes.base import RuntimeSettings, TensorSpec
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.element_types import TensorSpec
 
 MS = 1_000_000
 # Milliseconds of a call: fixed + each * batch, by provider; more threads divide the second part.

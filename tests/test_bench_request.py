@@ -12,7 +12,7 @@ from toolkit.bench.inputs import choose_batches, make_feeds
 from toolkit.bench.variants import expand_variants
 from toolkit.card import Golden
 from toolkit.errors import UsageError
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 
 GOLDEN = Golden(

@@ -10,7 +10,7 @@ from toolkit.bench.default_batches import BUDGET_S, explain_batches, fit_batches
 from toolkit.bench.opening import Probe
 from toolkit.bench.variants import Variant, expand_variants
 from toolkit.bench.windows import next_window
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.measure import Clock, measure
 
 (VARIANT,) = expand_variants(BenchConfig())

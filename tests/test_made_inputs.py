@@ -21,7 +21,8 @@ from toolkit.cli.app import app
 from toolkit.cli.parity_options import read_feed_config
 from toolkit.errors import ModelError, UsageError, WorkerError
 from toolkit.parity.feeds import make_feed_sets
-from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings, TensorSpec
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.choosing import choose_feeds
 from toolkit.runtimes.made_inputs.facts import InputFacts, Need, facts_of_spec

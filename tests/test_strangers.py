@@ -24,7 +24,8 @@ from toolkit.parity.judge_feeds import judge_feeds
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import read_recording, record_feeds, write_recording
 from toolkit.parity.subject import Subject, require_providers
-from toolkit.runtimes.base import RuntimeSettings, TensorSpec
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.jittered import JitteredRuntime
 from toolkit.runtimes.source import ModelSource

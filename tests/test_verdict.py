@@ -114,7 +114,7 @@ def test_one_variant_needs_no_advice() -> None:
 
 
 def test_tutorial_network_has_the_multiply_adds_that_its_layers_have(model_path: Path) -> None:
-    from toolkit.runtimes.contract import read_card
+    from toolkit.card import read_card
     from toolkit.runtimes.vetting import vet_model
 
     data = model_path.read_bytes()

@@ -29,7 +29,8 @@ import ctypes, os, sys, time, types
 os.write(1, b"alive\\n")
 import numpy as np
 from toolkit.runtimes import registry, worker
-from toolkit.runtimes.base import Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import Runtime, RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 
 class Engine(Runtime):
     name = "strange"

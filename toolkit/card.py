@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BYTE_BITS", "CARD_KEY", "CARD_SCHEMA", "DEPTHS", "Card", "Golden", "InputSpec", "card_beside"]
+__all__ = ["BYTE_BITS", "CARD_KEY", "CARD_SCHEMA", "DEPTHS", "Card", "Golden", "InputSpec", "card_beside", "read_card"]
 
 import base64
 import binascii
@@ -238,3 +238,17 @@ def _is_number(value: object) -> bool:
 
 def _kind(value: object) -> str:
     return f"of type {type(value).__name__}"
+
+
+def read_card(metadata: dict[str, str], *, name: str) -> Card:
+    """Return the card that a model carries.
+
+    Raises:
+        ModelError: there is none, or it does not follow its schema.
+    """
+    if CARD_KEY not in metadata:
+        raise ModelError(
+            f"{name} carries no {CARD_KEY!r}, so its classes and input are unknown; "
+            "make a model that does with: toolkit export"
+        )
+    return Card.loads(metadata[CARD_KEY])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.variants import Variant
+from toolkit.card import read_card
 from toolkit.environment import usable_cores
 from toolkit.errors import ModelError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import read_card
 from toolkit.runtimes.ort_binding import DEVICES
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.source import ModelSource

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toolkit.bench.config import BenchConfig
     from toolkit.bench.opening import Opener
     from toolkit.card import Golden
-    from toolkit.runtimes.base import TensorSpec
+    from toolkit.runtimes.element_types import TensorSpec
     from toolkit.runtimes.source import ModelSource
 
 AS_DECLARED = FeedConfig()

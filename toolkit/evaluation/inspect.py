@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.card import CARD_KEY, Card
+from toolkit.card import CARD_KEY, Card, read_card
 from toolkit.errors import ModelError, ResourceError, escape_controls
 from toolkit.plain import to_plain
-from toolkit.runtimes.base import RuntimeSettings, TensorSpec
-from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract, read_card
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.engine_tables import EngineTable
 from toolkit.runtimes.examine import Examination, examine_file
 from toolkit.runtimes.external_data import Found, look_beside

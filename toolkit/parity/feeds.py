@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.drawing import DRAWS
 from toolkit.runtimes.made_inputs.facts import facts_of_spec

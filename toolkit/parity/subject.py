@@ -16,8 +16,9 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
-from toolkit.runtimes.base import Arrays, RuntimeSettings, TensorSpec
+from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.made_inputs.choosing import choose_feeds

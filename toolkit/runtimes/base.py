@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings", "TensorSpec"]
+__all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings"]
 
 import functools
 from abc import ABC, abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "read_card", "require_contract"]
+__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "require_contract"]
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.card import CARD_KEY, Card
+from toolkit.card import Card, read_card
 from toolkit.errors import ModelError
-from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.file_facts import FileFacts
 
 OPSET = 18
@@ -34,20 +35,6 @@ class Clause(NamedTuple):
     name: str
     met: bool
     seen: str
-
-
-def read_card(metadata: dict[str, str], *, name: str) -> Card:
-    """Return the card that a model carries.
-
-    Raises:
-        ModelError: there is none, or it does not follow its schema.
-    """
-    if CARD_KEY not in metadata:
-        raise ModelError(
-            f"{name} carries no {CARD_KEY!r}, so its classes and input are unknown; "
-            "make a model that does with: toolkit export"
-        )
-    return Card.loads(metadata[CARD_KEY])
 
 
 def check_contract(info: RuntimeInfo | FileFacts, summary: Mapping[str, Any] | None = None) -> list[Clause]:

@@ -7,7 +7,7 @@ __all__ = ["BesideFile", "FileFacts", "OperatorUse", "ShapeClaim", "WeightType"]
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 
 
 class OperatorUse(NamedTuple):

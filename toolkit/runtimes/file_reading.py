@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from toolkit.errors import ExternalDataError, ModelError
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.file_facts import BesideFile, FileFacts, OperatorUse, ShapeClaim, WeightType
 from toolkit.runtimes.graph_parts import (
     DEFAULT_DOMAINS,

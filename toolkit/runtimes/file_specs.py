@@ -11,7 +11,8 @@ import onnx
 from onnx import TensorProto, TypeProto, helper
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.base import RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.graph_parts import declared_sizes, fed_inputs
 from toolkit.runtimes.source import ModelSource
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.pieces import split_images
 from toolkit.runtimes.rearranging import (
     concatenate,

@@ -7,10 +7,10 @@ __all__ = ["find_origin", "find_origin_run", "require_origin"]
 from pathlib import Path
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.card import read_card
 from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.network.run import find_checkpoint, list_checkpoints, read_run
-from toolkit.runtimes.contract import read_card
 from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.vetting import vet_model
 

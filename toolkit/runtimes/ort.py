@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from toolkit.errors import ModelError, ToolkitError, UsageError
-from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings, TensorSpec
-from toolkit.runtimes.element_types import SMALL_BITS, STRING
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.element_types import SMALL_BITS, STRING, TensorSpec
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort_api import OrtApi
 from toolkit.runtimes.ort_binding import DEVICES, BoundSession

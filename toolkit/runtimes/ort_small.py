@@ -14,8 +14,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
-from toolkit.runtimes.base import Arrays, TensorSpec
-from toolkit.runtimes.element_types import SMALL_BITS, find_dtype, type_name
+from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.element_types import SMALL_BITS, TensorSpec, find_dtype, type_name
 from toolkit.runtimes.values import Unreadable
 
 # TensorProto's numbers of the types that an input can have; of fewer bits several share a byte.

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ResourceError
 from toolkit.programs import run_program
-from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource
 

@@ -6,7 +6,7 @@ __all__ = ["describe_spec", "state_chance", "state_context", "state_risks"]
 
 from collections.abc import Iterator, Sequence
 
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.file_facts import FileFacts, ShapeClaim
 
 # Types of so few bits that engines differ in whether they compute in them.

@@ -16,7 +16,8 @@ from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
 from toolkit.network.device import TorchMachine, select_device
 from toolkit.network.run import read_run
-from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.source import ModelSource
 
 DTYPES = {"fp32": torch.float32, "fp64": torch.float64}

@@ -20,7 +20,8 @@ from toolkit.errors import ModelError
 from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import CNN
 from toolkit.network.run import list_checkpoints, read_run, split_reference
-from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.source import ModelSource
 
 # What the conversion to fewer bits puts behind a weight's name.

@@ -14,7 +14,8 @@ import tract
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.engine_words import refusing, sum_up
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.source import ModelSource

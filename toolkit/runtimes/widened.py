@@ -16,7 +16,8 @@ import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper, shape_inference
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.base import Arrays, Runtime, TensorSpec
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.graph_parts import all_tensors, iterate_graphs

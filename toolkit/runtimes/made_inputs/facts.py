@@ -7,7 +7,7 @@ __all__ = ["Axis", "InputFacts", "Need", "declared_axis", "facts_of_spec"]
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from toolkit.runtimes.base import TensorSpec
+from toolkit.runtimes.element_types import TensorSpec
 
 
 class Axis(NamedTuple):

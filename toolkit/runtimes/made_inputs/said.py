@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import UsageError, suggest
-from toolkit.runtimes.base import Arrays, TensorSpec
+from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.made_inputs.drawing import number_type
 from toolkit.runtimes.made_inputs.facts import InputFacts
