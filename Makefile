@@ -35,11 +35,11 @@ test-slow: $(VENV)/.dev
 
 # Hostile and broken model files, made by the tests, through every command that reads one.
 test-hostile: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m hostile tests/test_hostile.py
+	$(BIN)/python -m pytest -n 2 -m hostile tests/cli/test_hostile.py
 
 # Thousands of mutated image files through `toolkit predict`: answers or error rows, in bounded time and memory.
 test-fuzz: $(VENV)/.dev
-	$(BIN)/python -m pytest -m fuzz tests/test_predict_fuzz.py
+	$(BIN)/python -m pytest -m fuzz tests/prediction/test_predict_fuzz.py
 
 # Every kit from the quickstart's model and from one of coloured images, each run in its own runtime: node, a headless
 # Chromium, a C compiler. System packages are listed in .ci/apt.txt; what is missing is a check that did not run.
@@ -48,9 +48,9 @@ kits: $(VENV)/.dev
 	for name in ort-node ort-web; do $(BIN)/toolkit runtimes install $$name || exit; done
 	$(BIN)/toolkit export $$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
 		--kit all --check --force
-	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.private import private_root; print(private_root())')" \
+	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.private_environments import private_root; print(private_root())')" \
 		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
-		$(BIN)/python -m pytest -m kits tests/test_kits.py tests/test_kits_web.py
+		$(BIN)/python -m pytest -m kits tests/exporting/test_kits.py tests/exporting/test_kits_web.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

@@ -98,9 +98,9 @@ def _count_right(run: Path) -> dict[str, int]:
     import torch
 
     from toolkit.data import load_dataset
-    from toolkit.network.checkpoint import read_checkpoint
-    from toolkit.network.run import read_run
-    from toolkit.training.loop import count_right, predict_logits
+    from toolkit.runs.checkpoint import read_checkpoint
+    from toolkit.runs.run import read_run
+    from toolkit.training.steps.epoch import count_right, predict_logits
 
     network, test = read_checkpoint(read_run(run).checkpoint_path).network, load_dataset("mnist").test
     images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)

@@ -23,13 +23,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from toolkit.bench.inputs import make_feeds
+from toolkit.bench.measuring.inputs import make_feeds
 from toolkit.card import read_card
 from toolkit.environment import describe_environment
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.measure_plan import MeasurePlan
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 MOST_RELATIVE, MOST_ADDED_US = 0.05, 10.0
 PERCENTILES = {"p50": 0.5, "p90": 0.9}

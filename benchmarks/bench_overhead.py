@@ -24,15 +24,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from toolkit.bench.inputs import make_feeds
+from toolkit.bench.measuring.inputs import make_feeds
 from toolkit.bench.statistics import bootstrap_intervals, summarise
 from toolkit.card import read_card
 from toolkit.environment import describe_environment
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.measure import measure
-from toolkit.runtimes.measure_plan import MeasurePlan
-from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.ort.runtime import OrtRuntime
+from toolkit.runtimes.timing.loop import measure
+from toolkit.runtimes.timing.plan import MeasurePlan
 
 MOST_P50_US = 3.0
 MOST_THROUGHPUT_LOSS = 0.02

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from toolkit.environment import describe_environment
-from toolkit.render_bench import BUSY_SHARE
+from toolkit.render.bench import BUSY_SHARE
 
 MOST_SPREAD = 0.05
 

@@ -29,8 +29,8 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.pictures import load_pictures
 from toolkit.durable import write_atomic, write_json
 from toolkit.environment import describe_environment
+from toolkit.evaluation.candidate import open_judge
 from toolkit.evaluation.evaluate import suit_images
-from toolkit.evaluation.judge import open_judge
 
 # Examples of each family in the picture.
 EXAMPLES = 10

@@ -39,16 +39,16 @@ sys.path.insert(0, str(ROOT))
 from predict_memory import measure_memory
 
 from toolkit.card import InputSpec
-from toolkit.data.mini_subset import load_mini
+from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.environment import describe_environment, usable_cores
+from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import EngineChoice, PredictionConfig
-from toolkit.prediction.decoder_pool import DecoderPool
-from toolkit.prediction.jobs import group_items, rows_per_job
-from toolkit.prediction.open_items import open_items
 from toolkit.prediction.open_model import open_model
-from toolkit.prediction.prepare_items import Preparation
+from toolkit.prediction.pipeline.decoder_pool import DecoderPool
+from toolkit.prediction.pipeline.jobs import group_items, rows_per_job
+from toolkit.prediction.pipeline.prepare_items import Preparation
 from toolkit.prediction.run import run_prediction
-from toolkit.runtimes.source import ModelSource
+from toolkit.prediction.sources.open import open_items
 
 SCHEMA = "toolkit/benchmark-predict/1"
 BATCH = 64
@@ -158,7 +158,7 @@ def _decode_all(model: Path, pictures: Path) -> tuple[InputSpec, Any]:
         from toolkit.runtimes.contract import require_contract
 
         spec = require_contract(runtime.info, name=str(model)).input
-    from toolkit.prediction.prepare_items import prepare_items
+    from toolkit.prediction.pipeline.prepare_items import prepare_items
 
     items = list(open_items([pictures]))
     return spec, prepare_items(items, Preparation(spec=spec)).images

@@ -145,7 +145,7 @@ def _recipe(name: str, **changes: Any) -> float:
     prepare_process()
     from toolkit.artifacts import ArtifactStore
     from toolkit.data import load_dataset
-    from toolkit.training.recipes import RECIPES
+    from toolkit.training.recipe_catalog import RECIPES
     from toolkit.training.train import TrainConfig, train
 
     data = load_dataset("mnist")

@@ -46,8 +46,8 @@ def _parse_options() -> argparse.Namespace:
 
 def _bare_imports(chosen: list[str] | None) -> dict[str, list[str]]:
     """Return for each engine the command that imports it in its own interpreter, without anything of ours."""
-    from toolkit.runtimes.listing import list_runtimes
-    from toolkit.runtimes.private import private_python
+    from toolkit.runtimes.installed import list_runtimes
+    from toolkit.runtimes.private_environments import private_python
 
     rows = [row for row in list_runtimes() if row.installed and not row.is_reference]
     return {
@@ -80,8 +80,8 @@ def _measure(model: Path, imports: dict[str, list[str]], rounds: int) -> dict[st
 def _find_source(model: Path) -> Any:
     from toolkit.artifacts import ArtifactStore
     from toolkit.card import Card, card_beside
-    from toolkit.runtimes.origin import find_origin
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.onnx_file.source import ModelSource
+    from toolkit.runs.origin import find_origin
 
     card = Card.loads(card_beside(model).read_bytes())
     run = find_origin(card.checkpoint_sha256, store=ArtifactStore.default())
@@ -93,7 +93,7 @@ def _find_source(model: Path) -> Any:
 def _time_worker(source: Any, name: str) -> float:
     """Return milliseconds from nothing to an opened model, less what the engine itself took to open it."""
     from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.process import WorkerRuntime
+    from toolkit.runtimes.workers.client import WorkerRuntime
 
     start = time.perf_counter()
     with WorkerRuntime(source, RuntimeSettings(runtime=name), timeout_s=300) as worker:

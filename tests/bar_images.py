@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.data.dataset import Dataset, Split
 from toolkit.training.recipe import Recipe
-from toolkit.training.recipes import resolve_recipe
+from toolkit.training.recipe_catalog import resolve_recipe
 
 __all__ = ["make_bars", "tiny_recipe", "write_bars"]
 

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from toolkit.errors import ToolkitError
+from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.runtimes.base import RuntimeInfo
-from toolkit.runtimes.element_types import TensorSpec
-from toolkit.runtimes.measure import Window
+from toolkit.runtimes.timing.loop import Window
 
 IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 8, 8))
 

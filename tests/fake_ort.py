@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.runtimes.ort_api import OrtApi
+from toolkit.runtimes.ort.api import OrtApi
 
 GPU_BUILD = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 

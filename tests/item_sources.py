@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from imaging_samples import draw_seven, encode
 
-from toolkit.prediction.items import ImageItem, Item
-from toolkit.prediction.open_items import open_items
+from toolkit.prediction.sources.items import ImageItem, Item
+from toolkit.prediction.sources.open import open_items
 
 SEVEN_PNG = encode(draw_seven())
 

@@ -22,8 +22,8 @@ from traced import run_until_call, why_untraceable
 from toolkit import durable
 from toolkit.durable import replaced_folder, settle_folder
 from toolkit.errors import UsageError
-from toolkit.network.redo_log import save_pair
-from toolkit.prediction.unfinished import Progress, Unfinished
+from toolkit.prediction.sinks.unfinished import Progress, Unfinished
+from toolkit.runs.redo_log import save_pair
 
 IDENTITY = {"model": "abc", "inputs": ["a.npy"]}
 MOST_STOPS = 2000

@@ -10,9 +10,9 @@ from tiny_models import build_card, build_model
 
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ToolkitError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 __all__ = ["skip_where_cuda_works"]
 

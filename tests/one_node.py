@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from toolkit.durable import sha256_bytes
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Runtime, RuntimeSettings
-from toolkit.runtimes.source import ModelSource
-from toolkit.runtimes.widened import WidenedRuntime
+from toolkit.runtimes.references.widened import WidenedRuntime
 
 Array = NDArray[Any]
 NEWEST = onnx.defs.onnx_opset_version()

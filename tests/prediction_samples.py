@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.card import InputSpec
-from toolkit.prediction.blocks import Answers
-from toolkit.prediction.items import ArrayItem, ImageItem
+from toolkit.prediction.pipeline.blocks import Answers
+from toolkit.prediction.sources.items import ArrayItem, ImageItem
 
 SPEC = InputSpec(height=8, width=8, channels=1)
 CLASSES = ("top", "mid,dle", "bottom")

@@ -1,4 +1,4 @@
-"""What one of two processes does in tests/test_distributed.py; `python ranks.py CHECK FOLDER` writes its answer.
+"""What one of two processes does in tests/training/test_distributed.py; `python ranks.py CHECK FOLDER` writes its answer.
 
 Each check sees the same global batch and takes this process's share of it.
 """
@@ -19,13 +19,13 @@ from small_training import Listener, go_on
 from torch import Tensor, nn
 
 from toolkit.errors import ToolkitError
-from toolkit.network.checkpoint import Checkpoint, read_checkpoint
-from toolkit.network.run import epoch_checkpoint
-from toolkit.training import group as group_module
+from toolkit.runs.checkpoint import Checkpoint, read_checkpoint
+from toolkit.runs.run import epoch_checkpoint
 from toolkit.training import resume as resume_module
-from toolkit.training.distribute import SyncedBatchNorm2d, distribute
-from toolkit.training.folder import RunFolder
-from toolkit.training.group import Group, join_group
+from toolkit.training.run_writer import RunFolder
+from toolkit.training.steps import process_group as group_module
+from toolkit.training.steps.ddp import SyncedBatchNorm2d, distribute
+from toolkit.training.steps.process_group import Group, join_group
 
 SIZE = 2
 

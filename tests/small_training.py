@@ -25,7 +25,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
 from toolkit.durable import sha256_file
 from toolkit.training.recipe import Recipe
-from toolkit.training.recipes import resolve_recipe
+from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.resume import ResumeConfig, resume_run
 from toolkit.training.train import TrainConfig, TrainReport, train
 

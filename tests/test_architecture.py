@@ -11,42 +11,25 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"render", "render_parity", "render_bench", "render_doctor", "render_predictions", "render_quickstart"}
-    | {
-        "render_compare",
-        "render_export",
-        "render_report",
-        "render_runtimes",
-        "render_tune",
-        "plots",
-        "plots_bench",
-        "plots_evaluation",
-        "plots_parity",
-        "plots_predictions",
-        "plots_tune",
-    },
-    {"render_columns"},
-    {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "training"},
+    {"render", "plots"},
+    {"exporting", "evaluation", "parity", "prediction", "bench", "doctor", "tuning"},
+    {"training"},
     {"runtimes"},
-    {"network", "imaging", "data"},
+    {"runs"},
+    {"network", "imaging", "data", "onnx_file"},
     {"card", "artifacts", "outputs", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding", "regular_file", "programs"},
     {"errors", "closing", "plain", "progress"},
 ]
 # `exporting` is the one package that knows both sides; network reads the settings it was trained with from no one;
-# `data` decodes and fits image files exactly as a prediction does, of the sizes that the network takes; imaging knows nothing of data sets;
-# `plots` holds the canvas and the grid that the other pictures are made with.
+# `data` decodes and fits image files exactly as a prediction does, of the sizes that the network takes; imaging knows
+# nothing of data sets.
 ALLOWED_SIDEWAYS = {
     ("exporting", "evaluation"),
     ("card", "errors"),
     ("data", "imaging"),
     ("data", "network"),
-    ("plots_bench", "plots"),
-    ("plots_evaluation", "plots"),
-    ("plots_parity", "plots"),
-    ("plots_predictions", "plots"),
-    ("plots_tune", "plots"),
 }
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 

@@ -26,9 +26,9 @@ import numpy as np
 import toolkit
 from toolkit.doctor.convolution import INPUT
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.workers.client import WorkerRuntime
 from toolkit.runtimes.registry import RUNTIMES
-from toolkit.runtimes.source import ModelSource
+from toolkit.onnx_file.source import ModelSource
 
 RUNTIMES["onnx"] = RUNTIMES["onnx"]._replace(pip={PINS!r})
 os.environ["PYTHONPATH"] = os.environ["DECOYS"]

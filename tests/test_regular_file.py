@@ -12,11 +12,11 @@ import pytest
 from toolkit import regular_file
 from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError, ToolkitError, UsageError
-from toolkit.network.run import read_run
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.recording import load_recording
 from toolkit.regular_file import open_regular, printable_name, read_regular
-from toolkit.runtimes.source import ModelSource
-from toolkit.training.recipes import read_recipe
+from toolkit.runs.run import read_run
+from toolkit.training.recipe_catalog import read_recipe
 
 
 def read(path: Path, *, most_bytes: int = 100) -> bytes:

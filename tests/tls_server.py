@@ -17,8 +17,8 @@ import pytest
 import trustme
 from idx_files import encode_idx
 
-from toolkit.data.catalog import MNIST, CatalogEntry, CatalogFile
-from toolkit.data.https_source import HttpsSource
+from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
+from toolkit.data.catalog.https_source import HttpsSource
 
 Handler = http.server.BaseHTTPRequestHandler
 Answer = Callable[[Handler], None]

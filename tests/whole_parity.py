@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from toolkit.data.dataset import Dataset
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import record_reference
 from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import require_providers
-from toolkit.runtimes.source import ModelSource
 
 
 def run_parity(source: ModelSource, data: Dataset, config: ParityConfig) -> ParityReport:

@@ -18,11 +18,11 @@ import onnx
 from conformance.cases import NEWEST, Array, Case
 from toolkit.durable import sha256_bytes
 from toolkit.errors import first_line
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.operators.declared import DECLARED, classes_for
+from toolkit.runtimes.references.widened import widen_model
 from toolkit.runtimes.registry import open_runtime
-from toolkit.runtimes.source import ModelSource
-from toolkit.runtimes.widened import widen_model
 
 TIMEOUT_S = 60
 # An answer, or why there is none.

@@ -15,8 +15,8 @@ from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ResourceError
 from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.evaluation.candidate import Judge
 from toolkit.evaluation.evaluate import EvaluationResult, evaluate
-from toolkit.evaluation.judge import Judge
 from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference
 
 CLEAN = "clean"

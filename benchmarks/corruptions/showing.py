@@ -16,7 +16,7 @@ from rich.text import Text
 
 from corruptions.judging import CorruptionRow, CorruptionsReport
 from toolkit.evaluation.accuracy import AccuracyReport
-from toolkit.plots import CELL_INCHES, as_drawable, new_figure, to_png
+from toolkit.plots.canvas import CELL_INCHES, as_drawable, new_figure, to_png
 
 STYLES = {"better": "green", "worse": "red", "undecided": ""}
 

@@ -17,12 +17,12 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.data import load_dataset
 from toolkit.durable import sha256_bytes
 from toolkit.evaluation.selftest import run_selftest
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import record_reference
 from toolkit.parity.trial import make_trial, run_trials
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
-from toolkit.runtimes.source import ModelSource
 
 BATCH = 64
 

@@ -18,8 +18,8 @@ from optimum.exporters.onnx.base import OnnxConfig
 from optimum.utils import DEFAULT_DUMMY_SHAPES, NormalizedConfig
 from transformers import PretrainedConfig
 
-from toolkit.network.checkpoint import read_checkpoint
-from toolkit.network.run import read_run
+from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.runs.run import read_run
 
 OUTPUTS = {"logits": {0: "batch"}, "probabilities": {0: "batch"}, "label": {0: "batch"}}
 SIZE = (28, 28)

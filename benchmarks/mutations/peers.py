@@ -87,9 +87,9 @@ def _require(command: list[str]) -> None:
 
 def _save_answers(python: Path, inputs: Path, answers: Path, *, model: Path, run: Path) -> None:
     """Write PyTorch's answers to the default loader's inputs in Polygraphy's format."""
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.registry import open_runtime
-    from toolkit.runtimes.source import ModelSource
 
     arrays = inputs.with_suffix(".npz")
     _require([str(python), "-c", READ_INPUTS, str(inputs), str(arrays)])

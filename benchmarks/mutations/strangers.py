@@ -20,12 +20,12 @@ from mutations.stranger_faults import STRANGER_FAULTS
 from mutations.stranger_rewrites import REWRITES
 from toolkit.durable import write_json
 from toolkit.environment import describe_environment
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import Recording, record_feeds
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.source import ModelSource
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = "toolkit/benchmark-mutation-strangers/1"

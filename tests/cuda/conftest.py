@@ -27,9 +27,9 @@ def _probe_cuda() -> str | None:
     from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
     from toolkit.durable import sha256_bytes
     from toolkit.errors import ToolkitError
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.process import WorkerRuntime
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.workers.client import WorkerRuntime
 
     model = build_model()
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("convolution.onnx"))

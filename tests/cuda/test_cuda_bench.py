@@ -62,10 +62,10 @@ def test_bench_from_device_to_device_is_no_slower_than_through_the_host(model_pa
 
 def test_cuda_graph_is_captured_and_gives_the_same_answers(model_path: Path, record_property: Any) -> None:
     from toolkit.data import load_dataset
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.device_options import DeviceOptions
-    from toolkit.runtimes.process import WorkerRuntime
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.workers.client import WorkerRuntime
 
     images = load_dataset("mnist-mini").test.images
     plain = RuntimeSettings(provider="cuda", io_binding=True)

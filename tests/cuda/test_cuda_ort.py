@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.ort import OrtRuntime
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.ort.runtime import OrtRuntime
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 BATCHES = (1, 2, 3, 17, 64)
 # For the tutorial's CNN in float32 the bound is about 1.4e-4 (DESIGN, parity); the card holds the exact one.

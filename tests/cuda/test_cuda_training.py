@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.mini_subset import load_mini
-from toolkit.network.checkpoint import read_checkpoint
-from toolkit.training.recipes import resolve_recipe
+from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.resume import ResumeConfig, resume_run
 from toolkit.training.train import TrainConfig, TrainReport, train
 

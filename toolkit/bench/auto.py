@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.inputs import try_feeds
-from toolkit.bench.opening import Opener, Probe, open_worker
+from toolkit.bench.measuring.inputs import try_feeds
+from toolkit.bench.measuring.probing import Opener, Probe, open_worker
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
+from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.provider_list import PROVIDERS
-from toolkit.runtimes.source import ModelSource
 
 OBJECTIVES = ("latency", "throughput")
 DEFAULT_OBJECTIVE = "latency"

@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.bench.conditions import METRICS, Condition
 from toolkit.bench.result_file import IDENTITY
 from toolkit.bench.statistics import THROUGHPUT
+from toolkit.bench.thresholds import METRICS, Condition
 from toolkit.errors import UsageError
 from toolkit.plain import to_plain
 

@@ -12,8 +12,8 @@ from toolkit.errors import UsageError, require_known
 from toolkit.runtimes.base import PRECISIONS, RuntimeSettings
 from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.made_inputs.plan import FeedPlan
-from toolkit.runtimes.measure_plan import MeasurePlan
+from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
+from toolkit.runtimes.timing.plan import MeasurePlan
 
 DEFAULT_BATCHES = (1, 32, 256)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolkit.bench.floors import Floor
+    from toolkit.bench.measuring.machine_peak import Floor
 
 BENCH_SCHEMA = "toolkit/bench/1"
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toolkit.bench.measuring.windows import STABLE_SPREAD, pool_windows, window_spread
 from toolkit.bench.report import BenchRow
 from toolkit.bench.statistics import bootstrap_intervals, summarise
-from toolkit.bench.windows import STABLE_SPREAD, pool_windows, window_spread
 from toolkit.plain import to_plain
-from toolkit.runtimes.ort_binding import DEVICES
+from toolkit.runtimes.ort.binding import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.bench.tracks import Finished
+    from toolkit.bench.measuring.interleaving import Finished
     from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-    from toolkit.runtimes.measure import Window
-    from toolkit.runtimes.measure_plan import MeasurePlan
+    from toolkit.runtimes.timing.loop import Window
+    from toolkit.runtimes.timing.plan import MeasurePlan
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
 QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)

@@ -10,23 +10,23 @@ from itertools import product
 from typing import Any
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.default_batches import explain_batches, fit_batches
-from toolkit.bench.engine_settings import bindings_of, settings_for
-from toolkit.bench.floors import Floor, measure_floor
-from toolkit.bench.inputs import try_feeds
-from toolkit.bench.opening import Opener, Probe, open_worker, probe_variants
+from toolkit.bench.measuring.default_batches import explain_batches, fit_batches
+from toolkit.bench.measuring.engine_settings import bindings_of, settings_for
+from toolkit.bench.measuring.inputs import try_feeds
+from toolkit.bench.measuring.interleaving import Job, Lane, measure_jobs
+from toolkit.bench.measuring.machine_peak import Floor, measure_floor
+from toolkit.bench.measuring.probing import Opener, Probe, open_worker, probe_variants
+from toolkit.bench.measuring.variants import Variant, expand_variants
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
-from toolkit.bench.tracks import Job, Lane, measure_jobs
-from toolkit.bench.variants import Variant, expand_variants
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
 from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.device_options import DeviceOptions
-from toolkit.runtimes.ort_binding import DEVICES
+from toolkit.runtimes.ort.binding import DEVICES
 from toolkit.runtimes.provider_list import PROVIDERS
-from toolkit.runtimes.source import ModelSource
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.bench.floors import Floor
+from toolkit.bench.measuring.machine_peak import Floor
 from toolkit.bench.report import BenchRow
 
 DECISIVE = 0.5

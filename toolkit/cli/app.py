@@ -56,7 +56,7 @@ class Verbs(TyperGroup):
 
 def _load_command(verb: str) -> Any:
     name = verb.replace("-", "_")
-    module = importlib.import_module(f"toolkit.cli.{name}")
+    module = importlib.import_module(f"toolkit.cli.commands.{name}")
     if hasattr(module, f"{name}_app"):
         return get_command(getattr(module, f"{name}_app"))
     alone = typer.Typer(add_completion=False, **STYLE)

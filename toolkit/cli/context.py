@@ -29,7 +29,7 @@ DEFAULT_DATA = "mnist"
 
 def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:
     """Return the run folder named, or the latest one, and say which."""
-    from toolkit.network.run import find_run
+    from toolkit.runs.run import find_run
 
     path = find_run(run, store=store)
     if run is None:
@@ -87,7 +87,7 @@ def load_data(
 
 def locate_data(name: str | None) -> str:
     """Return where data that is no catalogue name lies, as an absolute path; an empty string for a catalogue name."""
-    from toolkit.data.catalog import dataset_names
+    from toolkit.data.catalog.entries import dataset_names
 
     return "" if name is None or name in dataset_names() else str(Path(name).resolve())
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.data.catalog import MINI_NAME, MNIST, find_entry
+from toolkit.data.catalog.entries import MINI_NAME, MNIST, find_entry
+from toolkit.data.catalog.fetch import fetch
+from toolkit.data.catalog.mini_subset import MINI_FOLDER, load_mini
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.fetch import fetch
-from toolkit.data.mini_subset import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
 from toolkit.progress import ShowProgress

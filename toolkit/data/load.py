@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.data.catalog import CATALOG, MINI_NAME, CatalogEntry, dataset_names
+from toolkit.data.catalog.entries import CATALOG, MINI_NAME, CatalogEntry, dataset_names
+from toolkit.data.catalog.fetch import fetch_missing, read_cached
+from toolkit.data.catalog.mini_subset import MINI_SHA256, load_mini
 from toolkit.data.dataset import POLARITIES, Dataset, Split
-from toolkit.data.fetch import fetch_missing, read_cached
-from toolkit.data.folder import has_idx_files, load_idx_folder
-from toolkit.data.idx import read_idx
-from toolkit.data.mini_subset import MINI_SHA256, load_mini
+from toolkit.data.formats.idx import read_idx
+from toolkit.data.formats.idx_folder import has_idx_files, load_idx_folder
 from toolkit.data.order import mix_classes
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit
@@ -120,8 +120,8 @@ def _load_images(
     folder: Path, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote
 ) -> Dataset:
     # Image files need Pillow, which a catalogue's data set does not.
-    from toolkit.data.image_folder import load_image_folder
-    from toolkit.data.image_paths import holds_classes
+    from toolkit.data.formats.image_folder import load_image_folder
+    from toolkit.data.formats.image_paths import holds_classes
 
     if not holds_classes(folder):
         raise DataError(f"{folder} holds no data set; expected {KINDS}")
@@ -136,7 +136,7 @@ def _is_npz(path: Path) -> bool:
 
 
 def _load_npz(path: Path, on_note: OnNote) -> Dataset:
-    from toolkit.data.npz import load_npz
+    from toolkit.data.formats.npz import load_npz
 
     return load_npz(path, on_note=on_note)
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import InputSpec
-from toolkit.data.catalog import dataset_names
+from toolkit.data.catalog.entries import dataset_names
 from toolkit.data.dataset import Dataset
-from toolkit.data.folder import has_idx_files
+from toolkit.data.formats.idx_folder import has_idx_files
 from toolkit.data.load import load_dataset
 from toolkit.data.resize import resize_dataset
 from toolkit.errors import DataError
@@ -125,8 +125,8 @@ def _load_folder(
     progress: ShowProgress | None,
     on_note: OnNote,
 ) -> LabelledPictures:
-    from toolkit.data.image_folder import load_image_folder, spread
-    from toolkit.data.image_paths import find_judged_images
+    from toolkit.data.formats.image_folder import load_image_folder, spread
+    from toolkit.data.formats.image_paths import find_judged_images
 
     files = find_judged_images(folder)
     least = trained_on["test_count"] + (trained_on["train_count"] if files.is_whole else 0)

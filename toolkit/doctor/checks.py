@@ -21,15 +21,15 @@ from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.nvidia import mend_words
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.first_run import Opened
-from toolkit.runtimes.listing import RuntimeRow, list_runtimes
-from toolkit.runtimes.ort_api import WHEELS, OrtApi
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.installed import RuntimeRow, list_runtimes
+from toolkit.runtimes.ort.api import WHEELS, OrtApi
+from toolkit.runtimes.ort.sessions import check_installation
 from toolkit.runtimes.provider_list import PROVIDERS
-from toolkit.runtimes.providers import check_installation
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 TIMEOUT_S = 60.0
 DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from toolkit.doctor.report import DoctorRow
 from toolkit.nvidia import DRIVER
-from toolkit.runtimes.ort_api import WHEELS
+from toolkit.runtimes.ort.api import WHEELS
 
 # CUDA 13 dropped GPUs before Turing (CUDA 13.0 release notes): sm_75 is the least.
 LEAST_CAPABILITY = (7, 5)

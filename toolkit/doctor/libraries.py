@@ -16,7 +16,7 @@ from typing import NamedTuple
 from toolkit.doctor.cuda import CudaVersions
 from toolkit.doctor.report import DoctorRow
 from toolkit.nvidia import PACKAGES, mend_libraries
-from toolkit.runtimes.ort_api import OrtApi
+from toolkit.runtimes.ort.api import OrtApi
 
 CUDNN_MAJOR, TENSORRT_MAJOR = 9, 10
 SYSTEM_FOLDERS = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.doctor.convolution import judge_answer, make_images, make_weights
 from toolkit.network.device import TorchMachine
-from toolkit.runtimes.helper_start import READY
+from toolkit.runtimes.workers.helper_start import READY
 
 # The request that asks for `torch.compile` too.
 COMPILED = "compiled"

@@ -13,8 +13,8 @@ from typing import Any
 from toolkit.doctor.report import DoctorRow, explain, installed_version
 from toolkit.doctor.torch_probe import COMPILED
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
-from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import RUNTIMES
+from toolkit.runtimes.workers.helper import Helper
 
 TIMEOUT_S = 120.0
 COMPILER = "install a C++ compiler: apt install g++"

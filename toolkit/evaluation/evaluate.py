@@ -27,7 +27,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
-from toolkit.evaluation.judge import Judge, RunJudge
+from toolkit.evaluation.candidate import Judge, RunJudge
 from toolkit.progress import ShowProgress
 
 

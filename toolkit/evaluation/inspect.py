@@ -12,18 +12,18 @@ import numpy as np
 
 from toolkit.card import CARD_KEY, Card, read_card
 from toolkit.errors import ModelError, ResourceError, escape_controls
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.onnx_file.external_data import Found, look_beside
+from toolkit.onnx_file.facts import FileFacts
+from toolkit.onnx_file.source import ModelSource
+from toolkit.onnx_file.statements import describe_spec, state_risks
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract
-from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.engine_tables import EngineTable
-from toolkit.runtimes.examine import Examination, examine_file
-from toolkit.runtimes.external_data import Found, look_beside
-from toolkit.runtimes.file_facts import FileFacts
-from toolkit.runtimes.process import WorkerRuntime, blame_the_file
-from toolkit.runtimes.source import ModelSource
-from toolkit.runtimes.statements import describe_spec, state_risks
 from toolkit.runtimes.table_helper import TableHelper
+from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+from toolkit.runtimes.workers.examine import Examination, examine_file
 
 # Kinds of operator that are told by name; the report has them all.
 MOST_KINDS = 40

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters import ExportError, export_torch_script, finish_model
+from toolkit.data.chunks import split_images
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
 from toolkit.network.cnn import Classifier
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
 from toolkit.runtimes.judge import judge_outputs
-from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 if TYPE_CHECKING:
     from toolkit.exporting.model_file import FileMaker, Proven

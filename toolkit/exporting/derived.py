@@ -19,7 +19,7 @@ from toolkit.exporting.naming import read_card_beside
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.rounding import bound_from_errors
+from toolkit.runtimes.references.rounding import bound_from_errors
 
 FORMULA = (
     "empirical, because the rounding formula is void: twice the largest logit error on {images:,} {split} images in "

@@ -23,10 +23,10 @@ from toolkit.exporting.model_file import FileMaker
 from toolkit.exporting.naming import choose_name
 from toolkit.exporting.report import ExportReport
 from toolkit.holding import hold
-from toolkit.network.checkpoint import read_checkpoint
 from toolkit.network.cnn import Classifier
-from toolkit.network.run import RunConfig, read_run
 from toolkit.progress import ShowProgress
+from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.runs.run import RunConfig, read_run
 
 UNGUARDED = (
     f"the card has no guard, which takes {LEAST_IMAGES} images to calibrate on: predict will not tell which answers "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.imaging.guard import Guard, measure_logits
-from toolkit.imaging.measures import measure_pictures
+from toolkit.imaging.picture_statistics import measure_pictures
 
 # Fewer say nothing about one in a hundred.
 LEAST_IMAGES = 200

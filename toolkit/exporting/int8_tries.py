@@ -16,16 +16,16 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
+from toolkit.data.chunks import split_images
 from toolkit.data.dataset import Split
 from toolkit.errors import ModelError, WorkerError
 from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.exporting.proof import answer_pieces
+from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 CALIBRATION_SEED = 0
 SETTINGS: dict[str, Int8Setting] = {

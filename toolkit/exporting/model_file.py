@@ -23,12 +23,12 @@ from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.exporting.reference import Probe, make_golden, make_probe
 from toolkit.exporting.report import ExportReport
-from toolkit.network.checkpoint import Checkpoint
-from toolkit.network.run import RunConfig
+from toolkit.onnx_file.source import ModelSource
 from toolkit.outputs import check_output
 from toolkit.plain import to_plain
-from toolkit.runtimes.rounding import BOUND_FORMULA
-from toolkit.runtimes.source import ModelSource
+from toolkit.runs.checkpoint import Checkpoint
+from toolkit.runs.run import RunConfig
+from toolkit.runtimes.references.rounding import BOUND_FORMULA
 
 PRODUCER = "onnx-parity-toolkit"
 # onnxruntime 1.18 is the first that reads IR version 10 (its compatibility table).

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.chunks import split_images
 from toolkit.data.dataset import Split
 from toolkit.errors import CheckFailedError
 from toolkit.exporting.reference import Probe
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
 from toolkit.runtimes.judge import judge_outputs
-from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.process import WorkerRuntime
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

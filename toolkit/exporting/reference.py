@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
+from toolkit.data.chunks import split_images
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out_validation
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
 from toolkit.exporting.guard import calibrate_guard
 from toolkit.network.cnn import CNN
-from toolkit.runtimes.onnx_float64 import evaluate_with_rounding
-from toolkit.runtimes.pieces import split_images
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF, bound_from_errors, bound_from_sigma
+from toolkit.runtimes.references.onnx_float64 import evaluate_with_rounding
+from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF, bound_from_errors, bound_from_sigma
 
 # Images on which the bound is computed, besides the golden ones.
 BOUND_SAMPLE = 128

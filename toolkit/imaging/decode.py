@@ -30,7 +30,7 @@ from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_pictu
 from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.pixel_values import Depth
-from toolkit.imaging.plain_png import PNG_SIGNATURE, decode_plain_png
+from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
 from toolkit.regular_file import open_regular, read_regular
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")

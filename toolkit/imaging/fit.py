@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError, ModelError
-from toolkit.imaging.ground import Ground, measure_ground
+from toolkit.imaging.background import Ground, measure_ground
 from toolkit.imaging.guard import DOUBT
-from toolkit.imaging.pieces import Piece, find_pieces, keep_drawing
+from toolkit.imaging.ink_pieces import Piece, find_pieces, keep_drawing
 from toolkit.imaging.polarity import ground_level, invert, nearly_all
 
 # MNIST: "size normalized to fit in a 20x20 pixel box ... centered in a 28x28 image by the center of mass" (LeCun).

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.errors import ModelError
-from toolkit.imaging.measures import measure_pictures
+from toolkit.imaging.picture_statistics import measure_pictures
 
 Array = npt.NDArray[np.float64]
 Limits = Mapping[str, tuple[float, float]]

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.imaging.ground import measure_ground
+from toolkit.imaging.background import measure_ground
 
 # A frame of this share of the shorter side is taken for the ground.
 FRAME_SHARE = 1 / 16

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.runtimes.element_types import is_float
+from toolkit.onnx_file.element_types import is_float
 from toolkit.runtimes.judge import PROBABILITY_ROUNDING
 
 # Where more than this share of an output's whole numbers is another, rounding is no excuse.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from toolkit.environment import available_memory_bytes
 from toolkit.errors import UsageError
-from toolkit.runtimes.process import MEMORY_LIMIT_BYTES
+from toolkit.runtimes.workers.client import MEMORY_LIMIT_BYTES
 
 DEFAULT_BUDGET_S = 30.0
 # Of a self-test's calls together, counted and not timed, so that every machine makes the same calls.

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
-from toolkit.parity.feed_reference import FeedsReference
 from toolkit.parity.recording import Recording
-from toolkit.parity.reference import Reference, bound_suites
+from toolkit.parity.references.feeds import FeedsReference
+from toolkit.parity.references.images import Reference, bound_suites
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.second_look import look_again
@@ -20,10 +21,9 @@ from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.process import WorkerRuntime
+from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.rounding import UNIT_ROUNDOFF
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.client import WorkerRuntime
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
 # factor that a stranger's file is given.

@@ -26,20 +26,20 @@ from toolkit.card import Card
 from toolkit.data.dataset import Dataset
 from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.budget import Budget
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.feed_reference import FeedsReference
-from toolkit.parity.feeds import make_feed_sets
 from toolkit.parity.recording_suites import pack_suites, unpack_reference
-from toolkit.parity.reference import Reference, compute_reference
+from toolkit.parity.references.feeds import FeedsReference
+from toolkit.parity.references.images import Reference, compute_reference
+from toolkit.parity.references.made_feeds import make_feed_sets
+from toolkit.parity.references.suites import make_suites
+from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.subject import Subject
-from toolkit.parity.suites import make_suites
-from toolkit.parity.witnesses import compute_feeds_reference
 from toolkit.progress import OnNote, ShowProgress
 from toolkit.regular_file import open_regular
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.workers.frames import read_frame, write_frame
 
 SCHEMA = "toolkit/parity-recording/4"
 

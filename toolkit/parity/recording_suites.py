@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
-from toolkit.parity.reference import Reference, SuiteReference
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
+from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays
 

@@ -6,7 +6,7 @@ __all__ = ["describe_row", "find_baseline", "settle_row", "summarise_row", "with
 
 from dataclasses import replace
 
-from toolkit.parity.feed_reference import UNDECIDED, FeedsReference
+from toolkit.parity.references.feeds import UNDECIDED, FeedsReference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.trial import Outcome
 from toolkit.parity.worst import find_worst, share_of_bound

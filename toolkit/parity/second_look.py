@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.errors import ModelError, WorkerError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.agreement import LIMITS, RoundingLimits
-from toolkit.parity.answers import ask_jitter, ask_roundings
 from toolkit.parity.budget import Budget
-from toolkit.parity.expectations import find_differences, measure_errors
-from toolkit.parity.feed_bounds import bound_calls
-from toolkit.parity.feed_reference import FeedExpectation, FeedsReference
-from toolkit.parity.feeds import FeedSet
-from toolkit.parity.third_engines import FLOAT64, ORT
-from toolkit.parity.witnesses import MOVED
-from toolkit.runtimes.source import ModelSource
+from toolkit.parity.references.answers import ask_jitter, ask_roundings
+from toolkit.parity.references.expectations import find_differences, measure_errors
+from toolkit.parity.references.feed_bounds import bound_calls
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
+from toolkit.parity.references.made_feeds import FeedSet
+from toolkit.parity.references.third_engines import FLOAT64, ORT
+from toolkit.parity.references.witnesses import MOVED
 
 # Weights of fewer bits move by what no engine rounds: they are exact in all of them.
 LOOKED_AT = {"fp32", "fp64"}

@@ -13,19 +13,19 @@ import numpy as np
 
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, WorkerError
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
-from toolkit.parity.feeds import make_feed_sets
+from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.first_run import run_first
-from toolkit.runtimes.made_inputs.choosing import choose_feeds
-from toolkit.runtimes.made_inputs.plan import FeedPlan
-from toolkit.runtimes.process import WorkerRuntime, blame_the_file
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.source import ModelSource
+from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
+from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
+from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
 
 # What a file computes in, by the element type of most of its weights.
 PRECISIONS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, WorkerError, WrongAnswerError
 from toolkit.parity.config import WHOLE_BATCH, ParityConfig
-from toolkit.parity.feed_reference import FeedExpectation
-from toolkit.parity.reference import Reference, SuiteReference
-from toolkit.parity.suites import spread_indices
+from toolkit.parity.references.feeds import FeedExpectation
+from toolkit.parity.references.images import Reference, SuiteReference
+from toolkit.parity.references.suites import spread_indices
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.judge import Judgement
 

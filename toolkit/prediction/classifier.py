@@ -20,22 +20,22 @@ import numpy as np
 from toolkit.closing import Closing
 from toolkit.errors import DataError, UsageError, require_known
 from toolkit.imaging.settings import AUTO, PrepareSettings
-from toolkit.prediction.blocks import Answers, Block
+from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
-from toolkit.prediction.engine import Engine
-from toolkit.prediction.given_images import make_items
 from toolkit.prediction.open_model import open_model
-from toolkit.prediction.prepare_items import Preparation, prepare_items
+from toolkit.prediction.pipeline.blocks import Answers, Block
+from toolkit.prediction.pipeline.engine import Engine
+from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
+from toolkit.prediction.sources.given import make_items
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.card import Card
-    from toolkit.prediction.given_images import OneImage
+    from toolkit.prediction.sources.given import OneImage
     from toolkit.runtimes.base import Runtime
-    from toolkit.runtimes.process import WorkerRuntime
+    from toolkit.runtimes.workers.client import WorkerRuntime
 
 ON_ERROR = ("raise", "keep")
 # Images in one call of the runtime. A device meets this one shape only: every new one would be compiled or tuned.

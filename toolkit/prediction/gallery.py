@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.prediction.blocks import Answers, Block
+from toolkit.prediction.pipeline.blocks import Answers, Block
 
 MOST_PICTURES = 100
 

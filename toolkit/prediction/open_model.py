@@ -11,15 +11,15 @@ from toolkit.errors import ProviderError, UsageError
 from toolkit.imaging.prepare import AS_IT_COMES, require_effect
 from toolkit.runtimes.base import Runtime, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.probe import ensure_probed
 from toolkit.runtimes.registry import find_entry, open_runtime, precisions_of
+from toolkit.runtimes.workers.probe import ensure_probed
 
 if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.imaging.settings import PrepareSettings
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.prediction.config import EngineChoice
-    from toolkit.runtimes.process import WorkerRuntime
-    from toolkit.runtimes.source import ModelSource
+    from toolkit.runtimes.workers.client import WorkerRuntime
 
 AUTO = "auto"
 # TensorRT builds an engine for minutes and OpenVINO may compute in bfloat16: both are asked for by name only.
@@ -141,7 +141,7 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:
     if not find_entry(settings.runtime).private:
         return open_runtime(source, settings)
-    from toolkit.runtimes.process import WorkerRuntime, blame_the_file
+    from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
 
     with blame_the_file(str(source.path)):
         return WorkerRuntime(source, settings, allow_foreign=False)

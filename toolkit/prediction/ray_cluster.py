@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 from toolkit.closing import Closing
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, ToolkitError
-from toolkit.prediction.open_items import STDIN
 from toolkit.prediction.open_model import DescribedModel
-from toolkit.prediction.outputs import existing_outputs
 from toolkit.prediction.ray_work import ModelWorker, as_batch, describe_model, divide_inputs
+from toolkit.prediction.sinks.outputs import existing_outputs
+from toolkit.prediction.sources.open import STDIN
 from toolkit.programs import import_extra
-from toolkit.runtimes.ort_binding import DEVICES
+from toolkit.runtimes.ort.binding import DEVICES
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from toolkit.prediction.blocks import Answers, Block
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.unfinished import Progress
+    from toolkit.prediction.pipeline.blocks import Answers, Block
+    from toolkit.prediction.sinks.unfinished import Progress
     from toolkit.progress import OnNote
-    from toolkit.runtimes.source import ModelSource
 
 # Ray's own words are for those who look after a cluster; its errors reach the user as exceptions.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}

@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.errors import ToolkitError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import PredictionConfig
-from toolkit.prediction.engine import Engine
-from toolkit.prediction.items import PackedFile
-from toolkit.prediction.jobs import group_items, rows_per_job, skip_rows
-from toolkit.prediction.open_items import open_items, open_packed, walk_inputs
 from toolkit.prediction.open_model import DescribedModel, OpenedModel, open_model
-from toolkit.prediction.prepare_items import Preparation, prepare_items
-from toolkit.prediction.unfinished import Progress
-from toolkit.runtimes.source import ModelSource
+from toolkit.prediction.pipeline.engine import Engine
+from toolkit.prediction.pipeline.jobs import group_items, rows_per_job, skip_rows
+from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
+from toolkit.prediction.sinks.unfinished import Progress
+from toolkit.prediction.sources.items import PackedFile
+from toolkit.prediction.sources.open import open_items, open_packed, walk_inputs
 
 # What travels: what it is, and a value of that kind.
 Message: TypeAlias = tuple[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
 from toolkit.plain import to_plain
-from toolkit.prediction.blocks import Row
 from toolkit.prediction.gallery import GalleryPicture
+from toolkit.prediction.pipeline.blocks import Row
 from toolkit.regular_file import printable_name
 
 SCHEMA = "toolkit/predictions/1"

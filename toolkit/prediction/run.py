@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError, ToolkitError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import RAY
+from toolkit.prediction.execute import Work
 from toolkit.prediction.open_model import DescribedModel, open_model
-from toolkit.prediction.outputs import check_outputs_free, open_output
-from toolkit.prediction.sinks import choose_format
-from toolkit.prediction.unfinished import part_of
-from toolkit.prediction.work import Work
+from toolkit.prediction.sinks.outputs import check_outputs_free, open_output
+from toolkit.prediction.sinks.sink import choose_format
+from toolkit.prediction.sinks.unfinished import part_of
 from toolkit.regular_file import printable_name
-from toolkit.runtimes.source import ModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.outputs import Target
     from toolkit.prediction.ray_cluster import RayCluster
     from toolkit.prediction.report import PredictionReport
+    from toolkit.prediction.sinks.outputs import Target
     from toolkit.progress import ShowProgress
 
 SIGTERM_EXIT = 128 + signal.SIGTERM

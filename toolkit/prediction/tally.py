@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.prediction.blocks import Answers, Row
-from toolkit.prediction.unfinished import Progress
+from toolkit.prediction.pipeline.blocks import Answers, Row
+from toolkit.prediction.sinks.unfinished import Progress
 
 PREVIEW_ROWS = 20
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from toolkit.closing import Closing
 from toolkit.errors import ModelError, UsageError, WrongAnswerError, require_known
+from toolkit.onnx_file.element_types import TensorSpec, type_name
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.device_options import DeviceOptions
-from toolkit.runtimes.element_types import TensorSpec, type_name
-from toolkit.runtimes.source import ModelSource
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")

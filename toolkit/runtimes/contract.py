@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from toolkit.card import Card, read_card
 from toolkit.errors import ModelError
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.onnx_file.facts import FileFacts
 from toolkit.runtimes.base import RuntimeInfo
-from toolkit.runtimes.element_types import TensorSpec
-from toolkit.runtimes.file_facts import FileFacts
 
 OPSET = 18
 MAX_IR_VERSION = 10

@@ -15,10 +15,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from toolkit.errors import first_line
-from toolkit.runtimes.file_facts import OperatorUse
-from toolkit.runtimes.frames import read_frame, write_frame
-from toolkit.runtimes.helper_start import READY
+from toolkit.onnx_file.facts import OperatorUse
 from toolkit.runtimes.registry import RUNTIMES, is_importable
+from toolkit.runtimes.workers.frames import read_frame, write_frame
+from toolkit.runtimes.workers.helper_start import READY
 
 # What no engine has, put behind the operators that OpenVINO is asked for: it then lists what it lacks, and stops.
 NOWHERE = ("no.such", "Nothing")

@@ -11,10 +11,10 @@ import onnx
 from onnx import TensorProto, TypeProto, helper
 
 from toolkit.errors import ModelError
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.onnx_file.graph_parts import declared_sizes, fed_inputs
+from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo
-from toolkit.runtimes.element_types import TensorSpec
-from toolkit.runtimes.graph_parts import declared_sizes, fed_inputs
-from toolkit.runtimes.source import ModelSource
 
 
 def describe_file(

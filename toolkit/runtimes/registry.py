@@ -24,8 +24,8 @@ from toolkit.errors import ResourceError, UsageError, require_known
 from toolkit.runtimes.provider_list import OTHER_NAMES, PROVIDERS
 
 if TYPE_CHECKING:
+    from toolkit.onnx_file.source import ModelSource
     from toolkit.runtimes.base import Runtime, RuntimeSettings
-    from toolkit.runtimes.source import ModelSource
 
 
 class RuntimeEntry(NamedTuple):
@@ -72,7 +72,7 @@ TORCH_DEVICES = ("cpu", "cuda", "mps")
 # Instead of the name of a provider: those that work here.
 WILDCARDS = ("auto", "all")
 TORCH = RuntimeEntry(
-    ".torch_eager",
+    ".engines.torch_eager",
     "TorchEagerRuntime",
     "torch",
     "pip install torch",
@@ -83,7 +83,7 @@ TORCH = RuntimeEntry(
 )
 RUNTIMES: dict[str, RuntimeEntry] = {
     "ort": RuntimeEntry(
-        ".ort",
+        ".ort.runtime",
         "OrtRuntime",
         "onnxruntime",
         "pip install onnxruntime-gpu",
@@ -94,9 +94,9 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     ),
     "torch": TORCH,
     "torch-compile": TORCH._replace(class_name="TorchCompiledRuntime", devices=("cpu", "cuda")),
-    "onnx": RuntimeEntry(".onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
+    "onnx": RuntimeEntry(".engines.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
     "openvino": RuntimeEntry(
-        ".openvino_cpu",
+        ".engines.openvino_cpu",
         "OpenVinoRuntime",
         "openvino",
         EXTRA,
@@ -104,14 +104,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         precisions=("fp32", "bf16"),
         reentrant=("cpu",),
     ),
-    "opencv": RuntimeEntry(".opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
-    "tract": RuntimeEntry(".tract_onnx", "TractRuntime", "tract", EXTRA),
-    "iree": RuntimeEntry(".iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
-    "jax": RuntimeEntry(".jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
-    "tvm": RuntimeEntry(".tvm_relax", "TvmRuntime", "tvm", EXTRA),
-    "plain-c": RuntimeEntry(".plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
+    "opencv": RuntimeEntry(".engines.opencv_dnn", "OpenCvRuntime", "cv2", EXTRA, has_threads=True),
+    "tract": RuntimeEntry(".engines.tract_onnx", "TractRuntime", "tract", EXTRA),
+    "iree": RuntimeEntry(".engines.iree_llvm", "IreeRuntime", "iree.compiler", EXTRA),
+    "jax": RuntimeEntry(".engines.jax_onnx", "JaxRuntime", "jaxonnxruntime", EXTRA),
+    "tvm": RuntimeEntry(".engines.tvm_relax", "TvmRuntime", "tvm", EXTRA),
+    "plain-c": RuntimeEntry(".engines.plain_c", "PlainCRuntime", "emx_onnx_cgen", EXTRA),
     "ort-node": RuntimeEntry(
-        ".ort_node",
+        ".engines.ort_node",
         "OrtNodeRuntime",
         "",
         "toolkit runtimes install ort-node",
@@ -119,14 +119,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         npm=("onnxruntime-node@1.30.0",),
     ),
     "ort-web": RuntimeEntry(
-        ".ort_node",
+        ".engines.ort_node",
         "OrtWebRuntime",
         "",
         "toolkit runtimes install ort-web",
         npm=("onnxruntime-web@1.30.0",),
     ),
     "mnn": RuntimeEntry(
-        ".mnn_module",
+        ".engines.mnn_module",
         "MnnRuntime",
         "MNN",
         "toolkit runtimes install mnn",
@@ -134,7 +134,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         pip=("mnn==3.6.1", *WORKER_PINS),
     ),
     "ncnn": RuntimeEntry(
-        ".ncnn_pnnx",
+        ".engines.ncnn_pnnx",
         "NcnnRuntime",
         "ncnn",
         "toolkit runtimes install ncnn",
@@ -142,17 +142,23 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         pip=("ncnn==1.0.20261020", "pnnx==20261020", *WORKER_PINS),
     ),
     "tinygrad": RuntimeEntry(
-        ".tinygrad_zig",
+        ".engines.tinygrad_zig",
         "TinygradRuntime",
         "tinygrad",
         "toolkit runtimes install tinygrad",
         pip=("tinygrad==0.14.0", "ziglang==0.17.0", *WORKER_PINS),
     ),
-    "onnx-float64": RuntimeEntry(".onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True),
-    "onnx-widened": RuntimeEntry(".widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True),
-    "onnx-rounded": RuntimeEntry(".widened", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True),
+    "onnx-float64": RuntimeEntry(
+        ".references.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
+    ),
+    "onnx-widened": RuntimeEntry(
+        ".references.widened", "WidenedRuntime", "onnx", "pip install onnx", is_reference=True
+    ),
+    "onnx-rounded": RuntimeEntry(
+        ".references.widened", "RoundedRuntime", "onnx", "pip install onnx", is_reference=True
+    ),
     "torch-suspects": RuntimeEntry(
-        ".torch_suspects",
+        ".references.fault_models",
         "TorchSuspectsRuntime",
         "torch",
         "pip install torch",
@@ -160,7 +166,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         is_reference=True,
     ),
     "ort-jittered": RuntimeEntry(
-        ".jittered", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
+        ".references.perturbed", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
     ),
 }
 ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)

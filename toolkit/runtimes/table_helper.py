@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from toolkit.closing import Closing
 from toolkit.errors import WorkerError
+from toolkit.onnx_file.facts import FileFacts, OperatorUse
 from toolkit.runtimes.engine_tables import TABLES, EngineTable
-from toolkit.runtimes.file_facts import FileFacts, OperatorUse
-from toolkit.runtimes.helper import Helper
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, is_importable
+from toolkit.runtimes.workers.helper import Helper
 
 TIMEOUT_S = 20.0
 NO_TABLE = "it keeps no table that can be read without opening the file"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.runtimes.element_types import FLOATS, SMALL_BITS
+from toolkit.onnx_file.element_types import FLOATS, SMALL_BITS
 
 # A sequence's tensors may differ in rank; this stands where one has no such axis.
 NO_AXIS = -1

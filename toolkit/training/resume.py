@@ -15,16 +15,16 @@ from toolkit.data.classes import adopt_classes
 from toolkit.data.dataset import Dataset
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
-from toolkit.network.run import RunConfig, read_run
-from toolkit.training.describe import LAST_ONES, LIBRARIES, describe_run, describe_start, name_held_out, version_of
-from toolkit.training.folder import RunFolder, find_valid_checkpoint
-from toolkit.training.group import Group, join_group
-from toolkit.training.history import History
+from toolkit.runs.history import History
+from toolkit.runs.run import RunConfig, read_run
 from toolkit.training.interrupt import hear_stop_signals
 from toolkit.training.recipe import Recipe
-from toolkit.training.recipes import diff_recipes, recipe_from_json
+from toolkit.training.recipe_catalog import diff_recipes, recipe_from_json
+from toolkit.training.run_config import LAST_ONES, LIBRARIES, describe_run, describe_start, name_held_out, version_of
+from toolkit.training.run_writer import RunFolder, find_valid_checkpoint
 from toolkit.training.saving import restore_state
 from toolkit.training.session import Machine, Session, choose_machine, open_session
+from toolkit.training.steps.process_group import Group, join_group
 from toolkit.training.train import TrainConfig, TrainListener, TrainReport, check_data, run_epochs, split_data
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from toolkit.errors import ModelError
-from toolkit.network.checkpoint import Checkpoint, TrainingTensors, write_checkpoint
 from toolkit.plain import to_plain
-from toolkit.training.state import Position, TrainingState
+from toolkit.runs.checkpoint import Checkpoint, TrainingTensors, write_checkpoint
+from toolkit.training.steps.state import Position, TrainingState
 
 # With an average, the checkpoint's network is the average; what is trained stands beside it.
 TRAINED = "trained."

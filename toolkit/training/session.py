@@ -19,17 +19,17 @@ from toolkit.errors import StoppedError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
 from toolkit.network.stages import plan_stages
-from toolkit.training.graphed_step import GraphedStep, require_graphs
-from toolkit.training.group import Group
-from toolkit.training.history import EpochRow
+from toolkit.runs.history import EpochRow
 from toolkit.training.interrupt import StopRequest
-from toolkit.training.loop import AfterStep, count_right, predict_logits, standardise, train_epoch
 from toolkit.training.process import CHOICES
 from toolkit.training.recipe import Recipe
-from toolkit.training.schedule import find_cycle, rate_in_epoch
-from toolkit.training.state import TrainingState, make_state
-from toolkit.training.step import EagerStep, Step
-from toolkit.training.streams import derive_seed
+from toolkit.training.steps.epoch import AfterStep, count_right, predict_logits, standardise, train_epoch
+from toolkit.training.steps.graphed_step import GraphedStep, require_graphs
+from toolkit.training.steps.process_group import Group
+from toolkit.training.steps.schedule import find_cycle, rate_in_epoch
+from toolkit.training.steps.seeding import derive_seed
+from toolkit.training.steps.state import TrainingState, make_state
+from toolkit.training.steps.step import EagerStep, Step
 
 # OpenMP crashes the process where the system refuses it a thread: a hundred thousand are too many anywhere.
 MOST_THREADS = 4096

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
 from toolkit.programs import import_extra
-from toolkit.training.history import EpochRow
+from toolkit.runs.history import EpochRow
 
 MOST_IMAGES = 50
 

@@ -16,13 +16,13 @@ from toolkit.data.split import hold_out_validation
 from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError, UsageError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
-from toolkit.training.describe import describe_run, describe_start
-from toolkit.training.folder import RunFolder
-from toolkit.training.group import join_group
-from toolkit.training.history import EpochRow, History
+from toolkit.runs.history import EpochRow, History
 from toolkit.training.interrupt import hear_stop_signals
 from toolkit.training.recipe import Recipe
+from toolkit.training.run_config import describe_run, describe_start
+from toolkit.training.run_writer import RunFolder
 from toolkit.training.session import Machine, Session, choose_machine, open_session
+from toolkit.training.steps.process_group import join_group
 
 # Of which a fifth is held out: at least 2 images each way.
 LEAST_IMAGES = 10

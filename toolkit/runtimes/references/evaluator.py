@@ -13,8 +13,8 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
-from toolkit.runtimes.element_types import TensorSpec
-from toolkit.runtimes.graph_parts import names_used
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.onnx_file.graph_parts import names_used
 from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"

@@ -1,0 +1,178 @@
+"""Rows in the making: variants take turns, window by window, each in a worker that stays open."""
+
+from __future__ import annotations
+
+__all__ = ["MOST_OPEN", "Finished", "Job", "Lane", "measure_jobs"]
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from toolkit.bench.config import BenchConfig
+from toolkit.bench.measuring.inputs import Feeds, make_feeds
+from toolkit.bench.measuring.probing import Engine, Opener, Probe
+from toolkit.bench.measuring.windows import next_window
+from toolkit.errors import ToolkitError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.timing.loop import Window
+
+# Workers that are open at the same time: more would only fill the memory.
+MOST_OPEN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What one worker serves: every batch size of a probe with one number of threads.
+
+    Attributes:
+        number: its place among the lanes.
+        probe: the variant, which opened.
+        source: the model.
+        settings: of the worker.
+    """
+
+    number: int
+    probe: Probe
+    source: ModelSource
+    settings: RuntimeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row to measure.
+
+    Attributes:
+        number: its place in the report.
+        lane: who measures it.
+        batch: items in one call.
+    """
+
+    number: int
+    lane: Lane
+    batch: int
+
+
+class Finished(NamedTuple):
+    """What became of a job.
+
+    Attributes:
+        job: the job.
+        windows: what was measured, in its order.
+        feeds: where the inputs came from.
+        info: what was running; None where it did not open.
+        cold: `import_ms` and `load_ms` of the worker.
+        is_first: whether it was the worker's first row, so that its first call was the process's.
+        error: why it failed.
+    """
+
+    job: Job
+    windows: tuple[Window, ...]
+    feeds: str
+    info: RuntimeInfo | None
+    cold: dict[str, float]
+    is_first: bool
+    error: ToolkitError | None
+
+
+def measure_jobs(jobs: Sequence[Job], config: BenchConfig, opener: Opener) -> Iterator[Finished]:
+    """Measure every job; those with the same batch size take turns: a window of A, one of B, one of A.
+
+    Yields:
+        Each job when it is done, whatever became of it.
+    """
+    for first in range(0, 1 + max((job.lane.number for job in jobs), default=-1), MOST_OPEN):
+        mine = [job for job in jobs if first <= job.lane.number < first + MOST_OPEN]
+        with ExitStack() as stack:
+            pool = _Pool(opener, config.timeout_s, stack)
+            ordered = sorted(mine, key=lambda job: (job.batch, job.number))
+            for _, together in groupby(ordered, key=lambda job: job.batch):
+                yield from _take_turns([_Track(job, config, pool) for job in together])
+
+
+def _take_turns(tracks: list[_Track]) -> Iterator[Finished]:
+    while tracks:
+        for track in tracks:
+            track.step()
+        yield from (track.finish() for track in tracks if track.is_done)
+        tracks = [track for track in tracks if not track.is_done]
+
+
+@dataclass(slots=True)
+class _Opened:
+    engine: Engine
+    stack: ExitStack
+    rows: int = 0
+
+
+class _Pool:
+    """The workers that are open, by lane."""
+
+    def __init__(self, opener: Opener, timeout_s: float, stack: ExitStack) -> None:
+        self._opener, self._timeout_s, self._stack = opener, timeout_s, stack
+        self._open: dict[int, _Opened] = {}
+
+    def get(self, lane: Lane) -> _Opened:
+        """Return the lane's worker, opened if it is not."""
+        if lane.number not in self._open:
+            own = self._stack.enter_context(ExitStack())
+            engine = own.enter_context(self._opener(lane.source, lane.settings, self._timeout_s))
+            self._open[lane.number] = _Opened(engine, own)
+        return self._open[lane.number]
+
+    def drop(self, lane: Lane) -> None:
+        """End the lane's worker: after a failure nobody knows what state it is in."""
+        if (opened := self._open.pop(lane.number, None)) is not None:
+            opened.stack.close()
+
+
+@dataclass(slots=True)
+class _Track:
+    job: Job
+    config: BenchConfig
+    pool: _Pool
+    is_done: bool = False
+    _windows: list[Window] = field(default_factory=list)
+    _feeds: Feeds | None = None
+    _told: dict[str, Any] = field(default_factory=dict)
+    _error: ToolkitError | None = None
+
+    def step(self) -> None:
+        """Measure one window, or find that it is enough."""
+        plan = next_window(self.config.plan_for(self.job.lane.settings), self._windows)
+        if plan is None:
+            self.is_done, self._feeds = True, None
+            return
+        try:
+            opened = self.pool.get(self.job.lane)
+            if self._feeds is None:
+                self._begin(opened)
+            assert self._feeds is not None
+            self._windows.append(opened.engine.measure(self._feeds.arrays, plan))
+        except ToolkitError as error:
+            self._error, self.is_done, self._feeds = error, True, None
+            self.pool.drop(self.job.lane)
+
+    def finish(self) -> Finished:
+        """Return what became of the job."""
+        told = {"feeds": "", "info": None, "cold": {}, "is_first": False, **self._told}
+        return Finished(job=self.job, windows=tuple(self._windows), error=self._error, **told)
+
+    def _begin(self, opened: _Opened) -> None:
+        engine, lane = opened.engine, self.job.lane
+        self._feeds = make_feeds(
+            engine.info.inputs,
+            batch=self.job.batch,
+            golden=lane.probe.golden,
+            config=self.config.feeds,
+            plan=self.config.feed_plan,
+        )
+        self._told = {
+            "feeds": self._feeds.origin,
+            "info": engine.info,
+            "cold": dict(engine.cold_ms),
+            "is_first": opened.rows == 0,
+        }
+        opened.rows += 1

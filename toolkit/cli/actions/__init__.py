@@ -1,0 +1,1 @@
+"""What a command does between its options and its last line; one file a verb."""

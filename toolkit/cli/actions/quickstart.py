@@ -1,0 +1,162 @@
+"""The quickstart's steps, each the library call behind a command of its own."""
+
+from __future__ import annotations
+
+__all__ = ["Quickstart"]
+
+from pathlib import Path
+from typing import Any
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.card import Card, card_beside
+from toolkit.cli.actions.parity import run_and_report
+from toolkit.cli.actions.parity_request import ParityRequest
+from toolkit.cli.actions.parity_worst import as_png
+from toolkit.cli.commands.train import run_training
+from toolkit.cli.context import load_data
+from toolkit.cli.output import Output, repeat_command
+from toolkit.durable import write_atomic, write_json
+from toolkit.errors import ModelError, UsageError
+from toolkit.evaluation.evaluate import evaluate_run
+from toolkit.evaluation.selftest import run_selftest
+from toolkit.exporting.config import ExportConfig
+from toolkit.exporting.export import export_run
+from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.config import ParityConfig
+from toolkit.plain import to_plain
+from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.runs.run import RunConfig, read_run
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.registry import open_runtime
+from toolkit.training.recipe_catalog import RECIPES
+from toolkit.training.train import TrainConfig, split_data
+
+RECIPE = "fast"
+SEED = 0
+SAMPLE_COUNT = 20
+
+
+class Quickstart:
+    """Runs the steps in order and remembers what each left.
+
+    Args:
+        data: name of the data set.
+        output: where the words go.
+    """
+
+    def __init__(self, data: str, *, output: Output) -> None:
+        self._name = data
+        self._output = output
+        self._store = ArtifactStore.default()
+        self._result: dict[str, Any] = {"schema": "toolkit/quickstart/1"}
+        self._files: dict[str, str] = {}
+
+    def train(self) -> None:
+        """1/6 data, training, evaluation"""
+        self._data = load_data(self._name, self._output)
+        config = TrainConfig(recipe=RECIPES[RECIPE], seed=SEED, all_data=True)
+        reused = self._find_run(config)
+        if reused is not None:
+            self._run = reused
+            accuracy = evaluate_run(reused, self._data).report
+            self._store.record(run=reused)
+            self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
+        else:
+            result = run_training(self._data, config, output=self._output)
+            if result is None:
+                raise UsageError("the quickstart runs as one process; run it without torchrun")
+            self._run, accuracy = result[0].run, result[1]
+        self._output.show(f"test accuracy {accuracy.describe()}")
+        self._result.update(reused_run=reused is not None, accuracy=accuracy.to_json())
+        self._files["run"] = str(self._run)
+
+    def export(self) -> None:
+        """2/6 export, proven before it is put in place"""
+        report = export_run(self._run, self._data, ExportConfig(), store=self._store)
+        self._model, self._card = report.model, report.card
+        state = "unchanged" if report.unchanged else "written"
+        self._output.show(f"{report.model} {state}, {report.size_bytes / 1e6:.2f} MB, sha256 {report.sha256[:16]}...")
+        self._files.update(model=str(report.model), card=str(card_beside(report.model)))
+
+    def selftest(self) -> None:
+        """3/6 self-test on the card's golden vectors"""
+        with open_runtime(ModelSource.read(self._model), RuntimeSettings()) as runtime:
+            report = run_selftest(runtime, self._card)
+        word = "passed" if report.passed else f"failed: {'; '.join(report.failures)}"
+        self._output.show(f"{report.vectors} golden vectors {word}")
+        self._result["selftest"] = report.to_json()
+
+    def parity(self) -> None:
+        """4/6 parity with PyTorch on every test image"""
+        request = ParityRequest(data=self._name, run=self._run)
+        report, path = run_and_report(self._model, ParityConfig(), request, output=self._output.quiet())
+        self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
+        rows = to_plain(report.rows)
+        self._result["parity"] = {
+            "passed": report.passed,
+            "reference": report.reference,
+            "bound": report.bound,
+            "rows": rows,
+        }
+        self._files["parity report"] = str(path)
+
+    def predict(self) -> None:
+        """5/6 prediction of a folder of PNG digits"""
+        from toolkit.prediction.config import PredictionConfig
+        from toolkit.prediction.run import run_prediction
+
+        folder = self._write_samples(self._card)
+        target = self._store.new_file("predictions", self._model.stem, ".csv")
+        report = run_prediction(PredictionConfig(model=self._model, inputs=(folder,), output=target))
+        report.raise_for_errors()
+        right = sum(row.label == Path(row.source).name.split("-")[0] for row in report.preview)
+        self._output.show(f"{right} of {SAMPLE_COUNT} file names agree with their predicted label")
+        self._result["predict"] = {"images": report.num_ok, "right": right}
+        self._files.update({"PNG digits": str(folder), "predictions": str(target)})
+
+    def bench(self) -> None:
+        """6/6 benchmark"""
+        from toolkit.bench.config import BenchConfig
+        from toolkit.bench.sweep import run_bench
+        from toolkit.render.bench import render_bench
+
+        # On a GPU every provider is tried and the ones that do not work say why; elsewhere that would be noise.
+        on_gpu = read_run(self._run).training["device"] == "cuda"
+        config = BenchConfig(batches=(1, 256), providers=("all",) if on_gpu else ("cpu",))
+        report = run_bench(config, ModelSource.read(self._model), command=repeat_command())
+        target = self._store.new_file("reports", "bench", ".json")
+        write_json(target, report.to_json())
+        self._output.show(*render_bench(report))
+        self._result["bench"] = report.to_json()
+        self._files["benchmark"] = str(target)
+
+    def result(self) -> dict[str, Any]:
+        """Return everything that the last screen shows; schema `toolkit/quickstart/1`."""
+        passed = all(self._result[check]["passed"] for check in ("selftest", "parity", "bench"))
+        return {**self._result, "passed": passed, "files": self._files}
+
+    def _find_run(self, config: TrainConfig) -> Path | None:
+        """Return a finished run with the same data, recipe and seed whose checkpoint can be read."""
+        images = len(split_data(self._data, all_data=config.all_data)[0])
+        recipe = config.recipe.for_dataset(self._data).for_count(images)
+        wanted = (recipe.to_json(), self._data.sha256, config.seed, config.all_data)
+        for folder in sorted((self._store.root / "runs").glob("*"), reverse=True):
+            try:
+                run = read_run(folder)
+                if wanted == _identity(run) and read_checkpoint(run.checkpoint_path).epoch == recipe.epochs:
+                    return folder
+            except ModelError as error:
+                self._output.show(f"not reusing {folder.name}: {error}")
+        return None
+
+    def _write_samples(self, card: Card) -> Path:
+        """Write the first test images as PNG files named `<class>-<index>.png`."""
+        folder = self._store.root / "predictions" / f"{self._data.name}-digits"
+        for index in range(SAMPLE_COUNT):
+            name = card.classes[int(self._data.test.labels[index])]
+            write_atomic(folder / f"{name}-{index:05d}.png", as_png(self._data.test.images[index]))
+        return folder
+
+
+def _identity(run: RunConfig) -> tuple[Any, ...]:
+    return (run.recipe, run.data["sha256"], run.training["seed"], run.training["all_data"])

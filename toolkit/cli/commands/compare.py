@@ -1,0 +1,55 @@
+"""`toolkit compare`."""
+
+from __future__ import annotations
+
+__all__ = ["compare_command"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.options import Json
+from toolkit.cli.output import Output
+from toolkit.errors import CheckFailedError, require_known
+
+Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.")]
+New = Annotated[Path, typer.Argument(help="What it has written now.")]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option("--fail-if", metavar="METRIC>+N%", help="A regression: 'p99>+5%', 'throughput<-3%'; repeatable."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="WHAT", help="What may differ: machine, model or settings; repeatable."),
+]
+
+
+def compare_command(
+    old: Old,
+    new: New,
+    fail_if: FailIf = None,
+    allow: Allow = None,
+    as_json: Json = False,
+) -> None:
+    """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
+    from toolkit.bench.compare import ALLOWANCES, compare_results
+    from toolkit.bench.result_file import read_result
+    from toolkit.bench.thresholds import parse_condition
+    from toolkit.render.compare import render_comparison
+
+    conditions = tuple(parse_condition(text) for text in fail_if or ())
+    for word in allow or ():
+        require_known(word, ALLOWANCES, what="--allow")
+    comparison = compare_results(
+        read_result(old),
+        read_result(new),
+        names=(str(old), str(new)),
+        conditions=conditions,
+        allow=frozenset(allow or ()),
+    )
+    Output(as_json=as_json).report(comparison.to_json(), *render_comparison(comparison))
+    if comparison.regressions:
+        first = comparison.regressions[0]
+        reason = first.problem or next(text for text, verdict in first.verdicts.items() if verdict == "regression")
+        raise CheckFailedError(f"{len(comparison.regressions)} of {len(comparison.changes)} rows are worse: {reason}")

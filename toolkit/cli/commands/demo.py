@@ -1,0 +1,33 @@
+"""`toolkit demo`."""
+
+from __future__ import annotations
+
+__all__ = ["demo_command"]
+
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.context import resolve_model
+from toolkit.cli.options import ModelPath
+from toolkit.cli.output import note
+
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to serve; 0 takes a free port.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Serve only; open nothing.")]
+
+
+def demo_command(model: ModelPath = None, port: Port = 0, no_browser: NoBrowser = False) -> None:
+    """Serve a model's web kit on this machine and open it. It is written anew; Ctrl-C ends it."""
+    from toolkit.exporting.kits.browser import KitServer
+    from toolkit.exporting.kits.kits import KitConfig, put_kit, read_kit_source
+
+    store = ArtifactStore.default()
+    source = read_kit_source(resolve_model(model, store=store))
+    folder = put_kit("web", source, KitConfig(kits=("web",), force=True), store=store)
+    with KitServer(folder, port=port, is_isolated=True) as server:
+        note(f"{folder} is at {server.url}; Ctrl-C ends it")
+        if not no_browser:
+            webbrowser.open(server.url)
+        server.wait()

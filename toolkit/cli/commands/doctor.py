@@ -1,0 +1,70 @@
+"""`toolkit doctor`."""
+
+from __future__ import annotations
+
+__all__ = ["doctor_command"]
+
+from typing import Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.options import Force, Json, OutputPath, split_names
+from toolkit.cli.output import Output, note, repeat_command
+from toolkit.durable import write_json
+from toolkit.errors import UsageError
+from toolkit.outputs import claim_outputs
+
+Require = Annotated[
+    str | None,
+    typer.Option("--require", help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ..."),
+]
+
+
+Engines = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", help="Examine these engines, comma-separated: ort, torch, openvino ...; ort and torch by default."
+    ),
+]
+Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]
+
+
+def doctor_command(
+    require: Require = None,
+    runtime: Engines = None,
+    every: Every = False,
+    output: OutputPath = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Say which providers really work here. Each runs a convolution; where one does not, exactly why."""
+    from toolkit.doctor.checks import run_doctor
+    from toolkit.render.doctor import render_doctor
+
+    names = () if require is None else split_names(require)
+    claim_outputs(output, force=force)
+    engines = _choose_engines(runtime, names, every=every)
+    report = run_doctor(command=repeat_command(), engines=engines)
+    rows = [report.find(name) for name in names]
+    target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
+    write_json(target, report.to_json())
+    Output(as_json=as_json).report(report.to_json(), *render_doctor(report))
+    note(f"report: {target}")
+    for row in rows:
+        report.require(row.name)
+
+
+def _choose_engines(typed: str | None, required: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
+    """Return what is examined: what was named, or what devices run by and what is required besides."""
+    from toolkit.doctor.checks import DEFAULT_ENGINES
+    from toolkit.runtimes.registry import ENGINES
+
+    if every and typed is not None:
+        raise UsageError("--all examines every engine, --runtime only those it names; give one of them")
+    if every:
+        return ("all",)
+    if typed is not None:
+        return split_names(typed)
+    named = [name.split("/")[0] for name in required]
+    return tuple(dict.fromkeys([*DEFAULT_ENGINES, *(name for name in named if name in ENGINES)]))

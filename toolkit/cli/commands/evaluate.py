@@ -1,0 +1,33 @@
+"""`toolkit evaluate`."""
+
+from __future__ import annotations
+
+__all__ = ["evaluate_command"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.options import DataName, Json, Provider
+from toolkit.cli.output import Output
+
+Target = Annotated[
+    Path | None, typer.Argument(help="A run folder, a run's name, or an .onnx file; the latest run by default.")
+]
+Against = Annotated[
+    Path | None, typer.Option("--against", help="Another run or .onnx file to compare with, image by image.")
+]
+
+
+def evaluate_command(
+    target: Target = None,
+    data: DataName = None,
+    provider: Provider = "cpu",
+    against: Against = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a run or a model file on test images. Accuracy with its interval, confusion matrix, worst mistakes."""
+    from toolkit.cli.actions.evaluate import Evaluation
+
+    Evaluation(target, data, provider=provider, against=against, output=Output(as_json=as_json)).judge_test_images()

@@ -1,0 +1,177 @@
+"""A data set in one NPZ file, with MedMNIST's keys or Keras's.
+
+Sources of the keys: MedMNIST v2 (Yang et al., 2023), `<task>.npz`; `keras.datasets.mnist.load_data`, `mnist.npz`.
+Shapes: N images, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+__all__ = ["load_npz"]
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.card import BYTE_BITS
+from toolkit.data.array_layout import check_type, find_layout
+from toolkit.data.dataset import Dataset, Split
+from toolkit.data.formats.zip_arrays import MAX_ARRAY_BYTES, ZipArrays, open_npz
+from toolkit.data.order import mix_classes
+from toolkit.errors import DataError
+from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
+from toolkit.progress import OnNote
+
+CLASS_KEYS = ("classes", "class_names")
+MAX_CLASSES = 1000
+
+
+class _Keys(NamedTuple):
+    images: str
+    labels: str
+
+    def of(self, part: str) -> tuple[str, str]:
+        """Return the keys of a part's images and labels."""
+        return self.images.format(part), self.labels.format(part)
+
+
+KEYS = (_Keys("{}_images", "{}_labels"), _Keys("x_{}", "y_{}"))
+
+
+def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = MAX_ARRAY_BYTES) -> Dataset:
+    """Load `train_images`, `train_labels`, `test_images`, `test_labels`, or `x_train`, `y_train`, `x_test`, `y_test`.
+
+    Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over a ground. uint8 is
+    taken as it is, bool as 0 and 255, floating-point numbers where all of them are whole and from 0 to 255, integers by
+    the depth that all parts have together (see `Depth`). Labels are integers, `[N]` or `[N, 1]`. Classes are named by
+    the strings in `classes` or `class_names`, else "0" to the largest training label.
+
+    A validation part (`val_images` and `val_labels`, or `x_val` and `y_val`) is put at the end of the training images,
+    where a training takes its validation images from: nothing is lost, and the split comes out about as it was meant.
+    Other arrays are left out.
+
+    Args:
+        path: the file; its name without `.npz` becomes the data set's.
+        on_note: called with a sentence about each thing that was changed or left out.
+        max_bytes: the most bytes of any one array.
+
+    Raises:
+        DataError: not NPZ, a key or its partner is missing (all are named), an array that is damaged, too large, of
+            Python objects, or not images or labels as above.
+    """
+    with open_npz(path, max_bytes=max_bytes) as arrays:
+        keys = _choose_keys(arrays, path)
+        used = {part: keys.of(part) for part in _list_parts(arrays, keys, path)}
+        images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path, on_note)
+        parts = {part: _read_split(arrays, pair, images, path) for part, pair in used.items()}
+        names = _read_classes(arrays, path)
+    highest = int(max((part.labels.max(initial=0) for part in parts.values()), default=0))
+    if highest >= MAX_CLASSES:
+        raise DataError(f"{path}: a label is {highest}; expected 0 to {MAX_CLASSES - 1}")
+    train = mix_classes(parts["train"], on_note=on_note, name=path.name)
+    if "val" in parts:
+        train = _join(train, mix_classes(parts["val"], on_note=on_note, name=path.name), path)
+        on_note(f"{path.name}: its {len(parts['val'])} validation images stand last among the training images")
+    return Dataset(
+        name=path.stem,
+        train=train,
+        test=parts["test"],
+        classes=names or tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1)),
+        has_names=bool(names),
+        bits=bits,
+    )
+
+
+def _choose_keys(arrays: ZipArrays, path: Path) -> _Keys:
+    """Return the first family of keys of which any is there; a missing one of its keys is named later."""
+    for keys in KEYS:
+        if set(keys.of("train")) & set(arrays.names):
+            return keys
+    expected = " or ".join(", ".join((*keys.of("train"), *keys.of("test"))) for keys in KEYS)
+    raise DataError(f"{path} holds {', '.join(arrays.names[:20]) or 'no arrays'}; expected {expected}")
+
+
+def _list_parts(arrays: ZipArrays, keys: _Keys, path: Path) -> list[str]:
+    parts = ["train", "test", *(["val"] if set(keys.of("val")) & set(arrays.names) else [])]
+    missing = [key for part in parts for key in keys.of(part) if key not in arrays.names]
+    if missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(arrays.names[:20])}")
+    return parts
+
+
+def _read_split(
+    arrays: ZipArrays, keys: tuple[str, str], images: dict[str, npt.NDArray[np.uint8]], path: Path
+) -> Split:
+    labels = _to_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
+    try:
+        return Split(images=images[keys[0]], labels=labels)
+    except DataError as error:
+        raise DataError(f"{keys[0]} and {keys[1]} in {path}: {error}") from error
+
+
+def _read_images(
+    arrays: ZipArrays, keys: list[str], path: Path, on_note: OnNote
+) -> tuple[dict[str, npt.NDArray[np.uint8]], int]:
+    """Return the images of every part, and how many bits their numbers have: all parts have one depth."""
+    depth, values = Depth(), {}
+    for key in keys:
+        name = f"{key} in {path}"
+        array = arrays.read(key)
+        check_type(array.dtype, name=name)
+        values[key] = find_layout(array.shape, name=name, is_set=True).view(array)
+        depth.see(values[key])
+    bits = depth.bits()
+    if bits > BYTE_BITS:
+        said = depth.describe(bits)
+        on_note(f"warning: {path.name}: image {said}, all alike" if said else f"{path.name}: {bits}-bit images")
+    return {key: _to_images(values.pop(key), bits=bits, name=f"{key} in {path}") for key in keys}, bits
+
+
+def _to_images(values: npt.NDArray[Any], *, bits: int, name: str) -> npt.NDArray[np.uint8]:
+    channels = values.shape[3:]
+    if values.dtype == np.uint8 and channels not in WITH_ALPHA:
+        return np.ascontiguousarray(values)
+    refuse_unit_scale(values, name=f"{name}: its")
+    images = np.empty((*values.shape[:3], *((3,) if channels in {(3,), (4,)} else ())), np.uint8)
+    for index, image in enumerate(values):
+        try:
+            images[index], _ = to_pixels(image, bits=bits)
+        except DataError as error:
+            raise DataError(f"{name}, image {index}: {error}") from error
+    return images
+
+
+def _to_labels(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.int64]:
+    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if labels.ndim != 1 or labels.dtype.kind not in "biu":
+        seen = f"{array.dtype} {list(array.shape)}"
+        raise DataError(f"{name} is {seen}; expected integers [N] or [N, 1], one class an image")
+    if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{name} has a label of {labels.max()}; expected 0 to {MAX_CLASSES - 1}")
+    return labels.astype(np.int64)
+
+
+def _read_classes(arrays: ZipArrays, path: Path) -> tuple[str, ...]:
+    key = next((key for key in CLASS_KEYS if key in arrays.names), None)
+    if key is None:
+        return ()
+    array = arrays.read(key)
+    if array.ndim != 1 or array.dtype.kind != "U" or not 1 <= len(array) <= MAX_CLASSES:
+        seen = f"{array.dtype} {list(array.shape)}"
+        raise DataError(f"{key} in {path} is {seen}; expected 1 to {MAX_CLASSES} strings (dtype U)")
+    names = tuple(str(name) for name in array)
+    for name in names:
+        if not name or not name.isprintable():
+            raise DataError(f"{key} in {path} holds {name!r}; expected names that can be printed")
+    return names
+
+
+def _join(train: Split, validation: Split, path: Path) -> Split:
+    if train.images.shape[1:] != validation.images.shape[1:]:
+        sizes = f"{list(train.images.shape[1:])} and {list(validation.images.shape[1:])}"
+        raise DataError(f"{path}: training and validation images are {sizes}; expected the same size")
+    return Split(
+        images=np.concatenate([train.images, validation.images]),
+        labels=np.concatenate([train.labels, validation.labels]),
+    )

@@ -1,0 +1,68 @@
+"""Files of kits that no template holds: the network as C, ONNX Runtime for the web."""
+
+from __future__ import annotations
+
+__all__ = ["network_sources", "web_runtime_files"]
+
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.exporting.kits.values import KitSource
+from toolkit.programs import run_program
+from toolkit.runtimes.private_environments import find_private_folder, install_private
+
+# Everything is compiled in and nothing is taken from the heap.
+EVERYTHING, NOTHING = "1000000000000", "0"
+CGEN_TIMEOUT_S = 300
+WEB_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WEBGPU_FILES = (
+    "ort.webgpu.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+
+
+def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]:
+    """Return `network.c` and `network_data.c`, written by emx-onnx-cgen for one picture, and its version.
+
+    Raises:
+        ResourceError: emx-onnx-cgen is not installed.
+        ModelError: it refuses the model, or hangs.
+    """
+    import onnx
+
+    try:
+        cgen = version("emx-onnx-cgen")
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            "kit c needs emx-onnx-cgen; install it with: pip install 'onnx-parity-toolkit[runtimes]'"
+        ) from error
+    model = onnx.ModelProto.FromString(source.model)
+    del model.metadata_props[:]  # it would stand in a comment, golden vectors and all
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "model.onnx").write_bytes(model.SerializeToString())
+        options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
+        options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
+        command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
+        if words := run_program(command, folder=path, timeout_s=CGEN_TIMEOUT_S):
+            raise ModelError(f"emx-onnx-cgen makes no C of {source.path.name}: {words[-1]}")
+        return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
+
+
+def web_runtime_files(*, uses_webgpu: bool) -> dict[PurePosixPath, bytes]:
+    """Return onnxruntime-web's files for `ort/`; the package is brought into its private folder where it is not there.
+
+    Raises:
+        ResourceError: it cannot be installed.
+    """
+    try:
+        folder = find_private_folder("ort-web")
+    except ResourceError:
+        folder = install_private("ort-web")
+    dist = folder / "node_modules" / "onnxruntime-web" / "dist"
+    names = WEBGPU_FILES if uses_webgpu else WEB_FILES
+    return {PurePosixPath("ort", name): (dist / name).read_bytes() for name in names}

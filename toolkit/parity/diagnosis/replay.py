@@ -1,0 +1,170 @@
+"""The worst sample of a row in a file, and the same engine on it once more."""
+
+from __future__ import annotations
+
+__all__ = ["ReplayReport", "Sample", "pack_sample", "read_sample", "replay_sample"]
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import DataError, ModelError, ToolkitError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.config import REQUEST_TIMEOUT_S
+from toolkit.parity.recording import Recording, load_recording
+from toolkit.parity.trial import Expectation
+from toolkit.parity.worst import WorstSample
+from toolkit.plain import from_plain, to_plain
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.judge import Judgement
+from toolkit.runtimes.workers.client import WorkerRuntime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a replay file holds.
+
+    Attributes:
+        recording: the call with its known answers; nothing else.
+        settings: how the engine was opened.
+        suite: the suite's name.
+        index: the item's place in what was judged of the suite.
+        position: its place in the call.
+        model_path: where the model lay.
+        run: where the run lay that it came from; None without one.
+    """
+
+    recording: Recording
+    settings: RuntimeSettings
+    suite: str
+    index: int
+    position: int
+    model_path: Path
+    run: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """What the engine answered this time.
+
+    Attributes:
+        sample: what was replayed.
+        version: the engine's.
+        provider: that was active.
+        judgement: the verdict on the whole call.
+        values: for each output of floats, the sample's reference, answer and difference.
+    """
+
+    sample: Sample
+    version: str
+    provider: str
+    judgement: Judgement
+    values: dict[str, dict[str, list[float]]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check held."""
+        return bool(self.judgement)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/parity-replay/1`."""
+        judgement, sample = self.judgement, self.sample
+        return {
+            "schema": "toolkit/parity-replay/1",
+            "passed": self.passed,
+            "settings": to_plain(sample.settings),
+            "version": self.version,
+            "provider": self.provider,
+            "suite": sample.suite,
+            "index": sample.index,
+            "max_abs_logit_error": judgement.max_abs_logit_error,
+            "bound": judgement.bound,
+            "failures": list(judgement.failures),
+            "unclear": list(judgement.unclear),
+            "values": self.values,
+        }
+
+
+def pack_sample(worst: WorstSample, recording: Recording, source: ModelSource) -> Recording:
+    """Return a recording of one call, with what a replay needs besides.
+
+    Args:
+        worst: of a row.
+        recording: that the row was judged by.
+        source: the model, with its run where there is one.
+    """
+    place = {
+        "settings": to_plain(worst.settings),
+        "suite": worst.suite,
+        "index": worst.index,
+        "position": worst.position,
+        "path": str(source.path.resolve()),
+        "run": str(source.run.resolve()) if source.run else "",
+    }
+    part = replace(recording.reference, suites=(worst.expected,))  # type: ignore[arg-type]  # of the same kind
+    return replace(recording, reference=part, sample=place)
+
+
+def read_sample(path: Path) -> Sample:
+    """Read a replay file.
+
+    Raises:
+        DataError: unreadable, damaged, or a recording of a whole check.
+    """
+    recording = load_recording(path)
+    place = recording.sample
+    try:
+        return Sample(
+            recording=recording,
+            settings=from_plain(RuntimeSettings, place["settings"]),
+            suite=str(place["suite"]),
+            index=int(place["index"]),
+            position=int(place["position"]),
+            model_path=Path(place["path"]),
+            run=Path(place["run"]) if place["run"] else None,
+        )
+    except (KeyError, TypeError, ValueError, ToolkitError) as error:
+        raise DataError(f"{path} is no replay file ({error}); `toolkit parity` writes one for each row") from error
+
+
+def replay_sample(sample: Sample, source: ModelSource) -> ReplayReport:
+    """Run the same engine on the same call and judge it by the answers recorded then.
+
+    Raises:
+        ToolkitError: the engine does not open, or ends.
+    """
+    (expected,) = sample.recording.reference.suites
+    outputs: dict[str, NDArray[Any]] = {}
+    with WorkerRuntime(source, sample.settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
+        info = worker.info
+        try:
+            outputs = worker.run(expected.feeds)
+            judgement = expected.judge(outputs)
+        except ModelError as error:  # it was a failed row, and it fails again
+            judgement = Judgement(bound=expected.bound, failures=(str(error),))
+    return ReplayReport(
+        sample=sample,
+        version=info.version,
+        provider=info.provider_active,
+        judgement=judgement,
+        values=dict(_values(expected, outputs, position=sample.position)),
+    )
+
+
+def _values(
+    expected: Expectation, outputs: dict[str, NDArray[Any]], *, position: int
+) -> Iterable[tuple[str, dict[str, list[float]]]]:
+    """Yield what the sample's rows say; an output without a row for each item is left out."""
+    for name, array in expected.outputs.items():
+        seen = outputs.get(name)
+        if seen is None or seen.shape != array.shape or array.dtype.kind != "f" or not 0 < array.ndim <= 2:
+            continue
+        if position < len(array):
+            reference, answer = np.atleast_1d(array[position]), np.atleast_1d(seen[position]).astype(np.float64)
+            if np.isfinite(reference).all() and np.isfinite(answer).all():
+                columns = {"reference": reference, "answer": answer, "difference": answer - reference}
+                yield name, {key: [float(item) for item in value] for key, value in columns.items()}

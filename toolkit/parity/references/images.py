@@ -1,0 +1,209 @@
+"""The reference answers and the bound, both known before any engine is judged.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Reference", "SuiteReference", "bound_suites", "compute_reference"]
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.card import Golden
+from toolkit.data.chunks import split_images
+from toolkit.errors import ModelError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.references.suites import spread_indices
+from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.judge import Judgement, judge_outputs
+from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
+from toolkit.runtimes.workers.client import WorkerRuntime
+
+# Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
+BOUND_SAMPLE = 128
+# The card's bound is of training or validation images; on test images the formula gives nearly the same.
+STATED_FACTOR = 4.0
+TIMEOUT_S = 600.0
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteReference:
+    """What is known of one suite.
+
+    Attributes:
+        is_of_images: whether it belongs to a model of ours.
+        output_names: what the contract has an engine give.
+        name: of the suite.
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+        logits: float64 `[N, K]`.
+        bound: largest absolute logit error that rounding explains.
+    """
+
+    is_of_images: ClassVar[bool] = True
+    output_names: ClassVar[tuple[str, ...]] = ("logits", "probabilities", "label")
+
+    name: str
+    images: Images
+    logits: NDArray[np.float64]
+    bound: float
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> SuiteReference:
+        """Return what is known of some of the images."""
+        return replace(self, images=self.images[chosen], logits=self.logits[chosen])
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def feeds(self) -> dict[str, NDArray[Any]]:
+        """All images as one call."""
+        return {"images": self.images}
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """The logits by their name."""
+        return {"logits": self.logits}
+
+    def split(self, batch: int) -> tuple[Arrays, ...]:
+        """Return the images in batches of at most this size."""
+        return tuple({"images": self.images[start : start + batch]} for start in range(0, len(self), batch))
+
+    def around(self, index: int, batch: int) -> tuple[int, SuiteReference]:
+        """Return where the batch that holds an image begins, and what is known of that batch."""
+        start = index // batch * batch
+        return start, self[start : start + batch]
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        """Return an image, uint8 `[H, W]` or `[H, W, 3]`."""
+        chosen: NDArray[np.uint8] = self.images[position]
+        return chosen
+
+    def judge(self, outputs: Arrays) -> Judgement:
+        """Compare an engine's outputs with the logits."""
+        return judge_outputs(outputs, self.logits, bound=self.bound)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The reference of a whole check.
+
+    Attributes:
+        kind: `pytorch-float64` (the run's weights widened) or `onnx-float64` (the file's).
+        suites: one entry for each suite.
+    """
+
+    kind: str
+    suites: tuple[SuiteReference, ...]
+
+    @property
+    def rule(self) -> str:
+        """Where the bound comes from."""
+        return BOUND_FORMULA
+
+    def with_golden(self, golden: Golden | None) -> Reference:
+        """Return the reference with the card's golden vectors as a further suite.
+
+        Their answers were written down at export: where the run is gone and the file's own weights are the reference,
+        they are what a damaged file still differs from.
+        """
+        if golden is None:
+            return self
+        images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+        logits = np.array(golden.logits)
+        entry = SuiteReference(name="golden", images=images, logits=logits, bound=golden.tolerance)
+        return replace(self, suites=(*self.suites, entry))
+
+
+def compute_reference(
+    source: ModelSource, suites: Mapping[str, Images], *, precision: str, stated: float | None = None
+) -> Reference:
+    """Compute float64 logits by the best reference at hand, and the bound from the file's own graph.
+
+    Args:
+        source: the model, with its run where there is one.
+        suites: the images of each by its name, `test` first.
+        precision: arithmetic of the file.
+        stated: the card's bound. A quantised file is held to it because no formula gives one; another file may pass it
+            a few times on test images, but not raise it by the very weights that are in question.
+
+    Raises:
+        ModelError: the run's checkpoint or the file's graph cannot be evaluated.
+        WorkerError: a reference process died.
+    """
+    kind = "onnx-float64" if source.run is None else "pytorch-float64"
+    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
+    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites)
+        if precision == "int8":
+            bounds = _bound_quantised(graph, suites, logits, stated=stated)
+        else:
+            bounds = [_bound(graph, images) for images in suites.values()]
+            bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
+    entries = zip(suites.items(), logits, bounds, strict=True)
+    return Reference(
+        kind=kind,
+        suites=tuple(
+            SuiteReference(name=name, images=images, logits=values, bound=bound)
+            for (name, images), values, bound in entries
+        ),
+    )
+
+
+def bound_suites(source: ModelSource, suites: Iterable[Images], *, settings: RuntimeSettings) -> list[float]:
+    """Return the bound of every suite in the arithmetic of these settings, from the file's own graph."""
+    graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
+    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+        return [_bound(graph, images) for images in suites]
+
+
+def _torch_logits(source: ModelSource, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+    exact = RuntimeSettings(runtime="torch", precision="fp64")
+    with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
+        return _all_logits(network, suites)
+
+
+def _bound(graph: WorkerRuntime, images: Images) -> float:
+    chosen = images[spread_indices(len(images), BOUND_SAMPLE)]
+    return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
+
+
+def _bound_quantised(
+    graph: WorkerRuntime, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
+) -> list[float]:
+    """Return one bound for each suite, known before any engine runs.
+
+    The card's comes from training or validation images, and the export held it against the test images. Noise and
+    special images may leave the calibrated ranges: theirs comes from the quantised graph itself in float64, and is
+    never under the card's.
+
+    Args:
+        graph: the quantised graph in float64.
+        suites: `test` first.
+        logits: float64 `[N, K]`, the reference's, one entry for each suite.
+        stated: the card's bound.
+
+    Raises:
+        ModelError: the card states none.
+    """
+    if stated is None or not 0 < stated < np.inf:
+        raise ModelError(f"the card of this quantised file states the bound {stated}; expected a positive number")
+    seen = _all_logits(graph, dict(list(suites.items())[1:]))
+    errors = [np.abs(values - exact).max() for values, exact in zip(seen, logits[1:], strict=True)]
+    return [stated, *(max(stated, bound_from_errors(error)) if error else stated for error in errors)]
+
+
+def _all_logits(runtime: WorkerRuntime, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+    logits = []
+    for name, images in suites.items():
+        values = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(images)])
+        if not np.isfinite(values).all():
+            raise ModelError(f"the float64 reference is not finite on the suite {name}; the weights are damaged")
+        logits.append(values)
+    return logits

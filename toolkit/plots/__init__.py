@@ -1,0 +1,1 @@
+"""Data and reports to PNG bytes; nothing here touches a file or pyplot's global state."""

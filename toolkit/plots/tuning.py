@@ -1,0 +1,136 @@
+"""Searches and learning curves to PNG bytes."""
+
+from __future__ import annotations
+
+__all__ = ["draw_learning_curve", "draw_search_fields", "draw_search_history"]
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from toolkit.plots.canvas import as_drawable, new_figure, to_png
+from toolkit.tuning.curve_report import CurveRow
+from toolkit.tuning.search_space import Dimension
+from toolkit.tuning.trials import TrialRow
+
+PANEL_INCHES = (3.4, 2.8)
+MOST_COLUMNS = 3
+# Beyond this many points a range is drawn to scale, not one place a point.
+MOST_PLACES = 8
+
+
+def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
+    """Draw every trial's accuracy with its standard error, the best so far, and where trials failed.
+
+    Args:
+        rows: in the order of their running.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(7.0, 4.0)
+    axes = figure.add_subplot(111)
+    done = [(place, row) for place, row in enumerate(rows, start=1) if row.state == "done"]
+    places, accuracies = [place for place, _ in done], [100 * row.accuracy for _, row in done]
+    errors = [100 * row.standard_error for _, row in done]
+    axes.errorbar(places, accuracies, yerr=errors, fmt="o", color="tab:blue", capsize=2, label="trial, 1 s.e.")
+    best = [max(accuracies[: index + 1]) for index in range(len(accuracies))]
+    axes.step(places, best, where="post", color="tab:red", label="best so far")
+    failed = [place for place, row in enumerate(rows, start=1) if row.state == "failed"]
+    for place in failed:
+        axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if place == failed[0] else None)
+    axes.set(xlabel="trial", ylabel="validation accuracy, %", xlim=(0.5, len(rows) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend(loc="lower right")
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> bytes:
+    """Draw accuracy against each varied field, a panel each, later trials darker.
+
+    Args:
+        rows: in the order of their running.
+        space: the varied fields, at least one.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    columns = min(MOST_COLUMNS, len(space))
+    lines = math.ceil(len(space) / columns)
+    figure = new_figure(PANEL_INCHES[0] * columns + 0.4, PANEL_INCHES[1] * lines)
+    done = [row for row in rows if row.state == "done"]
+    for number, dimension in enumerate(space):
+        axes = figure.add_subplot(lines, columns, number + 1)
+        places = _place_values(axes, dimension, [row.point[dimension.key] for row in done])
+        errors = [100 * row.standard_error for row in done]
+        heights = [100 * row.accuracy for row in done]
+        axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="lightgray", zorder=1)
+        axes.scatter(
+            places, heights, c=range(len(done)), cmap="Blues", vmin=-len(done), edgecolors="tab:blue", zorder=2
+        )
+        axes.set_xlabel(dimension.key)
+        if number % columns == 0:
+            axes.set_ylabel("validation accuracy, %")
+    figure.suptitle("the later a trial, the darker; bars: 1 s.e.", fontsize=9)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def draw_learning_curve(rows: Sequence[CurveRow], *, title: str) -> bytes:
+    """Draw training and validation accuracy against training-set size, with 95 % bands.
+
+    Args:
+        rows: smallest size first.
+        title: a line above.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    figure = new_figure(7.0, 4.2)
+    axes = figure.add_subplot(111)
+    sizes = [row.size for row in rows]
+    for label, color, figures in (
+        ("training", "tab:red", [(row.train_accuracy, row.train_ci95) for row in rows]),
+        ("validation", "tab:blue", [(row.validation_accuracy, row.validation_ci95) for row in rows]),
+    ):
+        lows, highs = ([100 * interval[side] for _, interval in figures] for side in (0, 1))
+        axes.fill_between(sizes, lows, highs, color=color, alpha=0.2, linewidth=0)
+        axes.plot(sizes, [100 * share for share, _ in figures], "o-", color=color, label=f"{label} accuracy")
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
+    axes.minorticks_off()
+    axes.set(xlabel="training images", ylabel="accuracy, % (band: 95 %)")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.suptitle(as_drawable(title), fontsize=10, parse_math=False)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def _place_values(axes: Axes, dimension: Dimension, values: Sequence[Any]) -> Sequence[float]:
+    """Return where values lie on an axis, and label it: words and short lists one place each, ranges to scale."""
+    if dimension.values and (dimension.bounds is None or len(dimension.values) <= MOST_PLACES):
+        axes.set_xticks(range(len(dimension.values)), labels=[_short(value) for value in dimension.values])
+        axes.set_xlim(-0.5, len(dimension.values) - 0.5)
+        return [dimension.values.index(value) for value in values]
+    assert dimension.bounds is not None
+    low, high = map(float, dimension.bounds)
+    if dimension.log:
+        # matplotlib labels a range of under two decades at every tick, one over the other.
+        ratio = high / low
+        axes.set_xscale("log")
+        axes.set_xticks(ticks := [low, low * ratio**0.5, high], labels=[_short(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(low / ratio**0.05, high * ratio**0.05)
+    else:
+        axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    return list(values)
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,203 @@
+"""Archives read in place: their images and arrays, member after member; nothing is ever written.
+
+Members are taken in the archive's own order. Names mean nothing here but a name: `../x.png` and `/x.png` are read like
+any other, duplicates are read twice. A link or a device with an image's name is an item without content. Folders,
+archives inside, and files of other names are left out and counted.
+"""
+
+from __future__ import annotations
+
+__all__ = ["iterate_tar", "iterate_zip", "printable_member"]
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from toolkit.card import InputSpec
+from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
+from toolkit.errors import DataError
+from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.prediction.sources.archives.skipped import LeftOut, is_array_name
+from toolkit.prediction.sources.archives.tar import TarMember, TarReader
+from toolkit.prediction.sources.archives.zip import ZipMember, ZipReader
+from toolkit.prediction.sources.array_stream import ArrayStream
+from toolkit.prediction.sources.arrays import iterate_stream, read_through, tell_flattened
+from toolkit.prediction.sources.items import ImageItem, Item
+from toolkit.prediction.sources.listing import is_image_name
+from toolkit.progress import OnNote
+from toolkit.regular_file import open_regular, printable_name
+
+NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a ZIP archive, which an NPZ file is too.
+
+    Args:
+        path: a regular file.
+        on_note: called with one sentence about what was left out.
+        spec: what the model takes.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        budget = UnpackBudget.of_file(stream, name=printable_name(path))
+        yield from _end_in_item(_ZipItems(path, stream, budget, spec), on_note)
+
+
+def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
+    """Yield the images and arrays of a tar archive, packed or not.
+
+    Args:
+        path: a regular file.
+        on_note: called with one sentence about what was left out.
+        spec: what the model takes.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        name = printable_name(path)
+        unpacked = open_unpacked(stream, name=name, budget=UnpackBudget.of_file(stream, name=name))
+        yield from _end_in_item(_TarItems(path, unpacked, spec), on_note)
+
+
+class _ArchiveItems:
+    """The items of an archive; what both kinds share.
+
+    Args:
+        path: the archive.
+        spec: what the model takes.
+    """
+
+    def __init__(self, path: str, spec: InputSpec | None) -> None:
+        self.path = path
+        self.spec = spec
+        self.name = printable_name(path)
+        self.left_out = LeftOut(self.name)
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def _name_member(self, name: str) -> str:
+        is_key = name.endswith(NPY_ENDING) and self.path.lower().endswith(NPZ_ENDING)
+        return printable_member(self.path, name.removesuffix(NPY_ENDING) if is_key else name)
+
+
+class _ZipItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget, spec: InputSpec | None) -> None:
+        super().__init__(path, spec)
+        self._budget = budget
+        self._reader = ZipReader(stream, name=self.name, budget=budget)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            source = self._name_member(member.name)
+            try:
+                if is_image_name(member.name):
+                    yield self._read_image(member, source)
+                elif is_array_name(member.name):
+                    yield from self._read_array(member, source)
+                elif not member.is_folder:
+                    self.left_out.add_file(source)
+            except DataError as error:
+                if self._budget.is_spent:
+                    raise
+                yield _failed(source, str(error))
+
+    def _read_image(self, member: ZipMember, source: str) -> ImageItem:
+        _check_member(source, size_bytes=member.size_bytes, problem="a link" if member.is_link else "")
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks(member, name=source)))
+
+    def _read_array(self, member: ZipMember, source: str) -> Iterator[Item]:
+        """Yield an array's blocks after a first pass to its end, where its checksum is compared."""
+        if member.is_link:
+            raise DataError(f"{source} is a link in the archive, which is not followed")
+        left_bytes = self._budget.left_bytes
+        array = self._open_array(member, source)
+        if not array.is_images:
+            self.left_out.add_array(source)
+            return
+        tell_flattened(array.layout, source, self.notes.append)
+        bits = read_through(array)
+        self._budget.left_bytes = left_bytes
+        yield from iterate_stream(self._open_array(member, source), source, bits=bits)
+
+    def _open_array(self, member: ZipMember, source: str) -> ArrayStream:
+        plain = join_pieces(self._reader.read_chunks(member, name=source))
+        return ArrayStream(plain, name=source, spec=self.spec)
+
+
+class _TarItems(_ArchiveItems):
+    def __init__(self, path: str, stream: BinaryIO, spec: InputSpec | None) -> None:
+        super().__init__(path, spec)
+        self._reader = TarReader(stream, name=self.name)
+
+    def __iter__(self) -> Iterator[Item]:
+        for member in self._reader.members():
+            if member.is_folder:
+                continue
+            source = self._name_member(member.name)
+            if is_image_name(member.name):
+                yield self._read_image(member, source)
+            elif is_array_name(member.name) and not member.problem:
+                yield from self._read_array(source)
+            else:
+                self.left_out.add_file(source)
+
+    def _read_image(self, member: TarMember, source: str) -> ImageItem:
+        try:
+            _check_member(source, size_bytes=member.size_bytes, problem=member.problem)
+        except DataError as error:
+            return _failed(source, str(error))
+        return ImageItem(source, 0, b"".join(self._reader.read_chunks()))
+
+    def _read_array(self, source: str) -> Iterator[Item]:
+        """Yield an array's blocks as they come: a stream is read once, and tar has no checksum of a member."""
+        try:
+            array = ArrayStream(join_pieces(self._reader.read_chunks()), name=source, spec=self.spec)
+            if array.is_images:
+                tell_flattened(array.layout, source, self.notes.append)
+                yield from iterate_stream(array, source)
+            else:
+                self.left_out.add_array(source)
+        except DataError as error:  # where the archive itself is cut off, its next header says so too
+            yield _failed(source, str(error))
+
+
+def printable_member(archive: str, member: str) -> str:
+    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
+    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
+    return f"{printable_name(archive)}!{printable_name(safe)}"
+
+
+def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:
+    """Yield an archive's items; a damaged archive ends in an item without content, one that holds nothing is one."""
+    found = 0
+    try:
+        for item in items:
+            found += 1
+            yield item
+    except DataError as error:
+        yield _failed(items.name, str(error))
+    else:
+        if not found:
+            yield _failed(items.name, f"{items.name} holds no image and no array of images")
+    if on_note is not None:
+        for note in items.notes:
+            on_note(note)
+    items.left_out.tell(on_note)
+
+
+def _check_member(source: str, *, size_bytes: int, problem: str) -> None:
+    if problem:
+        raise DataError(f"{source} is {problem} in the archive, which is not followed")
+    if size_bytes > MAX_FILE_BYTES:
+        raise DataError(f"{source} has {size_bytes} bytes; the most for an image is {MAX_FILE_BYTES}")
+
+
+def _failed(source: str, reason: str) -> ImageItem:
+    return ImageItem(source, 0, None, " ".join(reason.split()))

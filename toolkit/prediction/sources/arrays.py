@@ -1,0 +1,197 @@
+"""NPY and IDX files into blocks of pixels: mapped where they lie plain, streamed where they are packed.
+
+What is mapped is opened in no time, and let go of page by page.
+"""
+
+from __future__ import annotations
+
+__all__ = ["iterate_array_file", "iterate_stream", "open_array_file", "read_through", "tell_flattened"]
+
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.card import InputSpec
+from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
+from toolkit.data.formats.arrays import NpyHeader
+from toolkit.data.formats.unpacked import UnpackBudget, open_unpacked
+from toolkit.errors import DataError
+from toolkit.imaging.pixel_values import Depth
+from toolkit.prediction.sources.array_stream import ArrayStream, block_length, read_array_header
+from toolkit.prediction.sources.items import ArrayItem
+from toolkit.prediction.sources.kinds import Kind
+from toolkit.progress import OnNote
+from toolkit.regular_file import open_regular, printable_name
+
+IMAGE_RANKS = (2, 3, 4)
+
+
+class MappedArray(NamedTuple):
+    """Images of a file, of which only those that are looked at are in memory.
+
+    Attributes:
+        images: `[N, H, W]` or `[N, H, W, c]`, read-only, of the file's own dtype.
+        mapping: the whole file; None where there are no images, or where they do not lie one after another.
+        start: offset of the first image in the file.
+        layout: where the array has its pictures.
+    """
+
+    images: npt.NDArray[Any]
+    mapping: mmap.mmap | None
+    start: int
+    layout: ArrayLayout
+
+    @property
+    def image_bytes(self) -> int:
+        """Size of one image."""
+        return math.prod(self.images.shape[1:]) * self.images.itemsize
+
+    def forget(self, first: int, count: int) -> None:
+        """Let go of the memory of some images; whoever looks at one again has it read again."""
+        if self.mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        end = min(self.start + (first + count) * self.image_bytes, len(self.mapping))
+        begin = (self.start + first * self.image_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        self.mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+
+def map_array(stream: BinaryIO, *, is_npy: bool, name: str, spec: InputSpec | None = None) -> MappedArray:
+    """Map an NPY file, or an IDX file of uint8 images; pickled objects are never loaded.
+
+    Args:
+        stream: the file, at its start; may be closed afterwards.
+        is_npy: which of the two it is.
+        name: what it is called in messages.
+        spec: what the model takes.
+
+    Raises:
+        DataError: another kind of file, damaged, objects inside, bytes missing or left over, no images.
+    """
+    header = read_array_header(stream, is_npy=is_npy, ranks=IMAGE_RANKS, name=name)
+    start = stream.tell()
+    found = stream.seek(0, os.SEEK_END) - start
+    if found != header.size_bytes:
+        word = "is short" if found < header.size_bytes else "has trailing bytes"
+        seen = f"{found} bytes of elements, expected {header.size_bytes} for {list(header.shape)}"
+        raise DataError(f"{name} {word}: {seen}")
+    return _map(stream, header, start=start, name=name, spec=spec)
+
+
+def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str, spec: InputSpec | None) -> MappedArray:
+    check_type(header.dtype, name=name)
+    layout = find_layout(header.shape, name=name, spec=spec)
+    if not header.size_bytes:  # nothing can be mapped
+        return MappedArray(layout.view(np.empty(header.shape, header.dtype)), None, start, layout)
+    mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    count = math.prod(header.shape)
+    array = np.frombuffer(mapping, header.dtype, count, start).reshape(header.shape, order=header.order)
+    return MappedArray(layout.view(array), mapping if header.order == "C" else None, start, layout)
+
+
+def iterate_array_file(
+    path: str, kind: Kind, *, on_note: OnNote | None = None, spec: InputSpec | None = None
+) -> Iterator[ArrayItem]:
+    """Yield the blocks of an array's file.
+
+    A packed file is unpacked twice: first to its end, where its checksum stands, so that a damaged one gives no images.
+
+    Args:
+        path: a regular file.
+        kind: `NPY`, `IDX` or `PACKED_ARRAY`.
+        on_note: called with one sentence where rows are taken for flattened pictures.
+        spec: what the model takes.
+
+    Raises:
+        DataError: the file cannot be read as what it is, or holds no images.
+    """
+    name = printable_name(path)
+    if kind in {Kind.NPY, Kind.IDX}:
+        mapped = open_array_file(path, kind, spec=spec)
+        tell_flattened(mapped.layout, name, on_note)
+        yield from _cut(mapped, name, spec)
+        return
+    with open_regular(path) as stream:
+        array = _open_packed(stream, name, spec)
+        tell_flattened(array.layout, name, on_note)
+        bits = read_through(array)
+        yield from iterate_stream(_open_packed(stream, name, spec), name, bits=bits)
+
+
+def read_through(array: ArrayStream) -> int:
+    """Read a streamed array to its end, where its checksum stands, and return how many bits its numbers have.
+
+    Raises:
+        DataError: as `ArrayStream.read_blocks`.
+    """
+    depth = Depth()
+    for block in array.read_blocks():
+        depth.see(block)
+    return depth.bits(array.expected_bits)
+
+
+def iterate_stream(array: ArrayStream, source: str, *, bits: int | None = None) -> Iterator[ArrayItem]:
+    """Yield the blocks of a streamed array.
+
+    Args:
+        array: at its start.
+        source: what its rows are called.
+        bits: as `read_through` returns it; None where it comes once only: then the first block tells, and pictures with
+            larger numbers are refused.
+
+    Raises:
+        DataError: as `ArrayStream.read_blocks`.
+    """
+    start = 0
+    for block in array.read_blocks():
+        if bits is None:
+            depth = Depth()
+            depth.see(block)
+            bits = depth.bits(array.expected_bits)
+        yield ArrayItem(source, start, block, bits)
+        start += len(block)
+
+
+def tell_flattened(layout: ArrayLayout, name: str, on_note: OnNote | None) -> None:
+    """Say that an array's rows are taken for pictures, as the model's size made us read it."""
+    if layout.is_flattened and on_note is not None:
+        height, width = layout.shape
+        on_note(
+            f"{name}: {layout.num_pictures} rows of {height * width} values are taken for pictures of {height}x{width}"
+        )
+
+
+def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> MappedArray:
+    """Map a plain NPY or IDX file into memory; nothing is read and pickled objects are never loaded.
+
+    Raises:
+        DataError: another kind of file, damaged, bytes missing or left over, no images.
+    """
+    name = printable_name(path)
+    with open_regular(path) as stream:
+        return map_array(stream, is_npy=kind == Kind.NPY, name=name, spec=spec)
+
+
+def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArrayStream:
+    budget = UnpackBudget.of_file(stream, name=name)
+    array = ArrayStream(open_unpacked(stream, name=name, budget=budget), name=name, spec=spec)
+    if not array.is_images:
+        raise DataError(f"{name} has rank {len(array.shape)}; expected 2 to 4")
+    return array
+
+
+def _cut(array: MappedArray, source: str, spec: InputSpec | None) -> Iterator[ArrayItem]:
+    length = block_length(array.image_bytes)
+    depth = Depth()
+    if array.images.itemsize > 1:
+        for start in range(0, len(array.images), length):
+            depth.see(array.images[start : start + length])
+            array.forget(start, length)
+    bits = depth.bits(expected_bits(array.images.dtype, spec))
+    for start in range(0, len(array.images), length):
+        yield ArrayItem(source, start, array.images[start : start + length], bits)
+        array.forget(start, length)

@@ -1,0 +1,93 @@
+"""An export in words: the tries of an int8 file and the kits as tables, its gate, the comparison of two exporters."""
+
+from __future__ import annotations
+
+__all__ = ["cross_check_words", "int8_table", "kits_table"]
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from toolkit.exporting.cross_check import CrossCheck
+from toolkit.exporting.int8_tries import Int8Report, Int8Try
+from toolkit.exporting.kits.kits import KitResult
+from toolkit.render.tables import make_table
+
+WORDS = ("kit", "folder", "self-check", "runtime")
+FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")
+STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
+
+
+def cross_check_words(check: CrossCheck) -> str:
+    """Return what was compared and the largest difference, as one line."""
+    sizes = ", ".join(map(str, check.batch_sizes))
+    errors = " and ".join(f"{error:.2g}" for error in check.max_abs_logit_errors)
+    differing = check.labels_differing
+    labels = f"{differing} labels differ, which rounding explains" if differing else "equal labels"
+    return (
+        f"cross-check with {check.exporters[1]} passed on {check.images:,} {check.split} images, batch {sizes} "
+        f"and more: largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, "
+        f"{labels}"
+    )
+
+
+def int8_table(report: Int8Report) -> list[Table | str]:
+    """Return one row for each setting, then a line about the test images."""
+    calibration = f"calibrated on {report.calibration['images']:,} training images"
+    ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
+    title = f"int8, {calibration}, {ranked}; logit errors against float32's"
+    figures = ("MB", "changed", "right", "rms", "max")
+    header, rows = ("", "setting", *figures, "reason"), map(_cells, report.tries)
+    table = make_table(header, rows, right=figures, folded={"reason"}, title=title, title_justify="left")
+    parts: list[Table | str] = [table] if report.tries else []
+    return [*parts, _gate_words(report)]
+
+
+def _cells(item: Int8Try) -> tuple[str, ...]:
+    if item.size_bytes is None:
+        return (item.status, item.name, "", "", "", "", "", item.reason or "")
+    return (
+        "" if item.status == "tried" else item.status,
+        item.name,
+        f"{item.size_bytes / 1e6:.2f}",
+        str(item.labels_changed),
+        f"{item.correct:,}",
+        f"{item.rms_logit_error:.2g}",
+        f"{item.max_logit_error:.2g}",
+        item.reason or "",
+    )
+
+
+def _gate_words(report: Int8Report) -> str:
+    if report.gate is None:
+        return "the test images were not looked at"
+    gate, pairs = report.gate, report.gate.pairs
+    loss, (low, high) = pairs.difference, pairs.interval
+    verdict = "holds" if report.passed else "does not hold"
+    return (
+        f"gate {verdict} on {pairs.count:,} test images: {100 * loss:.3f} points lost "
+        f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %, "
+        f"logits differ by {gate.max_logit_error:.2g} at most, bound {gate.bound:.2g}"
+    )
+
+
+def kits_table(results: Sequence[KitResult]) -> RenderableType:
+    """Return one row for each kit: where it is, how large, and what its self-check said."""
+    header = (*WORDS, *FIGURES)
+    return make_table(header, map(_kit_cells, results), right=FIGURES, folded=WORDS, framed=True, title="kits")
+
+
+def _kit_cells(result: KitResult) -> tuple[str | Text, ...]:
+    check = result.check
+    return (
+        result.kit,
+        Text(str(result.folder)),
+        Text(check.status, style=STYLES[check.status]),
+        f"{check.runtime} {check.version or ''}".strip(),
+        f"{result.size_bytes / 1e6:.2f}",
+        str(check.vectors or ""),
+        "" if check.max_abs_logit_error is None else f"{check.max_abs_logit_error:.2g}",
+        "" if check.ms_per_image is None else f"{check.ms_per_image:.3g}",
+    )

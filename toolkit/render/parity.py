@@ -1,0 +1,156 @@
+"""The parity matrix as a table."""
+
+from __future__ import annotations
+
+__all__ = ["describe_causes", "describe_matrix", "describe_reference", "describe_replay", "replay_table"]
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from toolkit.parity.diagnosis.replay import ReplayReport
+from toolkit.parity.report import ParityReport, ParityRow
+from toolkit.render.tables import make_table, narrow_table, split_shared
+
+SETTINGS = ("runtime", "version", "provider", "precision", "threads", "optimisation")
+MOST_VALUES = 40
+MOST_WORDS = 300
+MARKS = {
+    "pass": Text("PASS", "green"),
+    "fail": Text("FAIL", "red"),
+    "refused": Text("refused", "magenta"),
+    "undecided": Text("undecided", "yellow"),
+    "skip": Text("skip", "yellow"),
+}
+
+
+def describe_matrix(report: ParityReport) -> list[RenderableType]:
+    """Return the verdict, what all rows share, a row for each engine and setting, and the reasons under them."""
+    counted = _counted(report)
+    cells = [_cells(row, counted=counted) for row in report.rows]
+    rows, shared = split_shared(cells, settings=SETTINGS[2:], figures=(counted, "flips"))
+    shares = ", ".join(_say(name, cell) for name, cell in shared.items())
+    lines = [Text(f"every row: {shares}")] if shares else []
+    return [
+        Text(_headline(report)),
+        *lines,
+        narrow_table(rows, words=("", *SETTINGS), folded=SETTINGS[1:]),
+        *_reasons(report),
+    ]
+
+
+def _headline(report: ParityReport) -> str:
+    suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
+    verdict = report.verdict.upper() if any(row.status != "skip" for row in report.rows) else "judged nothing"
+    ratios = f", ratios to {report.baseline}" if any(row.error_ratio is not None for row in report.rows) else ""
+    return f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}{ratios}"
+
+
+def _counted(report: ParityReport) -> str:
+    """Return what the matrix counts: a stranger's calls hold items of any kind."""
+    return "images" if report.reference_witnesses is None else "items"
+
+
+def _say(name: str, cell: str | Text) -> str:
+    return f"{cell} {name}" if name in {"images", "items", "flips"} else f"{name} {cell}"
+
+
+def _reasons(report: ParityReport) -> list[Text]:
+    """Return each reason once, with what sets its rows apart from others of their engine."""
+    told: dict[tuple[str, str], list[ParityRow]] = {}
+    for row in report.rows:
+        reason = _shorten("; ".join(filter(None, (row.reason, *row.notes))))
+        if reason:
+            told.setdefault((row.runtime, reason), []).append(row)
+    lines = []
+    for (runtime, reason), rows in told.items():
+        others = [row for row in report.rows if row.runtime == runtime and row not in rows]
+        where = _set_apart(rows, others) if others else ""
+        lines.append(Text(f"{runtime}{where and f' ({where})'}: {reason}"))
+    return lines
+
+
+def _settings_of(row: ParityRow) -> dict[str, str]:
+    cells = _cells(row, counted="")
+    return {name: str(cells[name]) for name in SETTINGS[2:]}
+
+
+def _set_apart(rows: Sequence[ParityRow], others: Sequence[ParityRow]) -> str:
+    """Return the setting that all the rows have and none of the others; else what varies, for each row."""
+    settings, known = ([_settings_of(row) for row in part] for part in (rows, others))
+    for name in SETTINGS[2:]:
+        value = settings[0][name]
+        if value and all(one[name] == value for one in settings) and all(one[name] != value for one in known):
+            return f"{name} {value}"
+    varying = [name for name in SETTINGS[2:] if len({one[name] for one in (*settings, *known)}) > 1]
+    return "; ".join(", ".join(f"{name} {one[name]}" for name in varying if one[name]) for one in settings)
+
+
+def describe_reference(report: ParityReport) -> list[str]:
+    """Return who vouches for a stranger's reference, what tells little and what was left out, one line each."""
+    witnesses = report.reference_witnesses
+    lines = [f"witnesses: {witnesses['words']}"] if witnesses else []
+    lines += [f"note: {words}" for words in report.remarks]
+    return [*lines, *(f"left out: {words}" for words in report.left_out)]
+
+
+def describe_causes(report: ParityReport) -> list[str]:
+    """Return one line for each cause that triage found, and for the first wrong node."""
+    lines: dict[str, list[str]] = {}
+    for row in report.rows:
+        for cause in row.causes:
+            lines.setdefault(cause, []).append(row.runtime)
+    found = [f"cause ({', '.join(dict.fromkeys(names))}): {cause}" for cause, names in lines.items()]
+    return [*found, f"first wrong ({report.bisect['runtime']}): {report.bisect['words']}"] if report.bisect else found
+
+
+def describe_replay(report: ReplayReport) -> str:
+    """Return the verdict on a replayed sample in one sentence."""
+    sample, judgement = report.sample, report.judgement
+    error = (
+        "none that can be compared" if judgement.max_abs_logit_error is None else f"{judgement.max_abs_logit_error:.3g}"
+    )
+    place = f"{sample.suite} item {sample.index}, in its call of {len(sample.recording.reference.suites[0])}"
+    verdict = "PASS" if report.passed else "FAIL" if judgement.failures else "UNDECIDED"
+    return (
+        f"{verdict} {sample.settings.runtime} {report.version} on {report.provider}: "
+        f"{place}; largest error {error}, bound {judgement.bound:.3g}"
+    )
+
+
+def replay_table(report: ReplayReport) -> list[Table]:
+    """Return for each output the reference, the answer and their difference at the sample."""
+    return [_values_table(name, columns) for name, columns in report.values.items()]
+
+
+def _values_table(name: str, columns: dict[str, list[float]]) -> Table:
+    rows = list(zip(*columns.values(), strict=True))
+    cells = [(str(index), *(f"{value:.6g}" for value in values)) for index, values in enumerate(rows[:MOST_VALUES])]
+    if len(rows) > MOST_VALUES:
+        cells.append(("...", *(f"{len(rows) - MOST_VALUES} more" for _ in columns)))
+    header = ("", *columns)
+    return make_table(header, cells, right=header, title=name, title_justify="left")
+
+
+def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
+    flips = f"{row.flips} ({row.flips_excused} excused)" if row.flips else "0"
+    return {
+        "": MARKS[row.status],
+        "runtime": row.runtime,
+        "version": row.version or "",
+        "provider": f"{row.provider} (fallback)" if row.fallback else row.provider,
+        "precision": row.precision,
+        "threads": str(row.threads or "own"),
+        "optimisation": row.optimisation or "",
+        counted: f"{row.images:,}" if row.images else "",
+        "max error": "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
+        "bound": "" if row.bound is None else f"{row.bound:.2g}",
+        "ratio": "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
+        "flips": flips if row.images else "",
+    }
+
+
+def _shorten(words: str) -> str:
+    return words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " ... (all in the report)"

@@ -1,0 +1,1 @@
+"""A run on a disk: its configuration, checkpoints, history, and the models that came from it."""

@@ -1,0 +1,1 @@
+"""Engines, one a file, behind the protocol of a runtime; nothing else."""

@@ -1,0 +1,95 @@
+"""ncnn: the file converted by pnnx, for one image at a time, in a private environment (pnnx asks for torch)."""
+
+from __future__ import annotations
+
+__all__ = ["NcnnRuntime"]
+
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ncnn
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.programs import run_program
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engines.file_edges import cut_edges
+from toolkit.runtimes.file_specs import describe_file
+
+SHORT_TYPES = {"float32": "f32", "int32": "i32", "int64": "i64", "uint8": "u8", "int8": "i8"}
+
+
+class NcnnRuntime(Runtime):
+    """A file as ncnn's graph of one image, called for each image of a batch, in float32."""
+
+    name: ClassVar[str] = "ncnn"
+
+    def _open(self, source: ModelSource) -> None:
+        # ncnn has no cast from uint8 and no argmax; pnnx writes both all the same, loading such a file only returns -1,
+        # and a graph that was never loaded answers with whatever lies in memory.
+        self._edges = cut_edges(source)
+        # Its own choice is every core, and they wait for each other after every layer of one small image: thirty times
+        # slower on a busy machine.
+        threads = self.settings.threads or 1
+        details = {"threads": threads, "done_by_numpy": self._edges.describe(), "storage": "float32"}
+        info = describe_file(source, runtime=self.name, version=version("ncnn"), details=details)
+        self.info = replace(info, native_batch=False)
+        Path("model.onnx").write_bytes(self._edges.model)  # a worker's folder is its own
+        self._convert()
+        self._net = ncnn.Net()
+        for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf16_storage"):
+            setattr(self._net.opt, f"use_{option}", False)
+        self._net.opt.num_threads = threads
+        layers = {line.split()[0] for line in Path("model.ncnn.param").read_text().splitlines()[2:] if line.strip()}
+        unknown = sorted(layer for layer in layers if ncnn.layer_to_index(layer) < 0)
+        if unknown:
+            raise ModelError(f"ncnn refuses the model: pnnx wrote what ncnn has no layer for: {', '.join(unknown)}")
+        if self._net.load_param("model.ncnn.param") or self._net.load_model("model.ncnn.bin"):
+            raise ModelError("ncnn refuses the model that pnnx wrote; its own words are in the log")
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the graph once for each image; see `Runtime.compute`."""
+        inputs = self._edges.enter(feeds)
+        count = len(next(iter(inputs.values())))
+        images = [self._compute_one([inputs[spec.name][index] for spec in self.info.inputs]) for index in range(count)]
+        columns = (np.stack(column) for column in zip(*images, strict=True))
+        return self._edges.leave(dict(zip(self._edges.outputs, columns, strict=True)))
+
+    def _compute_one(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        extractor = self._net.create_extractor()
+        codes = [
+            extractor.input(f"in{index}", ncnn.Mat(np.ascontiguousarray(array)).clone())
+            for index, array in enumerate(arrays)
+        ]
+        results = [extractor.extract(f"out{index}") for index in range(len(self._edges.outputs))]
+        codes += [code for code, _ in results]
+        if any(codes):
+            raise ModelError(f"ncnn failed while running the model; inputs and outputs gave the codes {codes}")
+        return [np.array(value) for _, value in results]
+
+    def _convert(self) -> None:
+        sizes = []
+        for spec in self.info.inputs:
+            dtype = str(self._edges.casts.get(spec.name, spec.dtype))
+            if dtype not in SHORT_TYPES:
+                raise ModelError(f"pnnx takes no {dtype}; it takes {', '.join(SHORT_TYPES)}")
+            shape = ",".join(str(size) if isinstance(size, int) else "1" for size in spec.shape)
+            sizes.append(f"[{shape}]{SHORT_TYPES[dtype]}")
+        command = [_find_pnnx(), "model.onnx", f"inputshape={','.join(sizes)}", "fp16=0"]
+        words = run_program(command)
+        if words or not Path("model.ncnn.param").is_file():
+            raise ModelError(f"pnnx refuses the model: {(words or ['it wrote none for ncnn'])[-1]}")
+
+
+def _find_pnnx() -> str:
+    """Return its program; the module around it imports torch, which it does not need for a file."""
+    package = find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise ResourceError("pnnx is not installed beside ncnn; mend it with: toolkit runtimes install ncnn")
+    return str(Path(package.origin).with_name("pnnx.exe" if sys.platform == "win32" else "pnnx"))

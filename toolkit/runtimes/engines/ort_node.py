@@ -1,0 +1,76 @@
+"""ONNX Runtime for JavaScript, in the machine's `node`: the native package, and the one that browsers load."""
+
+from __future__ import annotations
+
+__all__ = ["OrtNodeRuntime", "OrtWebRuntime"]
+
+import subprocess
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, ResourceError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.programs import describe_exit, find_program
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.file_specs import describe_file
+from toolkit.runtimes.private_environments import find_private_folder
+from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
+
+SCRIPT = Path(__file__).with_name("node_worker.mjs")
+
+
+class OrtNodeRuntime(Runtime):
+    """A file opened by onnxruntime-node in a process of its own."""
+
+    name: ClassVar[str] = "ort-node"
+    package: ClassVar[str] = "onnxruntime-node"
+    provider: ClassVar[str] = "cpu"
+
+    def _open(self, source: ModelSource) -> None:
+        node = find_program("node", "apt-get install nodejs npm")
+        folder = find_private_folder(self.name)
+        try:
+            self._process = subprocess.Popen(
+                [node, str(SCRIPT), str(folder), self.package], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as error:
+            raise ResourceError(f"cannot start {node}: {error.strerror or error}") from error
+        request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
+        header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
+        self.info = describe_file(
+            source, runtime=self.name, version=header["version"], details={"node": header["node"]}
+        )
+
+    def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Send the inputs over and read the outputs; see `Runtime.compute`."""
+        outputs: dict[str, NDArray[Any]] = self._ask({"verb": "run"}, feeds)[1]
+        return outputs
+
+    def close(self) -> None:
+        """End the process; a second call does nothing."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def _ask(self, header: dict[str, Any], arrays: Arrays) -> Frame:
+        try:
+            write_frame(cast("BinaryIO", self._process.stdin), header, arrays)
+            frame = read_frame(cast("BinaryIO", self._process.stdout))
+        except (OSError, EOFError) as error:
+            raise ModelError(f"{self.package} ended without an answer: {error}") from error
+        if frame is None:
+            raise ModelError(f"{self.package} {describe_exit(self._process.wait())} without an answer")
+        if "error" in frame[0]:
+            raise ModelError(f"{self.package} failed: {' '.join(frame[0]['error'].split())}")
+        return frame
+
+
+class OrtWebRuntime(OrtNodeRuntime):
+    """A file opened by onnxruntime-web's WebAssembly, as a browser would run it."""
+
+    name: ClassVar[str] = "ort-web"
+    package: ClassVar[str] = "onnxruntime-web"
+    provider: ClassVar[str] = "wasm"

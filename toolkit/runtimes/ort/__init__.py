@@ -1,0 +1,1 @@
+"""ONNX Runtime, strictly: the thin layer, sessions, IO binding, the runtime."""

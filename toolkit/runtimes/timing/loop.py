@@ -1,0 +1,117 @@
+"""The timing loops of one window; they run inside the worker, next to the engine."""
+
+from __future__ import annotations
+
+__all__ = ["REAL_CLOCK", "Clock", "Window", "measure"]
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.timing.meters import Meters
+from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.timing.scenarios import Clock, Loop, run_offline, run_server, run_streams
+
+# A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
+AWAKE_NS = 500_000
+Call = Callable[[], object]
+
+
+class Window(NamedTuple):
+    """What one window left; nothing was left out of it.
+
+    Attributes:
+        first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
+        samples_ns: int64 `[n]`, the latency of every counted query.
+        gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
+        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time; the
+            runtime's `notes`.
+    """
+
+    first_run_ns: int
+    samples_ns: NDArray[np.int64]
+    gaps_ns: NDArray[np.int64]
+    facts: dict[str, Any]
+
+
+def _wait_until(moment_ns: int) -> None:
+    while (left := moment_ns - time.perf_counter_ns()) > 0:
+        if left > AWAKE_NS:
+            time.sleep((left - AWAKE_NS) / 1e9)
+
+
+REAL_CLOCK = Clock(time.perf_counter_ns, _wait_until)
+
+
+def measure(
+    runtime: Runtime, feeds: Arrays, plan: MeasurePlan, *, clock: Clock = REAL_CLOCK, meters: Meters | None = None
+) -> Window:
+    """Time calls with the same feeds.
+
+    The first call is checked as `Runtime.run` checks; the counted ones are the engine's alone.
+
+    Args:
+        runtime: an opened model.
+        feeds: every input by name.
+        plan: what to ask and for how long.
+        clock: tells the time and waits; another one in tests.
+        meters: what is read before and after the counted part.
+
+    Raises:
+        UsageError: the runtime cannot be measured that way.
+    """
+    start = clock.now()
+    runtime.run(feeds)
+    first = clock.now() - start
+    call = runtime.prepare(feeds, boundary=plan.boundary)
+    _warm_up(call, plan, clock)
+    reading = meters or Meters.of(runtime.info.provider_active)
+    before = reading.read()
+    done = _run_scenario(call, plan, clock)
+    facts = {**reading.since(before), "unserved": done.unserved, "notes": list(runtime.notes)}
+    if plan.phase_calls:
+        facts["phases_ms"] = runtime.time_phases(feeds, clock.now, plan.phase_calls)
+    return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)
+
+
+def _run_scenario(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+    if plan.driver == "loadgen":
+        from toolkit.runtimes.timing.loadgen import run_loadgen
+
+        return run_loadgen(call, plan)
+    if plan.scenario == "server":
+        return run_server(call, plan, clock)
+    if plan.scenario == "multi-stream":
+        return run_streams(call, plan, clock)
+    if plan.scenario == "offline" and plan.runs_at_once > 1:
+        return run_offline(call, plan, clock)
+    return _run_one_by_one(call, plan, clock.now)
+
+
+def _run_one_by_one(call: Call, plan: MeasurePlan, now_ns: Callable[[], int]) -> Loop:
+    samples: list[int] = []
+    keep = samples.append
+    least_ns, most_ns, least_calls = plan.min_s * 1e9, plan.max_s * 1e9, plan.min_calls
+    start = before = now_ns()
+    while True:
+        call()
+        now = now_ns()
+        keep(now - before)
+        before = now
+        elapsed = now - start
+        if elapsed >= least_ns and (len(samples) >= least_calls or elapsed >= most_ns):
+            return Loop(samples, samples)
+
+
+def _warm_up(call: Call, plan: MeasurePlan, clock: Clock) -> None:
+    start, calls = clock.now(), 0
+    while calls < plan.warmup_calls or (clock.now() - start) / 1e9 < plan.warmup_s:
+        call()
+        calls += 1
+        # A slow engine is warm after a few calls: the counted part is what the time is for.
+        if (clock.now() - start) / 1e9 > max(plan.warmup_s, plan.max_s):
+            return

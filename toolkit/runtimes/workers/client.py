@@ -1,0 +1,184 @@
+"""The parent's side of a worker: sends it frames and tells why it died."""
+
+from __future__ import annotations
+
+__all__ = ["MEMORY_LIMIT_BYTES", "WorkerProcess", "WorkerRuntime", "blame_the_file"]
+
+import contextlib
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.closing import Closing
+from toolkit.errors import HelperStartError, ModelError, UsageError, WorkerError, error_from_json
+from toolkit.onnx_file.source import ModelSource
+from toolkit.plain import from_plain, to_plain
+from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
+from toolkit.runtimes.private_environments import private_python
+from toolkit.runtimes.timing.loop import Window
+from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.workers.frames import Frame, write_frame
+from toolkit.runtimes.workers.helper import Helper
+
+MEMORY_LIMIT_BYTES = 12 << 30
+# Seconds that no request to an engine may pass, whatever the command allows.
+TIME_LIMIT_VARIABLE = "TOOLKIT_TIME_LIMIT"
+# CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
+UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
+
+
+class WorkerProcess(Closing):
+    """A worker in an empty folder, asked one thing after the other; a context manager.
+
+    Attributes:
+        notes: what its runtime has passed over until now, one line each.
+        left_out: outputs that have no form as arrays, and why.
+
+    Args:
+        timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
+        python: its interpreter; this one by default.
+        is_private: whether the interpreter is an engine's own.
+
+    Raises:
+        HelperStartError: it cannot be started.
+    """
+
+    def __init__(self, *, timeout_s: float = 120.0, python: str | None = None, is_private: bool = False) -> None:
+        self._timeout_s = min(timeout_s, _time_limit_s())
+        self.notes: tuple[str, ...] = ()
+        self.left_out: dict[str, str] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
+        try:
+            self._helper = Helper(
+                "toolkit.runtimes.workers.worker",
+                title="a worker",
+                python=python,
+                is_private=is_private,
+                cwd=self._folder.name,
+            )
+        except HelperStartError:
+            self._folder.cleanup()
+            raise
+
+    def request(self, header: dict[str, Any], arrays: Arrays | None = None) -> Frame:
+        """Send a frame and return the answer.
+
+        Raises:
+            HelperStartError: the worker did not start.
+            WorkerError: it died or hung, with its log.
+            ModelError, ProviderError, UsageError, ResourceError: as they were raised there.
+        """
+        words = f"the engine {{end}} during {header['verb']!r}"
+        frame = self._helper.ask(header, arrays, seconds=self._timeout_s, words=words)
+        if "error" in frame[0]:
+            error = error_from_json(frame[0]["error"])
+            error.log = self.log
+            raise error
+        self.notes, self.left_out = tuple(frame[0]["notes"]), frame[0]["left_out"]
+        return frame
+
+    @property
+    def log(self) -> str:
+        """The last lines that the worker wrote on its standard error."""
+        return self._helper.log
+
+    def close(self) -> None:
+        """End the worker; a second call does nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            write_frame(self._helper.requests, {"verb": "stop"})
+        self._helper.close(patience_s=2)
+        self._folder.cleanup()
+
+
+class WorkerRuntime(WorkerProcess):
+    """A model opened in a worker process; a context manager with the face of a runtime.
+
+    Args:
+        source: the model.
+        settings: how to execute it.
+        timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
+        allow_foreign: accept operators outside ONNX's default domain.
+        python: interpreter of the worker; by default the engine's private one, or this one where it has none.
+
+    Raises:
+        HelperStartError: the worker cannot be started.
+        WorkerError: the worker died or hung, with its log.
+        ModelError, ProviderError, UsageError, ResourceError: as the runtime raised them there.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        settings: RuntimeSettings,
+        *,
+        timeout_s: float = 120.0,
+        allow_foreign: bool = True,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        python: str | None = None,
+    ) -> None:
+        private = private_python(settings.runtime) if python is None else None
+        super().__init__(timeout_s=timeout_s, python=python or private, is_private=private is not None)
+        limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
+        header = {
+            "verb": "load",
+            "settings": to_plain(settings),
+            "sha256": source.sha256,
+            "path": str(source.path),
+            "run": str(source.run.resolve()) if source.run else None,
+            "allow_foreign": allow_foreign,
+            "memory_limit_bytes": limit,
+        }
+        try:
+            answer, _ = self.request(header, {"model": np.frombuffer(source.model, np.uint8)})
+        except BaseException:
+            self.close()
+            raise
+        self.info: RuntimeInfo = from_plain(RuntimeInfo, answer["info"])
+        self.model_summary: dict[str, Any] = answer["model"]
+        self.cold_ms: dict[str, float] = answer["cold"]
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once in the worker; as `Runtime.run`."""
+        return self.request({"verb": "run"}, feeds)[1]
+
+    def count_multiply_adds(self, feeds: Arrays) -> int | None:
+        """Return the multiply-adds of a call, counted in the graph; None where the file does not tell."""
+        shapes = {name: list(array.shape) for name, array in feeds.items()}
+        return self.request({"verb": "count", "shapes": shapes})[0]["multiply_adds"]  # type: ignore[no-any-return]
+
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
+        """Run the timing loop inside the worker; as `measure.measure`."""
+        told, arrays = self.request({"verb": "measure", "plan": to_plain(plan)}, feeds)
+        return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
+
+
+@contextlib.contextmanager
+def blame_the_file(name: str) -> Iterator[None]:
+    """Turn the end of a worker into the fault of the file that it opened, where nothing else is asked of the engine.
+
+    Raises:
+        ModelError: the engine crashed or hung.
+        HelperStartError: no worker could be started, which says nothing about the file.
+    """
+    try:
+        yield
+    except HelperStartError:
+        raise
+    except WorkerError as error:
+        raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
+
+
+def _time_limit_s() -> float:
+    text = os.environ.get(TIME_LIMIT_VARIABLE, "inf")
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise UsageError(f"{TIME_LIMIT_VARIABLE} is {text!r}; expected a number of seconds over 0")
+    return limit

@@ -1,0 +1,80 @@
+"""Frames between parent and worker: a JSON header and raw buffers, nothing that runs code when it is read."""
+
+from __future__ import annotations
+
+__all__ = ["Frame", "read_frame", "write_frame"]
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype
+
+MAGIC = b"TKF1"
+HEADER_CAP_BYTES = 64 << 20
+FRAME_CAP_BYTES = 16 << 30
+# A header and arrays by name.
+Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+    """Write one frame: magic, header length (4 bytes little-endian), JSON header, then each array's bytes."""
+    buffers = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
+    index = [
+        {"name": name, "dtype": _dtype_word(array.dtype), "shape": list(np.shape((arrays or {})[name]))}
+        for name, array in buffers.items()
+    ]
+    text = json.dumps({**header, "arrays": index}).encode()
+    stream.write(MAGIC + struct.pack("<I", len(text)) + text)
+    stream.writelines(array.reshape(-1).view(np.uint8).data for array in buffers.values())
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> Frame | None:
+    """Read one frame; None at a clean end of the stream.
+
+    Raises:
+        EOFError: the stream ends inside a frame.
+        ValueError: the bytes are not a frame, or it is larger than the cap.
+    """
+    start = stream.read(8)
+    if not start:
+        return None
+    length = struct.unpack("<I", start[4:])[0] if len(start) == 8 else 0
+    if start[:4] != MAGIC or length > HEADER_CAP_BYTES:
+        raise ValueError("the other side did not write a frame")
+    try:
+        header = json.loads(_read_exactly(stream, length))
+        arrays = {str(item["name"]): _read_array(stream, item) for item in header.pop("arrays")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
+    return header, arrays
+
+
+def _dtype_word(dtype: np.dtype[Any]) -> str:
+    """Return what tells the type to the other side: NumPy's own word, but where it has none."""
+    return dtype.name if dtype.name in SMALL_BITS else dtype.str
+
+
+def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:
+    dtype = find_dtype(item["dtype"])
+    size = math.prod(item["shape"]) * dtype.itemsize
+    if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
+        raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
+    return np.frombuffer(_read_exactly(stream, size), dtype).reshape(item["shape"])
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
+    buffer = bytearray(size)
+    view, done = memoryview(buffer), 0
+    while done < size:
+        count = stream.readinto(view[done:])  # type: ignore[attr-defined]  # BinaryIO lacks readinto; every binary file has it
+        if not count:
+            raise EOFError(f"the stream ended {size - done} bytes before the end of a frame")
+        done += count
+    return buffer

@@ -1,0 +1,113 @@
+"""A file is tried once in a process of its own, and remembered, before this process runs it."""
+
+from __future__ import annotations
+
+__all__ = ["ensure_probed", "probe_folder"]
+
+import contextlib
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.artifacts import cache_folder
+from toolkit.durable import read_json, sha256_bytes, write_json
+from toolkit.errors import DataError, ResourceError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.plain import to_plain
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import check_outputs, require_contract
+from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.registry import find_entry
+
+SCHEMA = "toolkit/probed/2"
+PROBE_BATCH = 2
+# Long enough for an interpreter and its imports from a cold, busy disk.
+CPU_TIMEOUT_S = 30.0
+# The first session of a process on a device loads gigabytes of libraries.
+DEVICE_TIMEOUT_S = 90.0
+
+
+def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float | None = None) -> None:
+    """Try a model in a worker process unless this very file passed before, opened by the same code in the same way.
+
+    The bytes are parsed, foreign domains and external data refused, a session made, zeros run, the card compared with
+    the graph. What passed is remembered in `probe_folder()`; where that cannot be written, it is tried again next time.
+
+    Args:
+        source: the model's bytes and their hash.
+        settings: the engine, strict or not.
+        timeout_s: most seconds for one request; 30 on the CPU, 90 elsewhere, by default.
+
+    Raises:
+        ModelError: the file is refused, breaks the contract, or crashes or hangs the engine.
+        ProviderError: the provider asked for is not active.
+        ResourceError: the engine is not installed, or no worker can be started.
+    """
+    identity = _identity(source, settings)
+    if _is_remembered(identity):
+        return
+    active = _try_in_worker(source, settings, timeout_s=timeout_s or _default_timeout(settings))
+    # After a fallback it is the CPU that was tried: the provider asked for would still run untried one day.
+    identity["settings"]["provider"] = active
+    with contextlib.suppress(ResourceError):
+        write_json(_record_path(identity), identity)
+
+
+def probe_folder() -> Path:
+    """Return where probed files are remembered: a folder of `cache_folder()`."""
+    return cache_folder() / "probed"
+
+
+def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
+    from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+
+    name = str(source.path)
+    with (
+        blame_the_file(name),
+        WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker,
+    ):
+        card = require_contract(worker.info, name=name)
+        outputs = run_first(worker, {"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
+        check_outputs(outputs, card, count=PROBE_BATCH, name=name)
+        return worker.info.provider_active
+
+
+def _default_timeout(settings: RuntimeSettings) -> float:
+    return CPU_TIMEOUT_S if settings.provider == "cpu" else DEVICE_TIMEOUT_S
+
+
+def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
+    """Return everything that decides which code opens the file: another value of any of it may be what crashes."""
+    packages = (*find_entry(settings.runtime).private, *_installed_packages())
+    return {
+        "schema": SCHEMA,
+        "sha256": source.sha256,
+        "settings": {**to_plain(settings), "allow_fallback": False},  # what it fell back to is what was opened
+        "packages": sha256_bytes("\n".join(packages).encode()),
+        "python": f"{platform.python_version()} {platform.machine()}",
+    }
+
+
+def _installed_packages() -> list[str]:
+    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
+
+    All of them, because an engine is rarely one package, and the checks before it are ours.
+    """
+    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
+    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
+
+
+def _is_remembered(identity: dict[str, Any]) -> bool:
+    try:
+        return bool(read_json(_record_path(identity)) == identity)
+    except (DataError, ResourceError):  # never probed, a record that cannot be read, or no home to keep one in
+        return False
+
+
+def _record_path(identity: dict[str, Any]) -> Path:
+    return probe_folder() / f"{sha256_bytes(json.dumps(identity, sort_keys=True).encode())[:32]}.json"

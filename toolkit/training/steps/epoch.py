@@ -1,0 +1,115 @@
+"""The training loop, top to bottom.
+
+Shapes: N images, H rows, W columns, B images in a global batch, K classes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["AfterStep", "count_right", "predict_logits", "standardise", "train_epoch"]
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.data.chunks import PIECE_PIXELS
+from toolkit.errors import DataError
+from toolkit.training.interrupt import StopRequest
+from toolkit.training.recipe import Recipe
+from toolkit.training.steps.augment import augment, draw_batch_shift, draw_warps
+from toolkit.training.steps.schedule import Cycle, rate_in_epoch
+from toolkit.training.steps.seeding import derive_seed, make_generator
+from toolkit.training.steps.state import TrainingState, set_rate, update_average
+from toolkit.training.steps.step import EagerStep, Step
+
+AfterStep = Callable[[int, int], None]
+
+
+def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the per-pixel mean and the one standard deviation over all pixels, both in raw pixel units (0 to 255).
+
+    The tutorial standardises so. Sums are whole numbers, so the result does not depend on threads or order.
+
+    Args:
+        images_NHW: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+
+    Raises:
+        DataError: every pixel has the same value, so that nothing can be divided by the deviation.
+    """
+    mean = images_NHW.sum(dim=0, dtype=torch.int64).to(torch.float64) / len(images_NHW)
+    counts = torch.bincount(images_NHW.flatten(), minlength=256).to(torch.float64)
+    values = torch.arange(256, dtype=torch.float64)
+    center = float((counts * values).sum() / counts.sum())
+    variance = float((counts * (values - center) ** 2).sum() / counts.sum())
+    if variance == 0:
+        raise DataError("every pixel of the training images has the same value; there is nothing to learn from")
+    return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
+
+
+def train_epoch(
+    state: TrainingState,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    recipe: Recipe,
+    cycle: Cycle,
+    step_once: Step | None = None,
+    stop: StopRequest | None = None,
+    after_step: AfterStep | None = None,
+) -> None:
+    """Pass over the images in a random order, from the state's position to the end of its epoch.
+
+    Args:
+        state: changed in place; its position then stands at the epoch's last step.
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`, on the network's device.
+        labels: int64 `[N]`, on the same device.
+        recipe: batch size, schedule and augmentation.
+        cycle: the epochs that share the schedule.
+        step_once: how a step is made; the plain way by default.
+        stop: a signal to tell the other processes of; all see it after the same step, in `state.stop_signal`.
+        after_step: called with the steps done and their number; what it raises ends the epoch where it is.
+
+    Raises:
+        CheckFailedError: the loss or a gradient is not finite; nothing was stepped with it.
+        ResourceError: another process of the group is gone.
+    """
+    state.forward.train()
+    place, step_once = state.position, step_once or EagerStep(state, recipe)
+    steps = recipe.count_steps(len(images))
+    order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
+    batches = torch.tensor_split(order, [step * recipe.batch_size for step in range(1, steps)])
+    for step in range(place.step, steps):
+        set_rate(state.optimizer, rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps))
+        chosen = batches[step]
+        batch, target = _make_batch(state, images[chosen], recipe=recipe), labels[chosen]
+        torch.manual_seed(derive_seed(state.seed, "dropout", place.updates, state.group.rank))
+        told = step_once(batch, target, stop=stop)
+        place.step, place.updates = step + 1, place.updates + 1
+        place.loss_sum, place.right = place.loss_sum + told.loss_sum, place.right + told.right
+        update_average(state, recipe)
+        if after_step is not None:
+            after_step(step + 1, steps)
+
+
+def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast."""
+    network.eval()
+    size = max(1, PIECE_PIXELS // images[0].numel())
+    with torch.inference_mode():
+        return torch.cat([network(piece) for piece in torch.split(images, size)]).float()
+
+
+def count_right(logits: Tensor, labels: Tensor) -> int:
+    """Return how many rows of logits `[N, K]` are largest at their label `[N]`."""
+    return int((logits.argmax(dim=1) == labels).sum())
+
+
+def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
+    generator = make_generator(state.seed, "augment", state.position.updates)
+    warps, shift = None, (0, 0)
+    if recipe.warps_images:
+        warps = draw_warps(recipe, count=len(images), generator=generator).to(images.device)
+    if recipe.batch_shift_pixels:
+        shift = draw_batch_shift(recipe.batch_shift_pixels, generator)
+    return augment(images, warps=warps, shift=shift)

@@ -1,0 +1,148 @@
+"""Everything that changes from step to step, and its making."""
+
+from __future__ import annotations
+
+__all__ = ["Position", "TrainingState", "make_state", "set_rate", "update_average"]
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.network.cnn import CNN
+from toolkit.training.recipe import Recipe
+from toolkit.training.steps.ddp import distribute
+from toolkit.training.steps.process_group import Group
+
+# The average follows every fourth step: a quarter of the cost for the same average.
+AVERAGE_EVERY = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """Where a training is, and the sums of the epoch under way.
+
+    Attributes:
+        epoch: whole epochs done.
+        step: steps done in the epoch under way.
+        updates: optimizer steps in all.
+        loss_sum: sum of the losses of the epoch's images so far.
+        right: of them, labelled right while training.
+        seconds: wall time of the epoch so far.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
+    seconds: float = 0.0
+
+    def finish_epoch(self) -> None:
+        """Go to the start of the next epoch."""
+        self.epoch, self.step, self.loss_sum, self.right, self.seconds = self.epoch + 1, 0, 0.0, 0, 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainingState:
+    """What training changes.
+
+    Attributes:
+        network: the trained network, on its device, in its memory layout.
+        forward: what is called in training: the network, or DDP around it.
+        optimizer: holds the network's parameters.
+        average: a second network holding the moving average of the weights; None without.
+        bfloat16: whether products are computed in bfloat16.
+        seed: of everything random.
+        group: the processes that train together.
+        position: where the training is.
+        stop_signal: number of the signal that some process of the group was sent; 0 while none was.
+    """
+
+    network: CNN
+    forward: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: CNN | None
+    bfloat16: bool
+    seed: int
+    group: Group
+    position: Position = field(default_factory=Position)
+    stop_signal: int = 0
+
+    @property
+    def judged(self) -> CNN:
+        """The network that is judged and exported: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+
+def make_state(
+    network: CNN,
+    recipe: Recipe,
+    *,
+    seed: int,
+    bfloat16: bool,
+    group: Group | None = None,
+    for_graphs: bool = False,
+) -> TrainingState:
+    """Return a network with its optimizer, ready for the first step.
+
+    Args:
+        network: on its device.
+        recipe: how to train.
+        seed: of the shuffling, the augmentation and the dropout.
+        bfloat16: compute products in bfloat16, with channels last.
+        group: the processes that train together.
+        for_graphs: make an optimizer whose steps a CUDA graph can capture.
+    """
+    group = group or Group()
+    if bfloat16:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    forward = distribute(network) if group.size > 1 else network
+    return TrainingState(
+        network=network,
+        forward=forward,
+        optimizer=_make_optimizer(network, recipe, for_graphs=for_graphs),
+        average=copy.deepcopy(network) if recipe.average_decay else None,
+        bfloat16=bfloat16,
+        seed=seed,
+        group=group,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group of parameters, in place where it lies on a device."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+@torch.no_grad()
+def update_average(state: TrainingState, recipe: Recipe) -> None:
+    """Move the average towards the weights, every few steps; young averages move faster."""
+    updates = state.position.updates
+    if state.average is None or updates % AVERAGE_EVERY:
+        return
+    count = updates // AVERAGE_EVERY
+    decay = min(recipe.average_decay**AVERAGE_EVERY, (1 + count) / (10 + count))
+    targets, sources = (list(item.state_dict().values()) for item in (state.average, state.network))
+    floats = [index for index, item in enumerate(targets) if item.is_floating_point()]
+    torch._foreach_lerp_([targets[i] for i in floats], [sources[i] for i in floats], 1 - decay)
+    for index in set(range(len(targets))) - set(floats):
+        targets[index].copy_(sources[index])
+
+
+def _make_optimizer(network: CNN, recipe: Recipe, *, for_graphs: bool) -> torch.optim.Optimizer:
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    weights = [item for item in network.parameters() if item.ndim > 1]
+    # Decay draws biases and normalisations away from where they belong for nothing (He et al. 2019, arXiv 1812.01187).
+    others = [item for item in network.parameters() if item.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    fused = weights[0].device.type in {"cpu", "cuda"}
+    # A graph reads the rate from the device; a number would be frozen into it.
+    rate = torch.tensor(recipe.learning_rate, device=weights[0].device) if for_graphs else recipe.learning_rate
+    make = kinds[recipe.optimizer]
+    optimizer: torch.optim.Optimizer = make(groups, lr=rate, fused=fused, capturable=for_graphs)
+    return optimizer
