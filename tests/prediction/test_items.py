@@ -16,12 +16,10 @@ from item_sources import SEVEN_PNG, list_items, messages_of, npy_bytes, tar_memb
 from prediction_samples import SPEC
 
 from toolkit.prediction.sources import listing
-from toolkit.prediction.sources.archives.archives import printable_member
-from toolkit.prediction.sources.globs import expand_glob
+from toolkit.prediction.sources.archives import printable_member
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
-from toolkit.prediction.sources.listing import iterate_folder, list_folder
-from toolkit.prediction.sources.open import find_total, open_items, tidy_path
-from toolkit.prediction.sources.path_list import MAX_PATH_BYTES, read_paths
+from toolkit.prediction.sources.listing import expand_glob, iterate_folder, list_folder
+from toolkit.prediction.sources.open import MAX_PATH_BYTES, find_total, open_items, read_paths, tidy_path
 from toolkit.regular_file import printable_name
 
 OPEN_FILES = Path("/proc/self/fd")
@@ -213,7 +211,7 @@ def test_lists_are_lines_or_end_in_nul(data: bytes, expected: list[str]) -> None
 
 @pytest.mark.parametrize("size", [1, 3, 1 << 16])
 def test_lists_are_cut_anywhere(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolkit.prediction.sources.path_list.CHUNK_BYTES", size)
+    monkeypatch.setattr("toolkit.prediction.sources.open.CHUNK_BYTES", size)
     assert list(read_paths(io.BytesIO(b"one\ntwo\nthree"))) == ["one", "two", "three"]
 
 

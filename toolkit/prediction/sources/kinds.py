@@ -7,7 +7,7 @@ __all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "judge_file", "judge_h
 import enum
 import zlib
 
-from toolkit.prediction.sources.archives.tar import BLOCK_BYTES, is_header
+from toolkit.prediction.sources.tar import BLOCK_BYTES, is_header
 from toolkit.regular_file import open_regular
 
 HEAD_BYTES = 1024

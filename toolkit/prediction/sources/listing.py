@@ -1,12 +1,19 @@
-"""A folder's files, sorted, at the speed of the file system, without following anything that could lead in circles."""
+"""Files on disk that one name stands for: a folder's, searched through and sorted, or those that match a pattern.
+
+At the speed of the file system, held name by name, without following anything that could lead in circles. Patterns,
+such as `scans/**/*.png`, are for whoever quotes them.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Folder", "is_image_name", "iterate_folder", "list_folder"]
+__all__ = ["expand_glob", "is_glob", "is_image_name", "iterate_folder", "list_folder"]
 
+import fnmatch
 import os
+import re
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from toolkit.imaging.decode import IMAGE_ENDINGS
 from toolkit.prediction.sources.items import ImageItem
@@ -18,6 +25,8 @@ LONGEST_ENDING = max(map(len, IMAGE_ENDINGS))
 # macOS keeps the attributes of x.png beside it in ._x.png, which is no picture.
 APPLE_PREFIX = "._"
 IS_FOLDER = "is a folder"
+ANY_DEPTH = "**"
+MAGIC = re.compile(r"[*?\[]")
 
 
 def is_image_name(path: str) -> bool:
@@ -61,7 +70,7 @@ def list_folder(folder: str) -> Iterator[tuple[str, str]]:
     circles. Links to nothing, FIFOs, sockets, devices and folders that cannot be listed come with their problem, the
     end of a sentence that begins with the path. A folder's names are held while it is gone through, nothing else.
     """
-    open_folders = [Folder(folder)]
+    open_folders = [_Folder(folder)]
     while open_folders:
         current = open_folders[-1]
         if current.problem:
@@ -71,7 +80,7 @@ def list_folder(folder: str) -> Iterator[tuple[str, str]]:
             if not others or name not in others:
                 yield prefix + name, ""
             elif others[name] is IS_FOLDER:
-                open_folders.append(Folder(prefix + name))
+                open_folders.append(_Folder(prefix + name))
                 break
             else:
                 yield prefix + name, others[name]
@@ -79,7 +88,31 @@ def list_folder(folder: str) -> Iterator[tuple[str, str]]:
             open_folders.pop()
 
 
-class Folder:
+def is_glob(path: str) -> bool:
+    """Say whether a path is a pattern: it has `*`, `?` or `[`, and nothing of that very name exists."""
+    return MAGIC.search(path) is not None and "\0" not in path and not os.path.lexists(path)
+
+
+def expand_glob(pattern: str) -> Iterator[str]:
+    """Yield the files and folders that match; what lies in a folder that matches is not matched again.
+
+    `*`, `?` and `[...]` stay within a name, `**` stands for any number of folders. A name that begins with a dot is
+    matched only by a part that begins with one. Links to folders are not followed. A folder that cannot be listed is
+    yielded, so that it is reported.
+
+    Args:
+        pattern: has a part with `*`, `?` or `[`; the parts before it are taken literally.
+    """
+    parts = Path(pattern).parts
+    first = next(number for number, part in enumerate(parts) if MAGIC.search(part))
+    top = str(Path(*parts[:first]))
+    matcher = _Matcher(parts[first:])
+    if matcher.is_end(matcher.start):
+        return iter([top]) if os.path.isdir(top) else iter(())  # noqa: PTH112 - text in, text out
+    return _walk_matches(top, matcher) if os.path.isdir(top) else iter(())  # noqa: PTH112
+
+
+class _Folder:
     """A folder's names, to be gone through once, and what is not simply a file.
 
     Attributes:
@@ -119,3 +152,64 @@ def _judge(entry: os.DirEntry[str]) -> str:
     if stat.S_ISDIR(mode):
         return "is a link to a folder, which is not followed; give that folder itself"
     return "" if stat.S_ISREG(mode) else "is not a regular file and was not opened"
+
+
+def _walk_matches(top: str, matcher: _Matcher) -> Iterator[str]:
+    open_folders = [(_Folder(top), matcher.start)]
+    while open_folders:
+        folder, state = open_folders[-1]
+        if folder.problem:
+            yield folder.path
+        for name in folder.names:
+            reached = matcher.step(state, name)
+            if matcher.is_end(reached):
+                yield folder.prefix + name
+            elif reached and folder.others.get(name) == IS_FOLDER:
+                open_folders.append((_Folder(folder.prefix + name), reached))
+                break
+        else:
+            open_folders.pop()
+
+
+class _Matcher:
+    """Follows a path part by part.
+
+    A position is the number of pattern parts that are matched, a state is a set of positions.
+
+    Attributes:
+        start: the state before the first part.
+    """
+
+    def __init__(self, parts: tuple[str, ...]) -> None:
+        self._end = len(parts)
+        self._rules = [None if part == ANY_DEPTH else re.compile(fnmatch.translate(part)).match for part in parts]
+        self._takes_hidden = [part.startswith(".") for part in parts]
+        self.start = self._close({0})
+
+    def step(self, state: frozenset[int], name: str) -> frozenset[int]:
+        """Return the state after one more name; empty where nothing can match any more."""
+        is_hidden = name.startswith(".")
+        reached: set[int] = set()
+        for position in state:
+            if position == self._end or (is_hidden and not self._takes_hidden[position]):
+                continue
+            rule = self._rules[position]
+            if rule is None:
+                reached.add(position)
+            elif rule(name):
+                reached.add(position + 1)
+        return self._close(reached) if reached else frozenset()
+
+    def is_end(self, state: frozenset[int]) -> bool:
+        """Say whether the whole pattern is matched."""
+        return self._end in state
+
+    def _close(self, positions: set[int]) -> frozenset[int]:
+        """Add what is reached by `**` standing for nothing."""
+        closed = set(positions)
+        for position in positions:
+            place = position
+            while place < self._end and self._rules[place] is None:
+                place += 1
+                closed.add(place)
+        return frozenset(closed)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["STDIN", "find_total", "open_items", "open_packed", "refuse_output_among", "tidy_path", "walk_inputs"]
+__all__ = [
+    "STDIN",
+    "find_total",
+    "open_items",
+    "open_packed",
+    "read_paths",
+    "refuse_output_among",
+    "tidy_path",
+    "walk_inputs",
+]
 
 import os
 import stat
@@ -12,14 +21,16 @@ from typing import BinaryIO
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError, UsageError
-from toolkit.prediction.sources.globs import expand_glob, is_glob
 from toolkit.prediction.sources.items import ImageItem, Item, PackedFile
 from toolkit.prediction.sources.kinds import ARRAY_KINDS, Kind, judge_file
-from toolkit.prediction.sources.listing import is_image_name, iterate_folder, list_folder
+from toolkit.prediction.sources.listing import expand_glob, is_glob, is_image_name, iterate_folder, list_folder
 from toolkit.progress import OnNote
 from toolkit.regular_file import printable_name
 
 STDIN = "-"
+CHUNK_BYTES = 1 << 16
+# Linux ends a path at 4,096 bytes, Windows at 32,767 letters.
+MAX_PATH_BYTES = 1 << 17
 
 
 def open_items(
@@ -87,6 +98,24 @@ def open_packed(packed: PackedFile, *, on_note: OnNote | None = None, spec: Inpu
         yield _describe_problem(packed.path, error)
 
 
+def find_total(inputs: Iterable[Path | str], spec: InputSpec) -> int | None:
+    """Return the rows of images that are named and of plain NPY and IDX files; None where any input is something else.
+
+    Counting a folder would list it twice: 8 us a file where a picture takes 22.
+
+    Args:
+        inputs: as for `open_items`.
+        spec: what the model takes.
+    """
+    total = 0
+    for given in inputs:
+        count = _count_rows(tidy_path(os.fspath(given)), spec)
+        if count is None:
+            return None
+        total += count
+    return total
+
+
 def refuse_output_among(source: str, outputs: Sequence[Path]) -> None:
     """Refuse a source that is a file to be replaced, or a folder or a pattern that holds one.
 
@@ -102,24 +131,36 @@ def refuse_output_among(source: str, outputs: Sequence[Path]) -> None:
             raise UsageError(f"the output {output} is also an input; choose another name")
 
 
-def _files_of(source: str, *, has_images: bool) -> Iterator[str]:
-    """Yield the files that a source names; those of a folder are its images, looked for only where that is asked."""
-    for path in expand_glob(source) if is_glob(source) else (source,):
-        if not os.path.isdir(path):  # noqa: PTH112 - text in, text out
-            yield path
-        elif has_images:
-            yield from (name for name, problem in list_folder(path) if not problem and is_image_name(name))
+def read_paths(stream: BinaryIO) -> Iterator[str]:
+    """Yield paths, one a line; ended by NUL instead of a newline where the first piece that comes holds a NUL.
+
+    Empty ones are left out. At most one piece of the stream and one path are held.
+
+    Raises:
+        DataError: no path ends for 131,072 bytes: that is no list.
+    """
+    read = getattr(stream, "read1", stream.read)
+    rest = read(CHUNK_BYTES)
+    separator = b"\0" if b"\0" in rest else b"\n"
+    while True:
+        *paths, rest = rest.split(separator)
+        yield from _decode(paths, separator)
+        if len(rest) > MAX_PATH_BYTES:
+            raise DataError("standard input holds no list of paths: one of them does not end; expected one a line")
+        chunk = read(CHUNK_BYTES)
+        if not chunk:
+            yield from _decode([rest], separator)
+            return
+        rest += chunk
 
 
-def _is_same(path: str, output: Path) -> bool:
-    try:
-        return output.samefile(path)
-    except (OSError, ValueError):
-        return False
+def tidy_path(path: str) -> str:
+    """Return a path as Path writes it: `./a//b/` is `a/b`; one that is tidy costs nothing."""
+    is_tidy = not path.startswith("./") and "//" not in path and "/./" not in path and not path.endswith("/")
+    return path if is_tidy or not path else str(Path(path))
 
 
 def _walk_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Path]) -> Iterator[Item | PackedFile]:
-    from toolkit.prediction.sources.path_list import read_paths
 
     try:
         for path in read_paths(stdin):
@@ -130,12 +171,6 @@ def _walk_list(stdin: BinaryIO, *, on_note: OnNote | None, outputs: Sequence[Pat
                 yield from _walk_source(tidy_path(path), on_note=on_note, is_named=False)
     except DataError as error:
         yield ImageItem(STDIN, 0, None, str(error))
-
-
-def tidy_path(path: str) -> str:
-    """Return a path as Path writes it: `./a//b/` is `a/b`; one that is tidy costs nothing."""
-    is_tidy = not path.startswith("./") and "//" not in path and "/./" not in path and not path.endswith("/")
-    return path if is_tidy or not path else str(Path(path))
 
 
 def _walk_source(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator[Item | PackedFile]:
@@ -168,14 +203,6 @@ def _walk_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator
         yield _describe_problem(path, error)
 
 
-def _describe_problem(path: str, error: OSError | ValueError | DataError) -> ImageItem:
-    name = printable_name(path)
-    if isinstance(error, DataError):
-        return ImageItem(name, 0, None, " ".join(str(error).split()))
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
-    return ImageItem(name, 0, None, f"cannot read {name}: {reason}")
-
-
 def _open_file(path: str, kind: Kind, *, on_note: OnNote | None, spec: InputSpec | None) -> Iterator[Item]:
     # Every kind is imported when it is met: one PNG must not pay for the others.
     if kind in ARRAY_KINDS:
@@ -186,29 +213,35 @@ def _open_file(path: str, kind: Kind, *, on_note: OnNote | None, spec: InputSpec
         from toolkit.prediction.sources.parquet import iterate_parquet
 
         return iterate_parquet(path)
-    from toolkit.prediction.sources.archives.archives import iterate_tar, iterate_zip
+    from toolkit.prediction.sources.archives import iterate_tar, iterate_zip
 
     if kind == Kind.ZIP:
         return iterate_zip(path, on_note=on_note, spec=spec)
     return iterate_tar(path, on_note=on_note, spec=spec)
 
 
-def find_total(inputs: Iterable[Path | str], spec: InputSpec) -> int | None:
-    """Return the rows of images that are named and of plain NPY and IDX files; None where any input is something else.
+def _describe_problem(path: str, error: OSError | ValueError | DataError) -> ImageItem:
+    name = printable_name(path)
+    if isinstance(error, DataError):
+        return ImageItem(name, 0, None, " ".join(str(error).split()))
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return ImageItem(name, 0, None, f"cannot read {name}: {reason}")
 
-    Counting a folder would list it twice: 8 us a file where a picture takes 22.
 
-    Args:
-        inputs: as for `open_items`.
-        spec: what the model takes.
-    """
-    total = 0
-    for given in inputs:
-        count = _count_rows(tidy_path(os.fspath(given)), spec)
-        if count is None:
-            return None
-        total += count
-    return total
+def _files_of(source: str, *, has_images: bool) -> Iterator[str]:
+    """Yield the files that a source names; those of a folder are its images, looked for only where that is asked."""
+    for path in expand_glob(source) if is_glob(source) else (source,):
+        if not os.path.isdir(path):  # noqa: PTH112 - text in, text out
+            yield path
+        elif has_images:
+            yield from (name for name, problem in list_folder(path) if not problem and is_image_name(name))
+
+
+def _is_same(path: str, output: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _count_rows(path: str, spec: InputSpec) -> int | None:
@@ -223,3 +256,10 @@ def _count_rows(path: str, spec: InputSpec) -> int | None:
     except DataError:
         return 1  # what cannot be read is one row
     return 1 if kind == Kind.IMAGE else None
+
+
+def _decode(paths: list[bytes], separator: bytes) -> Iterator[str]:
+    for path in paths:
+        plain = path.removesuffix(b"\r") if separator == b"\n" else path
+        if plain:
+            yield os.fsdecode(plain)

@@ -17,17 +17,20 @@ from toolkit.card import InputSpec
 from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.limits import MAX_FILE_BYTES
-from toolkit.prediction.sources.archives.skipped import LeftOut, is_array_name
-from toolkit.prediction.sources.archives.tar import TarMember, TarReader
-from toolkit.prediction.sources.archives.zip import ZipMember, ZipReader
 from toolkit.prediction.sources.array_stream import ArrayStream
 from toolkit.prediction.sources.arrays import iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item
 from toolkit.prediction.sources.listing import is_image_name
+from toolkit.prediction.sources.tar import TarMember, TarReader
+from toolkit.prediction.sources.zip import ZipMember, ZipReader
 from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
 
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
+ARRAY_ENDINGS = (".npy", ".idx", "-ubyte")
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".parquet", ".7z", ".rar")
+ARCHIVES, ARRAYS = "archives inside, which are not opened", "arrays that are no images"
+MOST_NAMES = 3
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -64,6 +67,29 @@ def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
         yield from _end_in_item(_TarItems(path, unpacked, spec), on_note)
 
 
+def printable_member(archive: str, member: str) -> str:
+    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
+    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
+    return f"{printable_name(archive)}!{printable_name(safe)}"
+
+
+def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:
+    """Yield an archive's items; a damaged archive ends in an item without content, one that holds nothing is one."""
+    found = 0
+    try:
+        for item in items:
+            found += 1
+            yield item
+    except DataError as error:
+        yield _failed(items.name, str(error))
+    else:
+        if not found:
+            yield _failed(items.name, f"{items.name} holds no image and no array of images")
+    if on_note is not None:
+        for note in (*items.notes, *items.left_out.describe()):
+            on_note(note)
+
+
 class _ArchiveItems:
     """The items of an archive; what both kinds share.
 
@@ -76,13 +102,14 @@ class _ArchiveItems:
         self.path = path
         self.spec = spec
         self.name = printable_name(path)
-        self.left_out = LeftOut(self.name)
+        self.left_out = _LeftOut(self.name)
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Item]:
         raise NotImplementedError
 
     def _name_member(self, name: str) -> str:
+        # numpy.savez appends `.npy` to the key under which the array was given: the user knows the key.
         is_key = name.endswith(NPY_ENDING) and self.path.lower().endswith(NPZ_ENDING)
         return printable_member(self.path, name.removesuffix(NPY_ENDING) if is_key else name)
 
@@ -99,12 +126,12 @@ class _ZipItems(_ArchiveItems):
             try:
                 if is_image_name(member.name):
                     yield self._read_image(member, source)
-                elif is_array_name(member.name):
+                elif _is_array_name(member.name):
                     yield from self._read_array(member, source)
                 elif not member.is_folder:
                     self.left_out.add_file(source)
             except DataError as error:
-                if self._budget.is_spent:
+                if self._budget.is_spent:  # a bomb ends the archive; one member that is damaged does not
                     raise
                 yield _failed(source, str(error))
 
@@ -123,7 +150,7 @@ class _ZipItems(_ArchiveItems):
             return
         tell_flattened(array.layout, source, self.notes.append)
         bits = read_through(array)
-        self._budget.left_bytes = left_bytes
+        self._budget.left_bytes = left_bytes  # the same bytes once more: they are not spent twice
         yield from iterate_stream(self._open_array(member, source), source, bits=bits)
 
     def _open_array(self, member: ZipMember, source: str) -> ArrayStream:
@@ -143,7 +170,7 @@ class _TarItems(_ArchiveItems):
             source = self._name_member(member.name)
             if is_image_name(member.name):
                 yield self._read_image(member, source)
-            elif is_array_name(member.name) and not member.problem:
+            elif _is_array_name(member.name) and not member.problem:
                 yield from self._read_array(source)
             else:
                 self.left_out.add_file(source)
@@ -168,28 +195,45 @@ class _TarItems(_ArchiveItems):
             yield _failed(source, str(error))
 
 
-def printable_member(archive: str, member: str) -> str:
-    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
-    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
-    return f"{printable_name(archive)}!{printable_name(safe)}"
+class _LeftOut:
+    """Counts what is left out on purpose; a few names are kept, however many there are.
+
+    Args:
+        source: what the archive is called.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._num_files = 0
+        self._some: dict[str, tuple[int, tuple[str, ...]]] = dict.fromkeys((ARCHIVES, ARRAYS), (0, ()))
+
+    def add_file(self, name: str) -> None:
+        """Take note of a member whose name says neither image nor array."""
+        if name.lower().endswith(ARCHIVE_ENDINGS):
+            self._add(ARCHIVES, name)
+        else:
+            self._num_files += 1
+
+    def add_array(self, name: str) -> None:
+        """Take note of an array of labels or other numbers."""
+        self._add(ARRAYS, name)
+
+    def describe(self) -> list[str]:
+        """Return what was left out in one sentence; nothing where nothing was."""
+        parts = [f"{self._num_files} files of other names"] if self._num_files else []
+        for words, (count, names) in self._some.items():
+            more = ", ..." if count > len(names) else ""
+            parts += [f"{count} {words}: {', '.join(names)}{more}"] if count else []
+        return [f"{self._source}: left out {'; '.join(parts)}"] if parts else []
+
+    def _add(self, words: str, name: str) -> None:
+        count, names = self._some[words]
+        self._some[words] = (count + 1, (*names, name)[:MOST_NAMES])
 
 
-def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:
-    """Yield an archive's items; a damaged archive ends in an item without content, one that holds nothing is one."""
-    found = 0
-    try:
-        for item in items:
-            found += 1
-            yield item
-    except DataError as error:
-        yield _failed(items.name, str(error))
-    else:
-        if not found:
-            yield _failed(items.name, f"{items.name} holds no image and no array of images")
-    if on_note is not None:
-        for note in items.notes:
-            on_note(note)
-    items.left_out.tell(on_note)
+def _is_array_name(name: str) -> bool:
+    """Say whether a member's name ends like that of an NPY or IDX file."""
+    return name[-6:].lower().endswith(ARRAY_ENDINGS)
 
 
 def _check_member(source: str, *, size_bytes: int, problem: str) -> None:

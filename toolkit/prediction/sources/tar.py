@@ -22,6 +22,7 @@ CHUNK_BYTES = 1 << 18
 MAX_HEADER_BYTES = 1 << 20
 BLOCK_BYTES = 512
 END_BLOCK = bytes(BLOCK_BYTES)
+# Type flags. A member of the first two lines is no file: it tells of the member that follows it (pax's `g` of all).
 LONG_NAME, LONG_LINK = b"L", b"K"
 PAX, OLD_PAX, GLOBAL_PAX = b"x", b"X", b"g"
 HARD_LINK, LINK, CONTIGUOUS, SPARSE = b"1", b"2", b"7", b"S"
@@ -71,14 +72,14 @@ def parse_header(block: bytes) -> TarHeader:
     # GNU's own format has times where POSIX has the beginning of a long name.
     if block[345] and block.startswith(POSIX_MAGIC, 257):
         name = block[345:500].partition(b"\0")[0] + b"/" + name
-    if kind == OLD_FILE:
+    if kind == OLD_FILE:  # before POSIX a folder was a file whose name ends in a slash
         kind = FOLDER if name.endswith(b"/") else FILE
     return TarHeader(name.decode("utf-8", "surrogateescape"), size, kind)
 
 
 def _parse_number(field: bytes) -> int:
     """Return an octal number, or one in base 256 where its first bit is set."""
-    if field[0] & BASE_256:
+    if field[0] & BASE_256:  # GNU's way to sizes of 8 GiB and more, which 11 octal digits cannot hold
         return int.from_bytes(field[1:], "big") if field[0] == BASE_256 else -1
     return int(field.partition(b"\0")[0].strip() or b"0", 8)
 
@@ -128,7 +129,7 @@ class TarReader:
             elif header.kind in {PAX, OLD_PAX}:
                 pax = _parse_pax(self._read_extra())
             elif header.kind not in {LONG_LINK, GLOBAL_PAX}:
-                if pax.get("size", "").isdigit():
+                if pax.get("size", "").isdigit():  # the header's own field is 0 where a size does not fit into it
                     self._left = int(pax["size"])
                     self._padding = -self._left % BLOCK_BYTES
                 yield _describe(header, name=pax.get("path") or long_name or header.name, pax=pax, size=self._left)
@@ -147,7 +148,7 @@ class TarReader:
         while self._left:
             chunk = self._stream.read(min(CHUNK_BYTES, self._left))
             if not chunk:
-                self._left = 0
+                self._left = 0  # whoever goes on is not told a second time by this member
                 raise DataError(f"{self._name} is cut off inside a member; get the file again")
             self._left -= len(chunk)
             yield chunk
@@ -156,7 +157,7 @@ class TarReader:
         block = self._stream.read(BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
             raise DataError(f"{self._name} is cut off: its end mark is missing; get the file again")
-        if block == END_BLOCK:
+        if block == END_BLOCK:  # two end an archive, but the first already cannot begin a member
             return None
         try:
             return parse_header(block)

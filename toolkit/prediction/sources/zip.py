@@ -23,12 +23,14 @@ from toolkit.errors import DataError
 ENTRY_MAGIC, LOCAL_MAGIC = b"PK\1\2", b"PK\3\4"
 # magic, versions, flags, method, time, date, CRC, packed, plain, lengths of name, extra and comment, disk, attributes
 _ENTRY = struct.Struct("<4s6H3L5H2L")
+# Fixed part of a local header. Of it only the two lengths at its end are used: the directory tells the rest, and tells
+# it where a streaming writer has left zeros here.
 LOCAL_BYTES = 30
 ENCRYPTED, UTF8_NAME = 0x1, 0x800
 STORED, DEFLATED = 0, 8
 CHUNK_BYTES = 1 << 16
 PLAIN_CHUNK_BYTES = 1 << 20
-RAW_DEFLATE = -15
+RAW_DEFLATE = -15  # no zlib header around it
 
 
 class ZipMember(NamedTuple):
@@ -91,6 +93,8 @@ class ZipReader:
         """
         place, end, count = self._directory.start, self._directory.start + self._directory.size_bytes, 0
         buffer, used = b"", 0
+        # A window slides over the directory: entries are of any length, so the last of a window is read again with the
+        # next one.
         while place < end:
             entry_bytes = self._entry_bytes(buffer, used)
             if entry_bytes > len(buffer) - used:
@@ -102,6 +106,7 @@ class ZipReader:
             used += entry_bytes
             place += entry_bytes
             count += 1
+        # The end record of a plain ZIP counts in 16 bits: of 65,536 members it says 0, and writers leave it at that.
         if count % self._directory.modulus != self._directory.num_members:
             said = f"{count} members where its end says {self._directory.num_members}"
             raise DataError(f"{self._name} has a damaged directory: {said}; get the file again")
@@ -124,7 +129,7 @@ class ZipReader:
         for chunk in self._unpack(member, name):
             size += len(chunk)
             self._budget.spend(len(chunk))
-            if size > member.size_bytes:
+            if size > member.size_bytes:  # a bomb, or damage: not one byte more is handed on
                 break
             crc = zlib.crc32(chunk, crc)
             yield chunk
@@ -140,6 +145,7 @@ class ZipReader:
         try:
             for piece in packed:
                 pending = piece
+                # A piece may stand for a thousand times its size: it is taken in steps of a bounded one.
                 while pending and not inflater.eof:
                     yield inflater.decompress(pending, PLAIN_CHUNK_BYTES)
                     pending = inflater.unconsumed_tail
@@ -147,6 +153,7 @@ class ZipReader:
             raise DataError(f"{name} is damaged: {error}; get the file again") from error
 
     def _read_packed(self, member: ZipMember, name: str) -> Iterator[bytes]:
+        # Offsets count from the archive's own first byte, which is not the file's where a program stands before it.
         local = self._read_at(member.offset + self._directory.shift, LOCAL_BYTES)
         if len(local) < LOCAL_BYTES or not local.startswith(LOCAL_MAGIC):
             raise DataError(f"{name} is damaged: it is not where the directory says; get the file again")
@@ -181,6 +188,7 @@ class ZipReader:
         flags, method, crc, packed, plain = fields[3], fields[4], fields[7], fields[8], fields[9]
         name_end = used + _ENTRY.size + fields[10]
         name = buffer[used + _ENTRY.size : name_end]
+        # Without the flag a name is in the code page of the PC of 1981, whatever the machine that reads it uses.
         text = name.decode("utf-8", "surrogateescape") if flags & UTF8_NAME or name.isascii() else name.decode("cp437")
         extra = buffer[name_end : name_end + fields[11]]
         plain, packed, offset = unpack_zip64(extra, (plain, packed, fields[16]))

@@ -1,1 +1,0 @@
-"""Archives read in place, member after member; nothing is ever written."""
