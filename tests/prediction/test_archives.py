@@ -302,7 +302,7 @@ def test_a_member_that_is_elsewhere_is_an_error(tmp_path: Path, offset: int) -> 
 MEMORY_CODE = """
 import resource, sys, time
 from toolkit.prediction.sources.open import open_items
-from toolkit.prediction import archives, parquet_source
+from toolkit.prediction.sources import archives, parquet
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows, last = 0, ""
 for item in open_items(sys.argv[1:]):

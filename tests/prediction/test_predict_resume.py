@@ -22,7 +22,7 @@ COUNT = 20_000
 DISTURBED = """
 import os, sys
 from toolkit.cli.app import main
-from toolkit.prediction import unfinished
+from toolkit.prediction.sinks import unfinished
 number, rows = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 advance = unfinished.Unfinished.advance
 def interfere(target, progress):
