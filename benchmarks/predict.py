@@ -45,9 +45,9 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import EngineChoice, PredictionConfig
 from toolkit.prediction.open_model import open_model
 from toolkit.prediction.pipeline.decoder_pool import DecoderPool
-from toolkit.prediction.pipeline.jobs import group_items, rows_per_job
 from toolkit.prediction.pipeline.prepare_items import Preparation
 from toolkit.prediction.run import run_prediction
+from toolkit.prediction.sources.items import group_items, rows_per_job
 from toolkit.prediction.sources.open import open_items
 
 SCHEMA = "toolkit/benchmark-predict/1"

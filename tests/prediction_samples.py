@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.card import InputSpec
-from toolkit.prediction.pipeline.blocks import Answers
+from toolkit.prediction.pipeline.blocks import AnsweredBlock
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
 
 SPEC = InputSpec(height=8, width=8, channels=1)
@@ -19,7 +19,7 @@ def answers_of(
     start: int = 0,
     messages: dict[int, str] | None = None,
     truths: list[str] | None = None,
-) -> Answers:
+) -> AnsweredBlock:
     """Rows with these class numbers, -1 for an error; probabilities 0.5, 0.25, 0.25."""
     count = len(labels)
     probabilities = np.full((count, len(CLASSES)), 0.25, np.float32)
@@ -28,7 +28,7 @@ def answers_of(
             probabilities[row] = np.nan
         else:
             probabilities[row, label] = 0.5
-    return Answers(
+    return AnsweredBlock(
         sources=[source] * count,
         indices=np.arange(start, start + count),
         labels=np.array(labels, np.int64),

@@ -9,8 +9,7 @@ from prediction_samples import SPEC, array_item, image_item
 
 from toolkit.card import InputSpec
 from toolkit.errors import UsageError
-from toolkit.prediction.pipeline.jobs import group_items, rows_per_job, skip_rows
-from toolkit.prediction.sources.items import ArrayItem, Item
+from toolkit.prediction.sources.items import ArrayItem, Item, group_items, rows_per_job, skip_rows
 
 
 def rows_of(items: list[Item] | Iterator[Item]) -> list[tuple[str, int]]:

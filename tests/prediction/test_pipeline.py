@@ -20,10 +20,10 @@ from tiny_models import build_card
 from toolkit.environment import usable_cores
 from toolkit.errors import HelperStartError, ModelError
 from toolkit.prediction.pipeline import decoder_pool, pipeline
-from toolkit.prediction.pipeline.blocks import Answers, Block, join_blocks
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, join_blocks
 from toolkit.prediction.pipeline.decoder_pool import DecoderPool
-from toolkit.prediction.pipeline.engine import Engine
 from toolkit.prediction.pipeline.pipeline import Pipeline
+from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.items import ImageItem, Item
 from toolkit.runtimes.workers import helper
@@ -37,7 +37,7 @@ def png(value: int) -> bytes:
     return encode(image)
 
 
-def brightness(block: Block) -> Answers:
+def brightness(block: Block) -> AnsweredBlock:
     """Answers whose margin is the first pixel's value."""
     answers = answers_of([0] * block.num_rows)
     answers.margin[block.places] = block.images[:, 0, 0]
@@ -70,17 +70,17 @@ def test_few_jobs_are_taken_ahead() -> None:
 
 
 def test_a_model_that_fails_ends_the_pipeline_with_its_error() -> None:
-    def fail(block: Block) -> Answers:
+    def fail(block: Block) -> AnsweredBlock:
         raise ModelError(f"broken at {block.indices[0]}")
 
     with Pipeline(fail, PREPARATION, processes=0) as line, pytest.raises(ModelError, match="broken at 0"):
         list(line.run([[array_item(2)], [array_item(2)]]))
 
 
-def test_hungry_models_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starved_models_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where decoding is what takes the time, it moves into processes, and nothing changes but the speed."""
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    monkeypatch.setattr(pipeline, "STARVING_SHARE", 0.0)
     jobs: list[list[Item]] = [[image_item(f"{number}.png", png(number))] for number in range(40)]
     with Pipeline(brightness, PREPARATION, processes=2) as line:
         values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
@@ -90,30 +90,30 @@ def test_hungry_models_get_decoder_processes(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_arrays_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    monkeypatch.setattr(pipeline, "STARVING_SHARE", 0.0)
     with Pipeline(brightness, PREPARATION, processes=2) as line:
         list(line.run([[array_item(8)] for _ in range(50)]))
         assert line.num_processes == 0
 
 
-@pytest.mark.parametrize(("waits_s", "after_s", "is_great"), [(0.5, 0.7, False), (0.5, 0.9, True), (0.2, 0.9, False)])
+@pytest.mark.parametrize(("waits_s", "after_s", "is_severe"), [(0.5, 0.7, False), (0.5, 0.9, True), (0.2, 0.9, False)])
 def test_hunger_is_much_waiting_over_some_time(
-    monkeypatch: pytest.MonkeyPatch, waits_s: float, after_s: float, is_great: bool
+    monkeypatch: pytest.MonkeyPatch, waits_s: float, after_s: float, is_severe: bool
 ) -> None:
     """Of two consumers one waits for a while; by a clock of the test's own, for the machine's may stall."""
     now = 5.0
     monkeypatch.setattr(pipeline, "time", types.SimpleNamespace(perf_counter=lambda: now))
-    hunger = pipeline._Hunger(2)
-    with hunger.waiting():
+    starvation = pipeline._Starvation(2)
+    with starvation.waiting():
         now += waits_s
-    hunger.add(waits_s * 0.4)
+    starvation.add(waits_s * 0.4)
     now += after_s - waits_s
-    assert hunger.is_great() == is_great
+    assert starvation.is_severe() == is_severe
 
 
 def test_closing_in_the_middle_leaves_no_thread_and_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    monkeypatch.setattr(pipeline, "STARVING_SHARE", 0.0)
     before = threading.active_count()
     with Pipeline(brightness, PREPARATION, processes=2) as line:
         answers = line.run([image_item(f"{number}.png", png(number))] for number in range(10_000))
@@ -238,7 +238,7 @@ def test_a_pipeline_whose_decoders_cannot_start_ends_with_their_error(
     monkeypatch.setattr(helper.sys, "executable", str(tmp_path / python))  # joined to an absolute path: that path
     monkeypatch.setattr(helper, "SIGN_S", 0.3)
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(pipeline, "HUNGRY_SHARE", 0.0)
+    monkeypatch.setattr(pipeline, "STARVING_SHARE", 0.0)
     before = threading.active_count()
     with Pipeline(brightness, PREPARATION, processes=2) as line, pytest.raises(HelperStartError, match="cannot start"):
         for _ in line.run([image_item(f"{number}.png", png(number))] for number in range(200)):
@@ -296,7 +296,7 @@ def test_a_bad_item_stands_where_it_was() -> None:
 def test_a_model_that_runs_several_times_at_once_is_given_several_blocks() -> None:
     barrier = threading.Barrier(3, timeout=600)
 
-    def together(block: Block) -> Answers:
+    def together(block: Block) -> AnsweredBlock:
         barrier.wait()
         return brightness(block)
 
@@ -339,7 +339,7 @@ def test_engines_that_are_not_reentrant_are_run_by_one_thread_at_a_time() -> Non
                 "label": np.zeros(count, np.int64),
             }
 
-    engine = Engine(Runner(), build_card(classes=("a", "b")), batch=2, provider="cpu")
+    engine = Predictor(Runner(), build_card(classes=("a", "b")), batch=2, provider="cpu")
     with Pipeline(engine.answer, PREPARATION, processes=0) as line:
         assert sum(block.num_rows for block, _ in line.run([[array_item(2)] for _ in range(20)])) == 40
     assert most == 1

@@ -10,9 +10,8 @@ from prediction_samples import SPEC, answers_of
 
 from toolkit.card import InputSpec
 from toolkit.prediction.execute import measure_batches
-from toolkit.prediction.gallery import GalleryPicker
-from toolkit.prediction.pipeline.blocks import Answers, Block
-from toolkit.prediction.tally import tell_truth
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
+from toolkit.prediction.report import GalleryPicker, tell_truth
 
 
 class Clocked:
@@ -42,7 +41,7 @@ def test_batches_of_large_pictures_stay_small() -> None:
     assert (batch, list(rates)) == (1, [1])
 
 
-def block_for(answers: Answers) -> Block:
+def block_for(answers: AnsweredBlock) -> Block:
     count = answers.num_rows
     places = np.flatnonzero(answers.labels >= 0)
     images = np.zeros((len(places), 8, 8), np.uint8)

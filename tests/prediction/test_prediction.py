@@ -24,7 +24,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction import execute as work_module
 from toolkit.prediction.config import EngineChoice, PredictionConfig
 from toolkit.prediction.pipeline.blocks import COLUMNS, Block, Row
-from toolkit.prediction.pipeline.engine import Engine
+from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.run import run_prediction
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
@@ -75,7 +75,7 @@ def block_of(images: list[np.ndarray | None]) -> Block:
 
 
 def predict(images: list[np.ndarray | None], *, batch: int = 4, runner: Any = None, card: Card = CARD) -> list[Row]:
-    engine = Engine(runner or Bands(), card, batch=batch, provider="cpu")
+    engine = Predictor(runner or Bands(), card, batch=batch, provider="cpu")
     return list(engine.answer(block_of(images)).rows())
 
 

@@ -22,10 +22,10 @@ from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction import execute
 from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
-from toolkit.prediction.ray_work import Message, ModelWorker, divide_inputs
+from toolkit.prediction.ray import Message, ModelWorker, divide_inputs
+from toolkit.prediction.report import tell_truth
 from toolkit.prediction.run import run_prediction
 from toolkit.prediction.sinks.unfinished import Progress
-from toolkit.prediction.tally import tell_truth
 
 SPEC = InputSpec(height=28, width=28, channels=1)
 IMAGES = load_mini().test.images[:300]
@@ -127,7 +127,7 @@ def test_what_is_of_one_machine_is_refused(model_path: Path, tmp_path: Path) -> 
 
 
 def test_without_ray_the_command_says_what_brings_it(monkeypatch: pytest.MonkeyPatch, model_path: Path) -> None:
-    from toolkit.prediction.ray_cluster import RayCluster
+    from toolkit.prediction.ray import RayCluster
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ResourceError, match=r"onnx-parity-toolkit\[ray\]"):
@@ -145,7 +145,7 @@ def stop_at_array(source: str, classes: Sequence[str]) -> str:
 def ray() -> Iterator[Any]:
     """A cluster of two workers, started as the product starts one, kept for all tests."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    from toolkit.prediction.ray_cluster import RayCluster
+    from toolkit.prediction.ray import RayCluster
 
     with RayCluster(provider="cpu", workers=2) as cluster:
         yield cluster

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from prediction_samples import CLASSES, answers_of
 
 from toolkit.errors import ResourceError, UsageError
-from toolkit.prediction.pipeline.blocks import COLUMNS, Answers
+from toolkit.prediction.pipeline.blocks import COLUMNS, AnsweredBlock
 from toolkit.prediction.sinks.sink import FORMATS, choose_format, open_sink
 
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"))
 
 
-def write(form: str, parts: list[Answers], *, probabilities: bool = False, truths: bool = False) -> bytes:
+def write(form: str, parts: list[AnsweredBlock], *, probabilities: bool = False, truths: bool = False) -> bytes:
     stream = io.BytesIO()
     sink = open_sink(form, stream, classes=CLASSES, probabilities=probabilities, truths=truths)
     sink.begin()

@@ -11,9 +11,9 @@ import pytest
 from killed import IDENTITY, UNKILLABLE, answer_of
 
 from toolkit.errors import ModelError, ResourceError, StoppedError, UsageError
+from toolkit.prediction.outputs import StreamTarget
 from toolkit.prediction.run import stopping_kept
 from toolkit.prediction.sinks import unfinished
-from toolkit.prediction.sinks.outputs import StreamTarget
 from toolkit.prediction.sinks.unfinished import Progress, Unfinished, latest_unfinished, part_of, record_of
 
 

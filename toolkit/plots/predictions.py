@@ -8,8 +8,7 @@ __all__ = ["draw_gallery"]
 import numpy as np
 
 from toolkit.plots.canvas import digit_grid, shorten
-from toolkit.prediction.gallery import GalleryPicture
-from toolkit.prediction.report import PredictionReport
+from toolkit.prediction.report import GalleryPicture, PredictionReport
 
 COLUMNS = 10
 CELL_INCHES = 1.1

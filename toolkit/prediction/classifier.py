@@ -23,8 +23,8 @@ from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
 from toolkit.prediction.open_model import open_model
-from toolkit.prediction.pipeline.blocks import Answers, Block
-from toolkit.prediction.pipeline.engine import Engine
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
+from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.given import make_items
 from toolkit.runtimes.registry import find_entry
@@ -127,7 +127,9 @@ class Classifier(Closing):
         is_plain = self._provider in find_entry(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
         self._runtime: Runtime | WorkerRuntime | None = opened.runtime
-        self._engine: Engine | None = Engine.of_model(opened, batch=BATCH, reentrant=is_plain, pads=not is_plain)
+        self._predictor: Predictor | None = Predictor.of_model(
+            opened, batch=BATCH, reentrant=is_plain, pads=not is_plain
+        )
         _open.add(self)
 
     @property
@@ -168,10 +170,10 @@ class Classifier(Closing):
             ModelError: the model fails.
         """
         require_known(on_error, ON_ERROR, what="on_error")
-        engine = self._require_engine()
+        predictor = self._require_predictor()
         items, notes = make_items(images, self._card.input)
         block = prepare_items(items, self._preparation)
-        answers = engine.answer(_with_notes(block, notes))
+        answers = predictor.answer(_with_notes(block, notes))
         if on_error == "raise" and answers.num_errors:
             first = int(np.flatnonzero(answers.labels < 0)[0])
             raise DataError(
@@ -182,18 +184,18 @@ class Classifier(Closing):
 
     def close(self) -> None:
         """Release the model; a second call does nothing, nor does one in a forked child."""
-        runtime, self._runtime, self._engine = self._runtime, None, None
+        runtime, self._runtime, self._predictor = self._runtime, None, None
         if runtime is not None and os.getpid() == self._process:
             runtime.close()
 
-    def _require_engine(self) -> Engine:
+    def _require_predictor(self) -> Predictor:
         if os.getpid() != self._process:
             raise UsageError(
                 f"this Classifier was opened by process {self._process}, and this is its forked child: open one here"
             )
-        if self._engine is None:
+        if self._predictor is None:
             raise UsageError("this Classifier is closed; open another one")
-        return self._engine
+        return self._predictor
 
     def _keep_engine(self) -> None:
         # An engine that is released ends its threads, and a fork copies none: the child would crash or wait for ever.
@@ -210,7 +212,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _as_prediction(answers: Answers) -> Prediction:
+def _as_prediction(answers: AnsweredBlock) -> Prediction:
     classes = tuple(answers.classes)
     return Prediction(
         classes=classes,

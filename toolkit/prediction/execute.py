@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CANDIDATES", "Work", "measure_batches"]
+__all__ = ["CANDIDATES", "Execution", "measure_batches"]
 
 import math
 import time
@@ -14,17 +14,15 @@ import numpy as np
 
 from toolkit.environment import usable_cores
 from toolkit.prediction.config import AUTO_BATCH
-from toolkit.prediction.gallery import GalleryPicker
 from toolkit.prediction.open_model import DescribedModel, OpenedModel
-from toolkit.prediction.pipeline.engine import Engine
-from toolkit.prediction.pipeline.jobs import group_items, rows_per_job, skip_rows
+from toolkit.prediction.outputs import StreamTarget, existing_outputs
 from toolkit.prediction.pipeline.pipeline import Pipeline
+from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation
-from toolkit.prediction.report import PredictionReport
-from toolkit.prediction.sinks.outputs import StreamTarget, existing_outputs
+from toolkit.prediction.report import GalleryPicker, PredictionReport, Tally, tell_truth
 from toolkit.prediction.sinks.sink import open_sink
+from toolkit.prediction.sources.items import group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import find_total, open_items
-from toolkit.prediction.tally import Tally, tell_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,10 +31,10 @@ if TYPE_CHECKING:
 
     from toolkit.card import InputSpec
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.pipeline.blocks import Answers, Block
-    from toolkit.prediction.pipeline.engine import BatchRunner
-    from toolkit.prediction.ray_cluster import RayCluster
-    from toolkit.prediction.sinks.outputs import Target
+    from toolkit.prediction.outputs import Target
+    from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
+    from toolkit.prediction.pipeline.predictor import BatchRunner
+    from toolkit.prediction.ray import RayCluster
     from toolkit.prediction.sinks.sink import Sink
     from toolkit.prediction.sources.items import Item
     from toolkit.progress import ShowProgress
@@ -52,8 +50,8 @@ GOOD_ENOUGH = 0.97
 
 
 @dataclass(kw_only=True)
-class Work:
-    """What is needed for it.
+class Execution:
+    """One prediction under way.
 
     Attributes:
         config: what was asked for.
@@ -75,7 +73,7 @@ class Work:
     cluster: RayCluster | None = None
     processes: int = 0
 
-    def do(self, progress: ShowProgress | None) -> PredictionReport:
+    def run(self, progress: ShowProgress | None) -> PredictionReport:
         """Write every row and return the counts; as `run_prediction`."""
         start = time.perf_counter()
         self.notes += self.model.notes
@@ -121,7 +119,7 @@ class Work:
             sink.begin()
         return sink
 
-    def _answer(self, batch: int) -> Generator[tuple[Block | None, Answers], None, None]:
+    def _answer(self, batch: int) -> Generator[tuple[Block | None, AnsweredBlock], None, None]:
         """Yield every job's answers, in order."""
         if self.cluster is None:
             with self._open_pipeline(batch) as pipeline:
@@ -136,10 +134,10 @@ class Work:
     def _open_pipeline(self, batch: int) -> Pipeline:
         assert isinstance(self.model, OpenedModel)
         runs_at_once = self.model.settings.runs_at_once
-        engine = Engine.of_model(self.model, batch=batch, reentrant=runs_at_once > 1)
+        predictor = Predictor.of_model(self.model, batch=batch, reentrant=runs_at_once > 1)
         wanted = self.config.processes
         return Pipeline(
-            engine.answer,
+            predictor.answer,
             Preparation(spec=self.model.card.input, settings=self.config.settings),
             processes=usable_cores() if wanted is None else wanted,
             runs_at_once=runs_at_once,
@@ -158,7 +156,7 @@ class Work:
             items = skip_rows(items, done.rows, last=done.last)
         return group_items(items, rows_per_job(batch, self.model.card.input))
 
-    def _add_truths(self, answers: Answers) -> Answers:
+    def _add_truths(self, answers: AnsweredBlock) -> AnsweredBlock:
         if not self.config.truths:
             return answers
         classes = self.model.card.classes

@@ -1,18 +1,24 @@
-"""What a prediction did, in counts and a short look at its rows."""
+"""What a prediction did: counts, a short look at its rows and at its least sure pictures; and what collects them."""
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "PredictionReport"]
+__all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally", "tell_truth"]
 
+import heapq
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
 from toolkit.plain import to_plain
-from toolkit.prediction.gallery import GalleryPicture
-from toolkit.prediction.pipeline.blocks import Row
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Row
+from toolkit.prediction.sinks.unfinished import Progress
 from toolkit.regular_file import printable_name
 
 SCHEMA = "toolkit/predictions/1"
@@ -21,6 +27,8 @@ TOLD = (
     *("first_error", "runtime", "runtime_version", "precision", "provider_requested", "provider_active", "fallback"),
     *("fallback_reason", "batch", "processes", "seconds", "notes", "preview"),
 )
+PREVIEW_ROWS = 20
+MOST_PICTURES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +128,114 @@ class PredictionReport:
             "images_per_s": self.images_per_s,
             "output": None if self.output is None else printable_name(str(self.output)),
         }
+
+
+class Tally:
+    """Counts rows and keeps the first ones.
+
+    Args:
+        done: rows of an earlier run.
+    """
+
+    def __init__(self, done: Progress) -> None:
+        self.progress = done
+        self.preview: list[Row] = []
+        self.first_error = ""
+
+    def count(self, answers: AnsweredBlock) -> None:
+        """Count rows."""
+        done, errors = self.progress, answers.num_errors
+        truths, right = _score(answers)
+        self.progress = Progress(
+            rows=done.rows + answers.num_rows,
+            errors=done.errors + errors,
+            doubtful=done.doubtful + answers.num_doubtful,
+            truths=done.truths + truths,
+            right=done.right + right,
+            last=(answers.sources[-1], int(answers.indices[-1])) if answers.num_rows else done.last,
+        )
+        self.preview += answers.rows(PREVIEW_ROWS - len(self.preview))
+        if errors and not self.first_error:
+            self.first_error = answers.messages.get(int(np.flatnonzero(answers.labels < 0)[0]), "")
+
+
+def tell_truth(source: str, classes: Sequence[str]) -> str:
+    """Return the class that a file's name begins with, the longest one where several fit, or "" where none does.
+
+    For digits that is the first character: `7-second-try.png` is a 7, as in the tutorial's folder of own handwriting.
+    """
+    name = unicodedata.normalize("NFC", source.replace("!", "/").replace("\\", "/").rsplit("/", 1)[-1])
+    fitting = [label for label in classes if label and name.startswith(label)]
+    return max(fitting, key=len, default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryPicture:
+    """One picture as the model saw it, with its answer.
+
+    Attributes:
+        source: as in the row.
+        index: as in the row.
+        image: uint8 `[H, W]` or `[H, W, 3]`.
+        label: the answer.
+        probability: of that label, 0 to 1.
+        truth: what the file's name tells; "" where it tells nothing.
+    """
+
+    source: str
+    index: int
+    image: npt.NDArray[np.uint8]
+    label: str
+    probability: float
+    truth: str = ""
+
+
+class GalleryPicker:
+    """Keeps the least sure pictures of all that it sees, at most 100."""
+
+    def __init__(self, most: int = MOST_PICTURES) -> None:
+        self._most = most
+        self._heap: list[tuple[float, int, GalleryPicture]] = []
+        self._seen = 0
+
+    def see(self, block: Block, answers: AnsweredBlock) -> None:
+        """Look at a block's pictures."""
+        probability = answers.probability[block.places]
+        order = np.argsort(probability, kind="stable")[: self._most]
+        for number in order.tolist():
+            value = float(probability[number])
+            if np.isnan(value) or (len(self._heap) == self._most and value >= -self._heap[0][0]):
+                break
+            self._keep(value, _picture(block, answers, number))
+
+    def pick(self) -> list[GalleryPicture]:
+        """Return the pictures, least sure first."""
+        return [picture for _, _, picture in sorted(self._heap, reverse=True)]
+
+    def _keep(self, probability: float, picture: GalleryPicture) -> None:
+        self._seen += 1
+        # A heap's first is its smallest: the surest one, which is the next to go.
+        entry = (-probability, -self._seen, picture)
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heapreplace(self._heap, entry)
+
+
+def _score(answers: AnsweredBlock) -> tuple[int, int]:
+    """Return how many rows have a true label, and how many of those are answered with it."""
+    numbers = {name: number for number, name in enumerate(answers.classes)}
+    told = np.array([numbers.get(truth, -2) for truth in answers.truths], np.int64)
+    return int((told >= 0).sum()), int((told == answers.labels[: len(told)]).sum())
+
+
+def _picture(block: Block, answers: AnsweredBlock, number: int) -> GalleryPicture:
+    place = int(block.places[number])
+    return GalleryPicture(
+        source=answers.sources[place],
+        index=int(answers.indices[place]),
+        image=block.images[number].copy(),
+        label=answers.classes[answers.labels[place]],
+        probability=float(answers.probability[place]),
+        truth=answers.truths[place] if answers.truths else "",
+    )

@@ -13,9 +13,9 @@ from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import RAY
-from toolkit.prediction.execute import Work
+from toolkit.prediction.execute import Execution
 from toolkit.prediction.open_model import DescribedModel, open_model
-from toolkit.prediction.sinks.outputs import check_outputs_free, open_output
+from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks.sink import choose_format
 from toolkit.prediction.sinks.unfinished import part_of
 from toolkit.regular_file import printable_name
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.ray_cluster import RayCluster
+    from toolkit.prediction.outputs import Target
+    from toolkit.prediction.ray import RayCluster
     from toolkit.prediction.report import PredictionReport
-    from toolkit.prediction.sinks.outputs import Target
     from toolkit.progress import ShowProgress
 
 SIGTERM_EXIT = 128 + signal.SIGTERM
@@ -73,13 +73,13 @@ def run_prediction(
         model = opened if cluster is None else cluster.open_model(source, config)
         target = open_output(config, _identity(config, model, form), stream)
         stack.enter_context(target)
-        work = Work(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
+        execution = Execution(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
         with stopping_kept(target, config.output if stream is None else None):
-            return work.do(progress)
+            return execution.run(progress)
 
 
 def _reach_cluster(config: PredictionConfig) -> RayCluster:
-    from toolkit.prediction.ray_cluster import RayCluster
+    from toolkit.prediction.ray import RayCluster
 
     return RayCluster(provider=config.engine.provider, workers=config.processes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COLUMNS", "TRUTH_COLUMN", "Answers", "Block", "Row", "Status", "join_blocks"]
+__all__ = ["COLUMNS", "TRUTH_COLUMN", "AnsweredBlock", "Block", "Row", "Status", "join_blocks"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ def join_blocks(blocks: Sequence[Block]) -> Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class AnsweredBlock:
     """A block's rows, answered, column by column.
 
     Attributes:

@@ -13,9 +13,8 @@ from dataclasses import replace
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, ResourceError
 from toolkit.prediction.pipeline.blocks import Block, join_blocks
-from toolkit.prediction.pipeline.decoder import MOST_SECONDS
+from toolkit.prediction.pipeline.decoder import MOST_SECONDS, read_block, write_items, write_preparation
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
-from toolkit.prediction.pipeline.wire import read_block, write_items, write_preparation
 from toolkit.prediction.sources.items import ArrayItem, Item
 from toolkit.runtimes.workers.helper import Helper
 

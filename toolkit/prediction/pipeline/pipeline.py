@@ -18,14 +18,14 @@ from toolkit.prediction.sources.items import ArrayItem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from toolkit.prediction.pipeline.blocks import Answers, Block
+    from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
     from toolkit.prediction.pipeline.decoder_pool import DecoderPool
     from toolkit.prediction.pipeline.prepare_items import Preparation
     from toolkit.prediction.sources.items import Item
 
 # Decoding in this process until it is clear that the model waits for it: processes take a moment to start.
 PATIENCE_S = 0.8
-HUNGRY_SHARE = 0.3
+STARVING_SHARE = 0.3
 # Threads for a model that runs once at a time: one reads what the last run answered while the next one runs.
 TURNS = 2
 # Blocks that may wait between two steps, beyond one for each decoder.
@@ -49,7 +49,7 @@ class Pipeline(Closing):
 
     def __init__(
         self,
-        answer: Callable[[Block], Answers],
+        answer: Callable[[Block], AnsweredBlock],
         preparation: Preparation,
         *,
         processes: int,
@@ -63,7 +63,7 @@ class Pipeline(Closing):
         self._far: ThreadPoolExecutor | None = None
         self._runners = max(runs_at_once, TURNS)
         self._runner = ThreadPoolExecutor(self._runners, thread_name_prefix="run")
-        self._hunger = _Hunger(self._runners)
+        self._starvation = _Starvation(self._runners)
         # Two threads that decode at the same time hand Python's one lock to and fro at every system call: half as fast.
         self._decoding = threading.Lock()
 
@@ -72,9 +72,9 @@ class Pipeline(Closing):
         """Decoder processes that were started."""
         return 0 if self._pool is None else self._processes
 
-    def run(self, jobs: Iterable[Sequence[Item]]) -> Iterator[tuple[Block, Answers]]:
+    def run(self, jobs: Iterable[Sequence[Item]]) -> Iterator[tuple[Block, AnsweredBlock]]:
         """Yield each job's block with its answers; few jobs are taken ahead of what was yielded."""
-        waiting: deque[Future[tuple[Block, Answers]]] = deque()
+        waiting: deque[Future[tuple[Block, AnsweredBlock]]] = deque()
         for job in jobs:
             waiting.append(self._submit(job))
             most = self.num_processes + self._runners - 1 + SPARE_BLOCKS
@@ -93,7 +93,7 @@ class Pipeline(Closing):
         for executor in executors:
             executor.shutdown(wait=True)
 
-    def _submit(self, job: Sequence[Item]) -> Future[tuple[Block, Answers]]:
+    def _submit(self, job: Sequence[Item]) -> Future[tuple[Block, AnsweredBlock]]:
         decoded = self._decode(job)
         if decoded is None:
             return self._runner.submit(self._decode_and_run, job)
@@ -102,7 +102,7 @@ class Pipeline(Closing):
     def _decode(self, job: Sequence[Item]) -> Future[Block] | None:
         """Let a job be decoded; None where the thread that runs it is to do that."""
         is_encoded = any(not isinstance(item, ArrayItem) and item.content is not None for item in job)
-        if is_encoded and self._pool is None and self._processes > 0 and self._hunger.is_great():
+        if is_encoded and self._pool is None and self._processes > 0 and self._starvation.is_severe():
             self._start_pool()
         if is_encoded and self._pool is not None and self._far is not None:
             return self._far.submit(self._pool.prepare, job)
@@ -117,22 +117,22 @@ class Pipeline(Closing):
         self._pool = DecoderPool(self._preparation, size=self._processes)
         self._far = ThreadPoolExecutor(self._processes, thread_name_prefix="decoders")
 
-    def _run_decoded(self, decoded: Future[Block]) -> tuple[Block, Answers]:
-        with self._hunger.waiting():
+    def _run_decoded(self, decoded: Future[Block]) -> tuple[Block, AnsweredBlock]:
+        with self._starvation.waiting():
             block = decoded.result()
         return block, self._answer(block)
 
-    def _decode_and_run(self, job: Sequence[Item]) -> tuple[Block, Answers]:
+    def _decode_and_run(self, job: Sequence[Item]) -> tuple[Block, AnsweredBlock]:
         start, busy = time.perf_counter(), time.thread_time()
         with self._decoding:
             block = self._prepare(job)
         # What did not compute waited: for the lock, for a disk, for a core.
-        self._hunger.add((time.perf_counter() - start) - (time.thread_time() - busy))
+        self._starvation.add((time.perf_counter() - start) - (time.thread_time() - busy))
         return block, self._answer(block)
 
 
-class _Hunger:
-    """How much of their time consumers wait.
+class _Starvation:
+    """How much of their time consumers wait for work.
 
     Args:
         consumers: how many there are.
@@ -145,12 +145,12 @@ class _Hunger:
         self._num_waiting = 0
         self._lock = threading.Lock()
 
-    def is_great(self) -> bool:
+    def is_severe(self) -> bool:
         """Whether enough time has passed, and much of it was waiting."""
         with self._lock:
             self._go_on()
             elapsed = self._last - self._start
-            return elapsed > PATIENCE_S and self._waited > HUNGRY_SHARE * elapsed * self._consumers
+            return elapsed > PATIENCE_S and self._waited > STARVING_SHARE * elapsed * self._consumers
 
     def add(self, seconds: float) -> None:
         """Count what a consumer has waited."""

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from toolkit.errors import ResourceError
-from toolkit.prediction.pipeline.blocks import Answers
+from toolkit.prediction.pipeline.blocks import AnsweredBlock
 from toolkit.prediction.sinks.sink import Sink
 
 STATUSES = {"ok": 0, "fallback": 1, "error": 2}
@@ -58,7 +58,7 @@ class NpySink(Sink):
         """Keep the place of the header."""
         self._stream.write(self._header(0))
 
-    def write(self, answers: Answers) -> None:
+    def write(self, answers: AnsweredBlock) -> None:
         """Write rows."""
         records = np.empty(answers.num_rows, self._dtype)
         records["index"] = answers.indices

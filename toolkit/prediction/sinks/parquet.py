@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from toolkit.prediction.pipeline.blocks import Answers
+from toolkit.prediction.pipeline.blocks import AnsweredBlock
 from toolkit.prediction.sinks.sink import Sink, Turn
 from toolkit.programs import import_extra
 
@@ -36,7 +36,7 @@ class ParquetSink(Sink):
         self._arrow: Any = import_extra("pyarrow", extra="parquet", user="Parquet")
         self._schema = self._make_schema()
 
-    def write(self, answers: Answers) -> None:
+    def write(self, answers: AnsweredBlock) -> None:
         """Write rows."""
         batch = self._arrow.record_batch(self._columns(answers), schema=self._schema)
         self._stream.write(batch.serialize())
@@ -82,7 +82,7 @@ class ParquetSink(Sink):
         fields += [(f"p_{name}", arrow.float32()) for name in self._classes]
         return arrow.schema(fields)
 
-    def _columns(self, answers: Answers) -> list[Any]:
+    def _columns(self, answers: AnsweredBlock) -> list[Any]:
         arrow, count = self._arrow, answers.num_rows
         is_error = answers.labels < 0
         labels = arrow.array(list(answers.classes)).take(arrow.array(answers.labels, mask=is_error))

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.errors import UsageError, require_known
-from toolkit.prediction.pipeline.blocks import Answers
+from toolkit.prediction.pipeline.blocks import AnsweredBlock
 
-# Each lies in a module of its own, which loads no more than it needs.
-_SINKS = {"csv": "CsvSink", "jsonl": "JsonLinesSink", "parquet": "ParquetSink", "npy": "NpySink"}
+# Module and class of each: only the one that is written is loaded.
+_SINKS = {
+    "csv": ("text", "CsvSink"),
+    "jsonl": ("text", "JsonLinesSink"),
+    "parquet": ("parquet", "ParquetSink"),
+    "npy": ("npy", "NpySink"),
+}
 FORMATS = tuple(_SINKS)
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
 # Writes the whole file to another stream.
@@ -39,7 +44,7 @@ class Sink:
     def begin(self) -> None:
         """Write what stands before the first row: nothing, where a format has no such thing."""
 
-    def write(self, answers: Answers) -> None:
+    def write(self, answers: AnsweredBlock) -> None:
         """Write rows."""
         raise NotImplementedError
 
@@ -75,5 +80,6 @@ def open_sink(form: str, stream: BinaryIO, *, classes: Sequence[str], probabilit
     Raises:
         ResourceError: the format's package is not installed.
     """
-    kind: type[Sink] = getattr(import_module(f"toolkit.prediction.sinks.{form}"), _SINKS[form])
+    module, name = _SINKS[form]
+    kind: type[Sink] = getattr(import_module(f"toolkit.prediction.sinks.{module}"), name)
     return kind(stream, classes=classes if probabilities else (), truths=truths)

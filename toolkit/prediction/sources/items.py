@@ -1,16 +1,28 @@
-"""What sources yield: pictures that are still encoded, and blocks of pixels; nothing is decoded yet."""
+"""What sources yield: pictures that are still encoded, and blocks of pixels; nothing is decoded yet.
+
+They travel in jobs: groups of a fixed number of rows, from which the first are left out where they are done already.
+"""
 
 from __future__ import annotations
 
-__all__ = ["ArrayItem", "ImageItem", "Item", "PackedFile"]
+__all__ = ["ArrayItem", "ImageItem", "Item", "PackedFile", "group_items", "rows_per_job", "skip_rows"]
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from toolkit.card import InputSpec
+from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from toolkit.prediction.sources.kinds import Kind
+
+# Few enough that the first answers come soon, many enough that handing them over costs little.
+JOB_ROWS = 512
+JOB_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +88,72 @@ class PackedFile:
 
 
 Item: TypeAlias = ImageItem | ArrayItem
+
+
+def rows_per_job(batch: int, spec: InputSpec) -> int:
+    """Return how many rows travel together: whole batches, about 512 rows, at most about 16 MB of pictures."""
+    most = min(JOB_ROWS, JOB_BYTES // math.prod(spec.shape))
+    return batch * max(1, most // batch)
+
+
+def group_items(items: Iterable[Item], rows: int) -> Iterator[list[Item]]:
+    """Yield jobs of exactly `rows` rows, the last one of what is left; arrays are cut where a job ends.
+
+    Nothing is taken from `items` before it is needed.
+    """
+    job: list[Item] = []
+    missing = rows
+    for item in items:
+        rest: Item | None = item
+        while rest is not None:
+            piece, rest = _cut(rest, missing)
+            job.append(piece)
+            missing -= piece.num_rows
+            if not missing:
+                yield job
+                job, missing = [], rows
+    if job:
+        yield job
+
+
+def skip_rows(items: Iterable[Item], count: int, *, last: tuple[str, int] | None) -> Iterator[Item]:
+    """Yield what follows the first `count` rows.
+
+    Args:
+        items: all of them, in the order of the earlier run.
+        count: rows that are done.
+        last: source and index of the last of them.
+
+    Raises:
+        UsageError: there are fewer, or another one stands in the last one's place: the inputs have changed.
+    """
+    remaining, seen = count, last if not count else None
+    for item in items:
+        rest: Item | None = item
+        if remaining:
+            done, rest = _cut(item, remaining)
+            remaining -= done.num_rows
+            seen = _last_row(done)
+            if not remaining and seen != last:
+                break
+        if rest is not None:
+            yield rest
+    if remaining or seen != last:
+        raise UsageError(
+            f"the inputs have changed since the unfinished result was written: its row {count} is {last}, now it is "
+            f"{seen}; start over with --force"
+        )
+
+
+def _cut(item: Item, rows: int) -> tuple[Item, Item | None]:
+    """Return the first `rows` rows of an item and what is left of it."""
+    if not isinstance(item, ArrayItem) or item.num_rows <= rows:
+        return item, None
+    first = replace(item, images=item.images[:rows])
+    return first, replace(item, start=item.start + rows, images=item.images[rows:])
+
+
+def _last_row(item: Item) -> tuple[str, int]:
+    if isinstance(item, ArrayItem):
+        return item.source, item.start + item.num_rows - 1
+    return item.source, item.index

@@ -1,13 +1,14 @@
-"""Rows into CSV."""
+"""Rows into text: CSV and JSON Lines."""
 
 from __future__ import annotations
 
-__all__ = ["CsvSink"]
+__all__ = ["CsvSink", "JsonLinesSink"]
 
+import json
 import re
 from collections.abc import Callable, Sequence
 
-from toolkit.prediction.pipeline.blocks import COLUMNS, TRUTH_COLUMN, Answers
+from toolkit.prediction.pipeline.blocks import COLUMNS, TRUTH_COLUMN, AnsweredBlock
 from toolkit.prediction.sinks.sink import Sink
 
 # RFC 4180, and the carriage return: readers would split a row there.
@@ -27,7 +28,7 @@ class CsvSink(Sink):
         names = [*COLUMNS, *truth, *(f"p_{name}" for name in self._classes)]
         self._put([",".join(map(_quote, names))])
 
-    def write(self, answers: Answers) -> None:
+    def write(self, answers: AnsweredBlock) -> None:
         """Write rows."""
         lines = _lines(answers)
         for extra in self._extras(answers):
@@ -35,7 +36,7 @@ class CsvSink(Sink):
         if lines:
             self._put(lines)
 
-    def _extras(self, answers: Answers) -> list[list[str]]:
+    def _extras(self, answers: AnsweredBlock) -> list[list[str]]:
         extras = []
         if self._truths:
             extras.append([_quote(text) for text in answers.truths])
@@ -47,7 +48,28 @@ class CsvSink(Sink):
         self._stream.write(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
 
 
-def _lines(answers: Answers) -> list[str]:
+class JsonLinesSink(Sink):
+    """Writes one JSON object per row, UTF-8, with the CSV's columns as keys; what a row has not is null.
+
+    `probabilities` is an object with one number for each of `classes`.
+    """
+
+    def write(self, answers: AnsweredBlock) -> None:
+        """Write rows."""
+        lines = []
+        for place, row in enumerate(answers.rows()):
+            value = row.to_json()
+            if not row.label:
+                value["label"] = None
+            if self._truths:
+                value["truth"] = answers.truths[place] or None
+            if self._classes:
+                value["probabilities"] = dict(zip(self._classes, row.probabilities, strict=False)) or None
+            lines.append(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.write("".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _lines(answers: AnsweredBlock) -> list[str]:
     quote = _remembering_quote()
     names = [quote(name) for name in answers.classes]
     good_end, bad_end = f",{answers.provider},{answers.status},", f",,,{answers.provider},error,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BatchRunner", "Engine"]
+__all__ = ["BatchRunner", "Predictor"]
 
 import contextlib
 import threading
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from toolkit.card import Card
 from toolkit.imaging.guard import DOUBT, Guard, measure_margins
 from toolkit.prediction.open_model import OpenedModel
-from toolkit.prediction.pipeline.blocks import Answers, Block, Status
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Status
 from toolkit.runtimes.contract import check_outputs
 
 Outputs = Mapping[str, npt.NDArray[Any]]
@@ -28,7 +28,7 @@ class BatchRunner(Protocol):
         """Execute the model once."""
 
 
-class Engine:
+class Predictor:
     """Answers blocks; every call of the runtime has `batch` images at most, and where it pads, exactly.
 
     Args:
@@ -67,7 +67,7 @@ class Engine:
         provider, fallback = opened.info.provider_active, opened.info.fallback
         return cls(opened.runtime, opened.card, batch=batch, provider=provider, fallback=fallback, **how)
 
-    def answer(self, block: Block) -> Answers:
+    def answer(self, block: Block) -> AnsweredBlock:
         """Run the block's pictures.
 
         Raises:
@@ -86,7 +86,7 @@ class Engine:
         probability[places] = probabilities[places, chosen]
         margin[places] = measure_margins(outputs["logits"][is_finite])
         messages = self._messages(block, is_finite, self._doubts(block, outputs["logits"], is_finite))
-        return Answers(
+        return AnsweredBlock(
             sources=block.sources,
             indices=block.indices,
             labels=labels,
