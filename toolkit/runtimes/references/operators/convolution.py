@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.runtimes.references.operators.declared import Array, operator
-from toolkit.runtimes.references.operators.windows import place_windows
+from toolkit.runtimes.references.operators.pooling import place_windows
 
 
 @operator("Conv")

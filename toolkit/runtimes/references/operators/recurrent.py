@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.runtimes.references.operators.activations import bind_activation
 from toolkit.runtimes.references.operators.declared import Array, operator
+from toolkit.runtimes.references.operators.elementwise import bind_activation
 
 # One step of one direction: from its inputs `[B, I]` and the states `[B, H]`, the hidden one first, to the next states.
 Step = Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]

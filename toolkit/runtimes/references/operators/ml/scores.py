@@ -1,9 +1,9 @@
-"""Scores of classes and targets: the transforms at their end, and the classes that they stand for.
+"""Scores of classes and targets: linear ones, the transforms at their end, the classes that they stand for.
 
 The standard names the transforms and explains none; SOFTMAX_ZERO and PROBIT are as ONNX Runtime and ONNX's evaluator
 have them.
 
-Shapes: N rows, K classes or targets.
+Shapes: N rows, F features, K classes or targets.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.runtimes.references.operators.activations import sigmoid
-from toolkit.runtimes.references.operators.declared import Array, Type
+from toolkit.runtimes.references.operators.declared import Array, Type, operator
+from toolkit.runtimes.references.operators.elementwise import sigmoid
 
 DOMAIN = "ai.onnx.ml"
 # Winitzki, "A handy approximation for the error function and its inverse", 2008; numbers below ZERO count as zero.
@@ -44,16 +44,6 @@ def transform(scores: Array, name: str) -> Array:
         total = powers.sum(axis=1, keepdims=True)
         return np.where(total == 0, 0.5, powers / np.where(total == 0, 1, total))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _probit(shares: Array) -> Array:
-    """Return the normal distribution's inverse of shares between 0 and 1; outside there is none (NaN)."""
-    x = 2 * shares - 1
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log = np.log((1 - x) * (1 + x))
-        middle = 2 / (np.pi * WINITZKI) + log / 2
-        root = np.sqrt(np.sqrt(middle**2 - log / WINITZKI) - middle)
-    return np.asarray(np.sqrt(2) * np.sign(x) * root)
 
 
 def finish_pair(score: Array, name: str, *, is_share: bool) -> Array:
@@ -87,3 +77,52 @@ def classify(
 def name_classes(indices: Array, labels: Sequence[int] | Sequence[str]) -> Array:
     """Return the labels of classes `[N]`."""
     return np.array(labels, object if isinstance(labels[0], str) else np.int64)[indices]
+
+
+@operator("LinearClassifier", domain=DOMAIN)
+def _linear_classifier(
+    x: Array,
+    *,
+    coefficients: list[float],
+    intercepts: list[float] | None,
+    classlabels_ints: list[int] | None,
+    classlabels_strings: list[str] | None,
+    post_transform: str,
+    real: Type,
+    multi_class: int,  # noqa: ARG001 - the scores are the same either way
+) -> tuple[Array, Array]:
+    """Return each row's class, and its scores x @ coefficients + intercepts; Operators-ml.md, LinearClassifier."""
+    scores = _scores(x, coefficients, intercepts, real)
+    return classify(scores, classlabels_ints or classlabels_strings or [], post_transform, is_share=True, real=real)
+
+
+@operator("LinearRegressor", domain=DOMAIN)
+def _linear_regressor(
+    x: Array,
+    *,
+    coefficients: list[float],
+    intercepts: list[float] | None,
+    targets: int,
+    post_transform: str,
+    real: Type,
+) -> Array:
+    """Return x @ coefficients + intercepts `[N, K]`, transformed; Operators-ml.md, LinearRegressor."""
+    assert len(coefficients) % targets == 0
+    return transform(_scores(x, coefficients, intercepts, real), post_transform).astype(real)
+
+
+def _scores(x: Array, coefficients: list[float], intercepts: list[float] | None, real: Type) -> Array:
+    rows = as_rows(x, real)
+    weights = np.array(coefficients, rows.dtype).reshape(-1, rows.shape[1])
+    shift = np.array(intercepts or [0.0], rows.dtype)
+    return np.asarray(rows @ weights.T + shift)
+
+
+def _probit(shares: Array) -> Array:
+    """Return the normal distribution's inverse of shares between 0 and 1; outside there is none (NaN)."""
+    x = 2 * shares - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log = np.log((1 - x) * (1 + x))
+        middle = 2 / (np.pi * WINITZKI) + log / 2
+        root = np.sqrt(np.sqrt(middle**2 - log / WINITZKI) - middle)
+    return np.asarray(np.sqrt(2) * np.sign(x) * root)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.runtimes.references.operators.activations import sigmoid
 from toolkit.runtimes.references.operators.declared import Array, Type, operator
+from toolkit.runtimes.references.operators.elementwise import sigmoid
 from toolkit.runtimes.references.operators.ml.scores import DOMAIN, as_rows, finish_pair, name_classes, transform
 
 # LIBSVM, svm.cpp: the least share of a pair, and when and how often its shares are brought together.
