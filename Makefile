@@ -48,7 +48,7 @@ kits: $(VENV)/.dev
 	for name in ort-node ort-web; do $(BIN)/toolkit runtimes install $$name || exit; done
 	$(BIN)/toolkit export $$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
 		--kit all --check --force
-	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.private_environments import private_root; print(private_root())')" \
+	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.installed import private_root; print(private_root())')" \
 		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
 		$(BIN)/python -m pytest -m kits tests/exporting/test_kits.py tests/exporting/test_kits_web.py
 

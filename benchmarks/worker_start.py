@@ -46,8 +46,7 @@ def _parse_options() -> argparse.Namespace:
 
 def _bare_imports(chosen: list[str] | None) -> dict[str, list[str]]:
     """Return for each engine the command that imports it in its own interpreter, without anything of ours."""
-    from toolkit.runtimes.installed import list_runtimes
-    from toolkit.runtimes.private_environments import private_python
+    from toolkit.runtimes.installed import list_runtimes, private_python
 
     rows = [row for row in list_runtimes() if row.installed and not row.is_reference]
     return {

@@ -25,7 +25,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.plots.bench import draw_bench
 from toolkit.render.bench import render_bench
 from toolkit.render.report import Part, render_page
-from toolkit.runtimes.device_options import DeviceOptions
+from toolkit.runtimes.providers import DeviceOptions
 from toolkit.runtimes.timing.loadgen import read_trace, run_loadgen
 from toolkit.runtimes.timing.plan import MeasurePlan
 

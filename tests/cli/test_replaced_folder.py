@@ -13,7 +13,7 @@ from killed import UNKILLABLE, answer_of, put, words_in
 from toolkit import durable
 from toolkit.durable import replaced_folder
 from toolkit.errors import ResourceError
-from toolkit.runtimes import private_environments
+from toolkit.runtimes import installed
 
 
 @pytest.mark.skipif(UNKILLABLE is not None, reason=str(UNKILLABLE))
@@ -44,7 +44,7 @@ def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
 
 
 INSTALL = """
-from toolkit.runtimes.private_environments import install_private
+from toolkit.runtimes.installed import install_private
 install_private("ort-web")
 """
 WAITING_NPM = """#!/bin/sh
@@ -62,23 +62,23 @@ def test_one_engine_is_installed_by_one_process_at_a_time(tmp_path: Path, monkey
     npm.parent.mkdir()
     monkeypatch.setenv("PATH", f"{npm.parent}:/usr/bin:/bin")
     monkeypatch.setenv("TOOLKIT_RUNTIMES", str(tmp_path / "private"))
-    monkeypatch.setattr(private_environments, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(installed, "PATIENCE_S", 0.0)
 
     def put_npm(text: str) -> None:
         npm.write_text(text)
         npm.chmod(0o755)
 
     put_npm(QUICK_NPM)
-    folder = private_environments.install_private("ort-web")
+    folder = installed.install_private("ort-web")
     put_npm(WAITING_NPM.format(gate=gate))
     with subprocess.Popen([sys.executable, "-c", INSTALL]) as first:
         opened = gate.open("w")  # as soon as the first one's npm reads
         with pytest.raises(ResourceError, match="ort-web is being written by another process"):
-            private_environments.install_private("ort-web")
-        assert private_environments.find_private_folder("ort-web") == folder  # the earlier one serves meanwhile
+            installed.install_private("ort-web")
+        assert installed.find_private_folder("ort-web") == folder  # the earlier one serves meanwhile
         first.kill()
     put_npm(QUICK_NPM)
-    private_environments.install_private("ort-web")  # although its npm lives on: nothing is held for a killed process
+    installed.install_private("ort-web")  # although its npm lives on: nothing is held for a killed process
     opened.close()
     assert not (folder / "begun").exists()
     assert [entry.name for entry in folder.parent.iterdir()] == ["ort-web"]

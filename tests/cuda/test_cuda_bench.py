@@ -64,7 +64,7 @@ def test_cuda_graph_is_captured_and_gives_the_same_answers(model_path: Path, rec
     from toolkit.data import load_dataset
     from toolkit.onnx_file.source import ModelSource
     from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.device_options import DeviceOptions
+    from toolkit.runtimes.providers import DeviceOptions
     from toolkit.runtimes.workers.client import WorkerRuntime
 
     images = load_dataset("mnist-mini").test.images

@@ -26,11 +26,10 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.statements import state_risks
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.plain import from_plain, to_plain
-from toolkit.runtimes import table_helper
+from toolkit.runtimes import engine_tables
 from toolkit.runtimes.contract import check_contract
-from toolkit.runtimes.engine_tables import TABLES, EngineTable
-from toolkit.runtimes.table_helper import NO_TABLE, TableHelper, judge_by_tables
-from toolkit.runtimes.workers.examine import Examination
+from toolkit.runtimes.engine_tables import NO_TABLE, TABLES, EngineTable, TableReader
+from toolkit.runtimes.workers.probe import Examination
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
 
@@ -271,7 +270,8 @@ def test_what_ends_the_reader_is_the_files_fault(tmp_path: Path) -> None:
 
 def lacking(*nodes: onnx.NodeProto, **parts: Any) -> dict[str, tuple[str, ...] | None]:
     facts = facts_of(build(list(nodes), **parts))
-    return {table.runtime: table.lacks and tuple(table.lacks) for table in judge_by_tables(facts)}
+    with TableReader() as reader:
+        return {table.runtime: table.lacks and tuple(table.lacks) for table in reader.read(facts)}
 
 
 def test_engines_are_asked_by_their_tables_what_they_lack() -> None:
@@ -306,9 +306,9 @@ def test_an_opset_that_onnx_runtime_is_too_old_for_is_told() -> None:
 
 
 def test_a_table_that_ends_its_reader_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_helper, "TIMEOUT_S", 0.001)
-    with TableHelper() as helper_:
-        tables = {table.runtime: table for table in helper_.judge(facts_of(stranger("half")))}
+    monkeypatch.setattr(engine_tables, "TABLES_TIMEOUT_S", 0.001)
+    with TableReader() as reader:
+        tables = {table.runtime: table for table in reader.read(facts_of(stranger("half")))}
     assert all(tables[name].lacks is None for name in TABLES)
     assert "hung for 0.001 s" in tables["ort"].reason
     assert tables["tract"] == EngineTable("tract", "", None, NO_TABLE)

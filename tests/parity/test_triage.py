@@ -39,7 +39,7 @@ from toolkit.runs.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.fault_models import TorchSuspectsRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
-from toolkit.runtimes.workers.examine import Examination
+from toolkit.runtimes.workers.probe import Examination
 
 QUICK = ParityConfig(
     runtimes=("ort",), threads=(1,), optimisations=("all",), sample=64, small_batches=(3,), small_count=6

@@ -16,11 +16,11 @@ from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.device_options import DeviceOptions, parse_device_options
 from toolkit.runtimes.ort.api import OrtApi
 from toolkit.runtimes.ort.binding import BoundSession
 from toolkit.runtimes.ort.runtime import OrtRuntime
 from toolkit.runtimes.ort.sessions import open_session
+from toolkit.runtimes.providers import DeviceOptions, parse_device_options
 
 IMAGES = load_mini().test.images
 CPU_LEFT = RuntimeError(

@@ -15,8 +15,7 @@ import pytest
 from toolkit.bench.report import BenchRow
 from toolkit.bench.rows import _energy, _machine
 from toolkit.render.bench import _disturbances
-from toolkit.runtimes.timing.meters import Meters
-from toolkit.runtimes.timing.nvml import GpuReader
+from toolkit.runtimes.timing.meters import GpuReader, Meters
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -222,7 +221,7 @@ def test_package_that_asks_the_driver_has_what_is_asked_of_it() -> None:
 
 
 def test_row_that_runs_on_the_processor_tells_of_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolkit.runtimes.timing.meters.read_gpu", lambda: {"energy_j": 1.0, "used_bytes": 2.0})
+    monkeypatch.setattr("toolkit.runtimes.timing.meters._read_gpu", lambda: {"energy_j": 1.0, "used_bytes": 2.0})
     told = {}
     for provider in ("cpu", "cuda"):
         meters = Meters.of(provider)

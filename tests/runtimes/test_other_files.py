@@ -16,7 +16,7 @@ from toolkit.cli.parity_options import read_feed_config
 from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.vetting import parse_model
-from toolkit.runtimes.provider_list import find_provider
+from toolkit.runtimes.providers import find_provider
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.synthetic_inputs.said import check_given
 

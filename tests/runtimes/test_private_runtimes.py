@@ -13,10 +13,9 @@ import pytest
 from toolkit.cli.app import app, main
 from toolkit.errors import ResourceError, UsageError, WorkerError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes import private_environments as private_module
+from toolkit.runtimes import installed as private_module
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.installed import list_runtimes
-from toolkit.runtimes.private_environments import find_private_folder, install_private, private_python, private_root
+from toolkit.runtimes.installed import find_private_folder, install_private, list_runtimes, private_python, private_root
 from toolkit.runtimes.registry import RUNTIMES, WORKER_PINS, RuntimeEntry
 from toolkit.runtimes.workers.client import WorkerRuntime
 

@@ -17,7 +17,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort.api import OrtApi, find_wheels
 from toolkit.runtimes.ort.runtime import OrtRuntime
 from toolkit.runtimes.ort.sessions import check_installation, explain_missing, open_session
-from toolkit.runtimes.provider_list import PROVIDERS, find_provider
+from toolkit.runtimes.providers import PROVIDERS, find_provider
 from toolkit.runtimes.workers.client import WorkerRuntime
 
 CUDA = "CUDAExecutionProvider"

@@ -28,7 +28,8 @@ ENGINE = '''
 import ctypes, os, sys, time, types
 os.write(1, b"alive\\n")
 import numpy as np
-from toolkit.runtimes import registry, worker
+from toolkit.runtimes import registry
+from toolkit.runtimes.workers import worker
 from toolkit.runtimes.base import Runtime, RuntimeInfo
 from toolkit.onnx_file.element_types import TensorSpec
 

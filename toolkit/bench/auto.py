@@ -18,7 +18,7 @@ from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.providers import PROVIDERS
 
 OBJECTIVES = ("latency", "throughput")
 DEFAULT_OBJECTIVE = "latency"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from toolkit.bench.statistics import sample_floor
 from toolkit.errors import UsageError, require_known
 from toolkit.runtimes.base import PRECISIONS, RuntimeSettings
-from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.feed_config import FeedConfig
+from toolkit.runtimes.providers import DeviceOptions
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 from toolkit.runtimes.timing.plan import MeasurePlan
 

@@ -24,9 +24,8 @@ from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.device_options import DeviceOptions
 from toolkit.runtimes.ort.binding import DEVICES
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5

@@ -33,7 +33,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from toolkit.errors import ExternalDataError, UsageError
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.providers import PROVIDERS
 
 DATA_KINDS = (
     "mnist, fashion-mnist, kmnist, mnist-mini, "

@@ -22,12 +22,11 @@ from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.nvidia import mend_words
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.first_run import Opened
+from toolkit.runtimes.base import Opened, RuntimeSettings
 from toolkit.runtimes.installed import RuntimeRow, list_runtimes
 from toolkit.runtimes.ort.api import WHEELS, OrtApi
 from toolkit.runtimes.ort.sessions import check_installation
-from toolkit.runtimes.provider_list import PROVIDERS
+from toolkit.runtimes.providers import PROVIDERS
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
 from toolkit.runtimes.workers.client import WorkerRuntime
 

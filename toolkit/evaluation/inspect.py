@@ -20,10 +20,9 @@ from toolkit.onnx_file.statements import describe_spec, state_risks
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract
-from toolkit.runtimes.engine_tables import EngineTable
-from toolkit.runtimes.table_helper import TableHelper
+from toolkit.runtimes.engine_tables import EngineTable, TableReader
 from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
-from toolkit.runtimes.workers.examine import Examination, examine_file
+from toolkit.runtimes.workers.probe import Examination, examine_file
 
 # Kinds of operator that are told by name; the report has them all.
 MOST_KINDS = 40
@@ -145,9 +144,9 @@ def inspect_model(source: ModelSource) -> InspectReport:
         ModelError: not a model, or one that ends the process that reads it.
         HelperStartError: no helper process can be started.
     """
-    with TableHelper() as tables:  # engines are imported while the file is read
+    with TableReader() as tables:  # engines are imported while the file is read
         examined = examine_file(source)
-        engines = tables.judge(examined.facts)
+        engines = tables.read(examined.facts)
     clauses, unproven = check_contract(examined.facts, examined.facts.summary), ""
     if all(clause.met for clause in clauses):
         try:

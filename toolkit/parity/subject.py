@@ -18,10 +18,9 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
-from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan

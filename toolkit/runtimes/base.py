@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["PRECISIONS", "Runtime", "RuntimeInfo", "RuntimeSettings"]
+__all__ = ["PRECISIONS", "Opened", "Runtime", "RuntimeInfo", "RuntimeSettings", "run_first"]
 
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import ModelError, UsageError, WrongAnswerError, require_known
+from toolkit.errors import ModelError, ProviderError, UsageError, WrongAnswerError, require_known
 from toolkit.onnx_file.element_types import TensorSpec, type_name
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.device_options import DeviceOptions
+from toolkit.runtimes.providers import DeviceOptions
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
@@ -212,3 +212,30 @@ def _check_names(
     names = [spec.name for spec in specs]
     if set(values) != set(names):
         raise error(f"the {role}s are {sorted(values)}; expected {sorted(names)}")
+
+
+class Opened(Protocol):
+    """A runtime, or a worker with its face."""
+
+    info: RuntimeInfo
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once."""
+
+
+def run_first(opened: Opened, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    """Run a model for the first time and return its outputs.
+
+    Raises:
+        ProviderError: a provider other than the CPU opened the model and cannot run it.
+        ModelError: the model cannot be run on the CPU.
+    """
+    try:
+        return opened.run(feeds)
+    except ModelError as error:
+        provider = opened.info.provider_active
+        if provider == "cpu":
+            raise
+        raise ProviderError(
+            f"provider {provider} opens but cannot run this model: {error}; see what is missing with: toolkit doctor"
+        ) from error

@@ -1,23 +1,25 @@
-"""Which operators an installed engine is known not to have, by its own tables; the file itself is opened by none.
+"""Which operators the installed engines are known not to have, by their own tables; none opens the file itself.
 
-Run as a module it is the helper that asks them: an engine's table is native code, and its end is nobody's.
+Run as a module this is the helper process that reads them: a table is native code, and may take its process with it.
 """
 
 from __future__ import annotations
 
-__all__ = ["TABLES", "EngineTable"]
+__all__ = ["NO_TABLE", "TABLES", "EngineTable", "TableReader"]
 
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from toolkit.errors import first_line
-from toolkit.onnx_file.facts import OperatorUse
-from toolkit.runtimes.registry import RUNTIMES, is_importable
+from toolkit.closing import Closing
+from toolkit.errors import WorkerError, first_line
+from toolkit.onnx_file.facts import FileFacts, OperatorUse
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, is_importable
 from toolkit.runtimes.workers.frames import read_frame, write_frame
+from toolkit.runtimes.workers.helper import Helper
 from toolkit.runtimes.workers.helper_start import READY
 
 # What no engine has, put behind the operators that OpenVINO is asked for: it then lists what it lacks, and stops.
@@ -32,6 +34,8 @@ EVALUATED = {
 # Of an operator that the standard does not have, so many inputs are shown.
 MOST_INPUTS = 16
 LACKED_BY_OPENVINO = re.compile(r"No conversion rule found for operations: (.*)")
+NO_TABLE = "it keeps no table that can be read without opening the file"
+TABLES_TIMEOUT_S = 20.0
 
 
 class EngineTable(NamedTuple):
@@ -50,7 +54,40 @@ class EngineTable(NamedTuple):
     reason: str = ""
 
 
-def _judge_ort(ort: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
+class TableReader(Closing):
+    """Reads every table in a helper process, which imports the engines while its parent does something else.
+
+    Raises:
+        HelperStartError: the system does not start it.
+    """
+
+    def __init__(self) -> None:
+        self._helper = Helper("toolkit.runtimes.engine_tables", title="the reader of the engines' tables")
+
+    def read(self, facts: FileFacts) -> tuple[EngineTable, ...]:
+        """Return what every installed engine that opens files is known not to have, in the registry's order.
+
+        Args:
+            facts: of the file.
+        """
+        uses = [use for use in facts.operators if not use.is_local]
+        try:
+            known = {table.runtime: table for table in self._ask(uses)}
+        except WorkerError as error:
+            known = {name: EngineTable(name, "", None, f"its table could not be read: {error}") for name in TABLES}
+        names = (name for name in ENGINES if not RUNTIMES[name].needs_run and is_importable(RUNTIMES[name].package))
+        return tuple(known.get(name) or EngineTable(name, "", None, NO_TABLE) for name in names)
+
+    def close(self) -> None:
+        """End it."""
+        self._helper.close()
+
+    def _ask(self, uses: Iterable[OperatorUse]) -> tuple[EngineTable, ...]:
+        answer, _ = self._helper.ask({"uses": list(uses)}, seconds=TABLES_TIMEOUT_S, words="the helper {end}")
+        return tuple(EngineTable(*row) for row in answer["tables"])
+
+
+def _lacked_by_ort(ort: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
     """By ONNX Runtime's schemas and the CPU provider's kernels.
 
     No kernel is needed for a constant, for what has a body of other operators, and, for all that is told, for an
@@ -77,7 +114,7 @@ def _judge_ort(ort: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lacks))
 
 
-def _judge_openvino(openvino: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
+def _lacked_by_openvino(openvino: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
     """By its ONNX frontend, shown one node of each operator, made here, with inputs of which nothing is known."""
     try:
         openvino.Core().read_model(_show_each(uses))
@@ -89,6 +126,36 @@ def _judge_openvino(openvino: ModuleType, uses: list[OperatorUse]) -> tuple[str,
         missing = {name.rsplit("-", 1)[0] for name in found[1].split(", ")}
         return tuple(_with_opset(use) for use in uses if use.full_name in missing)
     raise ValueError("OpenVINO reads a file with an operator that there is not")
+
+
+def _lacked_by_evaluator(onnx: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
+    """By the evaluator: our operators, its own classes, and the bodies that the standard gives to others."""
+    import numpy as np
+
+    from toolkit.runtimes.references.operators.declared import classes_for
+
+    del onnx
+    ours = {
+        (domain, item.__name__, version)
+        for domain, version in {(use.domain, use.version or 1) for use in uses}
+        for item in classes_for({domain: version}, np.dtype(np.float32))
+    }
+    has = [use[:3] in ours or _has_body(use) or _is_evaluated(use) for use in uses]
+    return tuple(_with_opset(use) for use, here in zip(uses, has, strict=True) if not here)
+
+
+FindLacking = Callable[[ModuleType, list[OperatorUse]], tuple[str, ...]]
+TABLES: dict[str, FindLacking] = {"ort": _lacked_by_ort, "openvino": _lacked_by_openvino, "onnx": _lacked_by_evaluator}
+
+
+def _read_table(name: str, uses: list[OperatorUse]) -> EngineTable:
+    package = RUNTIMES[name].package
+    try:
+        engine = importlib.import_module(package)
+        version = str(getattr(engine, "__version__", "")).split("-")[0]
+        return EngineTable(name, version, TABLES[name](engine, uses))
+    except Exception as error:  # noqa: BLE001 - whatever an engine raises, what it has is then not known
+        return EngineTable(name, "", None, f"its table could not be read: {first_line(error)}")
 
 
 def _show_each(uses: list[OperatorUse]) -> bytes:
@@ -117,22 +184,6 @@ def _show_each(uses: list[OperatorUse]) -> bytes:
 def _least_inputs(use: OperatorUse) -> int:
     schema = _find_schema(use)
     return max(1, min(use.inputs, MOST_INPUTS) if schema is None else schema.min_input)
-
-
-def _judge_evaluator(onnx: ModuleType, uses: list[OperatorUse]) -> tuple[str, ...]:
-    """By the evaluator: our operators, its own classes, and the bodies that the standard gives to others."""
-    import numpy as np
-
-    from toolkit.runtimes.references.operators.declared import classes_for
-
-    del onnx
-    ours = {
-        (domain, item.__name__, version)
-        for domain, version in {(use.domain, use.version or 1) for use in uses}
-        for item in classes_for({domain: version}, np.dtype(np.float32))
-    }
-    has = [use[:3] in ours or _has_body(use) or _is_evaluated(use) for use in uses]
-    return tuple(_with_opset(use) for use, here in zip(uses, has, strict=True) if not here)
 
 
 def _is_evaluated(use: OperatorUse) -> bool:
@@ -166,33 +217,19 @@ def _with_opset(use: OperatorUse) -> str:
     return f"{use.full_name} (opset {use.version})" if use.version is not None else f"{use.full_name} (not imported)"
 
 
-Judge = Callable[[ModuleType, list[OperatorUse]], tuple[str, ...]]
-TABLES: dict[str, Judge] = {"ort": _judge_ort, "openvino": _judge_openvino, "onnx": _judge_evaluator}
-
-
-def _judge_one(name: str, uses: list[OperatorUse]) -> EngineTable:
-    package = RUNTIMES[name].package
-    try:
-        engine = importlib.import_module(package)
-        version = str(getattr(engine, "__version__", "")).split("-")[0]
-        return EngineTable(name, version, TABLES[name](engine, uses))
-    except Exception as error:  # noqa: BLE001 - whatever an engine raises, what it has is then not known
-        return EngineTable(name, "", None, f"its table could not be read: {first_line(error)}")
-
-
 def main() -> None:
     """Import the engines, say that it is ready, answer one frame."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # engines print to stdout; the frame must stay clean
     here = [name for name in TABLES if is_importable(RUNTIMES[name].package)]
     for name in here:
-        _judge_one(name, [])
+        _read_table(name, [])
     answers.write(READY)
     answers.flush()
     frame = read_frame(requests)
     if frame is not None:
         uses = [OperatorUse(*use) for use in frame[0]["uses"]]
-        write_frame(answers, {"tables": [_judge_one(name, uses) for name in here]})
+        write_frame(answers, {"tables": [_read_table(name, uses) for name in here]})
 
 
 if __name__ == "__main__":

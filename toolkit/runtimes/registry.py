@@ -21,7 +21,7 @@ import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, require_known
-from toolkit.runtimes.provider_list import OTHER_NAMES, PROVIDERS
+from toolkit.runtimes.providers import OTHER_NAMES, PROVIDERS
 
 if TYPE_CHECKING:
     from toolkit.onnx_file.source import ModelSource

@@ -31,8 +31,7 @@ from toolkit.errors import (
     WrongAnswerError,
 )
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.first_run import run_first
+from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings, run_first
 from toolkit.runtimes.registry import find_entry, precisions_of
 from toolkit.runtimes.synthetic_inputs.choosing import Vetted
 from toolkit.runtimes.timing.loop import Window

@@ -29,7 +29,7 @@ from toolkit.errors import UsageError
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
     from toolkit.bench.config import BenchConfig
-    from toolkit.runtimes.device_options import DeviceOptions
+    from toolkit.runtimes.providers import DeviceOptions
     from toolkit.runtimes.timing.plan import MeasurePlan
 
 
@@ -163,7 +163,7 @@ def _make_plan(request: BenchRequest) -> MeasurePlan:
 
 
 def _make_device_options(request: BenchRequest, store: ArtifactStore) -> DeviceOptions:
-    from toolkit.runtimes.device_options import DeviceOptions, parse_device_options
+    from toolkit.runtimes.providers import DeviceOptions, parse_device_options
 
     # TensorRT keeps its engines and timings under the artifacts.
     cache = str((store.root / "runtimes" / "tensorrt").resolve())

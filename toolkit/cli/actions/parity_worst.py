@@ -82,7 +82,7 @@ def replay_and_report(path: Path, request: ParityRequest, *, output: Output) -> 
     from toolkit.render.parity import describe_replay, replay_table
     from toolkit.runs.run import find_run
     from toolkit.runtimes.registry import find_entry
-    from toolkit.runtimes.workers.examine import require_all_inside
+    from toolkit.runtimes.workers.probe import require_all_inside
 
     sample = read_sample(path)
     if request.model is None and not sample.model_path.exists():

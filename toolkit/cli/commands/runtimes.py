@@ -31,7 +31,7 @@ def list_command(as_json: Json = False) -> None:
 @runtimes_app.command("install")
 def install_command(name: Annotated[str, typer.Argument(help="A runtime that lives in a private folder.")]) -> None:
     """Bring an engine that cannot share this environment into a private folder of yours (TOOLKIT_RUNTIMES)."""
-    from toolkit.runtimes.private_environments import install_private, private_packages
+    from toolkit.runtimes.installed import install_private, private_packages
 
     note(f"installing {', '.join(private_packages(name))}")
     folder = install_private(name)

@@ -21,7 +21,7 @@ from toolkit.exporting.kits.browser import check_in_browser
 from toolkit.exporting.kits.triton import check_config
 from toolkit.plain import to_plain
 from toolkit.programs import find_program, run_program
-from toolkit.runtimes.private_environments import find_private_folder
+from toolkit.runtimes.installed import find_private_folder
 
 TIMEOUT_S = 600
 RESULT = "selfcheck.json"

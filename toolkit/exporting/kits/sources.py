@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from toolkit.errors import ModelError, ResourceError
 from toolkit.exporting.kits.values import KitSource
 from toolkit.programs import run_program
-from toolkit.runtimes.private_environments import find_private_folder, install_private
+from toolkit.runtimes.installed import find_private_folder, install_private
 
 # Everything is compiled in and nothing is taken from the heap.
 EVERYTHING, NOTHING = "1000000000000", "0"

@@ -9,8 +9,8 @@ from functools import cached_property
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.statements import state_chance, state_context
-from toolkit.runtimes.table_helper import judge_by_tables
-from toolkit.runtimes.workers.examine import Examination, examine_file
+from toolkit.runtimes.engine_tables import TableReader
+from toolkit.runtimes.workers.probe import Examination, examine_file
 
 
 class Stated:
@@ -48,7 +48,8 @@ class Stated:
     def _lacks(self) -> dict[str, tuple[str, str, tuple[str, ...]]]:
         if self._examined is None:
             return {}
-        tables = judge_by_tables(self._examined.facts)
+        with TableReader() as reader:
+            tables = reader.read(self._examined.facts)
         return {table.runtime: (table.runtime, table.version, table.lacks) for table in tables if table.lacks}
 
 

@@ -16,7 +16,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.programs import describe_exit, find_program
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.file_specs import describe_file
-from toolkit.runtimes.private_environments import find_private_folder
+from toolkit.runtimes.installed import find_private_folder
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 
 SCRIPT = Path(__file__).with_name("node_worker.mjs")

@@ -16,7 +16,7 @@ from toolkit.nvidia import mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort.api import OrtApi
-from toolkit.runtimes.provider_list import PROVIDERS, ProviderSpec, find_provider
+from toolkit.runtimes.providers import PROVIDERS, ProviderSpec, find_provider
 
 OPTIMISATION_LEVELS = {
     "all": "ORT_ENABLE_ALL",

@@ -15,9 +15,8 @@ import numpy as np
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.plain import from_plain
-from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.base import Arrays, Opened
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.first_run import Opened
 from toolkit.runtimes.synthetic_inputs.facts import InputFacts, facts_of_spec
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan, possible_plans
 

@@ -1,21 +1,25 @@
 """What the machine tells about a window besides its time: who had the processors, memory, energy, throttling.
 
 Read before and after the counted part, never inside it. What a machine does not tell is absent from the answer.
+
+NVML counts every GPU of the machine in the order of the bus. An engine sees those that CUDA_VISIBLE_DEVICES leaves, in
+the order of that and of CUDA_DEVICE_ORDER, and perhaps a slice of one (MIG). So CUDA itself is asked which it means.
 """
 
 from __future__ import annotations
 
-__all__ = ["Meters"]
+__all__ = ["GpuReader", "Meters"]
 
 import contextlib
+import ctypes
+import functools
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from toolkit.runtimes.timing.nvml import CUDA_PROVIDERS, read_gpu
 
 STAT, STATUS, REFS = "/proc/stat", "/proc/self/status", "/proc/self/clear_refs"
 CGROUP = "/sys/fs/cgroup/cpu.stat"
@@ -26,6 +30,14 @@ THERMAL = "/sys/devices/system/cpu"
 IDLE, IOWAIT, STEAL = 3, 4, 7
 # Writing 5 to clear_refs resets the peak of the resident set (proc_pid_clear_refs(5)).
 RESET_PEAK = "5"
+
+CUDA_LIBRARY = "libcuda.so.1"
+SUCCESS = 0
+# Providers that run on CUDA's first visible device: none of our settings names another.
+CUDA_PROVIDERS = {"cuda", "tensorrt"}
+ORDINAL = 0
+# A whole GPU or a slice of one: CUDA tells the bytes alone.
+GPU_KINDS = ("GPU", "MIG")
 
 
 class Meters:
@@ -42,7 +54,7 @@ class Meters:
     @classmethod
     def of(cls, provider: str) -> Meters:
         """Return the meters of this machine for an engine that runs there: no GPU's where it runs on none."""
-        return cls(gpu=read_gpu) if provider in CUDA_PROVIDERS else cls()
+        return cls(gpu=_read_gpu) if provider in CUDA_PROVIDERS else cls()
 
     def read(self) -> dict[str, Any]:
         """Read every counter, after the peak of memory was reset."""
@@ -125,8 +137,67 @@ class Meters:
         return self._root / path.lstrip("/")
 
 
+class GpuReader:
+    """Reads NVML about the GPU that CUDA calls its first.
+
+    Args:
+        nvml: the package `pynvml`; a fake in tests.
+        cuda: `libcuda` as ctypes opens it; a fake in tests.
+    """
+
+    def __init__(self, nvml: Any, cuda: Any) -> None:
+        self._nvml = nvml
+        self._device = self._find(_first_visible(cuda))
+
+    def _find(self, device: uuid.UUID | None) -> Any:
+        """Return NVML's handle of a device; None where it knows none, or does not start."""
+        for kind in () if device is None else GPU_KINDS:
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlInit()
+                return self._nvml.nvmlDeviceGetHandleByUUID(f"{kind}-{device}")
+        return None
+
+    def read(self) -> dict[str, float]:
+        """Return `energy_j` since the driver was loaded (GPUs since Volta, no slices) and `used_bytes` of memory."""
+        found: dict[str, float] = {}
+        if self._device is None:
+            return found
+        with contextlib.suppress(self._nvml.NVMLError):
+            found["energy_j"] = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device) / 1e3
+        with contextlib.suppress(self._nvml.NVMLError):
+            found["used_bytes"] = self._nvml.nvmlDeviceGetMemoryInfo(self._device).used
+        return found
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError:  # energy counters are readable by root only on many systems
         return ""
+
+
+def _read_gpu() -> dict[str, float]:
+    """Return what `GpuReader.read` does; empty without the driver's libraries or the extra `cuda`, which asks them."""
+    reader = _reader()
+    return reader.read() if reader else {}
+
+
+@functools.cache
+def _reader() -> GpuReader | None:
+    try:
+        import pynvml
+
+        return GpuReader(pynvml, ctypes.CDLL(CUDA_LIBRARY))
+    except (ImportError, OSError, AttributeError):  # not here, or of a driver before 470, which lacks a call
+        return None
+
+
+def _first_visible(cuda: Any) -> uuid.UUID | None:
+    """Return the identity of CUDA's first device; None where it has none, as with an empty CUDA_VISIBLE_DEVICES."""
+    device, identity = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    is_told = (
+        cuda.cuInit(0) == SUCCESS
+        and cuda.cuDeviceGet(ctypes.byref(device), ORDINAL) == SUCCESS
+        and cuda.cuDeviceGetUuid_v2(ctypes.byref(identity), device) == SUCCESS
+    )
+    return uuid.UUID(bytes=bytes(identity)) if is_told else None

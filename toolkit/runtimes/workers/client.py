@@ -19,7 +19,7 @@ from toolkit.errors import HelperStartError, ModelError, UsageError, WorkerError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.private_environments import private_python
+from toolkit.runtimes.installed import private_python
 from toolkit.runtimes.timing.loop import Window
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.frames import Frame, write_frame

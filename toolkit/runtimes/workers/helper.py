@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, WorkerError
 from toolkit.programs import describe_exit
-from toolkit.runtimes.private_environments import PRIVATE_FOLDER_VARIABLE, private_root
+from toolkit.runtimes.installed import PRIVATE_FOLDER_VARIABLE, private_root
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.workers.helper_start import READY, SIGN
 

@@ -1,26 +1,29 @@
-"""A file is tried once in a process of its own, and remembered, before this process runs it."""
+"""A file looked at in a process of its own, where its bytes can do no harm: described, or tried before it runs here.
+
+What was tried once is remembered; then no worker is started, nor is what starts one imported.
+"""
 
 from __future__ import annotations
 
-__all__ = ["ensure_probed", "probe_folder"]
+__all__ = ["Examination", "ensure_probed", "examine_file", "probe_folder", "require_all_inside"]
 
 import contextlib
 import json
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toolkit.artifacts import cache_folder
 from toolkit.durable import read_json, sha256_bytes, write_json
-from toolkit.errors import DataError, ResourceError
+from toolkit.errors import DataError, ExternalDataError, ResourceError, WorkerError
+from toolkit.onnx_file.facts import FileFacts, ShapeClaim
 from toolkit.onnx_file.source import ModelSource
-from toolkit.plain import to_plain
-from toolkit.runtimes.base import RuntimeSettings
+from toolkit.plain import from_plain, to_plain
+from toolkit.runtimes.base import RuntimeSettings, run_first
 from toolkit.runtimes.contract import check_outputs, require_contract
-from toolkit.runtimes.first_run import run_first
 from toolkit.runtimes.registry import find_entry
 
 SCHEMA = "toolkit/probed/2"
@@ -29,6 +32,52 @@ PROBE_BATCH = 2
 CPU_TIMEOUT_S = 30.0
 # The first session of a process on a device loads gigabytes of libraries.
 DEVICE_TIMEOUT_S = 90.0
+DESCRIBE_TIMEOUT_S = 60.0
+
+
+class Examination(NamedTuple):
+    """What a file states, and where it contradicts itself.
+
+    Attributes:
+        facts: what it states.
+        claims: outputs that are declared otherwise than its nodes make them, as far as shape inference tells.
+    """
+
+    facts: FileFacts
+    claims: tuple[ShapeClaim, ...]
+
+
+def examine_file(source: ModelSource) -> Examination:
+    """Describe a file; no engine opens it.
+
+    Raises:
+        ModelError: it is no model, or one that ends the process that reads it.
+        HelperStartError: no worker can be started.
+    """
+    from toolkit.runtimes.workers.client import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
+
+    header = {"name": source.path.name, "memory_limit_bytes": MEMORY_LIMIT_BYTES}
+    with blame_the_file(str(source.path)), WorkerProcess(timeout_s=DESCRIBE_TIMEOUT_S) as worker:
+        told, _ = worker.request({"verb": "describe", **header}, {"model": np.frombuffer(source.model, np.uint8)})
+        facts = from_plain(FileFacts, told["facts"])
+        try:
+            told, _ = worker.request({"verb": "infer"})
+        except WorkerError:  # onnx's inference is C++ and may end by a hostile graph; what was read holds
+            return Examination(facts, ())
+    claims = (ShapeClaim(name, tuple(declared), tuple(found)) for name, declared, found in told["claims"])
+    return Examination(facts, tuple(claims))
+
+
+def require_all_inside(source: ModelSource) -> None:
+    """Refuse a file of which something lies in others.
+
+    Raises:
+        ExternalDataError: it names them.
+        ModelError, HelperStartError: as `examine_file`.
+    """
+    beside = [item.location for item in examine_file(source).facts.beside]
+    if beside:
+        raise ExternalDataError(f"weights of {source.path} lie outside the file, in {', '.join(beside)}")
 
 
 def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float | None = None) -> None:

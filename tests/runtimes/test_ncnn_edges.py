@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from toolkit.durable import sha256_bytes
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.engines.file_edges import cut_edges
+from toolkit.runtimes.engines.ncnn_pnnx import cut_edges
 
 
 def build(*nodes: onnx.NodeProto, outputs: tuple[tuple[str, int], ...]) -> ModelSource:
