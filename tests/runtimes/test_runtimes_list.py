@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
 
 from toolkit.cli.app import app
-from toolkit.runtimes import installed, registry
+from toolkit.runtimes import registry
 from toolkit.runtimes.installed import list_runtimes
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, RuntimeEntry
 
@@ -40,6 +41,6 @@ def test_an_engine_that_is_not_here_names_what_brings_it(
 
 
 def test_a_package_that_nothing_brought_is_installed_in_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed.importlib.metadata, "packages_distributions", dict)
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", dict)
     row = next(row for row in list_runtimes() if row.runtime == "onnx")
     assert (row.installed, row.distribution, row.version) == (True, None, None)
