@@ -27,7 +27,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.environment import describe_environment
 from toolkit.imaging import decode
 from toolkit.imaging.limits import MAX_FILE_BYTES

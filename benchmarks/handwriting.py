@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from handwriting import font_digits, uci_digits, write_handwriting
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.environment import describe_environment
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction

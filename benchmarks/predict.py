@@ -39,7 +39,7 @@ sys.path.insert(0, str(ROOT))
 from predict_memory import measure_memory
 
 from toolkit.card import InputSpec
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.environment import describe_environment, usable_cores
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import EngineChoice, PredictionConfig

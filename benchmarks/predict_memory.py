@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 
 COUNT = 1_000_000
 EARLY = 100_000

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from toolkit.card import InputSpec
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 
 DIGITS = InputSpec(height=28, width=28, channels=1, polarity="light-on-dark", fit="mnist")
 RGB = InputSpec(height=32, width=48, channels=3, polarity="any", fit="stretch")

@@ -18,7 +18,7 @@ import trustme
 from idx_files import encode_idx
 
 from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
-from toolkit.data.catalog.https_source import HttpsSource
+from toolkit.data.catalog.sources import HttpsSource
 
 Handler = http.server.BaseHTTPRequestHandler
 Answer = Callable[[Handler], None]

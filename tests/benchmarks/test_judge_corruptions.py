@@ -21,8 +21,8 @@ from corruptions.uci_digits import explain_unfit, load_uci_digits
 from PIL import Image
 
 from toolkit.card import InputSpec
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import Split
+from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError
 from toolkit.evaluation.candidate import Answers, Judge
 

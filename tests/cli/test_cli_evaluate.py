@@ -71,7 +71,7 @@ def test_no_mistakes_leave_no_gallery(
     real = RunJudge.answer
 
     def perfect(self: RunJudge, images: Any) -> Answers:
-        from toolkit.data.catalog.mini_subset import load_mini
+        from toolkit.data.load import load_mini
 
         return Answers(real(self, images).probabilities, load_mini().test.labels)
 

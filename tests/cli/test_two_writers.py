@@ -19,7 +19,7 @@ from predict_command import predict_here
 from toolkit import artifacts
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.app import main
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import UsageError
 from toolkit.holding import claim, release_claims
 from toolkit.prediction.config import EXECUTORS, RAY, PredictionConfig

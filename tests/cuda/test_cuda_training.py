@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.resume import ResumeConfig, resume_run

@@ -18,7 +18,8 @@ from tiny_models import build_card, build_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions import evaluation_files
 from toolkit.data import Dataset, load_dataset
-from toolkit.data.classes import adopt_classes, match_classes
+from toolkit.data.classes import match_classes
+from toolkit.data.dataset import adopt_classes
 from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.errors import DataError
 from toolkit.exporting.config import ExportConfig

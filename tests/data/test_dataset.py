@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data import Dataset, Split
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.describe import default_class, first_of_class, first_of_each_class
+from toolkit.data.load import load_mini
 from toolkit.data.split import hold_out, hold_out_validation
 from toolkit.errors import DataError, UsageError
 

@@ -34,7 +34,7 @@ from toolkit.data import load as load_module
 from toolkit.data import load_dataset
 from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
 from toolkit.data.catalog.fetch import cache_folder, default_sources, fetch, fetch_missing
-from toolkit.data.catalog.https_source import HttpsSource
+from toolkit.data.catalog.sources import HttpsSource
 from toolkit.errors import DownloadError, ResourceError
 
 

@@ -17,7 +17,7 @@ from toolkit.data import load_dataset
 from toolkit.data.catalog import fetch as fetch_module
 from toolkit.data.catalog.entries import CATALOG, MNIST, CatalogEntry, CatalogFile
 from toolkit.data.catalog.fetch import cache_folder, default_sources, fetch, read_cached
-from toolkit.data.catalog.https_source import HttpsSource
+from toolkit.data.catalog.sources import HttpsSource
 from toolkit.data.describe import fetch_by_name
 from toolkit.data.formats.idx import read_idx
 from toolkit.data.load import is_public

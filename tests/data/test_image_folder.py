@@ -19,8 +19,7 @@ from toolkit.data import Dataset, load_dataset
 from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.data.formats.image_paths import find_images
 from toolkit.data.load import is_public
-from toolkit.data.order import digest_order, is_in_class_order, spread_classes
-from toolkit.data.split import hold_out
+from toolkit.data.split import digest_order, hold_out, is_in_class_order, spread_classes
 from toolkit.errors import DataError, UsageError
 from toolkit.imaging.decode import decode_image
 from toolkit.imaging.prepare import prepare_image

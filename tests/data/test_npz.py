@@ -19,8 +19,8 @@ from idx_files import write_idx
 
 from toolkit.data import load_dataset
 from toolkit.data.catalog.entries import CATALOG, MNIST
+from toolkit.data.formats.arrays import open_npz
 from toolkit.data.formats.npz import load_npz
-from toolkit.data.formats.zip_arrays import open_npz
 from toolkit.data.load import is_public
 from toolkit.errors import DataError, UsageError
 

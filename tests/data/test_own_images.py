@@ -21,8 +21,7 @@ from coloured_shapes import SHAPES, write_shapes
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card
 from toolkit.data import load_dataset
-from toolkit.data.chunks import split_images
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, split_images
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest

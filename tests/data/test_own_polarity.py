@@ -21,8 +21,8 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
 from toolkit.cli.actions import evaluation_files
 from toolkit.data import load, load_dataset
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import POLARITIES
+from toolkit.data.load import load_mini
 from toolkit.errors import UsageError
 from toolkit.imaging.fit import find_fit
 from toolkit.imaging.polarity import find_polarity, invert

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from toolkit.card import CARD_KEY, Card
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting import cross_check
 from toolkit.exporting.config import ExportConfig

@@ -22,8 +22,8 @@ from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card, card_beside
 from toolkit.cli.commands.export import _golden_words
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import Split
+from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.exporting import export as export_module
 from toolkit.exporting import model_file

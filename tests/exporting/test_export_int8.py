@@ -15,8 +15,8 @@ from loaded_modules import modules_after
 
 from exporters import ExportError
 from toolkit.cli.app import app
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import Split
+from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, UsageError
 from toolkit.exporting import derived, int8_gate, int8_tries
 from toolkit.exporting.config import ExportConfig

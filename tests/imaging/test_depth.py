@@ -19,9 +19,9 @@ from predict_command import read_rows
 
 from toolkit import Classifier
 from toolkit.card import Card, InputSpec
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.data.formats.npz import load_npz
+from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.decode import decode_image, decode_opened
 from toolkit.imaging.pixel_values import Depth, to_pixels

@@ -16,7 +16,7 @@ from PIL import Image
 from predict_command import read_rows
 
 from toolkit.card import Card, card_beside
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import ModelError
 from toolkit.exporting.guard import LEAST_IMAGES, calibrate_guard
 from toolkit.imaging.guard import DOUBT, Guard, measure_logits

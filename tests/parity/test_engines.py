@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_models import build_model
 
 from toolkit.card import Card
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource

@@ -15,7 +15,7 @@ from machine import skip_where_cuda_works
 from whole_parity import run_parity
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource

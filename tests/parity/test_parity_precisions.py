@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from whole_parity import run_parity
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig

@@ -12,7 +12,7 @@ import pytest
 from broken_models import broken
 
 from toolkit.cli.app import app
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource

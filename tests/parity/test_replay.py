@@ -13,7 +13,7 @@ from fake_engine import FakeEngine
 from PIL import Image
 
 from toolkit.cli.app import app
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.diagnosis import replay

@@ -18,7 +18,7 @@ from whole_parity import run_parity
 
 from toolkit.cli.actions.parity_bisect import bisect_report
 from toolkit.cli.app import app
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.onnx_file.cutting import cut_model, list_inner_tensors

@@ -16,7 +16,7 @@ from predict_command import read_rows
 
 import toolkit
 from toolkit import Classifier
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError, ProviderError, UsageError
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction

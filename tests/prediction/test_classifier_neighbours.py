@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from toolkit import Classifier
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import ResourceError, UsageError
 
 IMAGES = load_mini().test.images[:64]
@@ -21,7 +21,7 @@ import io, os, sys, threading, warnings, signal, locale
 import numpy as np
 from PIL import Image, ImageFile
 from toolkit import Classifier
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 
 MODEL, IMAGES = sys.argv[1], load_mini().test.images[:48]
 

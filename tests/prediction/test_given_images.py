@@ -14,7 +14,7 @@ from PIL import Image
 from predict_command import read_rows
 
 from toolkit import Classifier
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import DataError, UsageError
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction

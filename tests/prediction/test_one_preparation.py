@@ -14,7 +14,7 @@ from PIL import Image
 
 from toolkit import Classifier
 from toolkit.cli.actions import evaluation_files
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.data.pictures import load_pictures
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction

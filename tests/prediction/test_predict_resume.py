@@ -13,7 +13,7 @@ import pytest
 from imaging_samples import encode
 from predict_command import predict_here
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.prediction.sinks.unfinished import part_of, record_of
 
 IMAGES = load_mini().train.images

@@ -17,7 +17,7 @@ import pytest
 from imaging_samples import encode
 
 from toolkit.card import InputSpec
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction import execute

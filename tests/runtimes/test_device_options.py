@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from fake_ort import BindingSession, FakeOrtApi, FakeValue
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain

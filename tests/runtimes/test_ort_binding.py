@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from fake_ort import BindingApi
 
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort.api import OrtApi

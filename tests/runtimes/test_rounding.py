@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from exporters import ExportSpec, export_torch
-from toolkit.data.catalog.mini_subset import load_mini
+from toolkit.data.load import load_mini
 from toolkit.errors import ModelError
 from toolkit.network.cnn import CNN, Classifier
 from toolkit.network.config import NetworkConfig

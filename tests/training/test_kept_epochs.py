@@ -12,8 +12,8 @@ import pytest
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.load import load_mini
 from toolkit.errors import ModelError, UsageError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run

@@ -18,8 +18,8 @@ from small_training import SMALL, Listener, begin, go_on, make_bars, take_strati
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import card_beside
-from toolkit.data.catalog.mini_subset import load_mini
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.load import load_mini
 from toolkit.errors import StoppedError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.training.recipe_catalog import RECIPES, resolve_recipe

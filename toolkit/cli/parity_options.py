@@ -72,7 +72,7 @@ def read_feed_config(inputs: Path | None, shapes: list[str] | None, values: list
         return FeedConfig(shapes=sizes, values=numbers)
     if not inputs.exists():
         raise UsageError(f"no file {inputs}; --inputs takes an .npz with an array for each input")
-    from toolkit.data.formats.zip_arrays import open_npz
+    from toolkit.data.formats.arrays import open_npz
 
     with open_npz(inputs) as arrays:
         return FeedConfig(given={name: arrays.read(name) for name in arrays.names}, shapes=sizes, values=numbers)

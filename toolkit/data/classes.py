@@ -5,9 +5,8 @@ Names are compared in Unicode's NFC, in which data sets, runs and cards keep the
 
 from __future__ import annotations
 
-__all__ = ["adopt_classes", "list_names", "match_classes"]
+__all__ = ["list_names", "match_classes"]
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from toolkit.data.dataset import Dataset
     from toolkit.progress import OnNote
 
 MOST_LISTED = 20
@@ -71,23 +69,6 @@ def match_classes(
             f"knows {list_names(known)}: rename the data's classes, or name other data"
         )
     return np.array([places.get(name, -1) for name in names], np.int64)
-
-
-def adopt_classes(data: Dataset, known: tuple[str, ...], *, knower: str) -> Dataset:
-    """Return a data set with its classes in a model's order, for a use that needs all of them.
-
-    Raises:
-        DataError: lists the names that one side lacks.
-    """
-    if data.classes == known:
-        return data
-    every = np.arange(len(data.classes))
-    places = match_classes(data.classes, known, owner=data.name, knower=knower, used=every)
-    missing = [name for name in known if name not in data.classes]
-    if missing:
-        raise DataError(f"{data.name} lacks classes of {knower}: {list_names(missing)}; expected all {len(known)}")
-    train, test = (replace(split, labels=places[split.labels]) for split in (data.train, data.test))
-    return replace(data, classes=known, train=train, test=test)
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -5,23 +5,26 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["POLARITIES", "Dataset", "Split"]
+__all__ = ["PIECE_PIXELS", "POLARITIES", "Dataset", "Split", "adopt_classes", "split_images"]
 
 import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
-from toolkit.data.classes import list_names
+from toolkit.data.classes import list_names, match_classes
 from toolkit.errors import DataError
 
 POLARITIES = ("light-on-dark", "dark-on-light", "any")
 FITS = ("mnist", "stretch", "none")
+# 500 images of 28x28: the first convolution's 32 maps of them need about 50 MB in float32. An image of 128x128 in RGB
+# counts 63 times as much, so that 500 of those would need 1 GB.
+PIECE_PIXELS = 500 * 28 * 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,6 +174,34 @@ class Dataset:
             index = int(outside[0])
             seen = f"label {split.labels[index]} of {title} image {index}"
             raise DataError(f"data set {self.name}: {seen} is outside the classes 0 to {len(self.classes) - 1}")
+
+
+def adopt_classes(data: Dataset, known: tuple[str, ...], *, knower: str) -> Dataset:
+    """Return a data set with its classes in a model's order, for a use that needs all of them.
+
+    Raises:
+        DataError: lists the names that one side lacks.
+    """
+    if data.classes == known:
+        return data
+    every = np.arange(len(data.classes))
+    places = match_classes(data.classes, known, owner=data.name, knower=knower, used=every)
+    missing = [name for name in known if name not in data.classes]
+    if missing:
+        raise DataError(f"{data.name} lacks classes of {knower}: {list_names(missing)}; expected all {len(known)}")
+    train, test = (replace(split, labels=places[split.labels]) for split in (data.train, data.test))
+    return replace(data, classes=known, train=train, test=test)
+
+
+def split_images(images: npt.NDArray[np.uint8], *, pixels: int = PIECE_PIXELS) -> list[npt.NDArray[np.uint8]]:
+    """Return views of consecutive images, in order.
+
+    Args:
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`, at least one.
+        pixels: the most numbers in one piece; a single image may be larger.
+    """
+    size = max(1, pixels // images[0].size)
+    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def _name_some(names: Sequence[str], classes: int) -> str:

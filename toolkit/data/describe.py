@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from toolkit.data.catalog.entries import MINI_NAME, MNIST, find_entry
 from toolkit.data.catalog.fetch import fetch
-from toolkit.data.catalog.mini_subset import MINI_FOLDER, load_mini
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.load import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
 from toolkit.progress import ShowProgress

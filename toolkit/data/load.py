@@ -1,29 +1,31 @@
-"""A data set by its name, from a folder or from a file."""
+"""A data set by its name, from a folder or from a file; of the size and polarity asked for."""
 
 from __future__ import annotations
 
-__all__ = ["is_public", "load_dataset"]
+__all__ = ["is_public", "load_dataset", "load_mini", "resize_dataset"]
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from toolkit.data.catalog.entries import CATALOG, MINI_NAME, CatalogEntry, dataset_names
+from toolkit.card import InputSpec
+from toolkit.data.catalog.entries import CATALOG, MINI_NAME, MNIST, CatalogEntry, dataset_names
 from toolkit.data.catalog.fetch import fetch_missing, read_cached
-from toolkit.data.catalog.mini_subset import MINI_SHA256, load_mini
 from toolkit.data.dataset import POLARITIES, Dataset, Split
-from toolkit.data.formats.idx import read_idx
-from toolkit.data.formats.idx_folder import has_idx_files, load_idx_folder
-from toolkit.data.order import mix_classes
+from toolkit.data.formats.idx import has_idx_files, load_idx_folder, read_idx
+from toolkit.data.split import mix_classes
 from toolkit.errors import DataError, UsageError, require_known, suggest
-from toolkit.imaging.fit import find_fit
+from toolkit.imaging.fit import find_fit, fit_image
 from toolkit.imaging.polarity import find_polarity
 from toolkit.progress import OnNote, ShowProgress
 from toolkit.regular_file import open_regular
 
 ZIP_MAGIC = b"PK\x03\x04"
 KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
+# 500 training and 100 test digits of each class of MNIST, inside the package.
+MINI_FOLDER = Path(__file__).parent / "mini"
+MINI_SHA256 = "f666245e32b0a988556b1fca6fdd2dedada07f6849e9a495fe0046044ef14e91"
 
 
 def load_dataset(
@@ -70,16 +72,40 @@ def load_dataset(
     return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note)
 
 
-def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
-    path = Path(name)
-    if path.is_dir():
-        if not has_idx_files(path):
-            return _load_images(path, size=size, progress=progress, on_note=on_note)
-        return _finish(load_idx_folder(path), size=size, on_note=on_note)
-    if path.is_file() and _is_npz(path):
-        return _finish(_load_npz(path, on_note), size=size, on_note=on_note)
-    names = dataset_names()
-    raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}")
+def load_mini() -> Dataset:
+    """Load the embedded subset: 5,000 training and 1,000 test images, uint8 `[N, 28, 28]`, ten classes.
+
+    Raises:
+        DataError: the package's files are missing or not the ones it was built with.
+    """
+    content = load_idx_folder(MINI_FOLDER)
+    if content.sha256 != MINI_SHA256:
+        seen = f"has SHA-256 {content.sha256}, expected {MINI_SHA256}"
+        raise DataError(f"{MINI_FOLDER} {seen}; install the package again")
+    return replace(content, **{**MNIST.terms, "name": MINI_NAME})
+
+
+def is_public(dataset: Dataset) -> bool:
+    """Say whether a data set holds exactly the images of a catalogue entry, which may be passed on.
+
+    Its content hash is one that the catalogue states, or the one that the images had when they were read from files
+    whose own hashes the catalogue states.
+    """
+    known = {MINI_SHA256, dataset.verified_sha256, *(entry.content_sha256 for entry in CATALOG.values())}
+    return dataset.sha256 in known
+
+
+def resize_dataset(dataset: Dataset, size: tuple[int, int]) -> Dataset:
+    """Resize every image by `fit_image`'s `stretch`; a data set that has the size is returned as it is.
+
+    Args:
+        dataset: images of any size.
+        size: (height, width) in pixels.
+    """
+    if size == (dataset.height, dataset.width):
+        return dataset
+    spec = InputSpec(height=size[0], width=size[1], channels=dataset.channels, fit="stretch")
+    return replace(dataset, train=_resize_split(dataset.train, spec), test=_resize_split(dataset.test, spec))
 
 
 def _check_size(size: tuple[int, int] | None, name: str) -> None:
@@ -103,17 +129,29 @@ def _check_polarity(polarity: str | None, name: str) -> None:
         raise UsageError(f"{name} has its own polarity; one can be given for a folder or a file")
 
 
-def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
-    """Tell from a user's own training images what other pictures have to become to be like them."""
-    found = find_polarity(dataset.train.images)
-    if wish not in {None, "any", found} and found != "any":
-        on_note(
-            f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked, and"
-            " pictures that look like them will be inverted for a prediction (--polarity any inverts none)"
-        )
-    polarity = wish or found
-    fit = find_fit(dataset.train.images, polarity)
-    return replace(dataset, polarity=polarity, fit=fit)
+def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
+    folder = fetch_missing(entry, progress=progress)
+    # What was hashed is what is parsed: each file is read once.
+    arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]
+    dataset = Dataset(
+        train=Split(images=arrays[0], labels=arrays[1].astype(np.int64)),
+        test=Split(images=arrays[2], labels=arrays[3].astype(np.int64)),
+        classes=entry.classes,
+        **entry.terms,
+    )
+    return replace(dataset, verified_sha256=entry.content_sha256 or dataset.sha256)
+
+
+def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
+    path = Path(name)
+    if path.is_dir():
+        if not has_idx_files(path):
+            return _load_images(path, size=size, progress=progress, on_note=on_note)
+        return _finish(load_idx_folder(path), size=size, on_note=on_note)
+    if path.is_file() and _is_npz(path):
+        return _finish(_load_npz(path, on_note), size=size, on_note=on_note)
+    names = dataset_names()
+    raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}")
 
 
 def _load_images(
@@ -147,24 +185,7 @@ def _finish(dataset: Dataset, *, size: tuple[int, int] | None, on_note: OnNote) 
     if known is not dataset and size in {None, (dataset.height, dataset.width)}:
         return known
     mixed = replace(dataset, train=mix_classes(dataset.train, name=dataset.name, on_note=on_note))
-    if size is None:
-        return mixed
-    from toolkit.data.resize import resize_dataset
-
-    return resize_dataset(mixed, size)
-
-
-def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
-    folder = fetch_missing(entry, progress=progress)
-    # What was hashed is what is parsed: each file is read once.
-    arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]
-    dataset = Dataset(
-        train=Split(images=arrays[0], labels=arrays[1].astype(np.int64)),
-        test=Split(images=arrays[2], labels=arrays[3].astype(np.int64)),
-        classes=entry.classes,
-        **entry.terms,
-    )
-    return replace(dataset, verified_sha256=entry.content_sha256 or dataset.sha256)
+    return mixed if size is None else resize_dataset(mixed, size)
 
 
 def _recognise(dataset: Dataset) -> Dataset:
@@ -174,11 +195,21 @@ def _recognise(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def is_public(dataset: Dataset) -> bool:
-    """Say whether a data set holds exactly the images of a catalogue entry, which may be passed on.
+def _resize_split(split: Split, spec: InputSpec) -> Split:
+    images = np.empty((len(split), *spec.shape), np.uint8)
+    for place, image in zip(images, split.images, strict=True):
+        place[...] = fit_image(image, spec)
+    return replace(split, images=images)
 
-    Its content hash is one that the catalogue states, or the one that the images had when they were read from files
-    whose own hashes the catalogue states.
-    """
-    known = {MINI_SHA256, dataset.verified_sha256, *(entry.content_sha256 for entry in CATALOG.values())}
-    return dataset.sha256 in known
+
+def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
+    """Tell from a user's own training images what other pictures have to become to be like them."""
+    found = find_polarity(dataset.train.images)
+    if wish not in {None, "any", found} and found != "any":
+        on_note(
+            f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked, and"
+            " pictures that look like them will be inverted for a prediction (--polarity any inverts none)"
+        )
+    polarity = wish or found
+    fit = find_fit(dataset.train.images, polarity)
+    return replace(dataset, polarity=polarity, fit=fit)

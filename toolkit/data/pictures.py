@@ -18,9 +18,8 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.data.catalog.entries import dataset_names
 from toolkit.data.dataset import Dataset
-from toolkit.data.formats.idx_folder import has_idx_files
-from toolkit.data.load import load_dataset
-from toolkit.data.resize import resize_dataset
+from toolkit.data.formats.idx import has_idx_files
+from toolkit.data.load import load_dataset, resize_dataset
 from toolkit.errors import DataError
 from toolkit.imaging.prepare import prepare_image
 from toolkit.imaging.prepare_batch import prepare_batch
@@ -125,7 +124,7 @@ def _load_folder(
     progress: ShowProgress | None,
     on_note: OnNote,
 ) -> LabelledPictures:
-    from toolkit.data.formats.image_folder import load_image_folder, spread
+    from toolkit.data.formats.image_folder import load_image_folder, spread_images
     from toolkit.data.formats.image_paths import find_judged_images
 
     files = find_judged_images(folder)
@@ -145,7 +144,7 @@ def _load_folder(
         on_note(f"{folder} has no test part: all of its {len(files.images)} images are judged")
         if trained_on.get("source") == str(folder.resolve()):
             on_note(f"warning: the model was trained on {folder} as it was then: it has seen most of these images")
-    images = spread(files.images)
+    images = spread_images(files.images)
     return LabelledPictures(
         name=folder.resolve().name or "folder",
         pictures=tuple(image.path for image in images),

@@ -1,19 +1,36 @@
-"""Holding images out of a split for validation."""
+"""Which images of a split are held out for validation, and the order that makes its end mix the classes.
+
+The trainer holds out the last training images; in an order by class they would all be of the last one. An order depends
+on nothing but the images' labels or names.
+"""
 
 from __future__ import annotations
 
-__all__ = ["count_validation", "ends_mixed", "hold_out", "hold_out_validation"]
+__all__ = [
+    "digest_order",
+    "ends_mixed",
+    "hold_out",
+    "hold_out_validation",
+    "is_in_class_order",
+    "mix_classes",
+    "spread_classes",
+]
+
+import hashlib
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from toolkit.data.dataset import Split
-from toolkit.data.order import spread_classes
 from toolkit.errors import UsageError
+from toolkit.progress import OnNote
 
 # The tutorial's number; of fewer than 50,000 images it is a fifth.
 VALIDATION_COUNT = 10_000
 VALIDATION_SHARE = 5
+# The seed of the order: another one would give another, equally good test split.
+SALT = b"toolkit/order/1\0"
 
 
 def hold_out_validation(split: Split) -> tuple[Split, Split]:
@@ -28,19 +45,19 @@ def hold_out_validation(split: Split) -> tuple[Split, Split]:
     Raises:
         UsageError: there are fewer.
     """
-    count = count_validation(len(split))
+    count = _count_validation(len(split))
     if count < 1 or ends_mixed(split.labels):
         return hold_out(split, count)
     order = spread_classes(split.labels)
     return split.take(np.sort(order[:-count])), split.take(np.sort(order[-count:]))
 
 
-def ends_mixed(labels: NDArray[np.int64]) -> bool:
+def ends_mixed(labels: npt.NDArray[np.int64]) -> bool:
     """Say whether the images that are held out from the end mix the classes about as all of them do.
 
     A class is there in its share or up to twice as often, at least half as often, and something of it is left.
     """
-    count = count_validation(len(labels))
+    count = _count_validation(len(labels))
     classes = int(labels.max(initial=0)) + 1
     every = np.bincount(labels, minlength=classes)
     last = np.bincount(labels[len(labels) - count :], minlength=classes)
@@ -48,11 +65,6 @@ def ends_mixed(labels: NDArray[np.int64]) -> bool:
     is_too_rare = (share >= 1) & (last < share / 2)
     is_used_up = (every > 0) & (last == every)
     return not (is_too_rare | is_used_up | (last > 2 * share + 1)).any()
-
-
-def count_validation(images: int) -> int:
-    """Return how many of so many training images are held out for validation."""
-    return min(VALIDATION_COUNT, images // VALIDATION_SHARE)
 
 
 def hold_out(split: Split, count: int) -> tuple[Split, Split]:
@@ -77,3 +89,57 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
         Split(images=split.images[:cut], labels=split.labels[:cut]),
         Split(images=split.images[cut:], labels=split.labels[cut:]),
     )
+
+
+def mix_classes(split: Split, *, name: str, on_note: OnNote) -> Split:
+    """Return images that stand class after class in a mixed order, and say so; return others as they are."""
+    if not is_in_class_order(split.labels):
+        return split
+    on_note(f"{name}: its images stand class after class; they are taken in an order that mixes the classes")
+    return split.take(spread_classes(split.labels))
+
+
+def is_in_class_order(labels: npt.NDArray[np.int64]) -> bool:
+    """Say whether the images stand class after class, so that the last ones show only the last class."""
+    changes = int(np.count_nonzero(np.diff(labels)))
+    num_classes = len(np.unique(labels))
+    return 1 < num_classes < len(labels) and changes == num_classes - 1
+
+
+def spread_classes(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the permutation that spreads every class evenly, images of one class staying in their order.
+
+    The r-th of a class's n images goes to the place (r + 1/2) / n between 0 and 1; where two meet, a label's digest
+    decides, so that no class is always the first.
+
+    Args:
+        labels: int64 `[N]`.
+
+    Returns:
+        int64 `[N]`, indices into `labels`.
+    """
+    places = np.empty(len(labels))
+    ties = np.empty(len(labels), dtype=np.uint64)
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        places[positions] = (np.arange(len(positions)) + 0.5) / len(positions)
+        ties[positions] = [_tie_breaker(int(label), rank) for rank in range(len(positions))]
+    return np.lexsort((ties, places)).astype(np.int64)
+
+
+def digest_order(names: Iterable[bytes]) -> list[bytes]:
+    """Return the names in the order of their salted SHA-256.
+
+    A shuffle that is the same on every machine and NumPy version, and whatever the order the names come in; a name
+    that is added moves no other past its neighbour.
+    """
+    return sorted(names, key=lambda name: (hashlib.sha256(SALT + name).digest(), name))
+
+
+def _count_validation(images: int) -> int:
+    """Return how many of so many training images are held out for validation."""
+    return min(VALIDATION_COUNT, images // VALIDATION_SHARE)
+
+
+def _tie_breaker(label: int, rank: int) -> int:
+    return int.from_bytes(hashlib.sha256(SALT + b"%d %d" % (label, rank)).digest()[:8], "big")

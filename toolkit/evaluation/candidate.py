@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import InputSpec
 from toolkit.closing import Closing
-from toolkit.data.chunks import split_images
+from toolkit.data.dataset import split_images
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.run import read_run

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters import ExportError, export_torch_script, finish_model
-from toolkit.data.chunks import split_images
+from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training

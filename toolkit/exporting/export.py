@@ -11,8 +11,7 @@ import onnx
 
 from exporters import ExportError, export_torch
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.classes import adopt_classes
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, adopt_classes
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.config import ExportConfig

@@ -16,8 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters import ExportError, ExportSpec, Int8Setting, finish_model, quantise_apart
-from toolkit.data.chunks import split_images
-from toolkit.data.dataset import Split
+from toolkit.data.dataset import Split, split_images
 from toolkit.errors import ModelError, WorkerError
 from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.exporting.proof import answer_pieces

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.chunks import split_images
-from toolkit.data.dataset import Split
+from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError
 from toolkit.exporting.reference import Probe
 from toolkit.onnx_file.source import ModelSource

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
-from toolkit.data.chunks import split_images
-from toolkit.data.dataset import Dataset, Split
+from toolkit.data.dataset import Dataset, Split, split_images
 from toolkit.data.split import hold_out_validation
 from toolkit.exporting.golden import choose_golden, count_golden, synthetic_images
 from toolkit.exporting.guard import calibrate_guard

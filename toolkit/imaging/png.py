@@ -31,7 +31,7 @@ GREY_8, RGB_8 = (8, 0), (8, 2)
 # Of these the decoded bytes are the pixels.
 SHAPE_ENDS: dict[tuple[int, int], tuple[int, ...]] = {GREY_8: (), RGB_8: (3,)}
 # (bit depth, colour type) -> Pillow's mode and the order of the bytes in the file; palettes take the long way.
-LAYOUTS = {
+PILLOW_MODES = {
     (1, 0): ("1", "1"),
     (2, 0): ("L", "L;2"),
     (4, 0): ("L", "L;4"),
@@ -79,7 +79,7 @@ def _read_plain(data: bytes) -> _PlainPng | None:
         return None
     width, height, depth, colour, *methods = _HEADER.unpack_from(data, 16)
     layout = (depth, colour)
-    if tuple(methods) != PLAIN_METHODS or layout not in LAYOUTS or not 0 < width * height <= MAX_PLAIN_PIXELS:
+    if tuple(methods) != PLAIN_METHODS or layout not in PILLOW_MODES or not 0 < width * height <= MAX_PLAIN_PIXELS:
         return None
     if crc32(data[12 : HEADER_END - 4]) != _CHECKSUM.unpack_from(data, HEADER_END - 4)[0]:
         return None
@@ -110,7 +110,7 @@ def _collect_pieces(data: bytes) -> list[bytes]:
 
 
 def _decode_pixels(plain: _PlainPng, bits: int | None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    mode, order = LAYOUTS[plain.layout]
+    mode, order = PILLOW_MODES[plain.layout]
     image = Image.frombytes(mode, (plain.width, plain.height), plain.compressed, "zip", order, 0)
     ends = SHAPE_ENDS.get(plain.layout)
     if ends is None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "FITS", "POLARITIES", "PrepareSettings"]
+__all__ = ["AUTO", "PrepareSettings"]
 
 from dataclasses import dataclass
 
 from toolkit.errors import require_known
 
 AUTO = "auto"
-FITS = (AUTO, "mnist", "stretch", "none")
-POLARITIES = (AUTO, "light-on-dark", "dark-on-light")
+FIT_WISHES = (AUTO, "mnist", "stretch", "none")
+POLARITY_WISHES = (AUTO, "light-on-dark", "dark-on-light")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,5 +28,5 @@ class PrepareSettings:
     polarity: str = AUTO
 
     def __post_init__(self) -> None:
-        require_known(self.fit, FITS, what="fit")
-        require_known(self.polarity, POLARITIES, what="polarity")
+        require_known(self.fit, FIT_WISHES, what="fit")
+        require_known(self.polarity, POLARITY_WISHES, what="polarity")

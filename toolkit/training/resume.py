@@ -11,8 +11,7 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
-from toolkit.data.classes import adopt_classes
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, adopt_classes
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.runs.history import History

@@ -11,9 +11,7 @@ from pathlib import Path
 
 from toolkit.artifacts import user_folder
 from toolkit.data.catalog.entries import MINI_NAME, CatalogEntry, CatalogFile
-from toolkit.data.catalog.https_source import HttpsSource
-from toolkit.data.catalog.npm_source import NpmSource
-from toolkit.data.catalog.source import Source, SourceError
+from toolkit.data.catalog.sources import HttpsSource, NpmSource, Source, SourceError
 from toolkit.data.formats.unpacked import UnpackBudget, open_unpacked
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError

@@ -1,23 +1,36 @@
-"""The header of NumPy's array files, read safely."""
+"""NumPy's files: the header of an NPY, and NPZ, a ZIP of NPY members; nothing is unpickled.
+
+Of an NPZ only the arrays asked for are unpacked, none beyond the cap.
+"""
 
 from __future__ import annotations
 
-__all__ = ["NpyHeader", "failures_named", "read_npy_header"]
+__all__ = ["MAX_ARRAY_BYTES", "NpyHeader", "NpzArrays", "failures_named", "open_npz", "read_npy_header"]
 
 import math
 import re
 import struct
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
-from typing import Any, BinaryIO, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
+from toolkit.data.formats.unpacked import read_up_to
+from toolkit.data.formats.zip_directory import find_directory
 from toolkit.errors import DataError
+from toolkit.regular_file import open_regular
 
-# A shape, an order and a type; a record's fields by their names.
+# An NPY header says a shape, an order and a type; of a record also its fields' names.
 MAX_HEADER_BYTES = 1 << 20
+MAX_ARRAY_BYTES = 2 << 30
+MEMBER_ENDING = ".npy"
+# zipfile reads the whole directory at opening, whatever it claims: a million members would be a gigabyte of objects.
+MAX_DIRECTORY_BYTES = 1 << 20
 
 
 class NpyHeader(NamedTuple):
@@ -64,6 +77,67 @@ def read_npy_header(stream: BinaryIO) -> NpyHeader:
 
 
 @contextmanager
+def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[NpzArrays]:
+    """Open an NPZ file.
+
+    Args:
+        path: a regular file.
+        max_bytes: the most bytes of any one array.
+
+    Raises:
+        DataError: not a regular file, not a ZIP archive, or one with an absurd directory.
+    """
+    with open_regular(path) as stream:
+        with _failures_named(str(path)):
+            _check_directory(stream, path)
+            archive = zipfile.ZipFile(stream)
+        with archive:
+            yield NpzArrays(archive, path, max_bytes=max_bytes)
+
+
+class NpzArrays:
+    """The arrays of an open NPZ file.
+
+    Attributes:
+        names: the arrays' names, without `.npy`, in the file's order.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path, *, max_bytes: int) -> None:
+        self._archive = archive
+        self._path = path
+        self._max_bytes = max_bytes
+        self.names = tuple(
+            name.removesuffix(MEMBER_ENDING) for name in archive.namelist() if name.endswith(MEMBER_ENDING)
+        )
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Read one array whole.
+
+        Returns:
+            Of the member's own dtype and shape.
+
+        Raises:
+            DataError: Python objects inside, a size past the cap (judged from the header, before anything is
+                allocated), bytes missing or left over, a damaged member.
+        """
+        with _failures_named(f"{name} in {self._path}"), self._archive.open(name + MEMBER_ENDING) as member:
+            return self._read_body(cast("BinaryIO", member))  # it only calls read
+
+    def _read_body(self, member: BinaryIO) -> npt.NDArray[Any]:
+        header = read_npy_header(member)
+        expected = header.size_bytes
+        if expected > self._max_bytes:
+            raise ValueError(f"its shape {list(header.shape)} needs {expected} bytes; the cap is {self._max_bytes}")
+        body = read_up_to(member, expected + 1)
+        if len(body) != expected:
+            more = "more" if len(body) > expected else f"{len(body)} bytes"
+            raise ValueError(f"it has {more} where its header says {expected}")
+        if not body:  # nothing can be viewed
+            return np.empty(header.shape, header.dtype)
+        return np.frombuffer(body, header.dtype).reshape(header.shape, order=header.order)
+
+
+@contextmanager
 def failures_named(name: str, *, kind: str, mend: str = "") -> Iterator[None]:
     """Turn whatever a library's parser raises into one DataError: none of them names a closed set of exceptions.
 
@@ -79,3 +153,16 @@ def failures_named(name: str, *, kind: str, mend: str = "") -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{name} cannot be read as {kind}: {reason}{mend and f'; {mend}'}") from error
+
+
+def _check_directory(stream: BinaryIO, path: Path) -> None:
+    directory = find_directory(stream, name=str(path))
+    if directory.size_bytes > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"its directory has {directory.size_bytes} bytes; the most is {MAX_DIRECTORY_BYTES}")
+    # Where zipfile looks for the larger directory is its own affair; no data set within the caps needs one.
+    if directory.is_zip64:
+        raise ValueError("it is a ZIP64 archive, of more than 4 GiB or 65,535 members")
+
+
+def _failures_named(name: str) -> AbstractContextManager[None]:
+    return failures_named(name, kind="NPZ", mend="write it with numpy.savez")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_image_folder", "spread"]
+__all__ = ["load_image_folder", "spread_images"]
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from toolkit.card import InputSpec
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.formats.idx import MAX_BODY_BYTES
 from toolkit.data.formats.image_paths import LabelledPath, find_images
-from toolkit.data.order import spread_classes
+from toolkit.data.split import spread_classes
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header, see_depth
 from toolkit.imaging.pixel_values import Depth
@@ -64,8 +64,8 @@ def load_image_folder(
     # In order before they are read, so that no pixel is copied.
     dataset = Dataset(
         name=folder.resolve().name or "folder",
-        train=reader.read([*spread(files.train), *spread(files.validation)]),
-        test=reader.read(spread(files.test)),
+        train=reader.read([*spread_images(files.train), *spread_images(files.validation)]),
+        test=reader.read(spread_images(files.test)),
         classes=files.classes,
         bits=spec.bits,
     )
@@ -163,6 +163,6 @@ def _mend(size: _Size) -> str:
     return f"; resize all of them with --size {height}x{width} (height x width)"
 
 
-def spread(images: list[LabelledPath]) -> list[LabelledPath]:
+def spread_images(images: list[LabelledPath]) -> list[LabelledPath]:
     """Return images in an order that mixes their classes evenly."""
     return [images[place] for place in spread_classes(np.array([image.label for image in images], dtype=np.int64))]

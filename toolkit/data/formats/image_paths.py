@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.data.classes import list_names
-from toolkit.data.order import digest_order
+from toolkit.data.split import digest_order
 from toolkit.errors import DataError
 from toolkit.imaging.decode import IMAGE_ENDINGS
 
@@ -21,7 +21,7 @@ VALIDATION_NAMES = ("val", "valid", "validation")
 # Of a class's n images, n // 6 (at least 1) are the test split: MNIST's own share is one of seven, CIFAR-10's of six.
 TEST_SHARE = 6
 IGNORED_FOLDERS = ("__MACOSX", "__pycache__")
-LAYOUTS = "expected train/<class>/* and test/<class>/*, or <class>/*"
+EXPECTED = "expected train/<class>/* and test/<class>/*, or <class>/*"
 
 
 class LabelledPath(NamedTuple):
@@ -88,7 +88,7 @@ def find_images(folder: Path) -> ImageFiles:
     top = parts[TRAIN_NAME]
     classes = tuple(sorted(_list_classes(top)))
     if len(classes) < 2:
-        raise DataError(f"{top} has {len(classes)} sub-folder(s); expected one for each class, at least 2; {LAYOUTS}")
+        raise DataError(f"{top} has {len(classes)} sub-folder(s); expected one for each class, at least 2; {EXPECTED}")
     found, notes = _list_parts(parts, classes)
     _check_every_class(found[TRAIN_NAME], classes, least=1 if TEST_NAME in found else 2, folder=top)
     if TEST_NAME not in found:
@@ -115,7 +115,7 @@ def find_judged_images(folder: Path) -> JudgedFiles:
     classes = tuple(sorted(_list_classes(parts[judged])))
     found, notes = _list_parts({judged: parts[judged]}, classes)
     if not found[judged]:
-        raise DataError(f"{parts[judged]} has no image in its {len(classes)} sub-folders; {LAYOUTS}")
+        raise DataError(f"{parts[judged]} has no image in its {len(classes)} sub-folders; {EXPECTED}")
     return JudgedFiles(classes, found[judged], judged == TRAIN_NAME, tuple(notes))
 
 
@@ -129,7 +129,7 @@ def _find_parts(folder: Path) -> dict[str, Path]:
     strange = set(names) - {TRAIN_NAME, TEST_NAME, *VALIDATION_NAMES}
     if strange or len(validation) > 1:
         extra = min(strange) if strange else validation[1]
-        raise DataError(f"{folder / extra} stands beside the folder train; {LAYOUTS}")
+        raise DataError(f"{folder / extra} stands beside the folder train; {EXPECTED}")
     parts = {TRAIN_NAME: names[TRAIN_NAME]}
     if TEST_NAME in names:
         parts[TEST_NAME] = names[TEST_NAME]
@@ -178,7 +178,7 @@ def _list_class(name: str, folders: list[Path]) -> tuple[list[Path], int]:
         if entry.name.startswith(".") or entry.name in IGNORED_FOLDERS:
             ignored += 1
         elif _is_folder(entry):
-            raise DataError(f"{entry.path} is a folder inside a class; {LAYOUTS}")
+            raise DataError(f"{entry.path} is a folder inside a class; {EXPECTED}")
         elif os.path.splitext(entry.name)[1].lower() not in IMAGE_ENDINGS:  # noqa: PTH122 - no Path for 100,000 names
             ignored += 1
         else:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from toolkit.card import BYTE_BITS
 from toolkit.data.array_layout import check_type, find_layout
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.formats.zip_arrays import MAX_ARRAY_BYTES, ZipArrays, open_npz
-from toolkit.data.order import mix_classes
+from toolkit.data.formats.arrays import MAX_ARRAY_BYTES, NpzArrays, open_npz
+from toolkit.data.split import mix_classes
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
 from toolkit.progress import OnNote
@@ -83,7 +83,7 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
     )
 
 
-def _choose_keys(arrays: ZipArrays, path: Path) -> _Keys:
+def _choose_keys(arrays: NpzArrays, path: Path) -> _Keys:
     """Return the first family of keys of which any is there; a missing one of its keys is named later."""
     for keys in KEYS:
         if set(keys.of("train")) & set(arrays.names):
@@ -92,7 +92,7 @@ def _choose_keys(arrays: ZipArrays, path: Path) -> _Keys:
     raise DataError(f"{path} holds {', '.join(arrays.names[:20]) or 'no arrays'}; expected {expected}")
 
 
-def _list_parts(arrays: ZipArrays, keys: _Keys, path: Path) -> list[str]:
+def _list_parts(arrays: NpzArrays, keys: _Keys, path: Path) -> list[str]:
     parts = ["train", "test", *(["val"] if set(keys.of("val")) & set(arrays.names) else [])]
     missing = [key for part in parts for key in keys.of(part) if key not in arrays.names]
     if missing:
@@ -101,7 +101,7 @@ def _list_parts(arrays: ZipArrays, keys: _Keys, path: Path) -> list[str]:
 
 
 def _read_split(
-    arrays: ZipArrays, keys: tuple[str, str], images: dict[str, npt.NDArray[np.uint8]], path: Path
+    arrays: NpzArrays, keys: tuple[str, str], images: dict[str, npt.NDArray[np.uint8]], path: Path
 ) -> Split:
     labels = _to_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
     try:
@@ -111,7 +111,7 @@ def _read_split(
 
 
 def _read_images(
-    arrays: ZipArrays, keys: list[str], path: Path, on_note: OnNote
+    arrays: NpzArrays, keys: list[str], path: Path, on_note: OnNote
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], int]:
     """Return the images of every part, and how many bits their numbers have: all parts have one depth."""
     depth, values = Depth(), {}
@@ -152,7 +152,7 @@ def _to_labels(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _read_classes(arrays: ZipArrays, path: Path) -> tuple[str, ...]:
+def _read_classes(arrays: NpzArrays, path: Path) -> tuple[str, ...]:
     key = next((key for key in CLASS_KEYS if key in arrays.names), None)
     if key is None:
         return ()

@@ -46,6 +46,8 @@ def find_directory(stream: BinaryIO, *, name: str) -> ZipDirectory:
     Raises:
         DataError: there is none, or it would lie outside the file.
     """
+    # The end record is the last thing in the file but for a comment of up to 64 KiB, in which its magic may stand too:
+    # the last one with room for a whole record behind it is taken.
     size = stream.seek(0, os.SEEK_END)
     tail_start = max(0, size - END_BYTES - MAX_COMMENT_BYTES - LOCATOR_BYTES - END64_BYTES)
     stream.seek(tail_start)
@@ -53,6 +55,7 @@ def find_directory(stream: BinaryIO, *, name: str) -> ZipDirectory:
     end = tail.rfind(END_MAGIC, 0, max(0, len(tail) - END_BYTES + len(END_MAGIC)))
     if end < 0:
         raise DataError(f"{name} is damaged: a ZIP archive without its directory; get the file again")
+    # Members in all, the directory's size and its offset (4.3.16); in the larger record the same three (4.3.14).
     count, directory_bytes, offset = struct.unpack_from("<HLL", tail, end + 10)
     modulus, stop = 1 << 16, end
     locator = end - LOCATOR_BYTES
@@ -62,6 +65,8 @@ def find_directory(stream: BinaryIO, *, name: str) -> ZipDirectory:
             raise DataError(f"{name} is damaged: a ZIP64 archive without its end record; get the file again")
         count, directory_bytes, offset = struct.unpack_from("<QQQ", tail, record + 32)
         modulus, stop = 1 << 64, record
+    # The directory ends where its end record begins. The stated offset counts from the archive's own first byte: where
+    # something stands before it (a program that unpacks itself), all offsets are short by the difference.
     start = tail_start + stop - directory_bytes
     if start < offset:
         said = f"its directory of {directory_bytes} bytes cannot lie at {offset}"
@@ -76,6 +81,7 @@ def unpack_zip64(extra: bytes, values: tuple[int, int, int]) -> tuple[int, int, 
     """
     if IN_EXTRA not in values:
         return values
+    # An extra field is a row of blocks, each with a kind and a length; ZIP64's holds only the values that did not fit.
     place = 0
     while place + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, place)

@@ -20,7 +20,7 @@ from toolkit.runtimes.registry import RUNTIMES
 UNSAFE = re.compile(r"[^\w .,:()+=/-]")
 MOST_NAMED_CLASSES = 12
 TRITON_MAX_BATCH = 64
-POLARITIES = {
+POLARITY_WORDS = {
     "light-on-dark": "light ink on a dark ground",
     "dark-on-light": "dark ink on a light ground",
     "any": "as the picture is",
@@ -74,7 +74,7 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "channels": str(spec.channels),
         "channel_axis": "" if is_grey else f", {spec.channels}",
         "channels_words": "one byte a pixel" if is_grey else "red, green and blue of each pixel one after the other",
-        "polarity_words": POLARITIES.get(spec.polarity, safe_words(spec.polarity)),
+        "polarity_words": POLARITY_WORDS.get(spec.polarity, safe_words(spec.polarity)),
         "classes_count": str(len(card.classes)),
         "licence_note": "What is bundled is licensed as `LICENSES.md` says.",
         **_c_values(source),

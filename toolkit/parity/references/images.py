@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
-from toolkit.data.chunks import split_images
+from toolkit.data.dataset import split_images
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.suites import spread_indices

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.chunks import PIECE_PIXELS
+from toolkit.data.dataset import PIECE_PIXELS
 from toolkit.errors import DataError
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.recipe import Recipe

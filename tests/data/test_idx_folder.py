@@ -10,7 +10,7 @@ import pytest
 from idx_files import write_idx
 
 from toolkit.data import load_dataset
-from toolkit.data.formats.idx_folder import load_idx_folder
+from toolkit.data.formats.idx import load_idx_folder
 from toolkit.errors import DataError, UsageError
 
 USUAL = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
