@@ -9,10 +9,13 @@ from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import record_reference
 from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import require_providers
+from toolkit.runtimes.workers.client import Opener, open_worker
 
 
-def run_parity(source: ModelSource, data: Dataset, config: ParityConfig) -> ParityReport:
-    subject = require_providers(source, config)
+def run_parity(
+    source: ModelSource, data: Dataset, config: ParityConfig, *, opener: Opener = open_worker
+) -> ParityReport:
+    subject = require_providers(source, config, opener=opener)
     assert subject.card is not None
-    recording = record_reference(source, data, config, card=subject.card)
-    return judge_matrix(source, recording, config, precision=subject.precision)
+    recording = record_reference(source, data, config, card=subject.card, opener=opener)
+    return judge_matrix(source, recording, config, precision=subject.precision, opener=opener)

@@ -100,7 +100,7 @@ def _source(model: onnx.ModelProto, stranger: str) -> ModelSource:
 def _reference(stranger: str) -> tuple[Subject, Recording]:
     source = _source(_build(stranger), stranger)
     feeds = FeedConfig(shapes={"ids": (2, 7)} if stranger == "token ids" else {})
-    subject = require_providers(source, CONFIG, feeds)
+    subject = require_providers(source, CONFIG, feeds=feeds)
     return subject, record_feeds(source, subject, feeds)
 
 

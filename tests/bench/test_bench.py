@@ -291,7 +291,7 @@ def test_real_strangers_of_every_kind_are_measured(tmp_path: Path, name: str) ->
 
 
 def test_real_hang_is_a_failed_row() -> None:
-    def impatient(source: ModelSource, settings: RuntimeSettings, _: float) -> Any:
+    def impatient(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Any:
         return WorkerRuntime(source, settings, timeout_s=1.5)
 
     plan = MeasurePlan(warmup_calls=0, warmup_s=0, min_calls=10**9, min_s=60, max_s=60)

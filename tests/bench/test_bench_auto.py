@@ -41,7 +41,7 @@ class BatchedEngine(ClockedEngine):
 
 
 def make_opener(slow: dict[str, float] | None = None, failing: str = "") -> Callable[..., Any]:
-    def open_engine(_: Any, settings: RuntimeSettings, __: float) -> Any:
+    def open_engine(_: Any, settings: RuntimeSettings, **__: Any) -> Any:
         if settings.provider not in TIMES or settings.provider == failing:
             raise ProviderError(f"provider {settings.provider} is not active: no lib")
         return BatchedEngine(settings, (slow or {}).get(settings.provider, 0.0))
@@ -95,10 +95,10 @@ def test_what_is_not_here_is_a_skipped_row_and_the_rest_is_searched() -> None:
 
 
 def test_refusals_of_engines_that_nobody_named_do_not_spoil_a_search_that_found_its_answer() -> None:
-    def open_engine(source: Any, settings: RuntimeSettings, timeout_s: float) -> Any:
+    def open_engine(source: Any, settings: RuntimeSettings, **_: Any) -> Any:
         if settings.runtime == "opencv":
             raise ModelError("OpenCV refuses the model: no such operator")
-        return make_opener()(source, settings, timeout_s)
+        return make_opener()(source, settings)
 
     searched = _search(Goal(), open_engine, runtimes=("ort", "all"), providers=("cpu",))
     assert ("opencv", "refused") in {(row.runtime, row.status) for row in searched.rows}
@@ -132,6 +132,8 @@ def test_goal_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
 
 def test_a_file_that_takes_one_batch_size_only_is_searched_with_that() -> None:
     fixed = make_info(inputs=(TensorSpec(name="images", dtype="uint8", shape=(4, 8, 8)),))
-    report = _search(Goal(objective="throughput"), lambda *_: FakeEngine(fixed), runtimes=("ort",), providers=("cpu",))
+    report = _search(
+        Goal(objective="throughput"), lambda *_, **__: FakeEngine(fixed), runtimes=("ort",), providers=("cpu",)
+    )
     assert {row.batch for row in report.rows} == {4}
     assert report.chosen is not None

@@ -15,11 +15,11 @@ from rich.text import Text
 from strangers import STRANGERS
 
 from toolkit.bench.measuring.machine_peak import Floor, measure_floor
-from toolkit.bench.measuring.probing import open_worker
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
 from toolkit.onnx_file.multiply_adds import count_multiply_adds
 from toolkit.render.bench import render_bench
+from toolkit.runtimes.workers.client import open_worker
 
 FLOORS = (Floor(provider="cpu", threads=0, side=512, matmul_gflops=100.0),)
 

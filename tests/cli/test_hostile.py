@@ -20,7 +20,8 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.workers.client import TIME_LIMIT_VARIABLE, WorkerRuntime
+from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.time_limits import TIME_LIMIT_VARIABLE
 
 # No request to an engine takes longer; a whole command on a machine that others share may take some of them.
 TIME_LIMIT_S = 8

@@ -46,7 +46,7 @@ def _answer() -> np.ndarray[Any, Any]:
 
 
 def _examine(behaviour: dict[str, Any] | None = None, *, api: Any = None, torch: Any = None) -> DoctorReport:
-    def open_engine(_: ModelSource, settings: RuntimeSettings) -> Any:
+    def open_engine(_: ModelSource, settings: RuntimeSettings, **__: Any) -> Any:
         good = FakeEngine(make_info(settings.provider), outputs={OUTPUT: _answer()})
         found = (behaviour or {}).get(settings.provider, good)
         if isinstance(found, Exception):
@@ -167,7 +167,7 @@ def test_package_that_cannot_be_imported_is_broken_with_the_mend() -> None:
     def broken() -> Any:
         raise ImportError("libcudart.so.12: cannot open shared object file")
 
-    row = run_doctor(opener=lambda *_: _raise(NOT_ACTIVE), torch_probe=lambda: GOOD_TORCH, api=broken).rows[0]
+    row = run_doctor(opener=lambda *_, **__: _raise(NOT_ACTIVE), torch_probe=lambda: GOOD_TORCH, api=broken).rows[0]
     assert row.status == "fail"
     assert "libcudart.so.12" in row.reason
     assert row.mend.startswith("pip install")
@@ -267,7 +267,7 @@ def test_torch_process_that_dies_hangs_or_babbles_is_an_error_of_its_own_kind(
     for body, (kind, message) in cases.items():
         script.write_text(f"#!/bin/sh\necho alive; echo ready\n{body}\n")
         script.chmod(0o755)
-        monkeypatch.setattr(torch_rows, "TIMEOUT_S", 1.0 if "sleep" in body else 120.0)
+        monkeypatch.setattr(torch_rows, "ANSWER_S", 1.0 if "sleep" in body else 120.0)
         with pytest.raises(kind, match=message):
             ask_torch()
     script.unlink()

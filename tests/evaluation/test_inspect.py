@@ -17,7 +17,6 @@ from tiny_models import save_split
 
 from toolkit.cli.app import app
 from toolkit.errors import ExternalDataError, ModelError
-from toolkit.evaluation import inspect as inspecting
 from toolkit.evaluation.inspect import InspectReport, inspect_model
 from toolkit.onnx_file.external_data import look_beside
 from toolkit.onnx_file.facts import FileFacts, ShapeClaim
@@ -73,7 +72,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("an engine was opened")
 
-    monkeypatch.setattr(inspecting, "WorkerRuntime", refuse)
+    monkeypatch.setattr("toolkit.runtimes.workers.client.WorkerRuntime", refuse)
 
 
 def counted(facts: FileFacts) -> dict[str, int]:
@@ -306,7 +305,7 @@ def test_an_opset_that_onnx_runtime_is_too_old_for_is_told() -> None:
 
 
 def test_a_table_that_ends_its_reader_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_tables, "TABLES_TIMEOUT_S", 0.001)
+    monkeypatch.setattr(engine_tables, "TABLES_S", 0.001)
     with TableReader() as reader:
         tables = {table.runtime: table for table in reader.read(facts_of(stranger("half")))}
     assert all(tables[name].lacks is None for name in TABLES)

@@ -261,7 +261,7 @@ def test_a_generator_of_c_that_hangs_is_an_error(tmp_path: Path, monkeypatch: py
     (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 600\n")
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sources.sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setattr(sources, "CGEN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sources, "GENERATE_S", 0.2)
     monkeypatch.setattr(sources, "version", lambda _: "1.4.0")
     with pytest.raises(ModelError, match=r"emx-onnx-cgen makes no C of .*: it took over 0\.2 s and was ended"):
         network_sources(_source())

@@ -19,6 +19,7 @@ from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.second_look import look_again
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.widened import RoundedRuntime
+from toolkit.runtimes.workers.client import open_worker
 
 LAYERS = 4
 WIDTH = 32
@@ -56,7 +57,7 @@ def reference() -> FeedsReference:
 
 def test_an_engine_that_rounds_as_the_file_says_is_not_blamed(reference: FeedsReference) -> None:
     """ONNX Runtime computes in float32 on a CPU, and its error says nothing of the roundings that the file asks for."""
-    looked = look_again(half_file(), reference, "fp16")
+    looked = look_again(half_file(), reference, precision="fp16", opener=open_worker)
     for rows, before, after in zip(ROWS, reference.suites, looked.suites, strict=True):
         halves = {"y": computed_in_halves(rows, TensorProto.FLOAT16, WEIGHTS)}
         assert not judge_feeds(halves, before)
@@ -66,7 +67,7 @@ def test_an_engine_that_rounds_as_the_file_says_is_not_blamed(reference: FeedsRe
 
 
 def test_more_than_the_files_own_roundings_is_not_passed(reference: FeedsReference) -> None:
-    looked = look_again(half_file(), reference, "fp16")
+    looked = look_again(half_file(), reference, precision="fp16", opener=open_worker)
     for rows, entry in zip(ROWS, looked.suites, strict=True):
         halves = computed_in_halves(rows, TensorProto.FLOAT16, WEIGHTS)
         assert judge_feeds({"y": halves * np.float32(1.04)}, entry).failures

@@ -33,7 +33,7 @@ from toolkit.runs.origin import find_origin
 from toolkit.runtimes import judge
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.judge import Judgement
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import WorkerRuntime, open_worker
 
 pytestmark = pytest.mark.usefixtures("little_noise")
 
@@ -161,7 +161,7 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
-        arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference)
+        arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference, opener=open_worker)
         row = matrix._judge_variant(source, variant, arithmetics, config)
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
@@ -268,7 +268,6 @@ def test_a_crash_or_a_hang_is_a_failed_row_with_its_log(
     model_path: Path, mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 37, with engines that really crash and really hang, in real processes."""
-    from toolkit.parity import matrix, subject
     from toolkit.runtimes import registry
 
     (tmp_path / "bad_engines.py").write_text(BAD_ENGINES)
@@ -286,13 +285,11 @@ def test_a_crash_or_a_hang_is_a_failed_row_with_its_log(
         small_count=2,
     )
 
-    def open_worker(source: ModelSource, settings: RuntimeSettings, **options: Any) -> WorkerRuntime:
+    def open_bad(source: ModelSource, settings: RuntimeSettings, **options: Any) -> WorkerRuntime:
         # Only who hangs is waited for; the others take as long as the machine lets them.
         return WorkerRuntime(source, settings, **options | ({"timeout_s": 5} if settings.runtime == "hangs" else {}))
 
-    for module in (subject, matrix):
-        monkeypatch.setattr(module, "WorkerRuntime", open_worker)
-    report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, config, opener=open_bad)
     rows = {row.runtime: row for row in report.rows}
     assert {name: row.status for name, row in rows.items()} == {
         "crashes": "fail",

@@ -16,6 +16,7 @@ from toolkit.parity.matrix import Arithmetics
 from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.workers.client import open_worker
 
 
 def rows(**axes: tuple[str, ...]) -> set[tuple[str, str, str]]:
@@ -59,7 +60,9 @@ def test_what_nothing_computes_in_is_refused() -> None:
 def arithmetics(source: ModelSource, precision: str = "fp32") -> Arithmetics:
     images = load_mini().test.images[:8]
     suite = SuiteReference(name="test", images=images, logits=np.zeros((8, 10)), bound=1e-4)
-    return Arithmetics(source=source, precision=precision, reference=Reference(kind="x", suites=(suite,)))
+    return Arithmetics(
+        source=source, precision=precision, reference=Reference(kind="x", suites=(suite,)), opener=open_worker
+    )
 
 
 def test_bounds_and_baselines_grow_with_the_unit_roundoff(model_path: Path) -> None:

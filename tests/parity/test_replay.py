@@ -16,7 +16,6 @@ from toolkit.cli.app import app
 from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.diagnosis import replay
 from toolkit.parity.diagnosis.replay import Sample, replay_sample
 from toolkit.parity.recording import Recording, write_recording
 from toolkit.parity.references.images import Reference, SuiteReference
@@ -95,7 +94,7 @@ def test_a_replay_takes_no_option_that_it_would_ignore(option: list[str], here: 
         app(args=["parity", "--replay", str(here / "a.replay"), *option], standalone_mode=False)
 
 
-def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path) -> None:
     settings = RuntimeSettings()
     entry = SuiteReference(name="test", images=np.zeros((1, 8, 8), np.uint8), logits=np.eye(3)[:1], bound=1e-3)
     recording = Recording(
@@ -105,8 +104,7 @@ def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path, monkeyp
         recording=recording, settings=settings, suite="test", index=0, position=0, model_path=here / "m", run=None
     )
     refuses = FakeEngine(run_error=ModelError("not this one"))
-    monkeypatch.setattr(replay, "WorkerRuntime", lambda *_, **__: refuses)
-    report = replay_sample(sample, ModelSource(model=b"", sha256="", path=here / "m"))
+    report = replay_sample(sample, ModelSource(model=b"", sha256="", path=here / "m"), opener=lambda *_, **__: refuses)
     assert report.judgement.failures == ("not this one",)
 
 

@@ -220,7 +220,7 @@ def test_chance_is_refused() -> None:
 def test_every_stranger_passes_in_the_engines_that_have_its_operators(name: str) -> None:
     source, config = source_of(name), ParityConfig(runtimes=("ort", "openvino"), threads=(1,))
     feeds = FeedConfig()
-    subject = require_providers(source, config, feeds)
+    subject = require_providers(source, config, feeds=feeds)
     recording = record_feeds(source, subject, feeds)
     assert recording.reference.kind == "onnx-float64"
     report = judge_matrix(source, recording, config, precision=subject.precision)

@@ -25,7 +25,7 @@ from toolkit.onnx_file.cutting import cut_model, list_inner_tensors
 from toolkit.onnx_file.reading import find_shape_claims, read_facts
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.diagnosis import bisect, triage
+from toolkit.parity.diagnosis import triage
 from toolkit.parity.diagnosis.bisect import bisect_engine, bisect_file
 from toolkit.parity.diagnosis.fault_signatures import explain_logits, explain_rest, find_matches
 from toolkit.parity.diagnosis.triage import triage_report
@@ -275,11 +275,8 @@ def failed_report(settings: RuntimeSettings, error: float) -> ParityReport:
         (Threaded, RuntimeSettings(optimisation="none"), "with --threads 1 the row passes"),
     ],
 )
-def test_a_fault_in_the_engine_is_named(
-    engine: type[FakeWorker], settings: RuntimeSettings, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(triage, "WorkerRuntime", engine)
-    (row,) = triage_report(failed_report(settings, error=0.1), source_of(b"model")).rows
+def test_a_fault_in_the_engine_is_named(engine: type[FakeWorker], settings: RuntimeSettings, words: str) -> None:
+    (row,) = triage_report(failed_report(settings, error=0.1), source_of(b"model"), opener=engine).rows
     assert len(row.causes) == 1
     assert words in row.causes[0]
 
@@ -294,15 +291,12 @@ def normalising(*, is_training: bool) -> bytes:
 
 
 @pytest.mark.parametrize("engine", [Chance, BatchBaked])
-def test_what_the_file_states_comes_before_what_behaviour_suggests(
-    engine: type[FakeWorker], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(triage, "WorkerRuntime", engine)
+def test_what_the_file_states_comes_before_what_behaviour_suggests(engine: type[FakeWorker]) -> None:
     report = failed_report(RuntimeSettings(threads=1, optimisation="none"), error=0.1)
-    (row,) = triage_report(report, source_of(normalising(is_training=True))).rows
+    (row,) = triage_report(report, source_of(normalising(is_training=True)), opener=engine).rows
     words = "BatchNormalization with training_mode=1: it normalises by the batch that it is given, as in training"
     assert row.causes == (f"the file states: {words}",)
-    (row,) = triage_report(report, source_of(normalising(is_training=False))).rows
+    (row,) = triage_report(report, source_of(normalising(is_training=False)), opener=engine).rows
     assert row.causes[0].startswith(("chance: ", "the batch: "))
 
 
@@ -323,9 +317,8 @@ def strange_report(**changes: Any) -> ParityReport:
     return replace(report, rows=(replace(report.rows[0], **{"worst": worst, **changes}),))
 
 
-def test_a_strangers_few_bits_are_told_before_the_engine_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triage, "WorkerRuntime", FakeWorker)
-    (row,) = triage_report(strange_report(), source_of(STRANGERS["half"]().SerializeToString())).rows
+def test_a_strangers_few_bits_are_told_before_the_engine_is_blamed() -> None:
+    (row,) = triage_report(strange_report(), source_of(STRANGERS["half"]().SerializeToString()), opener=FakeWorker).rows
     assert row.causes == (
         "the file states: weights in few bits (128 float16): engines differ in whether they compute in them",
         triage.UNEXPLAINED,
@@ -343,21 +336,18 @@ def test_a_refusal_is_explained_by_the_engines_own_tables() -> None:
     assert row.causes == ()
 
 
-def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_size_of_fewer_bits_is_said_to_be_one() -> None:
     class Coarse(FakeWorker):
         def spoil(self, logits: np.ndarray) -> np.ndarray:
             return logits + np.float32(0.002)
 
-    monkeypatch.setattr(triage, "WorkerRuntime", Coarse)
     settings = RuntimeSettings(threads=1, optimisation="none")
-    (row,) = triage_report(failed_report(settings, error=0.002), source_of(b"model")).rows
+    (row,) = triage_report(failed_report(settings, error=0.002), source_of(b"model"), opener=Coarse).rows
     assert "float16 or TF32" in row.causes[0]
 
 
 @pytest.mark.parametrize(("error", "sigma"), [(BOUND / 2, 1e-3), (2.0, 1.0)])
-def test_fewer_bits_explain_no_error_that_is_none_and_none_as_wide_as_the_logits(
-    error: float, sigma: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fewer_bits_explain_no_error_that_is_none_and_none_as_wide_as_the_logits(error: float, sigma: float) -> None:
     class Wide(FakeWorker):
         def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
             outputs = super().run(feeds)
@@ -366,32 +356,29 @@ def test_fewer_bits_explain_no_error_that_is_none_and_none_as_wide_as_the_logits
         def spoil(self, logits: np.ndarray) -> np.ndarray:
             return logits + np.float32(error)
 
-    monkeypatch.setattr(triage, "WorkerRuntime", Wide)
     settings = RuntimeSettings(threads=1, optimisation="none")
-    (row,) = triage_report(failed_report(settings, error=error), source_of(b"model")).rows
+    (row,) = triage_report(failed_report(settings, error=error), source_of(b"model"), opener=Wide).rows
     assert not any("fewer bits" in cause for cause in row.causes)
 
 
-def test_an_engine_that_is_wrong_without_a_usual_mistake_is_sent_to_bisect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_wrong_without_a_usual_mistake_is_sent_to_bisect() -> None:
     class Wrong(FakeWorker):
         def spoil(self, logits: np.ndarray) -> np.ndarray:
             return logits + np.float32(5)
 
-    monkeypatch.setattr(triage, "WorkerRuntime", Wrong)
-    (row,) = triage_report(failed_report(RuntimeSettings(), error=5.0), source_of(b"model")).rows
+    (row,) = triage_report(failed_report(RuntimeSettings(), error=5.0), source_of(b"model"), opener=Wrong).rows
     assert len(row.causes) == 1
     assert "--bisect" in row.causes[0]
 
 
-def test_an_engine_that_ends_while_it_is_examined_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_ends_while_it_is_examined_is_a_finding() -> None:
     class Ends(FakeWorker):
         def __init__(self, source: ModelSource, settings: RuntimeSettings, **more: Any) -> None:
             if settings.runtime == "ort":
                 raise ModelError("it is gone")
             super().__init__(source, settings, **more)
 
-    monkeypatch.setattr(triage, "WorkerRuntime", Ends)
-    (row,) = triage_report(failed_report(RuntimeSettings(), error=0.1), source_of(b"model")).rows
+    (row,) = triage_report(failed_report(RuntimeSettings(), error=0.1), source_of(b"model"), opener=Ends).rows
     assert row.causes == ("while looking for the cause: it is gone",)
 
 
@@ -471,13 +458,13 @@ def branches(*, slope: float) -> bytes:
     return model.SerializeToString()
 
 
-def test_a_node_whose_input_is_wrong_already_is_not_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(source: ModelSource, feeds: Any) -> Any:
-        return WidenedRuntime(source, RuntimeSettings(runtime="onnx-widened")).run(feeds)
+def test_a_node_whose_input_is_wrong_already_is_not_the_first() -> None:
+    def open_here(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Any:
+        return WidenedRuntime(source, settings)
 
-    monkeypatch.setattr(bisect, "_in_float64", answer)
     feeds = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
-    finding = bisect_file(source_of(branches(slope=0.2)), source_of(branches(slope=0.1)), feeds, output="y")
+    sources = (source_of(branches(slope=slope)) for slope in (0.2, 0.1))
+    finding = bisect_file(*sources, feeds, output="y", opener=open_here)
     assert finding.tensor is not None
     assert finding.tensor.operator == "LeakyRelu"
 

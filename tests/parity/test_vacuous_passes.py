@@ -16,7 +16,6 @@ from strangers import STRANGERS
 
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
-from toolkit.parity.references import answers, parted_nodes, third_engines
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
 from toolkit.parity.references.judge_feeds import judge_feeds
 from toolkit.parity.references.made_feeds import FeedSet, make_feed_sets
@@ -32,15 +31,9 @@ SHAPES = {"token ids": {"ids": (2, 7)}}
 Outputs = dict[str, NDArray[Any]]
 
 
-@pytest.fixture(autouse=True)
-def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Open engines here: files of the tests' own making need no isolation, and a process each takes its time."""
-
-    def open_here(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Any:
-        return open_runtime(source, settings)
-
-    for module in (answers, parted_nodes, third_engines):
-        monkeypatch.setattr(module, "WorkerRuntime", open_here)
+def open_here(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Any:
+    """Open an engine here: files of the tests' own making need no isolation, and a process each takes its time."""
+    return open_runtime(source, settings)
 
 
 @cache
@@ -62,7 +55,7 @@ def reference_of(name: str) -> FeedsReference:
             FeedSet(item.name, {key: np.asarray(value) for key, value in item.arrays.items()}) for item in made
         )
         summary = vet_model(source.model, name=name, allow_foreign=True)
-        _KNOWN[name] = compute_feeds_reference(source, sets, precision=find_precision(summary))
+        _KNOWN[name] = compute_feeds_reference(source, sets, precision=find_precision(summary), opener=open_here)
     return _KNOWN[name]
 
 

@@ -38,6 +38,8 @@ from toolkit.parity.rows import settle_row, summarise_row
 from toolkit.parity.trial import Outcome, make_trial
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.workers import client
+from toolkit.runtimes.workers.client import WorkerRuntime, open_worker
 
 NODE = LooseNode(0, "lrn", "LRN", "", 13, {"size": "5"}, ("y",))
 ANY = ModelSource.in_memory(b"", Path("any.onnx"))
@@ -68,8 +70,8 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FeedsReference]:
             exact=None if exact is None else [{"y": np.asarray(value)} for value in exact],
             why_not="" if exact is not None else "it lacks an operator",
         )
-        monkeypatch.setattr(witnesses, "ask_witnesses", lambda *_: answers)
-        monkeypatch.setattr(witnesses, "ask_jitter", lambda *_: [{"y": jitter} for _ in own])
+        monkeypatch.setattr(witnesses, "ask_witnesses", lambda *_, **__: answers)
+        monkeypatch.setattr(witnesses, "ask_jitter", lambda *_, **__: [{"y": jitter} for _ in own])
         monkeypatch.setattr(witnesses, "find_parted_nodes", lambda *_, **__: nodes)
         monkeypatch.setattr(witnesses, "ask_third_engines", lambda *_, **__: opinion or ThirdOpinion())
         return compute_feeds_reference(ANY, sets, precision=precision)
@@ -324,7 +326,7 @@ def test_a_branch_is_given_what_it_reads_of_the_graph_around_it() -> None:
 def wrong_evaluator(monkeypatch: pytest.MonkeyPatch, fault: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Let every answer of the float64 evaluation pass through a fault."""
 
-    class Faulty(parted_nodes.WorkerRuntime):  # type: ignore[name-defined, misc]  # the module's import
+    class Faulty(WorkerRuntime):
         def __init__(self, source: ModelSource, settings: Any, **options: Any) -> None:
             super().__init__(source, settings, **options)
             self._is_wrong = settings.runtime == "onnx-widened"
@@ -333,8 +335,7 @@ def wrong_evaluator(monkeypatch: pytest.MonkeyPatch, fault: Callable[[dict[str, 
             outputs = super().run(feeds)
             return fault(outputs) if self._is_wrong else outputs
 
-    for module in ("answers", "parted_nodes"):
-        monkeypatch.setattr(f"toolkit.parity.{module}.WorkerRuntime", Faulty)
+    monkeypatch.setattr(client, "WorkerRuntime", Faulty)
 
 
 def test_a_wrong_reference_is_found_out_at_its_node(
@@ -492,7 +493,7 @@ def ill_conditioned() -> ModelSource:
 def test_a_node_that_is_ill_conditioned_is_nobodys_fault() -> None:
     """A normalisation of a constant: float32 gives noise, one move of the input as much."""
     feeds = {"x": np.full((1, 2, 49), 0.1, np.float32)}
-    assert parted_nodes.find_parted_nodes(ill_conditioned(), feeds, LIMITS["fp32"]) == ()
+    assert parted_nodes.find_parted_nodes(ill_conditioned(), feeds, LIMITS["fp32"], opener=open_worker) == ()
 
 
 def calls(count: int) -> tuple[FeedSet, ...]:
@@ -547,8 +548,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
 
         monkeypatch.setattr("toolkit.parity.budget.time", clock)
         monkeypatch.setattr("toolkit.parity.references.answers.time", clock)
-        monkeypatch.setattr("toolkit.parity.references.answers.WorkerRuntime", open_slow)
-        asked = ask_witnesses(ANY, calls(count), Budget(seconds=budget, start=0.0, multiply_adds=work))
+        asked = ask_witnesses(
+            ANY, calls(count), Budget(seconds=budget, start=0.0, multiply_adds=work), opener=open_slow
+        )
         assert clock.now <= 2 * budget
         return asked
 
@@ -645,8 +647,8 @@ def test_no_engine_is_blamed_for_a_call_that_is_ill_conditioned(
     wrong = {"y": floats(1.1, 2)}
     assert not judge_feeds(wrong, reference.suites[2])
     moved = [{"y": 1e-7}, {"y": 1e-7}, {"y": 0.05}]
-    monkeypatch.setattr(second_look, "ask_jitter", lambda *_: moved)
-    looked = second_look.look_again(ANY, reference, "fp32")
+    monkeypatch.setattr(second_look, "ask_jitter", lambda *_, **__: moved)
+    looked = second_look.look_again(ANY, reference, precision="fp32", opener=open_worker)
     assert [list(entry.reach) for entry in looked.suites] == [[], [], ["y"]]
     assert not looked.open_question  # the other calls decide
     assert judge_feeds(wrong, looked.suites[2])
@@ -667,7 +669,7 @@ def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
         return row("fail" if is_first and variant.settings.runtime == "tract" else "pass", runtime=judged[-1])
 
     monkeypatch.setattr(matrix, "_judge_variant", judge)
-    monkeypatch.setattr(matrix, "look_again", lambda *_: looked)
+    monkeypatch.setattr(matrix, "look_again", lambda *_, **__: looked)
     recording = Recording(reference=reference, model_sha256="", data={})
     config = ParityConfig(runtimes=("openvino", "tract"), threads=(1,))
     report = matrix.judge_matrix(ANY, recording, config, precision="fp32")

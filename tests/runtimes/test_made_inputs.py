@@ -16,7 +16,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import try_feeds
-from toolkit.bench.measuring.probing import open_worker
 from toolkit.cli.app import app
 from toolkit.cli.parity_options import read_feed_config
 from toolkit.errors import ModelError, UsageError, WorkerError
@@ -29,6 +28,7 @@ from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
 from toolkit.runtimes.synthetic_inputs.facts import InputFacts, Need, facts_of_spec
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan, first_plan
 from toolkit.runtimes.synthetic_inputs.reading import read_inputs
+from toolkit.runtimes.workers.client import open_worker
 
 FLOAT, INT64, INT32, BOOL, UINT8 = (
     TensorProto.FLOAT,
@@ -626,7 +626,7 @@ def test_a_declared_size_that_nothing_has_is_fed_like_an_open_one(size: int) -> 
     assert (plan.options(), plan.has_open_batch) == ("--shape x=2,3", True)
     model.graph.output[0].CopyFrom(value("y", FLOAT, size, size))
     source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
-    with open_worker(source, RuntimeSettings(), 60.0) as engine:
+    with open_worker(source, RuntimeSettings()) as engine:
         assert engine.run(plan.make(batch=3))["y"].shape == (3, 3)
 
 

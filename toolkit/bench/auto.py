@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import try_feeds
-from toolkit.bench.measuring.probing import Opener, Probe, open_worker
+from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
@@ -19,6 +19,7 @@ from toolkit.errors import UsageError, require_known
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.providers import PROVIDERS
+from toolkit.runtimes.workers.client import Opener, open_worker
 
 OBJECTIVES = ("latency", "throughput")
 DEFAULT_OBJECTIVE = "latency"

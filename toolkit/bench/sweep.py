@@ -15,7 +15,7 @@ from toolkit.bench.measuring.engine_settings import bindings_of, settings_for
 from toolkit.bench.measuring.inputs import try_feeds
 from toolkit.bench.measuring.interleaving import Job, Lane, measure_jobs
 from toolkit.bench.measuring.machine_peak import Floor, measure_floor
-from toolkit.bench.measuring.probing import Opener, Probe, open_worker, probe_variants
+from toolkit.bench.measuring.probing import Probe, probe_variants
 from toolkit.bench.measuring.variants import Variant, expand_variants
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
@@ -26,6 +26,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.ort.binding import DEVICES
 from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
+from toolkit.runtimes.workers.client import Opener, open_worker
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5

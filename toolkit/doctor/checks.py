@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_ENGINES", "Opener", "open_worker", "run_doctor"]
+__all__ = ["DEFAULT_ENGINES", "run_doctor"]
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,22 +27,13 @@ from toolkit.runtimes.ort.api import WHEELS, OrtApi
 from toolkit.runtimes.ort.sessions import check_installation
 from toolkit.runtimes.providers import PROVIDERS
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import Opener, open_worker
+from toolkit.runtimes.workers.time_limits import LOOK_S
 
-TIMEOUT_S = 60.0
 DISTRIBUTIONS = {"openvino": ("onnxruntime-ep-openvino",)}
 TORCH = {"torch", "torch-compile"}
 # What devices run by; the other engines of the parity matrix take seconds each to start.
 DEFAULT_ENGINES = ("ort", "torch")
-
-
-# Opens a model in a worker; tests give a fake.
-Opener = Callable[[ModelSource, RuntimeSettings], AbstractContextManager[Opened]]
-
-
-def open_worker(source: ModelSource, settings: RuntimeSettings) -> WorkerRuntime:
-    """Open a model in a worker process of this interpreter."""
-    return WorkerRuntime(source, settings, timeout_s=TIMEOUT_S)
 
 
 def run_doctor(
@@ -127,7 +117,7 @@ def _check_engine(
         mend: what brings the engine anew where its answer is wrong; by default what the problem's words tell.
     """
     try:
-        with opener(source, settings) as runtime:
+        with opener(source, settings, timeout_s=LOOK_S) as runtime:
             placement = runtime.info.placement
             problem = _run_convolution(runtime, settings.provider, placement)
     except WorkerError as error:

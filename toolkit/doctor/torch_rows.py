@@ -15,8 +15,8 @@ from toolkit.doctor.torch_probe import COMPILED
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.runtimes.registry import RUNTIMES
 from toolkit.runtimes.workers.helper import Helper
+from toolkit.runtimes.workers.time_limits import ANSWER_S
 
-TIMEOUT_S = 120.0
 COMPILER = "install a C++ compiler: apt install g++"
 
 TorchProbe = Callable[[], dict[str, Any]]
@@ -37,7 +37,7 @@ def ask_torch(*, compiled: bool = False) -> dict[str, Any]:
         with contextlib.suppress(BrokenPipeError):  # its end is told below
             helper.requests.write(f"{COMPILED if compiled else ''}\n".encode())
             helper.requests.flush()
-        with helper.limit(TIMEOUT_S):
+        with helper.limit(ANSWER_S):
             text = helper.replies.read()
         how, log = helper.describe_end(), helper.log
     try:

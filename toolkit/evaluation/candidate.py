@@ -22,7 +22,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import open_worker
 
 
 class Answers(NamedTuple):
@@ -144,7 +144,7 @@ class ModelJudge(Judge):
     kind: ClassVar[str] = "model"
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings) -> None:
-        self._runtime = WorkerRuntime(source, settings)
+        self._runtime = open_worker(source, settings)
         try:
             card = require_contract(self._runtime.info, name=source.path.name)
         except BaseException:

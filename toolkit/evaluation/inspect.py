@@ -21,8 +21,9 @@ from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract
 from toolkit.runtimes.engine_tables import EngineTable, TableReader
-from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+from toolkit.runtimes.workers.client import Opener, blame_the_file, open_worker
 from toolkit.runtimes.workers.probe import Examination, examine_file
+from toolkit.runtimes.workers.time_limits import LOOK_S
 
 # Kinds of operator that are told by name; the report has them all.
 MOST_KINDS = 40
@@ -137,8 +138,12 @@ class InspectReport:
         return "it breaks the contract:"
 
 
-def inspect_model(source: ModelSource) -> InspectReport:
+def inspect_model(source: ModelSource, *, opener: Opener = open_worker) -> InspectReport:
     """Describe a file, and run it at every batch size that the contract promises where it meets all other clauses.
+
+    Args:
+        source: the file.
+        opener: opens it for that run.
 
     Raises:
         ModelError: not a model, or one that ends the process that reads it.
@@ -150,7 +155,7 @@ def inspect_model(source: ModelSource) -> InspectReport:
     clauses, unproven = check_contract(examined.facts, examined.facts.summary), ""
     if all(clause.met for clause in clauses):
         try:
-            clauses.append(_prove_batches(source))
+            clauses.append(_prove_batches(source, opener))
         except ResourceError as error:
             unproven = str(error)
     return InspectReport(
@@ -164,10 +169,10 @@ def inspect_model(source: ModelSource) -> InspectReport:
     )
 
 
-def _prove_batches(source: ModelSource) -> Clause:
+def _prove_batches(source: ModelSource, opener: Opener) -> Clause:
     name = f"runs at batch {', '.join(map(str, PROVEN_BATCHES))}"
     try:
-        with blame_the_file(str(source.path)), WorkerRuntime(source, RuntimeSettings(), timeout_s=60) as runtime:
+        with blame_the_file(str(source.path)), opener(source, RuntimeSettings(), timeout_s=LOOK_S) as runtime:
             shape = [int(size) for size in runtime.info.inputs[0].shape[1:] if isinstance(size, int)]
             for size in PROVEN_BATCHES:
                 outputs = runtime.run({"images": np.zeros((size, *shape), np.uint8)})

@@ -24,7 +24,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
 from toolkit.runtimes.judge import judge_outputs
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import open_worker
 
 if TYPE_CHECKING:
     from toolkit.exporting.model_file import FileMaker, Proven
@@ -127,7 +127,7 @@ def judge_cross_check(first: Arrays, second: Arrays, reference: NDArray[np.float
 
 
 def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Arrays:
-    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
         return answer_pieces(runtime, [*(images[:size] for size in PROVEN_BATCHES), *split_images(images)])
 
 

@@ -24,7 +24,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import open_worker
 
 CALIBRATION_SEED = 0
 SETTINGS: dict[str, Int8Setting] = {
@@ -194,5 +194,5 @@ def rank_tries(tries: list[Int8Try]) -> list[Int8Try]:
 
 
 def _answer(source: ModelSource, images: NDArray[np.uint8]) -> Arrays:
-    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
         return answer_pieces(runtime, split_images(images))

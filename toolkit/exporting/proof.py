@@ -17,7 +17,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
 from toolkit.runtimes.judge import judge_outputs
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import OpenedModel, open_worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
         CheckFailedError: at a batch size an answer is not the reference's within the bound.
         ModelError: the engine refuses the file.
     """
-    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
         worst = 0.0
         for size in PROVEN_BATCHES:
             outputs = runtime.run({"images": probe.images[:size]})
@@ -69,7 +69,7 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
         )
 
 
-def answer_pieces(runtime: WorkerRuntime, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
+def answer_pieces(runtime: OpenedModel, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
     """Return a file's outputs for batches of images, one after the other."""
     answers = [runtime.run({"images": piece}) for piece in pieces]
     return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
@@ -82,7 +82,7 @@ def prove_contract(source: ModelSource) -> None:
         CheckFailedError: names the first clause that is broken.
         ModelError: the engine refuses the file.
     """
-    with WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as runtime:
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
         broken = next((item for item in check_contract(runtime.info, runtime.model_summary) if not item.met), None)
     if broken is not None:
         raise CheckFailedError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REQUEST_TIMEOUT_S", "WHOLE_BATCH", "ParityConfig"]
+__all__ = ["WHOLE_BATCH", "ParityConfig"]
 
 from dataclasses import dataclass
 
@@ -10,8 +10,6 @@ from toolkit.errors import UsageError, require_known
 
 # Batch size for the whole test set.
 WHOLE_BATCH = 64
-# Most seconds for one request to an engine.
-REQUEST_TIMEOUT_S = 300.0
 # What an engine may compute a float32 file in; what a file itself is stored in is not asked for here.
 ARITHMETICS = ("fp32", "tf32", "bf16", "all")
 

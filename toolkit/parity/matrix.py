@@ -9,21 +9,22 @@ from dataclasses import dataclass, field, replace
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
+from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import Recording
 from toolkit.parity.references.feeds import FeedsReference
 from toolkit.parity.references.images import Reference, bound_suites
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.second_look import look_again
-from toolkit.parity.trial import Engine, Trial, image_trials, make_trial, run_trials
+from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
 # factor that a stranger's file is given.
@@ -38,11 +39,13 @@ class Arithmetics:
         source: the model.
         precision: arithmetic of the file.
         reference: with the bounds of that.
+        opener: opens the file, for bounds and for rows.
     """
 
     source: ModelSource
     precision: str
     reference: Reference | FeedsReference
+    opener: Opener
     _known: dict[str, Reference] = field(default_factory=dict)
 
     def explain_absence(self, settings: RuntimeSettings) -> str | None:
@@ -65,7 +68,8 @@ class Arithmetics:
         if settings.arithmetic == "fp32" or isinstance(self.reference, FeedsReference):
             return self.reference
         if settings.arithmetic not in self._known:
-            bounds = bound_suites(self.source, (entry.images for entry in self.reference.suites), settings=settings)
+            images = (entry.images for entry in self.reference.suites)
+            bounds = bound_suites(self.source, images, settings=settings, opener=self.opener)
             suites = zip(self.reference.suites, bounds, strict=True)
             widened = replace(self.reference, suites=tuple(replace(entry, bound=bound) for entry, bound in suites))
             self._known[settings.arithmetic] = widened
@@ -84,6 +88,7 @@ def judge_matrix(
     config: ParityConfig,
     *,
     precision: str,
+    opener: Opener = open_worker,
     progress: ShowProgress | None = None,
 ) -> ParityReport:
     """Compare every engine of the matrix with a reference that is known already.
@@ -93,11 +98,12 @@ def judge_matrix(
         recording: of this very file.
         config: the axes.
         precision: arithmetic of the file.
+        opener: opens the file in every engine.
         progress: called with the rows done and their number.
     """
     variants = expand_variants(config, has_run=source.run is not None)
     reference = recording.reference
-    arithmetics = Arithmetics(source=source, precision=precision, reference=reference)
+    arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
     rows = []
     for variant in variants:
         rows.append(_judge_variant(source, variant, arithmetics, config))
@@ -105,7 +111,7 @@ def judge_matrix(
             progress(len(rows), len(variants))
     strange = reference if isinstance(reference, FeedsReference) else None
     if strange is not None and any(row.status == "fail" and row.suites for row in rows):
-        strange = look_again(source, strange, precision)
+        strange = look_again(source, strange, precision=precision, opener=opener)
         wider = replace(arithmetics, reference=strange)
         for number, row in enumerate(rows):
             if row.status == "fail" and row.suites and strange is not reference:
@@ -145,7 +151,7 @@ def _judge_variant(
         return replace(row, status="skip", reason=why_not)
     try:
         reference = arithmetics.reference_for(settings)
-        with WorkerRuntime(source, settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
+        with arithmetics.opener(source, settings, timeout_s=JUDGE_S) as worker:
             row = describe_row(row, worker.info)
             row = summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
             row = replace(row, notes=worker.notes)
@@ -171,7 +177,7 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str
     return None
 
 
-def _trials(engine: Engine, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
+def _trials(engine: OpenedModel, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
     if isinstance(reference, FeedsReference):
         return map(make_trial, reference.suites)
     return image_trials(engine, reference, config)

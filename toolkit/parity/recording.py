@@ -39,6 +39,7 @@ from toolkit.parity.subject import Subject
 from toolkit.progress import OnNote, ShowProgress
 from toolkit.regular_file import open_regular
 from toolkit.runtimes.feed_config import FeedConfig
+from toolkit.runtimes.workers.client import Opener, open_worker
 from toolkit.runtimes.workers.frames import read_frame, write_frame
 
 SCHEMA = "toolkit/parity-recording/4"
@@ -64,7 +65,9 @@ class Recording:
     sample: dict[str, Any] = field(default_factory=dict)
 
 
-def record_reference(source: ModelSource, data: Dataset, config: ParityConfig, *, card: Card) -> Recording:
+def record_reference(
+    source: ModelSource, data: Dataset, config: ParityConfig, *, card: Card, opener: Opener = open_worker
+) -> Recording:
     """Compute the reference of a file on a data set's test images, noise, special images and its golden vectors.
 
     Raises:
@@ -73,9 +76,9 @@ def record_reference(source: ModelSource, data: Dataset, config: ParityConfig, *
     """
     suites = make_suites(data.test.images, sample=config.sample)
     stated = card.bound.get("logits")
-    reference = compute_reference(source, suites, precision=card.precision, stated=stated).with_golden(card.golden)
+    reference = compute_reference(source, suites, precision=card.precision, stated=stated, opener=opener)
     return Recording(
-        reference=reference,
+        reference=reference.with_golden(card.golden),
         model_sha256=source.sha256,
         data={"name": data.name, "sha256": data.sha256},
     )
@@ -87,6 +90,7 @@ def record_feeds(
     feeds: FeedConfig,
     *,
     budget: Budget | None = None,
+    opener: Opener = open_worker,
     progress: ShowProgress | None = None,
     say: OnNote | None = None,
 ) -> Recording:
@@ -97,6 +101,7 @@ def record_feeds(
         subject: as it was opened.
         feeds: where its inputs come from.
         budget: of the answers; the default one if left out.
+        opener: opens the file in every witness.
         progress: called with the calls answered and how many are to be.
         say: told in a line what takes time beside them.
 
@@ -111,7 +116,7 @@ def record_feeds(
     joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
     return Recording(
         reference=compute_feeds_reference(
-            source, sets, precision=subject.precision, budget=budget, progress=progress, say=say
+            source, sets, precision=subject.precision, budget=budget, opener=opener, progress=progress, say=say
         ),
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined), **told},

@@ -19,6 +19,7 @@ from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.third_engines import FLOAT64, ORT
 from toolkit.parity.references.witnesses import MOVED
+from toolkit.runtimes.workers.client import Opener
 
 # Weights of fewer bits move by what no engine rounds: they are exact in all of them.
 LOOKED_AT = {"fp32", "fp64"}
@@ -28,7 +29,7 @@ AS_LARGE = 2.0**0.5
 ROUNDED = "what rounding each result to the file's own 16 bits makes"
 
 
-def look_again(source: ModelSource, reference: FeedsReference, precision: str) -> FeedsReference:
+def look_again(source: ModelSource, reference: FeedsReference, *, precision: str, opener: Opener) -> FeedsReference:
     """Return a stranger's reference whose bounds hold what one unit in the last place of weights and inputs moves.
 
     One run of ONNX Runtime may have been right by luck where a call is ill conditioned (silence, a constant image): no
@@ -38,14 +39,15 @@ def look_again(source: ModelSource, reference: FeedsReference, precision: str) -
         source: the model.
         reference: of float64 and ONNX Runtime in agreement; another one has been looked at so, and comes back as it is.
         precision: arithmetic of the file.
+        opener: opens it.
     """
     if reference.kind != FLOAT64 or ORT not in reference.witnesses.agree or precision not in LOOKED_AT | HALVES:
         return reference
     sets = tuple(FeedSet(entry.name, entry.feeds) for entry in reference.suites)
     if precision in HALVES:
-        return _look_at_halves(source, reference, sets, LIMITS[precision])
+        return _look_at_halves(source, reference, sets, limits=LIMITS[precision], opener=opener)
     try:
-        moved = ask_jitter(source, sets, Budget())
+        moved = ask_jitter(source, sets, Budget(), opener=opener)
     except (ModelError, WorkerError):
         return reference
     suites = reference.suites[: len(moved)]
@@ -63,14 +65,14 @@ def look_again(source: ModelSource, reference: FeedsReference, precision: str) -
 
 
 def _look_at_halves(
-    source: ModelSource, reference: FeedsReference, sets: tuple[FeedSet, ...], limits: RoundingLimits
+    source: ModelSource, reference: FeedsReference, sets: tuple[FeedSet, ...], *, limits: RoundingLimits, opener: Opener
 ) -> FeedsReference:
     """Widen the bounds to what the roundings make that the file asks for and ONNX Runtime leaves out on a CPU.
 
     What lies between that and a few times as much decides nothing: weights in bfloat16 do as much to a small file.
     """
     try:
-        rounded = ask_roundings(source, sets, Budget())
+        rounded = ask_roundings(source, sets, Budget(), opener=opener)
     except (ModelError, WorkerError):
         return reference
     suites = reference.suites[: len(rounded)]

@@ -15,7 +15,7 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.config import REQUEST_TIMEOUT_S, ParityConfig
+from toolkit.parity.config import ParityConfig
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
@@ -24,7 +24,8 @@ from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.registry import find_entry
 from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
-from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file, open_worker
+from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # What a file computes in, by the element type of most of its weights.
 PRECISIONS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
@@ -49,13 +50,16 @@ class Subject:
     plan: FeedPlan | None = None
 
 
-def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConfig | None = None) -> Subject:
+def require_providers(
+    source: ModelSource, config: ParityConfig, *, feeds: FeedConfig | None = None, opener: Opener = open_worker
+) -> Subject:
     """Open and run the file on everything that was asked for by name, before anything is measured.
 
     Args:
         source: the model, with its run where there is one.
         config: the axes.
         feeds: where a stranger's inputs come from.
+        opener: opens the file.
 
     Raises:
         ProviderError: a provider is not active.
@@ -65,7 +69,7 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
     """
     feeds = feeds or FeedConfig()
     trial = RuntimeSettings(optimisation="none")  # nothing is fused away before it was tried
-    reopen = partial(WorkerRuntime, source, trial, timeout_s=REQUEST_TIMEOUT_S)
+    reopen = partial(opener, source, trial, timeout_s=JUDGE_S)
     with blame_the_file(str(source.path)), reopen() as worker:
         subject = _identify(worker, name=source.path.name)
         if subject.card is None and feeds.given is None:
@@ -81,13 +85,13 @@ def require_providers(source: ModelSource, config: ParityConfig, feeds: FeedConf
         opened.add(settings)
         with (
             contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
-            WorkerRuntime(source, settings, timeout_s=REQUEST_TIMEOUT_S) as worker,
+            opener(source, settings, timeout_s=JUDGE_S) as worker,
         ):
             run_first(worker, first)
     return subject
 
 
-def _identify(worker: WorkerRuntime, *, name: str) -> Subject:
+def _identify(worker: OpenedModel, *, name: str) -> Subject:
     inputs = worker.info.inputs
     if CARD_KEY not in worker.info.metadata:
         return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "Expectation", "Outcome", "Trial", "image_trials", "make_trial", "run_trials"]
+__all__ = ["Expectation", "Outcome", "Trial", "image_trials", "make_trial", "run_trials"]
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.parity.references.suites import spread_indices
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.judge import Judgement
+from toolkit.runtimes.workers.client import OpenedModel
 
 # What is known of one suite of calls before any engine is judged: images of a model of ours, or a stranger's feeds.
 Expectation = SuiteReference | FeedExpectation
@@ -29,13 +29,6 @@ SLOW_SAMPLE = 1_000
 # One below this takes minutes for the small batches too. Each is then run on one full batch and a rest of one image.
 VERY_SLOW_IMAGES_PER_S = 50.0
 RATE_RUNS = 3
-
-
-class Engine(Protocol):
-    """Anything that runs feeds."""
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Return every output by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +79,7 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
     return Trial(batch=size, available=whole, feeds=expected.split(size), expected=expected)
 
 
-def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
+def image_trials(engine: OpenedModel, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
     """Yield the trials of one engine on a model of ours: every suite whole, the first images in small batches.
 
     One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.
@@ -102,7 +95,7 @@ def image_trials(engine: Engine, reference: Reference, config: ParityConfig) -> 
         yield make_trial(judged[:count], batch)
 
 
-def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
+def run_trials(engine: OpenedModel, trials: Iterable[Trial]) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
 
     Raises:
@@ -111,7 +104,7 @@ def run_trials(engine: Engine, trials: Iterable[Trial]) -> list[Outcome]:
     return [Outcome(trial=trial, judgement=_judge(engine, trial)) for trial in trials]
 
 
-def _judge(engine: Engine, trial: Trial) -> Judgement:
+def _judge(engine: OpenedModel, trial: Trial) -> Judgement:
     answers: list[Arrays] = []
     for feed in trial.feeds:
         try:
@@ -141,7 +134,7 @@ def _find_odd(answers: list[Arrays], trial: Trial) -> int:
     return next((number for number, is_odd in enumerate(odd) if is_odd), 0)
 
 
-def _images_per_s(engine: Engine, images: NDArray[np.uint8]) -> float:
+def _images_per_s(engine: OpenedModel, images: NDArray[np.uint8]) -> float:
     try:
         engine.run({"images": images})  # some compile at the first batch
     except ModelError:

@@ -21,6 +21,7 @@ from toolkit.runtimes.registry import ENGINES, RUNTIMES, is_importable
 from toolkit.runtimes.workers.frames import read_frame, write_frame
 from toolkit.runtimes.workers.helper import Helper
 from toolkit.runtimes.workers.helper_start import READY
+from toolkit.runtimes.workers.time_limits import TABLES_S
 
 # What no engine has, put behind the operators that OpenVINO is asked for: it then lists what it lacks, and stops.
 NOWHERE = ("no.such", "Nothing")
@@ -35,7 +36,6 @@ EVALUATED = {
 MOST_INPUTS = 16
 LACKED_BY_OPENVINO = re.compile(r"No conversion rule found for operations: (.*)")
 NO_TABLE = "it keeps no table that can be read without opening the file"
-TABLES_TIMEOUT_S = 20.0
 
 
 class EngineTable(NamedTuple):
@@ -83,7 +83,7 @@ class TableReader(Closing):
         self._helper.close()
 
     def _ask(self, uses: Iterable[OperatorUse]) -> tuple[EngineTable, ...]:
-        answer, _ = self._helper.ask({"uses": list(uses)}, seconds=TABLES_TIMEOUT_S, words="the helper {end}")
+        answer, _ = self._helper.ask({"uses": list(uses)}, seconds=TABLES_S, words="the helper {end}")
         return tuple(EngineTable(*row) for row in answer["tables"])
 
 

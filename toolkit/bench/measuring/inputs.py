@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from toolkit.bench.config import BenchConfig
-    from toolkit.bench.measuring.probing import Opener
     from toolkit.card import Golden
     from toolkit.onnx_file.element_types import TensorSpec
     from toolkit.onnx_file.source import ModelSource
+    from toolkit.runtimes.workers.client import Opener
 
 AS_DECLARED = FeedConfig()
 INPUT_CAP_BYTES = 1_000_000_000
@@ -59,7 +59,7 @@ def try_feeds(config: BenchConfig, source: ModelSource, opener: Opener) -> FeedP
     # Searched, not parsed, which is a worker's business; a file that only holds the word is fed as it declares.
     if config.feeds.given is not None or CARD_KEY.encode() in source.model:
         return None
-    reopen = functools.partial(opener, source, RuntimeSettings(optimisation="none"), config.timeout_s)
+    reopen = functools.partial(opener, source, RuntimeSettings(optimisation="none"), timeout_s=config.timeout_s)
     with ExitStack() as stack:
         try:
             engine = stack.enter_context(reopen())

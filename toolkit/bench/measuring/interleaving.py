@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import Feeds, make_feeds
-from toolkit.bench.measuring.probing import Engine, Opener, Probe
+from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.measuring.windows import next_window
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.timing.loop import Window
+from toolkit.runtimes.workers.client import OpenedModel, Opener
 
 # Workers that are open at the same time: more would only fill the memory.
 MOST_OPEN = 6
@@ -102,7 +103,7 @@ def _take_turns(tracks: list[_Track]) -> Iterator[Finished]:
 
 @dataclass(slots=True)
 class _Opened:
-    engine: Engine
+    engine: OpenedModel
     stack: ExitStack
     rows: int = 0
 
@@ -118,7 +119,7 @@ class _Pool:
         """Return the lane's worker, opened if it is not."""
         if lane.number not in self._open:
             own = self._stack.enter_context(ExitStack())
-            engine = own.enter_context(self._opener(lane.source, lane.settings, self._timeout_s))
+            engine = own.enter_context(self._opener(lane.source, lane.settings, timeout_s=self._timeout_s))
             self._open[lane.number] = _Opened(engine, own)
         return self._open[lane.number]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.bench.measuring.probing import Opener
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort.binding import DEVICES
 from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.workers.client import Opener
 
 # Which size is fastest depends on caches and cores: the better of a small and a large one counts.
 HOST_SIDES, DEVICE_SIDES = (512, 1536), (2048, 8192)
@@ -59,7 +59,7 @@ def _measure(provider: str, threads: int, side: int, opener: Opener, timeout_s: 
     generator = np.random.default_rng(0)
     feeds = {name: generator.random((side, side), np.float32) for name in ("a", "b")}
     settings = RuntimeSettings(provider=provider, threads=threads, io_binding=is_device, require_all_nodes=False)
-    with opener(_product(side), settings, timeout_s) as engine:
+    with opener(_product(side), settings, timeout_s=timeout_s) as engine:
         window = engine.measure(feeds, replace(PLAN, boundary="device" if is_device else "host"))
     phases = window.facts.get("phases_ms")
     copied = 2 * side * side * 4 / (phases["copy_in"] * 1e6) if phases else _copy_rate()

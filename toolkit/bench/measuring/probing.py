@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "Opener", "Probe", "open_worker", "probe_variants"]
+__all__ = ["Probe", "probe_variants"]
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.engine_settings import (
@@ -31,27 +29,12 @@ from toolkit.errors import (
     WrongAnswerError,
 )
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings, run_first
+from toolkit.runtimes.base import RuntimeInfo, run_first
 from toolkit.runtimes.registry import find_entry, precisions_of
-from toolkit.runtimes.synthetic_inputs.choosing import Vetted
-from toolkit.runtimes.timing.loop import Window
-from toolkit.runtimes.timing.plan import MeasurePlan
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 
 # A first call of at most this long leaves room for every default batch, whatever was in it.
 SLOW_CALL_S = 0.02
-
-
-class Engine(Vetted, Protocol):
-    """A model opened in a worker; tests give a fake."""
-
-    cold_ms: dict[str, float]
-
-    def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
-        """Run the timing loop of one window."""
-
-
-Opener = Callable[["ModelSource", RuntimeSettings, float], AbstractContextManager[Engine]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +68,6 @@ class Probe:
     error: ToolkitError | None = None
     call_s: float = 0.0
     batch: int = 1
-
-
-def open_worker(source: ModelSource, settings: RuntimeSettings, timeout_s: float) -> WorkerRuntime:
-    """Open a model in a worker process of this interpreter."""
-    return WorkerRuntime(source, settings, timeout_s=timeout_s)
 
 
 def probe_variants(
@@ -156,7 +134,7 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         source=source,
         io_binding=bindings_of(variant, config)[0],
     )
-    with opener(source, settings, config.timeout_s) as engine:
+    with opener(source, settings, timeout_s=config.timeout_s) as engine:
         card = _card(engine)
         own = card.precision if card and not find_entry(variant.runtime).needs_run else "fp32"
         golden = card.golden if card else None
@@ -169,12 +147,12 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         if find_entry(variant.runtime).needs_run:
             raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
     derived = find_precision_file(source, own, precision)
-    with opener(derived, settings, config.timeout_s) as engine:
+    with opener(derived, settings, timeout_s=config.timeout_s) as engine:
         batch, call_s = _run_once(engine, config, golden)
         return Probe(**known, precision=precision, info=engine.info, source=derived, batch=batch, call_s=call_s)
 
 
-def _run_once(engine: Engine, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
+def _run_once(engine: OpenedModel, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
     """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
     inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
     batch = min(choose_batches(config.batches, inputs, feeds, plan))
@@ -205,6 +183,6 @@ def _judge(error: ToolkitError, variant: Variant) -> str:
     raise error
 
 
-def _card(engine: Engine) -> Card | None:
+def _card(engine: OpenedModel) -> Card | None:
     text = engine.model_summary.get("metadata", {}).get(CARD_KEY)
     return Card.loads(text) if text else None

@@ -52,7 +52,7 @@ def run_and_report(
     store, feeds = ArtifactStore.default(), read_feed_config(request.inputs, request.shape, request.value)
     source = read_model(path, allow_external_data=request.allow_external_data)
     recording = None if request.against is None else read_recording(request.against, source)
-    subject = require_providers(source, config, feeds if recording is None else _recorded_feeds(recording))
+    subject = require_providers(source, config, feeds=feeds if recording is None else _recorded_feeds(recording))
     has_words = feeds.says_anything or read_budget(request.budget) is not None  # refused here; it begins further down
     _check_words(subject, request, name=path.name, says_anything=has_words)
     announce_model(path, store=store)  # after the refusals, which are one line

@@ -108,7 +108,7 @@ def _judge_stranger(
         optimisations=("all",),
         allow_fallback=settings.allow_fallback,
     )
-    subject = require_providers(source, config, feeds)
+    subject = require_providers(source, config, feeds=feeds)
     if subject.plan is not None and (words := subject.plan.describe()):
         note(words)
     budget = budget or Budget(multiply_adds=SHORT_MULTIPLY_ADDS)

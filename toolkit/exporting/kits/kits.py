@@ -22,7 +22,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
 Files = dict[PurePosixPath, bytes]
 LICENCES = "LICENSES.md"
@@ -81,7 +81,7 @@ def read_kit_source(path: Path) -> KitSource:
     source = ModelSource.read(path)
     with (
         blame_the_file(path.name),
-        WorkerRuntime(source, RuntimeSettings(), allow_foreign=False) as worker,
+        open_worker(source, RuntimeSettings(), allow_foreign=False) as worker,
     ):
         card = require_contract(worker.info, name=path.name)
     return KitSource(path=path, model=source.model, card=card)

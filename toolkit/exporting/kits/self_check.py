@@ -22,8 +22,8 @@ from toolkit.exporting.kits.triton import check_config
 from toolkit.plain import to_plain
 from toolkit.programs import find_program, run_program
 from toolkit.runtimes.installed import find_private_folder
+from toolkit.runtimes.workers.time_limits import SELF_CHECK_S
 
-TIMEOUT_S = 600
 RESULT = "selfcheck.json"
 
 
@@ -137,7 +137,7 @@ def _copied(folder: Path) -> Iterator[Path]:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    words = run_program(command, folder=folder, timeout_s=TIMEOUT_S)
+    words = run_program(command, folder=folder, timeout_s=SELF_CHECK_S)
     # A check that says no has written why; anything else is told by its last words.
     if words and not (folder / RESULT).exists():
         raise _FailedError(f"{command[0]} failed: {' '.join(words)[-400:]}")

@@ -13,10 +13,10 @@ from toolkit.errors import ModelError, ResourceError
 from toolkit.exporting.kits.values import KitSource
 from toolkit.programs import run_program
 from toolkit.runtimes.installed import find_private_folder, install_private
+from toolkit.runtimes.workers.time_limits import GENERATE_S
 
 # Everything is compiled in and nothing is taken from the heap.
 EVERYTHING, NOTHING = "1000000000000", "0"
-CGEN_TIMEOUT_S = 300
 WEB_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 WEBGPU_FILES = (
     "ort.webgpu.min.mjs",
@@ -48,7 +48,7 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         options = ["--input-dim", "batch=1", "--emit-data-file", "--model-name", f"{source.identifier}_network"]
         options += ["--large-weight-threshold", EVERYTHING, "--large-temp-threshold", NOTHING]
         command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
-        if words := run_program(command, folder=path, timeout_s=CGEN_TIMEOUT_S):
+        if words := run_program(command, folder=path, timeout_s=GENERATE_S):
             raise ModelError(f"emx-onnx-cgen makes no C of {source.path.name}: {words[-1]}")
         return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
 

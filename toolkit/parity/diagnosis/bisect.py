@@ -19,9 +19,9 @@ from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.trial import make_trial, run_trials
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import Opener, open_worker
+from toolkit.runtimes.workers.time_limits import ANSWER_S
 
-TIMEOUT_S = 120.0
 # Both graphs are computed in float64; more than this share of a tensor's largest number is another number.
 SAME = 1e-9
 
@@ -55,7 +55,13 @@ class Finding:
 
 
 def bisect_engine(
-    source: ModelSource, settings: RuntimeSettings, feeds: Arrays, *, output: str, precision: str = "fp32"
+    source: ModelSource,
+    settings: RuntimeSettings,
+    feeds: Arrays,
+    *,
+    output: str,
+    precision: str = "fp32",
+    opener: Opener = open_worker,
 ) -> Finding:
     """Find the first node that an engine computes wrongly on one call.
 
@@ -68,6 +74,7 @@ def bisect_engine(
         feeds: the call.
         output: the output that is wrong.
         precision: arithmetic of the file.
+        opener: opens the cuts.
 
     Raises:
         ModelError: there is no reference for a cut.
@@ -78,12 +85,12 @@ def bisect_engine(
         nonlocal answers_whole
         cut = cut_model(source, tensor.name)
         sets = (FeedSet("worst", _feeds_of(cut, feeds)),)
-        reference = compute_feeds_reference(cut, sets, precision=precision, is_searched=False)
+        reference = compute_feeds_reference(cut, sets, precision=precision, is_searched=False, opener=opener)
         if reference.open_question:
             raise ModelError(f"the graph cut at {tensor.name!r} has no reference: {reference.open_question}")
         (expected,) = reference.suites
         try:
-            with WorkerRuntime(cut, settings, timeout_s=TIMEOUT_S) as worker:
+            with opener(cut, settings, timeout_s=ANSWER_S) as worker:
                 (outcome,) = run_trials(worker, [make_trial(expected)])
         except (ModelError, WorkerError) as error:
             if answers_whole:  # an engine that answers the whole graph fails at the cut, not at a node
@@ -95,7 +102,9 @@ def bisect_engine(
     return _search(list_inner_tensors(source, output), probe, right="the engine agrees with the file's own float64")
 
 
-def bisect_file(source: ModelSource, fresh: ModelSource, feeds: Arrays, *, output: str) -> Finding:
+def bisect_file(
+    source: ModelSource, fresh: ModelSource, feeds: Arrays, *, output: str, opener: Opener = open_worker
+) -> Finding:
     """Find the first node of a file whose output is not that of the same tensor in a fresh export of its run.
 
     Args:
@@ -103,6 +112,7 @@ def bisect_file(source: ModelSource, fresh: ModelSource, feeds: Arrays, *, outpu
         fresh: exported again from the same checkpoint.
         feeds: the call.
         output: the output that is wrong.
+        opener: opens the cuts of both.
 
     Raises:
         ModelError: the graphs share too few names to be compared.
@@ -113,7 +123,8 @@ def bisect_file(source: ModelSource, fresh: ModelSource, feeds: Arrays, *, outpu
         raise ModelError("the file's tensors have other names than a fresh export's; they cannot be laid side by side")
 
     def probe(tensor: InnerTensor) -> str:
-        seen, right = (_in_float64(cut_model(item, tensor.name), feeds)[tensor.name] for item in (source, fresh))
+        cuts = (cut_model(item, tensor.name) for item in (source, fresh))
+        seen, right = (_in_float64(cut, feeds, opener)[tensor.name] for cut in cuts)
         if seen.shape != right.shape:
             return f"it is {list(seen.shape)}, in a fresh export {list(right.shape)}"
         apart = np.abs(seen.astype(np.float64) - right.astype(np.float64)).max(initial=0.0)
@@ -123,8 +134,8 @@ def bisect_file(source: ModelSource, fresh: ModelSource, feeds: Arrays, *, outpu
     return _search(tensors, probe, right="the file computes what a fresh export does")
 
 
-def _in_float64(source: ModelSource, feeds: Arrays) -> Arrays:
-    with WorkerRuntime(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=TIMEOUT_S) as worker:
+def _in_float64(source: ModelSource, feeds: Arrays, opener: Opener) -> Arrays:
+    with opener(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=ANSWER_S) as worker:
         return worker.run(_feeds_of(source, feeds))
 
 

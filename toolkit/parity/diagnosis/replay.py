@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.config import REQUEST_TIMEOUT_S
 from toolkit.parity.recording import Recording, load_recording
 from toolkit.parity.trial import Expectation
 from toolkit.parity.worst import WorstSample
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.judge import Judgement
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import Opener, open_worker
+from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def read_sample(path: Path) -> Sample:
         raise DataError(f"{path} is no replay file ({error}); `toolkit parity` writes one for each row") from error
 
 
-def replay_sample(sample: Sample, source: ModelSource) -> ReplayReport:
+def replay_sample(sample: Sample, source: ModelSource, *, opener: Opener = open_worker) -> ReplayReport:
     """Run the same engine on the same call and judge it by the answers recorded then.
 
     Raises:
@@ -139,7 +139,7 @@ def replay_sample(sample: Sample, source: ModelSource) -> ReplayReport:
     """
     (expected,) = sample.recording.reference.suites
     outputs: dict[str, NDArray[Any]] = {}
-    with WorkerRuntime(source, sample.settings, timeout_s=REQUEST_TIMEOUT_S) as worker:
+    with opener(source, sample.settings, timeout_s=JUDGE_S) as worker:
         info = worker.info
         try:
             outputs = worker.run(expected.feeds)

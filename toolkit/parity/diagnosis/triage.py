@@ -22,22 +22,23 @@ from toolkit.parity.worst import WorstSample
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF, bound_from_sigma
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.time_limits import ANSWER_S
 
 # Rows of a file that is broken fail alike; the first few tell.
 MOST_ROWS = 4
 # A bound that is wider than this share of the logits' own spread would explain nearly any fault.
 TELLING_SHARE = 0.1
 UNEXPLAINED = "the engine, by none of the usual mistakes; --bisect finds the first node that is wrong"
-TIMEOUT_S = 120.0
 
 
-def triage_report(report: ParityReport, source: ModelSource) -> ParityReport:
+def triage_report(report: ParityReport, source: ModelSource, *, opener: Opener = open_worker) -> ParityReport:
     """Return the report with the causes found of its first failed rows, and of every refusal.
 
     Args:
         report: with at least one row that failed or was refused.
         source: the model, with its run where there is one.
+        opener: opens it again and again.
     """
     stated = read_stated(source)
     found = {
@@ -50,10 +51,10 @@ def triage_report(report: ParityReport, source: ModelSource) -> ParityReport:
     for row in failed:
         is_ours = row.worst is not None and row.worst.expected.is_of_images
         if row.worst is not None and is_ours and of_file is None:
-            of_file = _safely(_causes_in_file(row.worst, source))
+            of_file = _safely(_causes_in_file(row.worst, source, opener))
         # Of a file of ours the card tells in which type its weights are, and where they lie.
         known = stated.chance if is_ours else (*stated.chance, *stated.context)
-        shown = of_file or _safely(_causes_in_engine(row, source, has_chance=bool(stated.chance)))
+        shown = of_file or _safely(_causes_in_engine(row, source, opener=opener, has_chance=bool(stated.chance)))
         found[id(row)] = (*known, *(shown or (() if stated.chance else (UNEXPLAINED,))))
     return replace(report, rows=tuple(replace(row, causes=found.get(id(row), ())) for row in report.rows))
 
@@ -68,10 +69,10 @@ def _safely(causes: Iterator[str]) -> tuple[str, ...]:
     return tuple(gathered)
 
 
-def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
+def _causes_in_file(worst: WorstSample, source: ModelSource, opener: Opener) -> Iterator[str]:
     """Yield what is wrong with the file: its own graph in float64 is not what the reference says."""
     images, bound, reference = worst.expected.feeds["images"], worst.expected.bound, worst.expected.outputs["logits"]
-    with WorkerRuntime(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=TIMEOUT_S) as graph:
+    with opener(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=ANSWER_S) as graph:
         outputs = graph.run({"images": images})
     seen = outputs["logits"]
     if seen.shape != reference.shape:
@@ -84,7 +85,7 @@ def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
     yield f"the file: its own graph differs from the reference by {error:.3g} in float64 too, so no engine is at fault"
     known = list(explain_logits(seen, reference, bound=bound))
     if source.run is not None:
-        with WorkerRuntime(source, RuntimeSettings(runtime="torch-suspects"), timeout_s=TIMEOUT_S) as suspects:
+        with opener(source, RuntimeSettings(runtime="torch-suspects"), timeout_s=ANSWER_S) as suspects:
             known += find_matches(seen, suspects.run({"images": images}), bound=bound)
             known += suspects.info.details["weights"][:MOST_ROWS]
             if not known and suspects.info.details["are_all_known"]:
@@ -92,12 +93,13 @@ def _causes_in_file(worst: WorstSample, source: ModelSource) -> Iterator[str]:
     yield from known
 
 
-def _causes_in_engine(row: ParityRow, source: ModelSource, *, has_chance: bool) -> Iterator[str]:
+def _causes_in_engine(row: ParityRow, source: ModelSource, *, opener: Opener, has_chance: bool) -> Iterator[str]:
     """Yield what changes the verdict of an engine that fails on a file that is right.
 
     Args:
         row: that failed.
         source: the model.
+        opener: opens it.
         has_chance: whether the file states why its answers differ from run to run, or from batch to batch.
     """
     worst = row.worst
@@ -105,18 +107,18 @@ def _causes_in_engine(row: ParityRow, source: ModelSource, *, has_chance: bool) 
         return
     trial = make_trial(worst.expected)
     settings = worst.settings
-    with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker:
+    with opener(source, settings, timeout_s=ANSWER_S) as worker:
         yield from () if has_chance else _causes_in_calls(worker, trial)
     for cause, changed in _changes(settings):
-        with WorkerRuntime(source, changed, timeout_s=TIMEOUT_S) as worker:
+        with opener(source, changed, timeout_s=ANSWER_S) as worker:
             if all(outcome.judgement for outcome in run_trials(worker, [trial])):
                 yield cause
     # In an int8 file no roundoff explains an error: its bound is empirical.
     if worst.expected.is_of_images and row.precision != "int8":
-        yield from _arithmetic(worst.expected, worst.error or 0.0, source)
+        yield from _arithmetic(worst.expected, worst.error or 0.0, source=source, opener=opener)
 
 
-def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
+def _causes_in_calls(worker: OpenedModel, trial: Trial) -> Iterator[str]:
     first, second = (_first_outputs(worker, trial) for _ in range(2))
     if first is not None and second is not None:
         moved = [name for name, array in first.items() if not _is_same(array, second[name])]
@@ -132,11 +134,11 @@ def _causes_in_calls(worker: WorkerRuntime, trial: Trial) -> Iterator[str]:
         yield f"the batch: right at {right}, wrong at {wrong}: a size is baked in, or items are mixed"
 
 
-def _passes(worker: WorkerRuntime, expected: Expectation, size: int) -> bool:
+def _passes(worker: OpenedModel, expected: Expectation, size: int) -> bool:
     return all(outcome.judgement for outcome in run_trials(worker, [make_trial(expected, size)]))
 
 
-def _first_outputs(worker: WorkerRuntime, trial: Trial) -> Arrays | None:
+def _first_outputs(worker: OpenedModel, trial: Trial) -> Arrays | None:
     try:
         return worker.run(trial.feeds[0])
     except ModelError:
@@ -165,14 +167,14 @@ def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]
         yield "threads: with --threads 1 the row passes", replace(settings, threads=1)
 
 
-def _arithmetic(expected: Expectation, error: float, source: ModelSource) -> Iterator[str]:
+def _arithmetic(expected: Expectation, error: float, *, source: ModelSource, opener: Opener) -> Iterator[str]:
     """Yield the arithmetic of fewer bits whose rounding would explain an error that the file's own does not."""
     if error <= expected.bound:
         return  # the logits are right; something else failed
     telling = TELLING_SHARE * float(np.ptp(expected.outputs["logits"], axis=1).max())
     for precision in ("fp16", "bf16"):
         settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
-        with WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as graph:
+        with opener(source, settings, timeout_s=ANSWER_S) as graph:
             bound = bound_from_sigma(graph.run({"images": expected.feeds["images"]})["rounding_sigma"])
         if error <= bound <= telling:
             name = {"fp16": "float16 or TF32", "bf16": "bfloat16"}[precision]

@@ -19,9 +19,9 @@ from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.stated import state_chance_of
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file
+from toolkit.runtimes.workers.time_limits import REFERENCE_S
 
-TIMEOUT_S = 600.0
 # A call that could only just begin before the budget ends is not begun.
 LEAST_TIMEOUT_S = 5.0
 # Of what is left, for the calls in float64; the rest is for a smaller one, or for what is asked where there is doubt.
@@ -65,7 +65,12 @@ class Answers:
 
 
 def ask_witnesses(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, progress: ShowProgress | None = None
+    source: ModelSource,
+    sets: tuple[FeedSet, ...],
+    budget: Budget,
+    *,
+    opener: Opener,
+    progress: ShowProgress | None = None,
 ) -> Answers:
     """Answer every call by unoptimised ONNX Runtime and in float64, or as many of them as the budget allows.
 
@@ -73,6 +78,7 @@ def ask_witnesses(
         source: the model.
         sets: the calls.
         budget: for both together.
+        opener: opens the file.
         progress: called with the calls answered and how many are to be, those of both.
 
     Raises:
@@ -80,10 +86,10 @@ def ask_witnesses(
     """
     told = _count(progress, 2 * len(sets))
     asked = tuple(feed.name for feed in sets)
-    sets, own, unread = _ask_own(source, sets, budget, told)
+    sets, own, unread = _ask_own(source, sets, budget, told, opener=opener)
     why_not, numbers, exact = "", list(range(len(own))), None
     try:
-        numbers, exact = _ask_exact(source, sets, budget, told)
+        numbers, exact = _ask_exact(source, sets, budget, told, opener=opener)
         _require_same_form(exact, own[0])
     except ModelError as error:
         why_not, exact = str(error), None
@@ -104,7 +110,9 @@ def _require_same_form(answers: list[Arrays], other: Arrays) -> None:
         raise ModelError(f"it answers with {sorted(answers[0])}, ONNX Runtime with {sorted(other)}")
 
 
-def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[dict[str, float]]:
+def ask_jitter(
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, *, opener: Opener
+) -> list[dict[str, float]]:
     """Return how far each output of floats moves when weights and inputs do by one unit in the last place.
 
     The first call is always asked, the others as far as the budget goes.
@@ -113,30 +121,30 @@ def ask_jitter(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -
         ModelError: ONNX Runtime cannot run the file.
         WorkerError: the process ended.
     """
-    with WorkerRuntime(source, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
+    with opener(source, RuntimeSettings(runtime="ort-jittered"), timeout_s=REFERENCE_S) as worker:
         moved = _run_calls(worker, sets, budget, lambda: None)
     return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
-def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget) -> list[Arrays]:
+def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, *, opener: Opener) -> list[Arrays]:
     """Return the answers in float64 where every 16-bit result is rounded as the file says, in as many calls as fit.
 
     Raises:
         ModelError: the file cannot be evaluated so.
         WorkerError: the process ended.
     """
-    return _run_exact(source, sets, budget, lambda: None, runtime="onnx-rounded")
+    return _run_exact(source, sets, budget, lambda: None, opener=opener, runtime="onnx-rounded")
 
 
 def _ask_own(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, opener: Opener
 ) -> tuple[tuple[FeedSet, ...], list[Arrays], tuple[str, ...]]:
     """Return the calls, the answers, and which outputs cannot be compared, with the reason."""
     settings = RuntimeSettings(optimisation="none", threads=1)
     try:
         with (
             blame_the_file(str(source.path)),
-            WorkerRuntime(source, settings, timeout_s=TIMEOUT_S) as worker,
+            opener(source, settings, timeout_s=REFERENCE_S) as worker,
         ):
             sets = _choose_calls(worker, sets, budget.multiply_adds)
             first = _run_calls(worker, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
@@ -155,7 +163,7 @@ def _ask_own(
     return sets[: len(first)], first, unread
 
 
-def _choose_calls(worker: WorkerRuntime, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
+def _choose_calls(worker: OpenedModel, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
     """Return the first call, and of the others the smallest ones whose work fits too, in their order.
 
     The smallest alone where the first one's work does not fit; all where the graph does not tell their work.
@@ -184,7 +192,7 @@ def _choose_calls(worker: WorkerRuntime, sets: tuple[FeedSet, ...], limit: int |
 
 
 def _ask_exact(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, opener: Opener
 ) -> tuple[list[int], list[Arrays]]:
     """Return the numbers of the calls that were answered in float64, and the answers.
 
@@ -192,7 +200,7 @@ def _ask_exact(
     """
     numbers = list(range(len(sets)))
     try:
-        found = _run_exact(source, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
+        found = _run_exact(source, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told, opener=opener)
     except (ModelError, WorkerError) as error:
         sizes = [sum(array.nbytes for array in feed.arrays.values()) for feed in sets]
         least = sizes.index(min(sizes))
@@ -200,7 +208,7 @@ def _ask_exact(
         if not is_too_much or sizes[least] == sizes[0]:
             raise
         numbers = [least]
-        found = _run_exact(source, (sets[least],), budget, told)
+        found = _run_exact(source, (sets[least],), budget, told, opener=opener)
     return numbers[: len(found)], found
 
 
@@ -210,16 +218,17 @@ def _run_exact(
     budget: Budget,
     told: Callable[[], None],
     *,
+    opener: Opener,
     runtime: str = "onnx-widened",
 ) -> list[Arrays]:
     settings = RuntimeSettings(runtime=runtime)
-    timeout_s = min(TIMEOUT_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
-    with WorkerRuntime(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
+    timeout_s = min(REFERENCE_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
+    with opener(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
         return _run_calls(worker, sets, budget, told)
 
 
 def _run_calls(
-    worker: WorkerRuntime, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    worker: OpenedModel, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
 ) -> list[Arrays]:
     """Run the first call, and further ones while the longest so far would still fit into the budget."""
     found: list[Arrays] = []

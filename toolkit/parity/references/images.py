@@ -22,13 +22,13 @@ from toolkit.parity.references.suites import spread_indices
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.judge import Judgement, judge_outputs
 from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.time_limits import REFERENCE_S
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
 BOUND_SAMPLE = 128
 # The card's bound is of training or validation images; on test images the formula gives nearly the same.
 STATED_FACTOR = 4.0
-TIMEOUT_S = 600.0
 
 Images = NDArray[np.uint8]
 
@@ -122,7 +122,12 @@ class Reference:
 
 
 def compute_reference(
-    source: ModelSource, suites: Mapping[str, Images], *, precision: str, stated: float | None = None
+    source: ModelSource,
+    suites: Mapping[str, Images],
+    *,
+    precision: str,
+    stated: float | None = None,
+    opener: Opener = open_worker,
 ) -> Reference:
     """Compute float64 logits by the best reference at hand, and the bound from the file's own graph.
 
@@ -132,6 +137,7 @@ def compute_reference(
         precision: arithmetic of the file.
         stated: the card's bound. A quantised file is held to it because no formula gives one; another file may pass it
             a few times on test images, but not raise it by the very weights that are in question.
+        opener: opens the file, and the run.
 
     Raises:
         ModelError: the run's checkpoint or the file's graph cannot be evaluated.
@@ -139,8 +145,8 @@ def compute_reference(
     """
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
-    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
-        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites)
+    with opener(source, graph_settings, timeout_s=REFERENCE_S) as graph:
+        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites, opener)
         if precision == "int8":
             bounds = _bound_quantised(graph, suites, logits, stated=stated)
         else:
@@ -156,26 +162,28 @@ def compute_reference(
     )
 
 
-def bound_suites(source: ModelSource, suites: Iterable[Images], *, settings: RuntimeSettings) -> list[float]:
+def bound_suites(
+    source: ModelSource, suites: Iterable[Images], *, settings: RuntimeSettings, opener: Opener
+) -> list[float]:
     """Return the bound of every suite in the arithmetic of these settings, from the file's own graph."""
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
-    with WorkerRuntime(source, graph_settings, timeout_s=TIMEOUT_S) as graph:
+    with opener(source, graph_settings, timeout_s=REFERENCE_S) as graph:
         return [_bound(graph, images) for images in suites]
 
 
-def _torch_logits(source: ModelSource, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+def _torch_logits(source: ModelSource, suites: Mapping[str, Images], opener: Opener) -> list[NDArray[np.float64]]:
     exact = RuntimeSettings(runtime="torch", precision="fp64")
-    with WorkerRuntime(source, exact, timeout_s=TIMEOUT_S) as network:
+    with opener(source, exact, timeout_s=REFERENCE_S) as network:
         return _all_logits(network, suites)
 
 
-def _bound(graph: WorkerRuntime, images: Images) -> float:
+def _bound(graph: OpenedModel, images: Images) -> float:
     chosen = images[spread_indices(len(images), BOUND_SAMPLE)]
     return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
 
 
 def _bound_quantised(
-    graph: WorkerRuntime, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
+    graph: OpenedModel, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
 ) -> list[float]:
     """Return one bound for each suite, known before any engine runs.
 
@@ -199,7 +207,7 @@ def _bound_quantised(
     return [stated, *(max(stated, bound_from_errors(error)) if error else stated for error in errors)]
 
 
-def _all_logits(runtime: WorkerRuntime, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+def _all_logits(runtime: OpenedModel, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
     logits = []
     for name, images in suites.items():
         values = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(images)])

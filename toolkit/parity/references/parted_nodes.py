@@ -17,14 +17,14 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import Opener
+from toolkit.runtimes.workers.time_limits import ANSWER_S
 
 if TYPE_CHECKING:
     from toolkit.onnx_file.taking_apart import LooseNode
 
 # Nodes of one kind part alike; the first few tell.
 MOST_NODES = 4
-TIMEOUT_S = 120.0
 PROBABILITIES = {"Sigmoid", "Softmax", "HardSigmoid"}
 # Tensors of other kinds (sequences, strings) are not handed from process to process.
 HANDED = {"float64", "float32", "float16", "bool"} | {
@@ -87,7 +87,7 @@ class PartedNode:
 
 
 def find_parted_nodes(
-    source: ModelSource, feeds: Arrays, limits: RoundingLimits, *, timeout_s: float = TIMEOUT_S
+    source: ModelSource, feeds: Arrays, limits: RoundingLimits, *, opener: Opener, timeout_s: float = ANSWER_S
 ) -> tuple[PartedNode, ...] | None:
     """Find the nodes that float64 and unoptimised ONNX Runtime compute differently, in the graph's order.
 
@@ -99,6 +99,7 @@ def find_parted_nodes(
         source: the model.
         feeds: the call.
         limits: of the file's arithmetic.
+        opener: opens the file, and parts of it.
         timeout_s: most seconds for one run of all nodes.
 
     Returns:
@@ -110,16 +111,16 @@ def find_parted_nodes(
     from toolkit.onnx_file.taking_apart import MADE, list_made, take_apart
 
     try:
-        values = _values_of(source, feeds, timeout_s)
+        values = _values_of(source, feeds, opener=opener, timeout_s=timeout_s)
         apart, fed, nodes = take_apart(source, values)
-        right, seen = (_run(apart, runtime, fed, timeout_s) for runtime in (FLOAT64, ORT))
+        right, seen = (_run(apart, runtime, fed, opener=opener, timeout_s=timeout_s) for runtime in (FLOAT64, ORT))
     except ModelError:
         return None
     parted = []
     for node in nodes:
         distance = max(find_distance(seen[name + MADE], right[name + MADE]) for name in node.outputs)
         if distance > max(limits.node, _probability(node, right)):
-            found = _examine(source, node, values, distance, limits)
+            found = _examine(source, node, values, distance=distance, limits=limits, opener=opener)
             parted += [found] if found is not None else []
         if len(parted) == MOST_NODES:
             break
@@ -127,26 +128,26 @@ def find_parted_nodes(
     return tuple(parted) if parted or is_whole else None
 
 
-def _values_of(source: ModelSource, feeds: Arrays, timeout_s: float) -> dict[str, NDArray[Any]]:
+def _values_of(source: ModelSource, feeds: Arrays, *, opener: Opener, timeout_s: float) -> dict[str, NDArray[Any]]:
     """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
     from toolkit.onnx_file.taking_apart import expose_tensors
 
-    with WorkerRuntime(expose_tensors(source), _settings(ORT), timeout_s=timeout_s) as worker:
+    with opener(expose_tensors(source), _settings(ORT), timeout_s=timeout_s) as worker:
         dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
-    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds, timeout_s)
+    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds, opener=opener, timeout_s=timeout_s)
     with np.errstate(over="ignore"):
         return {**feeds, **{name: array.astype(dtypes[name]) for name, array in exact.items()}}
 
 
 def _examine(
-    source: ModelSource, node: LooseNode, values: Arrays, distance: float, limits: RoundingLimits
+    source: ModelSource, node: LooseNode, values: Arrays, *, distance: float, limits: RoundingLimits, opener: Opener
 ) -> PartedNode | None:
     """Run one node on its own; None where rounding of its inputs explains the distance."""
     from toolkit.onnx_file.taking_apart import take_apart
 
     single, feeds, _ = take_apart(source, values, only=node)
-    answers = {name: _run(single, name, feeds) for name in (FLOAT64, ORT)}
-    with WorkerRuntime(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=TIMEOUT_S) as worker:
+    answers = {name: _run(single, name, feeds, opener=opener) for name in (FLOAT64, ORT)}
+    with opener(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=ANSWER_S) as worker:
         moved = {name: float(array) for name, array in worker.run(feeds).items()}
     explained = max(_share(moved[name], array) for name, array in answers[ORT].items())
     allowed = max(limits.node, limits.factor * explained, _probability(node, answers[FLOAT64]))
@@ -155,7 +156,7 @@ def _examine(
     left_open = find_left_open(node, feeds, answers[ORT])
     if left_open:
         return PartedNode(node=node, distance=distance, opinion=ThirdOpinion(why_nobody=left_open))
-    opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed))
+    opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed), opener=opener)
     return PartedNode(node=node, distance=distance, opinion=opinion)
 
 
@@ -175,8 +176,10 @@ def _share(moved: float, array: NDArray[Any]) -> float:
     return moved / largest if largest else 0.0
 
 
-def _run(source: ModelSource, name: str, feeds: Arrays, timeout_s: float = TIMEOUT_S) -> dict[str, NDArray[Any]]:
-    with WorkerRuntime(source, _settings(name), timeout_s=timeout_s) as worker:
+def _run(
+    source: ModelSource, name: str, feeds: Arrays, *, opener: Opener, timeout_s: float = ANSWER_S
+) -> dict[str, NDArray[Any]]:
+    with opener(source, _settings(name), timeout_s=timeout_s) as worker:
         return worker.run(feeds)
 
 

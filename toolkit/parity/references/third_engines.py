@@ -12,13 +12,13 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.agreement import find_distance
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.installed import is_installed
-from toolkit.runtimes.workers.client import WorkerRuntime
+from toolkit.runtimes.workers.client import Opener
+from toolkit.runtimes.workers.time_limits import LOOK_S
 
 # The two that are asked first.
 FLOAT64, ORT = "onnx-float64", "ort-unoptimised"
 # Code of their own, the soonest first: ORT's other packages and ONNX's evaluator would repeat what was said.
 THIRD_ENGINES = ("openvino", "tract", "opencv", "plain-c", "tvm", "jax", "iree")
-TIMEOUT_S = 60.0
 MOST_WORDS = 160
 
 
@@ -50,7 +50,12 @@ class ThirdOpinion:
 
 
 def ask_third_engines(
-    source: ModelSource, feeds: Arrays, compare: Callable[[Arrays], str | None], *, timeout_s: float = TIMEOUT_S
+    source: ModelSource,
+    feeds: Arrays,
+    compare: Callable[[Arrays], str | None],
+    *,
+    opener: Opener,
+    timeout_s: float = LOOK_S,
 ) -> ThirdOpinion:
     """Ask one installed engine after the other until an answer agrees with one of those that part.
 
@@ -58,6 +63,7 @@ def ask_third_engines(
         source: the model, or one node of it.
         feeds: the call.
         compare: tells whom an answer agrees with; None for nobody.
+        opener: opens it in an engine.
         timeout_s: most seconds for one request to an engine.
     """
     absent: dict[str, str] = {}
@@ -66,7 +72,7 @@ def ask_third_engines(
         if not is_installed(name):
             continue
         try:
-            with WorkerRuntime(source, RuntimeSettings(runtime=name), timeout_s=timeout_s) as worker:
+            with opener(source, RuntimeSettings(runtime=name), timeout_s=timeout_s) as worker:
                 ally = compare(worker.run(feeds))
         except ToolkitError as error:  # it refuses, crashed, hung, or cannot be imported after all
             absent[name] = str(error)[:MOST_WORDS]

@@ -26,6 +26,7 @@ from toolkit.parity.references.parted_nodes import PartedNode, find_parted_nodes
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.progress import OnNote, ShowProgress
 from toolkit.runtimes.base import Arrays
+from toolkit.runtimes.workers.client import Opener, open_worker
 
 # Calls in doubt that are looked into, node by node.
 MOST_SEARCHED = 2
@@ -46,6 +47,7 @@ def compute_feeds_reference(
     precision: str = "fp32",
     budget: Budget | None = None,
     is_searched: bool = True,
+    opener: Opener = open_worker,
     progress: ShowProgress | None = None,
     say: OnNote | None = None,
 ) -> FeedsReference:
@@ -57,6 +59,7 @@ def compute_feeds_reference(
         precision: arithmetic of the file.
         budget: of the answers; the default one if left out.
         is_searched: whether other engines are asked, and the nodes found, where the first two part.
+        opener: opens the file in each of them.
         progress: called with the calls answered and how many are to be.
         say: told in a line what takes time beside them.
 
@@ -67,10 +70,11 @@ def compute_feeds_reference(
     budget = budget or Budget()
     hearing = _Hearing(
         source=source,
-        answers=ask_witnesses(source, sets, budget, progress),
+        answers=ask_witnesses(source, sets, budget, opener=opener, progress=progress),
         limits=LIMITS[precision],
         budget=budget,
         is_searched=is_searched,
+        opener=opener,
         say=say or (lambda _: None),
     )
     return hearing.decide() if hearing.answers.exact is not None else hearing.go_without_float64()
@@ -85,6 +89,7 @@ class _Hearing:
     limits: RoundingLimits
     budget: Budget
     is_searched: bool
+    opener: Opener
     say: OnNote
 
     def decide(self) -> FeedsReference:
@@ -157,7 +162,7 @@ class _Hearing:
     def _move(self) -> tuple[Answers, list[dict[str, float]]]:
         """Measure how far rounding moves the answers, in as many calls as the budget allows."""
         self.say("measuring how far rounding moves the answers")
-        moved = ask_jitter(self.source, self.answers.sets, self.budget)
+        moved = ask_jitter(self.source, self.answers.sets, self.budget, opener=self.opener)
         return self.answers.cut(len(moved)), moved
 
     def _may_search(self, agreed: FeedsReference) -> bool:
@@ -170,7 +175,9 @@ class _Hearing:
         for number in doubts.calls[:MOST_SEARCHED]:
             feeds = self.answers.sets[number].arrays
             try:
-                nodes = find_parted_nodes(self.source, feeds, self.limits, timeout_s=self._timeout_s())
+                nodes = find_parted_nodes(
+                    self.source, feeds, self.limits, opener=self.opener, timeout_s=self._timeout_s()
+                )
             except WorkerError:  # with every tensor at hand a file takes more memory and time than without
                 return None
             if nodes or nodes is None:
@@ -215,7 +222,8 @@ class _Hearing:
             return ThirdOpinion(why_nobody=why)
         self.say(f"asking another engine than {' and '.join(answers)}")
         compare = partial(find_ally, answers=answers, allowed=self.limits.file)
-        return ask_third_engines(self.source, self.answers.sets[number].arrays, compare, timeout_s=self._timeout_s())
+        feeds, timeout_s = self.answers.sets[number].arrays, self._timeout_s()
+        return ask_third_engines(self.source, feeds, compare, opener=self.opener, timeout_s=timeout_s)
 
     def _may_ask(self) -> bool:
         return self.is_searched and self.budget.allows(LEAST_S)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_LIMIT_BYTES", "WorkerProcess", "WorkerRuntime", "blame_the_file"]
+__all__ = [
+    "MEMORY_LIMIT_BYTES",
+    "OpenedModel",
+    "Opener",
+    "WorkerProcess",
+    "WorkerRuntime",
+    "blame_the_file",
+    "open_worker",
+]
 
 import contextlib
-import math
-import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.closing import Closing
-from toolkit.errors import HelperStartError, ModelError, UsageError, WorkerError, error_from_json
+from toolkit.errors import HelperStartError, ModelError, WorkerError, error_from_json
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
@@ -24,12 +31,53 @@ from toolkit.runtimes.timing.loop import Window
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.frames import Frame, write_frame
 from toolkit.runtimes.workers.helper import Helper
+from toolkit.runtimes.workers.time_limits import ANSWER_S, lower_to_limit
 
 MEMORY_LIMIT_BYTES = 12 << 30
-# Seconds that no request to an engine may pass, whatever the command allows.
-TIME_LIMIT_VARIABLE = "TOOLKIT_TIME_LIMIT"
 # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
 UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
+
+
+class OpenedModel(Protocol):
+    """A model opened in a worker, as those see it who were handed an `Opener`; tests give a fake.
+
+    Attributes:
+        info: what is really running.
+        model_summary: what vetting told of the file.
+        cold_ms: how long the worker took to import the engine and to load the model.
+        notes: what was passed over until now, one line each.
+        left_out: outputs that have no form as arrays, and why.
+    """
+
+    info: RuntimeInfo
+    model_summary: dict[str, Any]
+    cold_ms: dict[str, float]
+    notes: tuple[str, ...]
+    left_out: dict[str, str]
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
+        """Execute the model once; as `Runtime.run`."""
+
+    def count_multiply_adds(self, feeds: Arrays) -> int | None:
+        """Return the multiply-adds of a call, counted in the graph; None where the file does not tell."""
+
+    def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
+        """Run the timing loop of one window."""
+
+
+class Opener(Protocol):
+    """Opens a model for as long as a `with` block lasts: `open_worker`, or a test's fake."""
+
+    def __call__(
+        self,
+        source: ModelSource,
+        settings: RuntimeSettings,
+        *,
+        timeout_s: float = ANSWER_S,
+        allow_foreign: bool = True,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> AbstractContextManager[OpenedModel]:
+        """Open a model; arguments and errors as of `WorkerRuntime`."""
 
 
 class WorkerProcess(Closing):
@@ -48,8 +96,8 @@ class WorkerProcess(Closing):
         HelperStartError: it cannot be started.
     """
 
-    def __init__(self, *, timeout_s: float = 120.0, python: str | None = None, is_private: bool = False) -> None:
-        self._timeout_s = min(timeout_s, _time_limit_s())
+    def __init__(self, *, timeout_s: float = ANSWER_S, python: str | None = None, is_private: bool = False) -> None:
+        self._timeout_s = lower_to_limit(timeout_s)
         self.notes: tuple[str, ...] = ()
         self.left_out: dict[str, str] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
@@ -116,7 +164,7 @@ class WorkerRuntime(WorkerProcess):
         source: ModelSource,
         settings: RuntimeSettings,
         *,
-        timeout_s: float = 120.0,
+        timeout_s: float = ANSWER_S,
         allow_foreign: bool = True,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         python: str | None = None,
@@ -157,6 +205,20 @@ class WorkerRuntime(WorkerProcess):
         return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
 
 
+def open_worker(
+    source: ModelSource,
+    settings: RuntimeSettings,
+    *,
+    timeout_s: float = ANSWER_S,
+    allow_foreign: bool = True,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+) -> WorkerRuntime:
+    """Open a model in a worker process; arguments and errors as of `WorkerRuntime`."""
+    return WorkerRuntime(
+        source, settings, timeout_s=timeout_s, allow_foreign=allow_foreign, memory_limit_bytes=memory_limit_bytes
+    )
+
+
 @contextlib.contextmanager
 def blame_the_file(name: str) -> Iterator[None]:
     """Turn the end of a worker into the fault of the file that it opened, where nothing else is asked of the engine.
@@ -171,14 +233,3 @@ def blame_the_file(name: str) -> Iterator[None]:
         raise
     except WorkerError as error:
         raise ModelError(f"{name} was tried in a process of its own and {error}; it is not run here") from error
-
-
-def _time_limit_s() -> float:
-    text = os.environ.get(TIME_LIMIT_VARIABLE, "inf")
-    try:
-        limit = float(text)
-    except ValueError:
-        limit = math.nan
-    if not limit > 0:
-        raise UsageError(f"{TIME_LIMIT_VARIABLE} is {text!r}; expected a number of seconds over 0")
-    return limit

@@ -25,14 +25,10 @@ from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings, run_first
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.workers.time_limits import LOOK_S, PROBE_DEVICE_S, PROBE_S
 
 SCHEMA = "toolkit/probed/2"
 PROBE_BATCH = 2
-# Long enough for an interpreter and its imports from a cold, busy disk.
-CPU_TIMEOUT_S = 30.0
-# The first session of a process on a device loads gigabytes of libraries.
-DEVICE_TIMEOUT_S = 90.0
-DESCRIBE_TIMEOUT_S = 60.0
 
 
 class Examination(NamedTuple):
@@ -57,7 +53,7 @@ def examine_file(source: ModelSource) -> Examination:
     from toolkit.runtimes.workers.client import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
 
     header = {"name": source.path.name, "memory_limit_bytes": MEMORY_LIMIT_BYTES}
-    with blame_the_file(str(source.path)), WorkerProcess(timeout_s=DESCRIBE_TIMEOUT_S) as worker:
+    with blame_the_file(str(source.path)), WorkerProcess(timeout_s=LOOK_S) as worker:
         told, _ = worker.request({"verb": "describe", **header}, {"model": np.frombuffer(source.model, np.uint8)})
         facts = from_plain(FileFacts, told["facts"])
         try:
@@ -112,12 +108,12 @@ def probe_folder() -> Path:
 
 
 def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
-    from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+    from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
     name = str(source.path)
     with (
         blame_the_file(name),
-        WorkerRuntime(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker,
+        open_worker(source, settings, allow_foreign=False, timeout_s=timeout_s) as worker,
     ):
         card = require_contract(worker.info, name=name)
         outputs = run_first(worker, {"images": np.zeros((PROBE_BATCH, *card.input.shape), np.uint8)})
@@ -126,7 +122,7 @@ def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s:
 
 
 def _default_timeout(settings: RuntimeSettings) -> float:
-    return CPU_TIMEOUT_S if settings.provider == "cpu" else DEVICE_TIMEOUT_S
+    return PROBE_S if settings.provider == "cpu" else PROBE_DEVICE_S
 
 
 def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
