@@ -19,7 +19,7 @@ from toolkit.bench.result_file import read_result
 from toolkit.bench.statistics import THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.bench.thresholds import Condition, parse_condition
 from toolkit.errors import DataError, UsageError
-from toolkit.render.compare import render_comparison
+from toolkit.render.bench import render_comparison
 
 
 def make_row(samples_ns: np.ndarray, *, batch: int = 8, **changes: Any) -> dict[str, Any]:

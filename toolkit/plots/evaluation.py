@@ -1,21 +1,24 @@
-"""Pictures of an evaluation: the confusion matrix, the mistakes, the first answers.
+"""Pictures of answers: an evaluation's confusion matrix, mistakes and first answers, a prediction's least sure.
 
 Shapes: N images, H rows, W columns, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["draw_confusion", "draw_first", "draw_mistakes"]
-
+__all__ = ["draw_confusion", "draw_first", "draw_gallery", "draw_mistakes"]
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from toolkit.evaluation.mistakes import Answer
 from toolkit.plots.canvas import CELL_INCHES, as_drawable, digit_grid, new_figure, shorten, to_png
+
+if TYPE_CHECKING:
+    from toolkit.evaluation.mistakes import Answer
+    from toolkit.prediction.report import GalleryPicture, PredictionReport
 
 COLUMNS = 10
 MOST_MISTAKES = 50
@@ -27,6 +30,8 @@ SHORT_NAMES = 6
 CHARACTER_INCHES = 0.075
 RIGHT_COLOUR = (0.90, 0.94, 0.98)
 DARK_SHARE = 0.6
+GALLERY_CELL_INCHES = 1.1
+LONGEST_LABEL = 12
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], *, title: str) -> bytes:
@@ -108,6 +113,29 @@ def draw_first(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer]) -> 
     return _draw_answers(images_NHW, answers, title=title)
 
 
+def draw_gallery(report: PredictionReport) -> bytes:
+    """Draw a report's gallery, least sure first, each picture as the model saw it under its label and probability.
+
+    Where the file's name tells another class than the answer, the caption reads "7 (was 2)", as in the tutorial.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    pictures = report.gallery
+    shown = (
+        f"the {len(pictures)} least sure of {report.num_ok:,}" if len(pictures) < report.num_ok else "least sure first"
+    )
+    score = report.score
+    right = f", {score['correct']:,} of {score['count']:,} right" if score is not None and score["count"] else ""
+    return digit_grid(
+        np.stack([picture.image for picture in pictures]),
+        [_gallery_caption(picture) for picture in pictures],
+        columns=min(COLUMNS, len(pictures)),
+        title=f"{report.model.stem}: {shown}{right}",
+        cell_inches=GALLERY_CELL_INCHES,
+    )
+
+
 def _draw_answers(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer], *, title: str) -> bytes:
     captions = [f"{_caption(answer)}\n{100 * answer.probability:.1f} %" for answer in answers]
     longest = max(len(line) for caption in captions for line in caption.split("\n"))
@@ -141,3 +169,8 @@ def _name_axes(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
     axes.tick_params(which="both", length=0)
     axes.grid(which="minor", color="0.85", linewidth=0.5)
+
+
+def _gallery_caption(picture: GalleryPicture) -> str:
+    was = f" (was {shorten(picture.truth, LONGEST_LABEL)})" if picture.truth not in {"", picture.label} else ""
+    return f"{shorten(picture.label, LONGEST_LABEL)}{was}\n{100 * picture.probability:.1f} %"

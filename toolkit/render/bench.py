@@ -1,16 +1,20 @@
-"""A benchmark's report as a table and the lines under it."""
+"""A benchmark's report, and a comparison of two results: a table and the lines under it."""
 
 from __future__ import annotations
 
-__all__ = ["render_bench"]
+__all__ = ["render_bench", "render_comparison"]
 
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.render.tables import make_table
+
+if TYPE_CHECKING:
+    from toolkit.bench.compare import Comparison, RowChange
+    from toolkit.bench.report import BenchReport, BenchRow
 
 WORDS = ("runtime", "provider", "precision")
 NUMBERS = (
@@ -35,12 +39,14 @@ QUERIES = {
     "server": "latency from the scheduled arrival",
     "offline": "time of one call while others run",
 }
-
 LEGEND = {
     "launch": "launch  so much of a call does not grow with the batch",
     "copy": "copy  so much of a call are copies to the device and back",
     "compute": "compute  a call grows with its batch; of peak: the share of this machine's own float32 matrix product",
 }
+SIZES = ("batch", "threads")
+RATIOS = ("p50", "p99", "throughput")
+STYLES = {"regression": "red", "open": "yellow", "unstable": "yellow", "fine": "green"}
 
 
 def render_bench(report: BenchReport) -> list[RenderableType]:
@@ -63,6 +69,24 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     )
     table = [_table(report, measured)] if measured else []
     return [*table, *legend, *notes, *_machine(report), *advice, *ended]
+
+
+def render_comparison(comparison: Comparison) -> list[RenderableType]:
+    """Return the table of rows and what else is to be said, one line each."""
+    header = (*WORDS, *SIZES, *RATIOS, "verdict")
+    title = "new / old, with the range that both 95 % intervals allow"
+    right, whole = (*SIZES, *RATIOS), (*WORDS, *RATIOS)
+    cells = map(_change_cells, comparison.changes)
+    table = make_table(header, cells, right=right, folded={"verdict"}, whole=whole, framed=True, title=title)
+    lines = [*comparison.differences]
+    if comparison.undecided:
+        count = len(comparison.undecided)
+        lines.append(
+            f"{count} of {len(comparison.changes)} rows decide nothing; measure again on an idle machine, or longer"
+        )
+    if comparison.added:
+        lines.append(f"{len(comparison.added)} rows passed in the new result only")
+    return [table, *(Text(line) for line in lines)]
 
 
 def _chosen(report: BenchReport) -> list[Text]:
@@ -178,3 +202,21 @@ def _resources(report: BenchReport) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if value < 1 else f"{value:,.2f}"
+
+
+def _change_cells(change: RowChange) -> list[str | Text]:
+    row = change.row
+    named = (row["runtime"], row["provider_active"], row["precision"], row["batch"], row["threads"])
+    ratios = (_ratio(change.ratios.get(metric)) for metric in RATIOS)
+    return [*map(str, named), *ratios, _verdict(change)]
+
+
+def _ratio(ratio: dict[str, float] | None) -> str:
+    return "" if ratio is None else f"{ratio['point']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"
+
+
+def _verdict(change: RowChange) -> Text:
+    if change.problem:
+        return Text(change.problem, style="red")
+    parts = [Text(f"{condition}: {verdict}", style=STYLES[verdict]) for condition, verdict in change.verdicts.items()]
+    return Text("; ").join(parts)

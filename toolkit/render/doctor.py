@@ -1,16 +1,22 @@
-"""The doctor's report as a table and the mends under it."""
+"""What works here: the doctor's report with its mends, and the runtimes that are installed."""
 
 from __future__ import annotations
 
-__all__ = ["render_doctor"]
+__all__ = ["render_doctor", "runtimes_table"]
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.nvidia import JOINT
 from toolkit.render.tables import make_table
+
+if TYPE_CHECKING:
+    from toolkit.doctor.report import DoctorReport, DoctorRow
+    from toolkit.runtimes.installed import RuntimeRow
 
 STYLES = {"pass": "green", "absent": "yellow", "fail": "bold red"}
 MARKS = {True: "yes", False: "no", None: ""}
@@ -22,6 +28,12 @@ def render_doctor(report: DoctorReport) -> list[RenderableType]:
     table = make_table(header, map(_cells, report.rows), framed=True, title=_machine(report))
     # Text, not markup: a mend holds square brackets, such as onnxruntime-gpu[cuda,cudnn].
     return [table, *map(Text, _notes([row for row in report.rows if row.status != "pass"]))]
+
+
+def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:
+    """Return one row for each runtime: its version, or the command that brings it."""
+    header = ("runtime", "installed", "executes", "runs on", "what brings it")
+    return make_table(header, map(_runtime_cells, rows), folded={"what brings it"})
 
 
 def _machine(report: DoctorReport) -> str:
@@ -49,3 +61,11 @@ def _notes(rows: list[DoctorRow]) -> list[str]:
 
 def _is_told_by_another(row: DoctorRow, rows: list[DoctorRow]) -> bool:
     return any(row.reason in other.reason and row.reason != other.reason for other in rows)
+
+
+def _runtime_cells(row: RuntimeRow) -> tuple[str | Text, ...]:
+    brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
+    found = Text(brought_by) if row.installed else Text("not installed", "yellow")
+    executes = f"{row.executes} (a reference)" if row.is_reference else row.executes
+    # Text, not markup: a command holds square brackets.
+    return row.runtime, found, executes, ", ".join(row.devices), Text("" if row.installed else row.install)

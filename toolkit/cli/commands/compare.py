@@ -36,7 +36,7 @@ def compare_command(
     from toolkit.bench.compare import ALLOWANCES, compare_results
     from toolkit.bench.result_file import read_result
     from toolkit.bench.thresholds import parse_condition
-    from toolkit.render.compare import render_comparison
+    from toolkit.render.bench import render_comparison
 
     conditions = tuple(parse_condition(text) for text in fail_if or ())
     for word in allow or ():

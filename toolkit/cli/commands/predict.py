@@ -54,7 +54,7 @@ def _draw_gallery(report: PredictionReport, config: PredictionConfig) -> None:
     if not report.gallery:
         note(f"no image has an answer, so there is no gallery at {config.gallery}")
         return
-    from toolkit.plots.predictions import draw_gallery
+    from toolkit.plots.evaluation import draw_gallery
 
     if draw_picture(config.gallery, lambda: draw_gallery(report)):
         note(f"the {len(report.gallery)} least sure images are shown in {config.gallery}")

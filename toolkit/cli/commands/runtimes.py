@@ -20,7 +20,7 @@ runtimes_app = typer.Typer(
 @runtimes_app.command("list")
 def list_command(as_json: Json = False) -> None:
     """Say which engines are installed here, in which version, and what would bring the others."""
-    from toolkit.render.runtimes import runtimes_table
+    from toolkit.render.doctor import runtimes_table
     from toolkit.runtimes.installed import list_runtimes
 
     rows = list_runtimes()
