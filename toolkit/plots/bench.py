@@ -38,11 +38,11 @@ def draw_bench(reports: Sequence[dict[str, Any]]) -> bytes:
     latency, throughput, distribution = figure.subplots(1, 3)
     for number, (name, rows) in enumerate(lines.items()):
         style: dict[str, Any] = {"color": f"C{number % 10}", "marker": MARKERS[number % len(MARKERS)]}
-        _draw_latency(latency, rows, style)
-        _draw_throughput(throughput, rows, style, name)
+        _draw_latency(latency, rows, style=style)
+        _draw_throughput(throughput, rows, style=style, name=name)
         for row in rows:
-            _draw_distribution(distribution, row, style["color"], dashes[row["batch"]])
-    _finish(latency, throughput, distribution, batches)
+            _draw_distribution(distribution, row, colour=style["color"], dash=dashes[row["batch"]])
+    _finish((latency, throughput, distribution), batches)
     if dashes:
         from matplotlib.lines import Line2D
 
@@ -86,7 +86,7 @@ def _word(key: str, value: Any) -> str:
     return str(value)
 
 
-def _draw_latency(axes: Axes, rows: list[dict[str, Any]], style: dict[str, Any]) -> None:
+def _draw_latency(axes: Axes, rows: list[dict[str, Any]], *, style: dict[str, Any]) -> None:
     shown = [row for row in rows if row["latency_ms"].get("p50")]
     medians = [row["latency_ms"]["p50"] for row in shown]
     above = [(row["latency_ms"].get("p99") or row["latency_ms"]["p50"]) - row["latency_ms"]["p50"] for row in shown]
@@ -94,7 +94,7 @@ def _draw_latency(axes: Axes, rows: list[dict[str, Any]], style: dict[str, Any])
     axes.errorbar([row["batch"] for row in shown], medians, yerr=[below, above], capsize=3, **style)
 
 
-def _draw_throughput(axes: Axes, rows: list[dict[str, Any]], style: dict[str, Any], name: str) -> None:
+def _draw_throughput(axes: Axes, rows: list[dict[str, Any]], *, style: dict[str, Any], name: str) -> None:
     values = [row["throughput_items_per_s"] for row in rows]
     ends = [
         (row.get("ci95") or {}).get("throughput_items_per_s") or [value] * 2
@@ -108,14 +108,15 @@ def _draw_throughput(axes: Axes, rows: list[dict[str, Any]], style: dict[str, An
     axes.errorbar(batches, values, yerr=whiskers, capsize=3, label=as_drawable(name), **style)
 
 
-def _draw_distribution(axes: Axes, row: dict[str, Any], colour: str, dash: Any) -> None:
+def _draw_distribution(axes: Axes, row: dict[str, Any], *, colour: str, dash: Any) -> None:
     if quantiles := row.get("quantiles_ms"):
         axes.plot(quantiles, QUANTILES, drawstyle="steps-post", color=colour, linestyle=dash)
 
 
-def _finish(latency: Axes, throughput: Axes, distribution: Axes, batches: list[int]) -> None:
+def _finish(parts: tuple[Axes, Axes, Axes], batches: list[int]) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
+    latency, throughput, distribution = parts
     plain = FuncFormatter(lambda value, _: f"{value:,g}")
     titles = ((latency, "latency of a call, ms: p50, whisker to p99"), (throughput, "items a second, 95 % interval"))
     for axes, title in titles:

@@ -42,10 +42,13 @@ def draw_parity(report: ParityReport) -> bytes:
     for line, row in enumerate(report.rows):
         axes.text(-0.05, line + 0.5, as_drawable(_label(row)), ha="right", va="center", fontsize=POINTS)
         _fill(
-            axes, 0, line, WORDS[row.status], colour={"fail": "tab:red", "pass": "white"}.get(row.status, "lightgrey")
+            axes,
+            (0, line),
+            text=WORDS[row.status],
+            colour={"fail": "tab:red", "pass": "white"}.get(row.status, "lightgrey"),
         )
         for column, suite in enumerate(suites, start=1):
-            _draw_cell(axes, column, line, row.suites.get(suite))
+            _draw_cell(axes, (column, line), suite=row.suites.get(suite))
     title = f"parity {report.verdict.upper()}: largest logit error / bound, against {report.reference}"
     figure.suptitle(title, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=POINTS + 2)
     return to_png(figure)
@@ -57,23 +60,31 @@ def _label(row: ParityRow) -> str:
     return f"{row.runtime}  {', '.join(filter(None, settings))}"
 
 
-def _draw_cell(axes: Axes, column: int, line: int, suite: dict[str, float | None] | None) -> None:
+def _draw_cell(axes: Axes, place: tuple[int, int], *, suite: dict[str, float | None] | None) -> None:
     error, bound = (None, None) if suite is None else (suite["max_abs_logit_error"], suite["bound"])
     if error is None or not bound:
         _fill(
-            axes, column, line, "" if suite is None else "no values", colour="lightgrey" if suite is None else "tab:red"
+            axes,
+            place,
+            text="" if suite is None else "no values",
+            colour="lightgrey" if suite is None else "tab:red",
         )
         return
     share = error / bound
     if share > 1:
-        _fill(axes, column, line, f"{share:.2g}", colour="tab:red")
+        _fill(axes, place, text=f"{share:.2g}", colour="tab:red")
         return
     darkness = 1 - math.log10(max(share, LIGHTEST)) / math.log10(LIGHTEST)
-    _fill(axes, column, line, f"{share:.2g}", colour=(1 - 0.8 * darkness, 1 - 0.5 * darkness, 1 - 0.2 * darkness))
+    _fill(
+        axes,
+        place,
+        text=f"{share:.2g}",
+        colour=(1 - 0.8 * darkness, 1 - 0.5 * darkness, 1 - 0.2 * darkness),
+    )
 
 
-def _fill(axes: Axes, column: int, line: int, text: str, *, colour: str | tuple[float, float, float]) -> None:
+def _fill(axes: Axes, place: tuple[int, int], *, text: str, colour: str | tuple[float, float, float]) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle((column, line), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
-    axes.text(column + 0.5, line + 0.5, text, ha="center", va="center", fontsize=POINTS)
+    axes.add_patch(Rectangle(place, 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
+    axes.text(place[0] + 0.5, place[1] + 0.5, text, ha="center", va="center", fontsize=POINTS)

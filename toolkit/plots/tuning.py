@@ -66,7 +66,7 @@ def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> 
     done = [row for row in rows if row.state == "done"]
     for number, dimension in enumerate(space):
         axes = figure.add_subplot(lines, columns, number + 1)
-        places = _place_values(axes, dimension, [row.point[dimension.key] for row in done])
+        places = _place_values(axes, dimension, values=[row.point[dimension.key] for row in done])
         errors = [100 * row.standard_error for row in done]
         heights = [100 * row.accuracy for row in done]
         axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="lightgray", zorder=1)
@@ -112,7 +112,7 @@ def draw_learning_curve(rows: Sequence[CurveRow], *, title: str) -> bytes:
     return to_png(figure)
 
 
-def _place_values(axes: Axes, dimension: Dimension, values: Sequence[Any]) -> Sequence[float]:
+def _place_values(axes: Axes, dimension: Dimension, *, values: Sequence[Any]) -> Sequence[float]:
     """Return where values lie on an axis, and label it: words and short lists one place each, ranges to scale."""
     if dimension.values and (dimension.bounds is None or len(dimension.values) <= MOST_PLACES):
         axes.set_xticks(range(len(dimension.values)), labels=[_short(value) for value in dimension.values])

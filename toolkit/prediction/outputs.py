@@ -60,16 +60,16 @@ def check_outputs_free(config: PredictionConfig, *, stdin: BinaryIO, to_stream: 
     if not to_stream:
         if config.output is None:
             raise UsageError("no output; give a file or a stream for the rows")
-        _check(config.output, config, stdin)
+        _check(config.output, config, stdin=stdin)
         require_free(config.output, resume=config.resume, force=config.force)
     if config.gallery is not None:
         if config.gallery == config.output:
             raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
-        _check(config.gallery, config, stdin)
+        _check(config.gallery, config, stdin=stdin)
         check_output(config.gallery, force=config.force)
 
 
-def open_output(config: PredictionConfig, identity: dict[str, Any], stream: BinaryIO | None) -> Target:
+def open_output(config: PredictionConfig, identity: dict[str, Any], *, stream: BinaryIO | None) -> Target:
     """Open what the rows go to.
 
     Raises:
@@ -87,7 +87,7 @@ def existing_outputs(config: PredictionConfig) -> tuple[Path, ...]:
     return tuple(path for path in (config.output, config.gallery) if path is not None and path.exists())
 
 
-def _check(output: Path, config: PredictionConfig, stdin: BinaryIO) -> None:
+def _check(output: Path, config: PredictionConfig, *, stdin: BinaryIO) -> None:
     check_output(output, force=True, inputs=(config.model,))
     if output.exists():
         for path in config.inputs:

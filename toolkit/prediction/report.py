@@ -206,7 +206,7 @@ class GalleryPicker:
             value = float(probability[number])
             if np.isnan(value) or (len(self._heap) == self._most and value >= -self._heap[0][0]):
                 break
-            self._keep(value, _picture(block, answers, number))
+            self._keep(value, _picture(block, answers, number=number))
 
     def pick(self) -> list[GalleryPicture]:
         """Return the pictures, least sure first."""
@@ -229,7 +229,7 @@ def _score(answers: AnsweredBlock) -> tuple[int, int]:
     return int((told >= 0).sum()), int((told == answers.labels[: len(told)]).sum())
 
 
-def _picture(block: Block, answers: AnsweredBlock, number: int) -> GalleryPicture:
+def _picture(block: Block, answers: AnsweredBlock, *, number: int) -> GalleryPicture:
     place = int(block.places[number])
     return GalleryPicture(
         source=answers.sources[place],

@@ -71,7 +71,7 @@ def run_prediction(
             opened = open_model(source, config.engine, wishes=config.settings, runs_at_once=usable_cores())
             stack.enter_context(opened.runtime)
         model = opened if cluster is None else cluster.open_model(source, config)
-        target = open_output(config, _identity(config, model, form), stream)
+        target = open_output(config, _identity(config, model, form=form), stream=stream)
         stack.enter_context(target)
         execution = Execution(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
         with stopping_kept(target, config.output if stream is None else None):
@@ -84,7 +84,7 @@ def _reach_cluster(config: PredictionConfig) -> RayCluster:
     return RayCluster(provider=config.engine.provider, workers=config.processes)
 
 
-def _identity(config: PredictionConfig, model: DescribedModel, form: str) -> dict[str, Any]:
+def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> dict[str, Any]:
     """Return what must not change between a run and the one that goes on with it."""
     info = model.info
     return {

@@ -33,7 +33,7 @@ def render_tune(report: TuneReport) -> list[RenderableType]:
     """Return the trials, best first, and what their figures are worth."""
     fields = [dimension.key for dimension in report.config.space]
     figures, ranked = ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"), rank_trials(report.rows)
-    rows = (map(Text, _trial_cells(row, rank, fields)) for rank, row in enumerate(ranked, start=1))
+    rows = (map(Text, _trial_cells(row, rank, fields=fields)) for rank, row in enumerate(ranked, start=1))
     table = make_table((*figures, "state"), rows, right=figures)
     return [table, *(Text(line) for line in _tune_lines(report))]
 
@@ -44,7 +44,7 @@ def render_learning_curve(report: CurveReport) -> list[RenderableType]:
     return [table, *(Text(line) for line in report.notes())]
 
 
-def _trial_cells(row: TrialRow, rank: int, fields: list[str]) -> list[str]:
+def _trial_cells(row: TrialRow, rank: int, *, fields: list[str]) -> list[str]:
     values = [_short(row.point[key]) if key in row.point else "" for key in fields]
     if row.state == "failed":
         # The rest of a reason says what to do next; the report has it.

@@ -85,7 +85,7 @@ class Predictor:
         probabilities[places] = outputs["probabilities"][is_finite]
         probability[places] = probabilities[places, chosen]
         margin[places] = measure_margins(outputs["logits"][is_finite])
-        messages = self._messages(block, is_finite, self._doubts(block, outputs["logits"], is_finite))
+        messages = self._messages(block, is_finite, doubts=self._doubts(block, outputs["logits"], is_finite=is_finite))
         return AnsweredBlock(
             sources=block.sources,
             indices=block.indices,
@@ -119,7 +119,7 @@ class Predictor:
         }
         return {name: np.concatenate([value, *(part[name] for part in parts)]) for name, value in empty.items()}
 
-    def _doubts(self, block: Block, logits: npt.NDArray[Any], is_finite: npt.NDArray[np.bool_]) -> dict[int, str]:
+    def _doubts(self, block: Block, logits: npt.NDArray[Any], *, is_finite: npt.NDArray[np.bool_]) -> dict[int, str]:
         """Return by row why its answer is to be doubted."""
         if self._guard is None or not is_finite.any():
             return {}
@@ -128,7 +128,7 @@ class Predictor:
         judged = self._guard.judge(images, logits[is_finite])
         return {int(places[number]): text for number, text in judged.items()}
 
-    def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_], doubts: Mapping[int, str]) -> dict[int, str]:
+    def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_], *, doubts: Mapping[int, str]) -> dict[int, str]:
         messages = dict(block.messages)
         for place, doubt in doubts.items():
             messages[place] = f"{messages[place]}; {doubt}" if place in messages else doubt

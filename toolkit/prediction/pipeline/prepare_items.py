@@ -76,7 +76,7 @@ class _BlockBuilder:
         self._messages: dict[int, str] = {}
         self._decode: Callable[..., Decoded] | None = None
 
-    def add(self, source: str, index: int, image: npt.NDArray[np.uint8] | None, message: str) -> None:
+    def add(self, source: str, index: int, *, image: npt.NDArray[np.uint8] | None, message: str) -> None:
         """Add one row; without a picture the message is the reason."""
         row = len(self._sources)
         self._sources.append(source)
@@ -91,7 +91,7 @@ class _BlockBuilder:
     def add_picture(self, item: ImageItem) -> None:
         """Decode and fit one picture."""
         if item.content is None:
-            self.add(item.source, item.index, None, item.message)
+            self.add(item.source, item.index, image=None, message=item.message)
             return
         if self._decode is None:
             # Once for all pictures, and not at all for arrays, which need no Pillow.
@@ -102,10 +102,10 @@ class _BlockBuilder:
             decoded = self._decode(item.content, name=item.source, bits=self._spec.known_bits)
             image, note = prepare_image(decoded.pixels, self._spec, self._settings)
         except DataError as error:
-            self.add(item.source, item.index, None, " ".join(str(error).split()))
+            self.add(item.source, item.index, image=None, message=" ".join(str(error).split()))
         else:
             notes = (item.message, *decoded.notes, note)
-            self.add(item.source, item.index, image, "; ".join(filter(None, notes)))
+            self.add(item.source, item.index, image=image, message="; ".join(filter(None, notes)))
 
     def add_array(self, item: ArrayItem) -> None:
         """Judge and fit the pictures of an array: all at once where they are bytes, one by one where they are not."""
@@ -121,9 +121,9 @@ class _BlockBuilder:
                 pixels, done = to_pixels(values, bits=item.bits)
                 image, note = prepare_image(pixels, self._spec, self._settings)
             except DataError as error:
-                self.add(item.source, item.start + offset, None, " ".join(str(error).split()))
+                self.add(item.source, item.start + offset, image=None, message=" ".join(str(error).split()))
             else:
-                self.add(item.source, item.start + offset, image, "; ".join(filter(None, (done, note))))
+                self.add(item.source, item.start + offset, image=image, message="; ".join(filter(None, (done, note))))
 
     def _add_bytes(self, item: ArrayItem) -> None:
         batch = prepare_batch(np.ascontiguousarray(item.images), self._spec, self._settings)

@@ -148,7 +148,7 @@ class _ZipItems(_ArchiveItems):
         if not array.is_images:
             self.left_out.add_array(source)
             return
-        tell_flattened(array.layout, source, self.notes.append)
+        tell_flattened(array.layout, source, on_note=self.notes.append)
         bits = read_through(array)
         self._budget.left_bytes = left_bytes  # the same bytes once more: they are not spent twice
         yield from iterate_stream(self._open_array(member, source), source, bits=bits)
@@ -187,7 +187,7 @@ class _TarItems(_ArchiveItems):
         try:
             array = ArrayStream(join_pieces(self._reader.read_chunks()), name=source, spec=self.spec)
             if array.is_images:
-                tell_flattened(array.layout, source, self.notes.append)
+                tell_flattened(array.layout, source, on_note=self.notes.append)
                 yield from iterate_stream(array, source)
             else:
                 self.left_out.add_array(source)

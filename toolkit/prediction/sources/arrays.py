@@ -112,14 +112,14 @@ def iterate_array_file(
     name = printable_name(path)
     if kind in {Kind.NPY, Kind.IDX}:
         mapped = open_array_file(path, kind, spec=spec)
-        tell_flattened(mapped.layout, name, on_note)
-        yield from _cut(mapped, name, spec)
+        tell_flattened(mapped.layout, name, on_note=on_note)
+        yield from _cut(mapped, name, spec=spec)
         return
     with open_regular(path) as stream:
-        array = _open_packed(stream, name, spec)
-        tell_flattened(array.layout, name, on_note)
+        array = _open_packed(stream, name, spec=spec)
+        tell_flattened(array.layout, name, on_note=on_note)
         bits = read_through(array)
-        yield from iterate_stream(_open_packed(stream, name, spec), name, bits=bits)
+        yield from iterate_stream(_open_packed(stream, name, spec=spec), name, bits=bits)
 
 
 def read_through(array: ArrayStream) -> int:
@@ -156,7 +156,7 @@ def iterate_stream(array: ArrayStream, source: str, *, bits: int | None = None) 
         start += len(block)
 
 
-def tell_flattened(layout: ArrayLayout, name: str, on_note: OnNote | None) -> None:
+def tell_flattened(layout: ArrayLayout, name: str, *, on_note: OnNote | None) -> None:
     """Say that an array's rows are taken for pictures, as the model's size made us read it."""
     if layout.is_flattened and on_note is not None:
         height, width = layout.shape
@@ -176,7 +176,7 @@ def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> 
         return map_array(stream, is_npy=kind == Kind.NPY, name=name, spec=spec)
 
 
-def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArrayStream:
+def _open_packed(stream: BinaryIO, name: str, *, spec: InputSpec | None) -> ArrayStream:
     budget = UnpackBudget.of_file(stream, name=name)
     array = ArrayStream(open_unpacked(stream, name=name, budget=budget), name=name, spec=spec)
     if not array.is_images:
@@ -184,7 +184,7 @@ def _open_packed(stream: BinaryIO, name: str, spec: InputSpec | None) -> ArraySt
     return array
 
 
-def _cut(array: MappedArray, source: str, spec: InputSpec | None) -> Iterator[ArrayItem]:
+def _cut(array: MappedArray, source: str, *, spec: InputSpec | None) -> Iterator[ArrayItem]:
     length = block_length(array.image_bytes)
     depth = Depth()
     if array.images.itemsize > 1:

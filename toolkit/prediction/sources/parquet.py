@@ -45,11 +45,11 @@ def iterate_parquet(path: str) -> Iterator[ImageItem]:
             # Flattened, a field is null where its struct is.
             values = cells.flatten()[0] if column.endswith(f".{BYTES_FIELD}") and hasattr(cells, "flatten") else cells
             for value in values:
-                yield _to_item(value.as_py(), source, index)
+                yield _to_item(value.as_py(), source, index=index)
                 index += 1
 
 
-def _to_item(value: Any, source: str, index: int) -> ImageItem:  # Any: whatever the cell holds
+def _to_item(value: Any, source: str, *, index: int) -> ImageItem:  # Any: whatever the cell holds
     if not isinstance(value, bytes):
         return ImageItem(source, index, None, f"row {index} of {source} has no bytes; expected an encoded image")
     if len(value) > MAX_FILE_BYTES:
