@@ -10,7 +10,7 @@ commands out.
 
 from __future__ import annotations
 
-__all__ = ["main"]
+__all__ = ["count_code_lines", "main", "read_imports", "read_sources"]
 
 import argparse
 import ast
@@ -96,11 +96,14 @@ def count_code_lines(text: str) -> int:
     return len(lines)
 
 
+def read_sources() -> dict[Path, str]:
+    """The text of every module."""
+    return {path: path.read_text(encoding="utf-8") for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))}
+
+
 def _count_code() -> dict[str, Any]:
-    sources = {
-        path: path.read_text(encoding="utf-8") for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))
-    }
-    graph = _read_imports(sources)
+    sources = read_sources()
+    graph = read_imports(sources)
     importers = Counter(target for targets in graph.values() for target in targets)
     sizes = Counter(path.parent for path in sources if path.name != "__init__.py")
     (largest, most), *_ = sizes.most_common(1)
@@ -110,6 +113,7 @@ def _count_code() -> dict[str, Any]:
         "code lines": sum(count_code_lines(text) for text in sources.values()),
         "lines": lines,
         "modules": len(sources),
+        "modules without __init__.py": sum(sizes.values()),
         "folders": len(sizes),
         "modules a folder, median": statistics.median(sizes.values()),
         "modules of the largest folder": f"{most} ({largest.relative_to(ROOT)})",
@@ -123,23 +127,23 @@ def _count_code() -> dict[str, Any]:
 
 
 def _lines_before_definitions(text: str) -> int:
-    """How far down the first class or function stands; all lines of a file without one."""
-    starts = [
-        min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    return min(starts) - 1 if starts else len(text.splitlines())
+    """How far down the first constant, class or function stands; all lines of a file without one."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "__all__" not in ast.unparse(node).split(" =")[0]:
+            return node.lineno - 1
+    return len(text.splitlines())
 
 
-def _read_imports(sources: dict[Path, str]) -> dict[str, set[str]]:
-    """Which modules each imports, at its top or in a function; what only a type checker reads does not count."""
+def read_imports(sources: dict[Path, str], *, for_types: bool = False) -> dict[str, set[str]]:
+    """Which modules each imports, at its top or in a function; `for_types`: also what only a type checker reads."""
     names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in sources}
     known = set(names.values())
     return {
         names[path]: {
             target if target in known else target.rpartition(".")[0]
-            for target in _imported_names(ast.parse(text))
+            for target in _imported_names(ast.parse(text), for_types=for_types)
             if target in known or target.rpartition(".")[0] in known
         }
         - {names[path]}
@@ -147,14 +151,14 @@ def _read_imports(sources: dict[Path, str]) -> dict[str, set[str]]:
     }
 
 
-def _imported_names(tree: ast.AST) -> Iterator[str]:
+def _imported_names(tree: ast.AST, *, for_types: bool) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _imported_names(node)
+        elif for_types or not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from _imported_names(node, for_types=for_types)
 
 
 def _find_circle(graph: dict[str, set[str]]) -> list[str]:
