@@ -24,9 +24,9 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
+from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds, first_plan
 from toolkit.runtimes.synthetic_inputs.facts import InputFacts, Need, facts_of_spec
-from toolkit.runtimes.synthetic_inputs.plan import FeedPlan, first_plan
+from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 from toolkit.runtimes.synthetic_inputs.reading import read_inputs
 from toolkit.runtimes.workers.client import open_worker
 

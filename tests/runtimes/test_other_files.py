@@ -18,7 +18,7 @@ from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.vetting import parse_model
 from toolkit.runtimes.providers import find_provider
 from toolkit.runtimes.registry import find_entry
-from toolkit.runtimes.synthetic_inputs.said import check_given
+from toolkit.runtimes.synthetic_inputs.facts import check_given
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 

@@ -16,10 +16,9 @@ from toolkit.card import CARD_KEY
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
-from toolkit.runtimes.synthetic_inputs.facts import facts_of_spec
-from toolkit.runtimes.synthetic_inputs.plan import FeedPlan, first_plan
-from toolkit.runtimes.synthetic_inputs.said import check_given
+from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds, first_plan
+from toolkit.runtimes.synthetic_inputs.facts import check_given, facts_of_spec
+from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

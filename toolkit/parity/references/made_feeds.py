@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.drawing import DRAWS
-from toolkit.runtimes.synthetic_inputs.facts import facts_of_spec
-from toolkit.runtimes.synthetic_inputs.plan import FeedPlan, first_plan
-from toolkit.runtimes.synthetic_inputs.said import check_given
+from toolkit.runtimes.synthetic_inputs.choosing import first_plan
+from toolkit.runtimes.synthetic_inputs.facts import check_given, facts_of_spec
+from toolkit.runtimes.synthetic_inputs.plan import DRAWS, FeedPlan
 
 # Beside the batch of the plan: others that catch a size that was baked in.
 OTHER_BATCHES = (1, 3, 7)

@@ -1,12 +1,11 @@
-"""Which sizes and numbers a stranger's inputs get, and the arrays that follow."""
+"""A plan of what is fed to a stranger's file: sizes, numbers by what the graph says that they have to be, arrays."""
 
 from __future__ import annotations
 
-__all__ = ["FeedPlan", "first_plan", "possible_plans"]
+__all__ = ["DRAWS", "FeedPlan"]
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +14,27 @@ from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.drawing import draw_input, number_type
-from toolkit.runtimes.synthetic_inputs.facts import InputFacts
-from toolkit.runtimes.synthetic_inputs.said import check_names, check_shape, check_values, quote, shapes_of_values
-from toolkit.runtimes.synthetic_inputs.sizes import BATCH, SEQUENCE, OpenSizes, axes_of
+from toolkit.runtimes.synthetic_inputs.facts import BATCH, SEQUENCE, InputFacts, axes_of, number_type, quote
+from toolkit.runtimes.synthetic_inputs.sizes import OpenSizes
 
 SEED = 20_261_125
 MADE_CAP_BYTES = 1 << 30
 BYTES_AT_MOST = 8
 # Where no input has a sequence, a length is at most this.
 NO_SEQUENCE = 1
+# Of a sparse call so many numbers are not zero. A call of nothing but zeros, or ones, would be one at which a
+# normalisation divides rounding by rounding: engines part there and none of them is wrong.
+FILLED = 1 / 4
+DrawNumbers = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
+DRAWS: dict[str, DrawNumbers] = {
+    "normal": lambda generator, shape: generator.standard_normal(shape),
+    "uniform": lambda generator, shape: generator.random(shape),
+    "wide": lambda generator, shape: generator.standard_normal(shape) * 10,
+    "sparse": lambda generator, shape: generator.standard_normal(shape) * (generator.random(shape) < FILLED),
+    "small": lambda generator, shape: generator.standard_normal(shape) / 100,
+}
+# Of a range's half, what one unit of a draw stands for: most normal numbers lie inside, many wide ones at the ends.
+UNIT = {"normal": 1 / 3, "wide": 1 / 10, "sparse": 1 / 3, "small": 1 / 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +116,7 @@ class FeedPlan:
             return np.array(numbers).astype(number_type(item)).reshape(shape)
         if numbers:
             return np.full(shape, numbers[0]).astype(number_type(item))
-        return draw_input(item, shape, draw, generator, longest=longest)
+        return _draw(item, shape, draw, generator, longest=longest)
 
     def _shape(self, name: str, batch: int | None) -> tuple[int, ...]:
         if name in self.config.shapes:
@@ -136,56 +146,77 @@ class FeedPlan:
         return {name: self._shape(name, None) for name in is_open}
 
 
-def first_plan(facts: tuple[InputFacts, ...], config: FeedConfig) -> FeedPlan:
-    """Return the most sensible plan, untried; raises as `possible_plans`."""
-    return next(possible_plans(facts, config))
+def _is_float(dtype: np.dtype[Any]) -> bool:
+    return "float" in dtype.name
 
 
-def possible_plans(facts: tuple[InputFacts, ...], config: FeedConfig) -> Iterator[FeedPlan]:
-    """Yield plans for a file's inputs, the most sensible first; what the user said holds in all of them.
+def _draw(
+    facts: InputFacts, shape: tuple[int, ...], draw: str, generator: np.random.Generator, *, longest: int
+) -> NDArray[Any]:
+    """Return numbers for one input.
+
+    Indices, lengths, masks and the like are drawn alike by every draw.
+
+    Args:
+        facts: what the numbers have to be.
+        shape: of the array.
+        draw: a key of `DRAWS`.
+        generator: where chance comes from.
+        longest: what a length may be at most.
 
     Raises:
-        UsageError: the user names an input that is not there, or a shape or number that does not fit.
+        UsageError: the input is not of numbers.
     """
-    check_names(facts, config)
-    check_values(facts, config)
-    shapes = dict(config.shapes) | shapes_of_values(facts, config)
-    for item in facts:
-        if item.name in shapes:
-            check_shape(item, shapes[item.name])
-    config = FeedConfig(shapes=shapes, values=config.values)
-    open_sizes = OpenSizes.of(facts)
-    known = _known_sizes(open_sizes, shapes)
-    batch = next((size for key, size in known.items() if open_sizes.roles[key] == BATCH), None)
-    has_open_batch = open_sizes.has_batch and not shapes
-    for numbers in _choices(facts, config):
-        for guess in open_sizes.guesses(batch):
-            yield FeedPlan(
-                facts=facts,
-                config=config,
-                open_sizes=open_sizes,
-                sizes=open_sizes.sizes(guess, known),
-                numbers=numbers,
-                has_open_batch=has_open_batch,
-            )
+    dtype, (role, low, high, choices) = number_type(facts), facts.need
+    if role == "mask":
+        return _mask(generator, shape).astype(dtype)
+    if role == "length":
+        return _whole(generator, shape, 1, longest, first=longest).astype(dtype)
+    if role in {"index", "number"}:
+        return _whole(generator, shape, int(low), int(high)).astype(dtype)
+    if role == "pick":
+        return generator.choice(np.array(choices), shape).astype(dtype)
+    if role == "range":
+        numbers = _within(low, high, DRAWS[draw](generator, shape), draw)
+        return (numbers if _is_float(dtype) else np.rint(np.clip(numbers, *_limits(dtype)))).astype(dtype)
+    return _free(dtype, shape, draw, generator)
 
 
-def _known_sizes(open_sizes: OpenSizes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Return the open sizes that the user's shapes tell; the first to name one holds, and one batch is every batch."""
-    known: dict[str, int] = {}
-    for (name, index), key in open_sizes.keys.items():
-        if name in shapes and index < len(shapes[name]):
-            known.setdefault(key, shapes[name][index])
-    return known
+def _free(dtype: np.dtype[Any], shape: tuple[int, ...], draw: str, generator: np.random.Generator) -> NDArray[Any]:
+    """Draw floats; whole numbers of 8 bits in all their range, wider ones 0 or 1, valid indices nearly everywhere."""
+    if _is_float(dtype):
+        return DRAWS[draw](generator, shape).astype(dtype)
+    if dtype.kind not in "iu" or dtype.itemsize > 1:
+        return generator.integers(0, 2, shape).astype(dtype)
+    numbers = generator.integers(*_limits(dtype), shape, endpoint=True)
+    return (numbers * (generator.random(shape) < FILLED) if draw == "sparse" else numbers).astype(dtype)
 
 
-def _choices(facts: tuple[InputFacts, ...], config: FeedConfig) -> Iterator[dict[str, float]]:
-    """Yield a number for every input that is a setting, the constants that a graph compares it with in their order."""
-    free = {item.name: item.need.choices for item in facts if _is_setting(item) and item.name not in config.values}
-    for numbers in itertools.product(*free.values()):
-        yield dict(zip(free, numbers, strict=True))
+def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    limits = (0, 1) if dtype.kind not in "iu" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return int(limits[0]), int(limits[1])
 
 
-def _is_setting(item: InputFacts) -> bool:
-    is_single = item.axes is not None and all(axis.size == 1 for axis in item.axes)
-    return item.need.role == "fill" or (item.need.role == "pick" and is_single)
+def _within(low: float, high: float, numbers: NDArray[np.float64], draw: str) -> NDArray[np.float64]:
+    """Move drawn numbers into the range that is asked for."""
+    if draw == "uniform":
+        return low + (high - low) * numbers
+    return np.clip((low + high) / 2 + (high - low) / 2 * UNIT[draw] * numbers, low, high)
+
+
+def _whole(
+    generator: np.random.Generator, shape: tuple[int, ...], low: int, high: int, *, first: int | None = None
+) -> NDArray[np.int64]:
+    numbers = np.asarray(generator.integers(low, max(low, high), shape, endpoint=True))
+    if first is not None and numbers.size:
+        numbers.reshape(-1)[0] = first  # a view: one row is as long as the sequence, which some graphs rely on
+    return numbers
+
+
+def _mask(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return rows of ones and then zeros, as padding leaves them; the first row is all ones, none is all zeros."""
+    if not shape or not np.prod(shape):
+        return np.ones(shape, np.int64)
+    lengths = _whole(generator, (int(np.prod(shape[:-1])),), 1, shape[-1], first=shape[-1])
+    mask = np.arange(shape[-1]) < lengths[:, None]
+    return mask.reshape(shape).astype(np.int64)

@@ -12,7 +12,7 @@ import onnx
 from onnx import NodeProto
 
 from toolkit.onnx_file.graph_parts import declared_sizes, name_type
-from toolkit.runtimes.synthetic_inputs.facts import Axis, InputFacts, Need, declared_axis
+from toolkit.runtimes.synthetic_inputs.facts import BATCH, IMAGE, SEQUENCE, Axis, InputFacts, Need, declared_axis
 from toolkit.runtimes.synthetic_inputs.needs import need_of
 from toolkit.runtimes.synthetic_inputs.trace import Graph, Reading, attribute, follow
 
@@ -143,7 +143,7 @@ def _asked(graph: Graph, node: NodeProto, position: int, rank: int) -> tuple[dic
     weight_at = WEIGHTS_AT.get(kind, 1)
     shape = graph.shape(node.input[weight_at]) if position == 0 and len(node.input) > weight_at else None
     if kind in CONVOLUTIONS and position == 0 and rank > 2:
-        roles = dict.fromkeys(range(2, rank), "image" if rank in IMAGE_RANKS else "sequence")
+        roles = dict.fromkeys(range(2, rank), IMAGE if rank in IMAGE_RANKS else SEQUENCE)
         if shape is not None and len(shape) == rank:
             sizes[1] = shape[0] if kind == "ConvTranspose" else shape[1] * int(attribute(node, "group", 1))
     elif kind in PRODUCTS and shape is not None and len(shape) > 1 and rank > 1:
@@ -164,11 +164,11 @@ def _asked_by_recurrent(graph: Graph, node: NodeProto, position: int) -> tuple[d
     weights, states = graph.shape(node.input[1]), graph.shape(node.input[2])
     if position == 0:
         sizes = {} if weights is None else {2: weights[-1]}
-        return sizes, {int(is_batch_first): "sequence", int(not is_batch_first): "batch"}
+        return sizes, {int(is_batch_first): SEQUENCE, int(not is_batch_first): BATCH}
     if position in {5, 6}:  # initial_h, initial_c
         directions, batch = (1, 0) if is_batch_first else (0, 1)
         sizes = {} if states is None else {directions: states[0], 2: states[-1]}
-        return sizes, {batch: "batch"}
+        return sizes, {batch: BATCH}
     return {}, {}
 
 

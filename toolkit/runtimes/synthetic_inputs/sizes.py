@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from toolkit.runtimes.synthetic_inputs.facts import Axis, InputFacts
+from toolkit.runtimes.synthetic_inputs.facts import BATCH, IMAGE, SEQUENCE, Axis, InputFacts, axes_of
 
-BATCH, IMAGE, SEQUENCE = "batch", "image", "sequence"
 # Two show what one hides: a size that was baked in, rows that are mixed up.
 OPEN_BATCH = 2
 # The smallest of which five halvings leave two, for a pool at the end; then what networks are usually trained on: a
@@ -102,11 +101,6 @@ class OpenSizes:
             if key not in known and SUM.fullmatch(key):
                 sizes[key] = max(_sum(key, sizes, guess), 1)
         return sizes
-
-
-def axes_of(item: InputFacts) -> tuple[Axis, ...]:
-    """Return an input's axes: a batch of rows where not even their number is known."""
-    return (Axis(None, role=BATCH, is_open=True), Axis(None, is_open=True)) if item.axes is None else item.axes
 
 
 def _key(item: InputFacts, index: int) -> str:
