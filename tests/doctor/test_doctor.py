@@ -17,14 +17,19 @@ from fake_engine import FakeEngine, make_info
 from fake_ort import FakeOrtApi
 from rich.console import Console
 
-from toolkit.doctor import torch_rows
+from toolkit.doctor import torch_devices
 from toolkit.doctor.checks import run_doctor
 from toolkit.doctor.convolution import OUTPUT, build_model, judge_answer, make_images, make_weights
-from toolkit.doctor.cuda import CudaVersions, check_cuda_versions, check_gpu, read_cuda_versions
-from toolkit.doctor.libraries import check_libraries, needed_libraries
+from toolkit.doctor.cuda import (
+    CudaVersions,
+    check_cuda_versions,
+    check_gpu,
+    check_libraries,
+    needed_libraries,
+    read_cuda_versions,
+)
 from toolkit.doctor.report import DoctorReport, DoctorRow
-from toolkit.doctor.torch_probe import probe_torch
-from toolkit.doctor.torch_rows import ask_torch, check_torch
+from toolkit.doctor.torch_devices import ask_torch, check_torch, probe_torch
 from toolkit.errors import ModelError, ProviderError, ResourceError, ToolkitError, UsageError, WorkerError
 from toolkit.network.device import TorchMachine
 from toolkit.nvidia import DRIVER
@@ -267,7 +272,7 @@ def test_torch_process_that_dies_hangs_or_babbles_is_an_error_of_its_own_kind(
     for body, (kind, message) in cases.items():
         script.write_text(f"#!/bin/sh\necho alive; echo ready\n{body}\n")
         script.chmod(0o755)
-        monkeypatch.setattr(torch_rows, "ANSWER_S", 1.0 if "sleep" in body else 120.0)
+        monkeypatch.setattr(torch_devices, "ANSWER_S", 1.0 if "sleep" in body else 120.0)
         with pytest.raises(kind, match=message):
             ask_torch()
     script.unlink()

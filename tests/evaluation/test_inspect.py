@@ -19,10 +19,9 @@ from toolkit.cli.app import app
 from toolkit.errors import ExternalDataError, ModelError
 from toolkit.evaluation.inspect import InspectReport, inspect_model
 from toolkit.onnx_file.external_data import look_beside
-from toolkit.onnx_file.facts import FileFacts, ShapeClaim
+from toolkit.onnx_file.facts import FileFacts, ShapeClaim, state_risks
 from toolkit.onnx_file.reading import find_shape_claims, read_facts
 from toolkit.onnx_file.source import ModelSource
-from toolkit.onnx_file.statements import state_risks
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes import engine_tables

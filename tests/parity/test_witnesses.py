@@ -17,8 +17,8 @@ from strangers import STRANGERS
 from toolkit.card import CARD_KEY
 from toolkit.cli.app import app
 from toolkit.errors import CheckFailedError, UsageError, WorkerError
+from toolkit.onnx_file.cutting import MADE, LooseNode, expose_tensors, take_apart
 from toolkit.onnx_file.source import ModelSource
-from toolkit.onnx_file.taking_apart import MADE, LooseNode, expose_tensors, take_apart
 from toolkit.parity import matrix, second_look
 from toolkit.parity.agreement import LIMITS, find_distance
 from toolkit.parity.budget import Budget, memory_for_reference

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
-from toolkit.doctor.cuda import check_cuda_versions, check_gpu, read_cuda_versions
-from toolkit.doctor.libraries import check_libraries
+from toolkit.doctor.cuda import check_cuda_versions, check_gpu, check_libraries, read_cuda_versions
 from toolkit.doctor.report import DoctorReport, DoctorRow, explain, installed_version
-from toolkit.doctor.torch_rows import TorchProbe, ask_torch, check_torch
+from toolkit.doctor.torch_devices import TorchProbe, ask_torch, check_torch
 from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError

@@ -14,9 +14,8 @@ from toolkit.card import CARD_KEY, Card, read_card
 from toolkit.errors import ModelError, ResourceError, escape_controls
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.external_data import Found, look_beside
-from toolkit.onnx_file.facts import FileFacts
+from toolkit.onnx_file.facts import FileFacts, describe_spec, state_risks
 from toolkit.onnx_file.source import ModelSource
-from toolkit.onnx_file.statements import describe_spec, state_risks
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, Clause, check_contract

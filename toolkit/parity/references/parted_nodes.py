@@ -21,7 +21,7 @@ from toolkit.runtimes.workers.client import Opener
 from toolkit.runtimes.workers.time_limits import ANSWER_S
 
 if TYPE_CHECKING:
-    from toolkit.onnx_file.taking_apart import LooseNode
+    from toolkit.onnx_file.cutting import LooseNode
 
 # Nodes of one kind part alike; the first few tell.
 MOST_NODES = 4
@@ -108,7 +108,7 @@ def find_parted_nodes(
     Raises:
         WorkerError: a process ended.
     """
-    from toolkit.onnx_file.taking_apart import MADE, list_made, take_apart
+    from toolkit.onnx_file.cutting import MADE, list_made, take_apart
 
     try:
         values = _values_of(source, feeds, opener=opener, timeout_s=timeout_s)
@@ -130,7 +130,7 @@ def find_parted_nodes(
 
 def _values_of(source: ModelSource, feeds: Arrays, *, opener: Opener, timeout_s: float) -> dict[str, NDArray[Any]]:
     """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
-    from toolkit.onnx_file.taking_apart import expose_tensors
+    from toolkit.onnx_file.cutting import expose_tensors
 
     with opener(expose_tensors(source), _settings(ORT), timeout_s=timeout_s) as worker:
         dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
@@ -143,7 +143,7 @@ def _examine(
     source: ModelSource, node: LooseNode, values: Arrays, *, distance: float, limits: RoundingLimits, opener: Opener
 ) -> PartedNode | None:
     """Run one node on its own; None where rounding of its inputs explains the distance."""
-    from toolkit.onnx_file.taking_apart import take_apart
+    from toolkit.onnx_file.cutting import take_apart
 
     single, feeds, _ = take_apart(source, values, only=node)
     answers = {name: _run(single, name, feeds, opener=opener) for name in (FLOAT64, ORT)}
@@ -162,7 +162,7 @@ def _examine(
 
 def _probability(node: LooseNode, made: Arrays) -> float:
     """Return what a node that makes probabilities may differ by, as a share of the largest; 0 for another node."""
-    from toolkit.onnx_file.taking_apart import MADE
+    from toolkit.onnx_file.cutting import MADE
 
     if node.operator not in PROBABILITIES:
         return 0.0

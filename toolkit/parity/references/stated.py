@@ -7,8 +7,8 @@ __all__ = ["Stated", "read_stated", "state_chance_of"]
 from functools import cached_property
 
 from toolkit.errors import ToolkitError
+from toolkit.onnx_file.facts import state_chance, state_context
 from toolkit.onnx_file.source import ModelSource
-from toolkit.onnx_file.statements import state_chance, state_context
 from toolkit.runtimes.engine_tables import TableReader
 from toolkit.runtimes.workers.probe import Examination, examine_file
 

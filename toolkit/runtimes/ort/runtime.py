@@ -39,8 +39,6 @@ DTYPES = {
     "tensor(float8e8m0)": "float8_e8m0fnu",
     "tensor(float4e2m1)": "float4_e2m1fn",
 }
-
-
 # TensorProto's numbers of the types that an input can have; of fewer bits several share a byte.
 FED = {
     "bfloat16": 16,
@@ -50,8 +48,6 @@ FED = {
     "float8_e5m2fnuz": 20,
     "float8_e8m0fnu": 24,
 }
-
-
 # TensorProto's number of each type that is read here.
 ORT_NAMES = {**{number: kind for kind, number in FED.items()}, 21: "uint4", 22: "int4", 23: "float4_e2m1fn"} | {
     25: "uint2",

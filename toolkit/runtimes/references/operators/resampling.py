@@ -19,8 +19,6 @@ from toolkit.runtimes.references.operators.declared import Array, operator
 
 # Operators.md, GridSample: the coefficient of its cubic mode.
 CUBIC_COEFFICIENT = -0.75
-
-
 # Upsample, and Resize before opset 11, leave these open. ONNX's own cases of opset 10 and every engine have them so:
 # the nearest place is the next one up where an axis becomes shorter, else the next one down.
 EARLY: dict[str, Any] = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "simple"}
