@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from toolkit.data.load import load_mini
 from toolkit.environment import describe_environment
 from toolkit.imaging import decode
-from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import read_regular
 
 SCHEMA = "toolkit/decode/1"

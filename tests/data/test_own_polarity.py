@@ -167,8 +167,8 @@ def test_a_wish_without_effect_is_refused(
 def test_a_drawing_is_placed_by_its_ink_where_the_model_takes_any(tmp_path: Path) -> None:
     spec = InputSpec(height=28, width=28, channels=1)
     page = np.pad(np.kron(draw_seven(), np.ones((5, 5), np.uint8)), 40)
-    light, _ = prepare_image(page, spec, PrepareSettings(fit="mnist"))
-    dark, _ = prepare_image(invert(page), spec, PrepareSettings(fit="mnist"))
+    light, _ = prepare_image(page, spec, settings=PrepareSettings(fit="mnist"))
+    dark, _ = prepare_image(invert(page), spec, settings=PrepareSettings(fit="mnist"))
     assert np.array_equal(dark, invert(light))
 
 

@@ -591,10 +591,10 @@ def test_javascript_prepares_pixels_as_predict_does(tmp_path: Path) -> None:
     for (pixels, spec, fit), answer in zip(cases, json.loads(done.stdout), strict=True):
         if "error" in answer:
             with pytest.raises(DataError) as caught:
-                prepare_image(pixels, spec, PrepareSettings(fit=fit))
+                prepare_image(pixels, spec, settings=PrepareSettings(fit=fit))
             assert str(caught.value) == answer["error"].replace("picture", "image")
             continue
-        wanted, note = prepare_image(pixels, spec, PrepareSettings(fit=fit))
+        wanted, note = prepare_image(pixels, spec, settings=PrepareSettings(fit=fit))
         seen = np.frombuffer(base64.b64decode(answer["data"]), np.uint8).reshape(wanted.shape)
         difference = np.abs(seen.astype(int) - wanted)
         assert difference.max() <= 1

@@ -145,7 +145,7 @@ def test_what_the_network_sees_is_what_predict_prepares(page: Any, card: Card) -
         _settle(page)
         drawn = np.array(page.evaluate("() => [...kit.pad.picture().data]"), np.uint8).reshape(280, 280)
         seen = np.array(page.evaluate("() => [...kit.last.pixels]"), np.uint8).reshape(28, 28)
-        wanted, _ = prepare_image(drawn, card.input, PrepareSettings(fit="mnist"))
+        wanted, _ = prepare_image(drawn, card.input, settings=PrepareSettings(fit="mnist"))
         assert np.abs(seen.astype(int) - wanted).max() <= 1
         page.click("#clear")
 

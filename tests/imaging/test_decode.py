@@ -13,8 +13,8 @@ from PIL import Image, ImageFile
 from toolkit.card import InputSpec
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image
-from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.prepare import prepare_image
+from toolkit.imaging.settings import MAX_FILE_BYTES
 
 SEVEN = draw_seven()
 SPEC = InputSpec(height=28, width=28, channels=1, polarity="light-on-dark", fit="mnist")

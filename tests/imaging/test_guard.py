@@ -121,7 +121,7 @@ def test_distances_are_mahalanobis() -> None:
     logits = centres[1] + rng.normal(size=(5, 2)) @ spread.T * 0.1
     inverse = np.linalg.inv(spread)
     expected = [np.sqrt((row - centres[1]) @ np.linalg.inv(spread @ spread.T) @ (row - centres[1])) for row in logits]
-    assert measure_logits(logits, centres, inverse)["distance"] == pytest.approx(np.array(expected))
+    assert measure_logits(logits, centres=centres, whitening=inverse)["distance"] == pytest.approx(np.array(expected))
 
 
 @pytest.mark.parametrize("classes", [1, 2, 40])

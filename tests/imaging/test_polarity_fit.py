@@ -12,11 +12,11 @@ from PIL import Image
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError, ModelError, UsageError
+from toolkit.imaging.background import background_level
 from toolkit.imaging.fit import fit_image, fit_like_mnist
 from toolkit.imaging.ink_pieces import find_pieces
-from toolkit.imaging.polarity import ground_level, invert, is_dark_on_light
-from toolkit.imaging.prepare import prepare_image
-from toolkit.imaging.prepare_batch import prepare_batch
+from toolkit.imaging.polarity import invert, is_dark_on_light
+from toolkit.imaging.prepare import prepare_batch, prepare_image
 from toolkit.imaging.settings import PrepareSettings
 
 SEVEN = draw_seven()
@@ -70,7 +70,7 @@ def test_inverting_twice_changes_nothing(image: np.ndarray) -> None:
 def test_polarity_of_large_pictures_is_judged_from_a_sample() -> None:
     large = np.kron(invert(SEVEN), np.ones((60, 60), np.uint8))
     assert is_dark_on_light(large)
-    assert ground_level(large) == 255
+    assert background_level(large) == 255
 
 
 def test_model_that_takes_dark_ink_gets_dark_ink() -> None:
@@ -207,24 +207,24 @@ def test_pictures_that_need_nothing_are_given_back(mini_images: np.ndarray) -> N
 def test_a_wished_polarity_is_not_doubted(wish: str) -> None:
     settings = PrepareSettings(polarity=wish)
     for picture in (SEVEN, invert(SEVEN)):
-        image, _ = prepare_image(picture, SPEC, settings)
+        image, _ = prepare_image(picture, SPEC, settings=settings)
         assert np.array_equal(image, picture if wish == "light-on-dark" else invert(picture))
 
 
 def test_a_wished_polarity_that_leaves_no_ink_is_not_called_blank() -> None:
     dark_on_light = invert(draw_seven(side=56))
     with pytest.raises(DataError, match="give the other polarity"):
-        prepare_image(dark_on_light, SPEC, PrepareSettings(polarity="light-on-dark"))
+        prepare_image(dark_on_light, SPEC, settings=PrepareSettings(polarity="light-on-dark"))
 
 
 def test_a_wished_fit_holds_for_the_models_own_size_too() -> None:
     moved = np.roll(SEVEN, (-2, 2), (0, 1))
     assert prepare_image(moved, SPEC)[0] is moved
-    fitted, note = prepare_image(moved, SPEC, PrepareSettings(fit="mnist"))
+    fitted, note = prepare_image(moved, SPEC, settings=PrepareSettings(fit="mnist"))
     assert note == "fitted 28x28 -> 28x28"
     assert np.allclose(centre_of_mass(fitted), (14, 14), atol=0.51)
     with pytest.raises(DataError, match="takes exactly"):
-        prepare_image(np.pad(SEVEN, 1), SPEC, PrepareSettings(fit="none"))
+        prepare_image(np.pad(SEVEN, 1), SPEC, settings=PrepareSettings(fit="none"))
 
 
 def test_wishes_that_nobody_knows_are_refused() -> None:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from item_sources import SEVEN_PNG, list_items, messages_of, npy_bytes, tar_member, write_tar, write_zip
 
-from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.items import ArrayItem, ImageItem, Item
 
 PACKINGS = ["", "gz", "bz2", "xz"]

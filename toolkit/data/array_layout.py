@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError
-from toolkit.imaging.limits import MAX_PIXELS
+from toolkit.imaging.settings import MAX_PIXELS
 
 CHANNELS = (1, 2, 3, 4)
 # With these channels first or last an array is told at sight; pixels with alpha are rare, and hardly ever come first.

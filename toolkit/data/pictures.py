@@ -21,8 +21,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.data.formats.idx import has_idx_files
 from toolkit.data.load import load_dataset, resize_dataset
 from toolkit.errors import DataError
-from toolkit.imaging.prepare import prepare_image
-from toolkit.imaging.prepare_batch import prepare_batch
+from toolkit.imaging.prepare import prepare_batch, prepare_image
 from toolkit.progress import OnNote, ShowProgress
 
 

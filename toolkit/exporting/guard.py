@@ -45,7 +45,7 @@ def calibrate_guard(images: NDArray[np.uint8], logits: NDArray[np.floating], *, 
         return {}
     wide = logits.astype(np.float64)
     centres, whitening = _scatter(wide) if 1 < wide.shape[1] <= MOST_CENTRES else (None, None)
-    answers = measure_logits(wide, centres, whitening)
+    answers = measure_logits(wide, centres=centres, whitening=whitening)
     limits = {name: _picture_limits(name, values) for name, values in measure_pictures(images).items()}
     if "distance" in answers:
         limits["distance"] = (-np.inf, _short(np.quantile(answers["distance"], 1 - DISTANT_SHARE)))

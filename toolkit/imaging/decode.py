@@ -27,10 +27,10 @@ from PIL.Image import Transpose
 from toolkit.errors import DataError
 from toolkit.imaging.flatten import flatten_image, is_deep_mode, is_grey_mode
 from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_picture, verify_checksums
-from toolkit.imaging.limits import MAX_FILE_BYTES
 from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.pixel_values import Depth
 from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, read_regular
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")

@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.errors import DataError, ModelError
-from toolkit.imaging.background import Ground, measure_ground
+from toolkit.imaging.background import Background, background_level, measure_background
 from toolkit.imaging.guard import DOUBT
 from toolkit.imaging.ink_pieces import Piece, find_pieces, keep_drawing
-from toolkit.imaging.polarity import ground_level, invert, nearly_all
+from toolkit.imaging.polarity import invert, nearly_all
 
 # MNIST: "size normalized to fit in a 20x20 pixel box ... centered in a 28x28 image by the center of mass" (LeCun).
 MNIST_BOX_SHARE = 20 / 28
-# Paler than this share of the strongest ink is noise of the ground, not ink.
+# Paler than this share of the strongest ink is noise of the background, not ink.
 INK_SHARE = 0.2
-# On an uneven ground ink is also stronger than this many standard deviations of the paper's texture.
+# On an uneven background ink is also stronger than this many standard deviations of the paper's texture.
 INK_DEVIATIONS = 5
 # Larger pictures are reduced by whole factors first, averaging areas: a stroke stays several pixels wide.
 LARGEST_SIDE = 512
@@ -32,7 +32,7 @@ def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.
     `mnist`: as `fit_like_mnist`. `stretch`: the whole picture is resized.
 
     Args:
-        pixels: uint8 `[H, W]` or `[H, W, 3]`, light ink on a dark ground where `spec.fit` is `mnist`.
+        pixels: uint8 `[H, W]` or `[H, W, 3]`, light ink on a dark background where `spec.fit` is `mnist`.
         spec: what the model takes.
 
     Returns:
@@ -59,22 +59,22 @@ def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.
 def fit_like_mnist(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], list[str]]:
     """Place the ink of a picture as MNIST's authors placed their digits.
 
-    The ground is taken off (its slope too, where the picture is lit unevenly), specks are left out, the ink's bounding
-    box is scaled until its longer side is 20/28 of the image's shorter one, and its centre of mass is put on the pixel
-    in the middle. The strongest ink becomes 255.
+    The background is taken off (its slope too, where the picture is lit unevenly), specks are left out, the ink's
+    bounding box is scaled until its longer side is 20/28 of the image's shorter one, and its centre of mass is put on
+    the pixel in the middle. The strongest ink becomes 255.
 
     Args:
-        pixels: uint8 `[H, W]`, light ink on a dark ground.
+        pixels: uint8 `[H, W]`, light ink on a dark background.
         spec: gives height and width.
 
     Returns:
         uint8 `[spec.height, spec.width]`, and what was seen on the way, in words.
 
     Raises:
-        DataError: nothing stands out from the ground.
+        DataError: nothing stands out from the background.
     """
     picture = _reduce(pixels)
-    ink, threshold, notes = _take_ground_off(picture)
+    ink, threshold, notes = _take_background_off(picture)
     box, seen = _find_drawing(ink > threshold)
     cropped = ink[box.top : box.bottom, box.left : box.right] * (255 / ink.max())
     return _place(np.rint(cropped).astype(np.uint8), spec), [*notes, *seen]
@@ -96,11 +96,12 @@ def find_fit(pictures: npt.NDArray[np.uint8], polarity: str) -> str:
 
 
 def _is_placed(picture: npt.NDArray[np.uint8]) -> bool:
-    ink = np.clip(picture.astype(np.float64) - ground_level(picture), 0, None)
+    ink = np.clip(picture.astype(np.float64) - background_level(picture), 0, None)
     if not ink.any():
         return False
     sides, lengths = np.array(ink.shape), []
     for axis in (1, 0):
+        # Resizing makes edges pale, so that a pixel more or less is seen: hence the tolerance below.
         there = np.flatnonzero((ink > INK_SHARE * ink.max()).any(axis=axis))
         lengths.append(there[-1] - there[0] + 1)
     centre = np.array([ink.sum(axis=1 - axis) @ np.arange(side) for axis, side in enumerate(sides)]) / ink.sum()
@@ -120,13 +121,13 @@ def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.array(Image.fromarray(pixels).reduce(factor))
 
 
-def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], float, list[str]]:
+def _take_background_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], float, list[str]]:
     """Return how far every pixel stands out, at least 0, from which on that is ink, and what was done."""
-    ground = measure_ground(picture)
-    if ground is None:
-        ink = np.clip(picture.astype(np.float32) - ground_level(picture), 0, None)
+    background = measure_background(picture)
+    if background is None:
+        ink = np.clip(picture.astype(np.float32) - background_level(picture), 0, None)
     else:
-        ink = _above(picture, ground)
+        ink = _above(picture, background)
     strongest = float(ink.max())
     if strongest <= 0 and picture.min() < picture.max():
         raise DataError(
@@ -135,10 +136,11 @@ def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.flo
         )
     if strongest <= 0:
         raise DataError("the image is blank: nothing stands out from its ground")
+    # Ink is anything that is not much paler than the strongest: strokes differ in pressure, and edges are smooth.
     threshold = INK_SHARE * strongest
-    if ground is None:
+    if background is None:
         return ink, threshold, []
-    least = max(threshold, INK_DEVIATIONS * ground.noise)
+    least = max(threshold, INK_DEVIATIONS * background.noise)
     if strongest <= least:
         raise DataError("the image is blank: nothing stands out from its uneven ground")
     # Texture that is left would be drawn as pale ink.
@@ -146,8 +148,8 @@ def _take_ground_off(picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.flo
     return ink, least, ["uneven ground taken off"]
 
 
-def _above(picture: npt.NDArray[np.uint8], ground: Ground) -> npt.NDArray[np.float32]:
-    above = np.clip(picture - ground.surface, 0, None)
+def _above(picture: npt.NDArray[np.uint8], background: Background) -> npt.NDArray[np.float32]:
+    above = np.clip(picture - background.surface, 0, None)
     # One glossy pixel must not make all ink pale.
     most = np.float32(np.percentile(above, 99.9))
     return np.asarray(np.minimum(above, most), np.float32)
@@ -175,6 +177,7 @@ def _find_drawing(is_ink: npt.NDArray[np.bool_]) -> tuple[Piece, list[str]]:
 
 def _place(ink: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Scale ink and put its centre of mass in the middle."""
+    # By the ink's longer side, so that its proportions stay.
     scale = _box_side((spec.height, spec.width)) / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
     ink = _resize(ink, width=width, height=height)

@@ -30,7 +30,7 @@ def flatten_image(image: Image.Image, *, bits: int | None = None) -> tuple[npt.N
 
     Numbers wider than bytes keep the upper eight of the bits that they have (see `Depth`; Pillow's own conversion would
     clip every value over 255). Transparency is laid over white, or over black where the visible pixels are mostly
-    light, so that ink stays visible on its ground.
+    light, so that ink stays visible on its background.
 
     Args:
         image: of any mode.

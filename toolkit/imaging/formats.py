@@ -20,12 +20,12 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from toolkit.errors import DataError
-from toolkit.imaging.limits import MAX_PIXELS
+from toolkit.imaging.png import PNG_SIGNATURE
+from toolkit.imaging.settings import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 WEBP_HEADER_BYTES = 30
-PNG_SIGNATURE_BYTES = 8
-MOST_FRAMES = 0x80000000
+MOST_FRAMES = 0x80000000  # of an animated PNG, for Pillow
 # At the very best, on a picture of one colour: deflate packs 1,032 bytes into one (zlib's technical details, "Maximum
 # Compression Factor"), each of eight pixels; JPEG's blocks of 8x8 pixels take a bit at least, as no Huffman code is
 # shorter (ITU-T T.81, annexes F and G); a GIF's code of 12 bits stands for at most 3,838 pixels once its table is full
@@ -118,7 +118,7 @@ def _check_webp_canvas(head: bytes, *, name: str) -> None:
 
 
 def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(PNG_SIGNATURE):
         return _Png(_without_broken_animation(stream))
     if head.startswith(b"\xff\xd8\xff"):
         return _Jpeg(stream)
@@ -167,7 +167,7 @@ class _Bmp(BmpImageFile):
 def _without_broken_animation(stream: BinaryIO) -> BinaryIO:
     """Return a PNG file without an `acTL` chunk that says nothing: of no frames, or one of two; Pillow warns of it."""
     counts: list[tuple[int, int, int]] = []
-    place = PNG_SIGNATURE_BYTES
+    place = len(PNG_SIGNATURE)
     while True:
         stream.seek(place)
         head = stream.read(12)

@@ -91,7 +91,10 @@ class Guard:
             pictures: uint8 `[N, *input shape]`, as the model took them.
             logits: `[N, K]`, finite, as it answered.
         """
-        measures = {**measure_pictures(pictures), **measure_logits(logits, self.centres, self.whitening)}
+        measures = {
+            **measure_pictures(pictures),
+            **measure_logits(logits, centres=self.centres, whitening=self.whitening),
+        }
         notes: dict[int, str] = {}
         for name, *words in reversed(WORDS):
             low, high = self.limits.get(name, (-np.inf, np.inf))
@@ -104,7 +107,7 @@ class Guard:
         return notes
 
 
-def measure_logits(logits: npt.NDArray[Any], centres: Array | None, whitening: Array | None) -> dict[str, Array]:
+def measure_logits(logits: npt.NDArray[Any], *, centres: Array | None, whitening: Array | None) -> dict[str, Array]:
     """Return the measures of the answers, float64 `[N]` each.
 
     `strength`: the largest logit. `margin`: that minus the second largest; left out with one class. `distance`: how far

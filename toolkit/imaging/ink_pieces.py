@@ -40,14 +40,15 @@ def find_pieces(is_ink: npt.NDArray[np.bool_]) -> list[Piece] | None:
 
     Runs of ink in a row are joined with those that they touch in the row above.
     """
+    # With a column of no ink on either side every run has a start and an end, and the n-th start has the n-th end.
     edges = np.diff(np.pad(is_ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     _, ends = np.nonzero(edges == -1)
     if len(rows) > MOST_RUNS:
         return None
-    labels = _join_runs(rows.tolist(), starts.tolist(), ends.tolist())
+    runs = list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
     pieces: dict[int, Piece] = {}
-    for label, row, start, end in zip(labels, rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
+    for label, (row, start, end) in zip(_join_runs(runs), runs, strict=True):
         piece = pieces.get(label, Piece(row, row, start, end, 0))
         pieces[label] = Piece(
             piece.top, row + 1, min(piece.left, start), max(piece.right, end), piece.mass + end - start
@@ -66,9 +67,9 @@ def keep_drawing(pieces: list[Piece]) -> tuple[list[Piece], int]:
     return kept, drawings
 
 
-def _join_runs(rows: list[int], starts: list[int], ends: list[int]) -> list[int]:
-    """Return a label for each run, given in the order of their rows; runs that touch have the same."""
-    parent = list(range(len(rows)))
+def _join_runs(runs: list[tuple[int, int, int]]) -> list[int]:
+    """Return a label for each run (row, start, end), given in the order of their rows; those that touch share one."""
+    parent = list(range(len(runs)))
 
     def root(label: int) -> int:
         while parent[label] != label:
@@ -77,9 +78,9 @@ def _join_runs(rows: list[int], starts: list[int], ends: list[int]) -> list[int]
         return label
 
     of_row: dict[int, list[int]] = {}
-    for run, row in enumerate(rows):
+    for run, (row, start, end) in enumerate(runs):
         for other in of_row.get(row - 1, ()):
-            if starts[other] <= ends[run] and ends[other] >= starts[run]:
+            if runs[other][1] <= end and runs[other][2] >= start:  # one past the end: corners touch
                 parent[root(run)] = root(other)
         of_row.setdefault(row, []).append(run)
-    return [root(run) for run in range(len(rows))]
+    return [root(run) for run in range(len(runs))]

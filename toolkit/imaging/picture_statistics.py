@@ -39,7 +39,7 @@ def measure_pictures(pictures: npt.NDArray[np.uint8]) -> dict[str, Vector]:
 def _measure(pictures: npt.NDArray[np.uint8]) -> dict[str, Vector]:
     count, height, width = pictures.shape[:3]
     channels = 1 if pictures.ndim == 3 else pictures.shape[3]
-    masks = _masks(height, width, channels)
+    masks = _masks(height, width, channels=channels)
     flat: Any = pictures.reshape(count, masks.all.size).astype(np.float32)
     num_pixels = max(1, masks.all.size)
     # Whole numbers under 2^24 (128x128 RGB has 12.6 million): float32 adds them up exactly, by one product each.
@@ -51,7 +51,8 @@ def _measure(pictures: npt.NDArray[np.uint8]) -> dict[str, Vector]:
         "brightness": mean,
         "contrast": np.sqrt(variance),
         "frame": frame.astype(np.float64) / max(1, np.count_nonzero(masks.frame)),
-        "roughness": 1 - _neighbour_correlation(flat, masks, mean, variance, step=channels, row=width * channels),
+        "roughness": 1
+        - _neighbour_correlation(flat, masks, mean=mean, variance=variance, step=channels, row=width * channels),
     }
 
 
@@ -66,7 +67,7 @@ class _Masks(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _masks(height: int, width: int, channels: int) -> _Masks:
+def _masks(height: int, width: int, *, channels: int) -> _Masks:
     frame, sides, ends = np.zeros((3, height, width, channels), np.float32)
     frame[:FRAME_PIXELS] = frame[-FRAME_PIXELS:] = frame[:, :FRAME_PIXELS] = frame[:, -FRAME_PIXELS:] = 1
     sides[:, 0] += 1
@@ -76,12 +77,13 @@ def _masks(height: int, width: int, channels: int) -> _Masks:
     return _Masks(np.ones(frame.size, np.float32), *(mask.ravel() for mask in (frame, sides, ends)))
 
 
-def _neighbour_correlation(flat: Any, masks: _Masks, mean: Vector, variance: Vector, *, step: int, row: int) -> Vector:
+def _neighbour_correlation(flat: Any, masks: _Masks, *, mean: Vector, variance: Vector, step: int, row: int) -> Vector:
     """Return the correlation of values with their right and lower neighbours, from sums of products alone.
 
     A row's last pixel and the next row's first stand beside one another in memory; their product is taken off again.
     """
     size = flat.shape[1]
+    # Pairs side by side (a row has one less than pixels), and pairs one above the other.
     pairs = (size - size // row * step) + (size - row)
     if pairs <= 0:
         return np.zeros(len(flat))
@@ -90,6 +92,7 @@ def _neighbour_correlation(flat: Any, masks: _Masks, mean: Vector, variance: Vec
         ends, starts = flat[:, row - step + channel : size - 1 : row], flat[:, row + channel :: row]
         right = right - np.einsum("np,np->n", ends[:, : starts.shape[1]], starts)
     products = right.astype(np.float64) + np.einsum("np,np->n", flat[:, row:], flat[:, :-row])
+    # Every value is the left and the right, the upper and the lower of a pair, but for those at the edges.
     twice = 2 * mean * size
     sums = (twice - flat @ masks.sides) + (twice - flat @ masks.ends)
     covariance = products - mean * sums + pairs * mean * mean

@@ -100,14 +100,14 @@ def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
     colour, alpha = layers[..., :-1], layers[..., -1:]
     if alpha.min() == OPAQUE:
         return np.ascontiguousarray(colour[..., 0] if is_grey else colour), ()
-    ground = _choose_ground(colour, alpha)
-    mixed = (colour * alpha.astype(np.uint32) + ground * (OPAQUE - alpha.astype(np.uint32)) + OPAQUE // 2) // OPAQUE
+    background = _choose_background(colour, alpha)
+    mixed = (colour * alpha.astype(np.uint32) + background * (OPAQUE - alpha.astype(np.uint32)) + OPAQUE // 2) // OPAQUE
     pixels = mixed.astype(np.uint8)
-    word = "black" if ground == 0 else "white"
+    word = "black" if background == 0 else "white"
     return np.ascontiguousarray(pixels[..., 0] if is_grey else pixels), (f"transparency laid over {word}",)
 
 
-def _choose_ground(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
+def _choose_background(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
     visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
     brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
     return 0 if brightness > MIDDLE else 255
@@ -127,14 +127,14 @@ def _to_bytes(values: npt.NDArray[Any], bits: int | None) -> tuple[npt.NDArray[n
         bits = depth.bits()
     low, high = values.min(), values.max()
     if low < 0 or high >= 1 << bits:
-        mend = _mend_range(values.dtype, low, high)
+        mend = _mend_range(values.dtype, low=low, high=high)
         raise DataError(f"the image has values from {low} to {high}; expected 0 to {(1 << bits) - 1:,}; {mend}")
     if bits == BYTE_BITS:
         return values.astype(np.uint8), ""
     return (values >> (bits - BYTE_BITS)).astype(np.uint8), f"{bits}-bit numbers scaled to 8 bits"
 
 
-def _mend_range(dtype: np.dtype[Any], low: Any, high: Any) -> str:
+def _mend_range(dtype: np.dtype[Any], *, low: Any, high: Any) -> str:
     if low < 0:
         is_view = "; of bytes read as int8 values.view(numpy.uint8) makes them" if dtype == np.int8 else ""
         return f"give them as they were before anything was subtracted{is_view}"

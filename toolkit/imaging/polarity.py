@@ -1,8 +1,8 @@
-"""Dark ink on a light ground, or light ink on a dark one: told from the border."""
+"""Dark ink on a light background, or light ink on a dark one: told from what stands out from it."""
 
 from __future__ import annotations
 
-__all__ = ["FRAME_SHARE", "SAMPLED_SIDE", "find_polarity", "ground_level", "invert", "is_dark_on_light", "nearly_all"]
+__all__ = ["find_polarity", "invert", "is_dark_on_light", "nearly_all"]
 
 from collections.abc import Callable
 from itertools import islice
@@ -10,13 +10,9 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.imaging.background import measure_ground
+from toolkit.imaging.background import frame_median, measure_background, sample_grey
 
-# A frame of this share of the shorter side is taken for the ground.
-FRAME_SHARE = 1 / 16
-# Statistics are taken from at most about this many rows and columns.
-SAMPLED_SIDE = 256
-# On an uneven ground only what lies this many standard deviations of its texture off says anything.
+# On an uneven background only what lies this many standard deviations of its texture off says anything.
 STANDS_OUT = 4
 # Of a set's pictures so many are looked at, spaced evenly, of which one in so many may disagree.
 LOOKED_AT = 300
@@ -24,30 +20,31 @@ ONE_STRANGER_IN = 100
 
 
 def is_dark_on_light(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Tell whether what stands out from the ground is darker than it.
+    """Tell whether what stands out from the background is darker than it.
 
-    The ground is the median of the image's frame, or a sloping surface where the picture is lit unevenly; the answer is
-    whether the pixels under it weigh more than those over it. An image without contrast is neither; the light-on-dark
-    case is `is_dark_on_light(invert(pixels))`.
+    The background is the median of the image's frame, or a sloping surface where the picture is lit unevenly; the
+    answer is whether the pixels under it weigh more than those over it. An image without contrast is neither; the
+    light-on-dark case is `is_dark_on_light(invert(pixels))`.
 
     Args:
         pixels: uint8 `[H, W]` or `[H, W, 3]`.
     """
-    grey = _sample(pixels)
-    uneven = measure_ground(grey)
+    grey = sample_grey(pixels)
+    uneven = measure_background(grey)
     if uneven is not None:
         difference = grey - uneven.surface
         difference[np.abs(difference) < STANDS_OUT * uneven.noise] = 0
     else:
-        ground = _frame_median(grey)
-        if ground == 0:
+        level = frame_median(grey)
+        if level == 0:  # nothing is darker than black
             return False
-        difference = grey.astype(np.float32) - ground
+        difference = grey.astype(np.float32) - level
+    # By weight and not by number: smooth edges and shadows are many pixels that hardly differ.
     return bool(-difference[difference < 0].sum() > difference[difference > 0].sum())
 
 
 def find_polarity(pictures: npt.NDArray[np.uint8]) -> str:
-    """Tell which ink on which ground a set of pictures shows: `light-on-dark`, `dark-on-light` or `any`.
+    """Tell which ink on which background a set of pictures shows: `light-on-dark`, `dark-on-light` or `any`.
 
     Where nearly all agree, a picture that is the other way round is strange to whatever learnt from them, and inverted
     it is not. Photographs do not agree; colours are never inverted, so of colour pictures nothing is said.
@@ -70,25 +67,6 @@ def nearly_all(pictures: npt.NDArray[np.uint8], holds: Callable[[npt.NDArray[np.
     return len(list(islice((picture for picture in chosen if not holds(picture)), most + 1))) <= most
 
 
-def ground_level(pixels: npt.NDArray[np.uint8]) -> int:
-    """Return the brightness of the ground, 0 to 255: the median of the image's frame."""
-    return int(_frame_median(_sample(pixels)))
-
-
 def invert(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return 255 minus every pixel; applied twice, it changes nothing."""
     return np.invert(pixels)
-
-
-def _sample(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    step = max(1, min(pixels.shape[:2]) // SAMPLED_SIDE)
-    sampled = pixels[::step, ::step]
-    return sampled if sampled.ndim == 2 else sampled.mean(axis=2).astype(np.uint8)
-
-
-def _frame_median(grey: npt.NDArray[np.uint8]) -> float:
-    width = max(1, int(min(grey.shape) * FRAME_SHARE))
-    parts = (grey[:width], grey[-width:], grey[width:-width, :width], grey[width:-width, -width:])
-    if not any(part.any() for part in parts):
-        return 0.0
-    return float(np.median(np.concatenate([part.ravel() for part in parts])))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.imaging.prepare import prepare_image
-from toolkit.imaging.prepare_batch import prepare_batch
+from toolkit.imaging.prepare import prepare_batch, prepare_image
 from toolkit.imaging.settings import PrepareSettings
 from toolkit.prediction.pipeline.blocks import Block
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
@@ -100,7 +99,7 @@ class _BlockBuilder:
             self._decode = decode_image
         try:
             decoded = self._decode(item.content, name=item.source, bits=self._spec.known_bits)
-            image, note = prepare_image(decoded.pixels, self._spec, self._settings)
+            image, note = prepare_image(decoded.pixels, self._spec, settings=self._settings)
         except DataError as error:
             self.add(item.source, item.index, image=None, message=" ".join(str(error).split()))
         else:
@@ -119,14 +118,14 @@ class _BlockBuilder:
             try:
                 refuse_unit_scale(values, name="the image's")
                 pixels, done = to_pixels(values, bits=item.bits)
-                image, note = prepare_image(pixels, self._spec, self._settings)
+                image, note = prepare_image(pixels, self._spec, settings=self._settings)
             except DataError as error:
                 self.add(item.source, item.start + offset, image=None, message=" ".join(str(error).split()))
             else:
                 self.add(item.source, item.start + offset, image=image, message="; ".join(filter(None, (done, note))))
 
     def _add_bytes(self, item: ArrayItem) -> None:
-        batch = prepare_batch(np.ascontiguousarray(item.images), self._spec, self._settings)
+        batch = prepare_batch(np.ascontiguousarray(item.images), self._spec, settings=self._settings)
         row, count = len(self._sources), item.num_rows
         self._sources += [item.source] * count
         self._indices[row : row + count] = np.arange(item.start, item.start + count)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from toolkit.card import InputSpec
 from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
-from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.array_stream import ArrayStream
 from toolkit.prediction.sources.arrays import iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from toolkit.errors import DataError, UsageError
-from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
 
 if TYPE_CHECKING:

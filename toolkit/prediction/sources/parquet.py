@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.data.formats.arrays import failures_named
 from toolkit.errors import DataError
-from toolkit.imaging.limits import MAX_FILE_BYTES
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.items import ImageItem
 from toolkit.programs import import_extra
 from toolkit.regular_file import open_regular, printable_name
