@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.runtimes.base import RuntimeInfo
-from toolkit.runtimes.timing.loop import Window
+from toolkit.runtimes.timing.plan import Window
 
 IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 8, 8))
 

@@ -1,6 +1,6 @@
 """The product's own judges, called in this process for speed; the commands call the same functions.
 
-Parity: `judge_outputs` on every suite of `record_reference` (test images, noise, special images, golden vectors) at
+Parity: `compare_outputs` on every suite of `record_reference` (test images, noise, special images, golden vectors) at
 batch 64, the reference and the bound being those of the original file. Self-test: `run_selftest`.
 """
 

@@ -27,9 +27,9 @@ from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.onnx_file.source import ModelSource
 from toolkit.render.training import confusion_table
+from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import check_contract, require_contract
-from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.workers.client import WorkerRuntime
 
@@ -188,7 +188,7 @@ def test_selftest_and_parity_allow_probabilities_the_same(model_path: Path) -> N
         feeds = {"images": np.frombuffer(card.golden.images, np.uint8).reshape(card.golden.shape)}
         for share, is_right in ((0.4, True), (0.75, False)):
             shifted = Shifted(runtime, by=share * card.golden.tolerance)
-            judgement = judge_outputs(shifted.run(feeds), np.array(card.golden.logits), bound=card.golden.tolerance)
+            judgement = compare_outputs(shifted.run(feeds), np.array(card.golden.logits), bound=card.golden.tolerance)
             report = run_selftest(shifted, card)  # type: ignore[arg-type]  # a fake
             assert (report.passed, bool(judgement)) == (is_right, is_right), share
             assert report.failures[:1] == tuple(f"as one batch: {text}" for text in judgement.failures)

@@ -36,8 +36,8 @@ from toolkit.exporting.kits.self_check import run_selfcheck
 from toolkit.exporting.kits.sources import network_sources
 from toolkit.exporting.kits.triton import check_config
 from toolkit.exporting.kits.values import KitSource, kit_values, safe_words
+from toolkit.runtimes.agreement import probability_bound
 from toolkit.runtimes.installed import find_private_folder, private_root
-from toolkit.runtimes.judge import probability_bound
 
 GOLDEN = Golden(
     origin="data", images=bytes(range(128)), shape=(2, 8, 8), logits=((0.5, -1.25, 2.0),) * 2, tolerance=1e-4

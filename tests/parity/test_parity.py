@@ -30,9 +30,9 @@ from toolkit.parity.trial import make_trial, run_trials
 from toolkit.parity.variants import expand_variants
 from toolkit.parity.worst import find_worst
 from toolkit.runs.origin import find_origin
-from toolkit.runtimes import judge
+from toolkit.runtimes import agreement
+from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.workers.client import WorkerRuntime, open_worker
 
 pytestmark = pytest.mark.usefixtures("little_noise")
@@ -340,8 +340,8 @@ def reference_of(logits: np.ndarray, bound: float = 0.01) -> SuiteReference:
     return SuiteReference(name="test", images=images, logits=logits.astype(np.float64), bound=bound)
 
 
-def judge_outputs(outputs: dict[str, np.ndarray], reference: SuiteReference) -> Judgement:
-    return judge.judge_outputs(outputs, reference.logits, bound=reference.bound)
+def compare_outputs(outputs: dict[str, np.ndarray], reference: SuiteReference) -> Agreement:
+    return agreement.compare_outputs(outputs, reference.logits, bound=reference.bound)
 
 
 def answers(logits: np.ndarray) -> dict[str, np.ndarray]:
@@ -356,7 +356,7 @@ def answers(logits: np.ndarray) -> dict[str, np.ndarray]:
 @given(st.integers(1, 20), st.integers(0, 1000))
 def test_answers_compared_with_themselves_pass(count: int, seed: int) -> None:
     logits = np.random.default_rng(seed).standard_normal((count, K)).astype(np.float32)
-    judgement = judge_outputs(answers(logits), reference_of(logits))
+    judgement = compare_outputs(answers(logits), reference_of(logits))
     assert judgement
     assert judgement.max_abs_logit_error == 0
     assert judgement.flips == 0
@@ -367,7 +367,7 @@ def test_one_logit_outside_the_bound_fails(amount: float, row: int, column: int)
     logits = np.random.default_rng(0).standard_normal((5, K))
     wrong = logits.copy()
     wrong[row, column] += amount
-    judgement = judge_outputs(answers(wrong), reference_of(logits))
+    judgement = compare_outputs(answers(wrong), reference_of(logits))
     assert not judgement
     assert judgement.worst_index == row
 
@@ -389,7 +389,7 @@ def test_every_kind_of_failure_is_named(change: Any, words: str) -> None:
     logits = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [5, 1, 0]])
     outputs = answers(logits)
     change(outputs)
-    judgement = judge_outputs(outputs, reference_of(logits))
+    judgement = compare_outputs(outputs, reference_of(logits))
     assert not judgement
     import re
 
@@ -402,7 +402,7 @@ def test_the_worst_item_is_the_one_that_shows_the_failure(name: str) -> None:
     outputs = answers(logits)
     outputs["logits"][1] += np.float32(1e-3)  # the largest error, within the bound
     outputs[name][4] = (outputs["label"][4] + 1) % 4 if name == "label" else np.nan
-    judgement = judge_outputs(outputs, reference_of(logits))
+    judgement = compare_outputs(outputs, reference_of(logits))
     assert not judgement
     assert judgement.worst_index == 4
 
@@ -434,12 +434,12 @@ def test_a_call_that_is_refused_or_short_is_the_worst_sample() -> None:
 def test_a_flip_is_excused_only_where_the_reference_hardly_decides() -> None:
     close, clear = np.array([[1.0, 1.0 - 0.015, 0]]), np.array([[1.0, 1.0 - 0.025, 0]])
     swap = np.array([[-0.009, 0.009, 0]])
-    excused = judge_outputs(answers(close + swap), reference_of(close))
+    excused = compare_outputs(answers(close + swap), reference_of(close))
     assert excused
     assert (excused.flips, excused.flips_excused) == (1, 1)
     outputs = answers(clear)
     outputs["label"] = np.array([1])
-    not_excused = judge_outputs(outputs, reference_of(clear))
+    not_excused = compare_outputs(outputs, reference_of(clear))
     assert (not_excused.flips, not_excused.flips_excused) == (1, 0)
     assert "labels differ" in " ".join(not_excused.failures)
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from toolkit.bench.measuring.interleaving import Finished
     from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-    from toolkit.runtimes.timing.loop import Window
-    from toolkit.runtimes.timing.plan import MeasurePlan
+    from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
 QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)

@@ -12,8 +12,8 @@ import numpy as np
 from toolkit.card import Card
 from toolkit.errors import ModelError
 from toolkit.plain import to_plain
+from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Runtime
-from toolkit.runtimes.judge import judge_outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
     images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
     answers = {"as one batch": runtime.run({"images": images}), "one by one": _run_singly(runtime, images)}
     reference = np.array(golden.logits)
-    judged = {name: judge_outputs(item, reference, bound=golden.tolerance) for name, item in answers.items()}
+    judged = {name: compare_outputs(item, reference, bound=golden.tolerance) for name, item in answers.items()}
     errors = [item.max_abs_logit_error for item in judged.values() if item.max_abs_logit_error is not None]
     failures = tuple(f"{name}: {text}" for name, item in judged.items() for text in item.failures)
     return SelftestReport(

@@ -21,9 +21,9 @@ from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
 from toolkit.network.cnn import Classifier
 from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
-from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.workers.client import open_worker
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def judge_cross_check(first: Arrays, second: Arrays, reference: NDArray[np.float
         CheckFailedError: a file's answer is not the reference's within the bound.
     """
     for name, outputs in (("dynamo", first), ("TorchScript", second)):
-        judgement = judge_outputs(outputs, reference, bound=bound)
+        judgement = compare_outputs(outputs, reference, bound=bound)
         if not judgement:
             raise CheckFailedError(
                 f"cross-check: the file of torch's {name} exporter differs from the float64 reference: "

@@ -14,9 +14,9 @@ from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError
 from toolkit.exporting.reference import Probe
 from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
-from toolkit.runtimes.judge import judge_outputs
 from toolkit.runtimes.workers.client import OpenedModel, open_worker
 
 
@@ -53,7 +53,7 @@ def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
         worst = 0.0
         for size in PROVEN_BATCHES:
             outputs = runtime.run({"images": probe.images[:size]})
-            judgement = judge_outputs(outputs, probe.logits[:size], bound=probe.bound)
+            judgement = compare_outputs(outputs, probe.logits[:size], bound=probe.bound)
             if not judgement:
                 raise CheckFailedError(
                     f"the exported file differs from the float64 reference at batch {size}: "

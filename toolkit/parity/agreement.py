@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.onnx_file.element_types import is_float
-from toolkit.runtimes.judge import PROBABILITY_ROUNDING
+from toolkit.runtimes.agreement import PROBABILITY_ROUNDING
 
 # Where more than this share of an output's whole numbers is another, rounding is no excuse.
 MOST_FLIPS = 0.25

@@ -16,8 +16,8 @@ from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.references.feeds import FeedExpectation
 from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.parity.references.suites import spread_indices
+from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
-from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.workers.client import OpenedModel
 
 # What is known of one suite of calls before any engine is judged: images of a model of ours, or a stranger's feeds.
@@ -63,7 +63,7 @@ class Outcome:
     """
 
     trial: Trial
-    judgement: Judgement
+    judgement: Agreement
 
 
 def make_trial(expected: Expectation, batch: int | None = None, *, available: int | None = None) -> Trial:
@@ -104,7 +104,7 @@ def run_trials(engine: OpenedModel, trials: Iterable[Trial]) -> list[Outcome]:
     return [Outcome(trial=trial, judgement=_judge(engine, trial)) for trial in trials]
 
 
-def _judge(engine: OpenedModel, trial: Trial) -> Judgement:
+def _judge(engine: OpenedModel, trial: Trial) -> Agreement:
     answers: list[Arrays] = []
     for feed in trial.feeds:
         try:
@@ -112,7 +112,7 @@ def _judge(engine: OpenedModel, trial: Trial) -> Judgement:
         except ModelError as error:
             first, is_refusal = len(answers) * trial.batch, not isinstance(error, WrongAnswerError)
             bound = trial.expected.bound
-            return Judgement(bound=bound, worst_index=first, is_refusal=is_refusal, failures=(str(error),))
+            return Agreement(bound=bound, worst_index=first, is_refusal=is_refusal, failures=(str(error),))
         except WorkerError as error:
             raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
     judgement = trial.expected.judge(_join(answers))

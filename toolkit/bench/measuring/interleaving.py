@@ -17,7 +17,7 @@ from toolkit.bench.measuring.windows import next_window
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.timing.loop import Window
+from toolkit.runtimes.timing.plan import Window
 from toolkit.runtimes.workers.client import OpenedModel, Opener
 
 # Workers that are open at the same time: more would only fill the memory.

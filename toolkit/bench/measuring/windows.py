@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from toolkit.runtimes.timing.loop import Window
-    from toolkit.runtimes.timing.plan import MeasurePlan
+    from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 WINDOWS = 3
 STABLE_SPREAD = 0.10

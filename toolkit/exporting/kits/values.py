@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.card import Card
-from toolkit.runtimes.judge import probability_bound
+from toolkit.runtimes.agreement import probability_bound
 from toolkit.runtimes.registry import RUNTIMES
 
 # Words that stand in comments, docstrings and Markdown of several languages may hold nothing that ends them.

@@ -18,8 +18,8 @@ from toolkit.parity.recording import Recording, load_recording
 from toolkit.parity.trial import Expectation
 from toolkit.parity.worst import WorstSample
 from toolkit.plain import from_plain, to_plain
+from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.judge import Judgement
 from toolkit.runtimes.workers.client import Opener, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
@@ -62,7 +62,7 @@ class ReplayReport:
     sample: Sample
     version: str
     provider: str
-    judgement: Judgement
+    judgement: Agreement
     values: dict[str, dict[str, list[float]]]
 
     @property
@@ -145,7 +145,7 @@ def replay_sample(sample: Sample, source: ModelSource, *, opener: Opener = open_
             outputs = worker.run(expected.feeds)
             judgement = expected.judge(outputs)
         except ModelError as error:  # it was a failed row, and it fails again
-            judgement = Judgement(bound=expected.bound, failures=(str(error),))
+            judgement = Agreement(bound=expected.bound, failures=(str(error),))
     return ReplayReport(
         sample=sample,
         version=info.version,

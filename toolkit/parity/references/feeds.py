@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from toolkit.onnx_file.element_types import find_finite
 from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
-from toolkit.runtimes.judge import Judgement
 
 # The reference's kind where witnesses part and nobody is believed.
 UNDECIDED = "undecided"
@@ -111,7 +111,7 @@ class FeedExpectation:
         """Return nothing: a stranger's input need not be an image."""
         del position
 
-    def judge(self, outputs: Arrays) -> Judgement:
+    def judge(self, outputs: Arrays) -> Agreement:
         """Compare an engine's outputs of the call, as `judge_feeds`."""
         return judge_feeds(outputs, self)
 

@@ -19,8 +19,8 @@ from toolkit.data.dataset import split_images
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.suites import spread_indices
+from toolkit.runtimes.agreement import Agreement, compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.judge import Judgement, judge_outputs
 from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
 from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
@@ -85,9 +85,9 @@ class SuiteReference:
         chosen: NDArray[np.uint8] = self.images[position]
         return chosen
 
-    def judge(self, outputs: Arrays) -> Judgement:
+    def judge(self, outputs: Arrays) -> Agreement:
         """Compare an engine's outputs with the logits."""
-        return judge_outputs(outputs, self.logits, bound=self.bound)
+        return compare_outputs(outputs, self.logits, bound=self.bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["REAL_CLOCK", "Clock", "Window", "measure"]
+__all__ = ["REAL_CLOCK", "Clock", "measure"]
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.timing.meters import Meters
-from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.timing.plan import MeasurePlan, Window
 from toolkit.runtimes.timing.scenarios import Clock, Loop, run_offline, run_server, run_streams
 
 # A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
 AWAKE_NS = 500_000
 Call = Callable[[], object]
-
-
-class Window(NamedTuple):
-    """What one window left; nothing was left out of it.
-
-    Attributes:
-        first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
-        samples_ns: int64 `[n]`, the latency of every counted query.
-        gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
-        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time; the
-            runtime's `notes`.
-    """
-
-    first_run_ns: int
-    samples_ns: NDArray[np.int64]
-    gaps_ns: NDArray[np.int64]
-    facts: dict[str, Any]
 
 
 def _wait_until(moment_ns: int) -> None:

@@ -1,12 +1,17 @@
-"""How one row, or one window of it, is to be measured."""
+"""How one row, or one window of it, is to be measured; and what a window leaves."""
 
 from __future__ import annotations
 
-__all__ = ["SCENARIOS", "MeasurePlan"]
+__all__ = ["SCENARIOS", "MeasurePlan", "Window"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolkit.errors import UsageError, require_known
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # MLPerf Inference's words (its rules, section 4).
 SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
@@ -66,3 +71,20 @@ class MeasurePlan:
             raise UsageError("scenario server needs the rate of arrivals, and no other one takes it: --rate 100")
         if self.rate is not None and not 0 < self.rate < 1e7:
             raise UsageError(f"the rate is {self.rate:g} calls a second; expected more than 0 and under 10 million")
+
+
+class Window(NamedTuple):
+    """What one window left; nothing was left out of it.
+
+    Attributes:
+        first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
+        samples_ns: int64 `[n]`, the latency of every counted query.
+        gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
+        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time; the
+            runtime's `notes`.
+    """
+
+    first_run_ns: int
+    samples_ns: NDArray[np.int64]
+    gaps_ns: NDArray[np.int64]
+    facts: dict[str, Any]

@@ -16,7 +16,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,12 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.installed import private_python
-from toolkit.runtimes.timing.loop import Window
-from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.frames import Frame, write_frame
 from toolkit.runtimes.workers.helper import Helper
 from toolkit.runtimes.workers.time_limits import ANSWER_S, lower_to_limit
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 MEMORY_LIMIT_BYTES = 12 << 30
 # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
@@ -200,7 +201,9 @@ class WorkerRuntime(WorkerProcess):
         return self.request({"verb": "count", "shapes": shapes})[0]["multiply_adds"]  # type: ignore[no-any-return]
 
     def measure(self, feeds: Arrays, plan: MeasurePlan) -> Window:
-        """Run the timing loop inside the worker; as `measure.measure`."""
+        """Run the timing loop inside the worker; as `timing.loop.measure`."""
+        from toolkit.runtimes.timing.plan import Window  # most workers never measure
+
         told, arrays = self.request({"verb": "measure", "plan": to_plain(plan)}, feeds)
         return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
 

@@ -1,4 +1,4 @@
-"""The one rule by which a file's answers are held against a reference, wherever they are: parity, self-test, export.
+"""Whether answers agree with a reference: the one rule of parity, self-test and export.
 
 In order: names, shapes and dtypes, finiteness, values, labels.
 
@@ -7,7 +7,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["PROBABILITY_ROUNDING", "Judgement", "judge_outputs", "probability_bound"]
+__all__ = ["PROBABILITY_ROUNDING", "Agreement", "compare_outputs", "probability_bound"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Failure = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Agreement:
     """The verdict on one suite; truthy when everything held and nothing is open.
 
     Attributes:
@@ -62,7 +62,7 @@ def probability_bound(bound: float) -> float:
     return bound / 2 + PROBABILITY_ROUNDING
 
 
-def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], *, bound: float) -> Judgement:
+def compare_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], *, bound: float) -> Agreement:
     """Compare outputs with the reference; all failures are gathered.
 
     Args:
@@ -72,11 +72,11 @@ def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.flo
     """
     problems = _check_form(outputs, reference.shape)
     if problems:
-        return Judgement(bound=bound, failures=tuple(problems))
+        return Agreement(bound=bound, failures=tuple(problems))
     infinite = [_find_infinite(name, outputs[name]) for name in ("logits", "probabilities")]
     found = [item for item in infinite if item is not None]
     if found:
-        return Judgement(bound=bound, worst_index=found[0][0], failures=tuple(text for _, text in found))
+        return Agreement(bound=bound, worst_index=found[0][0], failures=tuple(text for _, text in found))
     error = np.abs(outputs["logits"] - reference).max(axis=1)
     labels = outputs["label"]
     consistent = bool(np.array_equal(labels, outputs["logits"].argmax(axis=1)))
@@ -94,7 +94,7 @@ def judge_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.flo
             f"({labels[index]} for {reference[index].argmax()}, reference margin {margins[index]:.3g})"
         )
         failures.append((index, text))
-    return Judgement(
+    return Agreement(
         max_abs_logit_error=float(error.max()),
         bound=bound,
         label_consistent=consistent,
