@@ -147,7 +147,7 @@ def kill_save(path: Path, *, made: Path, left: Path) -> int:
     data, description = made.read_bytes(), json.loads(made.with_suffix(".json").read_text())
     start, count = left / "start", 0
     shutil.copytree(path.parent, start)
-    for _ in stops(lambda: save_pair(path, data, description)):
+    for _ in stops(lambda: save_pair(path, data, description=description)):
         shutil.move(path.parent, left / str(count))
         shutil.copytree(start, path.parent)
         count += 1

@@ -192,11 +192,11 @@ def test_samples_are_the_first_of_each_class_row_by_row() -> None:
 
 def test_sample_of_one_class_is_found_by_its_name() -> None:
     dataset = make_dataset()
-    assert first_of_class(dataset, "dog", 2).tolist() == [1, 2]
+    assert first_of_class(dataset, "dog", count=2).tolist() == [1, 2]
     with pytest.raises(UsageError, match="did you mean 'dog'"):
-        first_of_class(dataset, "dogs", 2)
+        first_of_class(dataset, "dogs", count=2)
     with pytest.raises(UsageError, match="no training image"):
-        first_of_class(make_dataset(classes=("cat", "dog", "cow")), "cow", 2)
+        first_of_class(make_dataset(classes=("cat", "dog", "cow")), "cow", count=2)
 
 
 def test_default_class_is_the_five_where_there_is_one() -> None:

@@ -67,7 +67,7 @@ def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.fft.rfft2(images.float()).real
 
-    monkeypatch.setattr(cross_check, "Classifier", Untraceable)
+    monkeypatch.setattr(cross_check, "ContractNetwork", Untraceable)
     log, unread = tmp_path / "export.log", SimpleNamespace()
     checkpoint, proven = SimpleNamespace(network=None), SimpleNamespace(probe=SimpleNamespace(bound=BOUND))
     maker = FileMaker(run=unread, checkpoint=checkpoint, data=load_mini(), config=ExportConfig(), name="m")  # type: ignore[arg-type]  # never reached

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.errors import UsageError
-from toolkit.network.cnn import CNN, Classifier
-from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
-from toolkit.network.stages import plan_stages
+from toolkit.network.cnn import CNN, ContractNetwork
+from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig, plan_stages
 from toolkit.training.recipe_catalog import RECIPES, resolve_recipe
 
 DEEP = ["stages=3", "stage_convs=2", "conv3_channels=128", "normalisation=batch", "hidden_units=0"]
@@ -67,7 +66,7 @@ def test_shapes_and_parameters_are_those_of_the_module(
     network = CNN(config)
     assert sum(item.numel() for item in network.parameters()) == config.num_parameters
     shape = (2, 40, 43) if channels == 1 else (2, 40, 43, 3)
-    logits, probabilities, label = Classifier(network).eval()(torch.zeros(shape, dtype=torch.uint8))
+    logits, probabilities, label = ContractNetwork(network).eval()(torch.zeros(shape, dtype=torch.uint8))
     assert logits.shape == probabilities.shape == (2, classes)
     assert label.shape == (2,)
     assert torch.allclose(probabilities.sum(dim=1), torch.ones(2))
@@ -125,7 +124,7 @@ def test_the_largest_files_are_as_large_as_reckoned(name: str, height: int, widt
 
     config = of_size(name, height=height, width=width)
     spec = ExportSpec(input_shape=(height, width, 3))
-    graph = export_torch(Classifier(CNN(config).eval()), spec)
+    graph = export_torch(ContractNetwork(CNN(config).eval()), spec)
     size = len(finish_model(graph, spec, metadata={}, producer="x").model)
     reckoned = 4 * (config.num_parameters + height * width * 3)
     # A fresh network's normalisations are all ones and zeros, which the exporter writes once.

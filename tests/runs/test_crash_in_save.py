@@ -51,7 +51,7 @@ def _repeat(made: Path) -> Save:
 
     data, description = made.read_bytes(), json.loads(made.with_suffix(".json").read_text())
     assert description == _seal({key: item for key, item in description.items() if key != "description_sha256"})
-    return lambda path: save_pair(path, data, description)
+    return lambda path: save_pair(path, data, description=description)
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def first_of_each_class(dataset: Dataset, rows: int) -> npt.NDArray[np.int64]:
     return np.stack([column[:depth] for column in positions], axis=1).astype(np.int64)
 
 
-def first_of_class(dataset: Dataset, name: str, count: int) -> npt.NDArray[np.int64]:
+def first_of_class(dataset: Dataset, name: str, *, count: int) -> npt.NDArray[np.int64]:
     """Return the indices of the first `count` training images of the class called `name`, int64 `[<= count]`.
 
     Raises:

@@ -69,7 +69,7 @@ def load_dataset(
         return _load_entry(CATALOG[name], progress)
     own = _load_own(name, size=size, progress=progress, on_note=on_note)
     is_recognised = own.polarity != "any"
-    return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note)
+    return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note=on_note)
 
 
 def load_mini() -> Dataset:
@@ -202,7 +202,7 @@ def _resize_split(split: Split, spec: InputSpec) -> Split:
     return replace(split, images=images)
 
 
-def _tell_input(dataset: Dataset, wish: str | None, on_note: OnNote) -> Dataset:
+def _tell_input(dataset: Dataset, wish: str | None, *, on_note: OnNote) -> Dataset:
     """Tell from a user's own training images what other pictures have to become to be like them."""
     found = find_polarity(dataset.train.images)
     if wish not in {None, "any", found} and found != "any":

@@ -73,7 +73,7 @@ class LabelledPictures:
             DataError: a picture that cannot be used; it is named.
         """
         if isinstance(self.pictures, tuple):
-            return _read_files(self.pictures, spec, progress)
+            return _read_files(self.pictures, spec, progress=progress)
         batch = prepare_batch(self.pictures, spec)
         if len(batch.places) < len(self.pictures):
             first = min(set(range(len(self.pictures))) - set(batch.places.tolist()))
@@ -153,7 +153,7 @@ def _load_folder(
 
 
 def _read_files(
-    paths: tuple[Path, ...], spec: InputSpec, progress: ShowProgress | None
+    paths: tuple[Path, ...], spec: InputSpec, *, progress: ShowProgress | None
 ) -> tuple[npt.NDArray[np.uint8], list[str]]:
     from toolkit.imaging.decode import decode_image
 

@@ -103,7 +103,7 @@ class RunJudge(Judge):
     kind: ClassVar[str] = "run"
 
     def __init__(self, path: Path) -> None:
-        from toolkit.network.cnn import Classifier
+        from toolkit.network.cnn import ContractNetwork
         from toolkit.runs.checkpoint import read_checkpoint
 
         run = read_run(path)
@@ -117,7 +117,7 @@ class RunJudge(Judge):
                 f"{checkpoint} takes images of {list(network.mean.shape)} in {network.config.classes} classes; "
                 f"config.json of the run says {list(self.input.shape)} in {len(self.classes)}"
             )
-        self._module = Classifier(network).eval()
+        self._module = ContractNetwork(network).eval()
 
     def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
         import torch

@@ -19,7 +19,7 @@ from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
-from toolkit.network.cnn import Classifier
+from toolkit.network.cnn import ContractNetwork
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
@@ -79,7 +79,7 @@ def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCh
     network, spec, bound = maker.checkpoint.network, maker.spec, proven.probe.bound
     pool = split_training(maker.data)[1]
     try:
-        graph = export_torch_script(Classifier(network), spec, log=log)
+        graph = export_torch_script(ContractNetwork(network), spec, log=log)
         other = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     except ExportError as error:
         raise ModelError(

@@ -22,7 +22,7 @@ from toolkit.exporting.model_file import FileMaker
 from toolkit.exporting.naming import choose_name
 from toolkit.exporting.report import ExportReport
 from toolkit.holding import hold
-from toolkit.network.cnn import Classifier
+from toolkit.network.cnn import ContractNetwork
 from toolkit.progress import ShowProgress
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import RunConfig, read_run
@@ -115,6 +115,6 @@ def _begin_log(store: ArtifactStore, name: str) -> Path:
 def _trace(maker: FileMaker, *, log: Path) -> onnx.ModelProto:
     checkpoint = maker.checkpoint
     try:
-        return export_torch(Classifier(checkpoint.network), maker.spec, log=log)
+        return export_torch(ContractNetwork(checkpoint.network), maker.spec, log=log)
     except ExportError as error:
         raise ModelError(f"{checkpoint.path} cannot be exported: {error}; what torch said is in {log}") from error

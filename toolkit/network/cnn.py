@@ -5,14 +5,13 @@ Shapes: N images, H rows, W columns, C channels, K classes.
 
 from __future__ import annotations
 
-__all__ = ["CNN", "Classifier"]
+__all__ = ["CNN", "ContractNetwork"]
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from toolkit.network.config import NetworkConfig
-from toolkit.network.stages import Stage, plan_stages
+from toolkit.network.config import NetworkConfig, Stage, plan_stages
 
 
 class CNN(nn.Module):
@@ -115,7 +114,7 @@ class ConvStage(nn.Module):
         return maps
 
 
-class Classifier(nn.Module):
+class ContractNetwork(nn.Module):
     """The network with the three outputs of the model file's contract.
 
     Args:

@@ -1,15 +1,24 @@
-"""Settings of the network and what follows from them; needs no torch."""
+"""Settings of the network and what follows from them: its stages for an image's size, its layers; needs no torch."""
 
 from __future__ import annotations
 
-__all__ = ["DATA_FIELDS", "LARGEST_IMAGE", "SMALLEST_IMAGE", "LayerShape", "NetworkConfig"]
+__all__ = [
+    "DATA_FIELDS",
+    "LARGEST_IMAGE",
+    "PLAIN_STAGES",
+    "SMALLEST_IMAGE",
+    "Conv",
+    "LayerShape",
+    "NetworkConfig",
+    "Stage",
+    "plan_stages",
+]
 
 import math
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from toolkit.errors import UsageError
-from toolkit.network.stages import PLAIN_STAGES, Stage, plan_stages
 
 # Set by the data, never by hand.
 DATA_FIELDS = ("height", "width", "channels", "classes")
@@ -23,6 +32,13 @@ MOST_STAGES = 6
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
 # A checkpoint holds up to four copies of the weights, and one of more than 1 GiB is not read back.
 MOST_PARAMETERS = 60_000_000
+Size = tuple[int, int]
+# Stages that follow the settings to the letter; further ones keep small maps alive.
+PLAIN_STAGES = 2
+LARGEST_PLAIN_IMAGE = 32
+# The tutorial's own last map. One of 5x5 would make a dense layer of 1,600 x 1,024, and files of images of 100 pixels a
+# side, which have further stages and a large mean besides, larger than 8 MB.
+LARGEST_LAST_MAP = 4
 
 
 class LayerShape(NamedTuple):
@@ -37,6 +53,40 @@ class LayerShape(NamedTuple):
     layer: str
     output: tuple[int, ...]
     parameters: int
+
+
+class Conv(NamedTuple):
+    """One convolution.
+
+    Attributes:
+        input_channels: of its input.
+        output_channels: of its output.
+        kernel_size: side of its kernel.
+        padding: zero pixels added on every side.
+        size: height and width of its output.
+    """
+
+    input_channels: int
+    output_channels: int
+    kernel_size: int
+    padding: int
+    size: Size
+
+
+class Stage(NamedTuple):
+    """Convolutions and the pooling after them.
+
+    Attributes:
+        convs: in order.
+        pool_size: height and width of the pooling window.
+        pool_stride: its steps.
+        pooled: height and width of the stage's output; under 1 where the image is too small.
+    """
+
+    convs: tuple[Conv, ...]
+    pool_size: Size
+    pool_stride: Size
+    pooled: Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,3 +218,53 @@ class NetworkConfig:
         pool = f"max-pool {window}, stride {stage.pool_stride[0]}"
         layers.append(LayerShape(pool, (*stage.pooled, stage.convs[-1].output_channels), 0))
         return layers
+
+
+def plan_stages(config: NetworkConfig) -> list[Stage]:
+    """Return the stages of a network.
+
+    The first two follow the settings to the letter. Further ones pad their convolutions and pool 2x2 (a side of one
+    pixel is left alone), so that they fit any map. Above 32 pixels stages are added until the map is at most 4x4.
+    """
+    stages: list[Stage] = []
+    size, channels = (config.height, config.width), config.channels
+    is_large = max(size) > LARGEST_PLAIN_IMAGE
+    while len(stages) < config.stages or (is_large and max(size) > LARGEST_LAST_MAP):
+        if len(stages) < PLAIN_STAGES:
+            stage = _plain_stage(config, size, channels=channels, index=len(stages))
+        else:
+            stage = _further_stage(config, size, channels=channels)
+        stages.append(stage)
+        size, channels = stage.pooled, stage.convs[-1].output_channels
+        if min(size) < 1:
+            break
+    return stages
+
+
+def _plain_stage(config: NetworkConfig, size: Size, *, channels: int, index: int) -> Stage:
+    outputs = (config.conv1_channels, config.conv2_channels)[index]
+    parts = 1 if index == 0 else config.stage_convs
+    convs = _convs(config, size, channels=(channels, outputs), parts=parts, is_padded=config.padding == "same")
+    window, step = config.pool_size, config.pool_stride
+    height, width = ((side - window) // step + 1 for side in convs[-1].size)
+    return Stage(convs, (window, window), (step, step), (height, width))
+
+
+def _further_stage(config: NetworkConfig, size: Size, *, channels: int) -> Stage:
+    convs = _convs(config, size, channels=(channels, config.conv3_channels), parts=config.stage_convs, is_padded=True)
+    window = (min(2, size[0]), min(2, size[1]))
+    return Stage(convs, window, window, (size[0] // window[0], size[1] // window[1]))
+
+
+def _convs(
+    config: NetworkConfig, size: Size, *, channels: tuple[int, int], parts: int, is_padded: bool
+) -> tuple[Conv, ...]:
+    kernel = (config.kernel_size - 1) // parts + 1
+    padding = kernel // 2 if is_padded else 0
+    convs: list[Conv] = []
+    inputs, outputs = channels
+    for _ in range(parts):
+        size = (size[0] + 2 * padding - kernel + 1, size[1] + 2 * padding - kernel + 1)
+        convs.append(Conv(inputs, outputs, kernel, padding, size))
+        inputs = outputs
+    return tuple(convs)

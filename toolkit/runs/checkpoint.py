@@ -99,7 +99,7 @@ def write_checkpoint(path: Path, network: CNN, *, epoch: int, training: Training
             "of_parameters": list(training.of_parameters),
         },
     }
-    save_pair(path, data, _seal(description))
+    save_pair(path, data, description=_seal(description))
     return digest
 
 
@@ -109,6 +109,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ModelError: missing, a pickle, changed since it was written, hostile, of another architecture, or not finite.
     """
+    # From the outside in: the JSON by its own seal, the tensors by the hash in it, their names, kinds and shapes by
+    # what the JSON's network needs, their values at last.
     description = _read_description(path)
     data = _read_bytes_of(path, description["sha256"])
     config, training = description["network"], description["training"]
@@ -117,6 +119,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors = load_tensors(data, _expected(shapes, training), name=str(path))
     _check_finite(tensors, name=str(path))
     network = CNN(config)
+    # Taken out as they are loaded: what is left is the training's.
     network.load_state_dict({name: tensors.pop(NETWORK + name) for name in shapes.state_dict()})
     return Checkpoint(
         network=network.eval(),

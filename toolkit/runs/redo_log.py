@@ -8,7 +8,7 @@ save to its end.
 
 from __future__ import annotations
 
-__all__ = ["finish_save", "list_checkpoints", "pending_path", "save_pair"]
+__all__ = ["finish_save", "list_saves", "pending_path", "save_pair"]
 
 import contextlib
 from pathlib import Path
@@ -21,7 +21,7 @@ SUFFIX = ".safetensors"
 NEXT = ".next"
 
 
-def save_pair(path: Path, data: bytes, description: dict[str, Any]) -> None:
+def save_pair(path: Path, data: bytes, *, description: dict[str, Any]) -> None:
     """Replace tensors and JSON together.
 
     Args:
@@ -33,6 +33,7 @@ def save_pair(path: Path, data: bytes, description: dict[str, Any]) -> None:
         ResourceError: the file system refused; the old checkpoint is whole, or the new one is.
     """
     pending = pending_path(path)
+    # The next save would overwrite the only whole tensors of one that was killed between its commit and its move.
     finish_save(path)
     try:
         write_atomic(pending, data)
@@ -42,6 +43,7 @@ def save_pair(path: Path, data: bytes, description: dict[str, Any]) -> None:
         with contextlib.suppress(ResourceError):
             finish_save(path)
         raise
+    # Killed before this line the save is done all the same: readers look for the bytes under both names.
     move_durably(pending, path)
 
 
@@ -54,6 +56,7 @@ def finish_save(path: Path) -> None:
     pending = pending_path(path)
     if not pending.exists():
         return
+    # The hash decides, not the times: only the JSON's commit says which of the two files counts.
     if _is_named(pending, path.with_suffix(".json")):
         move_durably(pending, path)
         return
@@ -63,8 +66,8 @@ def finish_save(path: Path) -> None:
         raise ResourceError(f"cannot remove {pending}: {error.strerror or error}") from error
 
 
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder, also those of which only the tensors or only the JSON are there."""
+def list_saves(folder: Path) -> list[Path]:
+    """Return the tensors' paths of a folder's checkpoints, also where only the tensors or only the JSON are there."""
     stems = {path.with_suffix("") for suffix in (SUFFIX, ".json") for path in folder.glob(f"*{suffix}")}
     return sorted(stem.with_name(f"{stem.name}{SUFFIX}") for stem in stems if not stem.name.endswith(NEXT))
 

@@ -1,11 +1,13 @@
 """A run folder, read back: what was trained, on what, and where its weights lie.
 
 A run is named by its folder, by its bare name, or by either with `@12` (the checkpoint kept after epoch 12) or `@best`.
+What `config.json` must hold stands here; a file that a user has edited is told so before anything is made of it.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "RUN_SCHEMA",
     "RunConfig",
     "checkpoint_folder",
     "epoch_checkpoint",
@@ -24,10 +26,34 @@ from typing import Any
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError, UsageError, suggest
-from toolkit.runs.schema import RUN_SCHEMA, check_description
 
 LATEST = "latest"
 LAST, BEST, EPOCH = "last", "best", "epoch-"
+# Of `config.json`: the kinds of what is read from it, part by part.
+RUN_SCHEMA = "toolkit/run/1"
+Kind = type | tuple[type, ...]
+NUMBER = (int, float)
+WANTED: dict[str, dict[str, Kind]] = {
+    "data": {"name": str, "sha256": str, "licence": str, "train_count": int, "test_count": int},
+    "input": {"height": int, "width": int, "channels": int},
+    "training": {
+        "seed": int,
+        "all_data": bool,
+        "device": str,
+        "precision": str,
+        "threads": int,
+        "flags": dict,
+        "versions": dict,
+    },
+    "recipe": {"name": str, "network": dict},
+    "standardisation": {"std": NUMBER},
+}
+# Runs of earlier versions lack some of these.
+POSSIBLE: dict[str, dict[str, Kind]] = {
+    "data": {"source": str},
+    "training": {"processes": int, "cycles": list, "keep_every": int, "drift": list, "held_out": str, "fitted": dict},
+}
+MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,45 +102,6 @@ class RunConfig:
         return "-".join(filter(None, (self.path.name, f"epoch{choice}" if choice.isdecimal() else choice)))
 
 
-def checkpoint_folder(run: Path) -> Path:
-    """Return where a run folder's checkpoints lie."""
-    return run / "checkpoints"
-
-
-def epoch_checkpoint(run: Path, epoch: int) -> Path:
-    """Return where the checkpoint kept after an epoch lies."""
-    return checkpoint_folder(run) / f"{EPOCH}{epoch:03d}.safetensors"
-
-
-def list_checkpoints(run: Path) -> dict[Path, Path]:
-    """Return every checkpoint of a run folder, `{reference: JSON beside it}`: the last, the best, then by epoch."""
-    described = {path.stem: path for path in checkpoint_folder(run).glob("*.json")}
-    kept = sorted((stem for stem in described if stem.startswith(EPOCH)), key=lambda stem: (len(stem), stem))
-    choices = {stem: _choice_of(stem) for stem in (LAST, BEST, *kept) if stem in described}
-    return {
-        run.with_name(f"{run.name}@{choice}") if choice else run: described[stem]
-        for stem, choice in choices.items()
-        if choice is not None
-    }
-
-
-def find_checkpoint(reference: Path) -> Path:
-    """Return the checkpoint that a run folder, `run@12` or `run@best` stands for; the last one may be missing.
-
-    Raises:
-        UsageError: no such checkpoint was kept.
-    """
-    return _choose_checkpoint(*split_reference(reference))
-
-
-def split_reference(path: Path) -> tuple[Path, str | None]:
-    """Split `runs/name@12` into the folder and `12`; None where there is no @ or a folder is called so."""
-    stem, at, choice = path.name.rpartition("@")
-    if not at or not stem or path.is_dir():
-        return path, None
-    return path.with_name(stem), choice
-
-
 def read_run(path: Path) -> RunConfig:
     """Read a run folder's `config.json`.
 
@@ -132,7 +119,7 @@ def read_run(path: Path) -> RunConfig:
         if value.pop("schema") != RUN_SCHEMA:
             raise ModelError(f"{config} is not of schema {RUN_SCHEMA!r}")
         value["classes"] = tuple(unicodedata.normalize("NFC", name) for name in value["classes"])
-        check_description(value)
+        _check_description(value)
         return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
     except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{folder} is not a run folder: config.json cannot be read ({error})") from error
@@ -157,6 +144,71 @@ def find_run(name: Path | None, *, store: ArtifactStore) -> Path:
     raise UsageError(f"no run {str(name)!r}{suggest(str(wanted), known)}; runs lie in {store.root / 'runs'}")
 
 
+def list_checkpoints(run: Path) -> dict[Path, Path]:
+    """Return every checkpoint of a run folder, `{reference: JSON beside it}`: the last, the best, then by epoch."""
+    described = {path.stem: path for path in checkpoint_folder(run).glob("*.json")}
+    kept = sorted((stem for stem in described if stem.startswith(EPOCH)), key=lambda stem: (len(stem), stem))
+    choices = {stem: _choice_of(stem) for stem in (LAST, BEST, *kept) if stem in described}
+    return {
+        run.with_name(f"{run.name}@{choice}") if choice else run: described[stem]
+        for stem, choice in choices.items()
+        if choice is not None
+    }
+
+
+def find_checkpoint(reference: Path) -> Path:
+    """Return the checkpoint that a run folder, `run@12` or `run@best` stands for; the last one may be missing.
+
+    Raises:
+        UsageError: no such checkpoint was kept.
+    """
+    return _choose_checkpoint(*split_reference(reference))
+
+
+def epoch_checkpoint(run: Path, epoch: int) -> Path:
+    """Return where the checkpoint kept after an epoch lies."""
+    return checkpoint_folder(run) / f"{EPOCH}{epoch:03d}.safetensors"
+
+
+def checkpoint_folder(run: Path) -> Path:
+    """Return where a run folder's checkpoints lie."""
+    return run / "checkpoints"
+
+
+def split_reference(path: Path) -> tuple[Path, str | None]:
+    """Split `runs/name@12` into the folder and `12`; None where there is no @ or a folder is called so."""
+    stem, at, choice = path.name.rpartition("@")
+    if not at or not stem or path.is_dir():
+        return path, None
+    return path.with_name(stem), choice
+
+
+def _check_description(value: dict[str, Any]) -> None:
+    """Refuse a description in which something is missing or of another kind.
+
+    Args:
+        value: `config.json` as read.
+
+    Raises:
+        ValueError: names the part, the key, and what is wrong with it.
+        TypeError: a part is no table.
+    """
+    for part, kinds in WANTED.items():
+        missing = [key for key in kinds if key not in value[part]]
+        if missing:
+            raise ValueError(f"{part} lacks {', '.join(missing)}")
+        for key, kind in {**kinds, **POSSIBLE.get(part, {})}.items():
+            if key in value[part] and not _is_of(value[part][key], kind):
+                raise ValueError(f"{part}.{key} is {value[part][key]!r}; expected {_name_kind(kind)}")
+    cycles = value["training"].get("cycles", [])
+    if not all(_is_of(epochs, int) and 1 <= epochs <= MOST_EPOCHS for epochs in cycles):
+        raise ValueError(f"training.cycles is {cycles!r}; expected whole numbers of epochs")
+    if len(set(value["classes"])) != len(value["classes"]):
+        raise ValueError("its class names repeat")
+    if value["recipe"]["network"].get("classes") != len(value["classes"]):
+        raise ValueError(f"{len(value['classes'])} class names for another number of classes")
+
+
 def _choose_checkpoint(folder: Path, choice: str | None) -> Path:
     if choice is None:
         return checkpoint_folder(folder) / f"{LAST}.safetensors"
@@ -177,3 +229,13 @@ def _choice_of(stem: str) -> str | None:
     if number != stem and number.isdecimal():
         return str(int(number))
     return {LAST: "", BEST: BEST}.get(stem)
+
+
+def _is_of(value: object, kind: Kind) -> bool:
+    # To Python, true is a whole number.
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _name_kind(kind: Kind) -> str:
+    words = {str: "a word", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+    return words[kind] if isinstance(kind, type) else "a number"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.card import BYTE_BITS
 from toolkit.data.dataset import Dataset
 from toolkit.data.split import ends_mixed
-from toolkit.runs.schema import RUN_SCHEMA
+from toolkit.runs.run import RUN_SCHEMA
 from toolkit.training.recipe import FOLLOWING
 from toolkit.training.session import Machine, Session
 

@@ -14,7 +14,7 @@ from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError
 from toolkit.holding import hold
 from toolkit.runs.checkpoint import Checkpoint, read_checkpoint
-from toolkit.runs.redo_log import finish_save, list_checkpoints
+from toolkit.runs.redo_log import finish_save, list_saves
 from toolkit.runs.run import checkpoint_folder, epoch_checkpoint
 from toolkit.training.saving import save_state
 from toolkit.training.steps.state import TrainingState
@@ -73,7 +73,7 @@ class RunFolder:
         for folder in (self.path, self._checkpoints):
             for path in folder.glob(".*.tmp"):
                 path.unlink(missing_ok=True)
-        for path in list_checkpoints(self._checkpoints):
+        for path in list_saves(self._checkpoints):
             finish_save(path)
 
 
@@ -84,7 +84,7 @@ def find_valid_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
         ModelError: none is whole.
     """
     problems: list[str] = []
-    for path in sorted(list_checkpoints(checkpoint_folder(run)), key=_progress, reverse=True):
+    for path in sorted(list_saves(checkpoint_folder(run)), key=_progress, reverse=True):
         try:
             return read_checkpoint(path), problems
         except ModelError as error:

@@ -17,8 +17,8 @@ from torch.nn import functional
 from toolkit.data.dataset import Split
 from toolkit.errors import StoppedError, UsageError
 from toolkit.network.cnn import CNN
+from toolkit.network.config import plan_stages
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
-from toolkit.network.stages import plan_stages
 from toolkit.runs.history import EpochRow
 from toolkit.training.interrupt import StopRequest
 from toolkit.training.process import CHOICES

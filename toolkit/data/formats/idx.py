@@ -127,7 +127,7 @@ def has_idx_files(folder: Path) -> bool:
         os.path.lexists(folder / name)
         for prefixes in PREFIXES.values()
         for content, ranks in CONTENTS.items()
-        for name in _possible_names(prefixes, content, ranks)
+        for name in _possible_names(prefixes, content, ranks=ranks)
     )
 
 
@@ -157,7 +157,7 @@ def _find_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
     found: list[Path] = []
     for split, prefixes in PREFIXES.items():
         for content, ranks in CONTENTS.items():
-            names = _possible_names(prefixes, content, ranks)
+            names = _possible_names(prefixes, content, ranks=ranks)
             # lexists: a broken link or a FIFO is reported as itself, not as missing.
             path = next((folder / name for name in names if os.path.lexists(folder / name)), None)
             if path is None:
@@ -169,7 +169,7 @@ def _find_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
     return (found[0], found[1]), (found[2], found[3])
 
 
-def _possible_names(prefixes: tuple[str, ...], content: str, ranks: tuple[int, ...]) -> list[str]:
+def _possible_names(prefixes: tuple[str, ...], content: str, *, ranks: tuple[int, ...]) -> list[str]:
     return [
         f"{prefix}-{content}{mark}idx{rank}-ubyte{ending}"
         for prefix in prefixes

@@ -62,16 +62,16 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
     """
     with open_npz(path, max_bytes=max_bytes) as arrays:
         keys = _choose_keys(arrays, path)
-        used = {part: keys.of(part) for part in _list_parts(arrays, keys, path)}
-        images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path, on_note)
-        parts = {part: _read_split(arrays, pair, images, path) for part, pair in used.items()}
+        used = {part: keys.of(part) for part in _list_parts(arrays, keys, path=path)}
+        images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path=path, on_note=on_note)
+        parts = {part: _read_split(arrays, pair, images=images, path=path) for part, pair in used.items()}
         names = _read_classes(arrays, path)
     highest = int(max((part.labels.max(initial=0) for part in parts.values()), default=0))
     if highest >= MAX_CLASSES:
         raise DataError(f"{path}: a label is {highest}; expected 0 to {MAX_CLASSES - 1}")
     train = mix_classes(parts["train"], on_note=on_note, name=path.name)
     if "val" in parts:
-        train = _join(train, mix_classes(parts["val"], on_note=on_note, name=path.name), path)
+        train = _join(train, mix_classes(parts["val"], on_note=on_note, name=path.name), path=path)
         on_note(f"{path.name}: its {len(parts['val'])} validation images stand last among the training images")
     return Dataset(
         name=path.stem,
@@ -92,7 +92,7 @@ def _choose_keys(arrays: NpzArrays, path: Path) -> _Keys:
     raise DataError(f"{path} holds {', '.join(arrays.names[:20]) or 'no arrays'}; expected {expected}")
 
 
-def _list_parts(arrays: NpzArrays, keys: _Keys, path: Path) -> list[str]:
+def _list_parts(arrays: NpzArrays, keys: _Keys, *, path: Path) -> list[str]:
     parts = ["train", "test", *(["val"] if set(keys.of("val")) & set(arrays.names) else [])]
     missing = [key for part in parts for key in keys.of(part) if key not in arrays.names]
     if missing:
@@ -101,7 +101,7 @@ def _list_parts(arrays: NpzArrays, keys: _Keys, path: Path) -> list[str]:
 
 
 def _read_split(
-    arrays: NpzArrays, keys: tuple[str, str], images: dict[str, npt.NDArray[np.uint8]], path: Path
+    arrays: NpzArrays, keys: tuple[str, str], *, images: dict[str, npt.NDArray[np.uint8]], path: Path
 ) -> Split:
     labels = _to_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
     try:
@@ -111,7 +111,7 @@ def _read_split(
 
 
 def _read_images(
-    arrays: NpzArrays, keys: list[str], path: Path, on_note: OnNote
+    arrays: NpzArrays, keys: list[str], *, path: Path, on_note: OnNote
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], int]:
     """Return the images of every part, and how many bits their numbers have: all parts have one depth."""
     depth, values = Depth(), {}
@@ -167,7 +167,7 @@ def _read_classes(arrays: NpzArrays, path: Path) -> tuple[str, ...]:
     return names
 
 
-def _join(train: Split, validation: Split, path: Path) -> Split:
+def _join(train: Split, validation: Split, *, path: Path) -> Split:
     if train.images.shape[1:] != validation.images.shape[1:]:
         sizes = f"{list(train.images.shape[1:])} and {list(validation.images.shape[1:])}"
         raise DataError(f"{path}: training and validation images are {sizes}; expected the same size")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError, ProviderError, UsageError
-from toolkit.network.cnn import Classifier
+from toolkit.network.cnn import ContractNetwork
 from toolkit.network.device import TorchMachine, select_device
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
@@ -41,7 +41,7 @@ class TorchEagerRuntime(Runtime):
         network = read_checkpoint(read_run(source.run).checkpoint_path).network
         config = network.config
         self._module: Callable[..., tuple[torch.Tensor, ...]] = (
-            Classifier(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
+            ContractNetwork(network).eval().to(device=self._device, dtype=DTYPES[self.settings.precision])
         )
         dtype = "float64" if self.settings.precision == "fp64" else "float32"
         self.info = RuntimeInfo(
