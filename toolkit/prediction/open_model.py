@@ -141,7 +141,7 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:
     if not find_entry(settings.runtime).private:
         return open_runtime(source, settings)
-    from toolkit.runtimes.workers.client import WorkerRuntime, blame_the_file
+    from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
     with blame_the_file(str(source.path)):
-        return WorkerRuntime(source, settings, allow_foreign=False)
+        return open_worker(source, settings, allow_foreign=False)
