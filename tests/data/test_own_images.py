@@ -126,12 +126,12 @@ def test_the_golden_vectors_pass_and_see_swapped_channels(exported: Any) -> None
 
 
 def test_an_export_says_which_golden_vectors_it_wrote_or_why_none(exported: Any) -> None:
-    from toolkit.cli.commands.export import _golden_words
+    from toolkit.render.export import describe_golden
 
-    assert _golden_words(exported.card, asked=None) == "golden vectors: 16 synthetic images"
+    assert describe_golden(exported.card, asked=None) == "golden vectors: 16 synthetic images"
     bare = replace(exported.card, golden=None)
-    assert "none, as asked" in _golden_words(bare, asked="none")
-    assert "over the cap" in _golden_words(bare, asked=None)
+    assert "none, as asked" in describe_golden(bare, asked="none")
+    assert "over the cap" in describe_golden(bare, asked=None)
     with (
         OrtRuntime(ModelSource.read(exported.model), RuntimeSettings()) as runtime,
         pytest.raises(ModelError, match="no golden vectors"),

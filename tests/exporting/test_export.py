@@ -21,7 +21,6 @@ from idx_files import write_idx
 from exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card, card_beside
-from toolkit.cli.commands.export import _golden_words
 from toolkit.data.dataset import Split
 from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, DataError, UsageError
@@ -35,7 +34,7 @@ from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.proof import prove_model
 from toolkit.exporting.reference import Probe
 from toolkit.onnx_file.source import ModelSource
-from toolkit.render.export import cross_check_words
+from toolkit.render.export import cross_check_words, describe_golden
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import read_run
 
@@ -149,7 +148,7 @@ def test_run_on_all_data_calls_no_image_held_out(maker: FileMaker, model: onnx.M
     card = maker._make_card(maker.prove(model, precision="fp32"))
     assert card.golden is not None
     assert (card.golden.split, card.guard["calibration"]["split"]) == ("training", "training")
-    assert _golden_words(card, asked=None) == "golden vectors: 16 training images"
+    assert describe_golden(card, asked=None) == "golden vectors: 16 training images"
     assert "validation" not in card.dumps()
     check = CrossCheck(
         exporters=("torch dynamo", "torch TorchScript"),

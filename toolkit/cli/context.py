@@ -93,7 +93,7 @@ def locate_data(name: str | None) -> str:
 
 
 def load_recorded_data(
-    name: str | None, recorded: Mapping[str, Any], output: Output, *, size: tuple[int, int]
+    name: str | None, recorded: Mapping[str, Any], *, output: Output, size: tuple[int, int]
 ) -> Dataset:
     """Load the data set named, else the one that a run or a card records, where it was then or by its name.
 

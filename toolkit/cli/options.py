@@ -14,6 +14,7 @@ __all__ = [
     "ModelPath",
     "OutputPath",
     "Provider",
+    "ProviderOrAuto",
     "Providers",
     "Runtimes",
     "Threads",
@@ -47,6 +48,7 @@ ImageSize = Annotated[
     str | None, typer.Option("--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.")
 ]
 Provider = Annotated[str, typer.Option("--provider", help=f"Where an .onnx file runs: {', '.join(PROVIDERS)}.")]
+ProviderOrAuto = Annotated[str, typer.Option("--provider", help=f"{', '.join(PROVIDERS)}, or auto: cuda, else cpu.")]
 Providers = Annotated[
     str | None,
     typer.Option("--provider", help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default."),

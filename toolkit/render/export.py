@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-__all__ = ["cross_check_words", "int8_table", "kits_table"]
+__all__ = ["cross_check_words", "describe_export", "describe_golden", "int8_table", "kits_table"]
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.exporting.cross_check import CrossCheck
-from toolkit.exporting.int8_tries import Int8Report, Int8Try
-from toolkit.exporting.kits.kits import KitResult
 from toolkit.render.tables import make_table
+
+if TYPE_CHECKING:
+    from toolkit.card import Card
+    from toolkit.exporting.cross_check import CrossCheck
+    from toolkit.exporting.int8_tries import Int8Report, Int8Try
+    from toolkit.exporting.kits.kits import KitResult
+    from toolkit.exporting.report import ExportReport
 
 WORDS = ("kit", "folder", "self-check", "runtime")
 FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")
 STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
+
+
+def describe_export(report: ExportReport, *, asked: str | None) -> list[str]:
+    """Return four lines for each file that was written, and one for the comparison of two exporters.
+
+    Args:
+        report: of the export.
+        asked: the golden vectors that were asked for; None where nothing was said.
+    """
+    lines = [line for item in (report, *report.derived) for line in _describe_file(item, asked=asked)]
+    return lines + ([] if report.cross_check is None else [cross_check_words(report.cross_check)])
+
+
+def describe_golden(card: Card, *, asked: str | None) -> str:
+    """Return how many golden vectors a card has, or why none; `asked` as in `describe_export`."""
+    if card.golden is not None:
+        return f"golden vectors: {card.golden.shape[0]} {card.golden.split or card.golden.origin} images"
+    reason = "as asked" if asked == "none" else f"one image of {card.input.height}x{card.input.width} is over the cap"
+    return f"golden vectors: none, {reason}; toolkit selftest has nothing to replay"
 
 
 def cross_check_words(check: CrossCheck) -> str:
@@ -43,6 +67,24 @@ def int8_table(report: Int8Report) -> list[Table | str]:
     table = make_table(header, rows, right=figures, folded={"reason"}, title=title, title_justify="left")
     parts: list[Table | str] = [table] if report.tries else []
     return [*parts, _gate_words(report)]
+
+
+def kits_table(results: Sequence[KitResult]) -> RenderableType:
+    """Return one row for each kit: where it is, how large, and what its self-check said."""
+    header = (*WORDS, *FIGURES)
+    return make_table(header, map(_kit_cells, results), right=FIGURES, folded=WORDS, framed=True, title="kits")
+
+
+def _describe_file(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:
+    state = "unchanged" if report.unchanged else "written"
+    written = f"{report.card.precision}, opset 18, {len(report.operators)} nodes, sha256 {report.sha256[:16]}..."
+    proven = f"largest logit error {report.max_abs_logit_error:.2g}, bound {report.card.bound['logits']:.2g}"
+    return (
+        f"{report.model} {state}: {report.size_bytes / 1e6:.2f} MB, {written}",
+        f"proven by {report.engine} at batch 1, 2, 3, 17, 64: {proven}",
+        f"test accuracy of this file {report.accuracy.describe()}",
+        describe_golden(report.card, asked=asked),
+    )
 
 
 def _cells(item: Int8Try) -> tuple[str, ...]:
@@ -71,12 +113,6 @@ def _gate_words(report: Int8Report) -> str:
         f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %, "
         f"logits differ by {gate.max_logit_error:.2g} at most, bound {gate.bound:.2g}"
     )
-
-
-def kits_table(results: Sequence[KitResult]) -> RenderableType:
-    """Return one row for each kit: where it is, how large, and what its self-check said."""
-    header = (*WORDS, *FIGURES)
-    return make_table(header, map(_kit_cells, results), right=FIGURES, folded=WORDS, framed=True, title="kits")
 
 
 def _kit_cells(result: KitResult) -> tuple[str | Text, ...]:

@@ -93,7 +93,7 @@ class Evaluation:
         if self._data_name is not None:
             with self._output.progress(f"loading {self._data_name}", unit="bytes") as bar:
                 return load_pictures(self._data_name, trained_on=recorded, size=size, progress=bar, on_note=note)
-        dataset = load_recorded_data(None, recorded, self._output, size=size)
+        dataset = load_recorded_data(None, recorded, output=self._output, size=size)
         require_same_data(dataset, judge.data, owner=judge.title)
         return LabelledPictures.of_test(dataset)
 

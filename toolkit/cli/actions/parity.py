@@ -167,7 +167,7 @@ def _load_images(source: ModelSource, card: Card, *, data: str | None, output: O
 
     # A card must not tell where a user's own data lie; the run does.
     recorded: dict[str, Any] = card.data if source.run is None else read_run(source.run).data
-    dataset = load_recorded_data(data, recorded, output, size=(card.input.height, card.input.width))
+    dataset = load_recorded_data(data, recorded, output=output, size=(card.input.height, card.input.width))
     if data is None:
         require_same_data(dataset, card.data, owner=source.path.name)
     return dataset

@@ -12,7 +12,7 @@ from toolkit.card import Card, card_beside
 from toolkit.cli.actions.parity import run_and_report
 from toolkit.cli.actions.parity_request import ParityRequest
 from toolkit.cli.actions.parity_worst import as_png
-from toolkit.cli.commands.train import run_training
+from toolkit.cli.actions.train import run_training
 from toolkit.cli.context import load_data
 from toolkit.cli.output import Output, repeat_command
 from toolkit.durable import write_atomic, write_json

@@ -54,7 +54,7 @@ def fetch_data(name: FetchName = "mnist", as_json: Json = False) -> None:
 
 
 @data_app.command("info")
-def show_info(name: AnyName = "mnist", size: ImageSize = None, as_json: Json = False) -> None:
+def show_info(name: AnyName = "mnist", size: ImageSize = None, *, as_json: Json = False) -> None:
     """Describe a data set: sizes, classes, pixel statistics, content hash."""
     from toolkit.data.describe import describe_dataset
 
@@ -68,6 +68,7 @@ def show_info(name: AnyName = "mnist", size: ImageSize = None, as_json: Json = F
 def show_pictures(
     name: AnyName = "mnist",
     class_name: ClassName = None,
+    *,
     size: ImageSize = None,
     output: OutputPath = None,
     force: Force = False,

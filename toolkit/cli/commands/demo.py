@@ -18,7 +18,7 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to se
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Serve only; open nothing.")]
 
 
-def demo_command(model: ModelPath = None, port: Port = 0, no_browser: NoBrowser = False) -> None:
+def demo_command(model: ModelPath = None, port: Port = 0, *, no_browser: NoBrowser = False) -> None:
     """Serve a model's web kit on this machine and open it. It is written anew; Ctrl-C ends it."""
     from toolkit.exporting.kits.browser import KitServer
     from toolkit.exporting.kits.kits import KitConfig, put_kit, read_kit_source

@@ -33,6 +33,7 @@ Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]
 def doctor_command(
     require: Require = None,
     runtime: Engines = None,
+    *,
     every: Every = False,
     output: OutputPath = None,
     force: Force = False,

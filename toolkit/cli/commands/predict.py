@@ -1,29 +1,125 @@
-"""`toolkit predict`: a bar while it runs, rows and pictures at the end."""
+"""`toolkit predict`: what is asked for, the settings that follow; a bar while it runs, rows and pictures at the end."""
 
 from __future__ import annotations
 
 __all__ = ["predict_command"]
 
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.predict_request import PredictRequest, make_config
-from toolkit.cli.context import announce_model
-from toolkit.cli.options import command_of
+from toolkit.cli.context import announce_model, choose_model
+from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
 from toolkit.cli.output import Output, draw_picture, note
+from toolkit.errors import UsageError
+from toolkit.imaging.settings import AUTO, PrepareSettings
+from toolkit.outputs import check_picture, claim_outputs
+from toolkit.prediction.config import (
+    AUTO_BATCH,
+    DEFAULT_BATCH,
+    DEFAULT_PROVIDER,
+    DEFAULT_RUNTIME,
+    EngineChoice,
+    PredictionConfig,
+)
 
 if TYPE_CHECKING:
-    from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.report import PredictionReport
+
+STDOUT = Path("-")
+FORMAT_ENDINGS = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "npy": ".npy"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """Predict images: one row each, -o - for stdout. The model is the .onnx given, else the latest."""
+
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, folders, 'globs', ZIP and TAR archives, IDX, NPY, NPZ, Parquet; - for names on stdin; "
+            "one that ends in .onnx is the model."
+        ),
+    ]
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout; a unique name by default.")
+    ] = None
+    form: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl, parquet or npy; by the output's ending, else csv.")
+    ] = None
+    force: Force = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished output, by default the latest.")
+    ] = False
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).")
+    ] = DEFAULT_RUNTIME
+    provider: ProviderOrAuto = DEFAULT_PROVIDER
+    precision: Annotated[str, typer.Option("--precision", help="Arithmetic of the engine: fp32, bf16 or tf32.")] = (
+        "fp32"
+    )
+    fit: Annotated[
+        str, typer.Option("--fit", help="How a picture becomes the model's size: auto, mnist, stretch or none.")
+    ] = AUTO
+    polarity: Annotated[
+        str, typer.Option("--polarity", help="What pictures are: auto, light-on-dark or dark-on-light.")
+    ] = AUTO
+    batch: Annotated[
+        str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
+    ] = str(DEFAULT_BATCH)
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add one column p_<class> for every class.")
+    ] = False
+    labels_from_filename: Annotated[
+        bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
+    ] = False
+    gallery: Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")] = None
+    executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")] = "local"
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="Most decoder processes; one for each core by default.")
+    ] = None
+    allow_fallback: AllowFallback = False
+    threads: Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")] = 0
+    as_json: Json = False
+
+    def __post_init__(self) -> None:
+        if len(self._models) > 1:
+            raise UsageError(f"{len(self._models)} models given ({', '.join(self._models)}); expected one")
+        if self.to_stdout and self.as_json:
+            raise UsageError("--output - and --json both want stdout; choose one")
+        if self.to_stdout and self.resume:
+            raise UsageError("--resume goes on with a file; it cannot with --output -")
+        check_picture(self.gallery)
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether rows go to stdout."""
+        return self.output == STDOUT
+
+    @property
+    def model(self) -> Path | None:
+        """The model that was named."""
+        return Path(self._models[0]) if self._models else None
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Everything else that was named."""
+        return tuple(Path(text) for text in self.inputs if text not in self._models)
+
+    @property
+    def _models(self) -> list[str]:
+        return [text for text in self.inputs if text.lower().endswith(".onnx")]
 
 
 def _carry_out(request: PredictRequest) -> None:
-    from toolkit.outputs import claim_outputs
     from toolkit.prediction.run import run_prediction
 
     store = ArtifactStore.default()
-    config = make_config(request, store)
+    config = _make_config(request, store)
     claim_outputs(config.gallery, force=config.force)
     out = Output(as_json=request.as_json or request.to_stdout)
     with out.progress("predicting", unit="images") as bar:
@@ -33,6 +129,65 @@ def _carry_out(request: PredictRequest) -> None:
         announce_model(config.model, store=store)  # after the refusals, which are one line
     _show(report, config, out, to_stdout=request.to_stdout)
     report.raise_for_errors()
+
+
+def _make_config(request: PredictRequest, store: ArtifactStore) -> PredictionConfig:
+    """Return the settings of a prediction.
+
+    Raises:
+        UsageError: they make no sense, or there is no such model.
+        ModelError: the latest model is not there any more.
+    """
+    model = request.model or choose_model(None, store=store)
+    config = PredictionConfig(
+        model=model,
+        inputs=request.images,
+        output=_choose_output(request, model, store=store),
+        form=request.form,
+        force=request.force,
+        resume=request.resume,
+        engine=EngineChoice(
+            runtime=request.runtime,
+            provider=request.provider,
+            precision=request.precision,
+            threads=request.threads,
+            allow_fallback=request.allow_fallback,
+        ),
+        settings=PrepareSettings(fit=request.fit, polarity=request.polarity),
+        batch=_read_batch(request.batch),
+        probabilities=request.probabilities,
+        truths=request.labels_from_filename,
+        gallery=request.gallery,
+        executor=request.executor,
+        processes=request.processes,
+    )
+    if request.model is not None:
+        choose_model(model, store=store)  # where the words make sense, its file has to be there
+    return config
+
+
+def _choose_output(request: PredictRequest, model: Path, *, store: ArtifactStore) -> Path | None:
+    if request.to_stdout:
+        return None
+    if request.output is not None:
+        return request.output
+    if request.resume:
+        from toolkit.prediction.sinks.unfinished import latest_unfinished
+
+        return latest_unfinished(store.root / "predictions")
+    return store.new_file("predictions", model.stem, FORMAT_ENDINGS.get(request.form or "csv", ".csv"))
+
+
+def _read_batch(text: str) -> int:
+    if text == "auto":
+        return AUTO_BATCH
+    try:
+        batch = int(text)
+    except ValueError as error:
+        raise UsageError(f"--batch {text!r} is neither a whole number nor auto") from error
+    if batch == AUTO_BATCH:
+        raise UsageError(f"the batch is {batch}; expected 1 to 65536, or auto")
+    return batch
 
 
 def _show(report: PredictionReport, config: PredictionConfig, out: Output, *, to_stdout: bool) -> None:

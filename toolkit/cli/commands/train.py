@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ["run_training", "train_command"]
+__all__ = ["DEFAULT_RECIPE", "CpuThreads", "Device", "RecipeName", "Seed", "Settings", "train_command"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.training_listener import TrainingListener
+from toolkit.cli.actions.train import resume_training, run_training, show_result
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
 from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
-from toolkit.cli.output import Output, note, warn
+from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
 from toolkit.training.recipe_catalog import RECIPES, change_recipe, recipe_from_json, resolve_recipe
 
 if TYPE_CHECKING:
-    from toolkit.data import Dataset
-    from toolkit.evaluation.accuracy import AccuracyReport
-    from toolkit.training.train import TrainConfig, TrainReport
+    from toolkit.cli.actions.train import Result
 
 DEFAULT_RECIPE = "fast"
 # Of a run, when it begins.
 SETTLED = ("all_data", "size", "polarity", "cuda_graph")
-Result: TypeAlias = "tuple[TrainReport, AccuracyReport, list[str]] | None"
 
 RecipeName = Annotated[
     str | None,
@@ -40,33 +37,6 @@ Settings = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.")]
 CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.")]
-
-
-def judge_run(
-    report: TrainReport, dataset: Dataset, *, listener: TrainingListener
-) -> tuple[TrainReport, AccuracyReport, list[str]] | None:
-    """Judge a run on the test images, write its report and pictures, and warn where chance would do as well.
-
-    Returns:
-        What was trained, its accuracy, and all that was warned of; None in processes that only help another.
-    """
-    from toolkit.cli.actions.evaluation_files import write_evaluation
-    from toolkit.evaluation.evaluate import evaluate_run
-    from toolkit.evaluation.mistakes import find_mistakes
-
-    if not report.is_main:
-        return None
-    result = evaluate_run(report.run, dataset)
-    write_evaluation(result, dataset.test.images, dataset.classes, path=report.run / "evaluation.json")
-    if listener.board is not None:
-        mistakes = find_mistakes(result, dataset.classes)
-        images = dataset.test.images[[item.index for item in mistakes]]
-        captions = [f"{item.predicted} (was {item.label})" for item in mistakes]
-        listener.board.add_mistakes(images, captions, epoch=len(report.rows))
-        listener.board.close()
-    doubts = result.report.describe_chance(dataset.classes)
-    warn(doubts)
-    return report, result.report, [*dataset.describe_gaps(), *doubts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,32 +87,7 @@ class TrainRequest:
 def _carry_out(request: TrainRequest) -> None:
     prepare_process()
     output = Output(as_json=request.as_json)
-    result = (_begin if request.resume is None else _resume)(request, output)
-    if result is None:
-        return
-    report, accuracy, warnings = result
-    output.report(
-        {
-            "run": str(report.run),
-            "evaluation": accuracy.to_json(),
-            "checkpoint_sha256": report.checkpoint_sha256,
-            "warnings": warnings,
-        },
-        f"test accuracy {accuracy.describe()}",
-        f"run {report.run}; go on with: toolkit export",
-    )
-
-
-def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tensorboard: bool = False) -> Result:
-    """Train, evaluate and draw, telling the user what happens; None in processes that only help another."""
-    from toolkit.render.training import recipe_lines
-    from toolkit.training.train import train
-
-    warn(dataset.describe_gaps())
-    with output.progress("training", unit="steps") as bar:
-        listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
-        report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
-    return judge_run(report, dataset, listener=listener)
+    show_result((_begin if request.resume is None else _resume)(request, output), output=output)
 
 
 def _begin(request: TrainRequest, output: Output) -> Result:
@@ -166,7 +111,7 @@ def _begin(request: TrainRequest, output: Output) -> Result:
 
 def _resume(request: TrainRequest, output: Output) -> Result:
     from toolkit.runs.run import find_run, read_run
-    from toolkit.training.resume import ResumeConfig, resume_run
+    from toolkit.training.resume import ResumeConfig
 
     assert request.resume is not None
     settled = next((name for name in SETTLED if getattr(request, name) not in {None, False}), None)
@@ -175,7 +120,7 @@ def _resume(request: TrainRequest, output: Output) -> Result:
     store = ArtifactStore.default()
     run = store.latest_started_run() if request.resume == "latest" else find_run(Path(request.resume), store=store)
     recorded = read_run(run)
-    dataset = load_recorded_data(request.data, recorded.data, output, size=recorded.image_size)
+    dataset = load_recorded_data(request.data, recorded.data, output=output, size=recorded.image_size)
     is_asked = request.recipe is not None or request.settings
     base = recipe_from_json(recorded.recipe) if request.recipe is None else resolve_recipe(request.recipe)
     config = ResumeConfig(
@@ -183,11 +128,7 @@ def _resume(request: TrainRequest, output: Output) -> Result:
         data_source=locate_data(request.data),
         **request.given("epochs", "allow_drift"),
     )
-    warn(dataset.describe_gaps())
-    with output.progress("training", unit="steps") as bar:
-        listener = TrainingListener(output, bar, tensorboard=request.tensorboard, words=[])
-        report = resume_run(run, dataset, config, store=store, listener=listener)
-    return judge_run(report, dataset, listener=listener)
+    return resume_training(run, dataset, config=config, output=output, tensorboard=request.tensorboard)
 
 
 train_command = command_of(TrainRequest, _carry_out)

@@ -1,0 +1,110 @@
+"""What `toolkit tune` does: search, tell of every trial, write report, pictures and the best recipe."""
+
+from __future__ import annotations
+
+__all__ = ["search_and_report"]
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.cli.output import Output, ProgressBar, draw_picture, repeat_command, tell_origin
+from toolkit.durable import write_atomic, write_json
+from toolkit.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.artifacts import ArtifactStore
+    from toolkit.data import Dataset
+    from toolkit.training.recipe import Recipe
+    from toolkit.tuning.config import TuneConfig
+    from toolkit.tuning.trials import TrialRow
+    from toolkit.tuning.tune import TuneReport
+
+
+def search_and_report(
+    dataset: Dataset,
+    config: TuneConfig,
+    *,
+    base: Recipe,
+    study: Path,
+    repeats_name: bool,
+    store: ArtifactStore,
+    output: Output,
+) -> None:
+    """Search, write what came out, and show it.
+
+    Args:
+        dataset: of which the training images are used.
+        config: of the search.
+        base: the recipe that is varied, with its own number of epochs.
+        study: the file that remembers the trials.
+        repeats_name: whether the command line names the study already, so that repeating it goes on.
+        store: where files go.
+        output: where words go.
+
+    Raises:
+        CheckFailedError: no trial succeeded.
+    """
+    from toolkit.tuning.tune import tune
+
+    with output.progress("searching", unit="steps") as bar:
+        report = tune(dataset, config, path=study, listener=_Listener(output, bar, repeats_name=repeats_name))
+    _write_results(report, base, store=store, output=output)
+
+
+class _Listener:
+    """Tells the user what happens in a search.
+
+    Args:
+        output: where words go.
+        bar: shows the steps of an epoch.
+        repeats_name: whether the command line names the study already, so that repeating it goes on.
+    """
+
+    def __init__(self, output: Output, bar: ProgressBar, *, repeats_name: bool) -> None:
+        self._output = output
+        self.on_step = bar
+        self._repeats_name = repeats_name
+
+    def on_start(self, *, study: Path, settled: int, trials: int, images: int) -> None:
+        """Say where the study lies, how it is judged, and how to go on with it."""
+        command = repeat_command() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
+        self._output.show(
+            f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
+            f"if it is stopped, go on with: {command}",
+        )
+
+    def on_trial(self, row: TrialRow, *, settled: int, trials: int) -> None:
+        """Show the trial's line."""
+        from toolkit.render.tuning import describe_trial
+
+        self._output.show(f"trial {row.number}, {settled} of {trials}: {describe_trial(row)}")
+
+
+def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, output: Output) -> None:
+    """Write report, pictures and the best recipe, and show the table."""
+    from toolkit.plots.tuning import draw_search_fields, draw_search_history
+    from toolkit.render.tuning import render_tune
+    from toolkit.training.recipe_catalog import recipe_to_toml
+    from toolkit.tuning.tune import best_recipe
+
+    path = store.new_file("reports", f"tune-{report.study.stem}", ".json")
+    best, toml = best_recipe(report, base), path.with_name(f"{path.stem}-best.toml")
+    last: list[str] = []
+    if best is not None:
+        write_atomic(toml, recipe_to_toml(best).encode())
+        last.append(f"best recipe {toml}; train it with: toolkit train --recipe {toml}")
+        if base.epochs != report.config.recipe.epochs:
+            last.append(f"its {base.epochs} epochs are the recipe's own; every trial had {report.config.recipe.epochs}")
+    whole = tell_origin({**report.to_json(), "best_recipe": None if best is None else str(toml)})
+    write_json(path, whole)
+    pictures: dict[Path, Callable[[], bytes]] = {
+        path.with_name(f"{path.stem}-history.png"): lambda: draw_search_history(report.rows),
+        path.with_name(f"{path.stem}-fields.png"): lambda: draw_search_fields(report.rows, report.config.space),
+    }
+    drawn = [f"picture {target}" for target, draw in pictures.items() if draw_picture(target, draw)]
+    output.report(whole, *render_tune(report), f"report {path}", *drawn, *last)
+    if best is None:
+        raise CheckFailedError(f"none of {len(report.rows)} trials succeeded; see their reasons in {path}")
