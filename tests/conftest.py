@@ -96,7 +96,7 @@ def probed_once(module_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def little_noise(monkeypatch: pytest.MonkeyPatch) -> int:
     """Parity checks of few noise images, and how many: their float64 reference takes most of a small check's time."""
-    monkeypatch.setattr("toolkit.parity.references.suites.NOISE_COUNT", 16)
+    monkeypatch.setattr("toolkit.parity.references.images.NOISE_COUNT", 16)
     return 16
 
 

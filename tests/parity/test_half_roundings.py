@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.references.feeds import FeedsReference
-from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.parity.references.feeds import FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import FeedSet
+from toolkit.parity.references.second_look import look_again
 from toolkit.parity.references.witnesses import compute_feeds_reference
-from toolkit.parity.second_look import look_again
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.widened import RoundedRuntime
 from toolkit.runtimes.workers.client import open_worker

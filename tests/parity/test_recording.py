@@ -35,7 +35,7 @@ def recording(source: ModelSource) -> Recording:
     card = require_providers(source, QUICK).card
     assert card is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.parity.references.suites.NOISE_COUNT", 16)
+        patch.setattr("toolkit.parity.references.images.NOISE_COUNT", 16)
         recording = record_reference(source, load_mini(), QUICK, card=card)
     return replace(recording, environment={"cpu": "of another machine"})
 

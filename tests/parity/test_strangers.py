@@ -22,8 +22,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import read_recording, record_feeds, write_recording
-from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
-from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.base import RuntimeSettings

@@ -27,13 +27,11 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.diagnosis import triage
 from toolkit.parity.diagnosis.bisect import bisect_engine, bisect_file
-from toolkit.parity.diagnosis.fault_signatures import explain_logits, explain_rest, find_matches
-from toolkit.parity.diagnosis.triage import triage_report
+from toolkit.parity.diagnosis.triage import explain_logits, explain_rest, find_matches, triage_report
 from toolkit.parity.references.expectations import FeedExpectation
 from toolkit.parity.references.images import SuiteReference
 from toolkit.parity.references.stated import Stated
-from toolkit.parity.report import ParityReport, ParityRow
-from toolkit.parity.worst import WorstSample
+from toolkit.parity.report import ParityReport, ParityRow, WorstSample
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import read_run
 from toolkit.runtimes.base import RuntimeSettings

@@ -16,8 +16,7 @@ from strangers import STRANGERS
 
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
-from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
-from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import FeedSet, make_feed_sets
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.subject import find_precision

@@ -19,18 +19,16 @@ from toolkit.cli.app import app
 from toolkit.errors import CheckFailedError, UsageError, WorkerError
 from toolkit.onnx_file.cutting import MADE, LooseNode, expose_tensors, take_apart
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity import matrix, second_look
-from toolkit.parity.agreement import LIMITS, find_distance
-from toolkit.parity.budget import Budget, memory_for_reference
-from toolkit.parity.config import ParityConfig
+from toolkit.parity import matrix
+from toolkit.parity.config import Budget, ParityConfig, memory_for_reference
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.recording_suites import pack_suites, unpack_reference
-from toolkit.parity.references import parted_nodes, third_engines, witnesses
+from toolkit.parity.references import parted_nodes, second_look, third_engines, witnesses
 from toolkit.parity.references.answers import Answers, ask_witnesses
-from toolkit.parity.references.feeds import FeedsReference
-from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.parity.references.feeds import FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.parted_nodes import PartedNode, find_left_open
+from toolkit.parity.references.rounding_limits import LIMITS, find_distance
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, find_ally
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.report import ParityReport, ParityRow
@@ -546,7 +544,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
         def open_slow(_: ModelSource, settings: RuntimeSettings, *, timeout_s: float, **__: Any) -> Slow:
             return Slow(clock, seconds, settings, timeout_s)
 
-        monkeypatch.setattr("toolkit.parity.budget.time", clock)
+        monkeypatch.setattr("toolkit.parity.config.time", clock)
         monkeypatch.setattr("toolkit.parity.references.answers.time", clock)
         asked = ask_witnesses(
             ANY, calls(count), Budget(seconds=budget, start=0.0, multiply_adds=work), opener=open_slow

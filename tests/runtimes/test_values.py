@@ -20,8 +20,7 @@ from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype, type_name
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.parity.recording import Recording, read_recording, write_recording
-from toolkit.parity.references.feeds import FeedsReference
-from toolkit.parity.references.judge_feeds import judge_feeds
+from toolkit.parity.references.feeds import FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.report import ParityRow

@@ -21,7 +21,7 @@ from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
 
 if TYPE_CHECKING:
-    from toolkit.parity.budget import Budget
+    from toolkit.parity.config import Budget
 
 BudgetSeconds = Annotated[
     float | None,
@@ -53,7 +53,7 @@ def read_budget(seconds: float | None) -> Budget | None:
     Raises:
         UsageError: it is not over 0.
     """
-    from toolkit.parity.budget import Budget
+    from toolkit.parity.config import Budget
 
     return None if seconds is None else Budget(seconds=seconds)
 

@@ -1,11 +1,15 @@
-"""The matrix: every engine with every setting, each in its own process, judged against one reference."""
+"""The matrix: every runtime on every provider with every setting is a row, judged in a process of its own.
+
+All rows are held against one reference.
+"""
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "judge_matrix"]
+__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "ParityVariant", "expand_variants", "judge_matrix"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
@@ -13,22 +17,63 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import Recording
 from toolkit.parity.references.feeds import FeedsReference
 from toolkit.parity.references.images import Reference, bound_suites
+from toolkit.parity.references.second_look import look_again
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
-from toolkit.parity.second_look import look_again
 from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
-from toolkit.parity.variants import ParityVariant, expand_variants
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_entry, precisions_of, require_provider
 from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
 # factor that a stranger's file is given.
 ERROR_RATIO_LIMIT = 16.0
+DEFAULT_RUNTIMES = ("torch", "ort")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityVariant:
+    """One row to be judged.
+
+    Attributes:
+        settings: how to execute.
+        may_skip: whether it came from `all` or a default, so that its absence is a skip; what was asked for by name
+            may not be absent.
+        was_named: whether the engine itself was asked for by its name, or is the one of the default: it may not refuse.
+    """
+
+    settings: RuntimeSettings
+    may_skip: bool
+    was_named: bool = True
+
+
+def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
+    """Return the rows of a matrix in order.
+
+    Args:
+        config: the axes.
+        has_run: whether the model's run is at hand; PyTorch executes the run's own network.
+
+    Raises:
+        UsageError: an unknown runtime or provider, or one that none of the runtimes named has.
+    """
+    for provider in config.providers:
+        require_provider(provider)
+    names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
+    rows: list[ParityVariant] = []
+    for name in names:
+        needs_run = find_entry(name).needs_run
+        if needs_run and not has_run and config.runtimes is None:
+            continue
+        rows += _of_engine(name, config)
+    if not rows:
+        asked = f" in {', '.join(config.precisions)}" if config.precisions else ""
+        raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}{asked}")
+    return tuple(rows)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +176,47 @@ def judge_matrix(
         remarks=strange.remarks if strange else (),
         left_out=strange.left_out if strange else (),
     )
+
+
+def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
+    entry, is_ort, everything = find_entry(name), name == "ort", _is_everything(config)
+    # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
+    is_extra = config.runtimes is None and not is_ort
+    devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
+    if is_extra and "cpu" not in devices:
+        devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
+    is_any = config.runtimes == ("all",)
+    for device in devices:
+        several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
+        optimisations = config.optimisations if is_ort else ("all",)
+        for threads, optimisation, precision in product(several, optimisations, _precisions(name, device, config)):
+            settings = RuntimeSettings(
+                runtime=name,
+                provider=device,
+                threads=threads if entry.has_threads else 0,
+                optimisation=optimisation,
+                allow_fallback=config.allow_fallback,
+                precision="fp32" if precision == "tf32" else precision,
+                tf32=precision == "tf32",
+            )
+            yield ParityVariant(
+                settings=settings,
+                # A provider that was named must be there in ONNX Runtime, whatever else is tried.
+                may_skip=everything or is_extra or (is_any and not is_ort),
+                was_named=not (everything or is_extra or is_any),
+            )
+
+
+def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:
+    """Return what an engine computes in on a device, of what was asked for."""
+    asked = config.precisions or (("all",) if config.runtimes == ("all",) else ("fp32",))
+    possible = precisions_of(name, device)
+    return [item for item in possible if item in asked or "all" in asked]
+
+
+def _is_everything(config: ParityConfig) -> bool:
+    # A matrix wants every provider that works, so `auto` means the same as `all` here.
+    return not set(WILDCARDS).isdisjoint(config.providers)
 
 
 def _judge_variant(

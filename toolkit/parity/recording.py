@@ -27,13 +27,11 @@ from toolkit.data.dataset import Dataset
 from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.budget import Budget
-from toolkit.parity.config import ParityConfig
+from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.recording_suites import pack_suites, unpack_reference
 from toolkit.parity.references.feeds import FeedsReference
-from toolkit.parity.references.images import Reference, compute_reference
+from toolkit.parity.references.images import Reference, compute_reference, make_suites
 from toolkit.parity.references.made_feeds import make_feed_sets
-from toolkit.parity.references.suites import make_suites
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.subject import Subject
 from toolkit.progress import OnNote, ShowProgress

@@ -7,9 +7,8 @@ __all__ = ["describe_row", "find_baseline", "settle_row", "summarise_row", "with
 from dataclasses import replace
 
 from toolkit.parity.references.feeds import UNDECIDED, FeedsReference
-from toolkit.parity.report import ParityRow
+from toolkit.parity.report import ParityRow, find_worst, share_of_bound
 from toolkit.parity.trial import Outcome
-from toolkit.parity.worst import find_worst, share_of_bound
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 
 # They run the reference's own code: where they differ from it, it differs from itself.

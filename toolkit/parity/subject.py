@@ -16,8 +16,8 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.matrix import expand_variants
 from toolkit.parity.references.made_feeds import make_feed_sets
-from toolkit.parity.variants import expand_variants
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig

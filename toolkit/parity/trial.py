@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError, WorkerError, WrongAnswerError
 from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.references.feeds import FeedExpectation
-from toolkit.parity.references.images import Reference, SuiteReference
-from toolkit.parity.references.suites import spread_indices
+from toolkit.parity.references.images import Reference, SuiteReference, spread_indices
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.client import OpenedModel

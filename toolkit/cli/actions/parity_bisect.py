@@ -19,8 +19,7 @@ from toolkit.programs import run_program
 if TYPE_CHECKING:
     from toolkit.onnx_file.source import ModelSource
     from toolkit.parity.diagnosis.bisect import Finding
-    from toolkit.parity.report import ParityReport
-    from toolkit.parity.worst import WorstSample
+    from toolkit.parity.report import ParityReport, WorstSample
 
 EXPORT_TIMEOUT_S = 300
 # A quantised file depends on images that were drawn for it: another one is not the same graph.

@@ -17,7 +17,7 @@ from toolkit.errors import CheckFailedError, UsageError
 if TYPE_CHECKING:
     from toolkit.evaluation.selftest import SelftestReport
     from toolkit.onnx_file.source import ModelSource
-    from toolkit.parity.budget import Budget
+    from toolkit.parity.config import Budget
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.feed_config import FeedConfig
 
@@ -91,8 +91,7 @@ def _judge_stranger(
     source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, budget: Budget | None, output: Output
 ) -> SelftestReport:
     from toolkit.evaluation.selftest import SelftestReport
-    from toolkit.parity.budget import SHORT_MULTIPLY_ADDS, Budget
-    from toolkit.parity.config import ParityConfig
+    from toolkit.parity.config import SHORT_MULTIPLY_ADDS, Budget, ParityConfig
     from toolkit.parity.matrix import judge_matrix
     from toolkit.parity.recording import record_feeds
     from toolkit.parity.subject import require_providers

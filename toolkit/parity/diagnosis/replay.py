@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.recording import Recording, load_recording
+from toolkit.parity.report import WorstSample
 from toolkit.parity.trial import Expectation
-from toolkit.parity.worst import WorstSample
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import RuntimeSettings

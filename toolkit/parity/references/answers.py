@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.element_types import is_float
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.budget import Budget, memory_for_reference
+from toolkit.parity.config import Budget, memory_for_reference
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.stated import state_chance_of
 from toolkit.progress import ShowProgress

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError
 from toolkit.onnx_file.element_types import is_float
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.agreement import RoundingLimits, find_distance, probability_share
+from toolkit.parity.references.rounding_limits import RoundingLimits, find_distance, probability_share
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.workers.client import Opener

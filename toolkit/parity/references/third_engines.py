@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.agreement import find_distance
+from toolkit.parity.references.rounding_limits import find_distance
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.installed import is_installed
 from toolkit.runtimes.workers.client import Opener

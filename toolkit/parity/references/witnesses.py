@@ -15,14 +15,20 @@ import numpy as np
 
 from toolkit.errors import WorkerError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.agreement import LIMITS, RoundingLimits
-from toolkit.parity.budget import Budget
+from toolkit.parity.config import Budget
 from toolkit.parity.references.answers import Answers, ask_jitter, ask_witnesses
-from toolkit.parity.references.expectations import Doubts, expect_calls, find_doubts, measure_errors, narrow_calls
-from toolkit.parity.references.feed_bounds import describe_limit
+from toolkit.parity.references.expectations import (
+    Doubts,
+    describe_limit,
+    expect_calls,
+    find_doubts,
+    measure_errors,
+    narrow_calls,
+)
 from toolkit.parity.references.feeds import UNDECIDED, FeedExpectation, FeedsReference, Witnesses
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.parted_nodes import PartedNode, find_parted_nodes
+from toolkit.parity.references.rounding_limits import LIMITS, RoundingLimits
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
 from toolkit.progress import OnNote, ShowProgress
 from toolkit.runtimes.base import Arrays

@@ -10,13 +10,12 @@ import numpy as np
 
 from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.agreement import LIMITS, RoundingLimits
-from toolkit.parity.budget import Budget
+from toolkit.parity.config import Budget
 from toolkit.parity.references.answers import ask_jitter, ask_roundings
-from toolkit.parity.references.expectations import find_differences, measure_errors
-from toolkit.parity.references.feed_bounds import bound_calls
+from toolkit.parity.references.expectations import bound_calls, find_differences, measure_errors
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
 from toolkit.parity.references.made_feeds import FeedSet
+from toolkit.parity.references.rounding_limits import LIMITS, RoundingLimits
 from toolkit.parity.references.third_engines import FLOAT64, ORT
 from toolkit.parity.references.witnesses import MOVED
 from toolkit.runtimes.workers.client import Opener

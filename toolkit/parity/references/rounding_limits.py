@@ -1,4 +1,4 @@
-"""When two answers are the same within what rounding explains, in each arithmetic.
+"""What rounding explains at most in each arithmetic, and how far two answers are apart.
 
 Derivation: docs/decisions/0021-witnesses.md.
 """
