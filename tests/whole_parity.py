@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from toolkit.data.dataset import Dataset
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_reference
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import record_reference
 from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import require_providers
 from toolkit.runtimes.workers.client import Opener, open_worker
@@ -17,5 +17,5 @@ def run_parity(
 ) -> ParityReport:
     subject = require_providers(source, config, opener=opener)
     assert subject.card is not None
-    recording = record_reference(source, data, config, card=subject.card, opener=opener)
-    return judge_matrix(source, recording, config, precision=subject.precision, opener=opener)
+    recording = record_reference(source, data, config=config, card=subject.card, opener=opener)
+    return judge_matrix(source, recording, config=config, precision=subject.precision, opener=opener)

@@ -18,8 +18,8 @@ from toolkit.data import load_dataset
 from toolkit.durable import sha256_bytes
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_reference
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.recording import record_reference
 from toolkit.parity.trial import make_trial, run_trials
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
@@ -33,7 +33,7 @@ def open_parity(model: Path, run: Path, *, optimisations: tuple[str, ...]) -> Se
     """Return what says whether parity sees that a file differs from the model, at any of the optimisation levels."""
     source = ModelSource.read(model, run=run)
     card, data = _read_card(model), load_dataset("mnist")
-    reference = record_reference(source, data, ParityConfig(), card=card, environment={}).reference
+    reference = record_reference(source, data, config=ParityConfig(), card=card).reference
 
     def differs(changed: bytes, optimisation: str) -> bool:
         with open_runtime(_source(changed), RuntimeSettings(optimisation=optimisation)) as engine:

@@ -21,9 +21,10 @@ from mutations.stranger_rewrites import REWRITES
 from toolkit.durable import write_json
 from toolkit.environment import describe_environment
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_feeds
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import Recording, record_feeds
+from toolkit.parity.recording import Recording
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.feed_config import FeedConfig
 
@@ -101,13 +102,13 @@ def _reference(stranger: str) -> tuple[Subject, Recording]:
     source = _source(_build(stranger), stranger)
     feeds = FeedConfig(shapes={"ids": (2, 7)} if stranger == "token ids" else {})
     subject = require_providers(source, CONFIG, feeds=feeds)
-    return subject, record_feeds(source, subject, feeds)
+    return subject, record_feeds(source, subject, feeds=feeds)
 
 
 def _judge(stranger: str, model: onnx.ModelProto) -> dict[str, Any]:
     """Let ONNX Runtime run the changed file, and hold its answers against the unchanged file's reference."""
     subject, recording = _reference(stranger)
-    report = judge_matrix(_source(model, stranger), recording, CONFIG, precision=subject.precision)
+    report = judge_matrix(_source(model, stranger), recording, config=CONFIG, precision=subject.precision)
     first = next((row for row in report.rows if row.status != "pass"), report.rows[0])
     return {"status": first.status, "reason": first.reason}
 

@@ -22,7 +22,7 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval
 from toolkit.evaluation.candidate import open_judge
-from toolkit.evaluation.evaluate import evaluate_run, evaluate_test_images, require_same_data
+from toolkit.evaluation.evaluate import evaluate_run, evaluate_test_images
 from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.onnx_file.source import ModelSource
@@ -140,7 +140,7 @@ def test_another_checkpoint_of_a_run_can_be_judged(trained_run: Path) -> None:
 
 def test_data_of_another_hash_is_refused() -> None:
     with pytest.raises(DataError, match="--data"):
-        require_same_data(load_mini(), {"name": "mnist", "sha256": "0" * 64}, owner="run x")
+        load_mini().require_same({"name": "mnist", "sha256": "0" * 64}, owner="run x")
 
 
 def test_the_selftest_passes_on_a_good_file(model_path: Path) -> None:

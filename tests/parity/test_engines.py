@@ -17,9 +17,10 @@ from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_reference
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import Recording, record_reference
+from toolkit.parity.recording import Recording
 from toolkit.parity.report import ParityRow
 from toolkit.parity.subject import require_providers
 from toolkit.runtimes.base import RuntimeSettings
@@ -55,7 +56,7 @@ def proof(model_path: Path, trained_run: Path) -> tuple[Recording, Card]:
     source, config = ModelSource.read(model_path, run=trained_run), ParityConfig(sample=40)
     card = require_providers(source, config).card
     assert card is not None
-    return record_reference(source, load_mini(), config, card=card), card
+    return record_reference(source, load_mini(), config=config, card=card), card
 
 
 def judge(name: str, source: ModelSource, proof: tuple[Recording, Card]) -> ParityRow:
@@ -63,7 +64,7 @@ def judge(name: str, source: ModelSource, proof: tuple[Recording, Card]) -> Pari
         runtimes=(require(name),), threads=(0,), optimisations=("all",), small_batches=(1, 3), small_count=4
     )
     recording, card = proof
-    (row,) = judge_matrix(source, recording, config, precision=card.precision).rows
+    (row,) = judge_matrix(source, recording, config=config, precision=card.precision).rows
     return row
 
 

@@ -19,7 +19,7 @@ from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity import matrix, recording, trial
+from toolkit.parity import check, matrix, trial
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import Arithmetics, expand_variants
 from toolkit.parity.references.images import Reference, SuiteReference, compute_reference, make_suites, special_images
@@ -81,7 +81,7 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(
         assert row.max_abs_logit_error is not None
         assert row.bound is not None
         assert 0 < row.max_abs_logit_error < row.bound
-    value = report.to_json(command="x", environment={})
+    value = report.to_json(command="x")
     assert value["schema"] == "toolkit/parity/1"
     json.dumps(value, allow_nan=False)
 
@@ -153,13 +153,13 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     model_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch, good_reference: Reference
 ) -> None:
     skip_where_cuda_works()
-    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(check, "compute_reference", lambda *_, **__: good_reference)
     source = source_of(model_path.read_bytes(), None)
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
         arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference, opener=open_worker)
-        row = matrix._judge_variant(source, variant, arithmetics, config)
+        row = matrix._judge_variant(source, variant, arithmetics=arithmetics, config=config)
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
 
@@ -208,7 +208,7 @@ def test_a_broken_file_fails(
     config = ParityConfig(
         runtimes=("ort",), threads=(0,), optimisations=("all",), sample=128, small_batches=(7,), small_count=20
     )
-    monkeypatch.setattr(recording, "compute_reference", lambda *_, **__: good_reference)
+    monkeypatch.setattr(check, "compute_reference", lambda *_, **__: good_reference)
     report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
     assert not report.passed
     assert report.rows[0].status == "fail"
@@ -223,7 +223,7 @@ def test_a_provider_that_is_not_active_ends_before_anything_is_measured(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the reference was computed although the provider is not active")
 
-    monkeypatch.setattr(recording, "compute_reference", never)
+    monkeypatch.setattr(check, "compute_reference", never)
     config = ParityConfig(providers=("cpu", "cuda"), sample=10)
     with pytest.raises(ProviderError, match="provider cuda"):
         run_parity(source_of(model_path.read_bytes(), trained_run), mini, config)

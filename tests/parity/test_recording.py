@@ -16,8 +16,9 @@ from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_reference
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.recording import Recording, read_recording, record_reference, write_recording
+from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.subject import require_providers
 from toolkit.runtimes.workers.frames import read_frame, write_frame
 
@@ -36,7 +37,7 @@ def recording(source: ModelSource) -> Recording:
     assert card is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("toolkit.parity.references.images.NOISE_COUNT", 16)
-        recording = record_reference(source, load_mini(), QUICK, card=card)
+        recording = record_reference(source, load_mini(), config=QUICK, card=card)
     return replace(recording, environment={"cpu": "of another machine"})
 
 

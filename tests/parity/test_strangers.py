@@ -14,14 +14,15 @@ from onnx import numpy_helper
 from strangers import STRANGERS, make_stranger
 
 from toolkit.cli.app import app
-from toolkit.cli.parity_options import read_feed_config
+from toolkit.cli.feed_options import read_feed_config
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import record_feeds
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import read_recording, record_feeds, write_recording
+from toolkit.parity.recording import read_recording, write_recording
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, judge_feeds
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.subject import Subject, require_providers
@@ -211,7 +212,9 @@ def test_a_number_that_is_infinite_in_float32_alone_is_excused() -> None:
 def test_chance_is_refused() -> None:
     source = source_of("chance")
     with pytest.raises(ModelError, match="chance cannot be compared; the file states: RandomNormalLike without a seed"):
-        record_feeds(source, Subject(card=None, inputs=(spec("x", "float32", "n", 3),), precision="fp32"), FeedConfig())
+        record_feeds(
+            source, Subject(card=None, inputs=(spec("x", "float32", "n", 3),), precision="fp32"), feeds=FeedConfig()
+        )
 
 
 @pytest.mark.slow
@@ -220,9 +223,9 @@ def test_every_stranger_passes_in_the_engines_that_have_its_operators(name: str)
     source, config = source_of(name), ParityConfig(runtimes=("ort", "openvino"), threads=(1,))
     feeds = FeedConfig()
     subject = require_providers(source, config, feeds=feeds)
-    recording = record_feeds(source, subject, feeds)
+    recording = record_feeds(source, subject, feeds=feeds)
     assert recording.reference.kind == "onnx-float64"
-    report = judge_matrix(source, recording, config, precision=subject.precision)
+    report = judge_matrix(source, recording, config=config, precision=subject.precision)
     # OpenVINO knows no local functions, and computes doubles in float32.
     others = {"own function": "refused", "double and bytes": "fail"}
     expected = {("openvino", others.get(name, "pass")), ("ort", "pass")}

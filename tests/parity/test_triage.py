@@ -16,7 +16,6 @@ from onnx import helper, numpy_helper
 from strangers import STRANGERS
 from whole_parity import run_parity
 
-from toolkit.cli.actions.parity_bisect import bisect_report
 from toolkit.cli.app import app
 from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
@@ -26,7 +25,7 @@ from toolkit.onnx_file.reading import find_shape_claims, read_facts
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.diagnosis import triage
-from toolkit.parity.diagnosis.bisect import bisect_engine, bisect_file
+from toolkit.parity.diagnosis.bisect import bisect_engine, bisect_file, bisect_report
 from toolkit.parity.diagnosis.triage import explain_logits, explain_rest, find_matches, triage_report
 from toolkit.parity.references.expectations import FeedExpectation
 from toolkit.parity.references.images import SuiteReference
@@ -432,11 +431,11 @@ def chain(*, slope: float) -> bytes:
 @pytest.mark.slow
 def test_the_first_node_that_is_not_a_fresh_exports_is_found() -> None:
     feeds = {"t0": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
-    finding = bisect_file(source_of(chain(slope=0.2)), source_of(chain(slope=0.1)), feeds, output="t6")
+    finding = bisect_file(source_of(chain(slope=0.2)), source_of(chain(slope=0.1)), feeds=feeds, output="t6")
     assert finding.tensor is not None
     assert (finding.tensor.operator, finding.number, finding.count) == ("LeakyRelu", 4, 6)
     assert "LeakyRelu (t3) -> t4" in finding.describe()
-    same = bisect_file(source_of(chain(slope=0.1)), source_of(chain(slope=0.1)), feeds, output="t6")
+    same = bisect_file(source_of(chain(slope=0.1)), source_of(chain(slope=0.1)), feeds=feeds, output="t6")
     assert same.tensor is None
 
 
@@ -462,20 +461,21 @@ def test_a_node_whose_input_is_wrong_already_is_not_the_first() -> None:
 
     feeds = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
     sources = (source_of(branches(slope=slope)) for slope in (0.2, 0.1))
-    finding = bisect_file(*sources, feeds, output="y", opener=open_here)
+    finding = bisect_file(*sources, feeds=feeds, output="y", opener=open_here)
     assert finding.tensor is not None
     assert finding.tensor.operator == "LeakyRelu"
 
 
-def test_fewer_bits_that_were_asked_for_are_no_wrong_node(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fewer_bits_that_were_asked_for_are_no_wrong_node() -> None:
+    told: list[str] = []
     report = failed_report(RuntimeSettings(runtime="openvino", precision="bf16"), error=0.1)
-    assert not bisect_report(report, source_of(b"model")).bisect
-    assert "bf16 leaves float32's bound at its first product" in capsys.readouterr().err
+    assert not bisect_report(report, source_of(b"model"), say=told.append).bisect
+    assert "bf16 leaves float32's bound at its first product" in told[-1]
 
 
 def test_an_output_that_no_node_makes_cannot_be_bisected() -> None:
     with pytest.raises(ModelError, match="an input or a weight"):
-        bisect_engine(source_of(branches(slope=0.1)), RuntimeSettings(), {}, output="x")
+        bisect_engine(source_of(branches(slope=0.1)), RuntimeSettings(), feeds={}, output="x")
 
 
 def test_a_cut_keeps_no_input_that_it_does_not_read_and_no_output_that_is_left_out() -> None:
@@ -502,8 +502,8 @@ def test_the_first_node_that_an_engine_computes_wrongly_is_found() -> None:
         "right": generator.standard_normal((2, 5)).astype(np.float32),
     }
     settings = RuntimeSettings(runtime="openvino", threads=1)
-    assert bisect_engine(source, settings, feeds, output="values").tensor is None
-    finding = bisect_engine(source, replace(settings, precision="bf16"), feeds, output="values")
+    assert bisect_engine(source, settings, feeds=feeds, output="values").tensor is None
+    finding = bisect_engine(source, replace(settings, precision="bf16"), feeds=feeds, output="values")
     if finding.tensor is None:
         pytest.skip("this processor gives OpenVINO no bfloat16")
     assert finding.tensor.operator == "MatMul"

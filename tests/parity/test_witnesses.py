@@ -21,8 +21,7 @@ from toolkit.onnx_file.cutting import MADE, LooseNode, expose_tensors, take_apar
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity import matrix
 from toolkit.parity.config import Budget, ParityConfig, memory_for_reference
-from toolkit.parity.recording import Recording, read_recording, write_recording
-from toolkit.parity.recording_suites import pack_suites, unpack_reference
+from toolkit.parity.recording import Recording, pack_suites, read_recording, unpack_reference, write_recording
 from toolkit.parity.references import parted_nodes, second_look, third_engines, witnesses
 from toolkit.parity.references.answers import Answers, ask_witnesses
 from toolkit.parity.references.feeds import FeedsReference, judge_feeds
@@ -670,7 +669,7 @@ def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
     monkeypatch.setattr(matrix, "look_again", lambda *_, **__: looked)
     recording = Recording(reference=reference, model_sha256="", data={})
     config = ParityConfig(runtimes=("openvino", "tract"), threads=(1,))
-    report = matrix.judge_matrix(ANY, recording, config, precision="fp32")
+    report = matrix.judge_matrix(ANY, recording, config=config, precision="fp32")
     assert judged == ["openvino", "tract", "tract"]
     assert (report.verdict, report.bound_rule) == ("pass", "another")
 

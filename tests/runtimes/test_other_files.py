@@ -12,7 +12,7 @@ from onnx import helper
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import choose_model
-from toolkit.cli.parity_options import read_feed_config
+from toolkit.cli.feed_options import read_feed_config
 from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.vetting import parse_model

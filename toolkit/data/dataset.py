@@ -10,8 +10,9 @@ __all__ = ["PIECE_PIXELS", "POLARITIES", "Dataset", "Split", "adopt_classes", "s
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +140,22 @@ class Dataset:
         if not self._sha256:
             self._sha256.append(_hash_content(self))
         return self._sha256[0]
+
+    def require_same(self, recorded: Mapping[str, Any], *, owner: str) -> None:
+        """Check that this is the data set that a run or a card was made with.
+
+        Args:
+            recorded: its `name` and `sha256`.
+            owner: who was made with it, for the message.
+
+        Raises:
+            DataError: the hashes differ.
+        """
+        if self.sha256 != recorded["sha256"]:
+            raise DataError(
+                f"{owner} was made with {recorded['name']} of SHA-256 {recorded['sha256'][:12]}..., but {self.name} "
+                f"has {self.sha256[:12]}...; name the same data with --data"
+            )
 
     @property
     def empty_classes(self) -> tuple[str, ...]:

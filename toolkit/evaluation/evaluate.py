@@ -11,13 +11,11 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "evaluate_test_images",
-    "require_same_data",
     "suit_images",
 ]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +23,6 @@ from numpy.typing import NDArray
 from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
-from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.candidate import Judge, RunJudge
 from toolkit.progress import ShowProgress
@@ -65,19 +62,6 @@ class SuitedImages:
 
     split: Split
     notes: tuple[str, ...]
-
-
-def require_same_data(data: Dataset, recorded: dict[str, Any], *, owner: str) -> None:
-    """Check that a data set is the one that a run or a card was made with.
-
-    Raises:
-        DataError: the hashes differ.
-    """
-    if data.sha256 != recorded["sha256"]:
-        raise DataError(
-            f"{owner} was made with {recorded['name']} of SHA-256 {recorded['sha256'][:12]}..., but {data.name} has "
-            f"{data.sha256[:12]}...; name the same data with --data"
-        )
 
 
 def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: ShowProgress | None = None) -> SuitedImages:

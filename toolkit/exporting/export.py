@@ -13,7 +13,6 @@ from exporters import ExportError, export_torch
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, adopt_classes
 from toolkit.errors import ModelError
-from toolkit.evaluation.evaluate import require_same_data
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
@@ -95,7 +94,7 @@ def _require_data(data: Dataset, run: RunConfig) -> Dataset:
     # Where the data name no classes, the names are those that the run's owner gave them.
     if data.has_names or data.sha256 != run.data["sha256"]:
         data = adopt_classes(data, run.classes, knower=owner)
-        require_same_data(data, run.data, owner=owner)
+        data.require_same(run.data, owner=owner)
     return data
 
 

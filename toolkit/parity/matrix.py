@@ -130,8 +130,8 @@ class Arithmetics:
 def judge_matrix(
     source: ModelSource,
     recording: Recording,
-    config: ParityConfig,
     *,
+    config: ParityConfig,
     precision: str,
     opener: Opener = open_worker,
     progress: ShowProgress | None = None,
@@ -151,7 +151,7 @@ def judge_matrix(
     arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
     rows = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, arithmetics, config))
+        rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
         if progress is not None:
             progress(len(rows), len(variants))
     strange = reference if isinstance(reference, FeedsReference) else None
@@ -160,7 +160,7 @@ def judge_matrix(
         wider = replace(arithmetics, reference=strange)
         for number, row in enumerate(rows):
             if row.status == "fail" and row.suites and strange is not reference:
-                rows[number] = _judge_variant(source, variants[number], wider, config)
+                rows[number] = _judge_variant(source, variants[number], arithmetics=wider, config=config)
     baseline, error = find_baseline(rows)
     # A stranger's bound is a multiple of the baseline's error already.
     limit = float("inf") if strange else ERROR_RATIO_LIMIT
@@ -220,7 +220,7 @@ def _is_everything(config: ParityConfig) -> bool:
 
 
 def _judge_variant(
-    source: ModelSource, variant: ParityVariant, arithmetics: Arithmetics, config: ParityConfig
+    source: ModelSource, variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig
 ) -> ParityRow:
     settings, precision = variant.settings, arithmetics.precision
     row = ParityRow(

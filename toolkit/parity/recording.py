@@ -5,39 +5,31 @@ from __future__ import annotations
 __all__ = [
     "Recording",
     "load_recording",
+    "pack_suites",
     "read_recording",
-    "record_feeds",
-    "record_reference",
     "require_same_model",
+    "unpack_reference",
     "write_recording",
 ]
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.card import Card
-from toolkit.data.dataset import Dataset
-from toolkit.durable import open_atomic, sha256_bytes
+from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.config import Budget, ParityConfig
-from toolkit.parity.recording_suites import pack_suites, unpack_reference
-from toolkit.parity.references.feeds import FeedsReference
-from toolkit.parity.references.images import Reference, compute_reference, make_suites
-from toolkit.parity.references.made_feeds import make_feed_sets
-from toolkit.parity.references.witnesses import compute_feeds_reference
-from toolkit.parity.subject import Subject
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
+from toolkit.parity.references.images import Reference, SuiteReference
+from toolkit.plain import from_plain, to_plain
 from toolkit.regular_file import open_regular
-from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.workers.client import Opener, open_worker
+from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.frames import read_frame, write_frame
 
 SCHEMA = "toolkit/parity-recording/4"
@@ -62,63 +54,10 @@ class Recording:
     environment: dict[str, Any] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)
 
-
-def record_reference(
-    source: ModelSource, data: Dataset, config: ParityConfig, *, card: Card, opener: Opener = open_worker
-) -> Recording:
-    """Compute the reference of a file on a data set's test images, noise, special images and its golden vectors.
-
-    Raises:
-        ModelError: the run's checkpoint or the file's graph cannot be evaluated.
-        WorkerError: a reference process died.
-    """
-    suites = make_suites(data.test.images, sample=config.sample)
-    stated = card.bound.get("logits")
-    reference = compute_reference(source, suites, precision=card.precision, stated=stated, opener=opener)
-    return Recording(
-        reference=reference.with_golden(card.golden),
-        model_sha256=source.sha256,
-        data={"name": data.name, "sha256": data.sha256},
-    )
-
-
-def record_feeds(
-    source: ModelSource,
-    subject: Subject,
-    feeds: FeedConfig,
-    *,
-    budget: Budget | None = None,
-    opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
-    say: OnNote | None = None,
-) -> Recording:
-    """Compute the reference of a stranger's file on inputs that are given or made.
-
-    Args:
-        source: the model.
-        subject: as it was opened.
-        feeds: where its inputs come from.
-        budget: of the answers; the default one if left out.
-        opener: opens the file in every witness.
-        progress: called with the calls answered and how many are to be.
-        say: told in a line what takes time beside them.
-
-    Raises:
-        ModelError: no reference can be computed.
-        WorkerError: a reference process died.
-        UsageError: no inputs can be made.
-    """
-    sets = make_feed_sets(subject.inputs, feeds, subject.plan)
-    name = "inputs made from what the graph says of them" if feeds.given is None else "inputs given"
-    told = {} if subject.plan is None else {"inputs": subject.plan.to_json()}
-    joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
-    return Recording(
-        reference=compute_feeds_reference(
-            source, sets, precision=subject.precision, budget=budget, opener=opener, progress=progress, say=say
-        ),
-        model_sha256=source.sha256,
-        data={"name": name, "sha256": sha256_bytes(joined), **told},
-    )
+    @property
+    def first_feeds(self) -> dict[str, NDArray[Any]] | None:
+        """The first call of a stranger's file: inputs that were given there cannot be made here. None for images."""
+        return self.reference.suites[0].feeds if isinstance(self.reference, FeedsReference) else None
 
 
 def write_recording(path: Path, recording: Recording) -> None:
@@ -154,19 +93,6 @@ def read_recording(path: Path, source: ModelSource) -> Recording:
     return recording
 
 
-def require_same_model(recording: Recording, source: ModelSource, *, owner: Path) -> None:
-    """Refuse to judge one file by another's answers.
-
-    Raises:
-        ModelError: the hashes differ.
-    """
-    if recording.model_sha256 != source.sha256:
-        raise ModelError(
-            f"{owner} records the file with SHA-256 {recording.model_sha256[:12]}..., "
-            f"{source.path.name} has {source.sha256[:12]}...; a proof holds for one file"
-        )
-
-
 def load_recording(path: Path) -> Recording:
     """Read a recording of whatever file.
 
@@ -185,6 +111,19 @@ def load_recording(path: Path) -> Recording:
         raise DataError(
             f"{path} is not a whole recording: {error}; make it again with: toolkit parity --record"
         ) from error
+
+
+def require_same_model(recording: Recording, source: ModelSource, *, owner: Path) -> None:
+    """Refuse to judge one file by another's answers.
+
+    Raises:
+        ModelError: the hashes differ.
+    """
+    if recording.model_sha256 != source.sha256:
+        raise ModelError(
+            f"{owner} records the file with SHA-256 {recording.model_sha256[:12]}..., "
+            f"{source.path.name} has {source.sha256[:12]}...; a proof holds for one file"
+        )
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
@@ -208,3 +147,93 @@ def _hash(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()
+
+
+def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a reference as JSON values and arrays, named by the suite's number."""
+    arrays: dict[str, NDArray[Any]] = {}
+    items = []
+    suites: tuple[SuiteReference | FeedExpectation, ...] = reference.suites
+    for number, entry in enumerate(suites):
+        item, own = _pack_images(entry) if isinstance(entry, SuiteReference) else _pack_feeds(entry)
+        items.append(item)
+        arrays |= {f"{number}.{name}": array for name, array in own.items()}
+    form = "images" if isinstance(reference, Reference) else "feeds"
+    told = {item.name: to_plain(getattr(reference, item.name)) for item in fields(reference) if item.name != "suites"}
+    return {**told, "form": form, "suites": items}, arrays
+
+
+def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | FeedsReference:
+    """Rebuild what `pack_suites` returned.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is something else, or a part of it.
+    """
+    own = [
+        {name.partition(".")[2]: array for name, array in arrays.items() if name.partition(".")[0] == str(number)}
+        for number in range(len(header["suites"]))
+    ]
+    pairs = list(zip(header["suites"], own, strict=True))
+    if not pairs:
+        raise ValueError("it holds no suite")
+    if header["form"] == "images":
+        return Reference(kind=str(header["kind"]), suites=tuple(_unpack_images(item, part) for item, part in pairs))
+    told = {item.name: header[item.name] for item in fields(FeedsReference)}
+    reference: FeedsReference = from_plain(FeedsReference, {**told, "suites": ()})
+    return replace(reference, suites=tuple(_unpack_feeds(item, part) for item, part in pairs))
+
+
+def _pack_images(entry: SuiteReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    item = {"name": entry.name, "bound": entry.bound}
+    return item, {"images": entry.images, "logits": entry.logits}
+
+
+def _unpack_images(item: Mapping[str, Any], arrays: Arrays) -> SuiteReference:
+    images, logits = arrays["images"], arrays["logits"]
+    if images.dtype != np.uint8 or images.ndim not in {3, 4} or not len(images):
+        raise ValueError(f"the images of {item['name']!r} are {images.dtype} {list(images.shape)}")
+    if logits.dtype != np.float64 or logits.ndim != 2 or len(logits) != len(images) or not np.isfinite(logits).all():
+        raise ValueError(f"the logits of {item['name']!r} are {logits.dtype} {list(logits.shape)}, or not all finite")
+    bound = _positive(item["bound"], owner=item["name"])
+    return SuiteReference(name=str(item["name"]), images=images, logits=logits, bound=bound)
+
+
+def _pack_feeds(entry: FeedExpectation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    item = {
+        "name": entry.name,
+        "dtypes": entry.dtypes,
+        "bounds": entry.bounds,
+        "reach": entry.reach,
+        "steps": entry.steps,
+    }
+    groups = {"feed": entry.feeds, "output": entry.outputs, "undecided": entry.undecided}
+    return item, {f"{group}.{name}": array for group, part in groups.items() for name, array in part.items()}
+
+
+def _unpack_feeds(item: Mapping[str, Any], arrays: Arrays) -> FeedExpectation:
+    def group(kind: str) -> dict[str, NDArray[Any]]:
+        return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
+
+    outputs, dtypes = group("output"), {str(name): str(dtype) for name, dtype in item["dtypes"].items()}
+    bounds = {str(name): _positive(value, owner=name) for name, value in item["bounds"].items()}
+    reach = {str(name): _positive(value, owner=name) for name, value in item["reach"].items()}
+    undecided = group("undecided")
+    if not set(outputs) == set(dtypes) == set(undecided) >= set(bounds) >= set(reach):
+        raise ValueError(f"the outputs of {item['name']!r} are not all there")
+    return FeedExpectation(
+        name=str(item["name"]),
+        feeds=group("feed"),
+        outputs=outputs,
+        dtypes=dtypes,
+        bounds=bounds,
+        reach=reach,
+        steps={str(name): _positive(value, owner=name) for name, value in item["steps"].items()},
+        undecided={name: array.astype(np.bool_) for name, array in undecided.items()},
+    )
+
+
+def _positive(value: Any, *, owner: str) -> float:
+    bound = float(value)
+    if not 0 < bound < np.inf:
+        raise ValueError(f"the bound of {owner!r} is {bound}")
+    return bound

@@ -135,6 +135,7 @@ class ParityReport:
         reference_witnesses: who vouches for the reference of a stranger's file, as `Witnesses.to_json`.
         remarks: what a reader should know of a stranger's outputs that tell little.
         left_out: what was not asked for the budget.
+        environment: the machine that it was checked on, before that.
     """
 
     reference: str
@@ -149,6 +150,7 @@ class ParityReport:
     reference_witnesses: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    environment: dict[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[ParityRow, ...]:
@@ -170,7 +172,7 @@ class ParityReport:
         """Whether the verdict is `pass`."""
         return self.verdict == "pass"
 
-    def to_json(self, *, command: str, environment: dict[str, Any]) -> dict[str, Any]:
+    def to_json(self, *, command: str) -> dict[str, Any]:
         """Return schema `toolkit/parity/1`."""
         return {
             "schema": "toolkit/parity/1",
@@ -178,7 +180,6 @@ class ParityReport:
             "passed": self.passed,
             "verdict": self.verdict,
             **to_plain(self),
-            "environment": environment,
             "bisect": self.bisect or None,
             "recorded_on": self.recorded_on or None,
         }

@@ -109,5 +109,5 @@ def find_precision(summary: dict[str, Any]) -> str:
 
 def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:
     if subject.card is None:
-        return make_feed_sets(subject.inputs, feeds, subject.plan)[0].arrays
+        return make_feed_sets(subject.inputs, feeds, plan=subject.plan)[0].arrays
     return {"images": np.zeros((1, *subject.card.input.shape), np.uint8)}

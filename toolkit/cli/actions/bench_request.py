@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cli.feed_options import InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import (
     AllowExternalData,
     AllowFallback,
@@ -23,7 +24,6 @@ from toolkit.cli.options import (
     split_names,
     split_numbers,
 )
-from toolkit.cli.parity_options import InputsPath, Shapes, Values, read_feed_config
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
         require_all_nodes=request.require_all_nodes,
         allow_fallback=request.allow_fallback,
         allow_external_data=request.allow_external_data,
-        feeds=read_feed_config(request.inputs, request.shape, request.value),
+        feeds=read_feed_config(request.inputs, request.shape, values=request.value),
         plan=_make_plan(request),
     )
 

@@ -16,7 +16,7 @@ from toolkit.cli.output import Output, note
 from toolkit.data.pictures import LabelledPictures, load_pictures
 from toolkit.errors import UsageError
 from toolkit.evaluation.candidate import Judge, ModelJudge, open_judge
-from toolkit.evaluation.evaluate import SuitedImages, evaluate, require_same_data, suit_images
+from toolkit.evaluation.evaluate import SuitedImages, evaluate, suit_images
 from toolkit.evaluation.paired import compare_paired
 from toolkit.render.training import confusion_table, describe_comparison
 from toolkit.runs.origin import find_origin
@@ -94,7 +94,7 @@ class Evaluation:
             with self._output.progress(f"loading {self._data_name}", unit="bytes") as bar:
                 return load_pictures(self._data_name, trained_on=recorded, size=size, progress=bar, on_note=note)
         dataset = load_recorded_data(None, recorded, output=self._output, size=size)
-        require_same_data(dataset, judge.data, owner=judge.title)
+        dataset.require_same(judge.data, owner=judge.title)
         return LabelledPictures.of_test(dataset)
 
     def _suit(self, judge: Judge, pictures: LabelledPictures, *, quiet: bool = False) -> SuitedImages:

@@ -9,9 +9,7 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
-from toolkit.cli.actions.parity import run_and_report
-from toolkit.cli.actions.parity_request import ParityRequest
-from toolkit.cli.actions.parity_worst import as_png
+from toolkit.cli.actions.parity import check_and_report
 from toolkit.cli.actions.train import run_training
 from toolkit.cli.context import load_data
 from toolkit.cli.output import Output, repeat_command
@@ -22,7 +20,9 @@ from toolkit.evaluation.selftest import run_selftest
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.check import ParityOptions
 from toolkit.parity.config import ParityConfig
+from toolkit.parity.diagnosis.replay import encode_png
 from toolkit.plain import to_plain
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import RunConfig, read_run
@@ -88,8 +88,8 @@ class Quickstart:
 
     def parity(self) -> None:
         """4/6 parity with PyTorch on every test image"""
-        request = ParityRequest(data=self._name, run=self._run)
-        report, path = run_and_report(self._model, ParityConfig(), request, output=self._output.quiet())
+        options, quiet = ParityOptions(run=self._run), self._output.quiet()
+        report, path = check_and_report(self._model, ParityConfig(), options=options, data=self._name, output=quiet)
         self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
         rows = to_plain(report.rows)
         self._result["parity"] = {
@@ -154,7 +154,7 @@ class Quickstart:
         folder = self._store.root / "predictions" / f"{self._data.name}-digits"
         for index in range(SAMPLE_COUNT):
             name = card.classes[int(self._data.test.labels[index])]
-            write_atomic(folder / f"{name}-{index:05d}.png", as_png(self._data.test.images[index]))
+            write_atomic(folder / f"{name}-{index:05d}.png", encode_png(self._data.test.images[index]))
         return folder
 
 

@@ -1,40 +1,169 @@
-"""`toolkit parity`."""
+"""`toolkit parity`: its options, and the settings that follow."""
 
 from __future__ import annotations
 
-__all__ = ["parity_command"]
+__all__ = ["ParityRequest", "parity_command"]
 
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.parity import require_passed, run_and_report
-from toolkit.cli.actions.parity_request import ParityRequest
-from toolkit.cli.actions.parity_worst import replay_and_report, worst_folder
 from toolkit.cli.context import choose_model
-from toolkit.cli.options import command_of, offer_external_data
+from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
+from toolkit.cli.options import (
+    AllowExternalData,
+    AllowFallback,
+    DataName,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Runtimes,
+    Threads,
+    command_of,
+    offer_external_data,
+    split_names,
+    split_numbers,
+)
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
 from toolkit.outputs import check_picture, claim_outputs
+from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:
     from toolkit.parity.report import ParityReport
+
+DEFAULTS = ParityConfig()
+AGAINST_ALONE = (
+    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape, "
+    "--value and --budget"
+)
+REPLAY_ALONE = (
+    "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
+)
+BESIDE_REPLAY = {"model", "replay", "allow_external_data", "as_json"}
+NOT_BESIDE_AGAINST = ("record", "data", "sample", "run", "inputs", "shape", "value", "budget")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityRequest:
+    """Compare engines with the float64 reference. The bound is known before any of them runs."""
+
+    model: ModelPath = None
+    runtime: Runtimes = None
+    provider: Providers = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
+        ),
+    ] = None
+    threads: Threads = None
+    optimisation: Annotated[
+        str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+    ] = None
+    data: DataName = None
+    sample: Annotated[int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.")] = None
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
+    ] = None
+    inputs: InputsPath = None
+    shape: Shapes = None
+    value: Values = None
+    budget: BudgetSeconds = None
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Write images, reference answers and bounds for another machine.")
+    ] = None
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Judge by what another machine recorded; needs no data.")
+    ] = None
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.")] = (
+        None
+    )
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Run an engine again on the worst sample of a row, from its file.")
+    ] = None
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
+    ] = False
+    allow_fallback: AllowFallback = False
+    allow_external_data: AllowExternalData = False
+    output_path: OutputPath = None
+    force: Force = False
+    as_json: Json = False
+
+    def __post_init__(self) -> None:
+        if self.replay is not None:
+            self._require_none(REPLAY_ALONE, {item.name for item in fields(self)} - BESIDE_REPLAY)
+        if self.against is not None:
+            self._require_none(AGAINST_ALONE, NOT_BESIDE_AGAINST)
+
+    def _require_none(self, words: str, names: Iterable[str]) -> None:
+        """Refuse options that were given beside one that stands alone."""
+        options = [getattr(self, name) for name in names]
+        if any(option is not None and option is not False for option in options):
+            raise UsageError(words)
+
+    def make_config(self) -> ParityConfig:
+        """Return the axes of the matrix.
+
+        Raises:
+            UsageError: they make no sense.
+        """
+        threads, levels = self.threads, self.optimisation
+        return ParityConfig(
+            runtimes=split_names(self.runtime) if self.runtime else None,
+            providers=split_names(self.provider) if self.provider else DEFAULTS.providers,
+            precisions=split_names(self.precision) if self.precision else None,
+            threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
+            optimisations=split_names(levels) if levels else DEFAULTS.optimisations,
+            sample=self.sample,
+            allow_fallback=self.allow_fallback,
+        )
 
 
 def _carry_out(request: ParityRequest) -> None:
     output = Output(as_json=request.as_json)
     if request.replay is not None:
-        replay_and_report(request.replay, request, output=output)
+        from toolkit.cli.actions.parity import replay_and_report
+
+        replay_and_report(request.replay, request.model, allow_external_data=request.allow_external_data, output=output)
         return
     config = request.make_config()
     path = choose_model(request.model, store=ArtifactStore.default())
     _claim_outputs(request, read=(path, request.against, request.inputs, request.data))
-    report, _ = run_and_report(path, config, request, output=output)
+    from toolkit.cli.actions.parity import check_and_report, require_passed
+    from toolkit.parity.check import ParityOptions
+
+    report, _ = check_and_report(
+        path,
+        config,
+        options=ParityOptions(
+            run=request.run,
+            feeds=read_feed_config(request.inputs, request.shape, values=request.value),
+            budget_s=request.budget,
+            against=request.against,
+            record=request.record,
+            bisect=request.bisect,
+        ),
+        data=request.data,
+        target=request.output_path,
+        allow_external_data=request.allow_external_data,
+        output=output,
+    )
     _draw(report, request.picture)
     require_passed(report)
 
 
 def _claim_outputs(request: ParityRequest, *, read: tuple[Path | str | None, ...]) -> None:
+    from toolkit.parity.diagnosis.replay import worst_folder
+
     output, force = request.output_path, request.force
     check_picture(request.picture)
     inputs = (Path(item) for item in read if item)

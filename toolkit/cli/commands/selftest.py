@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
+from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
 from toolkit.cli.output import Output, note
-from toolkit.cli.parity_options import BudgetSeconds, InputsPath, Shapes, Values, read_budget, read_feed_config
 from toolkit.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.evaluation.selftest import SelftestReport
     from toolkit.onnx_file.source import ModelSource
-    from toolkit.parity.config import Budget
     from toolkit.runtimes.base import RuntimeSettings
     from toolkit.runtimes.feed_config import FeedConfig
 
@@ -52,7 +51,7 @@ def selftest_command(
     path = resolve_model(model, store=ArtifactStore.default())
     source = read_model(path, allow_external_data=allow_external_data)
     settings = RuntimeSettings(provider=provider, allow_fallback=allow_fallback)
-    feeds = read_feed_config(inputs, shape, value)
+    feeds = read_feed_config(inputs, shape, values=value)
     # Searched, not parsed, which is a worker's business; a stranger that holds the words is told that it has no card.
     if CARD_KEY.encode() in source.model:
         if feeds.says_anything or budget is not None:
@@ -60,7 +59,7 @@ def selftest_command(
             raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
         report, what = _replay_golden(source, settings), "golden vectors"
     else:
-        report = _judge_stranger(source, settings, feeds, budget=read_budget(budget), output=output)
+        report = _judge_stranger(source, settings, feeds=feeds, budget_s=budget, output=output)
         what = f"calls (no card: against {REFERENCES[report.reference]})"
     error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
     fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
@@ -88,12 +87,12 @@ def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestRe
 
 
 def _judge_stranger(
-    source: ModelSource, settings: RuntimeSettings, feeds: FeedConfig, *, budget: Budget | None, output: Output
+    source: ModelSource, settings: RuntimeSettings, *, feeds: FeedConfig, budget_s: float | None, output: Output
 ) -> SelftestReport:
     from toolkit.evaluation.selftest import SelftestReport
+    from toolkit.parity.check import record_feeds
     from toolkit.parity.config import SHORT_MULTIPLY_ADDS, Budget, ParityConfig
     from toolkit.parity.matrix import judge_matrix
-    from toolkit.parity.recording import record_feeds
     from toolkit.parity.subject import require_providers
     from toolkit.render.parity import describe_reference
     from toolkit.runtimes.registry import WILDCARDS
@@ -107,13 +106,13 @@ def _judge_stranger(
         optimisations=("all",),
         allow_fallback=settings.allow_fallback,
     )
+    budget = Budget(multiply_adds=SHORT_MULTIPLY_ADDS) if budget_s is None else Budget(seconds=budget_s)
     subject = require_providers(source, config, feeds=feeds)
     if subject.plan is not None and (words := subject.plan.describe()):
         note(words)
-    budget = budget or Budget(multiply_adds=SHORT_MULTIPLY_ADDS)
     with output.progress("reference", unit="calls") as bar:
-        recording = record_feeds(source, subject, feeds, budget=budget, progress=bar, say=note)
-    report = judge_matrix(source, recording, config, precision=subject.precision)
+        recording = record_feeds(source, subject, feeds=feeds, budget=budget, progress=bar, say=note)
+    report = judge_matrix(source, recording, config=config, precision=subject.precision)
     (row,) = report.rows
     return SelftestReport(
         vectors=len(recording.reference.suites),

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "bisect_engine", "bisect_file"]
+__all__ = ["Finding", "bisect_engine", "bisect_file", "bisect_report"]
 
+import os
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, WorkerError
+from toolkit.errors import ModelError, ResourceError, ToolkitError, WorkerError
 from toolkit.onnx_file.cutting import InnerTensor, cut_model, list_inner_tensors, list_inputs
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.witnesses import compute_feeds_reference
+from toolkit.parity.report import ParityReport, WorstSample
 from toolkit.parity.trial import make_trial, run_trials
+from toolkit.plain import to_plain
+from toolkit.programs import run_program
+from toolkit.progress import OnNote
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.workers.client import Opener, open_worker
-from toolkit.runtimes.workers.time_limits import ANSWER_S
+from toolkit.runtimes.workers.time_limits import ANSWER_S, EXPORT_S
 
+# A quantised file depends on images that were drawn for it: another one is not the same graph.
+EXPORTED = ("fp32", "fp16")
 # Both graphs are computed in float64; more than this share of a tensor's largest number is another number.
 SAME = 1e-9
 
@@ -54,11 +64,41 @@ class Finding:
         return f"node {self.number} of {self.count}, {node}: {self.problem}"
 
 
+def bisect_report(
+    report: ParityReport, source: ModelSource, *, opener: Opener = open_worker, say: OnNote = lambda _: None
+) -> ParityReport:
+    """Return the report with the first node whose output leaves the bound in its first failed row.
+
+    A file that is not its run any more is laid beside a fresh export; an engine is held against float64.
+
+    Args:
+        report: of the whole matrix.
+        source: the model, with its run where there is one.
+        opener: opens parts of it.
+        say: told in a line what is done, or why there is no answer.
+    """
+    worst = next((row.worst for row in report.rows if row.status == "fail" and row.worst is not None), None)
+    if worst is None:
+        say("--bisect: no failed row has a sample that could be run again")
+        return report
+    row = next(row for row in report.rows if row.worst is worst)
+    say("looking for the first node that is wrong")
+    try:
+        is_of_file = any(cause.startswith("the file") for cause in row.causes)
+        # Fewer bits than the file's are asked for in float32 files only; the row then names those.
+        precision = row.precision if worst.settings.arithmetic == "fp32" else "fp32"
+        finding = _bisect(worst, source, precision=precision, is_of_file=is_of_file, opener=opener)
+    except ToolkitError as error:
+        say(f"--bisect ends without an answer: {error}")
+        return report
+    return replace(report, bisect={"runtime": row.runtime, **to_plain(finding), "words": finding.describe()})
+
+
 def bisect_engine(
     source: ModelSource,
     settings: RuntimeSettings,
-    feeds: Arrays,
     *,
+    feeds: Arrays,
     output: str,
     precision: str = "fp32",
     opener: Opener = open_worker,
@@ -103,7 +143,7 @@ def bisect_engine(
 
 
 def bisect_file(
-    source: ModelSource, fresh: ModelSource, feeds: Arrays, *, output: str, opener: Opener = open_worker
+    source: ModelSource, fresh: ModelSource, *, feeds: Arrays, output: str, opener: Opener = open_worker
 ) -> Finding:
     """Find the first node of a file whose output is not that of the same tensor in a fresh export of its run.
 
@@ -132,6 +172,35 @@ def bisect_file(
         return "" if apart <= SAME * largest else f"it differs from a fresh export's by {apart:.3g} of {largest:.3g}"
 
     return _search(tensors, probe, right="the file computes what a fresh export does")
+
+
+def _bisect(worst: WorstSample, source: ModelSource, *, precision: str, is_of_file: bool, opener: Opener) -> Finding:
+    feeds, output = worst.expected.feeds, worst.failed_output
+    if not is_of_file and worst.settings.arithmetic != "fp32":
+        raise ModelError(
+            f"{worst.settings.arithmetic} leaves float32's bound at its first product, and has none inside"
+        )
+    if not is_of_file:
+        return bisect_engine(source, worst.settings, feeds=feeds, output=output, precision=precision, opener=opener)
+    if source.run is None:
+        raise ModelError("the file itself is wrong, and the run to lay it beside is not here")
+    if precision not in EXPORTED:
+        raise ModelError(f"the {precision} file itself is wrong; only {' and '.join(EXPORTED)} are exported again")
+    with tempfile.TemporaryDirectory(prefix="toolkit-bisect-") as folder:
+        fresh = _export_again(source.run, Path(folder), precision=precision)
+        return bisect_file(source, fresh, feeds=feeds, output=output, opener=opener)
+
+
+def _export_again(run: Path, folder: Path, *, precision: str) -> ModelSource:
+    """Export a run in a process of its own, because this one does not load torch, into a folder of its own."""
+    target = folder / "fresh.onnx"
+    command = [sys.executable, "-P", "-m", "toolkit", "export", str(run.resolve()), "--output", str(target)]
+    if precision != "fp32":
+        command += ["--precision", f"fp32,{precision}"]
+    environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder / "artifacts")}
+    if words := run_program(command, environment=environment, timeout_s=EXPORT_S):
+        raise ResourceError(f"the run could not be exported again: {words[-1]}")
+    return ModelSource.read(target if precision == "fp32" else target.with_suffix(f".{precision}.onnx"))
 
 
 def _in_float64(source: ModelSource, feeds: Arrays, opener: Opener) -> Arrays:

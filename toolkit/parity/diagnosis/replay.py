@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ReplayReport", "Sample", "pack_sample", "read_sample", "replay_sample"]
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.durable import write_atomic
 from toolkit.errors import DataError, ModelError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.recording import Recording, load_recording
-from toolkit.parity.report import WorstSample
+from toolkit.parity.recording import Recording, load_recording, write_recording
+from toolkit.parity.report import ParityReport, ParityRow, WorstSample
 from toolkit.parity.trial import Expectation
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.agreement import Agreement
@@ -89,7 +91,32 @@ class ReplayReport:
         }
 
 
-def pack_sample(worst: WorstSample, recording: Recording, source: ModelSource) -> Recording:
+def worst_folder(report_path: Path) -> Path:
+    """Return the folder that holds the worst samples of a report."""
+    return report_path.with_name(f"{report_path.stem}-worst")
+
+
+def write_worst(report: ParityReport, recording: Recording, *, source: ModelSource, folder: Path) -> ParityReport:
+    """Write each row's worst sample as an image and as a file that replays it; return the report that names them.
+
+    Samples of an earlier report in the same folder, which `--force` gave up, are removed.
+    """
+    earlier = {path for path in folder.glob("[0-9]*-*") if path.suffix in {".png", ".replay"}}
+    rows = tuple(
+        replace(
+            row,
+            worst_files=_write_row(
+                row, recording, source=source, stem=folder / f"{number:02d}-{row.runtime}-{row.provider}"
+            ),
+        )
+        for number, row in enumerate(report.rows, start=1)
+    )
+    for path in earlier - {Path(path) for row in rows for path in row.worst_files.values()}:
+        path.unlink()
+    return replace(report, rows=rows)
+
+
+def pack_sample(worst: WorstSample, recording: Recording, *, source: ModelSource) -> Recording:
     """Return a recording of one call, with what a replay needs besides.
 
     Args:
@@ -153,6 +180,26 @@ def replay_sample(sample: Sample, source: ModelSource, *, opener: Opener = open_
         judgement=judgement,
         values=dict(_values(expected, outputs, position=sample.position)),
     )
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """Return an image as a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _write_row(row: ParityRow, recording: Recording, *, source: ModelSource, stem: Path) -> dict[str, str]:
+    if row.worst is None:
+        return {}
+    files = {"replay": Path(f"{stem}.replay")}
+    write_recording(files["replay"], pack_sample(row.worst, recording, source=source))
+    if row.worst.image is not None:
+        files["image"] = Path(f"{stem}.png")
+        write_atomic(files["image"], encode_png(row.worst.image))
+    return {name: str(path) for name, path in files.items()}
 
 
 def _values(

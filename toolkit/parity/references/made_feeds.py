@@ -31,7 +31,7 @@ class FeedSet(NamedTuple):
 
 
 def make_feed_sets(
-    inputs: tuple[TensorSpec, ...], config: FeedConfig, plan: FeedPlan | None = None
+    inputs: tuple[TensorSpec, ...], config: FeedConfig, *, plan: FeedPlan | None = None
 ) -> tuple[FeedSet, ...]:
     """Return the calls on which a file is judged.
 

@@ -7,21 +7,17 @@ __all__ = [
     "InputsPath",
     "Shapes",
     "Values",
-    "read_budget",
     "read_feed_config",
 ]
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
-
-if TYPE_CHECKING:
-    from toolkit.parity.config import Budget
 
 BudgetSeconds = Annotated[
     float | None,
@@ -47,18 +43,7 @@ Values = Annotated[
 ]
 
 
-def read_budget(seconds: float | None) -> Budget | None:
-    """Return the budget of a stranger's reference, which begins now; None where none was asked for.
-
-    Raises:
-        UsageError: it is not over 0.
-    """
-    from toolkit.parity.config import Budget
-
-    return None if seconds is None else Budget(seconds=seconds)
-
-
-def read_feed_config(inputs: Path | None, shapes: list[str] | None, values: list[str] | None = None) -> FeedConfig:
+def read_feed_config(inputs: Path | None, shapes: list[str] | None, *, values: list[str] | None = None) -> FeedConfig:
     """Read where a stranger's inputs come from.
 
     Raises:
