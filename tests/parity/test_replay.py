@@ -42,7 +42,7 @@ def failed(model_path: Path, trained_run: Path, tmp_path_factory: pytest.TempPat
     (folder / "broken.onnx").write_bytes(broken(model_path.read_bytes(), "one weight changed by 1 %"))
     words = ["parity", str(folder / "broken.onnx"), *NARROW, "--run", str(trained_run)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.cli.actions.parity._explain", lambda report, *_, **__: report)
+        patch.setattr("toolkit.parity.check._explain", lambda report, *_, **__: report)
         with pytest.raises(CheckFailedError):
             app(args=[*words, "--output", str(folder / "report.json")], standalone_mode=False)
     return folder
