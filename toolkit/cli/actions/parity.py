@@ -66,7 +66,9 @@ class _Shown(ParityListener):
         return self.output.progress(label, unit=unit)
 
     def load_images(self, card: Card, recorded: Mapping[str, Any]) -> Dataset:
-        dataset = load_recorded_data(self.data, recorded, output=self.output, size=(card.input.height, card.input.width))
+        dataset = load_recorded_data(
+            self.data, recorded, output=self.output, size=(card.input.height, card.input.width)
+        )
         if self.data is None:
             dataset.require_same(card.data, owner=self.path.name)
         return dataset
