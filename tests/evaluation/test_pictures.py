@@ -16,7 +16,7 @@ from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
 from toolkit.cli.actions.evaluation_files import summarise_mistakes, write_evaluation
-from toolkit.cli.actions.learning_curve import CurveListener
+from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
 from toolkit.cli.commands import bench
 from toolkit.cli.output import Output, draw_picture
@@ -109,7 +109,7 @@ def test_a_learning_curve_is_written_before_its_picture(tmp_path: Path, monkeypa
     about = {"data": {"name": "own"}, "recipe": {"name": "fast"}}
     report = SimpleNamespace(settings=about, rows=list, to_json=lambda: {"trainings": 3})
     with Output().progress("training") as bar:
-        assert CurveListener(Output(), bar, path=path).save(report) is None  # type: ignore[arg-type]  # all that is looked at
+        assert CurveRecorder(Output(), bar, path=path).save(report) is None  # type: ignore[arg-type]  # all that is looked at
     assert written == [3]
 
 

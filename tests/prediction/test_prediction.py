@@ -309,6 +309,14 @@ def test_output_never_takes_the_place_of_an_input(tmp_path: Path, pictures: Path
     assert model.stat().st_size > 0
 
 
+def test_one_file_cannot_be_the_output_and_the_gallery_however_it_is_written(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    output, gallery = tmp_path / "x.png", tmp_path / "folder" / ".." / "x.png"
+    config = PredictionConfig(model=save_model(tmp_path / "m.onnx"), inputs=(pictures,), output=output, gallery=gallery)
+    with pytest.raises(UsageError, match="both the output and the gallery"):
+        run_prediction(config)
+
+
 def test_strict_provider_is_refused_before_any_input_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("an input was opened")

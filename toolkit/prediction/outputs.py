@@ -63,7 +63,7 @@ def check_outputs_free(config: PredictionConfig, *, stdin: BinaryIO, to_stream: 
         _check(config.output, config, stdin=stdin)
         require_free(config.output, resume=config.resume, force=config.force)
     if config.gallery is not None:
-        if config.gallery == config.output:
+        if config.output is not None and config.gallery.resolve() == config.output.resolve():
             raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
         _check(config.gallery, config, stdin=stdin)
         check_output(config.gallery, force=config.force)

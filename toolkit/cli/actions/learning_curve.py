@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CurveListener", "measure_and_report"]
+__all__ = ["CurveRecorder", "measure_and_report"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,14 +32,14 @@ def measure_and_report(
     from toolkit.tuning.learning_curve import measure_curve
 
     with output.progress("training", unit="steps") as bar:
-        listener = CurveListener(output, bar, path=path)
+        listener = CurveRecorder(output, bar, path=path)
         report = measure_curve(dataset, config, listener=listener, before=before)
     picture = listener.save(report)
     last = [f"report {path}", *([f"picture {picture}"] if picture else [])]
     output.report(report.to_json(), *render_learning_curve(report), *last)
 
 
-class CurveListener:
+class CurveRecorder:
     """Saves the report after every training, and says how it went.
 
     Args:

@@ -127,7 +127,7 @@ def _carry_out(request: PredictRequest) -> None:
         report = run_prediction(config, progress=bar if bar.is_shown else None, stream=stream)
     if request.model is None:
         announce_model(config.model, store=store)  # after the refusals, which are one line
-    _show(report, config, out, to_stdout=request.to_stdout)
+    _show(report, config, out=out, to_stdout=request.to_stdout)
     report.raise_for_errors()
 
 
@@ -190,7 +190,7 @@ def _read_batch(text: str) -> int:
     return batch
 
 
-def _show(report: PredictionReport, config: PredictionConfig, out: Output, *, to_stdout: bool) -> None:
+def _show(report: PredictionReport, config: PredictionConfig, *, out: Output, to_stdout: bool) -> None:
     from toolkit.render.predictions import prediction_summary, predictions_table
 
     for sentence in report.notes:

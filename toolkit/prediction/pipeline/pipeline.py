@@ -37,8 +37,8 @@ class Pipeline(Closing):
 
     One thread decodes and two take turns at running the model and reading its answers, as a device wants it; or, where
     the model may be run several times at once, a thread for each core decodes a block and runs it, which costs no
-    handing over. Where they spend over three tenths of their time waiting (the model for
-    pictures, or threads for Python's one lock), decoding moves into processes.
+    handing over. Where the model is starved, because those that run it spend over three tenths of their time waiting
+    (for pictures, or for Python's one lock), decoding moves into processes.
 
     Args:
         answer: runs one block; called from several threads.
@@ -59,7 +59,9 @@ class Pipeline(Closing):
         self._preparation = preparation
         self._processes = processes
         self._pool: DecoderPool | None = None
+        # Decodes here; a model that runs several times at once has none, as its own threads decode.
         self._near = ThreadPoolExecutor(1, thread_name_prefix="decode") if runs_at_once == 1 else None
+        # Waits for decoder processes, a thread for each.
         self._far: ThreadPoolExecutor | None = None
         self._runners = max(runs_at_once, TURNS)
         self._runner = ThreadPoolExecutor(self._runners, thread_name_prefix="run")
@@ -85,6 +87,7 @@ class Pipeline(Closing):
 
     def close(self) -> None:
         """Stop what is under way and end the processes."""
+        # First nothing new begins, then the processes end, so that nobody waits for a picture that never comes.
         executors = [executor for executor in (self._near, self._far, self._runner) if executor is not None]
         for executor in executors:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -101,6 +104,7 @@ class Pipeline(Closing):
 
     def _decode(self, job: Sequence[Item]) -> Future[Block] | None:
         """Let a job be decoded; None where the thread that runs it is to do that."""
+        # Pixels and rows without a picture cost less to make ready than to send to a process and back.
         is_encoded = any(not isinstance(item, ArrayItem) and item.content is not None for item in job)
         if is_encoded and self._pool is None and self._processes > 0 and self._starvation.is_severe():
             self._start_pool()
@@ -148,7 +152,7 @@ class _Starvation:
     def is_severe(self) -> bool:
         """Whether enough time has passed, and much of it was waiting."""
         with self._lock:
-            self._go_on()
+            self._catch_up()
             elapsed = self._last - self._start
             return elapsed > PATIENCE_S and self._waited > STARVING_SHARE * elapsed * self._consumers
 
@@ -168,10 +172,11 @@ class _Starvation:
 
     def _change(self, number: int) -> None:
         with self._lock:
-            self._go_on()
+            self._catch_up()
             self._num_waiting += number
 
-    def _go_on(self) -> None:
+    def _catch_up(self) -> None:
+        """Count what those that wait have waited since the last change of their number."""
         now = time.perf_counter()
         self._waited += self._num_waiting * (now - self._last)
         self._last = now

@@ -1,4 +1,9 @@
-"""An output while it is written: a part and a record of how far it is trusted, so that a killed run can go on."""
+"""An output while it is written: a part and a record of how far it is trusted, so that a killed run can go on.
+
+The order of writing is the promise. The part is on the disk before its record says so: a record never counts bytes that
+a power cut could take back, and what the part holds beyond its record is cut off. The whole file takes its name after a
+record that says `complete`, and the record goes last: between any two steps a resumed run finds out where it is.
+"""
 
 from __future__ import annotations
 
@@ -129,6 +134,7 @@ class Unfinished(Closing):
             self.stream.flush()
             os.fsync(self.stream.fileno())
             size = self.stream.tell()
+        # Replaced as a whole and durably: there is always one record that can be read.
         write_json(
             self._record,
             {
@@ -154,6 +160,7 @@ class Unfinished(Closing):
                 self.stream.close()
             move_durably(self._part, self._output)
         else:
+            # The part stays until the other file has the name: a kill in between costs the turn, not the rows.
             with self._failures_named(), self._whole.open("wb") as whole:
                 turn(whole)
                 whole.flush()
@@ -187,6 +194,7 @@ class Unfinished(Closing):
 
     def _read_record(self) -> tuple[Progress, int]:
         size = _complete_bytes(self._output)
+        # Killed after the part took the output's name, before its record went.
         if size is not None and self._output.exists() and not self._part.exists():
             self._take_back(size)
         if not self._record.exists() or not self._part.exists():
@@ -198,6 +206,7 @@ class Unfinished(Closing):
             counts = {name: int(value[name]) for name in ("rows", "errors", "doubtful", "truths", "right")}
         except (DataError, KeyError, TypeError, ValueError, IndexError) as error:
             raise UsageError(f"{self._record} cannot be used ({error}); start over with --force") from error
+        # One that an older version wrote may lack a key: that counts as another value.
         changed = [name for name in self._identity if seen.get(name) != self._identity[name]]
         if changed:
             name = changed[0]
@@ -224,7 +233,7 @@ class Unfinished(Closing):
             if anew:
                 self._record.unlink(missing_ok=True)
             else:
-                stream.truncate(size)
+                stream.truncate(size)  # half a row may stand beyond what the record counts
                 stream.seek(size)
             return stream
 
