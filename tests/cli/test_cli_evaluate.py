@@ -47,7 +47,7 @@ def test_a_run_keeps_its_evaluation_in_its_folder(artifacts: Path, capsys: pytes
 def test_a_file_and_a_run_give_the_same_figures(
     artifacts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "digit_grid", lambda *_, **__: b"drawn elsewhere")
+    monkeypatch.setattr(evaluation, "image_grid", lambda *_, **__: b"drawn elsewhere")
     model = next((artifacts / "models").glob("*.onnx"))
     run = next((artifacts / "runs").iterdir())
     assert exit_code_of("evaluate", str(model), "--against", str(run), "--json") == 0

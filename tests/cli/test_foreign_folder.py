@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.plots.canvas import digit_grid
+from toolkit.plots.canvas import image_grid
 from toolkit.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,11 +125,11 @@ def test_every_python_that_is_started_leaves_the_working_folder_off_its_path() -
 def test_pictures_are_drawn_without_the_working_folders_settings(foreign: Path) -> None:
     (foreign / "matplotlibrc").write_text("font.size: 40\naxes.facecolor: red\ntext.usetex: True\n")
     program = (
-        "import hashlib, numpy as np; from toolkit.plots.canvas import digit_grid;"
-        "print(hashlib.sha256(digit_grid(np.zeros((1, 8, 8), np.uint8), ['7 (was 2)'], columns=1)).hexdigest())"
+        "import hashlib, numpy as np; from toolkit.plots.canvas import image_grid;"
+        "print(hashlib.sha256(image_grid(np.zeros((1, 8, 8), np.uint8), ['7 (was 2)'], columns=1)).hexdigest())"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], cwd=foreign, capture_output=True, text=True, check=True
     )
-    here = digit_grid(np.zeros((1, 8, 8), np.uint8), ["7 (was 2)"], columns=1)
+    here = image_grid(np.zeros((1, 8, 8), np.uint8), ["7 (was 2)"], columns=1)
     assert done.stdout.strip() == hashlib.sha256(here).hexdigest()

@@ -81,7 +81,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.update(images=images, captions=list(captions), **options)
         return b""
 
-    monkeypatch.setattr(evaluation, "digit_grid", grid)
+    monkeypatch.setattr(evaluation, "image_grid", grid)
     return seen
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.plots.canvas import digit_grid
+from toolkit.plots.canvas import image_grid
 
 
 def draw(images: np.ndarray, captions: list[str], *, columns: int, title: str = "") -> np.ndarray:
-    with Image.open(io.BytesIO(digit_grid(images, captions, columns=columns, title=title))) as picture:
+    with Image.open(io.BytesIO(image_grid(images, captions, columns=columns, title=title))) as picture:
         assert picture.format == "PNG"
         return np.asarray(picture.convert("RGB"))
 
@@ -57,19 +57,19 @@ def test_captions_and_titles_are_drawn_literally(caption: str) -> None:
 
 
 def test_same_input_gives_the_same_bytes() -> None:
-    assert digit_grid(grey(1, 2), ["a", "b"], columns=2) == digit_grid(grey(1, 2), ["a", "b"], columns=2)
+    assert image_grid(grey(1, 2), ["a", "b"], columns=2) == image_grid(grey(1, 2), ["a", "b"], columns=2)
 
 
 @pytest.mark.parametrize(("captions", "columns"), [(["a"], 2), ([""] * 2, 0), ([""] * 3, 1)])
 def test_grid_that_makes_no_sense_is_refused(captions: list[str], columns: int) -> None:
     with pytest.raises(ValueError, match="2 images"):
-        digit_grid(grey(1, 2), captions, columns=columns)
+        image_grid(grey(1, 2), captions, columns=columns)
 
 
 def test_pyplot_is_never_loaded() -> None:
     code = (
         "import sys, toolkit.plots.canvas as p; assert 'matplotlib' not in sys.modules and 'numpy' not in sys.modules;"
-        "import numpy; p.digit_grid(numpy.zeros((1, 4, 4), 'uint8'), ['x'], columns=1);"
+        "import numpy; p.image_grid(numpy.zeros((1, 4, 4), 'uint8'), ['x'], columns=1);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -63,13 +63,11 @@ AllowFallback = Annotated[
     typer.Option("--allow-fallback", help="Go on with the CPU where a provider is not active, and mark every row."),
 ]
 ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the latest one by default.")]
-
-
-Request = TypeVar("Request")
 AllowExternalData = Annotated[
     bool,
     typer.Option("--allow-external-data", help="Trust the model: its weights may lie in files in its own folder."),
 ]
+Request = TypeVar("Request")
 Words = ParamSpec("Words")
 
 

@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["as_drawable", "digit_grid", "draw_history", "new_figure", "to_png"]
+__all__ = ["as_drawable", "draw_history", "image_grid", "new_figure", "to_png"]
 
 import functools
 import io
@@ -30,7 +30,7 @@ CAPTION_POINTS = 9
 TITLE_POINTS = 11
 
 
-def digit_grid(
+def image_grid(
     images_NHW: npt.NDArray[np.uint8],
     captions: Sequence[str],
     *,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from toolkit.plots.canvas import CELL_INCHES, as_drawable, digit_grid, new_figure, shorten, to_png
+from toolkit.plots.canvas import CELL_INCHES, as_drawable, image_grid, new_figure, shorten, to_png
 
 if TYPE_CHECKING:
     from toolkit.evaluation.mistakes import Answer
@@ -127,7 +127,7 @@ def draw_gallery(report: PredictionReport) -> bytes:
     )
     score = report.score
     right = f", {score['correct']:,} of {score['count']:,} right" if score is not None and score["count"] else ""
-    return digit_grid(
+    return image_grid(
         np.stack([picture.image for picture in pictures]),
         [_gallery_caption(picture) for picture in pictures],
         columns=min(COLUMNS, len(pictures)),
@@ -143,7 +143,7 @@ def _draw_answers(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer], 
     # Long class names get wider cells and fewer of them in a row.
     cell = max(CELL_INCHES, longest * CHARACTER_INCHES)
     columns = max(1, int(COLUMNS * CELL_INCHES / cell))
-    return digit_grid(images, captions, columns=columns, title=title, cell_inches=COLUMNS * CELL_INCHES / columns)
+    return image_grid(images, captions, columns=columns, title=title, cell_inches=COLUMNS * CELL_INCHES / columns)
 
 
 def _caption(answer: Answer) -> str:

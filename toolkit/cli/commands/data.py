@@ -80,7 +80,7 @@ def show_pictures(
     from toolkit.data.describe import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
     from toolkit.outputs import check_picture, claim_outputs
-    from toolkit.plots.canvas import digit_grid, shorten
+    from toolkit.plots.canvas import image_grid, shorten
 
     path = output or ArtifactStore.default().new_file("reports", "data", ".png")
     paths = (path, path.with_name(f"{path.stem}-one-class.png"))
@@ -96,10 +96,10 @@ def show_pictures(
         grid.size - grid.shape[1]
     )
     pictures = (
-        digit_grid(
+        image_grid(
             images[grid.ravel()], heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"
         ),
-        digit_grid(
+        image_grid(
             images[row], [f"#{i}" for i in row], columns=ONE_CLASS_COLUMNS, title=f"{dataset.name}: class {one}"
         ),
     )
