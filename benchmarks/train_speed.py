@@ -145,8 +145,9 @@ def _recipe(name: str, **changes: Any) -> float:
     prepare_process()
     from toolkit.artifacts import ArtifactStore
     from toolkit.data import load_dataset
+    from toolkit.training.config import TrainConfig
     from toolkit.training.recipe_catalog import RECIPES
-    from toolkit.training.train import TrainConfig, train
+    from toolkit.training.train import train
 
     data = load_dataset("mnist")
     config = TrainConfig(recipe=replace(RECIPES[name], **changes), all_data=True)

@@ -24,10 +24,11 @@ import numpy as np
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
 from toolkit.durable import sha256_file
+from toolkit.training.config import ResumeConfig, TrainConfig
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.resume import ResumeConfig, resume_run
-from toolkit.training.train import TrainConfig, TrainReport, train
+from toolkit.training.resume import resume_run
+from toolkit.training.train import TrainReport, train
 
 SMALL = (
     "conv1_channels=4",
@@ -112,7 +113,9 @@ def go_on(root: Path, *, data: Dataset | None = None, listener: Listener | None 
     """Resume the run that was begun last."""
     store = ArtifactStore(root=root)
     run = store.latest_started_run()
-    return resume_run(run, data or make_bars(), ResumeConfig(**config), store=store, listener=listener or Listener())
+    return resume_run(
+        run, data or make_bars(), config=ResumeConfig(**config), store=store, listener=listener or Listener()
+    )
 
 
 def read_left(run: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from toolkit.plain import to_plain
 
 CARD_KEY = "toolkit.card"
 CARD_SCHEMA = "toolkit/card/1"
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+FILE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 BYTE_BITS = 8
 # Bits that a picture's numbers may have.
 DEPTHS = (BYTE_BITS, 10, 12, 14, 16)
@@ -157,8 +157,10 @@ class Card:
         for key in _OBJECTS:
             if not isinstance(getattr(self, key), dict):
                 raise ModelError(f"the card's {key!r} is {_kind(getattr(self, key))}; expected an object")
-        if self.precision not in PRECISIONS:
-            raise ModelError(f"the card's precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
+        if self.precision not in FILE_PRECISIONS:
+            raise ModelError(
+                f"the card's precision is {self.precision!r}; expected one of {', '.join(FILE_PRECISIONS)}"
+            )
         largest = self.bound.get("logits")
         if largest is not None and not (_is_number(largest) and 0 < largest < math.inf):
             raise ModelError(f"the card's bound is {largest!r}; expected a number over 0")

@@ -11,9 +11,10 @@ import torch
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.load import load_mini
 from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.training.config import ResumeConfig, TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.resume import ResumeConfig, resume_run
-from toolkit.training.train import TrainConfig, TrainReport, train
+from toolkit.training.resume import resume_run
+from toolkit.training.train import TrainReport, train
 
 SMALL = ["epochs=2", "rotation_degrees=10", "average_decay=0.99"]
 
@@ -49,7 +50,7 @@ def test_training_resumed_on_cuda_ends_with_the_same_bits(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", listener=Silent(stop_after=1))
     store = ArtifactStore(root=tmp_path / "cut")
-    resumed = resume_run(store.latest_started_run(), load_mini(), ResumeConfig(), store=store, listener=Silent())
+    resumed = resume_run(store.latest_started_run(), load_mini(), config=ResumeConfig(), store=store, listener=Silent())
     assert resumed.checkpoint_sha256 == whole.checkpoint_sha256
 
 

@@ -35,8 +35,9 @@ from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort.runtime import OrtRuntime
+from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.train import TrainConfig, train
+from toolkit.training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 DEEP = ["stages=3", "stage_convs=2", "normalisation=batch", "hidden_units=0", "epochs=1"]

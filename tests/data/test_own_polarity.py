@@ -177,8 +177,9 @@ def test_a_drawing_is_placed_by_its_ink_where_the_model_takes_any(tmp_path: Path
 def test_ten_of_ten_in_handwriting_for_a_model_of_own_digits(tmp_path: Path, origin: str) -> None:
     from toolkit.exporting.config import ExportConfig
     from toolkit.exporting.export import export_run
+    from toolkit.training.config import TrainConfig
     from toolkit.training.recipe_catalog import resolve_recipe
-    from toolkit.training.train import TrainConfig, train
+    from toolkit.training.train import train
 
     data, store = load_dataset(save(tmp_path, origin, count=4_000)), ArtifactStore(root=tmp_path / "artifacts")
     config = TrainConfig(recipe=resolve_recipe("fast", settings=["epochs=3"]), device="cpu")

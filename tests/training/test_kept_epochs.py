@@ -24,9 +24,10 @@ from toolkit.runs.origin import find_origin, require_origin
 from toolkit.runs.run import epoch_checkpoint, find_checkpoint, list_checkpoints, read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.engines.torch_eager import TorchEagerRuntime
+from toolkit.training.config import ResumeConfig, TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.resume import ResumeConfig, resume_run
-from toolkit.training.train import TrainConfig, train
+from toolkit.training.resume import resume_run
+from toolkit.training.train import train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2"]
 
@@ -70,7 +71,7 @@ def early(data: Dataset, store: ArtifactStore) -> Any:
     config = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cpu", threads=1, keep_every=1)
     run = train(data, config, store=store, listener=Silent()).run
     report = export_run(run, data, ExportConfig(), store=store)
-    resume_run(run, data, ResumeConfig(epochs="+1"), store=store, listener=Silent())
+    resume_run(run, data, config=ResumeConfig(epochs="+1"), store=store, listener=Silent())
     train(data, replace(config, seed=1, keep_every=0), store=store, listener=Silent())
     return report
 

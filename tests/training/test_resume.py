@@ -26,7 +26,7 @@ from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import find_run, read_run
 from toolkit.training import run_writer as folder_module
 from toolkit.training.recipe import Recipe
-from toolkit.training.saving import save_state
+from toolkit.training.run_writer import save_state
 from toolkit.training.train import TrainReport
 
 STEPS = 10  # 80 images in batches of 16, twice

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.steps.schedule import Cycle, find_cycle, rate_at
+from toolkit.training.steps.epoch import Cycle, find_cycle, rate_at
 from toolkit.training.steps.seeding import derive_seed, make_generator
 
 ONECYCLE = resolve_recipe("fast", settings=["warmup_fraction=0.25", "learning_rate=0.01"])

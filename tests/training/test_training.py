@@ -17,13 +17,13 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.runs.checkpoint import read_checkpoint
+from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.session import choose_machine
-from toolkit.training.steps.epoch import standardise, train_epoch
-from toolkit.training.steps.schedule import Cycle
+from toolkit.training.steps.epoch import Cycle, standardise, train_epoch
 from toolkit.training.steps.state import make_state
-from toolkit.training.steps.step import Told
-from toolkit.training.train import TrainConfig, TrainReport, train
+from toolkit.training.steps.step import StepResult
+from toolkit.training.train import TrainReport, train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
 
@@ -132,7 +132,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
     state = make_state(network, recipe, seed=0, bfloat16=False)
     images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
     with pytest.raises(CheckFailedError, match="loss is nan at step 1 of epoch 1"):
-        train_epoch(state, images, labels, recipe=recipe, cycle=Cycle(0, 1))
+        train_epoch(state, images, labels=labels, recipe=recipe, cycle=Cycle(0, 1))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items() if "dense2" not in name)
 
 
@@ -156,7 +156,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(bars: Dataset) -> N
     state = make_state(network, recipe, seed=0, bfloat16=False)
     images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
     with pytest.raises(CheckFailedError, match=r"gradient's norm is (inf|nan) at step 1"):
-        train_epoch(state, images, labels, recipe=recipe, cycle=Cycle(0, 1))
+        train_epoch(state, images, labels=labels, recipe=recipe, cycle=Cycle(0, 1))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
@@ -227,12 +227,14 @@ def test_no_batch_holds_a_single_image_but_where_all_do(images: int, batch_size:
     recipe = recipe.for_data(height=16, width=16, channels=1, classes=2)
     seen: list[int] = []
 
-    def look(batch: torch.Tensor, _: torch.Tensor, *, stop: object) -> Told:
+    def look(batch: torch.Tensor, _: torch.Tensor, *, stop: object) -> StepResult:
         del stop
         seen.append(len(batch))
-        return Told(0.0, 0)
+        return StepResult(0.0, 0)
 
     state = make_state(CNN(recipe.network), recipe, seed=0, bfloat16=False)
     pixels = torch.zeros((images, 16, 16), dtype=torch.uint8)
-    train_epoch(state, pixels, torch.zeros(images, dtype=torch.int64), recipe=recipe, cycle=Cycle(0, 1), step_once=look)
+    train_epoch(
+        state, pixels, labels=torch.zeros(images, dtype=torch.int64), recipe=recipe, cycle=Cycle(0, 1), step_once=look
+    )
     assert seen == sizes

@@ -22,8 +22,9 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.load import load_mini
 from toolkit.errors import StoppedError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
+from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import RECIPES, resolve_recipe
-from toolkit.training.train import TrainConfig, split_data, train
+from toolkit.training.train import split_data, train
 from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.curve_report import CurveReport
 from toolkit.tuning.learning_curve import CurveConfig, measure_curve

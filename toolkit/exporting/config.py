@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.errors import UsageError, require_known
 from toolkit.exporting.golden import GOLDEN_KINDS
 
-PRECISIONS = ("fp32", "fp16", "int8")
+EXPORTED_PRECISIONS = ("fp32", "fp16", "int8")
 # Fewer say nothing about the ranges of a network's activations.
 LEAST_CALIBRATION = 16
 
@@ -45,7 +45,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for precision in self.precisions:
-            require_known(precision, PRECISIONS, what="precision")
+            require_known(precision, EXPORTED_PRECISIONS, what="precision")
         if self.calibration_count < LEAST_CALIBRATION:
             raise UsageError(
                 f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"

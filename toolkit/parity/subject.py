@@ -28,7 +28,7 @@ from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file,
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # What a file computes in, by the element type of most of its weights.
-PRECISIONS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+PRECISION_OF_WEIGHTS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
 # Operators that round to 8 bits.
 QUANTISERS = {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QAttention", "QGemm"}
 
@@ -103,8 +103,10 @@ def find_precision(summary: dict[str, Any]) -> str:
     """Return what a file computes in, from the summary that vetting gives: its limits and words follow from it."""
     if not QUANTISERS.isdisjoint(summary["operators"]):
         return "int8"  # whatever type its weights are kept in
-    counts = {key: value for key, value in summary["weight_types"].items() if key in PRECISIONS or key == "float32"}
-    return PRECISIONS.get(max(counts, key=lambda key: counts[key], default="float32"), "fp32")
+    counts = {
+        key: value for key, value in summary["weight_types"].items() if key in PRECISION_OF_WEIGHTS or key == "float32"
+    }
+    return PRECISION_OF_WEIGHTS.get(max(counts, key=lambda key: counts[key], default="float32"), "fp32")
 
 
 def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:

@@ -14,11 +14,11 @@ from toolkit.card import Card, read_card
 from toolkit.errors import ModelError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.facts import FileFacts
+from toolkit.onnx_file.graph_parts import DEFAULT_DOMAINS
 from toolkit.runtimes.base import RuntimeInfo
 
 OPSET = 18
 MAX_IR_VERSION = 10
-DEFAULT_DOMAINS = {"", "ai.onnx"}
 # Batch sizes at which the symbolic axis is proven by running it.
 PROVEN_BATCHES = (1, 2, 3, 17, 64)
 

@@ -1,15 +1,17 @@
-"""A recipe: how to train, as frozen settings with a name; needs no torch."""
+"""A recipe: how to train, as frozen settings with a name, and what each field can be set to; needs no torch."""
 
 from __future__ import annotations
 
-__all__ = ["FOLLOWING", "Recipe"]
+__all__ = ["FOLLOWING", "OF_NETWORK", "OF_RECIPE", "Recipe", "kind_of", "parse_value", "require_kinds"]
 
 import math
-from dataclasses import dataclass, field, replace
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import UsageError, suggest
-from toolkit.network.config import NetworkConfig
+from toolkit.network.config import DATA_FIELDS, NetworkConfig
 from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "onecycle")
-PRECISIONS = ("float32", "auto")
+PRODUCT_PRECISIONS = ("float32", "auto")
 # What follows the number of images where nobody chose it: docs/decisions/0018-small-sets.md.
 FOLLOWING = ("batch_size", "epochs")
 STEPS_AN_EPOCH = 16
 FEWEST_STEPS = 300
 SMALLEST_BATCH = 4
 MOST_EPOCHS_ADDED = 100
+# Names and what follows from other fields; the network's fields are set by their own names.
+UNSETTABLE = {"name", "base", "network", "follows_size"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ class Recipe:
     follows_size: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRODUCT_PRECISIONS)):
             value = getattr(self, key)
             if value not in known:
                 raise UsageError(f"{key} is {value!r}{suggest(str(value), known)}; expected one of {', '.join(known)}")
@@ -146,3 +150,50 @@ class Recipe:
         return replace(
             self, network=replace(self.network, height=height, width=width, channels=channels, classes=classes)
         )
+
+
+OF_RECIPE = {item.name: str(item.type) for item in fields(Recipe) if item.name not in UNSETTABLE}
+OF_NETWORK = {item.name: str(item.type) for item in fields(NetworkConfig) if item.name not in DATA_FIELDS}
+KIND_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
+KIND_WORDS = {"int": "a whole number", "float": "a number", "str": "a word"}
+
+
+def kind_of(key: str, *, where: str) -> str:
+    """Return `int`, `float` or `str`: what a field of the recipe or the network holds.
+
+    Raises:
+        UsageError: there is no such field; the nearest is suggested.
+    """
+    known = {**OF_RECIPE, **OF_NETWORK}
+    if key not in known:
+        raise UsageError(f"{where}: unknown recipe key {key!r}{suggest(key, known)}; known: {', '.join(known)}")
+    return known[key]
+
+
+def parse_value(key: str, text: str, *, where: str) -> int | float | str:
+    """Read a field's value as the command line gives it; its range is judged by the recipe.
+
+    Raises:
+        UsageError: an unknown field, or not of its type.
+    """
+    kind = kind_of(key, where=where)
+    try:
+        value: int | float | str = KIND_TYPES[kind][0](text)
+    except ValueError as error:
+        raise UsageError(f"{key} is {text!r}; expected {KIND_WORDS[kind]}") from error
+    return value
+
+
+def require_kinds(values: Mapping[str, Any], *, where: str) -> None:
+    """Refuse values that are not of their fields' kinds.
+
+    Raises:
+        UsageError: there is no such field, or its value is of another kind or beyond what a float can be.
+    """
+    for key, value in values.items():
+        kind = kind_of(key, where=where)
+        if not isinstance(value, KIND_TYPES[kind]) or isinstance(value, bool):
+            raise UsageError(f"{where}: {key} is {value!r}; expected {KIND_WORDS[kind]}")
+        if kind == "float" and isinstance(value, int) and abs(value) > sys.float_info.max:
+            seen = f"a number of {len(str(abs(value)))} digits"
+            raise UsageError(f"{where}: {key} is {seen}; expected at most {sys.float_info.max:.2g}")

@@ -24,8 +24,7 @@ from toolkit.errors import UsageError, suggest
 from toolkit.network.config import LARGEST_IMAGE, NetworkConfig
 from toolkit.plain import to_plain
 from toolkit.regular_file import read_regular
-from toolkit.training.recipe import FOLLOWING, Recipe
-from toolkit.training.recipe_fields import OF_NETWORK, OF_RECIPE, kind_of, parse_value, require_kinds
+from toolkit.training.recipe import FOLLOWING, OF_NETWORK, OF_RECIPE, Recipe, kind_of, parse_value, require_kinds
 
 # Five convolutions with batch normalisation: one of 5x5, then two of 3x3 a stage where the tutorial has one of 5x5.
 DEEP = NetworkConfig(stages=3, stage_convs=2, conv3_channels=128, normalisation="batch", hidden_units=0, dropout=0.3)

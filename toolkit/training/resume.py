@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ResumeConfig", "resume_run"]
+__all__ = ["resume_run"]
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +16,19 @@ from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.runs.history import History
 from toolkit.runs.run import RunConfig, read_run
-from toolkit.training.interrupt import hear_stop_signals
+from toolkit.training.config import ResumeConfig, TrainConfig
+from toolkit.training.describe import LAST_ONES, LIBRARIES, describe_run, describe_start, name_held_out, version_of
+from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import diff_recipes, recipe_from_json
-from toolkit.training.run_config import LAST_ONES, LIBRARIES, describe_run, describe_start, name_held_out, version_of
-from toolkit.training.run_writer import RunFolder, find_valid_checkpoint
-from toolkit.training.saving import restore_state
-from toolkit.training.session import Machine, Session, choose_machine, open_session
+from toolkit.training.run_writer import RunFolder, find_valid_checkpoint, restore_state
+from toolkit.training.session import Machine, Session, choose_machine, make_session
 from toolkit.training.steps.process_group import Group, join_group
-from toolkit.training.train import TrainConfig, TrainListener, TrainReport, check_data, run_epochs, split_data
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeConfig:
-    """What is asked of a continuation; None means as recorded.
-
-    Attributes:
-        epochs: `+5` for five more, `12` for twelve in all.
-        recipe: a whole recipe, to be compared with the recorded one.
-        seed: to be compared with the recorded one.
-        device: to be compared with the recorded one.
-        threads: to be compared with the recorded one.
-        keep_every: may be changed freely.
-        allow_drift: go on although something differs.
-        data_source: where the data lay, if elsewhere than recorded.
-    """
-
-    epochs: str | None = None
-    recipe: Recipe | None = None
-    seed: int | None = None
-    device: str | None = None
-    threads: int | None = None
-    keep_every: int | None = None
-    allow_drift: bool = False
-    data_source: str = ""
+from toolkit.training.train import TrainListener, TrainReport, check_data, run_epochs, split_data
 
 
 def resume_run(
-    run: Path, data: Dataset, config: ResumeConfig, *, store: ArtifactStore, listener: TrainListener
+    run: Path, data: Dataset, *, config: ResumeConfig, store: ArtifactStore, listener: TrainListener
 ) -> TrainReport:
     """Go on with a run to the end of its epochs, or of more.
 
@@ -69,29 +44,29 @@ def resume_run(
         raise UsageError(f"{run.name} names one checkpoint; a run goes on from its furthest: {recorded.path.name}")
     data = _as_recorded(data, recorded)
     training, validation = split_data(data, all_data=recorded.training["all_data"])
-    asked = _resolve(recorded, data, config, images=len(training))
+    asked = _resolve(recorded, data, config=config, images=len(training))
     machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
-        drift = _list_drift(recorded, asked, data, machine=machine, group=group)
+        drift = _list_drift(recorded, asked, data=data, machine=machine, group=group)
         if drift and not config.allow_drift:
             name, words = recorded.path.name, "; ".join(drift)
             raise UsageError(f"the run {name} cannot go on as it was: {words}; --allow-drift goes on")
         group.require_same(data.sha256, what="data", device=machine.device)
-        cycles = _extend(recorded, config, asked.recipe)
+        cycles = _extend(recorded, config, recipe=asked.recipe)
         how: dict[str, Any] = {"seed": asked.seed, "machine": machine, "group": group, "cycles": cycles, "stop": stop}
-        session = open_session(training, validation, asked.recipe, **how)
+        session = make_session(training, validation, recipe=asked.recipe, **how)
         folder = RunFolder(recorded.path, keep_every=asked.keep_every)
         with folder.locked() if group.is_main else contextlib.nullcontext():
             history, messages = _restore(session, folder)
             if not group.is_main:
-                return run_epochs(session, None, history, machine=machine, listener=listener)
+                return run_epochs(session, None, history=history, machine=machine, listener=listener)
             description = describe_run(data, session, machine=machine, config=asked)
-            write_json(recorded.path / "config.json", _with_past(description, recorded, drift))
+            write_json(recorded.path / "config.json", _with_past(description, recorded, drift=drift))
             store.record(started=recorded.path)
             listener.on_start(run=recorded.path, **describe_start(data, session, machine=machine, config=asked))
             listener.on_resume([*messages, *_cycle_words(session, recorded), *(f"drift: {item}" for item in drift)])
-            _complete_save(session, folder, history)
-            report = run_epochs(session, folder, history, machine=machine, listener=listener)
+            _complete_save(session, folder, history=history)
+            report = run_epochs(session, folder, history=history, machine=machine, listener=listener)
         store.record(run=recorded.path)
         return report
 
@@ -104,7 +79,7 @@ def _as_recorded(data: Dataset, recorded: RunConfig) -> Dataset:
     return replace(data, polarity=spec.polarity, fit=spec.fit)
 
 
-def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig, *, images: int) -> TrainConfig:
+def _resolve(recorded: RunConfig, data: Dataset, *, config: ResumeConfig, images: int) -> TrainConfig:
     recipe = config.recipe or recipe_from_json(recorded.recipe)
     how = recorded.training
     return TrainConfig(
@@ -119,7 +94,7 @@ def _resolve(recorded: RunConfig, data: Dataset, config: ResumeConfig, *, images
     )
 
 
-def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machine: Machine, group: Group) -> list[str]:
+def _list_drift(recorded: RunConfig, asked: TrainConfig, *, data: Dataset, machine: Machine, group: Group) -> list[str]:
     how, held_out = recorded.training, name_held_out(data, asked)
     pairs: dict[str, tuple[Any, Any]] = diff_recipes(recipe_from_json(recorded.recipe), asked.recipe)
     pairs.pop("epochs", None)
@@ -136,7 +111,7 @@ def _list_drift(recorded: RunConfig, asked: TrainConfig, data: Dataset, *, machi
     return [f"{name} was {before}, is {now}" for name, (before, now) in pairs.items() if before != now]
 
 
-def _extend(recorded: RunConfig, config: ResumeConfig, recipe: Recipe) -> tuple[int, ...]:
+def _extend(recorded: RunConfig, config: ResumeConfig, *, recipe: Recipe) -> tuple[int, ...]:
     cycles, epochs = tuple(recorded.training.get("cycles") or [recorded.recipe["epochs"]]), config.epochs
     if epochs is None and recipe.epochs != recorded.recipe["epochs"]:
         epochs = str(recipe.epochs)
@@ -152,7 +127,7 @@ def _extend(recorded: RunConfig, config: ResumeConfig, recipe: Recipe) -> tuple[
     return (*cycles, more) if more else cycles
 
 
-def _with_past(description: dict[str, Any], recorded: RunConfig, drift: list[str]) -> dict[str, Any]:
+def _with_past(description: dict[str, Any], recorded: RunConfig, *, drift: list[str]) -> dict[str, Any]:
     """Return the description with what only the run's beginning knew, and all drift so far."""
     past = recorded.training
     kept = {"fitted": past.get("fitted", {}), "drift": [*past.get("drift", []), *drift]}
@@ -187,7 +162,7 @@ def _cycle_words(session: Session, recorded: RunConfig) -> list[str]:
     return []
 
 
-def _complete_save(session: Session, folder: RunFolder, history: History) -> None:
+def _complete_save(session: Session, folder: RunFolder, *, history: History) -> None:
     """Repeat the saves of the last whole epoch: a crash may have come between them; the same bytes are written."""
     state = session.state
     if state.position.step or not history.rows:

@@ -1,26 +1,34 @@
-"""A run's folder while it is trained: its lock, its checkpoints, what is left after a crash."""
+"""A run's folder while it is trained: its lock, the whole state as checkpoints and back, what is left after a crash."""
 
 from __future__ import annotations
 
-__all__ = ["RunFolder", "find_valid_checkpoint"]
+__all__ = ["RunFolder", "find_valid_checkpoint", "restore_state", "save_state"]
 
 import contextlib
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError
 from toolkit.holding import hold
-from toolkit.runs.checkpoint import Checkpoint, read_checkpoint
+from toolkit.plain import to_plain
+from toolkit.runs.checkpoint import Checkpoint, TrainingTensors, read_checkpoint, write_checkpoint
 from toolkit.runs.redo_log import finish_save, list_saves
 from toolkit.runs.run import checkpoint_folder, epoch_checkpoint
-from toolkit.training.saving import save_state
-from toolkit.training.steps.state import TrainingState
+from toolkit.training.steps.state import Position, TrainingState
 
 # A crash then costs at most a minute of training; one save takes about a tenth of a second.
 SAVE_EVERY_S = 60.0
+# With an average, the checkpoint's network is the average; what is trained stands beside it.
+TRAINED = "trained."
+MOMENTS = ("exp_avg", "exp_avg_sq")
+RANDOMNESS = "every generator is seeded from the seed and the position alone; none has a state of its own"
 
 
 class RunFolder:
@@ -91,6 +99,63 @@ def find_valid_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
             problems.append(str(error))
     reason = f": {problems[0]}" if problems else "; it was stopped before its first save: train again"
     raise ModelError(f"the run {run} holds no checkpoint to go on from{reason}")
+
+
+def save_state(path: Path, state: TrainingState) -> str:
+    """Write weights, optimizer, position and the seed of all randomness; return the file's SHA-256.
+
+    Raises:
+        ResourceError: the file cannot be written; what was there before is whole.
+    """
+    tensors: dict[str, Tensor] = {}
+    if state.average is not None:
+        tensors |= {TRAINED + name: item for name, item in state.network.state_dict().items()}
+    for name, parameter in state.network.named_parameters():
+        kept = state.optimizer.state[parameter]
+        tensors |= {f"{kind}.{name}": kept.get(kind, torch.zeros_like(parameter)) for kind in MOMENTS}
+    training = TrainingTensors(
+        description={
+            "position": asdict(state.position),
+            "seed": state.seed,
+            "randomness": RANDOMNESS,
+            "optimizer": type(state.optimizer).__name__,
+        },
+        of_network=() if state.average is None else (TRAINED,),
+        of_parameters=tuple(f"{kind}." for kind in MOMENTS),
+        tensors=tensors,
+    )
+    return write_checkpoint(path, state.judged, epoch=state.position.epoch, training=training)
+
+
+def restore_state(state: TrainingState, checkpoint: Checkpoint) -> None:
+    """Bring a freshly made state to where a checkpoint was saved.
+
+    Raises:
+        ModelError: the checkpoint holds no training, or another kind of one.
+    """
+    training = checkpoint.training
+    wanted = () if state.average is None else (TRAINED,)
+    if training.of_network != wanted or training.of_parameters != tuple(f"{kind}." for kind in MOMENTS):
+        raise ModelError(f"{checkpoint.path} holds another kind of training; it cannot be resumed with this recipe")
+    shapes = {name: tensor.shape for name, tensor in state.network.state_dict().items()}
+    before, now = to_plain(checkpoint.network.config), to_plain(state.network.config)
+    changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
+    if any(tensor.shape != shapes.get(name) for name, tensor in checkpoint.network.state_dict().items()):
+        raise ModelError(f"{checkpoint.path} holds another network: {'; '.join(changed)}; train a new run")
+    try:
+        state.position = Position(**training.description["position"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{checkpoint.path} records no position in the training: {error}") from error
+    state.judged.load_state_dict(checkpoint.network.state_dict())
+    if state.average is not None:
+        names = state.network.state_dict()
+        state.network.load_state_dict({name: training.tensors[TRAINED + name] for name in names})
+    for name, parameter in state.network.named_parameters():
+        # Like the parameter: its device and memory layout, on which the last bits of a step depend.
+        moments = {kind: torch.zeros_like(parameter).copy_(training.tensors[f"{kind}.{name}"]) for kind in MOMENTS}
+        # Fused optimizers keep their count of steps beside the parameter.
+        count = torch.tensor(float(state.position.updates), device=parameter.device)
+        state.optimizer.state[parameter] = {"step": count, **moments}
 
 
 def _progress(path: Path) -> tuple[float, bool]:

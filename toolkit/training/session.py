@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Machine", "Session", "choose_machine", "open_session", "to_device"]
+__all__ = ["Machine", "Session", "choose_machine", "make_session", "to_device"]
 
 import math
 import os
@@ -20,13 +20,19 @@ from toolkit.network.cnn import CNN
 from toolkit.network.config import plan_stages
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
 from toolkit.runs.history import EpochRow
-from toolkit.training.interrupt import StopRequest
-from toolkit.training.process import CHOICES
+from toolkit.training.process import OPENMP_CHOICES, StopRequest
 from toolkit.training.recipe import Recipe
-from toolkit.training.steps.epoch import AfterStep, count_right, predict_logits, standardise, train_epoch
+from toolkit.training.steps.epoch import (
+    AfterStep,
+    count_right,
+    find_cycle,
+    predict_logits,
+    rate_in_epoch,
+    standardise,
+    train_epoch,
+)
 from toolkit.training.steps.graphed_step import GraphedStep, require_graphs
 from toolkit.training.steps.process_group import Group
-from toolkit.training.steps.schedule import find_cycle, rate_in_epoch
 from toolkit.training.steps.seeding import derive_seed
 from toolkit.training.steps.state import TrainingState, make_state
 from toolkit.training.steps.step import EagerStep, Step
@@ -64,7 +70,7 @@ class Machine:
             "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
             "cudnn_tf32": torch.backends.cudnn.allow_tf32,
             "cuda_graph": self.cuda_graph,
-            "openmp": {name: os.environ.get(name) for name in CHOICES},
+            "openmp": {name: os.environ.get(name) for name in OPENMP_CHOICES},
             "channels_last": self.bfloat16,
             "fused_optimizer": self.device in {"cpu", "cuda"},
         }
@@ -123,14 +129,14 @@ class Session:
         train_epoch(
             self.state,
             self.images,
-            self.labels,
+            labels=self.labels,
             recipe=self.recipe,
             cycle=cycle,
             step_once=self.step_once,
             stop=self.stop,
             after_step=note_step,
         )
-        loss, accuracy = (None, None) if self.held_out is None else _validate(self.state.judged, *self.held_out)
+        loss, accuracy = (None, None) if self.held_out is None else _validate(self.state.judged, self.held_out)
         row = EpochRow(
             epoch=place.epoch + 1,
             train_loss=place.loss_sum / len(self.images),
@@ -171,11 +177,11 @@ def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: boo
     return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads(), cuda_graph=cuda_graph)
 
 
-def open_session(
+def make_session(
     training: Split,
     validation: Split | None,
-    recipe: Recipe,
     *,
+    recipe: Recipe,
     seed: int,
     machine: Machine,
     group: Group | None = None,
@@ -236,6 +242,7 @@ def to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device)
 
 
-def _validate(network: CNN, images: Tensor, labels: Tensor) -> tuple[float, float]:
+def _validate(network: CNN, held_out: tuple[Tensor, Tensor]) -> tuple[float, float]:
+    images, labels = held_out
     logits = predict_logits(network, images)
     return float(functional.cross_entropy(logits, labels)), count_right(logits, labels) / len(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TrainConfig", "TrainListener", "TrainReport", "check_data", "run_epochs", "split_data", "train"]
+__all__ = ["TrainListener", "TrainReport", "check_data", "run_epochs", "split_data", "train"]
 
 import os
 import time
@@ -14,50 +14,18 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out_validation
 from toolkit.durable import write_json
-from toolkit.errors import DataError, StoppedError, UsageError
+from toolkit.errors import DataError, StoppedError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
 from toolkit.runs.history import EpochRow, History
-from toolkit.training.interrupt import hear_stop_signals
-from toolkit.training.recipe import Recipe
-from toolkit.training.run_config import describe_run, describe_start
+from toolkit.training.config import TrainConfig
+from toolkit.training.describe import describe_run, describe_start
+from toolkit.training.process import hear_stop_signals
 from toolkit.training.run_writer import RunFolder
-from toolkit.training.session import Machine, Session, choose_machine, open_session
+from toolkit.training.session import Machine, Session, choose_machine, make_session
 from toolkit.training.steps.process_group import join_group
 
 # Of which a fifth is held out: at least 2 images each way.
 LEAST_IMAGES = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """What to train and where.
-
-    Attributes:
-        recipe: how; the network's sizes are taken from the data.
-        seed: of the weights, the shuffling, the augmentation and the dropout.
-        all_data: train on every training image instead of holding the last 10,000 out for validation.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: CPU threads; 0 leaves torch its own choice.
-        keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
-        cuda_graph: on CUDA, step by replaying one captured graph.
-        data_source: where the data lay, to find it again; empty for a catalogue name.
-    """
-
-    recipe: Recipe
-    seed: int = 0
-    all_data: bool = False
-    device: str = "auto"
-    threads: int = 0
-    keep_every: int = 0
-    cuda_graph: bool = False
-    data_source: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"the seed is {self.seed}; expected 0 to 2^63 - 1")
-        for name in ("threads", "keep_every"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,22 +86,24 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         group.require_same(data.sha256, what="data", device=machine.device)
         how: dict[str, Any] = {"seed": config.seed, "machine": machine, "group": group, "stop": stop}
-        session = open_session(training, validation, recipe, **how)
+        session = make_session(training, validation, recipe=recipe, **how)
         if not group.is_main:
-            return run_epochs(session, None, History(Path(os.devnull)), machine=machine, listener=listener)
+            return run_epochs(session, None, history=History(Path(os.devnull)), machine=machine, listener=listener)
         run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
         folder = RunFolder(run, keep_every=config.keep_every)
         with folder.locked():
             write_json(run / "config.json", describe_run(data, session, machine=machine, config=config))
             store.record(started=run)
             listener.on_start(run=run, **describe_start(data, session, machine=machine, config=config))
-            report = run_epochs(session, folder, History(run / "history.csv"), machine=machine, listener=listener)
+            report = run_epochs(
+                session, folder, history=History(run / "history.csv"), machine=machine, listener=listener
+            )
         store.record(run=run)
         return report
 
 
 def run_epochs(
-    session: Session, folder: RunFolder | None, history: History, *, machine: Machine, listener: TrainListener
+    session: Session, folder: RunFolder | None, *, history: History, machine: Machine, listener: TrainListener
 ) -> TrainReport:
     """Train from the session's position to its last epoch, saving as it goes.
 

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from toolkit.data.dataset import Split
-from toolkit.training.interrupt import StopRequest
+from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
-from toolkit.training.session import Machine, open_session, to_device
+from toolkit.training.session import Machine, make_session, to_device
 from toolkit.training.steps.epoch import AfterStep, count_right, predict_logits
 
 
@@ -74,7 +74,7 @@ def fit(
         DataError: every training pixel has the same value.
     """
     start = time.perf_counter()
-    session = open_session(training, None, recipe, seed=seed, machine=machine, stop=stop)
+    session = make_session(training, None, recipe=recipe, seed=seed, machine=machine, stop=stop)
     rows = [session.run_epoch(after_step) for _ in range(session.epochs)]
     judged = session.state.judged
     held_out, labels = to_device(validation, machine.device)

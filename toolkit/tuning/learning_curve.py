@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import StoppedError, UsageError
-from toolkit.training.interrupt import hear_stop_signals
+from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine

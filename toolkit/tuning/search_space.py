@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from toolkit.errors import UsageError
-from toolkit.training.recipe import Recipe
+from toolkit.training.recipe import Recipe, kind_of, parse_value
 from toolkit.training.recipe_catalog import change_recipe
-from toolkit.training.recipe_fields import kind_of, parse_value
 
 Value: TypeAlias = int | float | str
 

@@ -14,7 +14,7 @@ import torch
 
 from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import CheckFailedError, StoppedError, UsageError
-from toolkit.training.interrupt import hear_stop_signals
+from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine

@@ -28,8 +28,9 @@ from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import RunConfig, read_run
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
+from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import RECIPES
-from toolkit.training.train import TrainConfig, split_data
+from toolkit.training.train import split_data
 
 RECIPE = "fast"
 SEED = 0

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from toolkit.evaluation.accuracy import AccuracyReport
     from toolkit.network.config import NetworkConfig
     from toolkit.runs.history import EpochRow
-    from toolkit.training.resume import ResumeConfig
+    from toolkit.training.config import ResumeConfig, TrainConfig
     from toolkit.training.session import Machine
-    from toolkit.training.train import TrainConfig, TrainReport
+    from toolkit.training.train import TrainReport
 
 # What was trained, its accuracy, and all that was warned of; None in processes that only help another.
 Result: TypeAlias = "tuple[TrainReport, AccuracyReport, list[str]] | None"
@@ -46,7 +46,7 @@ def resume_training(
     warn(dataset.describe_gaps())
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=[])
-        report = resume_run(run, dataset, config, store=ArtifactStore.default(), listener=listener)
+        report = resume_run(run, dataset, config=config, store=ArtifactStore.default(), listener=listener)
     return _judge_run(report, dataset, listener=listener)
 
 

@@ -91,7 +91,7 @@ def _carry_out(request: TrainRequest) -> None:
 
 
 def _begin(request: TrainRequest, output: Output) -> Result:
-    from toolkit.training.train import TrainConfig
+    from toolkit.training.config import TrainConfig
 
     settings, epochs, sides = [*(request.settings or [])], request.epochs, split_size(request.size)
     if request.allow_drift:
@@ -111,7 +111,7 @@ def _begin(request: TrainRequest, output: Output) -> Result:
 
 def _resume(request: TrainRequest, output: Output) -> Result:
     from toolkit.runs.run import find_run, read_run
-    from toolkit.training.resume import ResumeConfig
+    from toolkit.training.config import ResumeConfig
 
     assert request.resume is not None
     settled = next((name for name in SETTLED if getattr(request, name) not in {None, False}), None)

@@ -68,10 +68,10 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
         torch.stack([cosine * stretch_x, (cosine * slant - sine) * stretch_y, shift[:, 0]], dim=1),
         torch.stack([sine * stretch_x, (sine * slant + cosine) * stretch_y, shift[:, 1]], dim=1),
     )
-    return Warps(torch.stack(rows, dim=1), *_draw_clutter(recipe, count, generator))
+    return Warps(torch.stack(rows, dim=1), *_draw_clutter(recipe, count, generator=generator))
 
 
-def _draw_clutter(recipe: Recipe, count: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, int]]:
+def _draw_clutter(recipe: Recipe, count: int, *, generator: torch.Generator) -> tuple[Tensor, tuple[int, int]]:
     if not recipe.clutter_probability:
         return torch.empty(count, 0), (0, 0)
     sides = (recipe.network.height, recipe.network.width)
@@ -101,12 +101,12 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
         images = _warp(images, warps)
         if warps.clutter.shape[1]:
             images = _clutter(images, warps)
-    return images if shift == (0, 0) else _shift(images, *shift)
+    return images if shift == (0, 0) else _shift(images, shift)
 
 
 def _warp(images: Tensor, warps: Warps) -> Tensor:
     count, height, width = images.shape[:3]
-    places = _pixel_places(height, width, images.device)
+    places = _pixel_places(height, width, device=images.device)
     # [N * 2, 3] @ [3, P]: one product for the batch; functional.affine_grid does one for each image, five times slower.
     sources = (warps.affine.reshape(count * 2, 3) @ places).view(count, 2, height * width)
     scale = torch.tensor([[2 / width], [2 / height]], device=images.device)
@@ -132,8 +132,8 @@ def _rectangles(images: Tensor, places: Tensor) -> Tensor:
     return is_inside if images.ndim == 3 else is_inside[..., None]
 
 
-def _shift(images: Tensor, down: int, right: int) -> Tensor:
-    height, width = images.shape[1:3]
+def _shift(images: Tensor, shift: tuple[int, int]) -> Tensor:
+    (down, right), (height, width) = shift, images.shape[1:3]
     pixels = max(abs(down), abs(right))
     trailing = (0, 0) if images.ndim == 4 else ()
     padded = functional.pad(images, (*trailing, pixels, pixels, pixels, pixels))
@@ -142,7 +142,7 @@ def _shift(images: Tensor, down: int, right: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _pixel_places(height: int, width: int, device: torch.device) -> Tensor:
+def _pixel_places(height: int, width: int, *, device: torch.device) -> Tensor:
     """Return `[3, P]`: x, y from the image's centre in pixels, and 1."""
     rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     places = torch.stack([columns - width / 2, rows - height / 2, torch.ones(height, width)])

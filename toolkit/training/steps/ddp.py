@@ -66,6 +66,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(maps)
         values = maps.float()
         mean, variance, number = _global_statistics(values)
+        # As `nn.BatchNorm2d`: normalised by the biased variance, remembered is the unbiased one.
         self._remember(mean.detach(), variance.detach() * number / (number - 1).clamp_min(1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale

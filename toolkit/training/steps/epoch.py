@@ -1,57 +1,49 @@
-"""The training loop, top to bottom.
+"""The training loop, top to bottom, and its learning rate: a function of the place alone, nothing of which is kept.
 
 Shapes: N images, H rows, W columns, B images in a global batch, K classes.
 """
 
 from __future__ import annotations
 
-__all__ = ["AfterStep", "count_right", "predict_logits", "standardise", "train_epoch"]
+__all__ = [
+    "AfterStep",
+    "Cycle",
+    "count_right",
+    "find_cycle",
+    "predict_logits",
+    "rate_at",
+    "rate_in_epoch",
+    "standardise",
+    "train_epoch",
+]
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.data.dataset import PIECE_PIXELS
 from toolkit.errors import DataError
-from toolkit.training.interrupt import StopRequest
+from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
 from toolkit.training.steps.augment import augment, draw_batch_shift, draw_warps
-from toolkit.training.steps.schedule import Cycle, rate_in_epoch
 from toolkit.training.steps.seeding import derive_seed, make_generator
 from toolkit.training.steps.state import TrainingState, set_rate, update_average
 from toolkit.training.steps.step import EagerStep, Step
 
 AfterStep = Callable[[int, int], None]
-
-
-def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the per-pixel mean and the one standard deviation over all pixels, both in raw pixel units (0 to 255).
-
-    The tutorial standardises so. Sums are whole numbers, so the result does not depend on threads or order.
-
-    Args:
-        images_NHW: uint8 `[N, H, W]` or `[N, H, W, 3]`.
-
-    Raises:
-        DataError: every pixel has the same value, so that nothing can be divided by the deviation.
-    """
-    mean = images_NHW.sum(dim=0, dtype=torch.int64).to(torch.float64) / len(images_NHW)
-    counts = torch.bincount(images_NHW.flatten(), minlength=256).to(torch.float64)
-    values = torch.arange(256, dtype=torch.float64)
-    center = float((counts * values).sum() / counts.sum())
-    variance = float((counts * (values - center) ** 2).sum() / counts.sum())
-    if variance == 0:
-        raise DataError("every pixel of the training images has the same value; there is nothing to learn from")
-    return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
+# torch.optim.lr_scheduler.OneCycleLR's defaults: the rate starts at peak/25 and ends at peak/25/10^4.
+START_DIVISOR = 25.0
+END_DIVISOR = 25.0 * 1e4
 
 
 def train_epoch(
     state: TrainingState,
     images: Tensor,
-    labels: Tensor,
     *,
+    labels: Tensor,
     recipe: Recipe,
     cycle: Cycle,
     step_once: Step | None = None,
@@ -92,6 +84,27 @@ def train_epoch(
             after_step(step + 1, steps)
 
 
+def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the per-pixel mean and the one standard deviation over all pixels, both in raw pixel units (0 to 255).
+
+    The tutorial standardises so. Sums are whole numbers, so the result does not depend on threads or order.
+
+    Args:
+        images_NHW: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+
+    Raises:
+        DataError: every pixel has the same value, so that nothing can be divided by the deviation.
+    """
+    mean = images_NHW.sum(dim=0, dtype=torch.int64).to(torch.float64) / len(images_NHW)
+    counts = torch.bincount(images_NHW.flatten(), minlength=256).to(torch.float64)
+    values = torch.arange(256, dtype=torch.float64)
+    center = float((counts * values).sum() / counts.sum())
+    variance = float((counts * (values - center) ** 2).sum() / counts.sum())
+    if variance == 0:
+        raise DataError("every pixel of the training images has the same value; there is nothing to learn from")
+    return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
+
+
 def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
     """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast."""
     network.eval()
@@ -105,6 +118,65 @@ def count_right(logits: Tensor, labels: Tensor) -> int:
     return int((logits.argmax(dim=1) == labels).sum())
 
 
+class Cycle(NamedTuple):
+    """Epochs that share one schedule.
+
+    Attributes:
+        first_epoch: epochs done before it.
+        epochs: its length.
+    """
+
+    first_epoch: int
+    epochs: int
+
+
+def find_cycle(cycles: Sequence[int], epoch: int) -> Cycle:
+    """Return the cycle that an epoch (counted from 0) belongs to.
+
+    Args:
+        cycles: lengths in epochs: the recipe's own, then one for each continuation.
+        epoch: at least 0 and under their sum.
+    """
+    first = 0
+    for length in cycles:
+        if epoch < first + length:
+            return Cycle(first, length)
+        first += length
+    raise ValueError(f"epoch {epoch} is past the cycles {list(cycles)}")
+
+
+def rate_in_epoch(recipe: Recipe, cycle: Cycle, *, epoch: int, step: int, steps: int) -> float:
+    """Return the learning rate of a step of an epoch.
+
+    Args:
+        recipe: peak rate, schedule and warm-up.
+        cycle: the epoch's.
+        epoch: counted from 0 in the run.
+        step: counted from 0 in the epoch.
+        steps: of one epoch.
+    """
+    return rate_at(recipe, step=(epoch - cycle.first_epoch) * steps + step, steps=cycle.epochs * steps)
+
+
+def rate_at(recipe: Recipe, *, step: int, steps: int) -> float:
+    """Return the learning rate of a step.
+
+    `onecycle` climbs and falls along half cosines as torch's OneCycleLR does (Smith and Topin 2017, arXiv 1708.07120).
+
+    Args:
+        recipe: peak rate, schedule and warm-up.
+        step: counted from 0 in the cycle.
+        steps: of the whole cycle.
+    """
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    peak = recipe.learning_rate
+    top = recipe.warmup_fraction * steps - 1
+    if step < top:
+        return _between(peak / START_DIVISOR, peak, share=step / top)
+    return _between(peak, peak / END_DIVISOR, share=(step - top) / (steps - 1 - top))
+
+
 def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tensor:
     generator = make_generator(state.seed, "augment", state.position.updates)
     warps, shift = None, (0, 0)
@@ -113,3 +185,7 @@ def _make_batch(state: TrainingState, images: Tensor, *, recipe: Recipe) -> Tens
     if recipe.batch_shift_pixels:
         shift = draw_batch_shift(recipe.batch_shift_pixels, generator)
     return augment(images, warps=warps, shift=shift)
+
+
+def _between(start: float, end: float, *, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from toolkit.errors import UsageError
-from toolkit.training.interrupt import StopRequest
+from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
 from toolkit.training.steps.process_group import Group
 from toolkit.training.steps.state import TrainingState
-from toolkit.training.steps.step import EagerStep, Told, require_finite, run_backward
+from toolkit.training.steps.step import EagerStep, StepResult, require_finite, run_backward
 
 # Runs before a capture, on a side stream: torch's documentation asks for three (notes/cuda, "CUDA Graphs").
 WARM_RUNS = 3
 
-Body = Callable[[], None]
+StepBody = Callable[[], None]
 
 
 def require_graphs(device: str, group: Group) -> None:
@@ -37,7 +37,7 @@ def require_graphs(device: str, group: Group) -> None:
         raise UsageError(f"--cuda-graph trains in one process, not in {group.size}; leave it out")
 
 
-def capture_on_cuda(body: Body) -> Body:
+def capture_on_cuda(body: StepBody) -> StepBody:
     """Warm a body up, capture it, and return its replay.
 
     Args:
@@ -68,15 +68,15 @@ class GraphedStep:
     """
 
     def __init__(
-        self, state: TrainingState, recipe: Recipe, *, capture: Callable[[Body], Body] = capture_on_cuda
+        self, state: TrainingState, recipe: Recipe, *, capture: Callable[[StepBody], StepBody] = capture_on_cuda
     ) -> None:
         self._state = state
         self._recipe = recipe
         self._capture = capture
         self._eager = EagerStep(state, recipe)
-        self._replay: Body | None = None
+        self._replay: StepBody | None = None
 
-    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> Told:
+    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> StepResult:
         """Step on a batch; as `EagerStep`, which says what it raises."""
         # A training resumed at an epoch's last batch meets the small one first. One that was joined by a last image is
         # larger than the others and never captured: all of them would go the plain way.
@@ -93,7 +93,7 @@ class GraphedStep:
         require_finite(self._state, loss=loss, norm=norm)
         if stop is not None and stop.signal is not None:
             self._state.stop_signal = stop.signal
-        return Told(loss, int(right))
+        return StepResult(loss, int(right))
 
     def _prepare(self, batch: Tensor, target: Tensor) -> None:
         self._batch, self._target = batch.clone(), target.clone()
@@ -115,7 +115,9 @@ class GraphedStep:
 
     def _run(self) -> None:
         state = self._state
-        loss_sum, right = run_backward(state, self._batch, self._target, self._recipe, count=len(self._batch))
+        loss_sum, right = run_backward(
+            state, self._batch, target=self._target, recipe=self._recipe, count=len(self._batch)
+        )
         gradients = [item.grad for item in state.network.parameters() if item.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         is_bad = ~(torch.isfinite(loss_sum) & torch.isfinite(norm))

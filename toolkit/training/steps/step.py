@@ -5,7 +5,7 @@ Shapes: B images of the global batch, b of them on this process, K classes.
 
 from __future__ import annotations
 
-__all__ = ["EagerStep", "Step", "Told", "require_finite", "run_backward"]
+__all__ = ["EagerStep", "Step", "StepResult", "require_finite", "run_backward"]
 
 import math
 import signal
@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from toolkit.errors import CheckFailedError
-from toolkit.training.interrupt import StopRequest
+from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
 from toolkit.training.steps.process_group import lost_neighbours_named
 from toolkit.training.steps.state import TrainingState
 
 
-class Told(NamedTuple):
+class StepResult(NamedTuple):
     """What a step tells of its global batch.
 
     Attributes:
@@ -37,7 +37,7 @@ class Told(NamedTuple):
 class Step(Protocol):
     """Steps once; the state's position is that of the step."""
 
-    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None) -> Told:
+    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None) -> StepResult:
         """Step on a global batch `[B, H, W]` or `[B, H, W, 3]` with labels `[B]`."""
 
 
@@ -53,7 +53,7 @@ class EagerStep:
         self._state = state
         self._recipe = recipe
 
-    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> Told:
+    def __call__(self, batch: Tensor, target: Tensor, *, stop: StopRequest | None = None) -> StepResult:
         """Step on this process's share of a global batch.
 
         Raises:
@@ -62,7 +62,7 @@ class EagerStep:
         """
         state, own = self._state, self._state.group.share(len(batch))
         with lost_neighbours_named():
-            loss_sum, right = run_backward(state, batch[own], target[own], self._recipe, count=len(batch))
+            loss_sum, right = run_backward(state, batch[own], target=target[own], recipe=self._recipe, count=len(batch))
         wants_stop = stop is not None and stop.signal is not None
         told = torch.stack([loss_sum, right.float(), loss_sum.new_tensor(float(wants_stop))])
         loss, hits, stops = state.group.sum(told).tolist()
@@ -72,11 +72,11 @@ class EagerStep:
         state.optimizer.step()
         if stops:
             state.stop_signal = (stop.signal if stop else None) or signal.SIGTERM
-        return Told(loss, int(hits))
+        return StepResult(loss, int(hits))
 
 
 def run_backward(
-    state: TrainingState, batch: Tensor, target: Tensor, recipe: Recipe, *, count: int
+    state: TrainingState, batch: Tensor, *, target: Tensor, recipe: Recipe, count: int
 ) -> tuple[Tensor, Tensor]:
     """Compute the gradients of the global batch's mean loss.
 

@@ -1,21 +1,19 @@
-"""`config.json`: what a run was, written before its first step."""
+"""What a run is, in plain values and in words: its `config.json`, written before the first step, and its start."""
 
 from __future__ import annotations
 
 __all__ = ["LAST_ONES", "LIBRARIES", "describe_data_use", "describe_run", "name_held_out", "version_of"]
 
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.card import BYTE_BITS
 from toolkit.data.dataset import Dataset
 from toolkit.data.split import ends_mixed
 from toolkit.runs.run import RUN_SCHEMA
+from toolkit.training.config import TrainConfig
 from toolkit.training.recipe import FOLLOWING
 from toolkit.training.session import Machine, Session
-
-if TYPE_CHECKING:
-    from toolkit.training.train import TrainConfig
 
 # Another version of one of these may give other bits.
 LIBRARIES = ("torch", "numpy")
@@ -86,11 +84,11 @@ def describe_start(data: Dataset, session: Session, *, machine: Machine, config:
         "network": session.recipe.network,
         "machine": machine,
         "processes": session.state.group.size,
-        "notes": describe_data_use(data, session, config),
+        "notes": describe_data_use(data, session, config=config),
     }
 
 
-def describe_data_use(data: Dataset, session: Session, config: TrainConfig) -> list[str]:
+def describe_data_use(data: Dataset, session: Session, *, config: TrainConfig) -> list[str]:
     """Return, as sentences, how many images are trained on, which are held out, and what was fitted to their number.
 
     Args:
