@@ -132,16 +132,17 @@ def test_exact_arithmetic_of_a_quantised_graph_is_the_engines(quantised: tuple[o
 
 
 def test_values_beyond_the_calibrated_range_are_cut_off_in_exact_arithmetic_too() -> None:
-    from toolkit.runtimes.references.rearranging import dequantize_linear, quantize_linear
+    from toolkit.runtimes.references.rounded_operators import OPERATORS, Node
     from toolkit.runtimes.references.rounding import Rounded
 
     def exact(*values: float) -> Rounded:
         return Rounded(np.array(values), np.zeros(len(values)))
 
     scale, zero = exact(0.5), exact(10.0)
-    whole = quantize_linear([exact(-9.0, 0.0, 0.25, 0.75, 500.0), scale, zero], {"range": (0.0, 255.0)}, ROUNDOFF)
+    node = Node({}, ROUNDOFF, (0.0, 255.0))
+    whole = OPERATORS["QuantizeLinear"]([exact(-9.0, 0.0, 0.25, 0.75, 500.0), scale, zero], node)
     assert whole.value.tolist() == [0, 10, 10, 12, 255]  # halves go to the even number
-    assert dequantize_linear([whole, scale, zero], {}, ROUNDOFF).value.tolist() == [-5, 0, 0, 1, 122.5]
+    assert OPERATORS["DequantizeLinear"]([whole, scale, zero], node).value.tolist() == [-5, 0, 0, 1, 122.5]
 
 
 def test_a_bound_is_twice_the_largest_error_rounded_up() -> None:
