@@ -87,7 +87,7 @@ def _spread(values: list[float], digits: int) -> dict[str, Any]:
 
 
 def _harness(runtime: OrtRuntime, feeds: dict[str, Any], plan: MeasurePlan) -> np.ndarray:
-    return measure(runtime, feeds, plan).samples_ns
+    return measure(runtime, feeds, plan=plan).samples_ns
 
 
 def _bare(runtime: OrtRuntime, feeds: dict[str, Any], plan: MeasurePlan) -> np.ndarray:

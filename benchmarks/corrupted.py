@@ -64,7 +64,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     judged = judge_corrupted(given.target, against=given.against, data=given.data)
-    path = given.output or ArtifactStore.default().new_file("reports", f"corruptions-{given.target.stem}", ".json")
+    path = given.output or ArtifactStore.default().new_file(
+        "reports", f"corruptions-{given.target.stem}", suffix=".json"
+    )
     write_json(path, {**judged.report.to_json(), **judged.identity, "against": judged.against,
                       "environment": describe_environment()})  # fmt: skip
     write_atomic(path.with_suffix(".png"), _draw(judged))

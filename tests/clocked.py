@@ -66,7 +66,7 @@ class ClockedEngine(FakeEngine):
 
     def measure(self, feeds: Any, plan: MeasurePlan) -> Window:
         self.order.append(self)
-        return measure(self, feeds, plan, clock=self.clock.as_clock(), meters=NoMeters())  # type: ignore[arg-type]
+        return measure(self, feeds, plan=plan, clock=self.clock.as_clock(), meters=NoMeters())  # type: ignore[arg-type]
 
     def _call(self) -> None:
         taken = int(self._latency_ns(self.calls))

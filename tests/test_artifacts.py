@@ -87,7 +87,7 @@ def test_runs_and_reports_never_collide(tmp_path: Path) -> None:
     assert len(runs) == 5
     reports = []
     for _ in range(3):
-        reports.append(store.new_file("reports", "bench", ".json"))
+        reports.append(store.new_file("reports", "bench", suffix=".json"))
         write_json(reports[-1], {})
     assert len(set(reports)) == 3
 
@@ -97,7 +97,7 @@ def test_runs_and_reports_never_collide(tmp_path: Path) -> None:
 )
 def test_a_name_that_no_file_can_have_is_made_one_that_lies_where_it_should(tmp_path: Path, stem: str) -> None:
     store = ArtifactStore(root=tmp_path)
-    run, report = store.new_run(stem), store.new_file("reports", stem, ".json")
+    run, report = store.new_run(stem), store.new_file("reports", stem, suffix=".json")
     write_json(report, {})
     assert (run.parent, report.parent) == (tmp_path / "runs", tmp_path / "reports")
     assert run.name.isprintable()

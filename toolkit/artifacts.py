@@ -85,7 +85,7 @@ class ArtifactStore:
             return path
         raise ResourceError(f"no free name for a run under {self.root / 'runs'}")
 
-    def new_file(self, folder: str, stem: str, suffix: str) -> Path:
+    def new_file(self, folder: str, stem: str, *, suffix: str) -> Path:
         """Return a path `<folder>/<stem>-<time><suffix>` that does not exist yet and is claimed for this process.
 
         Args:

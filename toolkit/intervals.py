@@ -31,7 +31,7 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
 
 
-def paired_interval(only_first: float, only_second: float, count: int) -> tuple[float, float]:
+def paired_interval(only_first: float, only_second: float, *, count: int) -> tuple[float, float]:
     """Return Tango's score interval at 95 % of a difference of paired shares (Tango 1998, Stat. Med. 17:891).
 
     Its ends are the differences that a score test just fails to reject. Unlike Wald's it is not empty where no pair
@@ -48,21 +48,21 @@ def paired_interval(only_first: float, only_second: float, count: int) -> tuple[
     if count < 1 or min(only_first, only_second) < 0 or only_first + only_second > count:
         raise DataError(f"no interval for {only_first} and {only_second} of {count} pairs; expected at least one pair")
     share = (only_first - only_second) / count
-    ends = [_reach(only_first, only_second, count, target=target, start=share) for target in (Z95, -Z95)]
+    ends = [_reach(only_first, only_second, count=count, target=target, start=share) for target in (Z95, -Z95)]
     return ends[0], ends[1]
 
 
-def _reach(only_first: float, only_second: float, count: int, *, target: float, start: float) -> float:
+def _reach(only_first: float, only_second: float, *, count: int, target: float, start: float) -> float:
     """Return the difference whose score is `target`, by bisection: the score falls as the difference grows."""
     inner, outer = start, -1.0 if target > 0 else 1.0
     for _ in range(100):
         middle = (inner + outer) / 2
-        is_inside = abs(_score(only_first, only_second, count, middle)) < abs(target)
+        is_inside = abs(_score(only_first, only_second, count=count, difference=middle)) < abs(target)
         inner, outer = (middle, outer) if is_inside else (inner, middle)
     return outer
 
 
-def _score(only_first: float, only_second: float, count: int, difference: float) -> float:
+def _score(only_first: float, only_second: float, *, count: int, difference: float) -> float:
     """Return Tango's score: how many deviations the counts lie from what this true difference would give."""
     linear = (2 * count - only_first + only_second) * difference - only_first - only_second
     constant = -only_second * difference * (1 - difference)

@@ -29,7 +29,7 @@ def open_regular(
     Raises:
         ToolkitError: of the kind asked for: it cannot be opened, is something else than a regular file, or too large.
     """
-    return os.fdopen(_open(path, name or printable_name(str(path)), most_bytes, raises)[0], "rb")
+    return os.fdopen(_open(path, name or printable_name(str(path)), most_bytes=most_bytes, raises=raises)[0], "rb")
 
 
 def read_regular(path: str | Path, *, most_bytes: int, name: str = "", raises: type[ToolkitError] = DataError) -> bytes:
@@ -45,7 +45,7 @@ def read_regular(path: str | Path, *, most_bytes: int, name: str = "", raises: t
         ToolkitError: of the kind asked for: as `open_regular`, or it cannot be read.
     """
     title = name or printable_name(str(path))
-    descriptor, size = _open(path, title, most_bytes, raises)
+    descriptor, size = _open(path, title, most_bytes=most_bytes, raises=raises)
     try:
         # Not through a stream, and for as many bytes as there are: for a small file that costs a third.
         data = os.read(descriptor, size)
@@ -63,7 +63,7 @@ def printable_name(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _open(path: str | Path, title: str, most_bytes: int | None, raises: type[ToolkitError]) -> tuple[int, int]:
+def _open(path: str | Path, title: str, *, most_bytes: int | None, raises: type[ToolkitError]) -> tuple[int, int]:
     """Return an open descriptor and the file's size in bytes."""
     try:
         descriptor = os.open(path, OPEN_FLAGS)

@@ -255,7 +255,7 @@ def test_offline_keeps_several_calls_in_flight() -> None:
                 together -= 1
 
     plan = MeasurePlan(scenario="offline", runs_at_once=3, warmup_calls=1, warmup_s=0, min_calls=60, min_s=0, max_s=5)
-    window = measure(Sleeper(), {}, plan)  # type: ignore[arg-type]  # a fake
+    window = measure(Sleeper(), {}, plan=plan)  # type: ignore[arg-type]  # a fake
     assert most == 3
     assert window.samples_ns.size == window.gaps_ns.size >= 60
     assert window.gaps_ns.sum() < window.samples_ns.sum() / 2

@@ -72,5 +72,5 @@ def test_the_rows_that_fit_are_over_in_the_budget(item_s: float) -> None:
     for batch in fit_batches(probe(item_s), BenchConfig()):
         windows: list[object] = []
         while (plan := next_window(DEFAULT_PLAN, windows)) is not None:  # type: ignore[arg-type]  # of fakes
-            windows.append(measure(runtime, batch, plan, clock=clock))  # type: ignore[arg-type]  # a fake
+            windows.append(measure(runtime, batch, plan=plan, clock=clock))  # type: ignore[arg-type]  # a fake
     assert runtime.now_ns / 1e9 <= BUDGET_S

@@ -101,7 +101,7 @@ def test_the_timing_loop_keeps_every_call(model_path: Path) -> None:
             return lambda: calls.append("bare")
 
     plan = MeasurePlan(warmup_calls=3, warmup_s=0, min_calls=20, min_s=0, max_s=100)
-    result = measure(Counting(), {}, plan)  # type: ignore[arg-type]  # a fake
+    result = measure(Counting(), {}, plan=plan)  # type: ignore[arg-type]  # a fake
     assert calls == ["checked", *["bare"] * 23]
     assert len(result.samples_ns) == 20
     assert (result.samples_ns >= 0).all()

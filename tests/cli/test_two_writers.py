@@ -193,8 +193,8 @@ def test_unique_names_are_unique_among_commands_of_one_second(tmp_path: Path, mo
     store = ArtifactStore(root=tmp_path)
     name = tmp_path / "reports" / "bench-20260101-000000.json"
     with held_by_another(name):
-        assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-2.json"
-        assert store.new_file("reports", "bench", ".json").name == "bench-20260101-000000-3.json"
+        assert store.new_file("reports", "bench", suffix=".json").name == "bench-20260101-000000-2.json"
+        assert store.new_file("reports", "bench", suffix=".json").name == "bench-20260101-000000-3.json"
     release_claims()
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
@@ -212,7 +212,9 @@ def test_a_name_that_another_command_used_up_while_it_was_claimed_is_not_given_a
         return claimed
 
     monkeypatch.setattr(artifacts, "claim", claim_late)
-    assert ArtifactStore(root=tmp_path).new_file("reports", "bench", ".json").name == "bench-20260101-000000-2.json"
+    assert (
+        ArtifactStore(root=tmp_path).new_file("reports", "bench", suffix=".json").name == "bench-20260101-000000-2.json"
+    )
     assert first.read_text() == "another's"
     first.unlink()
     release_claims()

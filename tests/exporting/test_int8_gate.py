@@ -42,16 +42,18 @@ def score_by_search(lost: int, won: int, count: int, difference: float) -> float
 
 @pytest.mark.parametrize(("lost", "won", "count"), [(12, 2, 50), (3, 9, 200), (6, 6, 80)])
 def test_the_interval_ends_where_a_score_test_just_fails_to_reject(lost: int, won: int, count: int) -> None:
-    low, high = paired_interval(lost, won, count)
+    low, high = paired_interval(lost, won, count=count)
     assert score_by_search(lost, won, count, low) == pytest.approx(Z95, abs=2e-3)
     assert score_by_search(lost, won, count, high) == pytest.approx(-Z95, abs=2e-3)
 
 
 def test_the_interval_turns_with_its_arguments_and_is_not_empty_without_differences() -> None:
-    assert paired_interval(3, 8, 500) == pytest.approx([-end for end in reversed(paired_interval(8, 3, 500))])
-    assert paired_interval(0, 0, 10_000)[1] == pytest.approx(Z95**2 / (10_000 + Z95**2))
+    assert paired_interval(3, 8, count=500) == pytest.approx(
+        [-end for end in reversed(paired_interval(8, 3, count=500))]
+    )
+    assert paired_interval(0, 0, count=10_000)[1] == pytest.approx(Z95**2 / (10_000 + Z95**2))
     with pytest.raises(DataError):
-        paired_interval(3, 3, 5)
+        paired_interval(3, 3, count=5)
 
 
 @pytest.mark.parametrize(("lost", "won"), [(10.0, 8.0), (15.0, 0.0), (20.0, 5.0), (3.0, 2.0)])
@@ -63,7 +65,7 @@ def test_the_upper_end_misses_the_truth_in_no_more_than_one_case_of_forty(lost: 
         weight(first, lost) * weight(second, won)
         for first in range(46)
         for second in range(26)
-        if paired_interval(first, second, 10_000)[1] < (lost - won) / 10_000
+        if paired_interval(first, second, count=10_000)[1] < (lost - won) / 10_000
     )
     assert missed <= 0.025
 
@@ -102,9 +104,9 @@ def test_the_least_count_is_where_a_perfect_file_just_passes() -> None:
 def test_what_is_needed_passes_and_one_less_does_not() -> None:
     needed = count_needed(0.001, 0.0008)
     assert needed is not None
-    assert paired_interval(0.001 * needed, 0.0008 * needed, needed)[1] <= MOST_LOSS
+    assert paired_interval(0.001 * needed, 0.0008 * needed, count=needed)[1] <= MOST_LOSS
     less = needed - 1
-    assert paired_interval(0.001 * less, 0.0008 * less, less)[1] > MOST_LOSS
+    assert paired_interval(0.001 * less, 0.0008 * less, count=less)[1] > MOST_LOSS
 
 
 @pytest.mark.parametrize("error", [0.601, math.nan])

@@ -104,7 +104,7 @@ def test_an_edited_recording_is_bad_data(edit: Any, recorded: Path, source: Mode
     header, arrays = frame
     edit(header, arrays)
     with recorded.open("wb") as stream:
-        write_frame(stream, header, arrays)
+        write_frame(stream, header, arrays=arrays)
     with pytest.raises(DataError, match=r"is not a .*recording"):
         read_recording(recorded, source)
 

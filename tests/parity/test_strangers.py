@@ -28,7 +28,7 @@ from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.references.perturbed import JitteredRuntime
+from toolkit.runtimes.references.perturbed import PerturbedRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
 
 QUICK = ParityConfig(runtimes=("ort",), threads=(1,), optimisations=("all",))
@@ -162,7 +162,7 @@ def test_an_evaluator_that_leaves_float64_is_no_reference(monkeypatch: pytest.Mo
 
 
 def test_one_unit_in_the_last_place_moves_an_answer_by_about_as_much() -> None:
-    runtime = JitteredRuntime(source_of("foreign domain"), RuntimeSettings(runtime="ort-jittered"))
+    runtime = PerturbedRuntime(source_of("foreign domain"), RuntimeSettings(runtime="ort-jittered"))
     moved = float(runtime.run({"x": np.ones((2, 9), np.float32)})["y"])
     assert 1e-8 < moved < 1e-5
 

@@ -34,7 +34,7 @@ from toolkit.parity.report import ParityReport, ParityRow, WorstSample
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import read_run
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.references.fault_models import TorchSuspectsRuntime
+from toolkit.runtimes.references.fault_models import FaultModelsRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
 from toolkit.runtimes.workers.probe import Examination
 
@@ -109,14 +109,12 @@ def test_a_file_whose_logits_alone_are_right_is_recognised(change: dict[str, np.
 
 
 @pytest.fixture(scope="module")
-def suspects(model_path: Path, trained_run: Path) -> TorchSuspectsRuntime:
+def suspects(model_path: Path, trained_run: Path) -> FaultModelsRuntime:
     source = source_of(broken(model_path.read_bytes(), "bias dropped"), trained_run)
-    return TorchSuspectsRuntime(source, RuntimeSettings(runtime="torch-suspects"))
+    return FaultModelsRuntime(source, RuntimeSettings(runtime="torch-suspects"))
 
 
-def test_suspicions_are_the_networks_answers_to_what_they_say(
-    suspects: TorchSuspectsRuntime, trained_run: Path
-) -> None:
+def test_faults_are_the_networks_answers_to_what_they_say(suspects: FaultModelsRuntime, trained_run: Path) -> None:
     images = load_mini().test.images[:5]
     network = read_checkpoint(read_run(trained_run).checkpoint_path).network.eval().double()
     mean, std = network.mean.numpy(), float(network.std)
@@ -138,7 +136,7 @@ def test_suspicions_are_the_networks_answers_to_what_they_say(
     assert find_matches(answers["images are upside down"], answers, bound=1e-6) == ("images are upside down",)
 
 
-def test_weights_that_are_not_the_runs_are_listed(suspects: TorchSuspectsRuntime) -> None:
+def test_weights_that_are_not_the_runs_are_listed(suspects: FaultModelsRuntime) -> None:
     (words,) = suspects.info.details["weights"]
     assert words.startswith("network.stages.0.convs.0.bias is not the run's in")
     assert suspects.info.details["are_all_known"]
@@ -154,7 +152,7 @@ def test_a_file_of_fewer_bits_holds_the_runs_weights_rounded(model_path: Path, t
     other.graph.initializer[0].name = "quantised"
     for model, are_all_known in ((half, True), (other, False)):
         source = source_of(model.SerializeToString(), trained_run)
-        details = TorchSuspectsRuntime(source, RuntimeSettings(runtime="torch-suspects")).info.details
+        details = FaultModelsRuntime(source, RuntimeSettings(runtime="torch-suspects")).info.details
         assert details == {"weights": [], "are_all_known": are_all_known}
 
 

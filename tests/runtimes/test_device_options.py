@@ -197,7 +197,7 @@ def test_without_graphs_runs_have_no_options() -> None:
 def test_phases_are_timed_apart_and_their_sum_is_a_call() -> None:
     ticks = iter(range(0, 10**9, 1_000_000))  # a millisecond between two looks at the clock
     bound = BoundSession(GraphSession(), ["logits"], device="cuda", api=GraphApi())
-    phases = bound.time_phases({"images": np.zeros((1, 2), np.uint8)}, lambda: next(ticks), 3)
+    phases = bound.time_phases({"images": np.zeros((1, 2), np.uint8)}, lambda: next(ticks), calls=3)
     assert phases == {"copy_in": 1, "compute": 1, "copy_out": 1, "host": 0}
 
 

@@ -44,7 +44,7 @@ def test_every_order_of_float32_additions_stays_within_the_bound(length: int, sh
     random = np.random.default_rng(seed)
     row = (random.standard_normal((1, length)) + shift).astype(np.float32)
     weight = random.standard_normal((length, 4)).astype(np.float32)
-    predicted = dense(exact(row), weight.astype(np.float64), None, roundoff=U)
+    predicted = dense(exact(row), weight.astype(np.float64), bias=None, roundoff=U)
     for _ in range(8):
         order = random.permutation(length)
         products = row[0, order, None] * weight[order]
@@ -58,7 +58,7 @@ def test_the_bound_is_within_two_orders_of_magnitude_of_what_is_seen() -> None:
     random = np.random.default_rng(0)
     rows = random.standard_normal((500, 800)).astype(np.float32)
     weight = random.standard_normal((800, 8)).astype(np.float32)
-    predicted = dense(exact(rows), weight.astype(np.float64), None, roundoff=U)
+    predicted = dense(exact(rows), weight.astype(np.float64), bias=None, roundoff=U)
     seen = np.zeros((500, 8), np.float32)
     for index in range(800):
         seen = seen + rows[:, index, None] * weight[index]
@@ -69,7 +69,7 @@ def test_the_bound_is_within_two_orders_of_magnitude_of_what_is_seen() -> None:
 
 def test_errors_that_come_in_are_carried_through_the_weights() -> None:
     weight = np.array([[3.0, 0.0], [4.0, 1.0]])
-    out = dense(Rounded(np.zeros((1, 2)), np.ones((1, 2))), weight, None, roundoff=0.0)
+    out = dense(Rounded(np.zeros((1, 2)), np.ones((1, 2))), weight, bias=None, roundoff=0.0)
     assert np.allclose(out.variance, [[25.0, 1.0]])
     pooled = max_pool(Rounded(np.zeros((1, 1, 2, 2)), np.arange(4.0).reshape(1, 1, 2, 2)), size=(2, 2), stride=(2, 2))
     assert pooled.variance.item() == 3.0
@@ -101,7 +101,7 @@ def test_both_ways_to_normalise_stay_within_the_bound_and_near_it(engine: Any, d
     x = (mean + np.sqrt(spread) * random.standard_normal((20, *shape))).astype(np.float32)
     wide = [item.astype(np.float64) for item in (scale, mean, spread, bias)]
     factor = wide[0] / np.sqrt(wide[2] + float(np.float32(1e-5)))
-    predicted = normalise(exact(x), factor, wide[1], wide[3], roundoff=U)
+    predicted = normalise(exact(x), factor, mean=wide[1], bias=wide[3], roundoff=U)
     error = np.abs(engine(x, scale, mean, spread, bias) - predicted.value)
     assert (error <= BOUND_FACTOR * np.sqrt(predicted.variance)).all()
     # The way that is taken decides how near: the sum of both is not far above either where values are normalised.
@@ -111,9 +111,9 @@ def test_both_ways_to_normalise_stay_within_the_bound_and_near_it(engine: Any, d
 
 def test_normalising_adds_every_rounding_and_carries_errors_through_its_factor() -> None:
     x, factor, mean, bias = (np.full((1, 1, 1, 1), value) for value in (2.0, 3.0, 1.0, 5.0))
-    carried = normalise(Rounded(x, x), factor[0], mean[0], bias[0], roundoff=0.0)
+    carried = normalise(Rounded(x, x), factor[0], mean=mean[0], bias=bias[0], roundoff=0.0)
     assert (carried.value.item(), carried.variance.item()) == (8.0, 18.0)
-    rounded = normalise(exact(x), factor[0], mean[0], bias[0], roundoff=1.0)
+    rounded = normalise(exact(x), factor[0], mean=mean[0], bias=bias[0], roundoff=1.0)
     # The factor's and the differences', x factor, mean factor, the offset made beforehand, the sum.
     assert rounded.variance.item() == 5.25 * 3**2 + 6**2 + 3**2 + 2**2 + 8**2
 

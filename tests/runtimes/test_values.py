@@ -29,7 +29,7 @@ from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.ort.runtime import OrtRuntime
-from toolkit.runtimes.references.perturbed import JitteredRuntime
+from toolkit.runtimes.references.perturbed import PerturbedRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
 from toolkit.runtimes.timing.loop import measure
 from toolkit.runtimes.timing.plan import MeasurePlan
@@ -163,7 +163,7 @@ def test_small_numbers_and_strings_travel_between_processes(name: str) -> None:
     sent = {"small": np.ones((2, 1)).astype(find_dtype(name)), "words": np.array([["a"], ["élan"]])}
     sent["none"] = sent["words"][:0]
     stream = io.BytesIO()
-    write_frame(stream, {}, sent)
+    write_frame(stream, {}, arrays=sent)
     stream.seek(0)
     frame = read_frame(stream)
     assert frame is not None
@@ -198,7 +198,7 @@ def test_a_file_of_small_inputs_is_run_and_timed() -> None:
     runtime = opened(OrtRuntime, source_of(nodes, [("y", FLOAT)], fed=TensorProto.BFLOAT16))
     x = X.astype(ml_dtypes.bfloat16)
     assert np.array_equal(runtime.run({"x": x})["y"], x.astype(np.float32))
-    window = measure(runtime, {"x": x}, MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=3, min_s=0, max_s=1))
+    window = measure(runtime, {"x": x}, plan=MeasurePlan(warmup_calls=1, warmup_s=0, min_calls=3, min_s=0, max_s=1))
     assert len(window.samples_ns) >= 3
 
 
@@ -251,7 +251,7 @@ def test_small_floats_are_compared(number: int, fault: float) -> None:
 
 
 def test_the_jitter_moves_what_is_no_tensor_too() -> None:
-    moved = answer_of(JitteredRuntime, classifier())
+    moved = answer_of(PerturbedRuntime, classifier())
     assert 0 < moved["probs[values]"] < 1e-5
     assert moved["label"] == 0
 

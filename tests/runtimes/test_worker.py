@@ -111,7 +111,7 @@ HEADERS = st.dictionaries(
 
 def _frame(header: dict[str, object], arrays: dict[str, np.ndarray]) -> bytes:
     stream = io.BytesIO()
-    write_frame(stream, header, arrays)
+    write_frame(stream, header, arrays=arrays)
     return stream.getvalue()
 
 

@@ -68,10 +68,10 @@ def run_doctor(
     with ThreadPoolExecutor(usable_cores() + 1) as pool:
         probe = torch_probe or partial(ask_torch, compiled="torch-compile" in wanted)
         torch = None if TORCH.isdisjoint(wanted) else pool.submit(check_torch, probe)
-        runtimes = _check_runtimes(wanted, source, opener, pool)
+        runtimes = _check_runtimes(wanted, source, opener=opener, pool=pool)
         rows = (
             _check_wheels(api),
-            *(_check_provider(name, source, opener) for name in (PROVIDERS if "ort" in wanted else ())),
+            *(_check_provider(name, source, opener=opener) for name in (PROVIDERS if "ort" in wanted else ())),
             *(torch.result() if torch else ()),
             *runtimes,
             check_cuda_versions(cuda),
@@ -97,14 +97,14 @@ def _check_wheels(api: Callable[[], OrtApi]) -> DoctorRow:
     return row
 
 
-def _check_provider(name: str, source: ModelSource, opener: Opener) -> DoctorRow:
+def _check_provider(name: str, source: ModelSource, *, opener: Opener) -> DoctorRow:
     version = installed_version(DISTRIBUTIONS.get(name, WHEELS))
     row = DoctorRow(name=f"ort/{name}", kind="provider", version=version)
-    return _check_engine(row, RuntimeSettings(provider=name), source, opener)
+    return _check_engine(row, RuntimeSettings(provider=name), source=source, opener=opener)
 
 
 def _check_engine(
-    row: DoctorRow, settings: RuntimeSettings, source: ModelSource, opener: Opener, *, mend: str = ""
+    row: DoctorRow, settings: RuntimeSettings, *, source: ModelSource, opener: Opener, mend: str = ""
 ) -> DoctorRow:
     """Return the row of an engine that was opened and run.
 
@@ -118,7 +118,7 @@ def _check_engine(
     try:
         with opener(source, settings, timeout_s=LOOK_S) as runtime:
             placement = runtime.info.placement
-            problem = _run_convolution(runtime, settings.provider, placement)
+            problem = _run_convolution(runtime, settings.provider, placement=placement)
     except WorkerError as error:
         return replace(row, opens=False, status="fail", reason=str(error), log=error.log)
     except ToolkitError as error:
@@ -128,7 +128,7 @@ def _check_engine(
     return row if problem is None else replace(row, status="fail", reason=problem, mend=mend or mend_words(problem))
 
 
-def _run_convolution(runtime: Opened, name: str, placement: dict[str, int]) -> str | None:
+def _run_convolution(runtime: Opened, name: str, *, placement: dict[str, int]) -> str | None:
     elsewhere = {provider: count for provider, count in placement.items() if provider != name}
     if elsewhere:
         return f"it opens, but these nodes were placed elsewhere: {elsewhere}"
@@ -139,17 +139,17 @@ def _run_convolution(runtime: Opened, name: str, placement: dict[str, int]) -> s
 
 
 def _check_runtimes(
-    wanted: tuple[str, ...], source: ModelSource, opener: Opener, pool: ThreadPoolExecutor
+    wanted: tuple[str, ...], source: ModelSource, *, opener: Opener, pool: ThreadPoolExecutor
 ) -> Iterator[DoctorRow]:
     """Return a row for each engine that opens a file, but ONNX Runtime, which has one for each provider."""
     known = {row.runtime: row for row in list_runtimes()}
     names = [name for name in wanted if name in ENGINES and name != "ort" and not RUNTIMES[name].needs_run]
-    return pool.map(lambda name: _check_runtime(known[name], source, opener), names)
+    return pool.map(lambda name: _check_runtime(known[name], source, opener=opener), names)
 
 
-def _check_runtime(known: RuntimeRow, source: ModelSource, opener: Opener) -> DoctorRow:
+def _check_runtime(known: RuntimeRow, source: ModelSource, *, opener: Opener) -> DoctorRow:
     row = DoctorRow(name=f"{known.runtime}/cpu", kind="runtime", version=known.version)
     if not known.installed:
         reason = f"runtime {known.runtime} is not installed"
         return replace(row, opens=False, status="absent", reason=reason, mend=known.install)
-    return _check_engine(row, RuntimeSettings(runtime=known.runtime), source, opener, mend=known.install)
+    return _check_engine(row, RuntimeSettings(runtime=known.runtime), source=source, opener=opener, mend=known.install)

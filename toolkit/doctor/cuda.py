@@ -61,9 +61,10 @@ class CudaVersions(NamedTuple):
 
 def read_cuda_versions() -> CudaVersions:
     """Read the versions from the installed packages' own files."""
-    torch = _search("torch", "torch/version.py", r"^cuda\b.*=\s*'([\d.]+)'")
+    torch = _search("torch", "torch/version.py", pattern=r"^cuda\b.*=\s*'([\d.]+)'")
     wheels = (
-        _search(name, "onnxruntime/capi/build_and_package_info.py", r"^cuda_version = '([\d.]+)'") for name in WHEELS
+        _search(name, "onnxruntime/capi/build_and_package_info.py", pattern=r"^cuda_version = '([\d.]+)'")
+        for name in WHEELS
     )
     return CudaVersions(torch, next((version for version in wheels if version), None))
 
@@ -172,10 +173,12 @@ def check_libraries(
         return []
     found = find_libraries(_folders() if folders is None else folders)
     needed = needed_libraries(int(cuda.ort.split(".")[0]))
-    return [_judge(library, found.get(library.stem, {}), opened.load_problem(library.soname)) for library in needed]
+    return [
+        _judge(library, found.get(library.stem, {}), problem=opened.load_problem(library.soname)) for library in needed
+    ]
 
 
-def _judge(library: Library, found: dict[int, Path], problem: str | None) -> DoctorRow:
+def _judge(library: Library, found: dict[int, Path], *, problem: str | None) -> DoctorRow:
     have = ", ".join(f"{major} ({path})" for major, path in sorted(found.items()))
     package = PACKAGES.get(library.stem)
     missing = f"none; it is in {package}" if package else "none"
@@ -208,7 +211,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def _search(distribution: str, file: str, pattern: str) -> str | None:
+def _search(distribution: str, file: str, *, pattern: str) -> str | None:
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
         found = re.search(pattern, path.read_text(errors="replace"), re.MULTILINE)

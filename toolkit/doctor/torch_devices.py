@@ -69,9 +69,9 @@ def check_torch(probe: TorchProbe) -> list[DoctorRow]:
         status, log = ("fail", error.log) if isinstance(error, WorkerError) else ("absent", "")
         row = DoctorRow(name="torch/cpu", kind="provider", version=installed_version(("torch",)), opens=False)
         return [replace(row, status=status, log=log, **explain(error))]
-    rows = [_torch_row(f"torch/{name}", answer["version"], found) for name, found in answer["devices"].items()]
+    rows = [_torch_row(f"torch/{name}", answer["version"], found=found) for name, found in answer["devices"].items()]
     compiled = answer.get("compiled")
-    return [*rows, *([_torch_row("torch-compile/cpu", answer["version"], compiled)] if compiled else [])]
+    return [*rows, *([_torch_row("torch-compile/cpu", answer["version"], found=compiled)] if compiled else [])]
 
 
 def probe_torch(machine: TorchMachine | None = None, *, compiled: bool) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def probe_torch(machine: TorchMachine | None = None, *, compiled: bool) -> dict[
     return {**answer, "compiled": _try("cpu", torch.compile)} if compiled else answer
 
 
-def _torch_row(name: str, version: str, found: dict[str, Any]) -> DoctorRow:
+def _torch_row(name: str, version: str, *, found: dict[str, Any]) -> DoctorRow:
     status = "pass" if found["runs"] else "fail" if found["opens"] else "absent"
     told = explain(found["reason"])
     if status != "pass" and name == "torch-compile/cpu" and "compiler" in found["reason"].casefold():

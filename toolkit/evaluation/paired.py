@@ -41,7 +41,7 @@ class PairedReport:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the difference (Tango 1998)."""
-        return paired_interval(self.only_first, self.only_second, self.count)
+        return paired_interval(self.only_first, self.only_second, count=self.count)
 
     @property
     def p_value(self) -> float:

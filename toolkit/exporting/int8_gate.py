@@ -115,7 +115,7 @@ def count_needed(lost: float, won: float) -> int | None:
     """
 
     def is_enough(count: int) -> bool:
-        return paired_interval(lost * count, won * count, count)[1] <= MOST_LOSS
+        return paired_interval(lost * count, won * count, count=count)[1] <= MOST_LOSS
 
     return bisect_left(range(MOST_COUNT), True, lo=1, key=is_enough) if is_enough(MOST_COUNT) else None
 

@@ -129,7 +129,9 @@ def expose_tensors(source: ModelSource, dtypes: Mapping[str, str] | None = None)
     for name in made:
         if name in shown or (dtypes is not None and name not in dtypes):
             continue
-        model.graph.output.append(ValueInfoProto(name=name) if dtypes is None else _declare(name, dtypes[name], None))
+        model.graph.output.append(
+            ValueInfoProto(name=name) if dtypes is None else _declare(name, dtypes[name], shape=None)
+        )
     return ModelSource.in_memory(model.SerializeToString(), source.path)
 
 
@@ -164,13 +166,13 @@ def take_apart(
     static = {name for name in taken - known if only is not None and _is_static(values[name])}
     feeds = {name: values[name] for name in sorted(taken - known - static)}
     kept = [node for node in graph.node if _is_constant(node) and taken.intersection(node.output)]
-    _replace(graph.input, [_declare(name, str(array.dtype), array.shape) for name, array in feeds.items()])
+    _replace(graph.input, [_declare(name, str(array.dtype), shape=array.shape) for name, array in feeds.items()])
     weights = [item for item in graph.initializer if item.name in taken]
     _replace(graph.initializer, [*weights, *(numpy_helper.from_array(values[name], name) for name in sorted(static))])
     outputs = [
-        _declare(name + MADE, str(values[name].dtype), None) for _, node in loose for name in node.output if name
+        _declare(name + MADE, str(values[name].dtype), shape=None) for _, node in loose for name in node.output if name
     ]
-    described = tuple(_describe(number, node, opsets) for number, node in loose)
+    described = tuple(_describe(number, node, opsets=opsets) for number, node in loose)
     _replace(graph.output, outputs)
     _replace(graph.node, [*kept, *(_renamed(node) for _, node in loose)])
     del graph.value_info[:]
@@ -200,7 +202,7 @@ def _needed_name(node: ir.Node) -> str:
     return next(value.name or "" for value in node.outputs if value.uses() or value.is_graph_output())
 
 
-def _describe(number: int, node: NodeProto, opsets: Mapping[str, int]) -> LooseNode:
+def _describe(number: int, node: NodeProto, *, opsets: Mapping[str, int]) -> LooseNode:
     outputs = tuple(name for name in node.output if name)
     domain = "" if node.domain == "ai.onnx" else node.domain
     return LooseNode(
@@ -252,7 +254,7 @@ def _renamed(node: NodeProto) -> NodeProto:
     return copy
 
 
-def _declare(name: str, dtype: str, shape: tuple[int, ...] | None) -> ValueInfoProto:
+def _declare(name: str, dtype: str, *, shape: tuple[int, ...] | None) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 

@@ -182,12 +182,12 @@ def _training_nodes(parts: list[tuple[Any, Any]]) -> Iterator[str]:
         for node in graph.node:
             if node.domain not in DEFAULT_DOMAINS or node.op_type not in {"BatchNormalization", "Dropout"}:
                 continue
-            why = _explain_training(node, version, constants)
+            why = _explain_training(node, version, constants=constants)
             if why:
                 yield f"{node.op_type} {why}"
 
 
-def _explain_training(node: Any, version: int, constants: dict[str, Any]) -> str:
+def _explain_training(node: Any, version: int, *, constants: dict[str, Any]) -> str:
     if version < TEST_ATTRIBUTE_BEFORE:
         is_test = find_attribute(node, "is_test")
         return "" if is_test is not None and is_test.i else f"without is_test=1 (opset {version})"

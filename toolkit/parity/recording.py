@@ -76,7 +76,7 @@ def write_recording(path: Path, recording: Recording) -> None:
         **described,
     }
     with open_atomic(path) as stream:
-        write_frame(stream, {**header, "sha256": _hash(header, arrays)}, arrays)
+        write_frame(stream, {**header, "sha256": _hash(header, arrays)}, arrays=arrays)
 
 
 def read_recording(path: Path, source: ModelSource) -> Recording:

@@ -83,7 +83,7 @@ def compare_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.f
     flipped = labels != reference.argmax(axis=1)
     margins = measure_margins(reference)
     excused = flipped & (margins < 2 * bound)
-    failures = _value_failures(outputs, reference, error, bound=bound)
+    failures = _value_failures(outputs, reference, error=error, bound=bound)
     if not consistent:
         index = int((labels != outputs["logits"].argmax(axis=1)).argmax())
         failures.append((index, "`label` is not the argmax of the engine's own `logits`"))
@@ -125,7 +125,7 @@ def _find_infinite(name: str, array: NDArray[Any]) -> Failure | None:
 
 
 def _value_failures(
-    outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], error: NDArray[np.float64], *, bound: float
+    outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.float64], *, error: NDArray[np.float64], bound: float
 ) -> list[Failure]:
     failures = []
     if not error.max() <= bound:  # also when it is NaN

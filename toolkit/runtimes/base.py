@@ -156,7 +156,7 @@ class Runtime(Closing, ABC):
             raise UsageError(f"runtime {self.name} cannot be measured from {boundary} to {boundary} memory, only host")
         return functools.partial(self.compute, feeds)
 
-    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float] | None:  # noqa: ARG002 - most engines have one memory
+    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], *, calls: int) -> dict[str, float] | None:  # noqa: ARG002 - most engines have one memory
         """Time the parts of a call apart; None where inputs and outputs lie in the engine's own memory already.
 
         Args:
@@ -182,13 +182,13 @@ class Runtime(Closing, ABC):
             ModelError: an input is missing, unknown, or of another dtype or shape; or the engine cannot compute.
             WrongAnswerError: an output is missing, unknown, or of another dtype.
         """
-        _check_names("input", feeds, self.info.inputs, error=ModelError)
+        _check_names("input", feeds, specs=self.info.inputs, error=ModelError)
         for spec in self.info.inputs:
             problem = spec.explain_mismatch(feeds[spec.name])
             if problem:
                 raise ModelError(f"input {problem}")
         values = self.compute(feeds)
-        _check_names("output", values, self.info.outputs, error=WrongAnswerError)
+        _check_names("output", values, specs=self.info.outputs, error=WrongAnswerError)
         arrays, left_out = flatten_values(values, {spec.name: spec.dtype for spec in self.info.outputs})
         self.left_out |= left_out
         for spec in self.info.outputs:
@@ -207,7 +207,7 @@ class Runtime(Closing, ABC):
 
 
 def _check_names(
-    role: str, values: Mapping[str, Any], specs: tuple[TensorSpec, ...], *, error: type[ModelError]
+    role: str, values: Mapping[str, Any], *, specs: tuple[TensorSpec, ...], error: type[ModelError]
 ) -> None:
     names = [spec.name for spec in specs]
     if set(values) != set(names):

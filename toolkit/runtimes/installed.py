@@ -73,7 +73,7 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
     from importlib import metadata  # half of what this module would take to load
 
     distributions = metadata.packages_distributions()
-    return tuple(_describe(name, entry, distributions) for name, entry in RUNTIMES.items())
+    return tuple(_describe(name, entry, distributions=distributions) for name, entry in RUNTIMES.items())
 
 
 def is_installed(name: str) -> bool:
@@ -164,7 +164,7 @@ def install_private(name: str) -> Path:
     return folder
 
 
-def _describe(name: str, entry: RuntimeEntry, distributions: Any) -> RuntimeRow:
+def _describe(name: str, entry: RuntimeEntry, *, distributions: Any) -> RuntimeRow:
     from importlib import metadata
 
     installed, brought_by, version = is_installed(name), None, None

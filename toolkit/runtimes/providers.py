@@ -175,11 +175,11 @@ def parse_device_options(texts: list[str], start: DeviceOptions) -> DeviceOption
         if not separator or name not in kinds:
             known = ", ".join(kinds)
             raise UsageError(f"{text!r} is no device option{suggest(name, kinds)}; expected NAME=VALUE, one of {known}")
-        changes[name] = _parse(name, value.strip(), kinds[name])
+        changes[name] = _parse(name, value.strip(), kind=kinds[name])
     return replace(start, **changes)
 
 
-def _parse(name: str, value: str, kind: type) -> str | int | bool:
+def _parse(name: str, value: str, *, kind: type) -> str | int | bool:
     if kind is bool:
         if value.lower() not in BOOLEANS:
             raise UsageError(f"{name} is {value!r}; expected true or false")

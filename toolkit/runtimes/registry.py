@@ -159,14 +159,14 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     ),
     "torch-suspects": RuntimeEntry(
         ".references.fault_models",
-        "TorchSuspectsRuntime",
+        "FaultModelsRuntime",
         "torch",
         "pip install torch",
         needs_run=True,
         is_reference=True,
     ),
     "ort-jittered": RuntimeEntry(
-        ".references.perturbed", "JitteredRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
+        ".references.perturbed", "PerturbedRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
     ),
 }
 ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)

@@ -121,4 +121,4 @@ class Evaluation:
         own = pictures.sha256 == judge.data["sha256"] and not compared
         if judge.kind == "run" and own and judge.identity["checkpoint"] == "last.safetensors":
             return Path(judge.identity["run"]) / "evaluation.json"
-        return self._store.new_file("reports", f"evaluation-{judge.name}", ".json")
+        return self._store.new_file("reports", f"evaluation-{judge.name}", suffix=".json")

@@ -109,7 +109,7 @@ def _judge_int8(report: ExportReport, *, store: ArtifactStore) -> None:
     """Keep what was tried for int8 and refuse where nothing came of it."""
     if report.int8 is None:
         return
-    target = store.new_file("reports", f"int8-{report.model.stem}", ".json")
+    target = store.new_file("reports", f"int8-{report.model.stem}", suffix=".json")
     write_json(target, {**tell_origin(report.int8.to_json()), "log": str(report.log)})
     note(f"report: {target}")
     if not report.int8.passed:

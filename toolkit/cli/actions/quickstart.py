@@ -107,7 +107,7 @@ class Quickstart:
         from toolkit.prediction.run import run_prediction
 
         folder = self._write_samples(self._card)
-        target = self._store.new_file("predictions", self._model.stem, ".csv")
+        target = self._store.new_file("predictions", self._model.stem, suffix=".csv")
         report = run_prediction(PredictionConfig(model=self._model, inputs=(folder,), output=target))
         report.raise_for_errors()
         right = sum(row.label == Path(row.source).name.split("-")[0] for row in report.preview)
@@ -125,7 +125,7 @@ class Quickstart:
         on_gpu = read_run(self._run).training["device"] == "cuda"
         config = BenchConfig(batches=(1, 256), providers=("all",) if on_gpu else ("cpu",))
         report = run_bench(config, ModelSource.read(self._model), command=repeat_command())
-        target = self._store.new_file("reports", "bench", ".json")
+        target = self._store.new_file("reports", "bench", suffix=".json")
         write_json(target, report.to_json())
         self._output.show(*render_bench(report))
         self._result["bench"] = report.to_json()

@@ -90,7 +90,7 @@ def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, ou
     from toolkit.training.recipe_catalog import recipe_to_toml
     from toolkit.tuning.tune import best_recipe
 
-    path = store.new_file("reports", f"tune-{report.study.stem}", ".json")
+    path = store.new_file("reports", f"tune-{report.study.stem}", suffix=".json")
     best, toml = best_recipe(report, base), path.with_name(f"{path.stem}-best.toml")
     last: list[str] = []
     if best is not None:

@@ -35,7 +35,7 @@ def _carry_out(request: BenchRequest) -> None:
     claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
     source = _read(path, config, store)
     report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
-    written = _write(report, request, request.output or store.new_file("reports", "bench", ".json"))
+    written = _write(report, request, request.output or store.new_file("reports", "bench", suffix=".json"))
     console.report(report.to_json(), *render_bench(report))
     note(f"report: {written}")
     if report.is_interrupted:

@@ -82,7 +82,7 @@ def show_pictures(
     from toolkit.outputs import check_picture, claim_outputs
     from toolkit.plots.canvas import image_grid, shorten
 
-    path = output or ArtifactStore.default().new_file("reports", "data", ".png")
+    path = output or ArtifactStore.default().new_file("reports", "data", suffix=".png")
     paths = (path, path.with_name(f"{path.stem}-one-class.png"))
     check_picture(path)
     claim_outputs(*paths, force=force, inputs=(Path(name),))

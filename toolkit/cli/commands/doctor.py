@@ -48,7 +48,7 @@ def doctor_command(
     engines = _choose_engines(runtime, names, every=every)
     report = run_doctor(command=repeat_command(), engines=engines)
     rows = [report.find(name) for name in names]
-    target = output or ArtifactStore.default().new_file("reports", "doctor", ".json")
+    target = output or ArtifactStore.default().new_file("reports", "doctor", suffix=".json")
     write_json(target, report.to_json())
     Output(as_json=as_json).report(report.to_json(), *render_doctor(report))
     note(f"report: {target}")

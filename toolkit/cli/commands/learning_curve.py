@@ -70,7 +70,7 @@ def _carry_out(request: CurveRequest) -> None:
     before = None if resume is None else read_json(resume)
     dataset = load_data(request.data or DEFAULT_DATA, output, size=split_size(request.size))
     stem = f"learning-curve-{dataset.name}-{base.name}"
-    path = resume or ArtifactStore.default().new_file("reports", stem, ".json")
+    path = resume or ArtifactStore.default().new_file("reports", stem, suffix=".json")
     measure_and_report(dataset, config, path=path, before=before, output=output)
 
 

@@ -175,7 +175,7 @@ def _choose_output(request: PredictRequest, model: Path, *, store: ArtifactStore
         from toolkit.prediction.sinks.unfinished import latest_unfinished
 
         return latest_unfinished(store.root / "predictions")
-    return store.new_file("predictions", model.stem, FORMAT_ENDINGS.get(request.form or "csv", ".csv"))
+    return store.new_file("predictions", model.stem, suffix=FORMAT_ENDINGS.get(request.form or "csv", ".csv"))
 
 
 def _read_batch(text: str) -> int:

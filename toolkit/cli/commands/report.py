@@ -19,6 +19,6 @@ Files = Annotated[list[Path], typer.Argument(help="What bench, parity, evaluate 
 
 def report_command(files: Files, output: OutputPath = None, *, force: Force = False) -> None:
     """Make one page of many results: Markdown, with a picture beside it for each model that was measured."""
-    target = output or ArtifactStore.default().new_file("reports", "report", ".md")
+    target = output or ArtifactStore.default().new_file("reports", "report", suffix=".md")
     claim_outputs(target, force=force, inputs=files)
     write_page(files, target, force=force)

@@ -86,7 +86,7 @@ def _carry_out(request: TuneRequest) -> None:
 def _locate_study(study: str | None, stem: str, *, store: ArtifactStore) -> Path:
     """Return the file: under `artifacts/tune` for a name, itself for a path."""
     if study is None:
-        return store.new_file("tune", stem, ".db")
+        return store.new_file("tune", stem, suffix=".db")
     if not study.strip():
         raise UsageError("--study is empty; expected a name or a path that ends in .db")
     path = Path(study)

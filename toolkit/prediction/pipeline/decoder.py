@@ -106,7 +106,7 @@ def write_items(stream: BinaryIO, items: Sequence[Item]) -> None:
             arrays[str(number)] = np.frombuffer(item.content, np.uint8)
         else:
             rows.append(["file", item.source, item.index, item.message, item.content])
-    write_frame(stream, {"items": rows}, arrays)
+    write_frame(stream, {"items": rows}, arrays=arrays)
 
 
 def read_block(stream: BinaryIO, items: Sequence[Item]) -> Block:
@@ -126,7 +126,7 @@ def read_block(stream: BinaryIO, items: Sequence[Item]) -> Block:
 def write_block(stream: BinaryIO, block: Block) -> None:
     """Write a block without its sources, which whoever sent the items has."""
     arrays: dict[str, npt.NDArray[Any]] = {"indices": block.indices, "images": block.images, "places": block.places}
-    write_frame(stream, {"messages": {str(row): text for row, text in block.messages.items()}}, arrays)
+    write_frame(stream, {"messages": {str(row): text for row, text in block.messages.items()}}, arrays=arrays)
 
 
 def _be_silent() -> None:

@@ -80,7 +80,7 @@ def cut_edges(source: ModelSource) -> Edges:
         if kind == "Cast" and first in inputs and reads[first] == 1 and result not in outputs:
             casts[first] = helper.tensor_dtype_to_np_dtype(attributes["to"])
             inputs[first].type.tensor_type.elem_type = attributes["to"]
-            _rename(graph, result, first)
+            _rename(graph, result, new=first)
         elif kind == "ArgMax" and first in outputs and not reads[result] and not attributes.get("select_last_index"):
             argmaxes[result] = (first, attributes.get("axis", 0), bool(attributes.get("keepdims", 1)))
             graph.output.remove(outputs[result])
@@ -163,7 +163,7 @@ def _find_pnnx() -> str:
     return str(Path(package.origin).with_name("pnnx.exe" if sys.platform == "win32" else "pnnx"))
 
 
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+def _rename(graph: onnx.GraphProto, old: str, *, new: str) -> None:
     for node in graph.node:
         for index, name in enumerate(node.input):
             if name == old:

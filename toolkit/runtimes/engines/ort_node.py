@@ -57,7 +57,7 @@ class OrtNodeRuntime(Runtime):
 
     def _ask(self, header: dict[str, Any], arrays: Arrays) -> Frame:
         try:
-            write_frame(cast("BinaryIO", self._process.stdin), header, arrays)
+            write_frame(cast("BinaryIO", self._process.stdin), header, arrays=arrays)
             frame = read_frame(cast("BinaryIO", self._process.stdout))
         except (OSError, EOFError) as error:
             raise ModelError(f"{self.package} ended without an answer: {error}") from error

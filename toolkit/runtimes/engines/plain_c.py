@@ -49,9 +49,9 @@ class PlainCRuntime(Runtime):
         fixed = [part for name in symbols for part in ("--input-dim", f"{name}=1")]
         # Not the working folder, which is the user's where no worker runs it: every source in there would be compiled.
         with tempfile.TemporaryDirectory(prefix="toolkit-plain-c-", ignore_cleanup_errors=True) as folder:
-            self._build(source.model, Path(folder), compiler, fixed)
+            self._build(source.model, Path(folder), compiler=compiler, fixed=fixed)
 
-    def _build(self, model: bytes, folder: Path, compiler: str, fixed: list[str]) -> None:
+    def _build(self, model: bytes, folder: Path, *, compiler: str, fixed: list[str]) -> None:
         (folder / "model.onnx").write_bytes(model)
         generate = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *fixed]
         generate += ["--emit-data-file", "model.onnx", f"{NAME}.c"]

@@ -80,7 +80,7 @@ class BoundSession:
         self.run(feeds)
         return self._bound[_key(feeds)].run
 
-    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float]:
+    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], *, calls: int) -> dict[str, float]:
         """Time the parts of a call apart.
 
         Args:

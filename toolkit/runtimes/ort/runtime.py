@@ -105,12 +105,12 @@ class OrtRuntime(Runtime):
         if self._bound is not None:
             return functools.partial(self._bound.run, feeds)
         if self._has_small:
-            return _small_call(self._session, self._outputs, feeds)
+            return _small_call(self._session, self._outputs, feeds=feeds)
         return functools.partial(self._session.run, self._outputs, dict(feeds))
 
-    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], calls: int) -> dict[str, float] | None:
+    def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], *, calls: int) -> dict[str, float] | None:
         """Time copies and computing apart where a device has its own memory; see `Runtime.time_phases`."""
-        return self._bound.time_phases(feeds, now_ns, calls) if self._bound is not None else None
+        return self._bound.time_phases(feeds, now_ns, calls=calls) if self._bound is not None else None
 
     def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Run the session on host arrays; see `Runtime.compute`."""
@@ -118,7 +118,7 @@ class OrtRuntime(Runtime):
             if self._bound is not None:
                 values = self._bound.run(feeds)
             elif self._has_small:
-                values = _run_small(self._session, self.info.outputs, feeds)
+                values = _run_small(self._session, self.info.outputs, feeds=feeds)
             else:
                 values = self._session.run(self._outputs, dict(feeds))
         except ToolkitError:
@@ -140,7 +140,7 @@ def _has_small(specs: Sequence[TensorSpec]) -> bool:
     return any(spec.dtype in SMALL_BITS for spec in specs)
 
 
-def _run_small(session: Any, outputs: Sequence[TensorSpec], feeds: Arrays) -> list[Any]:
+def _run_small(session: Any, outputs: Sequence[TensorSpec], *, feeds: Arrays) -> list[Any]:
     """Run a session some of whose inputs or outputs are such tensors.
 
     Args:
@@ -165,7 +165,7 @@ def _run_small(session: Any, outputs: Sequence[TensorSpec], feeds: Arrays) -> li
     return [values[spec.name] for spec in outputs]
 
 
-def _small_call(session: Any, outputs: Sequence[str], feeds: Arrays) -> Callable[[], object]:
+def _small_call(session: Any, outputs: Sequence[str], *, feeds: Arrays) -> Callable[[], object]:
     """Return the call that a timing loop repeats, on values of ONNX Runtime's own; raises as `_run_small`."""
     return functools.partial(session.run_with_ort_values, list(outputs), _to_ort(feeds))
 
@@ -193,10 +193,10 @@ def _read(value: Any) -> Any:
     if kind is None:
         return value.numpy()
     raw = np.frombuffer(ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes()), np.uint8)
-    return _decode(raw, kind, tuple(value.shape()))
+    return _decode(raw, kind, shape=tuple(value.shape()))
 
 
-def _decode(raw: NDArray[np.uint8], kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def _decode(raw: NDArray[np.uint8], kind: str, *, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the numbers in the bytes; where several share one, the first has its lowest bits."""
     bits, dtype = SMALL_BITS[kind], find_dtype(kind)
     numbers: NDArray[Any] = raw

@@ -96,11 +96,11 @@ def open_session(model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> Ope
     spec = find_provider(settings.provider)
     check_installation(api)
     try:
-        return _open_strict(spec, model, settings, api=api)
+        return _open_strict(spec, model, settings=settings, api=api)
     except ProviderError as error:
         if not settings.allow_fallback:
             raise
-        cpu = _open_strict(PROVIDERS["cpu"], model, settings, api=api)
+        cpu = _open_strict(PROVIDERS["cpu"], model, settings=settings, api=api)
         return replace(cpu, fallback=True, details={**cpu.details, "fallback_reason": str(error)})
 
 
@@ -120,7 +120,7 @@ def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:
     return f"provider {spec.name} is not active: {reason}" + (f"; get it with: {mend}" if mend else "")
 
 
-def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *, api: OrtApi) -> OpenedSession:
+def _open_strict(spec: ProviderSpec, model: bytes, *, settings: RuntimeSettings, api: OrtApi) -> OpenedSession:
     devices = _plugin_devices(spec, api=api)
     if spec.plugin is None and spec.ort_name not in api.compiled_providers():
         known = ", ".join(api.compiled_providers())
@@ -149,7 +149,7 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
     except Exception as error:
         if spec.name == "cpu":
             raise ModelError(f"ONNX Runtime refuses the model: {sum_up(error)}") from error
-        reason = _explain_nodes(spec, create, error) if strict else sum_up(error)
+        reason = _explain_nodes(spec, create, error=error) if strict else sum_up(error)
         raise ProviderError(explain_missing(spec, api=api, otherwise=reason)) from error
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
@@ -167,7 +167,7 @@ def _open_strict(spec: ProviderSpec, model: bytes, settings: RuntimeSettings, *,
     return OpenedSession(session=session, provider=spec.name, placement=placement.counts, details=details)
 
 
-def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], error: Exception) -> str:
+def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], *, error: Exception) -> str:
     """Return which nodes the provider left, where that is why a session that wants all of them there was refused."""
     if CPU_FALLBACK not in str(error):
         return sum_up(error)

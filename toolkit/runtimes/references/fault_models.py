@@ -1,8 +1,8 @@
-"""What a run's network would answer with each of the usual mistakes in it: a reference for triage, not an engine."""
+"""Fault models: what a run's network would answer with each of the usual mistakes in it; for triage, no engine."""
 
 from __future__ import annotations
 
-__all__ = ["TorchSuspectsRuntime"]
+__all__ = ["FaultModelsRuntime"]
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,6 +29,8 @@ HALF_ENDING = ".half"
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
 
 Change = Callable[[Tensor], Tensor]
+# From uint8 images, widened, to logits.
+Answer = Callable[[Tensor], Tensor]
 
 SWAPPED = "height and width are swapped"
 # Mistakes in what the network is fed.
@@ -43,8 +45,8 @@ OF_IMAGES: dict[str, Change] = {
 OF_COLOUR: dict[str, Change] = {"red and blue are swapped": lambda images: images.flip(3)}
 
 
-class TorchSuspectsRuntime(Runtime):
-    """The run's network in float64 under each suspicion; one output for each, float64 `[N, K]`.
+class FaultModelsRuntime(Runtime):
+    """The run's network in float64 with each fault in it; one output for each, float64 `[N, K]`.
 
     `details["weights"]` lists the weights in which the file differs from the run, `details["are_all_known"]` tells
     whether each weight of the run was found in the file.
@@ -70,42 +72,41 @@ class TorchSuspectsRuntime(Runtime):
         )
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
-        """Answer under every suspicion; see `Runtime.compute`."""
+        """Answer with every fault; see `Runtime.compute`."""
         images = torch.from_numpy(np.array(feeds["images"])).to(torch.float64)
         with torch.inference_mode():
-            return {name: answer(images).numpy() for name, answer in self._suspicions()}
+            return {name: answer(images).numpy() for name, answer in self._faults()}
 
     def _names(self) -> list[str]:
-        return [name for name, _ in self._suspicions()]
+        return [name for name, _ in self._faults()]
 
-    def _suspicions(self) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
+    def _faults(self) -> Iterator[tuple[str, Answer]]:
         network = self._network
         square = network.config.height == network.config.width
         for name, change in {**OF_IMAGES, **(OF_COLOUR if network.config.channels == 3 else {})}.items():
             if square or name != SWAPPED:
-                yield name, partial(_answer_changed, network, change)
+                yield name, _fed_with(change, network)
         # (x - 0) / 1, and ((x - mean) / std - mean) / std = (x - mean (1 + std)) / std^2.
         zero, one = torch.zeros_like(network.mean), torch.ones_like(network.std)
-        yield "standardisation is missing", lambda images: self._standardised(images, zero, one)
-        twice = network.mean * (1 + network.std), network.std**2
-        yield "standardisation is done twice", lambda images: self._standardised(images, *twice)
-        yield "the mean is not subtracted", lambda images: self._standardised(images, zero, network.std)
-        yield (
-            "nothing is divided by the standard deviation",
-            lambda images: self._standardised(images, network.mean, one),
-        )
+        yield "standardisation is missing", self._standardised_by(zero, one)
+        yield "standardisation is done twice", self._standardised_by(network.mean * (1 + network.std), network.std**2)
+        yield "the mean is not subtracted", self._standardised_by(zero, network.std)
+        yield "nothing is divided by the standard deviation", self._standardised_by(network.mean, one)
         if network.config.normalisation == "batch":
             yield "training mode: batch normalisation takes the batch's own statistics", self._trained
         for reference in self._other_checkpoints():
             yield f"the weights are those of {reference.name}", partial(_answer_by, reference)
 
-    def _standardised(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        network, own = self._network, (self._network.mean, self._network.std)
-        network.mean, network.std = mean, std
-        try:
-            answer: Tensor = network(images)
-        finally:
-            network.mean, network.std = own
+    def _standardised_by(self, mean: Tensor, std: Tensor) -> Answer:
+        def answer(images: Tensor) -> Tensor:
+            network, own = self._network, (self._network.mean, self._network.std)
+            network.mean, network.std = mean, std
+            try:
+                logits: Tensor = network(images)
+            finally:
+                network.mean, network.std = own
+            return logits
+
         return answer
 
     def _trained(self, images: Tensor) -> Tensor:
@@ -130,8 +131,11 @@ def _read_network(run: Path) -> CNN:
     return read_checkpoint(read_run(run).checkpoint_path).network.eval().double()
 
 
-def _answer_changed(network: CNN, change: Change, images: Tensor) -> Tensor:
-    answer: Tensor = network(change(images))
+def _fed_with(change: Change, network: CNN) -> Answer:
+    def answer(images: Tensor) -> Tensor:
+        logits: Tensor = network(change(images))
+        return logits
+
     return answer
 
 
@@ -150,11 +154,11 @@ def _compare_weights(model: bytes, network: CNN) -> tuple[list[str], bool]:
     for tensor in onnx.ModelProto.FromString(model).graph.initializer:
         name = tensor.name.removesuffix(HALF_ENDING)
         if name in own and tensor.data_type in FLOATS:
-            found[name] = _describe_change(tensor.name, numpy_helper.to_array(tensor), own[name])
+            found[name] = _describe_change(tensor.name, numpy_helper.to_array(tensor), wide=own[name])
     return [words for words in found.values() if words], set(found) == set(own)
 
 
-def _describe_change(name: str, seen: NDArray[Any], wide: NDArray[np.float64]) -> str:
+def _describe_change(name: str, seen: NDArray[Any], *, wide: NDArray[np.float64]) -> str:
     if seen.shape != wide.shape:
         return f"{name} is {list(seen.shape)} in the file and {list(wide.shape)} in the run"
     right = wide.astype(seen.dtype)

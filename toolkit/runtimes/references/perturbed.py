@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["JitteredRuntime"]
+__all__ = ["PerturbedRuntime"]
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -21,11 +21,11 @@ from toolkit.runtimes.values import flatten_values
 # Different signs in each; the largest of eight is near what rounding does to one output.
 DRAWS = 8
 SEED = 20_261_125
-JITTERED = ("float32", "float16")
+MOVED = ("float32", "float16")
 UNOPTIMISED = RuntimeSettings(optimisation="none")
 
 
-class JitteredRuntime(Runtime):
+class PerturbedRuntime(Runtime):
     """Unoptimised ONNX Runtime on weights and inputs that are each moved up or down by one unit in the last place.
 
     Every answer is the largest distance, over the draws, from the file's own answer: `[]` in float64 for each output of
@@ -38,7 +38,7 @@ class JitteredRuntime(Runtime):
         self._generator = np.random.default_rng(SEED)
         model = onnx.ModelProto.FromString(source.model)
         self._own = OrtRuntime(source, UNOPTIMISED)
-        self._moved = [OrtRuntime(replace(source, model=self._jitter(model)), UNOPTIMISED) for _ in range(DRAWS)]
+        self._moved = [OrtRuntime(replace(source, model=self._perturb(model)), UNOPTIMISED) for _ in range(DRAWS)]
         self.info = replace(self._own.info, runtime=self.name)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
@@ -56,17 +56,17 @@ class JitteredRuntime(Runtime):
     def _run(self, opened: OrtRuntime, feeds: Arrays) -> dict[str, NDArray[Any]]:
         return flatten_values(opened.compute(feeds), {spec.name: spec.dtype for spec in self.info.outputs}).arrays
 
-    def _jitter(self, model: onnx.ModelProto) -> bytes:
+    def _perturb(self, model: onnx.ModelProto) -> bytes:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         for tensor in copy.graph.initializer:
             array = numpy_helper.to_array(tensor)
-            if array.dtype.name in JITTERED:
+            if array.dtype.name in MOVED:
                 tensor.CopyFrom(numpy_helper.from_array(self._move(array), tensor.name))
         return bytes(copy.SerializeToString())
 
     def _move(self, array: NDArray[Any]) -> NDArray[Any]:
-        if array.dtype.name not in JITTERED:
+        if array.dtype.name not in MOVED:
             return array
         direction = self._generator.choice([-np.inf, np.inf], array.shape).astype(array.dtype)
         moved: NDArray[Any] = np.asarray(np.nextafter(array, direction))

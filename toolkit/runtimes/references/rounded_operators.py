@@ -142,7 +142,7 @@ def _batch_normalization(inputs: list[Rounded], node: Node) -> Rounded:
         raise ModelError("the rounding formula knows BatchNormalization with training_mode = 0 only")
     scale, bias, mean, variance = (item.value.reshape(-1, 1, 1) for item in inputs[1:5])
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    return normalise(inputs[0], factor, mean, bias, roundoff=node.roundoff)
+    return normalise(inputs[0], factor, mean=mean, bias=bias, roundoff=node.roundoff)
 
 
 def _conv(inputs: list[Rounded], node: Node) -> Rounded:
@@ -155,7 +155,7 @@ def _conv(inputs: list[Rounded], node: Node) -> Rounded:
     noise = term_noise(inputs[0], length=len(matrix), roundoff=node.roundoff)
     total = np.tensordot(_slide(inputs[0].value, weight, attributes=node.attributes), matrix, 1)
     carried = np.tensordot(_slide(noise, weight, attributes=node.attributes), matrix**2, 1)
-    result = dot_product(total, carried, bias, length=len(matrix), roundoff=node.roundoff)
+    result = dot_product(total, carried, bias=bias, length=len(matrix), roundoff=node.roundoff)
     return Rounded(*(part.transpose(0, 3, 1, 2) for part in result))
 
 
@@ -193,7 +193,7 @@ def _gemm(inputs: list[Rounded], node: Node) -> Rounded:
     if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA", 0):
         raise ModelError("the rounding formula knows Gemm with alpha = beta = 1 and transA = 0 only")
     weight = inputs[1].value.T if attributes.get("transB", 0) else inputs[1].value
-    return dense(inputs[0], weight, inputs[2].value if len(inputs) > 2 else None, roundoff=node.roundoff)
+    return dense(inputs[0], weight, bias=inputs[2].value if len(inputs) > 2 else None, roundoff=node.roundoff)
 
 
 def _cast(inputs: list[Rounded], node: Node) -> Rounded:

@@ -74,7 +74,7 @@ def pointwise(value: Array, carried: Array, *, roundoff: float) -> Rounded:
     return Rounded(value, carried + (roundoff * value) ** 2)
 
 
-def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) -> Rounded:
+def dense(item: Rounded, weight: Array, *, bias: Array | None, roundoff: float) -> Rounded:
     """Multiply rows by a matrix.
 
     Args:
@@ -85,7 +85,7 @@ def dense(item: Rounded, weight: Array, bias: Array | None, *, roundoff: float) 
     """
     length = len(weight)
     noise = term_noise(item, length=length, roundoff=roundoff) @ weight**2
-    return dot_product(item.value @ weight, noise, bias, length=length, roundoff=roundoff)
+    return dot_product(item.value @ weight, noise, bias=bias, length=length, roundoff=roundoff)
 
 
 def term_noise(item: Rounded, *, length: int, roundoff: float) -> Array:
@@ -93,7 +93,7 @@ def term_noise(item: Rounded, *, length: int, roundoff: float) -> Array:
     return item.variance + roundoff**2 * (length / 2 + 1) * item.value**2
 
 
-def dot_product(total: Array, noise: Array, bias: Array | None, *, length: int, roundoff: float) -> Rounded:
+def dot_product(total: Array, noise: Array, *, bias: Array | None, length: int, roundoff: float) -> Rounded:
     """Return finished dot products.
 
     Args:
@@ -109,7 +109,7 @@ def dot_product(total: Array, noise: Array, bias: Array | None, *, length: int, 
     return pointwise(total + bias, variance, roundoff=roundoff)
 
 
-def normalise(item: Rounded, factor: Array, mean: Array, bias: Array, *, roundoff: float) -> Rounded:
+def normalise(item: Rounded, factor: Array, *, mean: Array, bias: Array, roundoff: float) -> Rounded:
     """Return (x - mean) factor + bias, as batch normalisation computes it after training.
 
     Engines write it as it stands, or as x factor + (bias - mean factor) with two numbers a channel made beforehand; the

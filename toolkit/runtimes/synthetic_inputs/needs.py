@@ -73,17 +73,17 @@ def need_of(graph: Graph, reading: Reading) -> Need | None:
     if place in LENGTHS:
         return Need("length")
     for rule in (_rows, _compared, _mask, _quantised, _image, _clipped, _learned):
-        need = rule(graph, node, reading.position)
+        need = rule(graph, node, position=reading.position)
         if need is not None:
             return need if need.role != "index" else need._replace(high=need.high - reading.shift)
     return None
 
 
-def _rows(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _rows(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     """Return the last row of a table that is looked up."""
     kind, table, axis = node.op_type, "", 0
     if kind in {"Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND"} and position == 1:
-        table, axis = node.input[0], int(attribute(node, "axis", 0))
+        table, axis = node.input[0], int(attribute(node, "axis", otherwise=0))
     elif kind == "EmbedLayerNormalization" and position in {0, 1}:
         table = node.input[2 if position == 0 else 4]
     elif kind == "OneHot" and position == 0:
@@ -98,7 +98,7 @@ def _rows(graph: Graph, node: NodeProto, position: int) -> Need | None:
     return Need("index", high=float(max(rows - 1, 0)))
 
 
-def _compared(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _compared(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     if node.op_type == "If" and position == 0:
         return Need("pick", choices=(1.0, 0.0))
     if node.op_type not in COMPARED or len(node.input) != 2:
@@ -113,19 +113,19 @@ def _compared(graph: Graph, node: NodeProto, position: int) -> Need | None:
     return Need("index", high=float(other.size - 1)) if counts and node.op_type == "Equal" else None
 
 
-def _mask(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _mask(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     is_mask = (node.op_type, position) in MASKS
-    to_bool = node.op_type == "Cast" and attribute(node, "to", 0) == TensorProto.BOOL
-    return Need("mask") if is_mask or to_bool or _is_one_less(graph, node, position) else None
+    to_bool = node.op_type == "Cast" and attribute(node, "to", otherwise=0) == TensorProto.BOOL
+    return Need("mask") if is_mask or to_bool or _is_one_less(graph, node, position=position) else None
 
 
-def _is_one_less(graph: Graph, node: NodeProto, position: int) -> bool:
+def _is_one_less(graph: Graph, node: NodeProto, *, position: int) -> bool:
     """Tell whether an input is taken from one, as a mask is before it is made a large negative number."""
     one = graph.constant(node.input[0]) if node.op_type == "Sub" and position == 1 else None
     return one is not None and one.size == 1 and float(one.reshape(-1)[0]) == 1.0
 
 
-def _quantised(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _quantised(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     if node.op_type != "QuantizeLinear" or position != 0:
         return None
     scale = graph.constant(node.input[1])
@@ -136,7 +136,7 @@ def _quantised(graph: Graph, node: NodeProto, position: int) -> Need | None:
     return Need("range", (limits.min - middle) * step, (limits.max - middle) * step)
 
 
-def _image(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _image(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     """Return the range of an image where means or 255 are taken away from the numbers, or divide them."""
     if node.op_type not in {"Sub", "Div", "Mul", "Add"} or position != 0 or len(node.input) != 2:
         return None
@@ -152,10 +152,10 @@ def _image(graph: Graph, node: NodeProto, position: int) -> Need | None:
     return Need("range", 0.0, IMAGE_MAX) if is_shift or is_divisor or is_factor else None
 
 
-def _clipped(graph: Graph, node: NodeProto, position: int) -> Need | None:
+def _clipped(graph: Graph, node: NodeProto, *, position: int) -> Need | None:
     if node.op_type != "Clip" or position != 0:
         return None
-    limits = [attribute(node, "min", None), attribute(node, "max", None)]
+    limits = [attribute(node, "min", otherwise=None), attribute(node, "max", otherwise=None)]
     for place, name in enumerate(node.input[1:3]):
         array = graph.constant(name) if name else None
         limits[place] = float(array.reshape(-1)[0]) if array is not None and array.size else limits[place]
@@ -166,15 +166,15 @@ def _clipped(graph: Graph, node: NodeProto, position: int) -> Need | None:
     return Need("range", low - (high - low) / 8, high + (high - low) / 8) if high - low < IMAGE_MAX * 2 else None
 
 
-def _learned(_: Graph, node: NodeProto, position: int) -> Need | None:
+def _learned(_: Graph, node: NodeProto, *, position: int) -> Need | None:
     """Return what classic models were made for: thresholds of trees, keys of encoders."""
     if position != 0:
         return None
     if node.op_type in TREES:
-        thresholds = attribute(node, "nodes_values", ())
+        thresholds = attribute(node, "nodes_values", otherwise=())
         if not thresholds or not np.isfinite(thresholds).all():
             return None
         edge = (max(thresholds) - min(thresholds)) / 8 or 1.0
         return Need("range", min(thresholds) - edge, max(thresholds) + edge)
-    keys = next((found for name in KEYS if (found := attribute(node, name, ()))), ())
+    keys = next((found for name in KEYS if (found := attribute(node, name, otherwise=()))), ())
     return Need("pick", choices=tuple(float(key) for key in keys)) if keys else None

@@ -87,7 +87,9 @@ class FeedPlan:
         """
         generator = np.random.default_rng([SEED, self.batch if batch is None else batch])
         longest = self._longest()
-        return {item.name: self._make(item, draw, generator, batch, longest) for item in self.facts}
+        return {
+            item.name: self._make(item, draw, generator=generator, batch=batch, longest=longest) for item in self.facts
+        }
 
     def options(self) -> str:
         """Return sizes and numbers as the options that set them, to be copied and changed."""
@@ -106,7 +108,7 @@ class FeedPlan:
         return "; ".join(filter(None, (words, self.remark)))
 
     def _make(
-        self, item: InputFacts, draw: str, generator: np.random.Generator, batch: int | None, longest: int
+        self, item: InputFacts, draw: str, *, generator: np.random.Generator, batch: int | None, longest: int
     ) -> NDArray[Any]:
         shape = self._shape(item.name, batch)
         if math.prod(shape) * BYTES_AT_MOST > MADE_CAP_BYTES:
@@ -116,15 +118,15 @@ class FeedPlan:
             return np.array(numbers).astype(number_type(item)).reshape(shape)
         if numbers:
             return np.full(shape, numbers[0]).astype(number_type(item))
-        return _draw(item, shape, draw, generator, longest=longest)
+        return _draw(item, shape, draw=draw, generator=generator, longest=longest)
 
     def _shape(self, name: str, batch: int | None) -> tuple[int, ...]:
         if name in self.config.shapes:
             return self.config.shapes[name]
         item = next(item for item in self.facts if item.name == name)
-        return tuple(self._size(name, index, axis.size, batch) for index, axis in enumerate(axes_of(item)))
+        return tuple(self._size(name, index, size=axis.size, batch=batch) for index, axis in enumerate(axes_of(item)))
 
-    def _size(self, name: str, index: int, size: int | None, batch: int | None) -> int:
+    def _size(self, name: str, index: int, *, size: int | None, batch: int | None) -> int:
         if size is not None:
             return size
         key = self.open_sizes.keys[name, index]
@@ -151,7 +153,7 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
 
 
 def _draw(
-    facts: InputFacts, shape: tuple[int, ...], draw: str, generator: np.random.Generator, *, longest: int
+    facts: InputFacts, shape: tuple[int, ...], *, draw: str, generator: np.random.Generator, longest: int
 ) -> NDArray[Any]:
     """Return numbers for one input.
 
@@ -171,18 +173,18 @@ def _draw(
     if role == "mask":
         return _mask(generator, shape).astype(dtype)
     if role == "length":
-        return _whole(generator, shape, 1, longest, first=longest).astype(dtype)
+        return _whole(generator, shape, low=1, high=longest, first=longest).astype(dtype)
     if role in {"index", "number"}:
-        return _whole(generator, shape, int(low), int(high)).astype(dtype)
+        return _whole(generator, shape, low=int(low), high=int(high)).astype(dtype)
     if role == "pick":
         return generator.choice(np.array(choices), shape).astype(dtype)
     if role == "range":
-        numbers = _within(low, high, DRAWS[draw](generator, shape), draw)
+        numbers = _within(low, high, numbers=DRAWS[draw](generator, shape), draw=draw)
         return (numbers if _is_float(dtype) else np.rint(np.clip(numbers, *_limits(dtype)))).astype(dtype)
-    return _free(dtype, shape, draw, generator)
+    return _free(dtype, shape, draw=draw, generator=generator)
 
 
-def _free(dtype: np.dtype[Any], shape: tuple[int, ...], draw: str, generator: np.random.Generator) -> NDArray[Any]:
+def _free(dtype: np.dtype[Any], shape: tuple[int, ...], *, draw: str, generator: np.random.Generator) -> NDArray[Any]:
     """Draw floats; whole numbers of 8 bits in all their range, wider ones 0 or 1, valid indices nearly everywhere."""
     if _is_float(dtype):
         return DRAWS[draw](generator, shape).astype(dtype)
@@ -197,7 +199,7 @@ def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(limits[0]), int(limits[1])
 
 
-def _within(low: float, high: float, numbers: NDArray[np.float64], draw: str) -> NDArray[np.float64]:
+def _within(low: float, high: float, *, numbers: NDArray[np.float64], draw: str) -> NDArray[np.float64]:
     """Move drawn numbers into the range that is asked for."""
     if draw == "uniform":
         return low + (high - low) * numbers
@@ -205,7 +207,7 @@ def _within(low: float, high: float, numbers: NDArray[np.float64], draw: str) ->
 
 
 def _whole(
-    generator: np.random.Generator, shape: tuple[int, ...], low: int, high: int, *, first: int | None = None
+    generator: np.random.Generator, shape: tuple[int, ...], *, low: int, high: int, first: int | None = None
 ) -> NDArray[np.int64]:
     numbers = np.asarray(generator.integers(low, max(low, high), shape, endpoint=True))
     if first is not None and numbers.size:
@@ -217,6 +219,6 @@ def _mask(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.
     """Return rows of ones and then zeros, as padding leaves them; the first row is all ones, none is all zeros."""
     if not shape or not np.prod(shape):
         return np.ones(shape, np.int64)
-    lengths = _whole(generator, (int(np.prod(shape[:-1])),), 1, shape[-1], first=shape[-1])
+    lengths = _whole(generator, (int(np.prod(shape[:-1])),), low=1, high=shape[-1], first=shape[-1])
     mask = np.arange(shape[-1]) < lengths[:, None]
     return mask.reshape(shape).astype(np.int64)

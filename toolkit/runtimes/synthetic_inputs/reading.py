@@ -55,10 +55,10 @@ def _read(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
 def _read_graph(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
     axes = _declared(item)
     dtype = _dtype(item)
-    readings = list(follow(graph, item.name, None if axes is None else len(axes)))
-    axes = _guess_rank(graph, readings) if axes is None else _with_evidence(graph, axes, readings)
+    readings = list(follow(graph, item.name, rank=None if axes is None else len(axes)))
+    axes = _guess_rank(graph, readings) if axes is None else _with_evidence(graph, axes, readings=readings)
     needs = [need for reading in readings if reading.same and (need := need_of(graph, reading)) is not None]
-    need = _choose(item.name, dtype, axes, needs, readings)
+    need = _choose(item.name, dtype, axes=axes, needs=needs, readings=readings)
     return InputFacts(name=item.name, dtype=dtype, axes=axes, need=need)
 
 
@@ -74,7 +74,9 @@ def _dtype(item: onnx.ValueInfoProto) -> str:
     return name_type(kind) if kind else str(item.type.WhichOneof("value") or "nothing")
 
 
-def _choose(name: str, dtype: str, axes: tuple[Axis, ...] | None, needs: list[Need], readings: list[Reading]) -> Need:
+def _choose(
+    name: str, dtype: str, *, axes: tuple[Axis, ...] | None, needs: list[Need], readings: list[Reading]
+) -> Need:
     """Return the one need that an input is made by."""
     is_whole = dtype not in {"float16", "float32", "float64"}
     is_single = axes is not None and all(axis.size == 1 for axis in axes)
@@ -115,17 +117,17 @@ def _is_divided(reading: Reading) -> bool:
 
 
 def _becomes_float(reading: Reading) -> bool:
-    return reading.same and reading.node.op_type == "Cast" and attribute(reading.node, "to", 0) in FLOATS
+    return reading.same and reading.node.op_type == "Cast" and attribute(reading.node, "to", otherwise=0) in FLOATS
 
 
-def _with_evidence(graph: Graph, axes: tuple[Axis, ...], readings: Iterable[Reading]) -> tuple[Axis, ...]:
+def _with_evidence(graph: Graph, axes: tuple[Axis, ...], *, readings: Iterable[Reading]) -> tuple[Axis, ...]:
     """Return the axes with the sizes and roles that operators ask for, where the file leaves them open."""
     sizes: dict[int, int] = {}
     roles: dict[int, str] = {}
     for reading in readings:
         if reading.axes is None:
             continue
-        size_at, role_at = _asked(graph, reading.node, reading.position, len(reading.axes))
+        size_at, role_at = _asked(graph, reading.node, position=reading.position, rank=len(reading.axes))
         for place, size in size_at.items():
             if (own := reading.axes[place]) is not None:
                 sizes.setdefault(own, size)
@@ -137,7 +139,7 @@ def _with_evidence(graph: Graph, axes: tuple[Axis, ...], readings: Iterable[Read
     )
 
 
-def _asked(graph: Graph, node: NodeProto, position: int, rank: int) -> tuple[dict[int, int], dict[int, str]]:
+def _asked(graph: Graph, node: NodeProto, *, position: int, rank: int) -> tuple[dict[int, int], dict[int, str]]:
     """Return the sizes and roles of axes that an operator asks for of what it reads."""
     kind, sizes, roles = node.op_type, dict[int, int](), dict[int, str]()
     weight_at = WEIGHTS_AT.get(kind, 1)
@@ -145,22 +147,22 @@ def _asked(graph: Graph, node: NodeProto, position: int, rank: int) -> tuple[dic
     if kind in CONVOLUTIONS and position == 0 and rank > 2:
         roles = dict.fromkeys(range(2, rank), IMAGE if rank in IMAGE_RANKS else SEQUENCE)
         if shape is not None and len(shape) == rank:
-            sizes[1] = shape[0] if kind == "ConvTranspose" else shape[1] * int(attribute(node, "group", 1))
+            sizes[1] = shape[0] if kind == "ConvTranspose" else shape[1] * int(attribute(node, "group", otherwise=1))
     elif kind in PRODUCTS and shape is not None and len(shape) > 1 and rank > 1:
-        flipped, turned = (int(attribute(node, name, 0)) for name in ("transB", "transA"))
+        flipped, turned = (int(attribute(node, name, otherwise=0)) for name in ("transB", "transA"))
         sizes[0 if turned else rank - 1] = shape[-1 if flipped else -2]
     elif kind in NORMALISATIONS and shape is not None and len(shape) == 1 and rank > 1:
         sizes[1] = shape[0]
     elif kind in {"LayerNormalization", "Scaler"} and position == 0 and rank > 1:
-        width = len(attribute(node, "scale", ())) if kind == "Scaler" else 0 if shape is None else shape[-1]
+        width = len(attribute(node, "scale", otherwise=())) if kind == "Scaler" else 0 if shape is None else shape[-1]
         sizes |= {rank - 1: width} if width > 1 else {}
     elif kind in RECURRENT and rank == 3:
-        sizes, roles = _asked_by_recurrent(graph, node, position)
+        sizes, roles = _asked_by_recurrent(graph, node, position=position)
     return {place: size for place, size in sizes.items() if size > 0}, roles
 
 
-def _asked_by_recurrent(graph: Graph, node: NodeProto, position: int) -> tuple[dict[int, int], dict[int, str]]:
-    is_batch_first = bool(attribute(node, "layout", 0))
+def _asked_by_recurrent(graph: Graph, node: NodeProto, *, position: int) -> tuple[dict[int, int], dict[int, str]]:
+    is_batch_first = bool(attribute(node, "layout", otherwise=0))
     weights, states = graph.shape(node.input[1]), graph.shape(node.input[2])
     if position == 0:
         sizes = {} if weights is None else {2: weights[-1]}
@@ -182,5 +184,5 @@ def _guess_rank(graph: Graph, readings: Iterable[Reading]) -> tuple[Axis, ...] |
         if node.op_type in CONVOLUTIONS | PRODUCTS and len(shape) > 1:
             rank = len(shape)
             whole = reading._replace(axes=tuple(range(rank)))
-            return _with_evidence(graph, (Axis(None, is_open=True),) * rank, [whole])
+            return _with_evidence(graph, (Axis(None, is_open=True),) * rank, readings=[whole])
     return None

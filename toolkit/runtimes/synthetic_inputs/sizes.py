@@ -99,7 +99,7 @@ class OpenSizes:
         # Names such as `past_length + length` say themselves how large they are.
         for key in self.roles:
             if key not in known and SUM.fullmatch(key):
-                sizes[key] = max(_sum(key, sizes, guess), 1)
+                sizes[key] = max(_sum(key, sizes, guess=guess), 1)
         return sizes
 
 
@@ -131,7 +131,7 @@ def _usual(axes: tuple[Axis, ...], index: int) -> str:
     return IMAGE if len(axes) == RANK_OF_IMAGES + 1 and index > 1 else SEQUENCE
 
 
-def _sum(text: str, sizes: Mapping[str, int], guess: Guess) -> int:
+def _sum(text: str, sizes: Mapping[str, int], *, guess: Guess) -> int:
     total, sign = 0, 1
     for word in re.findall(r"[+-]|[\w.]+", text):
         if word in "+-":

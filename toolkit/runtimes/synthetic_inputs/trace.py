@@ -100,7 +100,7 @@ class Graph:
             return self.shape(maker.input[0], steps - 1)
         if maker.op_type == "Transpose":
             shape = self.shape(maker.input[0], steps - 1)
-            perm = attribute(maker, "perm", None)
+            perm = attribute(maker, "perm", otherwise=None)
             return None if shape is None else tuple(shape[axis] for axis in perm or range(len(shape))[::-1])
         return self._declared.get(name)
 
@@ -119,12 +119,12 @@ class Graph:
         return None
 
 
-def attribute(node: NodeProto, name: str, otherwise: Any) -> Any:
+def attribute(node: NodeProto, name: str, *, otherwise: Any) -> Any:
     """Return an attribute of a node, or what holds where it is left out."""
     return next((helper.get_attribute_value(item) for item in node.attribute if item.name == name), otherwise)
 
 
-def follow(graph: Graph, name: str, rank: int | None) -> Iterator[Reading]:
+def follow(graph: Graph, name: str, *, rank: int | None) -> Iterator[Reading]:
     """Yield where an input is read, and what was made of it without mixing its numbers, nearest first."""
     start: Axes = None if rank is None else tuple(range(rank))
     waiting: deque[tuple[str, Axes, bool, float]] = deque([(name, start, True, 0.0)])
@@ -147,22 +147,22 @@ def _go_on(graph: Graph, reading: Reading) -> Iterator[tuple[str, tuple[Axes, bo
     if kind in {"Loop", "Scan"}:
         yield from _enter_body(node, reading)
     elif kind in SAME_NUMBERS and position == 0:
-        yield node.output[0], (_move(graph, node, axes), same, shift)
+        yield node.output[0], (_move(graph, node, axes=axes), same, shift)
     elif kind in SAME_NUMBERS_ELSEWHERE and (position == 0 or kind == "Concat"):
-        yield from ((name, (_cut(graph, node, axes), same, shift)) for name in node.output if name)
-    elif kind in {"Add", "Sub"} and (added := _added(graph, node, position)) is not None:
+        yield from ((name, (_cut(graph, node, axes=axes), same, shift)) for name in node.output if name)
+    elif kind in {"Add", "Sub"} and (added := _added(graph, node, position=position)) is not None:
         yield node.output[0], (axes, same, shift + added)
     elif kind in BY_NUMBER and (position == 0 or kind in {"Add", "Mul", "Sub", "Div"}):
         yield node.output[0], (axes, False, 0.0)
 
 
 def _enter_body(node: NodeProto, reading: Reading) -> Iterator[tuple[str, tuple[Axes, bool, float]]]:
-    body = attribute(node, "body", None)
+    body = attribute(node, "body", otherwise=None)
     if body is not None and reading.position < len(body.input) and (node.op_type == "Scan" or reading.position > 1):
         yield body.input[reading.position].name, (None, reading.same, reading.shift)
 
 
-def _added(graph: Graph, node: NodeProto, position: int) -> float | None:
+def _added(graph: Graph, node: NodeProto, *, position: int) -> float | None:
     """Return the one number that an addition adds to an input; None where it is something else."""
     other = graph.constant(node.input[1 - position]) if len(node.input) == 2 and position < 2 else None
     if other is None or other.size != 1 or other.dtype.kind not in "iu" or (node.op_type == "Sub" and position == 1):
@@ -170,14 +170,14 @@ def _added(graph: Graph, node: NodeProto, position: int) -> float | None:
     return float(other.reshape(-1)[0]) * (1 if node.op_type == "Add" else -1)
 
 
-def _move(graph: Graph, node: NodeProto, axes: Axes) -> Axes:
+def _move(graph: Graph, node: NodeProto, *, axes: Axes) -> Axes:
     """Return the axes behind an operator that moves, adds or removes some."""
     if axes is None or node.op_type not in {"Transpose", "Unsqueeze", "Squeeze"}:
         return axes
     if node.op_type == "Transpose":
-        perm = attribute(node, "perm", range(len(axes))[::-1])
+        perm = attribute(node, "perm", otherwise=range(len(axes))[::-1])
         return tuple(axes[axis] for axis in perm) if sorted(perm) == list(range(len(axes))) else None
-    places = _numbers(graph, node, "axes")
+    places = _numbers(graph, node, name="axes")
     if places is None:
         return None
     if node.op_type == "Squeeze":
@@ -187,14 +187,14 @@ def _move(graph: Graph, node: NodeProto, axes: Axes) -> Axes:
     return tuple(None if index in new else next(rest) for index in range(rank)) if len(new) == len(places) else None
 
 
-def _cut(graph: Graph, node: NodeProto, axes: Axes) -> Axes:
+def _cut(graph: Graph, node: NodeProto, *, axes: Axes) -> Axes:
     """Return the axes behind an operator that takes a part, or puts parts together."""
     if axes is None or node.op_type not in {"Concat", "Split", "Slice", "Gather"}:
         return None
     if node.op_type == "Slice":
-        places = _numbers(graph, node, "axes", position=3)
+        places = _numbers(graph, node, name="axes", position=3)
         return None if places is None else tuple(_without(axes, places))
-    place = int(attribute(node, "axis", 0))
+    place = int(attribute(node, "axis", otherwise=0))
     if not -len(axes) <= place < len(axes):
         return None
     if node.op_type != "Gather":
@@ -209,9 +209,9 @@ def _without(axes: tuple[int | None, ...], places: list[int]) -> list[int | None
     return [None if index in gone else axis for index, axis in enumerate(axes)]
 
 
-def _numbers(graph: Graph, node: NodeProto, name: str, *, position: int = 1) -> list[int] | None:
+def _numbers(graph: Graph, node: NodeProto, *, name: str, position: int = 1) -> list[int] | None:
     """Return whole numbers that are an attribute, or since opset 11 or 13 an input."""
-    own = attribute(node, name, None)
+    own = attribute(node, name, otherwise=None)
     if own is not None:
         return [int(number) for number in own]
     array = graph.constant(node.input[position]) if len(node.input) > position else None

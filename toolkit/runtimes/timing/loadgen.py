@@ -57,7 +57,7 @@ def run_loadgen(call: Callable[[], object], plan: MeasurePlan) -> Loop:
         system = mlperf_loadgen.ConstructFastSUT(issue, _nothing)
         library = mlperf_loadgen.ConstructQSL(1, 1, _nothing, _nothing)
         try:
-            settings = _make_settings(mlperf_loadgen, plan, call)
+            settings = _make_settings(mlperf_loadgen, plan, call=call)
             mlperf_loadgen.StartTestWithLogSettings(system, library, settings, _make_log(mlperf_loadgen, folder), "")
         finally:
             mlperf_loadgen.DestroyQSL(library)
@@ -95,7 +95,7 @@ def read_trace(text: str, scenario: str) -> Loop:
     return Loop(gaps if scenario == "offline" else [latency for _, latency in ordered], gaps)
 
 
-def _make_settings(mlperf_loadgen: Any, plan: MeasurePlan, call: Callable[[], object]) -> Any:
+def _make_settings(mlperf_loadgen: Any, plan: MeasurePlan, *, call: Callable[[], object]) -> Any:
     settings = mlperf_loadgen.TestSettings()
     settings.scenario = getattr(mlperf_loadgen.TestScenario, SCENARIO_NAMES[plan.scenario])
     settings.mode = mlperf_loadgen.TestMode.PerformanceOnly

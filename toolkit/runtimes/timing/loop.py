@@ -29,7 +29,7 @@ REAL_CLOCK = Clock(time.perf_counter_ns, _wait_until)
 
 
 def measure(
-    runtime: Runtime, feeds: Arrays, plan: MeasurePlan, *, clock: Clock = REAL_CLOCK, meters: Meters | None = None
+    runtime: Runtime, feeds: Arrays, *, plan: MeasurePlan, clock: Clock = REAL_CLOCK, meters: Meters | None = None
 ) -> Window:
     """Time calls with the same feeds.
 
@@ -49,31 +49,31 @@ def measure(
     runtime.run(feeds)
     first = clock.now() - start
     call = runtime.prepare(feeds, boundary=plan.boundary)
-    _warm_up(call, plan, clock)
+    _warm_up(call, plan, clock=clock)
     reading = meters or Meters.of(runtime.info.provider_active)
     before = reading.read()
-    done = _run_scenario(call, plan, clock)
+    done = _run_scenario(call, plan, clock=clock)
     facts = {**reading.since(before), "unserved": done.unserved, "notes": list(runtime.notes)}
     if plan.phase_calls:
-        facts["phases_ms"] = runtime.time_phases(feeds, clock.now, plan.phase_calls)
+        facts["phases_ms"] = runtime.time_phases(feeds, clock.now, calls=plan.phase_calls)
     return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)
 
 
-def _run_scenario(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+def _run_scenario(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
     if plan.driver == "loadgen":
         from toolkit.runtimes.timing.loadgen import run_loadgen
 
         return run_loadgen(call, plan)
     if plan.scenario == "server":
-        return run_server(call, plan, clock)
+        return run_server(call, plan, clock=clock)
     if plan.scenario == "multi-stream":
-        return run_streams(call, plan, clock)
+        return run_streams(call, plan, clock=clock)
     if plan.scenario == "offline" and plan.runs_at_once > 1:
-        return run_offline(call, plan, clock)
-    return _run_one_by_one(call, plan, clock.now)
+        return run_offline(call, plan, clock=clock)
+    return _run_one_by_one(call, plan, now_ns=clock.now)
 
 
-def _run_one_by_one(call: Call, plan: MeasurePlan, now_ns: Callable[[], int]) -> Loop:
+def _run_one_by_one(call: Call, plan: MeasurePlan, *, now_ns: Callable[[], int]) -> Loop:
     samples: list[int] = []
     keep = samples.append
     least_ns, most_ns, least_calls = plan.min_s * 1e9, plan.max_s * 1e9, plan.min_calls
@@ -88,7 +88,7 @@ def _run_one_by_one(call: Call, plan: MeasurePlan, now_ns: Callable[[], int]) ->
             return Loop(samples, samples)
 
 
-def _warm_up(call: Call, plan: MeasurePlan, clock: Clock) -> None:
+def _warm_up(call: Call, plan: MeasurePlan, *, clock: Clock) -> None:
     start, calls = clock.now(), 0
     while calls < plan.warmup_calls or (clock.now() - start) / 1e9 < plan.warmup_s:
         call()

@@ -47,7 +47,7 @@ class Loop(NamedTuple):
     unserved: int = 0
 
 
-def run_streams(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+def run_streams(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
     """Issue queries of `streams` calls that arrive together; a query has ended when the last of them has answered."""
     samples: list[int] = []
     with _Crew(call, plan.runs_at_once) as crew:
@@ -57,11 +57,11 @@ def run_streams(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
             now = clock.now()
             samples.append(now - before)
             before = now
-            if _is_over(len(samples), (now - start) / 1e9, plan):
+            if _is_over(len(samples), (now - start) / 1e9, plan=plan):
                 return Loop(samples, samples)
 
 
-def run_server(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+def run_server(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
     """Answer calls that arrive at random (a Poisson process), first come, first served, one at a time.
 
     The latency of a call is counted from the moment it was *scheduled* to arrive, so that a slow call is paid for by
@@ -72,12 +72,12 @@ def run_server(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
     ends: list[int] = []
     start = clock.now()
     for number, arrival in enumerate(_arrivals(plan, start)):
-        if _is_over(number, (arrival - start) / 1e9, plan):
-            return _served(samples, ends, start)
+        if _is_over(number, (arrival - start) / 1e9, plan=plan):
+            return _served(samples, ends, start_ns=start)
         clock.wait_until(arrival)
         late_s = (clock.now() - arrival) / 1e9
         if samples and late_s > PATIENCE * plan.max_s:
-            return _served(samples, ends, start, unserved=int(late_s * (plan.rate or 0)) + 1)
+            return _served(samples, ends, start_ns=start, unserved=int(late_s * (plan.rate or 0)) + 1)
         call()
         now = clock.now()
         samples.append(now - arrival)
@@ -85,7 +85,7 @@ def run_server(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
     raise AssertionError("arrivals never end by themselves")
 
 
-def run_offline(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
+def run_offline(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
     """Keep `runs_at_once` calls in flight until the window is over; a sample is the time of one of them."""
     lock = threading.Lock()
     samples: list[int] = []
@@ -100,13 +100,13 @@ def run_offline(call: Call, plan: MeasurePlan, clock: Clock) -> Loop:
             with lock:
                 samples.append(now - before)
                 ends.append(now)
-                if _is_over(len(ends), (now - start) / 1e9, plan):
+                if _is_over(len(ends), (now - start) / 1e9, plan=plan):
                     return
 
     with ThreadPoolExecutor(plan.runs_at_once) as pool:
         for future in [pool.submit(work) for _ in range(plan.runs_at_once)]:
             future.result()
-    return _served(samples, ends, start)
+    return _served(samples, ends, start_ns=start)
 
 
 class _Crew(Closing):
@@ -146,12 +146,12 @@ def _arrivals(plan: MeasurePlan, start_ns: int) -> Iterator[int]:
             yield round(moment)
 
 
-def _served(samples: list[int], ends: list[int], start_ns: int, *, unserved: int = 0) -> Loop:
+def _served(samples: list[int], ends: list[int], *, start_ns: int, unserved: int = 0) -> Loop:
     order = sorted(range(len(ends)), key=ends.__getitem__)
     moments = [start_ns, *(ends[number] for number in order)]
     gaps = [after - before for before, after in itertools.pairwise(moments)]
     return Loop([samples[number] for number in order], gaps, unserved)
 
 
-def _is_over(calls: int, elapsed_s: float, plan: MeasurePlan) -> bool:
+def _is_over(calls: int, elapsed_s: float, *, plan: MeasurePlan) -> bool:
     return calls > 0 and elapsed_s >= plan.min_s and (calls >= plan.min_calls or elapsed_s >= plan.max_s)

@@ -22,7 +22,9 @@ FRAME_CAP_BYTES = 16 << 30
 Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
-def write_frame(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+def write_frame(
+    stream: BinaryIO, header: Mapping[str, Any], *, arrays: Mapping[str, NDArray[Any]] | None = None
+) -> None:
     """Write one frame: magic, header length (4 bytes little-endian), JSON header, then each array's bytes."""
     buffers = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
     index = [

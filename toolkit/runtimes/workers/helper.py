@@ -115,7 +115,7 @@ class Helper(Closing):
         self.await_ready()
         frame = None
         with self.limit(seconds), contextlib.suppress(OSError, EOFError, ValueError):
-            write_frame(self.requests, header, arrays)
+            write_frame(self.requests, header, arrays=arrays)
             frame = read_frame(self.replies)
         if frame is None:
             raise WorkerError(words.format(end=self.describe_end()), log=self.log)

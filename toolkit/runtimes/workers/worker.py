@@ -109,7 +109,7 @@ class _Worker:
         from toolkit.runtimes.timing.plan import MeasurePlan
 
         plan = MeasurePlan(**header["plan"])
-        window = measure(self._opened(), arrays, plan)
+        window = measure(self._opened(), arrays, plan=plan)
         facts = dict(window.facts)
         if plan.phase_calls:
             work = count_multiply_adds(self._model, {name: array.shape for name, array in arrays.items()})
@@ -151,7 +151,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is an answer, not the worker's end
             traceback.print_exc()  # into the log; the message is one line
             header, arrays = _refuse(f"the engine failed: {type(error).__name__}: {sum_up(error)}"), {}
-        write_frame(answers, header, arrays)
+        write_frame(answers, header, arrays=arrays)
 
 
 def _refuse(message: str, kind: str = "ModelError") -> dict[str, Any]:
