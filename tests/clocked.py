@@ -61,7 +61,7 @@ class ClockedEngine(FakeEngine):
         self._call()
         return {}
 
-    def time_phases(self, feeds: Any, now_ns: Any, calls: int) -> None:
+    def time_phases(self, feeds: Any, now_ns: Any, *, calls: int) -> None:
         return None
 
     def measure(self, feeds: Any, plan: MeasurePlan) -> Window:

@@ -61,7 +61,7 @@ class Slow(FakeEngine):
     def prepare(self, feeds: int, *, boundary: str) -> object:
         return lambda: self.run(feeds)
 
-    def time_phases(self, *_: object) -> None:
+    def time_phases(self, *_: object, **__: object) -> None:
         return None
 
 

@@ -124,7 +124,7 @@ def test_a_bound_that_was_widened_is_seen(recorded: Path, source: ModelSource) -
     assert frame is not None
     frame[0]["suites"][0]["bound"] *= 10
     with recorded.open("wb") as stream:
-        write_frame(stream, *frame)
+        write_frame(stream, frame[0], arrays=frame[1])
     with pytest.raises(DataError, match=r"SHA-256 that it was written with"):
         read_recording(recorded, source)
 
