@@ -58,7 +58,7 @@ def test_each_image_is_judged_in_one_fold_and_never_trained_on_there() -> None:
     fold_N = assign_folds(whole.labels, 3, seed=0)
     judged: list[bytes] = []
     for fold in range(3):
-        training, validation = split_fold(whole, fold_N, fold)
+        training, validation = split_fold(whole, fold_N, fold=fold)
         assert not images_of(training) & images_of(validation)
         assert len(training) + len(validation) == 120
         judged += [image.tobytes() for image in validation.images]

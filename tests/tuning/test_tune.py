@@ -26,8 +26,7 @@ from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.fit import FitResult
 from toolkit.tuning.search_space import parse_space
-from toolkit.tuning.study import make_sampler, open_study, settled_rows
-from toolkit.tuning.trials import TrialRow, rank_trials
+from toolkit.tuning.study import TrialRow, make_sampler, open_study, rank_trials, settled_rows
 from toolkit.tuning.tune import TuneReport, best_recipe, tune
 
 tuning = import_module("toolkit.tuning.tune")

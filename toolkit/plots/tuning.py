@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from toolkit.plots.canvas import as_drawable, new_figure, to_png
 from toolkit.tuning.curve_report import CurveRow
 from toolkit.tuning.search_space import Dimension
-from toolkit.tuning.trials import TrialRow
+from toolkit.tuning.study import TrialRow
 
 PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3

@@ -13,7 +13,7 @@ from rich.text import Text
 from toolkit.render.tables import make_table
 from toolkit.training.recipe import Recipe
 from toolkit.tuning.curve_report import CurveReport, CurveRow
-from toolkit.tuning.trials import TrialRow, rank_trials
+from toolkit.tuning.study import TrialRow, rank_trials
 from toolkit.tuning.tune import TuneReport
 
 SHARE = ("training", "95 % interval", "validation", "95 % interval")

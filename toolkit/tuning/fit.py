@@ -48,8 +48,8 @@ class FitResult:
 def fit(
     training: Split,
     validation: Split,
-    recipe: Recipe,
     *,
+    recipe: Recipe,
     seed: int,
     machine: Machine,
     stop: StopRequest,

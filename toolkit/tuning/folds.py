@@ -29,7 +29,7 @@ def stratified_order(labels: NDArray[np.int64], *, seed: int) -> NDArray[np.int6
         int64 `[N]`, each index once.
     """
     keys = np.empty(len(labels))
-    for chosen in _shuffled_classes(labels, seed, "subset"):
+    for chosen in _shuffled_classes(labels, seed, purpose="subset"):
         keys[chosen] = (np.arange(len(chosen)) + 0.5) / len(chosen)
     return np.argsort(keys, kind="stable").astype(np.int64)
 
@@ -66,19 +66,19 @@ def assign_folds(labels: NDArray[np.int64], folds: int, *, seed: int) -> NDArray
     """
     if not 2 <= folds <= len(labels):
         raise UsageError(f"cannot make {folds} folds of {len(labels):,} images; expected 2 to {len(labels):,}")
-    order = np.concatenate(_shuffled_classes(labels, seed, "folds"))
+    order = np.concatenate(_shuffled_classes(labels, seed, purpose="folds"))
     fold_N = np.empty(len(labels), np.int64)
     # Dealt out like cards, class after class, so that neither sizes nor classes can differ by more than one.
     fold_N[order] = np.arange(len(labels)) % folds
     return fold_N
 
 
-def split_fold(split: Split, fold_N: NDArray[np.int64], fold: int) -> tuple[Split, Split]:
+def split_fold(split: Split, fold_N: NDArray[np.int64], *, fold: int) -> tuple[Split, Split]:
     """Return the images of all other folds, to train on, and those of one, to judge by."""
     return split.take(np.flatnonzero(fold_N != fold)), split.take(np.flatnonzero(fold_N == fold))
 
 
-def _shuffled_classes(labels: NDArray[np.int64], seed: int, purpose: str) -> list[NDArray[np.int64]]:
+def _shuffled_classes(labels: NDArray[np.int64], seed: int, *, purpose: str) -> list[NDArray[np.int64]]:
     """Return the indices of each class that occurs, in a random order of its own."""
     return [
         np.random.default_rng(derive_seed(seed, purpose, int(label))).permutation(np.flatnonzero(labels == label))

@@ -120,15 +120,15 @@ def measure_curve(
             if not report.has(size, seed):
                 # One order a seed, of which every size takes the beginning: a larger subset contains the smaller.
                 part = stratified_part(training, size, seed=seed)
-                fitted = _train(part, validation, _lengthen(recipe, size, steps), seed=seed, **how)
+                fitted = _train(part, validation, recipe=_lengthen(recipe, size, steps=steps), seed=seed, **how)
                 report = replace(report, trainings=(*report.trainings, fitted))
                 listener.on_training(report, trainings=len(places))
     return report
 
 
-def _train(part: Split, validation: Split, recipe: Recipe, *, seed: int, **how: Any) -> CurveTraining:
+def _train(part: Split, validation: Split, *, recipe: Recipe, seed: int, **how: Any) -> CurveTraining:
     try:
-        result = fit(part, validation, recipe, seed=seed, judges_training=True, **how)
+        result = fit(part, validation, recipe=recipe, seed=seed, judges_training=True, **how)
     except StoppedError as stopped:
         message = f"{stopped} with {len(part):,} images and seed {seed}"
         raise StoppedError(message, signal=stopped.signal) from stopped
@@ -152,7 +152,7 @@ def _resolve_sizes(sizes: Sequence[int | None] | None, available: int) -> list[i
     return sorted({available if size is None else size for size in sizes})
 
 
-def _lengthen(recipe: Recipe, size: int, steps: int | None) -> Recipe:
+def _lengthen(recipe: Recipe, size: int, *, steps: int | None) -> Recipe:
     """Return the recipe fitted to the size, or with as many epochs as give at least that many steps."""
     if steps is None:
         return recipe.for_count(size)

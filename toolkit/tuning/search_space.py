@@ -122,7 +122,7 @@ def check_space(space: Sequence[Dimension], recipe: Recipe) -> None:
     for dimension in space:
         others = [item for item in space if item is not dimension]
         for value in dimension.samples:
-            _check_value(dimension.key, value, others, recipe)
+            _check_value(dimension.key, value, others=others, recipe=recipe)
 
 
 def apply_point(recipe: Recipe, point: Mapping[str, Value]) -> Recipe:
@@ -176,11 +176,13 @@ def _parse_range(key: str, text: str) -> Dimension:
     if len(points) > 1 or words not in ([], [":log"]) or not all(2 <= count <= MOST_POINTS for count in points):
         raise UsageError(f"{WHERE} {key}={text}: {match['marks']!r} means nothing there; {SYNTAX}")
     bare = Dimension(key=key, kind=kind, bounds=(low, high), log=bool(words), text=text)
-    return replace(bare, values=tuple(_spread_points(bare, low, high, points[0]))) if points else bare
+    return replace(bare, values=tuple(_spread_points(bare, points[0]))) if points else bare
 
 
-def _spread_points(dimension: Dimension, low: float, high: float, count: int) -> Iterable[Value]:
-    """Yield points from end to end, the ends exactly as given; whole numbers are rounded."""
+def _spread_points(dimension: Dimension, count: int) -> Iterable[Value]:
+    """Yield points from end to end of a range, the ends exactly as given; whole numbers are rounded."""
+    assert dimension.bounds is not None
+    low, high = dimension.bounds
     for index in range(count):
         share = index / (count - 1)
         value = low * (high / low) ** share if dimension.log else low + (high - low) * share
@@ -188,7 +190,9 @@ def _spread_points(dimension: Dimension, low: float, high: float, count: int) ->
         yield round(exact) if dimension.kind == "int" else exact
 
 
-def _check_value(key: str, value: Value, others: Sequence[Dimension], recipe: Recipe) -> None:
+def _check_value(key: str, value: Value, *, others: Sequence[Dimension], recipe: Recipe) -> None:
+    # Alone first: most values fit the recipe as it is. Where one does not, it may still fit some value of the others
+    # (a kernel and its padding), which is all that a search needs.
     combinations = itertools.product(*(item.samples for item in others))
     first: UsageError | None = None
     for combination in itertools.islice(itertools.chain([()], combinations), MOST_PROBES):

@@ -24,8 +24,7 @@ from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.fit import FitResult, fit
 from toolkit.tuning.folds import assign_folds, split_fold, stratified_part
 from toolkit.tuning.search_space import Value, apply_point
-from toolkit.tuning.study import make_sampler, open_study, settled_rows, suggest_value
-from toolkit.tuning.trials import TrialRow, rank_trials
+from toolkit.tuning.study import TrialRow, make_sampler, open_study, rank_trials, settled_rows, suggest_value
 
 if TYPE_CHECKING:
     import optuna
@@ -115,7 +114,7 @@ def tune(data: Dataset, config: TuneConfig, *, path: Path, listener: TuneListene
         listener.on_start(study=path, settled=len(rows), trials=trials, images=len(used.train))
 
         def objective(trial: optuna.Trial) -> float:
-            return _run_trial(trial, used, config, rows=rows, path=path, stop=stop, after_step=listener.on_step)
+            return _run_trial(trial, used, config=config, rows=rows, path=path, stop=stop, after_step=listener.on_step)
 
         while len(rows) < trials:
             study.sampler = make_sampler(config, len(rows))
@@ -144,8 +143,8 @@ def best_recipe(report: TuneReport, base: Recipe) -> Recipe | None:
 def _run_trial(
     trial: optuna.Trial,
     data: Dataset,
-    config: TuneConfig,
     *,
+    config: TuneConfig,
     rows: Sequence[TrialRow],
     path: Path,
     **how: Any,
@@ -155,7 +154,7 @@ def _run_trial(
     # The same seed gives the same figures: training a point again would tell nothing.
     same = next((row for row in rows if row.state == "done" and row.repeats is None and row.point == point), None)
     try:
-        folds = same.folds if same else _train_folds(point, data, config, **how)
+        folds = same.folds if same else _train_folds(point, data, config=config, **how)
     except UNTRAINABLE as error:
         trial.set_user_attr("reason", str(error) or "out of memory")
         raise
@@ -169,14 +168,14 @@ def _run_trial(
     return statistics.fmean(fold.accuracy for fold in folds)
 
 
-def _train_folds(point: Mapping[str, Value], data: Dataset, config: TuneConfig, **how: Any) -> tuple[FitResult, ...]:
+def _train_folds(point: Mapping[str, Value], data: Dataset, *, config: TuneConfig, **how: Any) -> tuple[FitResult, ...]:
     recipe = apply_point(config.recipe, point).for_dataset(data)
     how["machine"] = choose_machine(recipe, device=config.device, threads=config.threads)
     results = []
     for number, (training, validation) in enumerate(_iterate_folds(data, config)):
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
         seed = derive_seed(config.seed, "fold", number)
-        results.append(fit(training, validation, recipe.for_count(len(training)), seed=seed, **how))
+        results.append(fit(training, validation, recipe=recipe.for_count(len(training)), seed=seed, **how))
     return tuple(results)
 
 
@@ -188,7 +187,7 @@ def _iterate_folds(data: Dataset, config: TuneConfig) -> Iterator[tuple[Split, S
         return
     fold_N = assign_folds(data.train.labels, config.folds, seed=config.seed)
     for fold in range(config.folds):
-        yield split_fold(data.train, fold_N, fold)
+        yield split_fold(data.train, fold_N, fold=fold)
 
 
 def _reduce(data: Dataset, config: TuneConfig) -> Dataset:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolkit.data import Dataset
     from toolkit.training.recipe import Recipe
     from toolkit.tuning.config import TuneConfig
-    from toolkit.tuning.trials import TrialRow
+    from toolkit.tuning.study import TrialRow
     from toolkit.tuning.tune import TuneReport
 
 
