@@ -119,7 +119,7 @@ def test_tutorial_network_has_the_multiply_adds_that_its_layers_have(model_path:
 
     data = model_path.read_bytes()
     card = read_card(vet_model(data, name="m", allow_foreign=True)["metadata"], name="m")
-    one = count_multiply_adds(data, {"images": (1, 28, 28)}).multiply_adds
+    one = count_multiply_adds(data, {"images": (1, 28, 28)}).number
     assert one
     assert count_multiply_adds(data, {"images": (64, 28, 28)}) == (64 * one, "")
     assert card.network["preset"]

@@ -25,7 +25,7 @@ from toolkit.parity.report import ParityRow
 from toolkit.parity.subject import require_providers
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.installed import list_runtimes
-from toolkit.runtimes.registry import ENGINES, find_entry
+from toolkit.runtimes.registry import ENGINES, find_runtime
 from toolkit.runtimes.workers.client import WorkerRuntime
 
 # The others compile for seconds or need node: `make test-slow`.
@@ -36,7 +36,7 @@ def marked(names: list[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
-OF_A_FILE = [name for name in ENGINES if not find_entry(name).needs_run]
+OF_A_FILE = [name for name in ENGINES if not find_runtime(name).needs_run]
 
 
 def source_of(model: bytes, run: Path | None = None) -> ModelSource:

@@ -149,10 +149,10 @@ print(status, classifier.predict(IMAGES).labels == expected)
 def test_an_engine_neither_writes_nor_compiles_in_the_programs_folder(
     model_path: Path, tmp_path: Path, runtime: str
 ) -> None:
-    from toolkit.runtimes.registry import find_entry, import_engine
+    from toolkit.runtimes.registry import find_runtime, import_engine
 
     try:
-        import_engine(find_entry(runtime))
+        import_engine(find_runtime(runtime))
     except ResourceError as error:
         pytest.skip(str(error))
     theirs = {

@@ -17,7 +17,7 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.vetting import parse_model
 from toolkit.runtimes.providers import find_provider
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.synthetic_inputs.facts import check_given
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -66,7 +66,7 @@ def test_a_part_of_a_model_may_be_fetched_again() -> None:
 )
 def test_other_tools_names_of_engines_are_known(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
-        find_entry(name)
+        find_runtime(name)
     assert "onnx-widened" not in str(caught.value)
 
 

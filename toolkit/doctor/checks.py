@@ -25,7 +25,7 @@ from toolkit.runtimes.installed import RuntimeRow, list_runtimes
 from toolkit.runtimes.ort.api import WHEELS, OrtApi
 from toolkit.runtimes.ort.sessions import check_installation
 from toolkit.runtimes.providers import PROVIDERS
-from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime
 from toolkit.runtimes.workers.client import Opener, open_worker
 from toolkit.runtimes.workers.time_limits import LOOK_S
 
@@ -59,7 +59,7 @@ def run_doctor(
     """
     wanted = ENGINES if "all" in engines else tuple(dict.fromkeys(engines))
     for name in wanted:
-        find_entry(name)
+        find_runtime(name)
     surroundings = environment or describe_environment()
     model = build_model()
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("convolution.onnx"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Work", "count_multiply_adds"]
+__all__ = ["MultiplyAdds", "count_multiply_adds"]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ WEIGHTS_AT = {"QLinearConv": 3, "QLinearMatMul": 3}
 SEQUENCE_LENGTHS_AT = 4
 
 
-class Work(NamedTuple):
+class MultiplyAdds(NamedTuple):
     """The multiply-adds of one call, or why they are not known.
 
     Attributes:
-        multiply_adds: None where the file does not tell.
+        number: None where the file does not tell.
         reason: empty where it does.
     """
 
-    multiply_adds: int | None
+    number: int | None
     reason: str = ""
 
 
-def count_multiply_adds(model: bytes, shapes: Mapping[str, Sequence[int]]) -> Work:
+def count_multiply_adds(model: bytes, shapes: Mapping[str, Sequence[int]]) -> MultiplyAdds:
     """Count the multiply-adds of convolutions, matrix products and recurrent layers; all else in the standard has none.
 
     A convolution has (elements of its output) x (elements of one filter), a transposed one (elements of its input) x
@@ -52,24 +52,24 @@ def count_multiply_adds(model: bytes, shapes: Mapping[str, Sequence[int]]) -> Wo
     parsed = onnx.ModelProto.FromString(model)
     uncounted = _find_uncounted(parsed)
     if uncounted:
-        return Work(None, uncounted)
+        return MultiplyAdds(None, uncounted)
     _set_inputs(parsed, shapes)
     try:
         inferred = onnx.shape_inference.infer_shapes(parsed, data_prop=True).graph
     except Exception as error:  # noqa: BLE001 - what cannot be inferred cannot be counted
-        return Work(None, f"its shapes cannot be inferred ({type(error).__name__})")
+        return MultiplyAdds(None, f"its shapes cannot be inferred ({type(error).__name__})")
     known = _known_shapes(inferred)
     total = 0
     for node in inferred.node:
         count = _count(node, known) if node.op_type in COUNTED else 0
         if count is None:
-            return Work(None, f"the file does not tell how much {node.op_type} has to multiply")
+            return MultiplyAdds(None, f"the file does not tell how much {node.op_type} has to multiply")
         total += count
-    return Work(total) if total else Work(None, "it has no convolution and no matrix product")
+    return MultiplyAdds(total) if total else MultiplyAdds(None, "it has no convolution and no matrix product")
 
 
 def _find_uncounted(model: Any) -> str:
-    """Name the first operator whose work cannot be read from the main graph; empty where all can."""
+    """Name the first operator whose multiply-adds cannot be read from the main graph; empty where all can."""
     functions = {(function.domain, function.name) for function in model.functions}
     for graph in iterate_graphs(model, name="the model"):
         for node in graph.node:

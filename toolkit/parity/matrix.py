@@ -25,7 +25,7 @@ from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
-from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_entry, precisions_of, require_provider
+from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
 from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
@@ -66,7 +66,7 @@ def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVaria
     names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
     rows: list[ParityVariant] = []
     for name in names:
-        needs_run = find_entry(name).needs_run
+        needs_run = find_runtime(name).needs_run
         if needs_run and not has_run and config.runtimes is None:
             continue
         rows += _of_engine(name, config)
@@ -179,7 +179,7 @@ def judge_matrix(
 
 
 def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
-    entry, is_ort, everything = find_entry(name), name == "ort", _is_everything(config)
+    entry, is_ort, everything = find_runtime(name), name == "ort", _is_everything(config)
     # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
     is_extra = config.runtimes is None and not is_ort
     devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
@@ -254,7 +254,7 @@ def _judge_variant(
 
 
 def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str) -> str | None:
-    if not find_entry(settings.runtime).needs_run:
+    if not find_runtime(settings.runtime).needs_run:
         return None
     if source.run is None:
         return "no run: this runtime executes the run's own network"

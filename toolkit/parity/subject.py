@@ -21,7 +21,7 @@ from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file, open_worker
@@ -79,7 +79,7 @@ def require_providers(
     opened = set()
     for variant in expand_variants(config, has_run=source.run is not None):
         settings = replace(variant.settings, threads=0, optimisation="all")
-        has_no_run = find_entry(settings.runtime).needs_run and source.run is None
+        has_no_run = find_runtime(settings.runtime).needs_run and source.run is None
         if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
             continue
         opened.add(settings)

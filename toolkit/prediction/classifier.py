@@ -27,7 +27,7 @@ from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.given import make_items
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -124,7 +124,7 @@ class Classifier(Closing):
         opened = open_model(ModelSource.read(Path(model)), choice, wishes=settings, probe=False)
         self._process, self._card = os.getpid(), opened.card
         self._provider = opened.info.provider_active
-        is_plain = self._provider in find_entry(runtime).reentrant
+        is_plain = self._provider in find_runtime(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
         self._runtime: Runtime | WorkerRuntime | None = opened.runtime
         self._predictor: Predictor | None = Predictor.of_model(

@@ -11,7 +11,7 @@ from toolkit.errors import ProviderError, UsageError
 from toolkit.imaging.prepare import AS_IT_COMES, require_effect
 from toolkit.runtimes.base import Runtime, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.registry import find_entry, open_runtime, precisions_of
+from toolkit.runtimes.registry import find_runtime, open_runtime, precisions_of
 from toolkit.runtimes.workers.probe import ensure_probed
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once
 
 
 def _check_choice(choice: EngineChoice) -> None:
-    entry = find_entry(choice.runtime)
+    entry = find_runtime(choice.runtime)
     if entry.needs_run or entry.is_reference:
         raise UsageError(f"runtime {choice.runtime} does not execute a file by itself; toolkit parity compares it")
     devices = (*entry.devices, *([AUTO] if len(entry.devices) > 1 else []))
@@ -116,7 +116,7 @@ def _check_choice(choice: EngineChoice) -> None:
 
 
 def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int, probe: bool) -> OpenedModel:
-    is_reentrant = provider in find_entry(choice.runtime).reentrant and not choice.threads
+    is_reentrant = provider in find_runtime(choice.runtime).reentrant and not choice.threads
     settings = RuntimeSettings(
         runtime=choice.runtime,
         provider=provider,
@@ -139,7 +139,7 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
 
 
 def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:
-    if not find_entry(settings.runtime).private:
+    if not find_runtime(settings.runtime).private:
         return open_runtime(source, settings)
     from toolkit.runtimes.workers.client import blame_the_file, open_worker
 

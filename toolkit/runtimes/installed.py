@@ -30,7 +30,7 @@ from toolkit.durable import read_json, replaced_folder, settle_folder, write_jso
 from toolkit.errors import ResourceError, UsageError
 from toolkit.holding import hold
 from toolkit.programs import find_program, run_program
-from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry, find_entry, is_importable
+from toolkit.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, is_importable
 
 # Where workers, which run in an empty folder, find them.
 PRIVATE_FOLDER_VARIABLE = "TOOLKIT_RUNTIMES"
@@ -78,7 +78,7 @@ def list_runtimes() -> tuple[RuntimeRow, ...]:
 
 def is_installed(name: str) -> bool:
     """Tell whether an engine is found; whether it works is seen when it is opened."""
-    entry = find_entry(name)
+    entry = find_runtime(name)
     if not entry.private:
         return is_importable(entry.package)
     try:
@@ -105,7 +105,7 @@ def find_private_folder(name: str) -> Path:
         ResourceError: it was not installed, not to its end, in other versions than this toolkit asks for, or where
             somebody else may write.
     """
-    folder, entry = private_root() / name, find_entry(name)
+    folder, entry = private_root() / name, find_runtime(name)
     settle_folder(folder)
     if not (folder / MARKER).is_file():
         raise ResourceError(f"runtime {name} is not installed; install it with: {entry.install}")
@@ -125,7 +125,7 @@ def private_python(name: str) -> str | None:
         UsageError: the runtime is unknown.
         ResourceError: as `find_private_folder`.
     """
-    return str(_python_in(find_private_folder(name))) if find_entry(name).pip else None
+    return str(_python_in(find_private_folder(name))) if find_runtime(name).pip else None
 
 
 def private_packages(name: str) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def private_packages(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: the runtime is unknown, or lives in this Python.
     """
-    entry = find_entry(name)
+    entry = find_runtime(name)
     if not entry.private:
         private = ", ".join(key for key, other in RUNTIMES.items() if other.private)
         raise UsageError(f"runtime {name} lives in this Python; install it with: {entry.install} (private: {private})")
@@ -152,7 +152,7 @@ def install_private(name: str) -> Path:
             not through after a quarter of an hour.
     """
     packages = private_packages(name)
-    install = _install_npm if find_entry(name).npm else _install_pip
+    install = _install_npm if find_runtime(name).npm else _install_pip
     folder = private_root() / name
     try:
         with hold(folder, wait_s=PATIENCE_S), replaced_folder(folder, mode=0o700) as made:

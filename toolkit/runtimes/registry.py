@@ -8,7 +8,7 @@ __all__ = [
     "TORCH_DEVICES",
     "WILDCARDS",
     "RuntimeEntry",
-    "find_entry",
+    "find_runtime",
     "import_engine",
     "is_importable",
     "open_runtime",
@@ -172,7 +172,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
 ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
 
 
-def find_entry(name: str) -> RuntimeEntry:
+def find_runtime(name: str) -> RuntimeEntry:
     """Return a runtime's entry.
 
     Raises:
@@ -202,7 +202,7 @@ def precisions_of(name: str, device: str) -> tuple[str, ...]:
     Raises:
         UsageError: the runtime is unknown.
     """
-    own = tuple(item for item in find_entry(name).precisions if item != "tf32" or device == "cuda")
+    own = tuple(item for item in find_runtime(name).precisions if item != "tf32" or device == "cuda")
     return (*own, *PROVIDERS[device].precisions) if name == "ort" and device in PROVIDERS else own
 
 
@@ -237,7 +237,7 @@ def open_runtime(source: ModelSource, settings: RuntimeSettings) -> Runtime:
         ModelError: the engine refuses the model.
         ProviderError: the provider asked for is not active.
     """
-    entry = find_entry(settings.runtime)
+    entry = find_runtime(settings.runtime)
     import_engine(entry)
     runtime: type[Runtime] = getattr(importlib.import_module(entry.module, __package__), entry.class_name)
     return runtime(source, settings)

@@ -16,7 +16,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.ort.binding import DEVICES
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 
 
 class NoRunError(ModelError):
@@ -45,7 +45,7 @@ def settings_for(
     Raises:
         ModelError: the runtime needs a run and the source has none.
     """
-    if find_entry(variant.runtime).needs_run and source.run is None:
+    if find_runtime(variant.runtime).needs_run and source.run is None:
         raise NoRunError(
             f"no run: runtime {variant.runtime} executes a run's network, and this model comes without one"
         )
@@ -75,7 +75,7 @@ def _runs_at_once(variant: Variant, config: BenchConfig, threads: int) -> int:
     scenario = config.plan.scenario
     if scenario not in {"multi-stream", "offline"} or config.plan.driver != "toolkit":
         return 1
-    if variant.provider not in find_entry(variant.runtime).reentrant:
+    if variant.provider not in find_runtime(variant.runtime).reentrant:
         return 1
     cores = max(usable_cores() // max(threads, 1), 1)
     return min(cores, config.plan.streams) if scenario == "multi-stream" else cores

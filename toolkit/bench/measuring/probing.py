@@ -30,7 +30,7 @@ from toolkit.errors import (
 )
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, run_first
-from toolkit.runtimes.registry import find_entry, precisions_of
+from toolkit.runtimes.registry import find_runtime, precisions_of
 from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 
 # A first call of at most this long leaves room for every default batch, whatever was in it.
@@ -136,7 +136,7 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
     )
     with opener(source, settings, timeout_s=config.timeout_s) as engine:
         card = _card(engine)
-        own = card.precision if card and not find_entry(variant.runtime).needs_run else "fp32"
+        own = card.precision if card and not find_runtime(variant.runtime).needs_run else "fp32"
         golden = card.golden if card else None
         known: dict[str, Any] = {"variant": variant, "arithmetic": arithmetic, "golden": golden}
         # A file of another precision than float32 is computed in its own whatever the engine was asked for.
@@ -144,7 +144,7 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         if precision in {"", label}:
             batch, call_s = _run_once(engine, config, golden)
             return Probe(**known, precision=label, info=engine.info, batch=batch, call_s=call_s)
-        if find_entry(variant.runtime).needs_run:
+        if find_runtime(variant.runtime).needs_run:
             raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
     derived = find_precision_file(source, own, precision)
     with opener(derived, settings, timeout_s=config.timeout_s) as engine:

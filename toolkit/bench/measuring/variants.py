@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from toolkit.bench.config import BenchConfig
 from toolkit.errors import UsageError
-from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_entry, require_provider
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider
 
 # TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
 AUTO_ORDER = ("cuda", "mps", "openvino", "cpu")
@@ -41,7 +41,7 @@ def providers_of(runtime: str) -> tuple[str, ...]:
     Raises:
         UsageError: the runtime is unknown, a reference and not an engine, or out of a stopwatch's reach.
     """
-    entry = find_entry(runtime)
+    entry = find_runtime(runtime)
     if entry.is_reference:
         # It computes rounding errors beside the answers.
         raise UsageError(f"runtime {runtime} is a reference for parity, not an engine; its time would mean nothing")

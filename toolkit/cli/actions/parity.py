@@ -142,7 +142,7 @@ def replay_and_report(sample_path: Path, model: Path | None, *, allow_external_d
         ExternalDataError: it was judged with weights from beside it, which nobody says to trust now.
     """
     from toolkit.runs.run import find_run
-    from toolkit.runtimes.registry import find_entry
+    from toolkit.runtimes.registry import find_runtime
     from toolkit.runtimes.workers.probe import require_all_inside
 
     sample = read_sample(sample_path)
@@ -154,7 +154,7 @@ def replay_and_report(sample_path: Path, model: Path | None, *, allow_external_d
     if source.sha256 != sample.recording.model_sha256:
         require_all_inside(source)
     require_same_model(sample.recording, source, owner=sample_path)
-    if find_entry(sample.settings.runtime).needs_run and sample.run is not None:
+    if find_runtime(sample.settings.runtime).needs_run and sample.run is not None:
         source = replace(source, run=find_run(sample.run, store=ArtifactStore.default()))
     note(f"replaying {sample_path} with {source.path}")
     report = replay_sample(sample, source)

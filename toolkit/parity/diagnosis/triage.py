@@ -22,7 +22,7 @@ from toolkit.parity.report import ParityReport, ParityRow, WorstSample
 from toolkit.parity.trial import Expectation, Trial, make_trial, run_trials
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF, bound_from_sigma
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import ANSWER_S
 
@@ -220,7 +220,7 @@ def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]
             f"the provider: on the CPU instead of {settings.provider} the row passes",
             replace(settings, provider="cpu"),
         )
-    if settings.threads != 1 and find_entry(settings.runtime).has_threads:
+    if settings.threads != 1 and find_runtime(settings.runtime).has_threads:
         yield "threads: with --threads 1 the row passes", replace(settings, threads=1)
 
 

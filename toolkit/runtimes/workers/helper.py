@@ -61,8 +61,9 @@ class Helper(Closing):
     def _start(self, module: str, *, cwd: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as undo:
             self._log = undo.enter_context(tempfile.TemporaryFile())  # lives as long as the process; close() ends it
-            theirs, self._lifeline = os.pipe()
-            undo.callback(os.close, self._lifeline)
+            # Our end closes in whatever way this process ends; the helper asks for a signal when it does.
+            theirs, self._death_pipe = os.pipe()
+            undo.callback(os.close, self._death_pipe)
             try:
                 process = subprocess.Popen(
                     [self._python, "-P", str(Path(__file__).with_name("helper_start.py")), module, str(theirs)],
@@ -186,7 +187,7 @@ class Helper(Closing):
             with self._lock:  # one thread may close it while another finds out how it ended
                 if not self._is_over:
                     self._is_over = True
-                    os.close(self._lifeline)
+                    os.close(self._death_pipe)
         return self.process.wait()
 
     def _explain_start(self) -> str:

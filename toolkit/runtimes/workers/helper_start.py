@@ -1,6 +1,6 @@
 """What a helper process does first: says that it lives, binds its life to its parent's, finds this package.
 
-Run by its path in any interpreter: `PYTHON -P helper_start.py MODULE LIFELINE`. Nothing heavy is imported before the
+Run by its path in any interpreter: `PYTHON -P helper_start.py MODULE DEATH_PIPE`. Nothing heavy is imported before the
 sign of life, so that a helper that cannot start is told from one on a busy machine.
 """
 
@@ -18,16 +18,16 @@ READY = b"ready\n"
 
 def _main() -> None:
     os.write(1, SIGN)
-    module, lifeline = sys.argv[1], int(sys.argv[2])
-    _end_with_the_parent(lifeline)
+    module, death_pipe = sys.argv[1], int(sys.argv[2])
+    _ask_for_death_signal(death_pipe)
     _find_this_package()
     import runpy
 
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _end_with_the_parent(lifeline: int) -> None:
-    """Let the kernel kill this process's group when the parent's end of a pipe closes, in whatever way the parent ends.
+def _ask_for_death_signal(death_pipe: int) -> None:
+    """Ask for a parent-death signal: the kernel kills this process's group when the parent's end of a pipe closes.
 
     PR_SET_PDEATHSIG would follow the *thread* that started this process (prctl(2)). A thread here that waits for the
     end of the pipe could be kept off Python's lock by an engine that hangs. The group takes along what an engine
@@ -39,11 +39,11 @@ def _end_with_the_parent(lifeline: int) -> None:
     import select
     import signal
 
-    os.set_inheritable(lifeline, False)
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgid(0))
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # the parent ended before this was asked for
+    os.set_inheritable(death_pipe, False)
+    fcntl.fcntl(death_pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(death_pipe, fcntl.F_SETOWN, -os.getpgid(0))
+    fcntl.fcntl(death_pipe, fcntl.F_SETFL, os.O_ASYNC)
+    if select.select([death_pipe], [], [], 0)[0]:  # the parent ended before this was asked for
         os._exit(1)
 
 

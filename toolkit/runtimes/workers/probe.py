@@ -24,7 +24,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings, run_first
 from toolkit.runtimes.contract import check_outputs, require_contract
-from toolkit.runtimes.registry import find_entry
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.time_limits import LOOK_S, PROBE_DEVICE_S, PROBE_S
 
 SCHEMA = "toolkit/probed/2"
@@ -127,7 +127,7 @@ def _default_timeout(settings: RuntimeSettings) -> float:
 
 def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
     """Return everything that decides which code opens the file: another value of any of it may be what crashes."""
-    packages = (*find_entry(settings.runtime).private, *_installed_packages())
+    packages = (*find_runtime(settings.runtime).private, *_installed_packages())
     return {
         "schema": SCHEMA,
         "sha256": source.sha256,

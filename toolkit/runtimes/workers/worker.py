@@ -27,7 +27,7 @@ from toolkit.plain import from_plain, to_plain
 from toolkit.runs.origin import require_origin
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
-from toolkit.runtimes.registry import find_entry, import_engine, open_runtime
+from toolkit.runtimes.registry import find_runtime, import_engine, open_runtime
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.workers.helper_start import READY
 
@@ -75,10 +75,10 @@ class _Worker:
             source = open_zero_sizes(source)
         self._model = source.model
         summary["inputs"] = [to_plain(item) for item in read_inputs(onnx.ModelProto.FromString(source.model))]
-        if find_entry(settings.runtime).needs_run and source.run is not None:
+        if find_runtime(settings.runtime).needs_run and source.run is not None:
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
-        import_engine(find_entry(settings.runtime))
+        import_engine(find_runtime(settings.runtime))
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
@@ -112,15 +112,15 @@ class _Worker:
         window = measure(self._opened(), arrays, plan=plan)
         facts = dict(window.facts)
         if plan.phase_calls:
-            work = count_multiply_adds(self._model, {name: array.shape for name, array in arrays.items()})
-            facts |= {"multiply_adds": work.multiply_adds, "uncounted": work.reason}
+            counted = count_multiply_adds(self._model, {name: array.shape for name, array in arrays.items()})
+            facts |= {"multiply_adds": counted.number, "uncounted": counted.reason}
         told = {"first_run_ns": window.first_run_ns, "facts": facts}
         return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
 
     def _count(self, header: dict[str, Any], _: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.onnx_file.multiply_adds import count_multiply_adds
 
-        return {"multiply_adds": count_multiply_adds(self._model, header["shapes"]).multiply_adds}, {}
+        return {"multiply_adds": count_multiply_adds(self._model, header["shapes"]).number}, {}
 
     def _opened(self) -> Runtime:
         if self._runtime is None:

@@ -29,22 +29,22 @@ class _Body(OpRun):
         """Say that the graph may read the values around it."""
         return True
 
-    def run_body(self, context: dict[str, Any], given: Iterable[Any], attributes: Any) -> list[Any]:
+    def run_body(self, context: dict[str, Any], given: Iterable[Any], *, attributes: Any) -> list[Any]:
         """Run the graph once on its own inputs, which stand before the values around it."""
         own = dict(zip(self.body.input_names, given, strict=True))
         return list(self.body.run(None, {**context, **own}, attributes=attributes))
 
-    def stack(self, items: Sequence[Array], index: int, axis: int = 0) -> Array:
+    def stack(self, items: Sequence[Array], index: int, *, axis: int = 0) -> Array:
         """Stack what the graph's output `index` gave; where it never ran, nothing, in the type and shape declared."""
         return np.stack(items, axis=axis) if items else _nothing(self.body.output_types[index], axis)
 
     def scan(
-        self, context: dict[str, Any], attributes: Any, states: list[Any], rows: Sequence[Array]
+        self, context: dict[str, Any], attributes: Any, *, states: list[Any], rows: Sequence[Array]
     ) -> tuple[list[Any], list[list[Array]]]:
         """Run the graph along the first axis of `rows`; return the last states, and each further output's values."""
         scanned: list[list[Array]] = [[] for _ in self.body.output_names[len(states) :]]
         for given in zip(*rows, strict=True):
-            results = self.run_body(context, [*states, *map(np.asarray, given)], attributes)
+            results = self.run_body(context, [*states, *map(np.asarray, given)], attributes=attributes)
             states = results[: len(states)]
             for items, value in zip(scanned, results[len(states) :], strict=True):
                 items.append(value)
@@ -70,7 +70,7 @@ class _Loop(_Body):
         iteration = 0
         while goes_on and iteration < last:
             given = [np.array(iteration, np.int64), np.array(goes_on), *states]
-            flag, *results = self.run_body(context, given, attributes)
+            flag, *results = self.run_body(context, given, attributes=attributes)
             states, goes_on = results[: len(states)], bool(np.all(flag))
             for items, value in zip(scanned, results[len(states) :], strict=True):
                 items.append(value)
@@ -96,11 +96,11 @@ class _Scan9(_Body):
                 strict=True,
             )
         ]
-        states, scanned = self.scan(context, attributes, states, rows)
+        states, scanned = self.scan(context, attributes, states=states, rows=rows)
         directions = options["scan_output_directions"] or [0] * num_outputs
         axes = options["scan_output_axes"] or [0] * num_outputs
         stacked = [
-            self.stack(_in_order(items, direction), len(states) + index, axis)
+            self.stack(_in_order(items, direction), len(states) + index, axis=axis)
             for index, (items, direction, axis) in enumerate(zip(scanned, directions, axes, strict=True))
         ]
         return *states, *stacked
@@ -121,7 +121,7 @@ class _Scan8(_Body):
         for item, own in enumerate(zip(*inputs, strict=True)):
             length = longest if lengths is None else int(lengths[item])
             rows = [_in_order(row[:length], way) for row, way in zip(own[num_states:], directions, strict=True)]
-            states, scanned = self.scan(context, attributes, list(own[:num_states]), rows)
+            states, scanned = self.scan(context, attributes, states=list(own[:num_states]), rows=rows)
             stacked = [self.stack(values, num_states + index) for index, values in enumerate(scanned)]
             missing = longest - length
             results.append([*states, *(np.pad(y, [(0, missing)] + [(0, 0)] * (y.ndim - 1)) for y in stacked)])

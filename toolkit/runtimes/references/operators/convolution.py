@@ -31,12 +31,12 @@ def convolve(
     kernels = weight.reshape(group, maps // group, weight.shape[1], *weight.shape[2:])
     total = np.zeros((batch, group, maps // group, math.prod(windows.counts)), np.result_type(x, weight))
     for place in itertools.product(*map(range, windows.kernel)):
-        shifted = padded[_meet(place, windows.dilations, windows.counts, windows.strides)]
+        shifted = padded[_meet(place, windows.dilations, counts=windows.counts, strides=windows.strides)]
         total += kernels[_at(place)] @ shifted.reshape(batch, group, weight.shape[1], -1)
     return _add_bias(total.reshape(batch, maps, *windows.counts), bias)
 
 
-def _meet(place: Sequence[int], dilations: Array, counts: Array, strides: Array) -> Any:
+def _meet(place: Sequence[int], dilations: Array, *, counts: Array, strides: Array) -> Any:
     """Return an index of what one place of the kernel meets along the last axes, window by window."""
     starts = place * dilations
     return _at(map(slice, starts, starts + (counts - 1) * strides + 1, strides))
@@ -77,7 +77,7 @@ def _convolve_transposed(
         )
         wanted = full - begins - ends
     written = _spread(x, weight, group=group, sizes=full, steps=steps, dilations=spread)
-    return _add_bias(_crop(written, begins, wanted), bias)
+    return _add_bias(_crop(written, begins, wanted=wanted), bias)
 
 
 def _spread(x: Array, weight: Array, *, group: int, sizes: Array, steps: Array, dilations: Array) -> Array:
@@ -88,12 +88,12 @@ def _spread(x: Array, weight: Array, *, group: int, sizes: Array, steps: Array, 
     total = np.zeros((batch, group, weight.shape[1], *sizes), np.result_type(x, weight))
     for place in itertools.product(*map(range, weight.shape[2:])):
         product = np.swapaxes(kernels[_at(place)], -1, -2) @ rows
-        where = _meet(place, dilations, np.array(x.shape[2:]), steps)
+        where = _meet(place, dilations, counts=np.array(x.shape[2:]), strides=steps)
         total[where] += product.reshape(*product.shape[:3], *x.shape[2:])
     return total.reshape(batch, group * weight.shape[1], *sizes)
 
 
-def _crop(written: Array, begins: Array, wanted: Array) -> Array:
+def _crop(written: Array, begins: Array, *, wanted: Array) -> Array:
     """Cut the maps to sizes from a beginning on; where that lies before or beyond them there are zeros."""
     result = np.zeros((*written.shape[:2], *wanted), written.dtype)
     sizes = np.array(written.shape[2:])
@@ -135,7 +135,7 @@ def _convolve_deformed(
     ]
     down = np.repeat(own[0], windows.kernel[1], axis=0)[:, :, None] + moved[:, :, :, 0]
     across = np.tile(own[1], (windows.kernel[0], 1))[:, None, :] + moved[:, :, :, 1]
-    found = _interpolate(x.reshape(batch, offset_group, -1, *x.shape[2:]), down, across)
+    found = _interpolate(x.reshape(batch, offset_group, -1, *x.shape[2:]), down, across=across)
     if mask is not None:
         found = found * mask.reshape(batch, offset_group, 1, places, *windows.counts)
     rows = found.reshape(batch, group, weight.shape[1] * places, -1)
@@ -143,7 +143,7 @@ def _convolve_deformed(
     return _add_bias(total.reshape(batch, len(weight), *windows.counts), bias).astype(x.dtype)
 
 
-def _interpolate(maps: Array, down: Array, across: Array) -> Array:
+def _interpolate(maps: Array, down: Array, *, across: Array) -> Array:
     """Return `[N, G, C, ...]` of maps `[N, G, C, H, W]` at rows and columns `[N, G, ...]`, 0 beside the maps."""
     height, width = maps.shape[3:]
     flat = maps.reshape(*maps.shape[:3], height * width)

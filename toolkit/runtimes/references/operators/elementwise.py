@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, float, float], Array], tuple[float
 
 
 def bind_activation(
-    name: str, alphas: Iterator[float], betas: Iterator[float], *, clip: float | None
+    name: str, alphas: Iterator[float], *, betas: Iterator[float], clip: float | None
 ) -> Callable[[Array], Array]:
     """Return a function of one array, whose input is bounded by `clip` first.
 

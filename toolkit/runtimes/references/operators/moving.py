@@ -65,16 +65,16 @@ def _one_hot_11(indices: Array, depth: Array, values: Array, *, axis: int) -> Ar
     """
     size = int(np.asarray(depth).item())
     whole = indices.astype(np.int64)
-    return _one_hot(np.where(whole < 0, whole + size, whole), size, values, axis)
+    return _one_hot(np.where(whole < 0, whole + size, whole), size, values=values, axis=axis)
 
 
 @operator("OneHot", before=11)
 def _one_hot_9(indices: Array, depth: Array, values: Array, *, axis: int) -> Array:
     """As in opset 11, but a negative index points nowhere; Changelog.md, OneHot-9."""
-    return _one_hot(indices.astype(np.int64), int(np.asarray(depth).item()), values, axis)
+    return _one_hot(indices.astype(np.int64), int(np.asarray(depth).item()), values=values, axis=axis)
 
 
-def _one_hot(indices: Array, size: int, values: Array, axis: int) -> Array:
+def _one_hot(indices: Array, size: int, *, values: Array, axis: int) -> Array:
     is_on = indices[..., None] == np.arange(size)
     return np.moveaxis(np.where(is_on, values[1], values[0]), -1, axis)
 

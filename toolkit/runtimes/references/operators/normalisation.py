@@ -36,15 +36,15 @@ def _batch_normalization(
         The normalised x; in training mode also the running mean and variance, the batch's own mean and variance.
     """
     if num_outputs == 1 if is_test is None else is_test:
-        return (_normalise(x, parameters, epsilon),)
+        return (_normalise(x, parameters, epsilon=epsilon),)
     scale, bias, *running = parameters
     axes = tuple(axis for axis in range(x.ndim) if axis != 1) if spatial else (0,)
     own = [x.mean(axis=axes), x.var(axis=axes)]
     carried = [old * momentum + new * (1 - momentum) for old, new in zip(running, own, strict=True)]
-    return _normalise(x, (scale, bias, *own), epsilon), *carried, *own
+    return _normalise(x, (scale, bias, *own), epsilon=epsilon), *carried, *own
 
 
-def _normalise(x: Array, parameters: tuple[Array, ...], epsilon: float) -> Array:
+def _normalise(x: Array, parameters: tuple[Array, ...], *, epsilon: float) -> Array:
     """Return (x - mean) / sqrt(variance + epsilon) * scale + bias, each `[C]` or `[C, ...]`, in x's type."""
     scale, bias, mean, variance = (_along_channels(item, x.ndim) for item in parameters)
     result: Array = (x - mean) / np.sqrt(variance + epsilon) * scale + bias

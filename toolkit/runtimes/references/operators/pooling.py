@@ -155,10 +155,10 @@ def _average_pool(x: Array, *, kernel_shape: list[int], count_include_pad: int =
 def _lp_pool(x: Array, *, kernel_shape: list[int], p: float, **layout: Any) -> Array:
     """Return each window's p-norm; Operators.md, LpPool-22. Rounding up and dilations came with opset 18."""
     windows = place_windows(x.shape[2:], kernel_shape, **layout)
-    return _norm(windows.view(windows.pad(x, 0)), p, windows.inner_axes)
+    return _norm(windows.view(windows.pad(x, 0)), p, axes=windows.inner_axes)
 
 
-def _norm(values: Array, power: float, axes: Sequence[int], *, keepdims: bool = False) -> Array:
+def _norm(values: Array, power: float, *, axes: Sequence[int], keepdims: bool = False) -> Array:
     """Return sum(|x|^p)^(1/p) over axes."""
     return np.asarray((np.abs(values) ** power).sum(axis=tuple(axes), keepdims=keepdims) ** (1.0 / power))
 
@@ -172,7 +172,7 @@ def _global_max_pool(x: Array) -> Array:
 @operator("GlobalLpPool")
 def _global_lp_pool(x: Array, *, p: float) -> Array:
     """Return the p-norm of each map; Operators.md, GlobalLpPool."""
-    return _norm(x, p, range(2, x.ndim), keepdims=True)
+    return _norm(x, p, axes=range(2, x.ndim), keepdims=True)
 
 
 @operator("MaxUnpool")

@@ -36,7 +36,7 @@ def _gemm(
     return np.asarray(product + beta * c).astype(a.dtype)
 
 
-def _declare_attention(base: type[Attention], since: int, before: int | None) -> None:
+def _declare_attention(base: type[Attention], since: int, *, before: int | None) -> None:
     @operator("Attention", since=since, before=before)
     class Own(base):  # type: ignore[valid-type,misc]  # one of two
         """Operators.md, Attention: `qk_matmul_output_mode` 0 is the bare product; the evaluator (1.23) bounds it."""
@@ -48,5 +48,5 @@ def _declare_attention(base: type[Attention], since: int, before: int | None) ->
             return (*answers[:3], super()._run(*inputs, **attributes | {"softcap": None})[3])
 
 
-_declare_attention(Attention_23, 23, 25)
-_declare_attention(Attention_25, 25, None)
+_declare_attention(Attention_23, 23, before=25)
+_declare_attention(Attention_25, 25, before=None)

@@ -47,8 +47,8 @@ def _rnn(
         (f,) = own.functions
         return lambda row, old: (f(row @ own.w.T + old[0] @ own.r.T + own.of_w + own.of_r),)
 
-    weights = _by_direction(w, r, bias, defaults=["Tanh"], **attributes)
-    return _unroll(x, weights, make_step, states, count=1, **attributes)
+    weights = _by_direction(w, r, bias=bias, defaults=["Tanh"], **attributes)
+    return _unroll(x, weights, make_step=make_step, given=states, count=1, **attributes)
 
 
 @operator("GRU")
@@ -73,8 +73,8 @@ def _gru(
 
         return step
 
-    weights = _by_direction(w, r, bias, defaults=["Sigmoid", "Tanh"], **attributes)
-    return _unroll(x, weights, make_step, states, count=1, **attributes)
+    weights = _by_direction(w, r, bias=bias, defaults=["Sigmoid", "Tanh"], **attributes)
+    return _unroll(x, weights, make_step=make_step, given=states, count=1, **attributes)
 
 
 @operator("LSTM")
@@ -100,15 +100,15 @@ def _lstm(
 
         return step
 
-    weights = _by_direction(w, r, bias, defaults=["Sigmoid", "Tanh", "Tanh"], **attributes)
-    return _unroll(x, weights, make_step, states[:3], count=2, **attributes)
+    weights = _by_direction(w, r, bias=bias, defaults=["Sigmoid", "Tanh", "Tanh"], **attributes)
+    return _unroll(x, weights, make_step=make_step, given=states[:3], count=2, **attributes)
 
 
 def _by_direction(
     w: Array,
     r: Array,
-    bias: Array | None,
     *,
+    bias: Array | None,
     defaults: Sequence[str],
     activations: Sequence[str] | None,
     activation_alpha: Sequence[float] | None,
@@ -123,7 +123,7 @@ def _by_direction(
     alphas, betas = iter(activation_alpha or ()), iter(activation_beta or ())
     # The clip bounds what the gates are of; ONNX Runtime and OpenVINO give the last activation, h, the cell as it is.
     bounds = [None if index % len(defaults) == 2 else clip for index in range(len(names))]
-    functions = [bind_activation(name, alphas, betas, clip=own) for name, own in zip(names, bounds, strict=True)]
+    functions = [bind_activation(name, alphas, betas=betas, clip=own) for name, own in zip(names, bounds, strict=True)]
     return [
         _Weights(w[index], r[index], both[index, :rows], both[index, rows:], functions[start : start + len(defaults)])
         for index, start in enumerate(range(0, len(functions), len(defaults)))
@@ -133,9 +133,9 @@ def _by_direction(
 def _unroll(
     x: Array,
     weights: Sequence[_Weights],
+    *,
     make_step: Callable[[_Weights, int], Step],
     given: Sequence[Array | None],
-    *,
     count: int,
     direction: str,
     layout: int = 0,
@@ -164,7 +164,7 @@ def _unroll(
     for index, own in enumerate(weights):
         is_reverse = direction == "reverse" or index == 1
         start = tuple(state[index] for state in first)
-        runs.append(_unroll_one(steps, start, lengths, make_step(own, index), is_reverse=is_reverse))
+        runs.append(_unroll_one(steps, start, lengths=lengths, step=make_step(own, index), is_reverse=is_reverse))
     results = [np.stack(items, axis=-3) for items in zip(*runs, strict=True)]
     if layout:
         results = [np.moveaxis(item, -2, 0) for item in results]  # the batch, of all steps and of each state
@@ -172,7 +172,7 @@ def _unroll(
 
 
 def _unroll_one(
-    steps: Array, states: tuple[Array, ...], lengths: Array | None, step: Step, *, is_reverse: bool
+    steps: Array, states: tuple[Array, ...], *, lengths: Array | None, step: Step, is_reverse: bool
 ) -> list[Array]:
     """Run one direction; what lies past a sequence's length gives zeros and leaves its states as they are.
 

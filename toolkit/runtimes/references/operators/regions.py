@@ -31,7 +31,7 @@ def _roi_align(x: Array, rois: Array, batch_indices: Array, **attributes: Any) -
             _neighbours(
                 region[axis],
                 region[axis + 2] - region[axis] if is_shifted else max(region[axis + 2] - region[axis], 1),
-                (count, attributes["sampling_ratio"], length),
+                counts=(count, attributes["sampling_ratio"], length),
             )
             for axis, count, length in zip((1, 0), sizes, x.shape[2:], strict=True)
         )
@@ -46,7 +46,7 @@ def _roi_align(x: Array, rois: Array, batch_indices: Array, **attributes: Any) -
     return result
 
 
-def _neighbours(start: float, extent: float, counts: tuple[int, int, int]) -> list[tuple[Array, Array]]:
+def _neighbours(start: float, extent: float, *, counts: tuple[int, int, int]) -> list[tuple[Array, Array]]:
     """Return the lower and the upper neighbours of a region's places along one axis, and their weights.
 
     Args:
@@ -76,7 +76,7 @@ def _max_roi_pool(x: Array, rois: Array, *, pooled_shape: list[int], spatial_sca
         corners = np.floor(roi[1:] * spatial_scale + 0.5).astype(np.int64)
         image = x[int(roi[0])]
         rows, columns = (
-            _cells(corners[axis], corners[axis + 2], count, length)
+            _cells(corners[axis], corners[axis + 2], count=count, length=length)
             for axis, count, length in zip((1, 0), pooled_shape, x.shape[2:], strict=True)
         )
         for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
@@ -86,7 +86,7 @@ def _max_roi_pool(x: Array, rois: Array, *, pooled_shape: list[int], spatial_sca
     return result
 
 
-def _cells(first: int, last: int, count: int, length: int) -> list[slice]:
+def _cells(first: int, last: int, *, count: int, length: int) -> list[slice]:
     width = max(last - first + 1, 1)
     edges = [(index * width // count, -(-(index + 1) * width // count)) for index in range(count)]
     return [slice(*(int(np.clip(edge + first, 0, length)) for edge in pair)) for pair in edges]

@@ -60,7 +60,7 @@ def _resize_11(
     regions = roi if is_cropped and roi is not None else np.repeat([0.0, 1.0], count)
     if sizes is not None and sizes.size:
         policy = attributes.get("keep_aspect_ratio_policy", "stretch")
-        resized = _fit(sizes, [x.shape[axis] for axis in axes], policy)
+        resized = _fit(sizes, [x.shape[axis] for axis in axes], policy=policy)
     else:
         assert scales is not None  # one of the two is given
         resized = [_scale(x.shape[axis], scale) for axis, scale in zip(axes, scales, strict=True)]
@@ -68,7 +68,7 @@ def _resize_11(
         _Axis(axis, x.shape[axis], *item, float(regions[index]), float(regions[count + index]))
         for index, (axis, item) in enumerate(zip(axes, resized, strict=True))
     ]
-    return _resize(x, plan, attributes)
+    return _resize(x, plan, attributes=attributes)
 
 
 @operator("Resize", since=10, before=11)
@@ -99,7 +99,7 @@ def _scale(length: int, scale: float) -> tuple[int, float]:
     return int(np.floor(np.float32(length) * np.float32(scale))), float(scale)
 
 
-def _fit(sizes: Array, lengths: Sequence[int], policy: str) -> list[tuple[int, float]]:
+def _fit(sizes: Array, lengths: Sequence[int], *, policy: str) -> list[tuple[int, float]]:
     """Return each axis' new length and scale; Operators.md, Resize, `keep_aspect_ratio_policy`."""
     scales = [int(size) / length for size, length in zip(sizes, lengths, strict=True)]
     if policy == "stretch":
@@ -108,7 +108,7 @@ def _fit(sizes: Array, lengths: Sequence[int], policy: str) -> list[tuple[int, f
     return [(int(scale * length + 0.5), scale) for length in lengths]
 
 
-def _resize(x: Array, plan: Sequence[_Axis], attributes: Mapping[str, Any]) -> Array:
+def _resize(x: Array, plan: Sequence[_Axis], *, attributes: Mapping[str, Any]) -> Array:
     result = x if x.dtype == np.float64 else x.astype(np.float64)
     outside = []
     for axis in plan:
@@ -116,7 +116,7 @@ def _resize(x: Array, plan: Sequence[_Axis], attributes: Mapping[str, Any]) -> A
         if axis.scale == 1 and axis.length == axis.resized and is_whole:
             continue
         places = _places(axis, attributes["coordinate_transformation_mode"])
-        result = _interpolate(result, axis, places, attributes)
+        result = _interpolate(result, axis, places=places, attributes=attributes)
         if attributes["coordinate_transformation_mode"] == CROP:
             outside.append((axis.axis, (places < 0) | (places > axis.length - 1)))
     for index, is_outside in outside:
@@ -147,12 +147,12 @@ def _places(axis: _Axis, mode: str) -> Array:
     return offset + (x + 0.5) * unit / parts - 0.5
 
 
-def _interpolate(x: Array, axis: _Axis, places: Array, attributes: Mapping[str, Any]) -> Array:
+def _interpolate(x: Array, axis: _Axis, *, places: Array, attributes: Mapping[str, Any]) -> Array:
     """Return the weighted sums along one axis."""
     if attributes["mode"] == "nearest":
-        indices = np.clip(_nearest(places, attributes["nearest_mode"], axis.scale), 0, axis.length - 1)
+        indices = np.clip(_nearest(places, attributes["nearest_mode"], scale=axis.scale), 0, axis.length - 1)
         return np.take(x, indices, axis=axis.axis)
-    indices, weights = _weigh(axis, places, attributes)
+    indices, weights = _weigh(axis, places, attributes=attributes)
     shape = [-1 if index == axis.axis else 1 for index in range(x.ndim)]
     indices = np.clip(indices, 0, axis.length - 1)
     columns = [
@@ -161,7 +161,7 @@ def _interpolate(x: Array, axis: _Axis, places: Array, attributes: Mapping[str, 
     return np.asarray(sum(columns))
 
 
-def _nearest(places: Array, mode: str, scale: float) -> Array:
+def _nearest(places: Array, mode: str, *, scale: float) -> Array:
     by_mode: dict[str, Callable[[Array], Array]] = {
         "round_prefer_floor": lambda x: np.ceil(x - 0.5),
         "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -172,7 +172,7 @@ def _nearest(places: Array, mode: str, scale: float) -> Array:
     return by_mode[mode](places).astype(np.int64)
 
 
-def _weigh(axis: _Axis, places: Array, attributes: Mapping[str, Any]) -> tuple[Array, Array]:
+def _weigh(axis: _Axis, places: Array, *, attributes: Mapping[str, Any]) -> tuple[Array, Array]:
     """Return the places `[M, K]` around each of `places`, which may lie outside, and their weights."""
     is_cubic = attributes["mode"] == "cubic"
     is_smoothed = bool(attributes.get("antialias"))
@@ -208,7 +208,7 @@ def _grid_sample(x: Array, grid: Array, *, align_corners: int, mode: str, paddin
         weight = np.ones(grid.shape[:-1], x.dtype)
         inside = []
         for size, (index, own) in zip(sizes, chosen, strict=True):
-            moved = _pad(index, size, padding_mode, align_corners=bool(align_corners))
+            moved = _pad(index, size, mode=padding_mode, align_corners=bool(align_corners))
             weight = weight * np.where((moved >= 0) & (moved < size), own, 0)
             inside.append(np.clip(moved, 0, size - 1))
         total = total + rows[(batch, *inside)] * weight[..., None]
@@ -247,7 +247,7 @@ def _places_around(places: Array, mode: str) -> tuple[Sequence[Array], Sequence[
     return indices, [1 - distance for distance in distances]
 
 
-def _pad(index: Array, size: int, mode: str, *, align_corners: bool) -> Array:
+def _pad(index: Array, size: int, *, mode: str, align_corners: bool) -> Array:
     """Move places that lie outside; with `zeros` they stay outside."""
     if mode == "zeros":
         return index

@@ -28,7 +28,7 @@ def _label_encoder_2(x: Array, *, real: Type, **attributes: Any) -> Array:
         kind = {"floats": real, "int64s": np.dtype(np.int64), "strings": np.dtype(object)}[name]
     default = attributes[f"default_{name.removesuffix('s')}"]
     default = default.item() if name == "tensor" else default
-    return _look_up(x, dict(zip(map(_key, keys), values, strict=True)), default, kind)
+    return _look_up(x, dict(zip(map(_key, keys), values, strict=True)), default=default, kind=kind)
 
 
 @operator("LabelEncoder", domain=DOMAIN, before=2)
@@ -46,8 +46,12 @@ def _category_mapper(
 ) -> Array:
     """Turn words into numbers and numbers into words; Operators-ml.md, CategoryMapper."""
     if x.dtype == np.int64:
-        return _look_up(x, dict(zip(cats_int64s, cats_strings, strict=True)), default_string, np.dtype(object))
-    return _look_up(x, dict(zip(cats_strings, cats_int64s, strict=True)), default_int64, np.dtype(np.int64))
+        return _look_up(
+            x, dict(zip(cats_int64s, cats_strings, strict=True)), default=default_string, kind=np.dtype(object)
+        )
+    return _look_up(
+        x, dict(zip(cats_strings, cats_int64s, strict=True)), default=default_int64, kind=np.dtype(np.int64)
+    )
 
 
 @operator("OneHotEncoder", domain=DOMAIN)
@@ -75,7 +79,7 @@ def _given(attributes: Mapping[str, Any], role: str) -> tuple[list[Any], str]:
     return (found.ravel().tolist() if name == "tensor" else found), name
 
 
-def _look_up(x: Array, table: Mapping[Any, Any], default: Any, kind: Type) -> Array:
+def _look_up(x: Array, table: Mapping[Any, Any], *, default: Any, kind: Type) -> Array:
     found = [table.get(_key(item), default) for item in x.ravel().tolist()]
     return np.array(found, kind).reshape(x.shape)
 

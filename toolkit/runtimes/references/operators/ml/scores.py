@@ -62,7 +62,7 @@ def finish_pair(score: Array, name: str, *, is_share: bool) -> Array:
 
 
 def classify(
-    scores: Array, labels: Sequence[int] | Sequence[str], name: str, *, is_share: bool, real: Type
+    scores: Array, labels: Sequence[int] | Sequence[str], *, name: str, is_share: bool, real: Type
 ) -> tuple[Array, Array]:
     """Return the top class of each row `[N]`, and the scores after their transform `[N, K]`.
 
@@ -92,8 +92,10 @@ def _linear_classifier(
     multi_class: int,  # noqa: ARG001 - the scores are the same either way
 ) -> tuple[Array, Array]:
     """Return each row's class, and its scores x @ coefficients + intercepts; Operators-ml.md, LinearClassifier."""
-    scores = _scores(x, coefficients, intercepts, real)
-    return classify(scores, classlabels_ints or classlabels_strings or [], post_transform, is_share=True, real=real)
+    scores = _scores(x, coefficients, intercepts=intercepts, real=real)
+    return classify(
+        scores, classlabels_ints or classlabels_strings or [], name=post_transform, is_share=True, real=real
+    )
 
 
 @operator("LinearRegressor", domain=DOMAIN)
@@ -108,10 +110,10 @@ def _linear_regressor(
 ) -> Array:
     """Return x @ coefficients + intercepts `[N, K]`, transformed; Operators-ml.md, LinearRegressor."""
     assert len(coefficients) % targets == 0
-    return transform(_scores(x, coefficients, intercepts, real), post_transform).astype(real)
+    return transform(_scores(x, coefficients, intercepts=intercepts, real=real), post_transform).astype(real)
 
 
-def _scores(x: Array, coefficients: list[float], intercepts: list[float] | None, real: Type) -> Array:
+def _scores(x: Array, coefficients: list[float], *, intercepts: list[float] | None, real: Type) -> Array:
     rows = as_rows(x, real)
     weights = np.array(coefficients, rows.dtype).reshape(-1, rows.shape[1])
     shift = np.array(intercepts or [0.0], rows.dtype)

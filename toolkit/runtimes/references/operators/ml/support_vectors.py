@@ -34,7 +34,7 @@ def _svm_regressor(
     """Return the weighted kernels and rho `[N, 1]`, or their sign; Operators-ml.md, SVMRegressor."""
     rows = as_rows(x, real)
     weights = np.array(coefficients, rows.dtype)
-    values = _kernels(rows, attributes, n_supports) @ weights if n_supports else rows @ weights
+    values = _kernels(rows, attributes, count=n_supports) @ weights if n_supports else rows @ weights
     values = (values + attributes["rho"][0])[:, None]
     scores = np.where(values > 0, 1.0, -1.0) if one_class else transform(values, post_transform)
     return scores.astype(real)
@@ -58,19 +58,19 @@ def _svm_classifier(
     if not attributes["vectors_per_class"]:
         scores = rows @ weights.reshape(len(labels), -1).T + attributes["rho"][0]
         return name_classes(scores.argmax(axis=1), labels), transform(scores, post_transform).astype(real)
-    scores = _decide_pairs(rows, weights, attributes)
+    scores = _decide_pairs(rows, weights, attributes=attributes)
     votes = np.zeros((len(rows), len(labels)), np.int64)
     for pair, chosen in zip(itertools.combinations(range(len(labels)), 2), scores.T, strict=True):
         votes[np.arange(len(rows)), np.where(chosen > 0, *pair)] += 1
     classes = name_classes(votes.argmax(axis=1), labels)
     if attributes["prob_a"]:
-        scores = _shares(scores, attributes["prob_a"], attributes["prob_b"], len(labels))
+        scores = _shares(scores, attributes["prob_a"], prob_b=attributes["prob_b"], count=len(labels))
     elif len(labels) == 2:
         return classes, finish_pair(scores[:, 0], post_transform, is_share=False).astype(real)
     return classes, transform(scores, post_transform).astype(real)
 
 
-def _kernels(rows: Array, attributes: dict[str, Any], count: int) -> Array:
+def _kernels(rows: Array, attributes: dict[str, Any], *, count: int) -> Array:
     """Return each row's kernel with each support vector `[N, S]`."""
     vectors = np.array(attributes["support_vectors"], rows.dtype).reshape(count, -1)
     gamma, offset, degree = attributes["kernel_params"] or (0.0, 0.0, 0.0)
@@ -84,10 +84,10 @@ def _kernels(rows: Array, attributes: dict[str, Any], count: int) -> Array:
     return np.asarray(inner ** int(degree) if kind == "POLY" else np.tanh(inner))
 
 
-def _decide_pairs(rows: Array, weights: Array, attributes: dict[str, Any]) -> Array:
+def _decide_pairs(rows: Array, weights: Array, *, attributes: dict[str, Any]) -> Array:
     """Return the decision value of each pair of classes `[N, P]`: positive for the first of the two."""
     counts = attributes["vectors_per_class"]
-    kernels = _kernels(rows, attributes, sum(counts))
+    kernels = _kernels(rows, attributes, count=sum(counts))
     coefficients = weights.reshape(-1, sum(counts))
     ends = np.cumsum(counts)
     own = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
@@ -98,7 +98,7 @@ def _decide_pairs(rows: Array, weights: Array, attributes: dict[str, Any]) -> Ar
     return np.asarray(np.stack(values, axis=1) + np.array(attributes["rho"], rows.dtype))
 
 
-def _shares(scores: Array, prob_a: list[float], prob_b: list[float], count: int) -> Array:
+def _shares(scores: Array, prob_a: list[float], *, prob_b: list[float], count: int) -> Array:
     """Return each class' share `[N, K]` from those of the pairs; Wu, Lin and Weng, 2004, as LIBSVM has it."""
     pairs = np.clip(1 - sigmoid(scores * np.array(prob_a) + np.array(prob_b)), LEAST, 1 - LEAST)
     results = []

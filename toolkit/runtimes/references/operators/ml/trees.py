@@ -74,7 +74,8 @@ def _regressor(
     ONNX Runtime passes over the transform of a single target; the text does not.
     """
     rows = as_rows(x, real)
-    scores = _aggregate(rows, *_read_trees(attributes, "target"), n_targets, aggregate_function)
+    forest, votes = _read_trees(attributes, "target")
+    scores = _aggregate(rows, forest, votes=votes, count=n_targets, function=aggregate_function)
     base = _numbers(attributes, "base_values")
     scores = scores if base is None else scores + base.astype(rows.dtype)
     return transform(scores, post_transform).astype(real)
@@ -100,7 +101,7 @@ def _classifier(
     rows = as_rows(x, real)
     labels = classlabels_int64s or classlabels_strings or []
     forest, votes = _read_trees(attributes, "class")
-    scores = _aggregate(rows, forest, votes, max(len(labels), int(votes.targets.max()) + 1), "SUM")
+    scores = _aggregate(rows, forest, votes=votes, count=max(len(labels), int(votes.targets.max()) + 1), function="SUM")
     base, voted = _numbers(attributes, "base_values"), np.unique(votes.targets)
     is_pair = len(labels) == 2 and len(voted) == 1
     if is_pair:
@@ -112,7 +113,7 @@ def _classifier(
     if is_pair:
         pair = finish_pair(scores[:, 0], post_transform, is_share=bool((votes.weights >= 0).all()))
         return name_classes(pair.argmax(axis=1), labels), pair.astype(real)
-    return classify(scores, labels, post_transform, is_share=False, real=real)
+    return classify(scores, labels, name=post_transform, is_share=False, real=real)
 
 
 @operator("TreeEnsemble", domain=DOMAIN)
@@ -137,7 +138,7 @@ def _ensemble(
     )
     starts = np.concatenate([np.zeros(inner, np.int64), np.arange(leaves + 1)])
     votes = _Votes(starts, np.array(attributes["leaf_targetids"]), attributes["leaf_weights"].astype(x.dtype))
-    scores = _aggregate(x, forest, votes, n_targets, AGGREGATES[aggregate_function])
+    scores = _aggregate(x, forest, votes=votes, count=n_targets, function=AGGREGATES[aggregate_function])
     return transform(scores, TRANSFORMS[post_transform])
 
 
@@ -194,11 +195,11 @@ def _find_leaves(x: Array, forest: _Forest) -> Array:
         if (modes == LEAF).all():
             return at
         seen = x[np.arange(len(x))[:, None], forest.features[at]]
-        holds = np.where(np.isnan(seen), forest.nan_holds[at], _compare(seen, at, modes, forest))
+        holds = np.where(np.isnan(seen), forest.nan_holds[at], _compare(seen, at, modes=modes, forest=forest))
         at = np.where(modes == LEAF, at, forest.branches[at, holds.astype(np.int64)])
 
 
-def _compare(seen: Array, at: Array, modes: Array, forest: _Forest) -> Array:
+def _compare(seen: Array, at: Array, *, modes: Array, forest: _Forest) -> Array:
     wanted = forest.values[at].astype(seen.dtype)
     answers = (seen <= wanted, seen < wanted, seen >= wanted, seen > wanted, seen == wanted, seen != wanted)
     holds: Array = np.select([modes == mode for mode in MODES[:-1]], answers, default=False)
@@ -207,7 +208,7 @@ def _compare(seen: Array, at: Array, modes: Array, forest: _Forest) -> Array:
     return holds
 
 
-def _aggregate(x: Array, forest: _Forest, votes: _Votes, count: int, function: str) -> Array:
+def _aggregate(x: Array, forest: _Forest, *, votes: _Votes, count: int, function: str) -> Array:
     """Bring all leaves' votes together `[N, K]`; a target without a vote is 0."""
     join = {"MIN": np.minimum, "MAX": np.maximum}.get(function, np.add)
     start = {"MIN": np.inf, "MAX": -np.inf}.get(function, 0.0)
