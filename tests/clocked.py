@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from fake_engine import FakeEngine, make_info
 
-from toolkit.runtimes.timing.loop import Clock, measure
-from toolkit.runtimes.timing.plan import MeasurePlan, Window
+from toolkit.runtimes.timing.loop import measure
+from toolkit.runtimes.timing.plan import Clock, MeasurePlan, Window
 
 
 class FakeClock:

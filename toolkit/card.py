@@ -225,6 +225,20 @@ def card_beside(model: Path) -> Path:
     return model.with_suffix(".card.json")
 
 
+def read_card(metadata: dict[str, str], *, name: str) -> Card:
+    """Return the card that a model carries.
+
+    Raises:
+        ModelError: there is none, or it does not follow its schema.
+    """
+    if CARD_KEY not in metadata:
+        raise ModelError(
+            f"{name} carries no {CARD_KEY!r}, so its classes and input are unknown; "
+            "make a model that does with: toolkit export"
+        )
+    return Card.loads(metadata[CARD_KEY])
+
+
 def _check_accuracy(value: Any) -> None:
     if isinstance(value, dict):
         interval = value.get("ci95")
@@ -240,17 +254,3 @@ def _is_number(value: object) -> bool:
 
 def _kind(value: object) -> str:
     return f"of type {type(value).__name__}"
-
-
-def read_card(metadata: dict[str, str], *, name: str) -> Card:
-    """Return the card that a model carries.
-
-    Raises:
-        ModelError: there is none, or it does not follow its schema.
-    """
-    if CARD_KEY not in metadata:
-        raise ModelError(
-            f"{name} carries no {CARD_KEY!r}, so its classes and input are unknown; "
-            "make a model that does with: toolkit export"
-        )
-    return Card.loads(metadata[CARD_KEY])

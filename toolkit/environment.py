@@ -94,6 +94,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def available_memory_bytes() -> int | None:
+    """Return the memory that could be used without swapping; None where the system does not tell."""
+    return _read_memory().get("MemAvailable")
+
+
 def parse_cpuinfo(text: str, *, usable: set[int]) -> CpuInfo:
     """Read the text of `/proc/cpuinfo`.
 
@@ -151,11 +156,6 @@ def _quota_cores(text: str) -> float | None:
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
     return round(int(fields[0]) / int(fields[1]), 2)
-
-
-def available_memory_bytes() -> int | None:
-    """Return the memory that could be used without swapping; None where the system does not tell."""
-    return _read_memory().get("MemAvailable")
 
 
 def _describe_memory() -> dict[str, int | None]:

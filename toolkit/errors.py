@@ -34,6 +34,7 @@ __all__ = [
     "error_from_json",
     "escape_controls",
     "first_line",
+    "require_known",
     "suggest",
 ]
 

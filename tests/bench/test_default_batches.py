@@ -11,7 +11,8 @@ from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.measuring.variants import Variant, expand_variants
 from toolkit.bench.measuring.windows import next_window
 from toolkit.onnx_file.element_types import TensorSpec
-from toolkit.runtimes.timing.loop import Clock, measure
+from toolkit.runtimes.timing.loop import measure
+from toolkit.runtimes.timing.plan import Clock
 
 (VARIANT,) = expand_variants(BenchConfig())
 FIXED = make_info(inputs=(TensorSpec(name="images", dtype="uint8", shape=(4, 8, 8)),))

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["OTHER_NAMES", "PROVIDERS", "DeviceOptions", "ProviderSpec", "find_provider", "parse_device_options"]
+__all__ = [
+    "CUDA_PROVIDERS",
+    "OTHER_NAMES",
+    "PROVIDERS",
+    "DeviceOptions",
+    "ProviderSpec",
+    "find_provider",
+    "parse_device_options",
+]
 
 import json
 from dataclasses import dataclass, fields, replace
@@ -62,6 +70,9 @@ PROVIDERS: dict[str, ProviderSpec] = {
         ),
     )
 }
+
+# Those that compute on CUDA's first visible device, in its memory: none of our settings names another.
+CUDA_PROVIDERS = ("cuda", "tensorrt")
 
 # What people who come from other tools call runtimes and providers.
 OTHER_NAMES = {

@@ -17,6 +17,9 @@ from toolkit.environment import is_own_process
 
 WHEELS = ("onnxruntime-gpu", "onnxruntime")
 
+# The plug-ins' libraries that this process has registered: a second time is an error.
+_registered: set[str] = set()
+
 
 def find_wheels(folder: Path) -> dict[str, str]:
     """Return the ONNX Runtime distributions that were installed into a folder, with their versions.
@@ -122,6 +125,3 @@ class OrtApi:
         for key, value in entries.items():
             options.add_run_config_entry(key, value)
         return options
-
-
-_registered: set[str] = set()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from toolkit.runtimes.providers import CUDA_PROVIDERS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from toolkit.runtimes.base import Arrays
     from toolkit.runtimes.ort.api import OrtApi
 
-# Providers whose memory is not the host's, by the name that ONNX Runtime gives the device.
-DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}
+# The name that ONNX Runtime gives the device of a provider whose memory is not the host's.
+DEVICES = dict.fromkeys(CUDA_PROVIDERS, "cuda")
 # A caller that changes its shapes all the time must not fill the device.
 MOST_SHAPES = 8
 # ONNX Runtime's CUDA provider: a run with this entry captures or replays the graph of that number; -1 does neither.

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError, ResourceError
-from toolkit.runtimes.timing.plan import MeasurePlan
-from toolkit.runtimes.timing.scenarios import Loop
+from toolkit.runtimes.timing.plan import Loop, MeasurePlan
 
 FEW_CALLS = 3
 INSTALL = "pip install 'onnx-parity-toolkit[loadgen]'"

@@ -1,18 +1,21 @@
-"""The timing loops of one window; they run inside the worker, next to the engine."""
+"""The timing loops of one window, one for each of MLPerf's scenarios; they run in the worker, next to the engine."""
 
 from __future__ import annotations
 
-__all__ = ["REAL_CLOCK", "Clock", "measure"]
+__all__ = ["REAL_CLOCK", "measure"]
 
+import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from toolkit.closing import Closing
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.timing.meters import Meters
-from toolkit.runtimes.timing.plan import MeasurePlan, Window
-from toolkit.runtimes.timing.scenarios import Clock, Loop, run_offline, run_server, run_streams
+from toolkit.runtimes.timing.plan import Clock, Loop, MeasurePlan, Window
 
 # A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
 AWAKE_NS = 500_000
@@ -65,11 +68,11 @@ def _run_scenario(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
 
         return run_loadgen(call, plan)
     if plan.scenario == "server":
-        return run_server(call, plan, clock=clock)
+        return _run_server(call, plan, clock=clock)
     if plan.scenario == "multi-stream":
-        return run_streams(call, plan, clock=clock)
+        return _run_streams(call, plan, clock=clock)
     if plan.scenario == "offline" and plan.runs_at_once > 1:
-        return run_offline(call, plan, clock=clock)
+        return _run_offline(call, plan, clock=clock)
     return _run_one_by_one(call, plan, now_ns=clock.now)
 
 
@@ -96,3 +99,118 @@ def _warm_up(call: Call, plan: MeasurePlan, *, clock: Clock) -> None:
         # A slow engine is warm after a few calls: the counted part is what the time is for.
         if (clock.now() - start) / 1e9 > max(plan.warmup_s, plan.max_s):
             return
+
+
+# A queue that grows is followed no longer than this many times the window's own length.
+PATIENCE = 2.0
+ARRIVALS_AT_A_TIME = 1024
+
+
+def _run_streams(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
+    """Issue queries of `streams` calls that arrive together; a query has ended when the last of them has answered."""
+    samples: list[int] = []
+    with _Crew(call, plan.runs_at_once) as crew:
+        start = before = clock.now()
+        while True:
+            crew.run(plan.streams)
+            now = clock.now()
+            samples.append(now - before)
+            before = now
+            if _is_over(len(samples), (now - start) / 1e9, plan=plan):
+                return Loop(samples, samples)
+
+
+def _run_server(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
+    """Answer calls that arrive at random (a Poisson process), first come, first served, one at a time.
+
+    The latency of a call is counted from the moment it was *scheduled* to arrive, so that a slow call is paid for by
+    all that wait behind it (what a loop that waits for answers leaves out is known as "coordinated omission").
+    Arrivals end with the window; what waits then is answered.
+    """
+    samples: list[int] = []
+    ends: list[int] = []
+    start = clock.now()
+    for number, arrival in enumerate(_arrivals(plan, start)):
+        if _is_over(number, (arrival - start) / 1e9, plan=plan):
+            return _served(samples, ends, start_ns=start)
+        clock.wait_until(arrival)
+        late_s = (clock.now() - arrival) / 1e9
+        if samples and late_s > PATIENCE * plan.max_s:
+            return _served(samples, ends, start_ns=start, unserved=int(late_s * (plan.rate or 0)) + 1)
+        call()
+        now = clock.now()
+        samples.append(now - arrival)
+        ends.append(now)
+    raise AssertionError("arrivals never end by themselves")
+
+
+def _run_offline(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
+    """Keep `runs_at_once` calls in flight until the window is over; a sample is the time of one of them."""
+    lock = threading.Lock()
+    samples: list[int] = []
+    ends: list[int] = []
+    start = clock.now()
+
+    def work() -> None:
+        while True:
+            before = clock.now()
+            call()
+            now = clock.now()
+            with lock:
+                samples.append(now - before)
+                ends.append(now)
+                if _is_over(len(ends), (now - start) / 1e9, plan=plan):
+                    return
+
+    with ThreadPoolExecutor(plan.runs_at_once) as pool:
+        for future in [pool.submit(work) for _ in range(plan.runs_at_once)]:
+            future.result()
+    return _served(samples, ends, start_ns=start)
+
+
+class _Crew(Closing):
+    """Runs the same call several times, some at once; without threads where one is enough."""
+
+    def __init__(self, call: Call, size: int) -> None:
+        self._call, self._size = call, size
+        self._pool = ThreadPoolExecutor(size - 1) if size > 1 else None
+
+    def run(self, count: int) -> None:
+        """Make `count` calls, each thread its share: handing over single calls would cost more than a short one."""
+        if self._pool is None:
+            self._repeat(count)
+            return
+        shares = [count // self._size + (place < count % self._size) for place in range(self._size)]
+        futures = [self._pool.submit(self._repeat, share) for share in shares[1:] if share]
+        self._repeat(shares[0])
+        for future in futures:
+            future.result()
+
+    def _repeat(self, count: int) -> None:
+        for _ in range(count):
+            self._call()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def _arrivals(plan: MeasurePlan, start_ns: int) -> Iterator[int]:
+    generator, moment = np.random.default_rng(plan.seed), float(start_ns)
+    while True:
+        # Drawn in advance: a call of the generator costs microseconds.
+        for gap in generator.exponential(1e9 / (plan.rate or 1), ARRIVALS_AT_A_TIME).tolist():
+            moment += gap
+            yield round(moment)
+
+
+def _served(samples: list[int], ends: list[int], *, start_ns: int, unserved: int = 0) -> Loop:
+    order = sorted(range(len(ends)), key=ends.__getitem__)
+    moments = [start_ns, *(ends[number] for number in order)]
+    gaps = [after - before for before, after in itertools.pairwise(moments)]
+    return Loop([samples[number] for number in order], gaps, unserved)
+
+
+def _is_over(calls: int, elapsed_s: float, *, plan: MeasurePlan) -> bool:
+    return calls > 0 and elapsed_s >= plan.min_s and (calls >= plan.min_calls or elapsed_s >= plan.max_s)

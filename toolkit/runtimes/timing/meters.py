@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from toolkit.runtimes.providers import CUDA_PROVIDERS
+
 STAT, STATUS, REFS = "/proc/stat", "/proc/self/status", "/proc/self/clear_refs"
 CGROUP = "/sys/fs/cgroup/cpu.stat"
 RAPL = "/sys/class/powercap"
@@ -33,8 +35,6 @@ RESET_PEAK = "5"
 
 CUDA_LIBRARY = "libcuda.so.1"
 SUCCESS = 0
-# Providers that run on CUDA's first visible device: none of our settings names another.
-CUDA_PROVIDERS = {"cuda", "tensorrt"}
 ORDINAL = 0
 # A whole GPU or a slice of one: CUDA tells the bytes alone.
 GPU_KINDS = ("GPU", "MIG")

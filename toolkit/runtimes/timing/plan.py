@@ -1,9 +1,10 @@
-"""How one row, or one window of it, is to be measured; and what a window leaves."""
+"""How one row, or one window of it, is to be measured, by which clock, and what it leaves."""
 
 from __future__ import annotations
 
-__all__ = ["SCENARIOS", "MeasurePlan", "Window"]
+__all__ = ["SCENARIOS", "Clock", "Loop", "MeasurePlan", "Window"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,3 +89,29 @@ class Window(NamedTuple):
     samples_ns: NDArray[np.int64]
     gaps_ns: NDArray[np.int64]
     facts: dict[str, Any]
+
+
+class Clock(NamedTuple):
+    """What tells the time.
+
+    Attributes:
+        now: nanoseconds since some moment.
+        wait_until: returns when that many nanoseconds are reached.
+    """
+
+    now: Callable[[], int]
+    wait_until: Callable[[int], None]
+
+
+class Loop(NamedTuple):
+    """What a loop counted.
+
+    Attributes:
+        samples: nanoseconds of every query, in the order of the answers.
+        gaps: nanoseconds from the answer before to each.
+        unserved: queries that arrived and were not answered.
+    """
+
+    samples: list[int]
+    gaps: list[int]
+    unserved: int = 0

@@ -27,6 +27,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Arrays, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.installed import private_python
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 from toolkit.runtimes.workers.frames import Frame, write_frame
 from toolkit.runtimes.workers.helper import Helper
 from toolkit.runtimes.workers.time_limits import ANSWER_S, lower_to_limit
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 MEMORY_LIMIT_BYTES = 12 << 30
-# CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
-UNLIMITED_PROVIDERS = {"cuda", "tensorrt"}
 
 
 class OpenedModel(Protocol):
@@ -172,7 +171,8 @@ class WorkerRuntime(WorkerProcess):
     ) -> None:
         private = private_python(settings.runtime) if python is None else None
         super().__init__(timeout_s=timeout_s, python=python or private, is_private=private is not None)
-        limit = None if settings.provider in UNLIMITED_PROVIDERS else memory_limit_bytes
+        # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
+        limit = None if settings.provider in CUDA_PROVIDERS else memory_limit_bytes
         header = {
             "verb": "load",
             "settings": to_plain(settings),
