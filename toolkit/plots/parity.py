@@ -5,11 +5,14 @@ from __future__ import annotations
 __all__ = ["draw_parity"]
 
 import math
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
-from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.plots.canvas import as_drawable, new_figure, to_png
+
+if TYPE_CHECKING:
+    from toolkit.parity.report import ParityReport, ParityRow
 
 ROW_INCHES = 0.3
 COLUMN_INCHES = 1.1

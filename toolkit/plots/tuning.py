@@ -6,14 +6,16 @@ __all__ = ["draw_learning_curve", "draw_search_fields", "draw_search_history"]
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
 from toolkit.plots.canvas import as_drawable, new_figure, to_png
-from toolkit.tuning.curve_report import CurveRow
-from toolkit.tuning.search_space import Dimension
-from toolkit.tuning.study import TrialRow
+
+if TYPE_CHECKING:
+    from toolkit.tuning.curve_report import CurveRow
+    from toolkit.tuning.search_space import Dimension
+    from toolkit.tuning.study import TrialRow
 
 PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3

@@ -5,14 +5,17 @@ from __future__ import annotations
 __all__ = ["describe_causes", "describe_matrix", "describe_reference", "describe_replay", "replay_table"]
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.parity.diagnosis.replay import ReplayReport
-from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.render.tables import make_table, narrow_table, split_shared
+
+if TYPE_CHECKING:
+    from toolkit.parity.diagnosis.replay import ReplayReport
+    from toolkit.parity.report import ParityReport, ParityRow
 
 SETTINGS = ("runtime", "version", "provider", "precision", "threads", "optimisation")
 MOST_VALUES = 40

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 __all__ = ["prediction_summary", "predictions_table"]
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.prediction.pipeline.blocks import Row
-from toolkit.prediction.report import PredictionReport
+if TYPE_CHECKING:
+    from toolkit.prediction.pipeline.blocks import Row
+    from toolkit.prediction.report import PredictionReport
 
 STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 __all__ = ["confusion_table", "contract_table", "describe_comparison", "layer_table", "recipe_lines"]
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.evaluation.accuracy import AccuracyReport
-from toolkit.evaluation.paired import PairedReport
-from toolkit.network.config import LayerShape
 from toolkit.render.tables import make_table
-from toolkit.runtimes.contract import Clause
-from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import RECIPES, diff_recipes
+
+if TYPE_CHECKING:
+    from toolkit.evaluation.accuracy import AccuracyReport
+    from toolkit.evaluation.paired import PairedReport
+    from toolkit.network.config import LayerShape
+    from toolkit.runtimes.contract import Clause
+    from toolkit.training.recipe import Recipe
 
 # Classes in a confusion matrix of text.
 MOST_COLUMNS = 20

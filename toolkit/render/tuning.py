@@ -5,16 +5,18 @@ from __future__ import annotations
 __all__ = ["describe_trial", "render_learning_curve", "render_tune"]
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.render.tables import make_table
-from toolkit.training.recipe import Recipe
-from toolkit.tuning.curve_report import CurveReport, CurveRow
 from toolkit.tuning.study import TrialRow, rank_trials
-from toolkit.tuning.tune import TuneReport
+
+if TYPE_CHECKING:
+    from toolkit.training.recipe import Recipe
+    from toolkit.tuning.curve_report import CurveReport, CurveRow
+    from toolkit.tuning.tune import TuneReport
 
 SHARE = ("training", "95 % interval", "validation", "95 % interval")
 CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")

@@ -94,12 +94,12 @@ class ExportRequest:
         Raises:
             UsageError: a kit is unknown, or an option of kits is given without one.
         """
-        from toolkit.exporting.kits.kits import KitConfig
-
         if self.kit is None:
             if self.webgpu or self.check:
                 raise UsageError(f"{'--webgpu' if self.webgpu else '--check'} is about kits; name some with --kit")
             return None
+        from toolkit.exporting.kits.kits import KitConfig
+
         return KitConfig(kits=split_names(self.kit), uses_webgpu=self.webgpu, force=self.force)
 
 

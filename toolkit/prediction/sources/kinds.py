@@ -7,7 +7,6 @@ __all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "judge_file", "judge_h
 import enum
 import zlib
 
-from toolkit.prediction.sources.tar import BLOCK_BYTES, is_header
 from toolkit.regular_file import open_regular
 
 HEAD_BYTES = 1024
@@ -66,7 +65,7 @@ def judge_head(head: bytes) -> Kind:
         return Kind.IMAGE
     if head.startswith(GZIP_MAGIC):
         # gzip of anything else is read as an array, which names what it finds.
-        return Kind.TAR if is_header(_inflate_head(head)) else Kind.PACKED_ARRAY
+        return Kind.TAR if _is_tar(head, is_packed=True) else Kind.PACKED_ARRAY
     return _judge_plain(head)
 
 
@@ -74,7 +73,7 @@ def _judge_plain(head: bytes) -> Kind:
     for magic, kind in MAGICS.items():
         if head.startswith(magic):
             return kind
-    if is_header(head):
+    if _is_tar(head):
         return Kind.TAR
     return Kind.IDX if is_idx(head) else Kind.IMAGE
 
@@ -84,8 +83,13 @@ def is_idx(head: bytes) -> bool:
     return head.startswith(IDX_MAGIC) and head[2:3] in IDX_ELEMENT_TYPES and len(head) > len(IDX_MAGIC)
 
 
-def _inflate_head(head: bytes) -> bytes:
+def _is_tar(head: bytes, *, is_packed: bool = False) -> bool:
+    # Its reader is imported for what may be one: a picture, known by its magic, must not pay for it.
+    from toolkit.prediction.sources.tar import BLOCK_BYTES, is_header
+
     try:
-        return zlib.decompressobj(wbits=GZIP_WINDOW_BITS).decompress(head, BLOCK_BYTES)
+        return is_header(
+            zlib.decompressobj(wbits=GZIP_WINDOW_BITS).decompress(head, BLOCK_BYTES) if is_packed else head
+        )
     except zlib.error:
-        return b""
+        return False
