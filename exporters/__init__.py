@@ -16,7 +16,6 @@ __all__ = [
 
 from exporters.finish import ExportResult, finish_model
 from exporters.from_torch import export_torch, export_torch_script
-from exporters.int8_process import quantise_apart
 from exporters.spec import ExportError, ExportSpec
 from exporters.to_half import convert_to_half
-from exporters.to_int8 import Int8Setting
+from exporters.to_int8 import Int8Setting, quantise_apart

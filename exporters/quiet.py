@@ -76,5 +76,5 @@ def _python_into(text: TextIO) -> Iterator[None]:
             logger.handlers, logger.propagate = handlers, propagate
 
 
-def _write_warning(text: TextIO, message: Warning | str, category: type[Warning], *where: Any, **_: Any) -> None:
-    text.write(warnings.formatwarning(message, category, *where[:2]))
+def _write_warning(text: TextIO, message: Warning | str, *where: Any, **_: Any) -> None:
+    text.write(warnings.formatwarning(message, *where[:3]))

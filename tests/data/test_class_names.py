@@ -183,7 +183,7 @@ def test_a_model_is_made_with_the_names_of_what_it_was_trained_on(tmp_path: Path
     for classes, words in ((["tea", COMPOSED], "was made with bars"), (["milk", "tea"], f"does not know: {COMPOSED}")):
         path.write_text(json.dumps({**config, "classes": classes}))
         with pytest.raises(DataError, match=words):
-            export_run(run, named(make_bars(), COMPOSED, "tea"), ExportConfig(), store=store)
+            export_run(run, named(make_bars(), COMPOSED, "tea"), config=ExportConfig(), store=store)
 
 
 def test_all_classes_are_needed_where_a_model_is_made() -> None:

@@ -27,8 +27,7 @@ from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
-from toolkit.exporting.golden import CAP_BASE64_BYTES, count_golden, synthetic_images
-from toolkit.exporting.reference import make_golden, make_probe
+from toolkit.exporting.reference import CAP_BASE64_BYTES, count_golden, make_golden, make_probe, synthetic_images
 from toolkit.network.config import LARGEST_IMAGE
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.checkpoint import read_checkpoint
@@ -73,7 +72,7 @@ def run(data: Dataset, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(run: Path, data: Dataset) -> Any:
-    return export_run(run, data, ExportConfig(), store=ArtifactStore(root=run.parents[1]))
+    return export_run(run, data, config=ExportConfig(), store=ArtifactStore(root=run.parents[1]))
 
 
 def test_golden_vectors_are_synthetic_and_nothing_of_the_user_is_in_the_file(
@@ -92,14 +91,14 @@ def test_golden_vectors_are_synthetic_and_nothing_of_the_user_is_in_the_file(
 def test_the_users_own_images_travel_only_where_that_is_asked_for(data: Dataset, run: Path, exported: Any) -> None:
     network = read_checkpoint(read_run(run).checkpoint_path).network
     graph = onnx.load_from_string(exported.model.read_bytes())
-    probe = make_probe(network, graph, data, split="validation", precision="fp32")
+    probe = make_probe(network, graph, data=data, split="validation", precision="fp32")
     assert len(probe.images) >= 64  # the largest batch that is proven, of ten that are held out
-    golden = make_golden("data", probe, network, graph)
+    golden = make_golden("data", probe, network=network, graph=graph)
     assert golden is not None
     images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
     held_out = {image.tobytes() for image in data.train.images[-len(images) :]}
     assert {image.tobytes() for image in images} == held_out  # fewer than the 16 that are wanted
-    assert make_golden("none", probe, network, graph) is None
+    assert make_golden("none", probe, network=network, graph=graph) is None
 
 
 def test_class_names_and_figures_are_those_of_the_run(data: Dataset, run: Path, exported: Any) -> None:

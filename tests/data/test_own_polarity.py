@@ -184,7 +184,7 @@ def test_ten_of_ten_in_handwriting_for_a_model_of_own_digits(tmp_path: Path, ori
     data, store = load_dataset(save(tmp_path, origin, count=4_000)), ArtifactStore(root=tmp_path / "artifacts")
     config = TrainConfig(recipe=resolve_recipe("fast", settings=["epochs=3"]), device="cpu")
     run = train(data, config, store=store, listener=Listener()).run
-    model = export_run(run, data, ExportConfig(name="own"), store=store).model
+    model = export_run(run, data, config=ExportConfig(name="own"), store=store).model
     with Classifier(model) as classifier:
         assert (classifier.card.input.polarity, classifier.card.input.fit) == ("light-on-dark", "mnist")
         test = load_mini().test

@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters import ExportError, Int8Setting, int8_process, quantise_apart
+from exporters import ExportError, Int8Setting, quantise_apart, to_int8
 from exporters.to_int8 import move_relu_first
 from toolkit.errors import ModelError
 from toolkit.runtimes.references.onnx_float64 import evaluate_with_rounding
@@ -79,7 +79,7 @@ def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
 def quantised(tmp_path_factory: pytest.TempPathFactory) -> tuple[onnx.ModelProto, str]:
     """The small graph with everything from the first product to the one before the last in int8, and what was said."""
     log = tmp_path_factory.mktemp("log") / "export.log"
-    return quantise_apart(small_graph(), images_of(64), Int8Setting(), log=log), log.read_text()
+    return quantise_apart(small_graph(), images_of(64), setting=Int8Setting(), log=log), log.read_text()
 
 
 def test_relu_moves_in_front_of_pooling_without_changing_a_value() -> None:
@@ -155,27 +155,25 @@ def test_a_bound_is_twice_the_largest_error_rounded_up() -> None:
 def test_a_graph_that_cannot_be_quantised_is_refused_in_one_line_with_the_rest_in_the_log(tmp_path: Path) -> None:
     nodes = [node for node in small_graph().graph.node if node.op_type != "Gemm"]
     with pytest.raises(ExportError) as caught:
-        quantise_apart(small_graph(nodes=nodes), images_of(16), Int8Setting(), log=tmp_path / "log")
+        quantise_apart(small_graph(nodes=nodes), images_of(16), setting=Int8Setting(), log=tmp_path / "log")
     assert "\n" not in str(caught.value)
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
 def test_a_quantiser_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"hung for 0\.05 s and was ended"):
-        quantise_apart(small_graph(), images_of(16), Int8Setting(), log=tmp_path / "log", timeout_s=0.05)
+        quantise_apart(small_graph(), images_of(16), setting=Int8Setting(), log=tmp_path / "log", timeout_s=0.05)
 
 
 def test_a_quantiser_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8_process.sys, "executable", "/no/such/python")
+    monkeypatch.setattr(to_int8.sys, "executable", "/no/such/python")
     with pytest.raises(ExportError, match="cannot start with /no/such/python: No such file"):
-        quantise_apart(small_graph(), images_of(16), Int8Setting(), log=tmp_path / "log")
+        quantise_apart(small_graph(), images_of(16), setting=Int8Setting(), log=tmp_path / "log")
 
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="this system has no alarm clock")
 def test_a_quantiser_that_nobody_waits_for_ends_by_itself(tmp_path: Path) -> None:
-    program = (
-        "import json, time; json.loads = lambda _: time.sleep(600)\nfrom exporters.int8_process import main; main()"
-    )
+    program = "import json, time; json.loads = lambda _: time.sleep(600)\nfrom exporters.to_int8 import main; main()"
     (tmp_path / "setting.json").write_text("{}")
     done = subprocess.run([sys.executable, "-P", "-c", program, "0.1"], cwd=tmp_path, check=False, capture_output=True)
     assert done.returncode == -signal.SIGALRM
@@ -192,7 +190,7 @@ def test_a_quantiser_that_nobody_waits_for_ends_by_itself(tmp_path: Path) -> Non
 )
 def test_every_setting_gives_the_same_file_twice_and_stays_near_float32(setting: Int8Setting) -> None:
     images = images_of(50)
-    first, second = (quantise_apart(small_graph(), images, setting) for _ in range(2))
+    first, second = (quantise_apart(small_graph(), images, setting=setting) for _ in range(2))
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
     exact = evaluate_with_rounding(small_graph(), images, roundoff=ROUNDOFF)[0]
     error = np.abs(run(first, images) - exact).max()

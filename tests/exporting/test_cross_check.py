@@ -34,15 +34,15 @@ def answers(logits: Any = REFERENCE, labels: tuple[int, ...] = (0, 1, 1)) -> Arr
 
 
 def test_equal_answers_pass_and_a_flip_at_a_hair_s_breadth_is_counted() -> None:
-    assert judge_cross_check(answers(), answers(), REFERENCE, bound=BOUND) == 0
+    assert judge_cross_check(answers(), answers(), reference=REFERENCE, bound=BOUND) == 0
     turned = REFERENCE.copy()
     turned[1] = turned[1, ::-1]
-    assert judge_cross_check(answers(), answers(turned, labels=(0, 0, 1)), REFERENCE, bound=BOUND) == 1
+    assert judge_cross_check(answers(), answers(turned, labels=(0, 0, 1)), reference=REFERENCE, bound=BOUND) == 1
 
 
 def test_a_flip_that_rounding_does_not_explain_fails() -> None:
     with pytest.raises(CheckFailedError, match=r"TorchScript exporter differs .*`label` is not the argmax"):
-        judge_cross_check(answers(), answers(labels=(0, 1, 0)), REFERENCE, bound=BOUND)
+        judge_cross_check(answers(), answers(labels=(0, 1, 0)), reference=REFERENCE, bound=BOUND)
 
 
 @pytest.mark.parametrize("value", [2.001, np.nan])
@@ -50,9 +50,9 @@ def test_an_error_beyond_the_bound_fails_and_names_the_exporter(value: float) ->
     wrong = REFERENCE.copy()
     wrong[0, 0] = value
     with pytest.raises(CheckFailedError, match="TorchScript exporter differs"):
-        judge_cross_check(answers(), answers(wrong), REFERENCE, bound=BOUND)
+        judge_cross_check(answers(), answers(wrong), reference=REFERENCE, bound=BOUND)
     with pytest.raises(CheckFailedError, match="dynamo exporter differs"):
-        judge_cross_check(answers(wrong), answers(), REFERENCE, bound=BOUND)
+        judge_cross_check(answers(wrong), answers(), reference=REFERENCE, bound=BOUND)
 
 
 def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
@@ -90,7 +90,7 @@ def test_a_disagreement_leaves_nothing(trained_run: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr(cross_check, "export_torch_script", damage)
     with pytest.raises(CheckFailedError, match=r"cross-check: .* nothing was written"):
-        export_run(trained_run, load_mini(), ExportConfig(cross_check=True), store=ArtifactStore(root=tmp_path))
+        export_run(trained_run, load_mini(), config=ExportConfig(cross_check=True), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()
 
 

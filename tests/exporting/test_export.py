@@ -27,12 +27,11 @@ from toolkit.errors import CheckFailedError, DataError, UsageError
 from toolkit.exporting import export as export_module
 from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.cross_check import CrossCheck
 from toolkit.exporting.export import export_run
-from toolkit.exporting.golden import choose_golden, synthetic_images
 from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.proof import prove_model
-from toolkit.exporting.reference import Probe
+from toolkit.exporting.reference import ProbeImages, choose_golden, synthetic_images
+from toolkit.exporting.report import CrossCheck
 from toolkit.onnx_file.source import ModelSource
 from toolkit.render.export import cross_check_words, describe_golden
 from toolkit.runs.checkpoint import read_checkpoint
@@ -176,7 +175,7 @@ def test_a_second_export_gives_the_same_bytes_and_says_unchanged(
     trained: Path, trained_run: Path, model_path: Path, mini: Any
 ) -> None:
     before = model_path.read_bytes()
-    report = export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=trained))
+    report = export_run(trained_run, mini, config=ExportConfig(), store=ArtifactStore(root=trained))
     assert report.unchanged
     assert report.model == model_path
     assert model_path.read_bytes() == before
@@ -192,7 +191,7 @@ def test_another_file_is_not_overwritten_without_force(
         maker.put(proven, output)
     assert output.read_bytes() == b"precious"
     report = export_run(
-        trained_run, mini, ExportConfig(output=output, force=True, golden="synthetic", author="me"), store=store
+        trained_run, mini, config=ExportConfig(output=output, force=True, golden="synthetic", author="me"), store=store
     )
     assert report.card.golden is not None
     assert report.card.golden.origin == "synthetic"
@@ -211,7 +210,7 @@ def test_data_that_the_run_was_not_trained_on_is_refused(trained_run: Path, tmp_
     from toolkit.data import load_dataset
 
     with pytest.raises(DataError, match="--data"):
-        export_run(trained_run, load_dataset(str(tmp_path)), ExportConfig(), store=ArtifactStore(root=tmp_path))
+        export_run(trained_run, load_dataset(str(tmp_path)), config=ExportConfig(), store=ArtifactStore(root=tmp_path))
 
 
 def test_a_file_whose_answers_differ_is_never_written(
@@ -228,7 +227,7 @@ def test_a_file_whose_answers_differ_is_never_written(
 
     monkeypatch.setattr(export_module, "export_torch", damage)
     with pytest.raises(CheckFailedError, match="differs from the float64 reference"):
-        export_run(trained_run, mini, ExportConfig(), store=ArtifactStore(root=tmp_path))
+        export_run(trained_run, mini, config=ExportConfig(), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()
 
 
@@ -241,7 +240,7 @@ def test_proof_judges_every_output(fault: str, model_path: Path, card: Card, min
     images = np.frombuffer(card.golden.images, np.uint8).reshape(card.golden.shape)
     logits, bound = np.array(card.golden.logits), card.golden.tolerance
     facts: dict[str, Any] = {"golden_count": 16, "precision": "fp32", "split": "validation", "guard": {}}
-    probe = Probe(images=images, logits=logits, bound=bound, **facts)
+    probe = ProbeImages(images=images, logits=logits, bound=bound, **facts)
     test = Split(images=mini.test.images[:9], labels=mini.test.labels[:9])
     with pytest.raises(CheckFailedError, match=r"differs from the float64 reference at batch 1: `(prob|label)"):
         prove_model(ModelSource.in_memory(broken(model_path.read_bytes(), fault), Path("m")), test, probe=probe)

@@ -18,16 +18,17 @@ from toolkit.cli.app import app
 from toolkit.data.dataset import Split
 from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, UsageError
-from toolkit.exporting import derived, int8_gate, int8_tries
+from toolkit.exporting import derived, int8_gate
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.int8_tries import SETTINGS, Int8Report, Int8Try, calibration_images, rank_tries
+from toolkit.exporting.derived import INT8_SETTINGS, calibration_images, rank_tries
 from toolkit.exporting.reference import split_training
+from toolkit.exporting.report import Int8Report, Int8Try
 from toolkit.render.export import int8_table
 from toolkit.runtimes.workers.client import WorkerRuntime
 
 
 def tried(name: str, *, changed: int, rms: float) -> Int8Try:
-    return Int8Try(name=name, setting=SETTINGS[name], labels_changed=changed, rms_logit_error=rms, graph=object())  # type: ignore[arg-type]  # stands for a graph
+    return Int8Try(name=name, setting=INT8_SETTINGS[name], labels_changed=changed, rms_logit_error=rms, graph=object())  # type: ignore[arg-type]  # stands for a graph
 
 
 def test_the_ranking_takes_labels_first_then_the_error_then_the_order_of_the_list() -> None:
@@ -46,13 +47,13 @@ def test_a_try_is_held_against_the_float32_file_and_the_true_classes(
 ) -> None:
     exact = {"logits": np.array([[1, 0], [0, 1], [1, 0]], np.float32), "label": np.array([0, 1, 0])}
     seen = {"logits": np.array([[1, 0.5], [0, 1], [0, 1]], np.float32), "label": np.array([0, 1, 1])}
-    answers = iter([exact, *[seen] * len(SETTINGS)])
-    monkeypatch.setattr(int8_tries, "_answer", lambda *_: next(answers))
-    monkeypatch.setattr(int8_tries, "quantise_apart", lambda *_, **__: "graph")
-    monkeypatch.setattr(int8_tries, "finish_model", lambda *_, **__: SimpleNamespace(model=b"12"))
+    answers = iter([exact, *[seen] * len(INT8_SETTINGS)])
+    monkeypatch.setattr(derived, "_answer", lambda *_: next(answers))
+    monkeypatch.setattr(derived, "quantise_apart", lambda *_, **__: "graph")
+    monkeypatch.setattr(derived, "finish_model", lambda *_, **__: SimpleNamespace(model=b"12"))
     held_out = Split(images=np.zeros((3, 4, 4), np.uint8), labels=np.array([0, 0, 1]))
     given: Any = "not read"
-    first, *_ = int8_tries.try_settings(given, given, held_out, calibration=given, log=tmp_path / "log")
+    first, *_ = derived.try_settings(given, given, held_out=held_out, calibration=given, log=tmp_path / "log")
     assert (first.status, first.size_bytes, first.labels_changed, first.correct) == ("chosen", 2, 1, 2)
     assert (first.max_logit_error, first.rms_logit_error) == (1, pytest.approx((2.25 / 6) ** 0.5))
 
@@ -75,14 +76,16 @@ def test_the_table_has_a_row_for_every_try_and_says_what_the_test_images_said() 
     truth = np.zeros(10_000, np.int64)
     measured = {"size_bytes": 1_160_000, "correct": 9_972, "max_logit_error": 0.3}
     chosen = replace(tried("minmax", changed=0, rms=0.0074), status="chosen", **measured)
-    failed = Int8Try(name="other", setting=SETTINGS["percentile 99.99"], status="failed", reason="the quantiser hung")
+    failed = Int8Try(
+        name="other", setting=INT8_SETTINGS["percentile 99.99"], status="failed", reason="the quantiser hung"
+    )
     report = Int8Report(
         model={},
         output=Path("m.int8.onnx"),
         calibration={"images": 1000, "seed": 0},
         ranking={"images": 10_000, "split": "training"},
         tries=(chosen, failed),
-        gate=int8_gate.judge_int8(truth, truth, truth, max_logit_error=0.056, bound=0.6),
+        gate=int8_gate.judge_int8(truth, truth, int8=truth, max_logit_error=0.056, bound=0.6),
     )
     written = io.StringIO()
     console = Console(width=160, file=written)
@@ -175,7 +178,7 @@ def test_an_int8_file_has_its_own_card_and_passes_selftest_and_parity(
     assert card["bound"]["logits"] == pytest.approx(2 * chosen["max_logit_error"], rel=0.02)
     assert card["golden"]["origin"] == "synthetic"  # a user's own images do not leak
     assert card["golden"]["tolerance"] >= card["bound"]["logits"]
-    assert {row["name"] for row in report["int8"]["rows"]} == set(SETTINGS)
+    assert {row["name"] for row in report["int8"]["rows"]} == set(INT8_SETTINGS)
     gate = report["int8"]["gate"]
     assert card["test_accuracy"]["correct"] == pytest.approx(
         report["test_accuracy"]["correct"] - gate["only_fp32_right"] + gate["only_int8_right"]
@@ -241,7 +244,7 @@ def test_where_no_setting_gives_a_file_the_test_images_are_not_looked_at(
         raise ExportError("the quantiser left with exit code 3")
 
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(exported[0]))
-    monkeypatch.setattr(int8_tries, "quantise_apart", refuse)
+    monkeypatch.setattr(derived, "quantise_apart", refuse)
     monkeypatch.setattr(derived, "judge_int8", lambda *_, **__: pytest.fail("the test images were looked at"))
     with pytest.raises(CheckFailedError, match="no setting gives a file: the quantiser left with exit code 3"):
         app(args=["export", "--precision", "int8", "--name", "none", "--json"], standalone_mode=False)

@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.errors import DataError
 from toolkit.exporting import int8_gate
-from toolkit.exporting.int8_gate import LEAST_COUNT, MOST_LOSS, Int8Gate, count_needed
+from toolkit.exporting.int8_gate import LEAST_TEST_IMAGES, MOST_LOSS, Int8Gate, count_needed
 from toolkit.intervals import Z95, paired_interval
 
 
@@ -97,8 +97,8 @@ def test_labels_that_change_without_changing_the_accuracy_are_refused() -> None:
 
 
 def test_the_least_count_is_where_a_perfect_file_just_passes() -> None:
-    assert judge_int8(*labels_of(LEAST_COUNT)).failures == ()
-    assert judge_int8(*labels_of(LEAST_COUNT - 1)).failures
+    assert judge_int8(*labels_of(LEAST_TEST_IMAGES)).failures == ()
+    assert judge_int8(*labels_of(LEAST_TEST_IMAGES - 1)).failures
 
 
 def test_what_is_needed_passes_and_one_less_does_not() -> None:

@@ -31,9 +31,8 @@ from toolkit.data import load_dataset
 from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.exporting.kits import self_check, sources
 from toolkit.exporting.kits.kits import KitConfig, put_kit, read_kit_source, write_kits
-from toolkit.exporting.kits.licences import licences_page
 from toolkit.exporting.kits.self_check import run_selfcheck
-from toolkit.exporting.kits.sources import network_sources
+from toolkit.exporting.kits.sources import licences_page, network_sources
 from toolkit.exporting.kits.triton import check_config
 from toolkit.exporting.kits.values import KitSource, kit_values, safe_words
 from toolkit.runtimes.agreement import probability_bound
@@ -180,7 +179,7 @@ def test_self_check_of_a_kit_judges_probabilities_too(model_path: Path, tmp_path
     from broken_models import broken
 
     config, store = KitConfig(kits=("python",)), ArtifactStore(root=tmp_path)
-    folder = put_kit("python", known_source(model_path), config, store=store)
+    folder = put_kit("python", known_source(model_path), config=config, store=store)
     assert run_selfcheck("python", folder).status == "pass"
     (folder / "model.onnx").write_bytes(broken(model_path.read_bytes(), "softmax over the batch"))
     check = run_selfcheck("python", folder)
@@ -192,7 +191,7 @@ def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_
     import onnxruntime
 
     folder = put_kit(
-        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), config=KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     code = "from classify import Classifier; print(Classifier('cuda').card['name'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
@@ -204,7 +203,7 @@ def test_python_kit_refuses_a_provider_that_is_not_active(model_path: Path, tmp_
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_python_kit_says_in_one_line_what_a_provider_lacks(model_path: Path, tmp_path: Path, provider: str) -> None:
     folder = put_kit(
-        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), config=KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     command = [sys.executable, "classify.py", "--selfcheck", "--provider", provider]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -226,7 +225,7 @@ def test_other_kits_say_in_one_line_what_is_not_there(
 ) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"there is no {command[0]} here")
-    folder = put_kit(kit, known_source(model_path), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(kit, known_source(model_path), config=KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
     Image.new("L", (28, 28)).save(tmp_path / "picture.png")
     given = [str(tmp_path / "picture.png")] if kit == "triton" else []
     done = subprocess.run([*command, *given], cwd=folder, capture_output=True, text=True, check=False)
@@ -245,7 +244,7 @@ def test_a_self_check_that_cannot_start_or_says_nothing_has_failed(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     folder = put_kit(
-        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), config=KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     (tmp_path / "python").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "python").chmod(0o755)
@@ -270,7 +269,7 @@ def test_a_generator_of_c_that_hangs_is_an_error(tmp_path: Path, monkeypatch: py
 def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("tritonclient", reason="the extra kits is not installed")
     source = known_source(model_path)
-    folder = put_kit("triton", source, KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit("triton", source, config=KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path))
     assert check_config(folder) == []
     (path,) = folder.glob("repository/*/config.pbtxt")
     right = path.read_text()
@@ -286,13 +285,13 @@ def test_triton_configuration_is_read_by_tritons_own_schema(model_path: Path, tm
 
 def test_kit_that_exists_is_left_alone_without_force(model_path: Path, tmp_path: Path) -> None:
     store, source = ArtifactStore(root=tmp_path), known_source(model_path)
-    folder = put_kit("triton", source, KitConfig(kits=("triton",)), store=store)
+    folder = put_kit("triton", source, config=KitConfig(kits=("triton",)), store=store)
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"the kit .* exists; take it away or --force"):
         write_kits(source, KitConfig(kits=("python", "triton")), store=store)
     assert (folder / "mine.txt").exists()
     assert not list((tmp_path / "kits").glob("*-python"))
-    put_kit("triton", source, KitConfig(kits=("triton",), force=True), store=store)
+    put_kit("triton", source, config=KitConfig(kits=("triton",), force=True), store=store)
     assert not (folder / "mine.txt").exists()
     assert [path.name for path in (tmp_path / "kits").iterdir()] == [folder.name]
 
@@ -304,25 +303,27 @@ def test_what_is_no_kit_is_not_replaced_even_with_force(model_path: Path, tmp_pa
     folder.write_text("a file")
     config = KitConfig(kits=("python",), force=True)
     with pytest.raises(UsageError, match="is no kit, so it is not replaced"):
-        put_kit("python", source, config, store=store)
+        put_kit("python", source, config=config, store=store)
     folder.unlink()
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="is no kit, so it is not replaced"):
-        put_kit("python", source, config, store=store)
+        put_kit("python", source, config=config, store=store)
     assert (folder / "mine.txt").read_text() == "mine"
 
 
 def test_folder_of_a_nasty_name_is_one_that_build_tools_take(model_path: Path, tmp_path: Path) -> None:
     nasty = tmp_path / 'a:b;c "d" $(e).onnx'
     nasty.write_bytes(model_path.read_bytes())
-    folder = put_kit("python", read_kit_source(nasty), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(
+        "python", read_kit_source(nasty), config=KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+    )
     assert folder.name == "a_b_c_d_e_-python"
 
 
 def test_python_kit_tells_of_what_it_cannot_take_in_a_line(model_path: Path, tmp_path: Path) -> None:
     folder = put_kit(
-        "python", known_source(model_path), KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
+        "python", known_source(model_path), config=KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)
     )
     Image.new("1", (14_000, 14_000)).save(tmp_path / "bomb.png")
     command = [sys.executable, str(folder / "classify.py")]
@@ -362,7 +363,9 @@ def test_tool_that_is_missing_leaves_the_check_undone_and_says_which(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(self_check.shutil, "which", lambda name: None)
-    folder = put_kit("cpp", known_source(model_path), KitConfig(kits=("cpp",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(
+        "cpp", known_source(model_path), config=KitConfig(kits=("cpp",)), store=ArtifactStore(root=tmp_path)
+    )
     check = run_selfcheck("cpp", folder)
     assert (check.status, check.vectors) == ("not-run", 0)
     assert "there is no `cmake` on the PATH; get it with: apt-get install cmake g++" in check.reason
@@ -443,7 +446,7 @@ def test_triton_client_asks_for_what_the_server_answers(
     import onnxruntime
 
     folder = put_kit(
-        "triton", known_source(model_path), KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path)
+        "triton", known_source(model_path), config=KitConfig(kits=("triton",)), store=ArtifactStore(root=tmp_path)
     )
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
 
@@ -515,7 +518,9 @@ def test_web_kit_with_webgpu_says_which_runs_and_stays_under_forty_megabytes(mod
 
 @pytest.mark.kits
 def test_node_package_passes_its_own_tests_after_npm_install(model_path: Path, tmp_path: Path) -> None:
-    folder = put_kit("node", known_source(model_path), KitConfig(kits=("node",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(
+        "node", known_source(model_path), config=KitConfig(kits=("node",)), store=ArtifactStore(root=tmp_path)
+    )
     subprocess.run(
         ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True
     )
@@ -526,7 +531,7 @@ def test_node_package_passes_its_own_tests_after_npm_install(model_path: Path, t
 
 @pytest.mark.kits
 def test_c_kit_is_clean_under_the_sanitizers_small_and_classifies(model_path: Path, tmp_path: Path) -> None:
-    folder = put_kit("c", known_source(model_path), KitConfig(kits=("c",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit("c", known_source(model_path), config=KitConfig(kits=("c",)), store=ArtifactStore(root=tmp_path))
     done = subprocess.run(["make", "sanitize"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     subprocess.run(["make"], cwd=folder, check=True, capture_output=True)

@@ -41,7 +41,7 @@ def kit(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     named = os.environ.get(MODEL_VARIABLE)
     source = read_kit_source(Path(named) if named else model_path)
     store = ArtifactStore(root=tmp_path_factory.mktemp("web"))
-    return put_kit("web", source, KitConfig(kits=("web",)), store=store)
+    return put_kit("web", source, config=KitConfig(kits=("web",)), store=store)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,9 @@ def test_page_fits_a_phone_in_dark_and_light(kit: Path, browser: Any, card: Card
 
 
 def test_model_that_takes_no_drawings_offers_pictures_only(rgb_model: Path, browser: Any, tmp_path: Path) -> None:
-    folder = put_kit("web", read_kit_source(rgb_model), KitConfig(kits=("web",)), store=ArtifactStore(root=tmp_path))
+    folder = put_kit(
+        "web", read_kit_source(rgb_model), config=KitConfig(kits=("web",)), store=ArtifactStore(root=tmp_path)
+    )
     with KitServer(folder) as server:
         opened = browser.new_page()
         seen = Seen(opened, server.url)

@@ -18,7 +18,7 @@ from predict_command import read_rows
 from toolkit.card import Card, card_beside
 from toolkit.data.load import load_mini
 from toolkit.errors import ModelError
-from toolkit.exporting.guard import LEAST_IMAGES, calibrate_guard
+from toolkit.exporting.guard import LEAST_GUARD_IMAGES, calibrate_guard
 from toolkit.imaging.guard import DOUBT, Guard, measure_logits
 from toolkit.imaging.picture_statistics import measure_pictures
 from toolkit.prediction.config import PredictionConfig
@@ -140,8 +140,8 @@ def test_any_number_of_classes_is_calibrated(classes: int) -> None:
 
 
 def test_too_few_images_calibrate_nothing() -> None:
-    images = np.zeros((LEAST_IMAGES - 1, 4, 4), np.uint8)
-    assert calibrate_guard(images, np.zeros((LEAST_IMAGES - 1, 3)), split="validation") == {}
+    images = np.zeros((LEAST_GUARD_IMAGES - 1, 4, 4), np.uint8)
+    assert calibrate_guard(images, np.zeros((LEAST_GUARD_IMAGES - 1, 3)), split="validation") == {}
     assert Guard.from_card({}, classes=3) is None
 
 

@@ -16,8 +16,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.load import load_mini
 from toolkit.errors import ModelError, UsageError
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.export import export_run
-from toolkit.exporting.naming import choose_name
+from toolkit.exporting.export import choose_name, export_run
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.origin import find_origin, require_origin
@@ -70,7 +69,7 @@ def early(data: Dataset, store: ArtifactStore) -> Any:
     """Two epochs of a run, every one kept and the last one exported, and a third added; then a run of another seed."""
     config = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cpu", threads=1, keep_every=1)
     run = train(data, config, store=store, listener=Silent()).run
-    report = export_run(run, data, ExportConfig(), store=store)
+    report = export_run(run, data, config=ExportConfig(), store=store)
     resume_run(run, data, config=ResumeConfig(epochs="+1"), store=store, listener=Silent())
     train(data, replace(config, seed=1, keep_every=0), store=store, listener=Silent())
     return report
@@ -91,7 +90,7 @@ def sha256_of(reference: Path) -> str:
 
 @pytest.fixture(scope="module")
 def exported(run: Path, data: Dataset, store: ArtifactStore) -> Any:
-    return export_run(choose(run, "1"), data, ExportConfig(), store=store)
+    return export_run(choose(run, "1"), data, config=ExportConfig(), store=store)
 
 
 def test_a_kept_epoch_is_exported_under_its_own_name_and_recorded_by_its_run(
@@ -109,7 +108,7 @@ def test_a_run_that_went_on_is_exported_beside_its_earlier_file(
     early: Any, run: Path, data: Dataset, store: ArtifactStore
 ) -> None:
     before = early.model.read_bytes()
-    later = export_run(run, data, ExportConfig(), store=store)
+    later = export_run(run, data, config=ExportConfig(), store=store)
     assert (early.model.stem, early.card.recipe["epochs"]) == (run.name, 2)
     assert (later.model.stem, later.unchanged, later.card.name) == (f"{run.name}-2", False, f"{run.name}-2")
     assert early.model.read_bytes() == before

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import UsageError, require_known
-from toolkit.exporting.golden import GOLDEN_KINDS
 
 EXPORTED_PRECISIONS = ("fp32", "fp16", "int8")
+GOLDEN_KINDS = ("data", "synthetic", "none")
 # Fewer say nothing about the ranges of a network's activations.
 LEAST_CALIBRATION = 16
 

@@ -5,11 +5,9 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["CrossCheck", "compare_exporters", "judge_cross_check"]
+__all__ = ["compare_exporters", "judge_cross_check"]
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,10 @@ from numpy.typing import NDArray
 from exporters import ExportError, export_torch_script, finish_model
 from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
+from toolkit.exporting.model_file import FileMaker, Proven
 from toolkit.exporting.proof import answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
+from toolkit.exporting.report import CrossCheck
 from toolkit.network.cnn import ContractNetwork
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import compare_outputs
@@ -26,40 +26,9 @@ from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES
 from toolkit.runtimes.workers.client import open_worker
 
-if TYPE_CHECKING:
-    from toolkit.exporting.model_file import FileMaker, Proven
-
 # Float64 answers of more would cost longer than the export.
 MOST_IMAGES = 2_000
-PRODUCER = "cross-check"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """How the files of two exporters compare.
-
-    Attributes:
-        exporters: both, the file's own first.
-        images: how many were compared, all of them in large batches and the first ones in small ones.
-        split: what the images were to the run: `validation`, or `training` where it held none out.
-        batch_sizes: the small ones.
-        bound: largest logit error that rounding explains.
-        max_abs_logit_errors: of each file, against the float64 reference.
-        max_abs_difference: between the files.
-        labels_differing: answers whose labels differ (an image counts once for each batch that it was in), each
-            explained by a reference margin under twice the bound.
-        operators: nodes of each graph.
-    """
-
-    exporters: tuple[str, str]
-    images: int
-    split: str
-    batch_sizes: tuple[int, ...]
-    bound: float
-    max_abs_logit_errors: tuple[float, float]
-    max_abs_difference: float
-    labels_differing: int
-    operators: tuple[int, int]
+OTHER_PRODUCER = "cross-check"
 
 
 def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
@@ -80,17 +49,17 @@ def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCh
     pool = split_training(maker.data)[1]
     try:
         graph = export_torch_script(ContractNetwork(network), spec, log=log)
-        other = finish_model(graph, spec, metadata={}, producer=PRODUCER)
+        other = finish_model(graph, spec, metadata={}, producer=OTHER_PRODUCER)
     except ExportError as error:
         raise ModelError(
             f"no cross-check of this network: {error}; what torch said is in {log}; export without --cross-check"
         ) from error
     images = pool.images[np.linspace(0, len(pool) - 1, min(MOST_IMAGES, len(pool))).astype(np.int64)]
     first, second = (
-        _answer(item, images) for item in (proven.source, ModelSource.in_memory(other.model, Path(PRODUCER)))
+        _answer(item, images) for item in (proven.source, ModelSource.in_memory(other.model, Path(OTHER_PRODUCER)))
     )
     reference = _like_answers(float64_logits(network, images))
-    differing = judge_cross_check(first, second, reference, bound=bound)
+    differing = judge_cross_check(first, second, reference=reference, bound=bound)
     return CrossCheck(
         exporters=(f"torch {torch.__version__} dynamo", f"torch {torch.__version__} TorchScript"),
         images=len(images),
@@ -104,7 +73,7 @@ def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCh
     )
 
 
-def judge_cross_check(first: Arrays, second: Arrays, reference: NDArray[np.float64], *, bound: float) -> int:
+def judge_cross_check(first: Arrays, second: Arrays, *, reference: NDArray[np.float64], bound: float) -> int:
     """Return how many answers differ in their label between two files, all of them excused.
 
     Args:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["export_run"]
+__all__ = ["choose_name", "export_run"]
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from toolkit.errors import ModelError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
-from toolkit.exporting.guard import LEAST_IMAGES
-from toolkit.exporting.model_file import FileMaker
-from toolkit.exporting.naming import choose_name
+from toolkit.exporting.guard import LEAST_GUARD_IMAGES
+from toolkit.exporting.model_file import FileMaker, read_card_beside
 from toolkit.exporting.report import ExportReport
 from toolkit.holding import hold
 from toolkit.network.cnn import ContractNetwork
@@ -27,13 +27,13 @@ from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import RunConfig, read_run
 
 UNGUARDED = (
-    f"the card has no guard, which takes {LEAST_IMAGES} images to calibrate on: predict will not tell which answers "
-    "are doubtful"
+    f"the card has no guard, which takes {LEAST_GUARD_IMAGES} images to calibrate on: predict will not tell which "
+    "answers are doubtful"
 )
 
 
 def export_run(
-    run: Path, data: Dataset, config: ExportConfig, *, store: ArtifactStore, progress: ShowProgress | None = None
+    run: Path, data: Dataset, *, config: ExportConfig, store: ArtifactStore, progress: ShowProgress | None = None
 ) -> ExportReport:
     """Export a run's checkpoint and put the files in place once they are proven.
 
@@ -70,6 +70,26 @@ def export_run(
     return report
 
 
+def choose_name(stem: str, checkpoint_sha256: str, *, store: ArtifactStore) -> str:
+    """Return the stem, or the stem with `-2`, `-3` ... where files of other checkpoints have the names before it.
+
+    A run that was gone on with is exported beside the file of its earlier state; the same checkpoint finds its own.
+
+    Args:
+        stem: the name wanted.
+        checkpoint_sha256: of the checkpoint that is exported.
+        store: where models lie.
+    """
+    name, count = stem, 1
+    while os.path.lexists(path := store.model_path(name)):
+        card = read_card_beside(path)  # what cannot be known is another's
+        if card is not None and card.checkpoint_sha256 == checkpoint_sha256:
+            break
+        count += 1
+        name = f"{stem}-{count}"
+    return name
+
+
 def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: ShowProgress | None) -> ExportReport:
     config, data = maker.config, maker.data
     log = _begin_log(store, target.stem)
@@ -81,9 +101,9 @@ def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: S
     warnings = (*data.describe_gaps(), *unguarded, *report.accuracy.describe_chance(data.classes))
     report = replace(report, cross_check=checked, log=log, warnings=warnings)
     if "fp16" in config.precisions:
-        report = replace(report, derived=(derive_half(maker, proven, report),))
+        report = replace(report, derived=(derive_half(maker, proven, fp32=report),))
     if "int8" in config.precisions:
-        file, tried = derive_int8(maker, proven, report, log=log, progress=progress)
+        file, tried = derive_int8(maker, proven, fp32=report, log=log, progress=progress)
         report = replace(report, derived=(*report.derived, *([file] if file else [])), int8=tried)
     return report
 

@@ -5,7 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["LEAST_IMAGES", "calibrate_guard"]
+__all__ = ["LEAST_GUARD_IMAGES", "calibrate_guard"]
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from toolkit.imaging.guard import Guard, measure_logits
 from toolkit.imaging.picture_statistics import measure_pictures
 
 # Fewer say nothing about one in a hundred.
-LEAST_IMAGES = 200
+LEAST_GUARD_IMAGES = 200
 # Of a thousand training images so many may be doubted for their distance, and for their margin. The sum stays under the
 # 1 % of false alarms that is promised; chosen by what letters, pairs and test images gave (docs/decisions/0014).
 DISTANT_SHARE = 0.0075
@@ -41,7 +41,7 @@ def calibrate_guard(images: NDArray[np.uint8], logits: NDArray[np.floating], *, 
     Returns:
         The card's `guard`; empty where there are under 200 images.
     """
-    if len(images) < LEAST_IMAGES:
+    if len(images) < LEAST_GUARD_IMAGES:
         return {}
     wide = logits.astype(np.float64)
     centres, whitening = _scatter(wide) if 1 < wide.shape[1] <= MOST_CENTRES else (None, None)

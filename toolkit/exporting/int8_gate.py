@@ -5,7 +5,7 @@ Shapes: N images.
 
 from __future__ import annotations
 
-__all__ = ["LEAST_AGREEMENT", "LEAST_COUNT", "MOST_LOSS", "Int8Gate", "count_needed", "judge_int8"]
+__all__ = ["LEAST_AGREEMENT", "LEAST_TEST_IMAGES", "MOST_LOSS", "Int8Gate", "count_needed", "judge_int8"]
 
 import math
 from bisect import bisect_left
@@ -22,7 +22,7 @@ from toolkit.intervals import Z95, paired_interval
 MOST_LOSS = 0.0015
 LEAST_AGREEMENT = 0.998
 # Test images on which the interval lies under the limit where not one label is lost: z^2 / (n + z^2).
-LEAST_COUNT = math.ceil(Z95**2 * (1 - MOST_LOSS) / MOST_LOSS)
+LEAST_TEST_IMAGES = math.ceil(Z95**2 * (1 - MOST_LOSS) / MOST_LOSS)
 # Where even so many images would not do, more are no answer.
 MOST_COUNT = 10_000_000
 
@@ -84,8 +84,8 @@ class Int8Gate:
 def judge_int8(
     truth: NDArray[np.int64],
     fp32: NDArray[np.int64],
-    int8: NDArray[np.int64],
     *,
+    int8: NDArray[np.int64],
     max_logit_error: float,
     bound: float,
 ) -> Int8Gate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FileMaker", "Proven"]
+__all__ = ["FileMaker", "Proven", "read_card_beside"]
 
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -21,7 +21,7 @@ from toolkit.errors import ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.proof import Proof, prove_contract, prove_model
-from toolkit.exporting.reference import Probe, make_golden, make_probe
+from toolkit.exporting.reference import ProbeImages, make_golden, make_probe
 from toolkit.exporting.report import ExportReport
 from toolkit.onnx_file.source import ModelSource
 from toolkit.outputs import check_output
@@ -48,7 +48,7 @@ class Proven:
     """
 
     graph: onnx.ModelProto
-    probe: Probe
+    probe: ProbeImages
     proof: Proof
     accuracy: AccuracyReport
     source: ModelSource
@@ -90,7 +90,7 @@ class FileMaker:
             ModelError: the graph breaks the spec or onnx's checker.
         """
         network, split = self.checkpoint.network, self.run.probe_split
-        probe = make_probe(network, graph, self.data, split=split, precision=precision, bound=bound)
+        probe = make_probe(network, graph, data=self.data, split=split, precision=precision, bound=bound)
         bare = ModelSource.in_memory(self._finish(graph, {}).model, Path(self.name))
         proof = prove_model(bare, self.data.test, probe=probe)
         labels, classes = self.data.test.labels, len(self.data.classes)
@@ -113,7 +113,7 @@ class FileMaker:
         properties = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
         finished = self._finish(proven.graph, properties)
         prove_contract(ModelSource.in_memory(finished.model, output))
-        unchanged = _put(output, finished.model, card, force=self.config.force)
+        unchanged = _put(output, finished.model, card=card, force=self.config.force)
         return ExportReport(
             model=output,
             sha256=sha256_bytes(finished.model),
@@ -159,7 +159,7 @@ class FileMaker:
             },
             bound={"logits": proven.probe.bound, "formula": BOUND_FORMULA},
             guard=proven.probe.guard,
-            golden=make_golden(kind, proven.probe, self.checkpoint.network, proven.graph),
+            golden=make_golden(kind, proven.probe, network=self.checkpoint.network, graph=proven.graph),
             minimum=MINIMUM,
             versions={**versions, "toolkit": toolkit.__version__},
             author=self.config.author,
@@ -167,7 +167,15 @@ class FileMaker:
         )
 
 
-def _put(output: Path, model: bytes, card: Card, *, force: bool) -> bool:
+def read_card_beside(model: Path) -> Card | None:
+    """Return the card that lies beside a model; None where there is none, or somebody else's."""
+    try:
+        return Card.loads(card_beside(model).read_bytes())
+    except (OSError, ModelError):
+        return None
+
+
+def _put(output: Path, model: bytes, *, card: Card, force: bool) -> bool:
     unchanged = output.is_file() and output.read_bytes() == model
     beside, text = card_beside(output), (card.dumps() + "\n").encode()
     same_card = beside.is_file() and beside.read_bytes() == text

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError
-from toolkit.exporting.reference import Probe
+from toolkit.exporting.reference import ProbeImages
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
@@ -37,7 +37,7 @@ class Proof:
     engine: str
 
 
-def prove_model(source: ModelSource, test: Split, *, probe: Probe) -> Proof:
+def prove_model(source: ModelSource, test: Split, *, probe: ProbeImages) -> Proof:
     """Run a file at every batch size that its contract promises, and over all test images.
 
     Args:

@@ -1,17 +1,19 @@
-"""What an export left."""
+"""What an export left: its files, how another exporter's file compares, how the int8 file was made or why not."""
 
 from __future__ import annotations
 
-__all__ = ["ExportReport"]
+__all__ = ["CrossCheck", "ExportReport", "Int8Report", "Int8Try"]
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
+from exporters import Int8Setting
 from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
-from toolkit.exporting.cross_check import CrossCheck
-from toolkit.exporting.int8_tries import Int8Report
+from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.plain import to_plain
 
 
@@ -70,3 +72,111 @@ class ExportReport:
             "warnings": list(self.warnings),
             "log": None if self.log is None else str(self.log),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """How the files of two exporters compare.
+
+    Attributes:
+        exporters: both, the file's own first.
+        images: how many were compared, all of them in large batches and the first ones in small ones.
+        split: what the images were to the run: `validation`, or `training` where it held none out.
+        batch_sizes: the small ones.
+        bound: largest logit error that rounding explains.
+        max_abs_logit_errors: of each file, against the float64 reference.
+        max_abs_difference: between the files.
+        labels_differing: answers whose labels differ (an image counts once for each batch that it was in), each
+            explained by a reference margin under twice the bound.
+        operators: nodes of each graph.
+    """
+
+    exporters: tuple[str, str]
+    images: int
+    split: str
+    batch_sizes: tuple[int, ...]
+    bound: float
+    max_abs_logit_errors: tuple[float, float]
+    max_abs_difference: float
+    labels_differing: int
+    operators: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Report:
+    """The table of tries with the gate.
+
+    Attributes:
+        model: `path` and `sha256` of the float32 file.
+        output: where the int8 file lies, or would.
+        calibration: `images` and `seed`.
+        ranking: `images` that ranked the tries, and `split`, what they were to the run.
+        tries: one row for each setting.
+        gate: what the test images said; None where no try came so far.
+        failures: why there is no file; empty where there is one.
+    """
+
+    model: dict[str, Any]
+    output: Path
+    calibration: dict[str, int]
+    ranking: dict[str, Any]
+    tries: tuple[Int8Try, ...] = ()
+    gate: Int8Gate | None = None
+    failures: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file was kept."""
+        return not self.failures
+
+    @property
+    def chosen(self) -> Int8Try | None:
+        """The try that was looked at on the test images."""
+        return next((item for item in self.tries if item.status == "chosen"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/int8/1`, without command and environment."""
+        return {
+            "schema": "toolkit/int8/1",
+            "passed": self.passed,
+            "model": self.model,
+            "output": str(self.output),
+            "calibration": self.calibration,
+            "ranking": self.ranking,
+            "gate": None if self.gate is None else self.gate.to_json(),
+            "failures": list(self.failures),
+            "rows": [item.to_json() for item in self.tries],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Try:
+    """One setting and what it gave on those images.
+
+    Attributes:
+        name: of the setting.
+        setting: how it was quantised.
+        status: `tried`, `failed` or `chosen`.
+        reason: why it failed.
+        size_bytes: of the file, without its card.
+        labels_changed: images whose label is not the float32 file's.
+        correct: images labelled right.
+        rms_logit_error: against the float32 file's logits.
+        max_logit_error: against them.
+        graph: quantised; None where it failed.
+    """
+
+    name: str
+    setting: Int8Setting
+    status: str = "tried"
+    reason: str | None = None
+    size_bytes: int | None = None
+    labels_changed: int | None = None
+    correct: int | None = None
+    rms_logit_error: float | None = None
+    max_logit_error: float | None = None
+    graph: onnx.ModelProto | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {name: value for name, value in to_plain(self).items() if name != "graph"}

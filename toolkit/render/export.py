@@ -15,10 +15,8 @@ from toolkit.render.tables import make_table
 
 if TYPE_CHECKING:
     from toolkit.card import Card
-    from toolkit.exporting.cross_check import CrossCheck
-    from toolkit.exporting.int8_tries import Int8Report, Int8Try
     from toolkit.exporting.kits.kits import KitResult
-    from toolkit.exporting.report import ExportReport
+    from toolkit.exporting.report import CrossCheck, ExportReport, Int8Report, Int8Try
 
 WORDS = ("kit", "folder", "self-check", "runtime")
 FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")

@@ -85,7 +85,7 @@ def _export(run: Path, config: ExportConfig, *, data: str | None, store: Artifac
         def advance(done: int, total: int | None) -> None:
             begin()(done, total)
 
-        return export_run(run, dataset, config, store=store, progress=advance)
+        return export_run(run, dataset, config=config, store=store, progress=advance)
 
 
 def _write_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> tuple[KitResult, ...]:

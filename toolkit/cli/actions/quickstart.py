@@ -73,7 +73,7 @@ class Quickstart:
 
     def export(self) -> None:
         """2/6 export, proven before it is put in place"""
-        report = export_run(self._run, self._data, ExportConfig(), store=self._store)
+        report = export_run(self._run, self._data, config=ExportConfig(), store=self._store)
         self._model, self._card = report.model, report.card
         state = "unchanged" if report.unchanged else "written"
         self._output.show(f"{report.model} {state}, {report.size_bytes / 1e6:.2f} MB, sha256 {report.sha256[:16]}...")

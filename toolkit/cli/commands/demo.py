@@ -25,7 +25,7 @@ def demo_command(model: ModelPath = None, port: Port = 0, *, no_browser: NoBrows
 
     store = ArtifactStore.default()
     source = read_kit_source(resolve_model(model, store=store))
-    folder = put_kit("web", source, KitConfig(kits=("web",), force=True), store=store)
+    folder = put_kit("web", source, config=KitConfig(kits=("web",), force=True), store=store)
     with KitServer(folder, port=port, is_isolated=True) as server:
         note(f"{folder} is at {server.url}; Ctrl-C ends it")
         if not no_browser:

@@ -12,9 +12,8 @@ from exporters.kits import KITS, render_kit
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ResourceError, UsageError, require_known
-from toolkit.exporting.kits.licences import licences_page
 from toolkit.exporting.kits.self_check import SelfCheck, run_selfcheck
-from toolkit.exporting.kits.sources import network_sources, web_runtime_files
+from toolkit.exporting.kits.sources import licences_page, network_sources, web_runtime_files
 from toolkit.exporting.kits.triton import triton_files
 from toolkit.exporting.kits.values import KitSource, kit_values
 from toolkit.holding import hold
@@ -104,13 +103,13 @@ def write_kits(
         ModelError: a code generator refuses the model.
     """
     for kit in config.names:
-        _require_free(_folder_of(kit, source, store), config)
+        _require_free(_folder_of(kit, source, store=store), config)
     results = []
     for number, kit in enumerate(config.names):
         if progress:
             progress(number, len(config.names))
-        with hold(_folder_of(kit, source, store)):
-            folder = _put_kit(kit, source, config, store=store)
+        with hold(_folder_of(kit, source, store=store)):
+            folder = _put_kit(kit, source, config=config, store=store)
             check = run_selfcheck(kit, folder)
             if check.sizes:
                 _state_sizes(folder / "README.md", check.sizes)
@@ -132,24 +131,24 @@ def _state_sizes(readme: Path, sizes: dict[str, int]) -> None:
     write_atomic(readme, readme.read_text().replace(SIZES_UNKNOWN, table).encode())
 
 
-def put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactStore) -> Path:
+def put_kit(kit: str, source: KitSource, *, config: KitConfig, store: ArtifactStore) -> Path:
     """Write one kit without its self-check and return its folder.
 
     Raises:
         UsageError, ResourceError, ModelError: as `write_kits`.
     """
-    with hold(_folder_of(kit, source, store)):
-        return _put_kit(kit, source, config, store=store)
+    with hold(_folder_of(kit, source, store=store)):
+        return _put_kit(kit, source, config=config, store=store)
 
 
-def _put_kit(kit: str, source: KitSource, config: KitConfig, *, store: ArtifactStore) -> Path:
-    folder = _folder_of(kit, source, store)
+def _put_kit(kit: str, source: KitSource, *, config: KitConfig, store: ArtifactStore) -> Path:
+    folder = _folder_of(kit, source, store=store)
     _require_free(folder, config)
-    _put(_make_files(kit, source, config), folder)
+    _put(_make_files(kit, source, config=config), folder)
     return folder
 
 
-def _folder_of(kit: str, source: KitSource, store: ArtifactStore) -> Path:
+def _folder_of(kit: str, source: KitSource, *, store: ArtifactStore) -> Path:
     # Build tools of several languages stumble over quotes, colons and semicolons in a path.
     return store.root / "kits" / f"{re.sub(r'[^a-zA-Z0-9._-]+', '_', source.stem)}-{kit}"
 
@@ -162,7 +161,7 @@ def _require_free(folder: Path, config: KitConfig) -> None:
         raise UsageError(f"{folder} is no kit, so it is not replaced; take it away")
 
 
-def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
+def _make_files(kit: str, source: KitSource, *, config: KitConfig) -> Files:
     values = kit_values(source, uses_webgpu=config.uses_webgpu)
     files: Files = {}
     if kit == "c":
@@ -172,14 +171,14 @@ def _make_files(kit: str, source: KitSource, config: KitConfig) -> Files:
     if kit == "web":
         files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
     for name, text in render_kit(kit, values).items():
-        files[_renamed(name, kit, source)] = text.encode()
+        files[_renamed(name, kit, source=source)] = text.encode()
     files[PurePosixPath(LICENCES)] = licences_page(source.card, kit).encode()
     files[PurePosixPath("model.onnx")] = source.model
     files[PurePosixPath("model.card.json")] = source.card.dumps().encode()
     return triton_files(files, source) if kit == "triton" else files
 
 
-def _renamed(name: PurePosixPath, kit: str, source: KitSource) -> PurePosixPath:
+def _renamed(name: PurePosixPath, kit: str, *, source: KitSource) -> PurePosixPath:
     """Return a file's name in its kit: in C the interface is called as the model is."""
     is_interface = kit == "c" and name.name in {"classifier.h", "classifier.c"}
     return PurePosixPath(source.identifier + name.suffix) if is_interface else name

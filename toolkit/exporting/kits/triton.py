@@ -55,13 +55,13 @@ def check_config(folder: Path) -> list[str]:
             problems.append(f"it names {[item.name for item in stated]}; the file has {[*known]}")
             continue
         for item in stated:
-            problems += _compare(item, known[item.name], kinds)
+            problems += _compare(item, known[item.name], kinds=kinds)
     labels = (path.parent / "labels.txt").read_text().splitlines()
     width = next(item.dims[0] for item in config.output if item.name == "probabilities")
     return problems if len(labels) == width else [*problems, f"labels.txt has {len(labels)} names for {width} classes"]
 
 
-def _compare(stated: Any, actual: onnx.ValueInfoProto, kinds: dict[str, int]) -> list[str]:
+def _compare(stated: Any, actual: onnx.ValueInfoProto, *, kinds: dict[str, int]) -> list[str]:
     tensor = actual.type.tensor_type
     problems = []
     if stated.data_type != kinds[TYPES[tensor.elem_type]]:
