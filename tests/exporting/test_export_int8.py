@@ -85,7 +85,7 @@ def test_the_table_has_a_row_for_every_try_and_says_what_the_test_images_said() 
         calibration={"images": 1000, "seed": 0},
         ranking={"images": 10_000, "split": "training"},
         tries=(chosen, failed),
-        gate=int8_gate.judge_int8(truth, truth, int8=truth, max_logit_error=0.056, bound=0.6),
+        gate=int8_gate.judge_int8(truth, fp32=truth, int8=truth, max_logit_error=0.056, bound=0.6),
     )
     written = io.StringIO()
     console = Console(width=160, file=written)

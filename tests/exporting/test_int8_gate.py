@@ -24,7 +24,8 @@ def labels_of(count: int, *, lost: int = 0, won: int = 0, both_wrong: int = 0) -
 
 
 def judge_int8(*labels: np.ndarray, max_logit_error: float = 0.05) -> Int8Gate:
-    return int8_gate.judge_int8(*labels, max_logit_error=max_logit_error, bound=0.6)
+    truth, fp32, int8 = labels
+    return int8_gate.judge_int8(truth, fp32=fp32, int8=int8, max_logit_error=max_logit_error, bound=0.6)
 
 
 def score_by_search(lost: int, won: int, count: int, difference: float) -> float:

@@ -199,7 +199,7 @@ def _look_once(
     exact, seen = proven.proof, candidate.proof
     gate = judge_int8(
         maker.data.test.labels,
-        exact.labels,
+        fp32=exact.labels,
         int8=seen.labels,
         max_logit_error=float(np.abs(exact.logits - seen.logits).max()),
         bound=bound,

@@ -83,8 +83,8 @@ class Int8Gate:
 
 def judge_int8(
     truth: NDArray[np.int64],
-    fp32: NDArray[np.int64],
     *,
+    fp32: NDArray[np.int64],
     int8: NDArray[np.int64],
     max_logit_error: float,
     bound: float,
