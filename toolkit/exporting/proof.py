@@ -17,7 +17,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
-from toolkit.runtimes.workers.client import OpenedModel, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, open_worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def prove_model(source: ModelSource, test: Split, *, probe: ProbeImages) -> Proo
         )
 
 
-def answer_pieces(runtime: OpenedModel, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
+def answer_pieces(runtime: OpenedWorker, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
     """Return a file's outputs for batches of images, one after the other."""
     answers = [runtime.run({"images": piece}) for piece in pieces]
     return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}

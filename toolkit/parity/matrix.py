@@ -17,7 +17,6 @@ from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import Recording
 from toolkit.parity.references.feeds import FeedsReference
 from toolkit.parity.references.images import Reference, bound_suites
-from toolkit.parity.references.second_look import look_again
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
@@ -26,7 +25,7 @@ from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
-from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
@@ -156,6 +155,8 @@ def judge_matrix(
             progress(len(rows), len(variants))
     strange = reference if isinstance(reference, FeedsReference) else None
     if strange is not None and any(row.status == "fail" and row.suites for row in rows):
+        from toolkit.parity.references.second_look import look_again
+
         strange = look_again(source, strange, precision=precision, opener=opener)
         wider = replace(arithmetics, reference=strange)
         for number, row in enumerate(rows):
@@ -263,7 +264,7 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str
     return None
 
 
-def _trials(engine: OpenedModel, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
+def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
     if isinstance(reference, FeedsReference):
         return map(make_trial, reference.suites)
     return image_trials(engine, reference, config)

@@ -7,7 +7,7 @@ __all__ = ["Subject", "find_precision", "require_providers"]
 import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,15 +17,15 @@ from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import expand_variants
-from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.registry import find_runtime
-from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
-from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
-from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, blame_the_file, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
+
+if TYPE_CHECKING:
+    from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 
 # What a file computes in, by the element type of most of its weights.
 PRECISION_OF_WEIGHTS = {"float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
@@ -73,6 +73,8 @@ def require_providers(
     with blame_the_file(str(source.path)), reopen() as worker:
         subject = _identify(worker, name=source.path.name)
         if subject.card is None and feeds.given is None:
+            from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds
+
             plan = choose_feeds(worker, feeds, name=source.path.name, reopen=reopen)
             subject = replace(subject, plan=plan)
     first = _first_feeds(subject, feeds)
@@ -91,7 +93,7 @@ def require_providers(
     return subject
 
 
-def _identify(worker: OpenedModel, *, name: str) -> Subject:
+def _identify(worker: OpenedWorker, *, name: str) -> Subject:
     inputs = worker.info.inputs
     if CARD_KEY not in worker.info.metadata:
         return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))
@@ -111,5 +113,7 @@ def find_precision(summary: dict[str, Any]) -> str:
 
 def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:
     if subject.card is None:
+        from toolkit.parity.references.made_feeds import make_feed_sets
+
         return make_feed_sets(subject.inputs, feeds, plan=subject.plan)[0].arrays
     return {"images": np.zeros((1, *subject.card.input.shape), np.uint8)}

@@ -17,7 +17,7 @@ from toolkit.parity.references.feeds import FeedExpectation
 from toolkit.parity.references.images import Reference, SuiteReference, spread_indices
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
-from toolkit.runtimes.workers.client import OpenedModel
+from toolkit.runtimes.workers.client import OpenedWorker
 
 # What is known of one suite of calls before any engine is judged: images of a model of ours, or a stranger's feeds.
 Expectation = SuiteReference | FeedExpectation
@@ -78,7 +78,7 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
     return Trial(batch=size, available=whole, feeds=expected.split(size), expected=expected)
 
 
-def image_trials(engine: OpenedModel, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
+def image_trials(engine: OpenedWorker, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
     """Yield the trials of one engine on a model of ours: every suite whole, the first images in small batches.
 
     One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.
@@ -94,7 +94,7 @@ def image_trials(engine: OpenedModel, reference: Reference, config: ParityConfig
         yield make_trial(judged[:count], batch)
 
 
-def run_trials(engine: OpenedModel, trials: Iterable[Trial]) -> list[Outcome]:
+def run_trials(engine: OpenedWorker, trials: Iterable[Trial]) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
 
     Raises:
@@ -103,7 +103,7 @@ def run_trials(engine: OpenedModel, trials: Iterable[Trial]) -> list[Outcome]:
     return [Outcome(trial=trial, judgement=_judge(engine, trial)) for trial in trials]
 
 
-def _judge(engine: OpenedModel, trial: Trial) -> Agreement:
+def _judge(engine: OpenedWorker, trial: Trial) -> Agreement:
     answers: list[Arrays] = []
     for feed in trial.feeds:
         try:
@@ -133,7 +133,7 @@ def _find_odd(answers: list[Arrays], trial: Trial) -> int:
     return next((number for number, is_odd in enumerate(odd) if is_odd), 0)
 
 
-def _images_per_s(engine: OpenedModel, images: NDArray[np.uint8]) -> float:
+def _images_per_s(engine: OpenedWorker, images: NDArray[np.uint8]) -> float:
     try:
         engine.run({"images": images})  # some compile at the first batch
     except ModelError:

@@ -18,7 +18,7 @@ from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.timing.plan import Window
-from toolkit.runtimes.workers.client import OpenedModel, Opener
+from toolkit.runtimes.workers.client import OpenedWorker, Opener
 
 # Workers that are open at the same time: more would only fill the memory.
 MOST_OPEN = 6
@@ -103,7 +103,7 @@ def _take_turns(tracks: list[_Track]) -> Iterator[Finished]:
 
 @dataclass(slots=True)
 class _Opened:
-    engine: OpenedModel
+    engine: OpenedWorker
     stack: ExitStack
     rows: int = 0
 

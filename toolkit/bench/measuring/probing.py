@@ -31,7 +31,7 @@ from toolkit.errors import (
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, run_first
 from toolkit.runtimes.registry import find_runtime, precisions_of
-from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 
 # A first call of at most this long leaves room for every default batch, whatever was in it.
 SLOW_CALL_S = 0.02
@@ -152,7 +152,7 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         return Probe(**known, precision=precision, info=engine.info, source=derived, batch=batch, call_s=call_s)
 
 
-def _run_once(engine: OpenedModel, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
+def _run_once(engine: OpenedWorker, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
     """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
     inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
     batch = min(choose_batches(config.batches, inputs, feeds, plan))
@@ -183,6 +183,6 @@ def _judge(error: ToolkitError, variant: Variant) -> str:
     raise error
 
 
-def _card(engine: OpenedModel) -> Card | None:
+def _card(engine: OpenedWorker) -> Card | None:
     text = engine.model_summary.get("metadata", {}).get(CARD_KEY)
     return Card.loads(text) if text else None

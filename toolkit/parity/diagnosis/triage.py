@@ -23,7 +23,7 @@ from toolkit.parity.trial import Expectation, Trial, make_trial, run_trials
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF, bound_from_sigma
 from toolkit.runtimes.registry import find_runtime
-from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import ANSWER_S
 
 # Rows of a file that is broken fail alike; the first few tell.
@@ -175,7 +175,7 @@ def _causes_in_engine(row: ParityRow, source: ModelSource, *, opener: Opener, ha
         yield from _arithmetic(worst.expected, worst.error or 0.0, source=source, opener=opener)
 
 
-def _causes_in_calls(worker: OpenedModel, trial: Trial) -> Iterator[str]:
+def _causes_in_calls(worker: OpenedWorker, trial: Trial) -> Iterator[str]:
     first, second = (_first_outputs(worker, trial) for _ in range(2))
     if first is not None and second is not None:
         moved = [name for name, array in first.items() if not _is_same(array, second[name])]
@@ -191,11 +191,11 @@ def _causes_in_calls(worker: OpenedModel, trial: Trial) -> Iterator[str]:
         yield f"the batch: right at {right}, wrong at {wrong}: a size is baked in, or items are mixed"
 
 
-def _passes(worker: OpenedModel, expected: Expectation, size: int) -> bool:
+def _passes(worker: OpenedWorker, expected: Expectation, size: int) -> bool:
     return all(outcome.judgement for outcome in run_trials(worker, [make_trial(expected, size)]))
 
 
-def _first_outputs(worker: OpenedModel, trial: Trial) -> Arrays | None:
+def _first_outputs(worker: OpenedWorker, trial: Trial) -> Arrays | None:
     try:
         return worker.run(trial.feeds[0])
     except ModelError:

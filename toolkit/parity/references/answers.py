@@ -19,7 +19,7 @@ from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.stated import state_chance_of
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import Arrays, RuntimeSettings
-from toolkit.runtimes.workers.client import OpenedModel, Opener, blame_the_file
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, blame_the_file
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
 
 # A call that could only just begin before the budget ends is not begun.
@@ -163,7 +163,7 @@ def _ask_own(
     return sets[: len(first)], first, unread
 
 
-def _choose_calls(worker: OpenedModel, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
+def _choose_calls(worker: OpenedWorker, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
     """Return the first call, and of the others the smallest ones whose work fits too, in their order.
 
     The smallest alone where the first one's work does not fit; all where the graph does not tell their work.
@@ -228,7 +228,7 @@ def _run_exact(
 
 
 def _run_calls(
-    worker: OpenedModel, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    worker: OpenedWorker, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
 ) -> list[Arrays]:
     """Run the first call, and further ones while the longest so far would still fit into the budget."""
     found: list[Arrays] = []

@@ -29,7 +29,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import Agreement, compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
-from toolkit.runtimes.workers.client import OpenedModel, Opener, open_worker
+from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
@@ -217,13 +217,13 @@ def _torch_logits(source: ModelSource, suites: Mapping[str, Images], opener: Ope
         return _all_logits(network, suites)
 
 
-def _bound(graph: OpenedModel, images: Images) -> float:
+def _bound(graph: OpenedWorker, images: Images) -> float:
     chosen = images[spread_indices(len(images), BOUND_SAMPLE)]
     return bound_from_sigma(graph.run({"images": chosen})["rounding_sigma"])
 
 
 def _bound_quantised(
-    graph: OpenedModel, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
+    graph: OpenedWorker, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
 ) -> list[float]:
     """Return one bound for each suite, known before any engine runs.
 
@@ -247,7 +247,7 @@ def _bound_quantised(
     return [stated, *(max(stated, bound_from_errors(error)) if error else stated for error in errors)]
 
 
-def _all_logits(runtime: OpenedModel, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
+def _all_logits(runtime: OpenedWorker, suites: Mapping[str, Images]) -> list[NDArray[np.float64]]:
     logits = []
     for name, images in suites.items():
         values = np.concatenate([runtime.run({"images": piece})["logits"] for piece in split_images(images)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "MEMORY_LIMIT_BYTES",
-    "OpenedModel",
+    "OpenedWorker",
     "Opener",
     "WorkerProcess",
     "WorkerRuntime",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT_BYTES = 12 << 30
 
 
-class OpenedModel(Protocol):
+class OpenedWorker(Protocol):
     """A model opened in a worker, as those see it who were handed an `Opener`; tests give a fake.
 
     Attributes:
@@ -76,7 +76,7 @@ class Opener(Protocol):
         timeout_s: float = ANSWER_S,
         allow_foreign: bool = True,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-    ) -> AbstractContextManager[OpenedModel]:
+    ) -> AbstractContextManager[OpenedWorker]:
         """Open a model; arguments and errors as of `WorkerRuntime`."""
 
 
