@@ -18,8 +18,8 @@ from tiny_models import build_card, build_model, save_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport, BenchRow
+from toolkit.bench.rows import rows_csv, samples_csv
 from toolkit.bench.sweep import prepare_bench, run_bench
-from toolkit.bench.tables import rows_csv, samples_csv
 from toolkit.card import Golden
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError, WrongAnswerError

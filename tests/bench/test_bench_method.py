@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
-from toolkit.bench.measuring.windows import next_window
+from toolkit.bench.measuring.interleaving import next_window
 from toolkit.bench.report import BenchRow
 from toolkit.bench.sweep import run_bench
 from toolkit.plain import to_plain

@@ -16,7 +16,7 @@ from PIL import Image
 from tiny_models import build_card, build_model, save_model
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.measuring.engine_settings import NoPrecisionError, find_precision_file
+from toolkit.bench.measuring.variants import NoPrecisionError, find_precision_file
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
 from toolkit.bench.sweep import run_bench
@@ -264,9 +264,8 @@ def _edited(folder: Path, key: str) -> tuple[Path, list[Path]]:
 
 @pytest.mark.parametrize("key", sorted(_row(1, 0.1).to_json()))
 def test_edited_results_are_refused_or_compared_and_never_a_bug(tmp_path: Path, key: str) -> None:
-    from toolkit.bench.compare import compare_results
-    from toolkit.bench.result_file import read_result
-    from toolkit.bench.thresholds import parse_condition
+    from toolkit.bench.compare import compare_results, parse_condition
+    from toolkit.bench.report import read_result
 
     conditions = (parse_condition("p50>+5%"), parse_condition("throughput<-3%"))
     good, paths = _edited(tmp_path, key)
@@ -289,7 +288,7 @@ def test_edited_results_are_left_out_or_drawn_and_never_a_bug(tmp_path: Path, ke
 
 
 def test_depths_that_no_parser_follows_are_bad_data(tmp_path: Path) -> None:
-    from toolkit.bench.result_file import read_result
+    from toolkit.bench.report import read_result
 
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.bench.compare import compare_results
-from toolkit.bench.result_file import read_result
+from toolkit.bench.compare import Condition, compare_results, parse_condition
+from toolkit.bench.report import read_result
 from toolkit.bench.statistics import THROUGHPUT, bootstrap_intervals, summarise
-from toolkit.bench.thresholds import Condition, parse_condition
 from toolkit.errors import DataError, UsageError
 from toolkit.render.bench import render_comparison
 

@@ -6,10 +6,10 @@ import pytest
 from fake_engine import FakeEngine, make_info
 
 from toolkit.bench.config import DEFAULT_BATCHES, DEFAULT_PLAN, BenchConfig
-from toolkit.bench.measuring.default_batches import BUDGET_S, explain_batches, fit_batches
+from toolkit.bench.measuring.interleaving import next_window
 from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.measuring.variants import Variant, expand_variants
-from toolkit.bench.measuring.windows import next_window
+from toolkit.bench.sweep import BUDGET_S, explain_batches, fit_batches
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.runtimes.timing.loop import measure
 from toolkit.runtimes.timing.plan import Clock

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["COMPARISON_SCHEMA", "Comparison", "RowChange", "compare_results"]
+__all__ = ["COMPARISON_SCHEMA", "METRICS", "Comparison", "Condition", "RowChange", "compare_results", "parse_condition"]
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.bench.result_file import IDENTITY
-from toolkit.bench.statistics import THROUGHPUT
-from toolkit.bench.thresholds import METRICS, Condition
-from toolkit.errors import UsageError
+from toolkit.bench.report import IDENTITY
+from toolkit.bench.statistics import PERCENTILES, THROUGHPUT
+from toolkit.errors import UsageError, require_known
 from toolkit.plain import to_plain
 
 COMPARISON_SCHEMA = "toolkit/comparison/1"
@@ -19,6 +19,8 @@ COMPARISON_SCHEMA = "toolkit/comparison/1"
 MACHINE = (("platform", "machine"), ("cpu", "model"), ("cpu", "logical_cores"), ("cpu", "quota_cores"))
 SETTINGS = ("optimisation", "tf32", "device", "feeds", "plan")
 ALLOWANCES = ("machine", "model", "settings")
+METRICS = (*PERCENTILES, "throughput")
+PATTERN = re.compile(r"\s*([a-z0-9.]+)\s*([<>])\s*([+-]\d+(?:\.\d+)?)\s*%\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,47 @@ class Comparison:
         """Return plain JSON values of schema `toolkit/comparison/1`."""
         judged = {"passed": not self.regressions, "undecided": len(self.undecided)}
         return {"schema": COMPARISON_SCHEMA, **judged, **to_plain(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A change that is too much.
+
+    Attributes:
+        text: as given.
+        metric: `p50` to `p99.9`, or `throughput`.
+        is_rise: whether more than that is too much, else less.
+        change: a share: 0.05 for +5 %.
+    """
+
+    text: str
+    metric: str
+    is_rise: bool
+    change: float
+
+    def judge(self, low: float, high: float) -> bool | None:
+        """Tell whether a ratio new / old, known to lie between two values, is too much; None where that is open."""
+        limit = 1 + self.change
+        if self.is_rise:
+            return True if low > limit else False if high <= limit else None
+        return True if high < limit else False if low >= limit else None
+
+
+def parse_condition(text: str) -> Condition:
+    """Read a condition.
+
+    Raises:
+        UsageError: it is none, or of a metric that nobody knows.
+    """
+    match = PATTERN.fullmatch(text)
+    if match is None:
+        raise UsageError(f"cannot read the condition {text!r}; expected one like 'p99>+5%' or 'throughput<-3%'")
+    metric, sign, percent = match.groups()
+    require_known(metric, METRICS, what="metric")
+    change = float(percent) / 100
+    if (sign == ">") != (change >= 0) or change <= -1:
+        raise UsageError(f"the condition {text!r} is true of no change at all; a rise is >+5%, a fall <-3%")
+    return Condition(text=text.strip(), metric=metric, is_rise=sign == ">", change=change)
 
 
 def compare_results(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["make_row"]
+__all__ = ["make_row", "rows_csv", "samples_csv"]
 
+import csv
+import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.bench.measuring.windows import STABLE_SPREAD, pool_windows, window_spread
-from toolkit.bench.report import BenchRow
-from toolkit.bench.statistics import bootstrap_intervals, summarise
+from toolkit.bench.measuring.interleaving import STABLE_SPREAD, pool_windows, window_spread
+from toolkit.bench.report import BenchReport, BenchRow
+from toolkit.bench.statistics import PERCENTILES, THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.plain import to_plain
 from toolkit.runtimes.ort.binding import DEVICES
 
@@ -23,6 +26,13 @@ if TYPE_CHECKING:
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
 QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)
+IDENTITY = (
+    *("scenario", "boundary", "runtime", "version", "provider_requested", "provider_active", "fallback"),
+    *("precision", "batch", "threads", "io_binding"),
+)
+LATENCIES = ("mean", "min", "max", *PERCENTILES)
+COLD = ("import_ms", "load_ms", "first_run_ms")
+INTERVALS = ("p50", "p99", THROUGHPUT)
 
 
 def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
@@ -68,6 +78,29 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
         reason=overload or str(info.details.get("fallback_reason", "")),
         notes=tuple(dict.fromkeys(note for window in done.windows for note in window.facts.get("notes", ()))),
     )
+
+
+def rows_csv(report: BenchReport) -> str:
+    """Return one line for each row; what was not measured is an empty cell.
+
+    Columns: what the row is, `samples`, `mean_ms` to `p99.9_ms`, `throughput_items_per_s`, both ends of the 95 %
+    intervals of p50, p99 and throughput, `stable`, `spread`, the cold times, `status`, `reason`.
+    """
+    names = [*IDENTITY, "samples", *(f"{name}_ms" for name in LATENCIES), THROUGHPUT]
+    names += [f"{name}_{end}" for name in INTERVALS for end in ("low", "high")]
+    names += ["stable", "spread", *COLD, "status", "reason"]
+    return _table(names, (_cells(row) for row in report.rows))
+
+
+def samples_csv(report: BenchReport) -> str:
+    """Return every counted call of every measured row: `row` (its place in the report), `call`, `latency_ns`."""
+    lines = (
+        (number, call, value)
+        for number, row in enumerate(report.rows)
+        if row.samples_ns is not None
+        for call, value in enumerate(row.samples_ns.tolist())
+    )
+    return _table(["row", "call", "latency_ns"], lines)
 
 
 def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> dict[str, Any]:
@@ -157,3 +190,28 @@ def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, 
         "placement": info.placement,
         "engine": info.details,
     }
+
+
+def _cells(row: BenchRow) -> list[Any]:
+    latency, intervals, cold = row.latency_ms or {}, row.ci95 or {}, row.cold or {}
+    ends = [end for name in INTERVALS for end in intervals.get(name, (None, None))]
+    return [
+        *(getattr(row, name) for name in IDENTITY),
+        row.samples,
+        *(latency.get(name) for name in LATENCIES),
+        row.throughput_items_per_s,
+        *ends,
+        row.stable,
+        row.spread,
+        *(cold.get(name) for name in COLD),
+        row.status,
+        row.reason,
+    ]
+
+
+def _table(names: list[str], lines: Iterable[Iterable[Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(lines)
+    return stream.getvalue()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["PreparedBench", "prepare_bench", "run_bench"]
+__all__ = ["BUDGET_S", "PreparedBench", "explain_batches", "fit_batches", "prepare_bench", "run_bench"]
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from toolkit.bench.config import BenchConfig
-from toolkit.bench.measuring.default_batches import explain_batches, fit_batches
-from toolkit.bench.measuring.engine_settings import bindings_of, settings_for
-from toolkit.bench.measuring.inputs import try_feeds
-from toolkit.bench.measuring.interleaving import Job, Lane, measure_jobs
+from toolkit.bench.config import DEFAULT_BATCHES, BenchConfig
+from toolkit.bench.measuring.inputs import choose_batches, try_feeds
+from toolkit.bench.measuring.interleaving import AGAIN_CALLS, MOST_WINDOWS, Job, Lane, measure_jobs
 from toolkit.bench.measuring.machine_peak import Floor, measure_floor
 from toolkit.bench.measuring.probing import Probe, probe_variants
-from toolkit.bench.measuring.variants import Variant, expand_variants
+from toolkit.bench.measuring.variants import Variant, bindings_of, expand_variants, settings_for
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
 from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
@@ -26,12 +24,15 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
 from toolkit.runtimes.ort.binding import DEVICES
 from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
+from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_FLOORS_S = 0.5
 # Providers and devices of PyTorch that have such options.
 ON_DEVICES = {*DEVICES, "cuda"}
+# Of all rows of one engine with default batches; with its start, a bench is then over in about 15 s.
+BUDGET_S = 11.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,14 +147,6 @@ class PreparedBench:
         )
 
 
-def _explain_all(rows: list[BenchRow], floors: tuple[Floor, ...]) -> tuple[BenchRow, ...]:
-    verdicts = explain_rows(rows, floors)
-    return tuple(
-        replace(row, verdict=verdicts.get(number, ""), matmul_share=share_of_floor(row, floors))
-        for number, row in enumerate(rows)
-    )
-
-
 def prepare_bench(
     config: BenchConfig, source: ModelSource, *, command: str, opener: Opener = open_worker
 ) -> PreparedBench:
@@ -176,16 +169,6 @@ def prepare_bench(
     )
 
 
-def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) -> None:
-    """Refuse options of devices where no variant runs on one: they would be said and not be done."""
-    has_options = replace(config.device, cache="") != DeviceOptions()
-    if (has_options or config.tf32) and not any(variant.provider in ON_DEVICES for variant in variants):
-        raise UsageError(
-            "--cuda-graph, --device-option and --tf32 are about GPUs, and nothing here is measured on one; "
-            "add --provider cuda, or leave them out"
-        )
-
-
 def run_bench(
     config: BenchConfig, source: ModelSource, *, command: str = "", opener: Opener = open_worker
 ) -> BenchReport:
@@ -199,3 +182,78 @@ def run_bench(
     """
     call = f"run_bench({config!r}, ModelSource.read({str(source.path)!r}))"
     return prepare_bench(config, source, command=command or call, opener=opener).measure()
+
+
+def fit_batches(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
+    """Return the batch sizes to measure: `choose_batches`, and of the default ones those that the time allows.
+
+    A default batch that would run too long gives way to the largest power of two that does not; larger ones are left
+    out. The smallest is always measured.
+
+    Args:
+        probe: an engine that opened, with the time of one call.
+        config: what is asked for.
+    """
+    wanted = _wanted(probe, config)
+    if config.batches is not None or wanted != DEFAULT_BATCHES:
+        return wanted
+    fitting, left_s = [wanted[0]], BUDGET_S - _row_s(probe, wanted[0], config.plan)
+    for batch in wanted[1:]:
+        smaller = batch
+        while smaller > fitting[-1] and _row_s(probe, smaller, config.plan) > left_s:
+            smaller //= 2
+        if smaller <= fitting[-1]:
+            break
+        fitting.append(smaller)
+        left_s -= _row_s(probe, smaller, config.plan)
+        if smaller < batch:
+            break
+    return tuple(fitting)
+
+
+def explain_batches(probe: Probe, config: BenchConfig) -> str:
+    """Return in one line which of the default batches are left out for time; empty where none is."""
+    fitting, wanted = fit_batches(probe, config), _wanted(probe, config)
+    if fitting == wanted:
+        return ""
+    all_s = sum(_row_s(probe, batch, config.plan) for batch in wanted)
+    words = ",".join(map(str, wanted))
+    engine = f"{probe.variant.runtime} on {probe.variant.provider}"
+    return (
+        f"{engine} takes {probe.call_s / probe.batch * 1e3:.3g} ms an item, so that batches of {words} would run "
+        f"{all_s:.0f} s; {','.join(map(str, fitting))} are measured (for all of them: --batch {words})"
+    )
+
+
+def _explain_all(rows: list[BenchRow], floors: tuple[Floor, ...]) -> tuple[BenchRow, ...]:
+    verdicts = explain_rows(rows, floors)
+    return tuple(
+        replace(row, verdict=verdicts.get(number, ""), matmul_share=share_of_floor(row, floors))
+        for number, row in enumerate(rows)
+    )
+
+
+def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) -> None:
+    """Refuse options of devices where no variant runs on one: they would be said and not be done."""
+    has_options = replace(config.device, cache="") != DeviceOptions()
+    if (has_options or config.tf32) and not any(variant.provider in ON_DEVICES for variant in variants):
+        raise UsageError(
+            "--cuda-graph, --device-option and --tf32 are about GPUs, and nothing here is measured on one; "
+            "add --provider cuda, or leave them out"
+        )
+
+
+def _wanted(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
+    assert probe.info is not None
+    return choose_batches(config.batches, probe.info.inputs, config.feeds, config.feed_plan)
+
+
+def _row_s(probe: Probe, batch: int, plan: MeasurePlan) -> float:
+    """Return about how long a row takes that soon agrees with itself; each window warms up and counts a call."""
+    call_s = probe.call_s / probe.batch * batch
+    window_s = max(plan.max_s / MOST_WINDOWS, call_s)
+    counted_s = min(max(plan.min_s, plan.min_calls * call_s), plan.max_s)
+    windows = max(counted_s / window_s, 1.0)
+    first_s = max(plan.warmup_s, min(plan.warmup_calls * call_s, window_s + call_s))
+    again_s = min(AGAIN_CALLS * call_s, window_s + call_s)
+    return first_s + windows * (call_s + window_s) + (windows - 1) * again_s

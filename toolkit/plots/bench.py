@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from toolkit.bench.result_file import model_name
+from toolkit.bench.report import model_name
 from toolkit.bench.rows import QUANTILES
 from toolkit.plots.canvas import as_drawable, new_figure, to_png
 

@@ -7,8 +7,7 @@ __all__ = ["KINDS", "Part", "render_page"]
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from toolkit.bench.report import BENCH_SCHEMA
-from toolkit.bench.result_file import model_name
+from toolkit.bench.report import BENCH_SCHEMA, model_name
 
 
 class Part(NamedTuple):

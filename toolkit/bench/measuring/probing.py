@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.measuring.engine_settings import (
+from toolkit.bench.measuring.inputs import choose_batches, make_feeds
+from toolkit.bench.measuring.variants import (
     NoPrecisionError,
     NoRunError,
+    Variant,
     bindings_of,
     find_precision_file,
     settings_for,
 )
-from toolkit.bench.measuring.inputs import choose_batches, make_feeds
-from toolkit.bench.measuring.variants import Variant
 from toolkit.card import CARD_KEY, Card, Golden
 from toolkit.errors import (
     ModelError,

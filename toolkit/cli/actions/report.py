@@ -78,8 +78,7 @@ def _draw_one(part: Part) -> None:
 
 def _draw(parts: list[Part], target: Path, *, force: bool, inputs: list[Path]) -> dict[str, Path]:
     """Draw the benchmarks of each model into a file beside the page."""
-    from toolkit.bench.report import BENCH_SCHEMA
-    from toolkit.bench.result_file import model_name
+    from toolkit.bench.report import BENCH_SCHEMA, model_name
     from toolkit.plots.bench import draw_bench
 
     by_model: dict[str, list[Part]] = {}

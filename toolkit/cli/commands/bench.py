@@ -82,7 +82,7 @@ def _search(
 
 
 def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:
-    from toolkit.bench.tables import rows_csv, samples_csv
+    from toolkit.bench.rows import rows_csv, samples_csv
 
     write_json(target, report.to_json())
     for path, text in ((request.csv, rows_csv), (request.samples, samples_csv)):

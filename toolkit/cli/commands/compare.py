@@ -33,9 +33,8 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
-    from toolkit.bench.compare import ALLOWANCES, compare_results
-    from toolkit.bench.result_file import read_result
-    from toolkit.bench.thresholds import parse_condition
+    from toolkit.bench.compare import ALLOWANCES, compare_results, parse_condition
+    from toolkit.bench.report import read_result
     from toolkit.render.bench import render_comparison
 
     conditions = tuple(parse_condition(text) for text in fail_if or ())
