@@ -51,7 +51,7 @@ def make_opener(slow: dict[str, float] | None = None, failing: str = "") -> Call
 
 def _search(goal: Goal, opener: Any = None, **changes: Any) -> BenchReport:
     config = BenchConfig(**{"providers": ("all",), **changes})
-    return search_settings(config, goal, make_source(), command="c", opener=opener or make_opener())
+    return search_settings(config, goal, source=make_source(), command="c", opener=opener or make_opener())
 
 
 def _chosen(report: BenchReport) -> tuple[str | None, int | None]:

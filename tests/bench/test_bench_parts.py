@@ -90,7 +90,7 @@ def _save_pair(folder: Path, **card: Any) -> ModelSource:
 
 def test_file_that_was_derived_from_this_very_one_is_found(tmp_path: Path) -> None:
     source = _save_pair(tmp_path)
-    assert find_precision_file(source, "fp32", "int8").path.name == "tiny.int8.onnx"
+    assert find_precision_file(source, "fp32", precision="int8").path.name == "tiny.int8.onnx"
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_file_that_was_derived_from_this_very_one_is_found(tmp_path: Path) -> No
 )
 def test_file_of_another_origin_is_not_taken_for_it(tmp_path: Path, card: dict[str, Any]) -> None:
     with pytest.raises(NoPrecisionError, match=r"was not derived from this tiny\.onnx; make it with: toolkit export"):
-        find_precision_file(_save_pair(tmp_path, **card), "fp32", "int8")
+        find_precision_file(_save_pair(tmp_path, **card), "fp32", precision="int8")
 
 
 def test_strangers_file_of_that_name_is_not_taken_either(tmp_path: Path) -> None:
     source = _save_pair(tmp_path)
     (tmp_path / "tiny.int8.onnx").write_bytes(build_model().SerializeToString())
     with pytest.raises(NoPrecisionError, match="a file without a card"):
-        find_precision_file(source, "fp32", "int8")
+        find_precision_file(source, "fp32", precision="int8")
 
 
 def test_precisions_are_rows_of_one_table(tmp_path: Path) -> None:
@@ -264,16 +264,16 @@ def _edited(folder: Path, key: str) -> tuple[Path, list[Path]]:
 
 @pytest.mark.parametrize("key", sorted(_row(1, 0.1).to_json()))
 def test_edited_results_are_refused_or_compared_and_never_a_bug(tmp_path: Path, key: str) -> None:
-    from toolkit.bench.compare import compare_results, parse_condition
+    from toolkit.bench.compare import compare_results, parse_threshold
     from toolkit.bench.report import read_result
 
-    conditions = (parse_condition("p50>+5%"), parse_condition("throughput<-3%"))
+    thresholds = (parse_threshold("p50>+5%"), parse_threshold("throughput<-3%"))
     good, paths = _edited(tmp_path, key)
     for path in paths:
         for pair in ((good, path), (path, good)):
             with contextlib.suppress(DataError, UsageError):
                 old, new = (read_result(item) for item in pair)
-                compare_results(old, new, names=("a", "b"), conditions=conditions, allow=frozenset({"settings"}))
+                compare_results(old, new, names=("a", "b"), thresholds=thresholds, allow=frozenset({"settings"}))
 
 
 @pytest.mark.slow

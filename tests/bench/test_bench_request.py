@@ -104,10 +104,10 @@ def test_a_second_symbolic_size_is_chosen_and_the_shape_that_the_user_gives_hold
     spec = TensorSpec(name="tokens", dtype="float32", shape=("batch", "length"))
     assert make_feeds((spec,), batch=5, golden=None).arrays["tokens"].shape == (5, 16)
     config = FeedConfig(shapes={"tokens": (3, 16)})
-    assert choose_batches(None, (spec,), config) == (3,)
+    assert choose_batches(None, (spec,), config=config) == (3,)
     assert make_feeds((spec,), batch=3, golden=None, config=config).arrays["tokens"].shape == (3, 16)
     with pytest.raises(UsageError, match="have a batch of 3; leave out --batch"):
-        choose_batches((1, 2), (spec,), config)
+        choose_batches((1, 2), (spec,), config=config)
 
 
 def test_whole_numbers_are_indices_that_are_valid_nearly_everywhere() -> None:
@@ -120,7 +120,7 @@ def test_given_arrays_are_fed_as_they_are() -> None:
     given = {"x": np.full((5, 2), 7, np.float32)}
     feeds = make_feeds((spec,), batch=5, golden=None, config=FeedConfig(given=given))
     assert (feeds.origin, feeds.arrays["x"].tolist()) == ("given", given["x"].tolist())
-    assert choose_batches(None, (spec,), FeedConfig(given=given)) == (5,)
+    assert choose_batches(None, (spec,), config=FeedConfig(given=given)) == (5,)
     with pytest.raises(UsageError, match="inputs are"):
         make_feeds((spec,), batch=5, golden=None, config=FeedConfig(given={"y": given["x"]}))
 

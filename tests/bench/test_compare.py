@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.bench.compare import Condition, compare_results, parse_condition
+from toolkit.bench.compare import Threshold, compare_results, parse_threshold
 from toolkit.bench.report import read_result
 from toolkit.bench.statistics import THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.errors import DataError, UsageError
@@ -60,8 +60,8 @@ def samples(scale: float = 1.0, *, seed: int = 0, count: int = 2000) -> np.ndarr
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], *texts: str, allow: set[str] | None = None) -> Any:
-    conditions = tuple(parse_condition(text) for text in texts)
-    return compare_results(old, new, names=("old", "new"), conditions=conditions, allow=frozenset(allow or ()))
+    thresholds = tuple(parse_threshold(text) for text in texts)
+    return compare_results(old, new, names=("old", "new"), thresholds=thresholds, allow=frozenset(allow or ()))
 
 
 def verdict(scale: float, text: str, *, count: int = 2000) -> str:
@@ -106,9 +106,9 @@ def test_few_samples_leave_it_open_what_many_decide() -> None:
 def test_a_verdict_follows_from_the_whole_interval(one: float, other: float, change: float) -> None:
     low, high = sorted((one, other))
     for is_rise in (True, False):
-        condition = Condition(text="", metric="p50", is_rise=is_rise, change=change)
+        threshold = Threshold(text="", metric="p50", is_rise=is_rise, change=change)
         answers = {bool(value > 1 + change if is_rise else value < 1 + change) for value in (low, high)}
-        assert condition.judge(low, high) == (answers.pop() if len(answers) == 1 else None)
+        assert threshold.judge(low, high) == (answers.pop() if len(answers) == 1 else None)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_verdict_follows_from_the_whole_interval(one: float, other: float, cha
 )
 def test_conditions_that_are_none_are_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        parse_condition(text)
+        parse_threshold(text)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.text import Text
 from strangers import STRANGERS
 
-from toolkit.bench.measuring.machine_peak import Floor, measure_floor
+from toolkit.bench.measuring.machine_peak import MachinePeak, measure_peak
 from toolkit.bench.report import BenchReport, BenchRow
-from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
+from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_peak
 from toolkit.onnx_file.multiply_adds import count_multiply_adds
 from toolkit.render.bench import render_bench
 from toolkit.runtimes.workers.client import open_worker
 
-FLOORS = (Floor(provider="cpu", threads=0, side=512, matmul_gflops=100.0),)
+FLOORS = (MachinePeak(provider="cpu", threads=0, side=512, matmul_gflops=100.0),)
 
 
 def line(provider: str, fixed_ms: float, item_ms: float, batches: tuple[int, ...] = (1, 8, 64, 256)) -> list[BenchRow]:
@@ -51,7 +51,7 @@ def test_figures_stand_behind_the_words() -> None:
 def test_compute_bound_states_the_share_of_the_machines_own_product() -> None:
     # 1 million multiply-adds an item, 0.04 ms each: 50 GFLOP/s of 100.
     rows = [make_row(batch, 0.04 * batch, multiply_adds=1_000_000 * batch) for batch in (8, 64)]
-    assert share_of_floor(rows[0], FLOORS) == pytest.approx(0.5)
+    assert share_of_peak(rows[0], FLOORS) == pytest.approx(0.5)
     assert explain_rows(rows, FLOORS)[1] == "compute-bound: 50% of this machine's own float32 matrix product"
 
 
@@ -70,8 +70,8 @@ def test_rows_without_figures_have_no_verdict_and_no_share() -> None:
     failed = make_row(1, 1.0, status="fail")
     other = make_row(8, 1.0, threads=4, multiply_adds=8)
     assert explain_rows([failed], FLOORS) == {}
-    assert share_of_floor(other, FLOORS) is None
-    assert share_of_floor(make_row(8, 1.0), FLOORS) is None
+    assert share_of_peak(other, FLOORS) is None
+    assert share_of_peak(make_row(8, 1.0), FLOORS) is None
 
 
 # --- crossovers --------------------------------------------------------------------------------------------------
@@ -213,10 +213,10 @@ def test_strangers_file_is_counted_or_says_why_not(name: str, shapes: dict[str, 
 
 
 def test_real_floor_is_measured_and_a_provider_without_one_says_why() -> None:
-    floor = measure_floor("cpu", 1, open_worker, timeout_s=600)
+    floor = measure_peak("cpu", 1, opener=open_worker, timeout_s=600)
     assert floor.matmul_gflops is not None
     assert 0.5 < floor.matmul_gflops < 100_000
     assert floor.copy_gb_per_s is not None
-    missing = measure_floor("tensorrt", 1, open_worker, timeout_s=600)
+    missing = measure_peak("tensorrt", 1, opener=open_worker, timeout_s=600)
     if missing.matmul_gflops is None:
         assert "tensorrt" in missing.reason

@@ -34,6 +34,6 @@ def test_inputs_are_found_for_every_public_file() -> None:
     assert len(rows) >= 40
     for row in rows:
         source = ModelSource.read(folder / f"{row['sha256']}.onnx")
-        plan = try_feeds(BenchConfig(), source, open_worker)
+        plan = try_feeds(BenchConfig(), source, opener=open_worker)
         assert plan is not None, row["file"]
         assert all(array.size for array in plan.make().values()), row["file"]

@@ -660,13 +660,13 @@ def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
     looked = replace(reference, rule="another")
     judged: list[str] = []
 
-    def judge(_: ModelSource, variant: Any, arithmetics: Any, __: Any) -> ParityRow:
+    def judge(_: ModelSource, variant: Any, *, arithmetics: Any, **__: Any) -> ParityRow:
         judged.append(variant.settings.runtime)
         is_first = arithmetics.reference is reference
         return row("fail" if is_first and variant.settings.runtime == "tract" else "pass", runtime=judged[-1])
 
     monkeypatch.setattr(matrix, "_judge_variant", judge)
-    monkeypatch.setattr(matrix, "look_again", lambda *_, **__: looked)
+    monkeypatch.setattr(second_look, "look_again", lambda *_, **__: looked)
     recording = Recording(reference=reference, model_sha256="", data={})
     config = ParityConfig(runtimes=("openvino", "tract"), threads=(1,))
     report = matrix.judge_matrix(ANY, recording, config=config, precision="fp32")

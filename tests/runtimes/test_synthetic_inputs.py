@@ -76,7 +76,7 @@ def plan_of(model: onnx.ModelProto, config: FeedConfig | None = None) -> FeedPla
 def tried(model: onnx.ModelProto, config: FeedConfig | None = None) -> FeedPlan:
     """Choose as bench does, in real workers."""
     source = ModelSource.in_memory(model.SerializeToString(), Path("m.onnx"))
-    plan = try_feeds(BenchConfig(feeds=config or FeedConfig()), source, open_worker)
+    plan = try_feeds(BenchConfig(feeds=config or FeedConfig()), source, opener=open_worker)
     assert plan is not None
     return plan
 

@@ -71,8 +71,8 @@ class Goal:
 def search_settings(
     config: BenchConfig,
     goal: Goal,
-    source: ModelSource,
     *,
+    source: ModelSource,
     command: str,
     opener: Opener = open_worker,
     progress: ShowProgress | None = None,
@@ -96,7 +96,7 @@ def search_settings(
     """
     if config.plan.scenario not in {"single-stream", "offline"}:
         raise UsageError(f"a search measures single-stream or offline, not {config.plan.scenario}")
-    config = replace(config, feed_plan=try_feeds(config, source, opener))
+    config = replace(config, feed_plan=try_feeds(config, source, opener=opener))
     wanted = replace(
         config,
         threads=config.threads if config.threads != (0,) else tuple(dict.fromkeys((1, usable_cores()))),
@@ -104,16 +104,16 @@ def search_settings(
     )
     look = replace(wanted, plan=replace(config.plan, **SCREEN))
     prepared = prepare_bench(look, source, command=command, opener=opener)
-    screened = prepared.measure(progress=progress, with_floors=False)
+    screened = prepared.measure(progress=progress, with_peaks=False)
     if screened.is_interrupted:
         return screened
     finalists = _choose(screened.rows, goal)
     longest_s = config.plan.max_s if goal.max_p99_ms is None else max(config.plan.max_s, P99_SECONDS)
     proper = replace(wanted, plan=replace(config.plan, max_s=longest_s))
-    final = _narrow(prepared, proper, finalists).measure(progress=progress)
+    final = _narrow(prepared, proper, finalists=finalists).measure(progress=progress)
     rows = tuple(row for row in final.rows if _key(row) in finalists)
     failed = tuple(row for row in screened.rows if row.status != "pass")
-    return _conclude(replace(final, rows=(*rows, *failed)), goal, source)
+    return _conclude(replace(final, rows=(*rows, *failed)), goal, source=source)
 
 
 def _batches(config: BenchConfig, goal: Goal) -> tuple[int, ...] | None:
@@ -136,7 +136,7 @@ def _choose(rows: tuple[BenchRow, ...], goal: Goal) -> dict[Key, float]:
     return {key: best[key] for key in near[:MOST_FINALISTS]}
 
 
-def _narrow(prepared: PreparedBench, config: BenchConfig, finalists: dict[Key, float]) -> PreparedBench:
+def _narrow(prepared: PreparedBench, config: BenchConfig, *, finalists: dict[Key, float]) -> PreparedBench:
     """Return the same sweep, of the finalists' variants and thread counts only, at full length."""
     names = {key[:3] for key in finalists}
     probes = tuple(probe for probe in prepared.probes if _names(probe) in names)
@@ -152,7 +152,7 @@ def _key(row: BenchRow) -> Key:
     return row.runtime, row.provider_requested, row.precision, row.threads, row.io_binding
 
 
-def _conclude(report: BenchReport, goal: Goal, source: ModelSource) -> BenchReport:
+def _conclude(report: BenchReport, goal: Goal, *, source: ModelSource) -> BenchReport:
     able = [number for number, row in enumerate(report.rows) if row.status == "pass" and goal.is_met(row)]
     if not able:
         return replace(report, unmet=_explain_unmet(report.rows, goal))

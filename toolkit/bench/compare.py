@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMPARISON_SCHEMA", "METRICS", "Comparison", "Condition", "RowChange", "compare_results", "parse_condition"]
+__all__ = ["COMPARISON_SCHEMA", "METRICS", "Comparison", "RowChange", "Threshold", "compare_results", "parse_threshold"]
 
 import re
 from collections import Counter
@@ -85,7 +85,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Threshold:
     """A change that is too much.
 
     Attributes:
@@ -108,8 +108,8 @@ class Condition:
         return True if high < limit else False if low >= limit else None
 
 
-def parse_condition(text: str) -> Condition:
-    """Read a condition.
+def parse_threshold(text: str) -> Threshold:
+    """Read a threshold.
 
     Raises:
         UsageError: it is none, or of a metric that nobody knows.
@@ -122,7 +122,7 @@ def parse_condition(text: str) -> Condition:
     change = float(percent) / 100
     if (sign == ">") != (change >= 0) or change <= -1:
         raise UsageError(f"the condition {text!r} is true of no change at all; a rise is >+5%, a fall <-3%")
-    return Condition(text=text.strip(), metric=metric, is_rise=sign == ">", change=change)
+    return Threshold(text=text.strip(), metric=metric, is_rise=sign == ">", change=change)
 
 
 def compare_results(
@@ -130,7 +130,7 @@ def compare_results(
     new: dict[str, Any],
     *,
     names: tuple[str, str],
-    conditions: tuple[Condition, ...] = (),
+    thresholds: tuple[Threshold, ...] = (),
     allow: frozenset[str] = frozenset(),
 ) -> Comparison:
     """Compare two results.
@@ -139,7 +139,7 @@ def compare_results(
         old: as `read_result` returns it.
         new: as well.
         names: what they are called.
-        conditions: which changes are regressions.
+        thresholds: which changes are regressions.
         allow: of `machine`, `model`, `settings`, what may differ.
 
     Raises:
@@ -159,7 +159,7 @@ def compare_results(
             continue
         other = _find(row, new["rows"], name=names[1])
         differences += _check_settings(row, other, allow=allow) if other else []
-        changes.append(_compare_rows(row, other, conditions))
+        changes.append(_compare_rows(row, other, thresholds=thresholds))
     known = {_identity(row) for row in old["rows"] if row["status"] == "pass"}
     added = tuple(_describe(row) for row in new["rows"] if row["status"] == "pass" and _identity(row) not in known)
     if not changes:
@@ -172,10 +172,10 @@ def compare_results(
 def _check_same(old: dict[str, Any], new: dict[str, Any], *, allow: frozenset[str]) -> list[str]:
     notes = []
     for group, name in MACHINE:
-        seen = [_get(result, "environment", group, name) for result in (old, new)]
-        notes += _differ("machine", f"{group} {name}", *seen, allow=allow)
-    notes += _differ("machine", "gpus", *(_gpu_names(result) for result in (old, new)), allow=allow)
-    notes += _differ("model", "model", *(_get(result, "model", "sha256") for result in (old, new)), allow=allow)
+        seen = (_get(result, "environment", group, name) for result in (old, new))
+        notes += _differ(f"{group} {name}", *seen, kind="machine", allow=allow)
+    notes += _differ("gpus", *(_gpu_names(result) for result in (old, new)), kind="machine", allow=allow)
+    notes += _differ("model", *(_get(result, "model", "sha256") for result in (old, new)), kind="model", allow=allow)
     before, after = (_get(result, "environment", "packages") or {} for result in (old, new))
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return notes + [f"{name} was {before.get(name)}, is {after.get(name)}" for name in changed]
@@ -185,13 +185,12 @@ def _check_settings(old: dict[str, Any], new: dict[str, Any], *, allow: frozense
     return [
         note
         for name in SETTINGS
-        for note in _differ(
-            "settings", name, (old.get("settings") or {}).get(name), (new.get("settings") or {}).get(name), allow=allow
-        )
+        for note in _differ(name, *(_get(row, "settings", name) for row in (old, new)), kind="settings", allow=allow)
     ]
 
 
-def _differ(kind: str, name: str, old: object, new: object, *, allow: frozenset[str]) -> list[str]:
+def _differ(name: str, *seen: object, kind: str, allow: frozenset[str]) -> list[str]:
+    old, new = seen
     if old == new:
         return []
     text = f"{name} was {old}, is {new}"
@@ -200,28 +199,28 @@ def _differ(kind: str, name: str, old: object, new: object, *, allow: frozenset[
     return [text]
 
 
-def _compare_rows(old: dict[str, Any], new: dict[str, Any] | None, conditions: tuple[Condition, ...]) -> RowChange:
+def _compare_rows(old: dict[str, Any], new: dict[str, Any] | None, *, thresholds: tuple[Threshold, ...]) -> RowChange:
     row = _describe(old)
     if new is None:
         return RowChange(row=row, ratios={}, verdicts={}, problem="the new result has no such row")
     if new["status"] != "pass":
         return RowChange(row=row, ratios={}, verdicts={}, problem=f"{new['status']}: {new.get('reason', '')}")
-    ratios = {metric: ratio for metric in METRICS if (ratio := _ratio(old, new, metric)) is not None}
+    ratios = {metric: ratio for metric in METRICS if (ratio := _ratio(old, new, metric=metric)) is not None}
     verdicts = {}
     is_stable = old.get("stable") is not False and new.get("stable") is not False
-    for condition in conditions:
-        ratio = ratios.get(condition.metric)
+    for threshold in thresholds:
+        ratio = ratios.get(threshold.metric)
         if ratio is None:
             raise UsageError(
-                f"{_name(row)} has no interval of {condition.metric} in both results; measure longer, or again"
+                f"{_name(row)} has no interval of {threshold.metric} in both results; measure longer, or again"
             )
-        answer = condition.judge(ratio["low"], ratio["high"])
+        answer = threshold.judge(ratio["low"], ratio["high"])
         verdict = "open" if answer is None else "regression" if answer else "fine"
-        verdicts[condition.text] = verdict if is_stable else "unstable"
+        verdicts[threshold.text] = verdict if is_stable else "unstable"
     return RowChange(row=row, ratios=ratios, verdicts=verdicts)
 
 
-def _ratio(old: dict[str, Any], new: dict[str, Any], metric: str) -> dict[str, float] | None:
+def _ratio(old: dict[str, Any], new: dict[str, Any], *, metric: str) -> dict[str, float] | None:
     """Return new / old: the least and the most that both intervals allow, and that of the points."""
     key = THROUGHPUT if metric == "throughput" else metric
     before, after = ((row.get("ci95") or {}).get(key) for row in (old, new))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolkit.bench.measuring.machine_peak import Floor
+    from toolkit.bench.measuring.machine_peak import MachinePeak
 
 BENCH_SCHEMA = "toolkit/bench/1"
 # What makes two rows the same row.
@@ -136,7 +136,7 @@ class BenchReport:
     model: dict[str, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    floors: tuple[Floor, ...] = ()
+    floors: tuple[MachinePeak, ...] = ()
     advice: tuple[str, ...] = ()
     chosen: dict[str, Any] | None = None
     rows: tuple[BenchRow, ...]

@@ -20,13 +20,13 @@ from toolkit.runtimes.ort.binding import DEVICES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.bench.measuring.interleaving import Finished
+    from toolkit.bench.measuring.interleaving import MeasuredRow
     from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
     from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
 QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)
-IDENTITY = (
+COLUMNS = (
     *("scenario", "boundary", "runtime", "version", "provider_requested", "provider_active", "fallback"),
     *("precision", "batch", "threads", "io_binding"),
 )
@@ -35,31 +35,31 @@ COLD = ("import_ms", "load_ms", "first_run_ms")
 INTERVALS = ("p50", "p99", THROUGHPUT)
 
 
-def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
-    """Return the row of a job that is done.
+def make_row(done: MeasuredRow, plan: MeasurePlan) -> BenchRow:
+    """Return the row of the report for one that was measured.
 
     Args:
         done: what became of it.
         plan: of the whole row.
     """
-    lane = done.job.lane
+    worker = done.row.worker
     known: dict[str, Any] = {
-        "runtime": lane.settings.runtime,
-        "provider_requested": lane.settings.provider,
-        "precision": lane.probe.precision,
-        "batch": done.job.batch,
-        "threads": lane.settings.threads,
+        "runtime": worker.settings.runtime,
+        "provider_requested": worker.settings.provider,
+        "precision": worker.probe.precision,
+        "batch": done.row.batch,
+        "threads": worker.settings.threads,
         "scenario": plan.scenario,
         "boundary": plan.boundary,
-        "io_binding": lane.settings.io_binding,
+        "io_binding": worker.settings.io_binding,
     }
-    info = done.info or lane.probe.info
+    info = done.info or worker.probe.info
     known["version"] = info.version if info else None
     if done.error is not None or info is None or not done.windows:
         log = "" if done.error is None else done.error.log
         return BenchRow(**known, status="fail", reason=str(done.error), log=log)
     overload = _explain_overload(done.windows, plan)
-    measured = _measured(done.windows, plan, batch=done.job.batch)
+    measured = _measured(done.windows, plan, batch=done.row.batch)
     cold = {**done.cold, "first_run_ms": done.windows[0].first_run_ns / 1e6}
     return BenchRow(
         **known,
@@ -70,8 +70,8 @@ def make_row(done: Finished, plan: MeasurePlan) -> BenchRow:
             "feeds": done.feeds,
             "plan": to_plain(plan),
             "first_in_process": done.is_first,
-            "file": lane.probe.source.path.name if lane.probe.source else None,
-            **_engine_settings(lane.settings, info),
+            "file": worker.probe.source.path.name if worker.probe.source else None,
+            **_engine_settings(worker.settings, info),
         },
         cold=cold,
         status="fail" if overload else "pass",
@@ -86,7 +86,7 @@ def rows_csv(report: BenchReport) -> str:
     Columns: what the row is, `samples`, `mean_ms` to `p99.9_ms`, `throughput_items_per_s`, both ends of the 95 %
     intervals of p50, p99 and throughput, `stable`, `spread`, the cold times, `status`, `reason`.
     """
-    names = [*IDENTITY, "samples", *(f"{name}_ms" for name in LATENCIES), THROUGHPUT]
+    names = [*COLUMNS, "samples", *(f"{name}_ms" for name in LATENCIES), THROUGHPUT]
     names += [f"{name}_{end}" for name in INTERVALS for end in ("low", "high")]
     names += ["stable", "spread", *COLD, "status", "reason"]
     return _table(names, (_cells(row) for row in report.rows))
@@ -196,7 +196,7 @@ def _cells(row: BenchRow) -> list[Any]:
     latency, intervals, cold = row.latency_ms or {}, row.ci95 or {}, row.cold or {}
     ends = [end for name in INTERVALS for end in intervals.get(name, (None, None))]
     return [
-        *(getattr(row, name) for name in IDENTITY),
+        *(getattr(row, name) for name in COLUMNS),
         row.samples,
         *(latency.get(name) for name in LATENCIES),
         row.throughput_items_per_s,

@@ -11,13 +11,13 @@ from typing import Any
 
 from toolkit.bench.config import DEFAULT_BATCHES, BenchConfig
 from toolkit.bench.measuring.inputs import choose_batches, try_feeds
-from toolkit.bench.measuring.interleaving import AGAIN_CALLS, MOST_WINDOWS, Job, Lane, measure_jobs
-from toolkit.bench.measuring.machine_peak import Floor, measure_floor
+from toolkit.bench.measuring.interleaving import AGAIN_CALLS, MOST_WINDOWS, PlannedRow, PlannedWorker, measure_rows
+from toolkit.bench.measuring.machine_peak import MachinePeak, measure_peak
 from toolkit.bench.measuring.probing import Probe, probe_variants
 from toolkit.bench.measuring.variants import Variant, bindings_of, expand_variants, settings_for
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import make_row
-from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_floor
+from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_peak
 from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
@@ -28,7 +28,7 @@ from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
-LEAST_FOR_FLOORS_S = 0.5
+LEAST_FOR_PEAKS_S = 0.5
 # Providers and devices of PyTorch that have such options.
 ON_DEVICES = {*DEVICES, "cuda"}
 # Of all rows of one engine with default batches; with its start, a bench is then over in about 15 s.
@@ -62,26 +62,26 @@ class PreparedBench:
         opened = [probe for probe in self.probes if probe.info is not None]
         return tuple(filter(None, (chosen, *(explain_batches(probe, self.config) for probe in opened))))
 
-    def measure(self, *, progress: ShowProgress | None = None, with_floors: bool = True) -> BenchReport:
+    def measure(self, *, progress: ShowProgress | None = None, with_peaks: bool = True) -> BenchReport:
         """Measure every row; an interrupt ends it with the rows that are finished.
 
         Args:
             progress: called with (rows done, rows in all).
-            with_floors: also measure what the machine can do at best.
+            with_peaks: also measure what the machine can do at best.
         """
         rows: dict[int, BenchRow] = {}
-        jobs = self._plan(rows)
-        total, is_interrupted = len(rows) + len(jobs), False
+        planned = self._plan(rows)
+        total, is_interrupted = len(rows) + len(planned), False
         tell = progress or (lambda _, __: None)
         tell(len(rows), total)
         try:
-            for done in measure_jobs(jobs, self.config, self.opener):
-                rows[done.job.number] = make_row(done, self.config.plan_for(done.job.lane.settings))
+            for done in measure_rows(planned, self.config, opener=self.opener):
+                rows[done.row.number] = make_row(done, self.config.plan_for(done.row.worker.settings))
                 tell(len(rows), total)
         except KeyboardInterrupt:
             is_interrupted = True
-        floors = () if is_interrupted or not with_floors else self._floors(rows.values())
-        explained = _explain_all([rows[number] for number in sorted(rows)], floors)
+        peaks = () if is_interrupted or not with_peaks else self._peaks(rows.values())
+        explained = _explain_all([rows[number] for number in sorted(rows)], peaks)
         return BenchReport(
             command=self.command,
             environment=self.environment,
@@ -89,39 +89,41 @@ class PreparedBench:
             inputs={} if self.config.feed_plan is None else self.config.feed_plan.to_json(),
             notes=self.notes,
             rows=explained,
-            floors=floors,
+            floors=peaks,
             advice=tuple(find_crossovers(explained)),
             is_interrupted=is_interrupted,
         )
 
-    def _floors(self, rows: Iterable[BenchRow]) -> tuple[Floor, ...]:
+    def _peaks(self, rows: Iterable[BenchRow]) -> tuple[MachinePeak, ...]:
         """Measure what the providers of the rows can do at best, each once for each number of threads."""
-        if self.config.plan.max_s < LEAST_FOR_FLOORS_S:
+        if self.config.plan.max_s < LEAST_FOR_PEAKS_S:
             return ()
         wanted = {(row.provider_active, row.threads): None for row in rows if row.multiply_adds}
         return tuple(
-            measure_floor(provider, threads, self.opener, timeout_s=self.config.timeout_s)
+            measure_peak(provider, threads, opener=self.opener, timeout_s=self.config.timeout_s)
             for provider, threads in wanted
             if provider in PROVIDERS and threads is not None
         )
 
-    def _plan(self, rows: dict[int, BenchRow]) -> list[Job]:
+    def _plan(self, rows: dict[int, BenchRow]) -> list[PlannedRow]:
         """Return what is to be measured; variants that did not open are rows at once."""
-        jobs: list[Job] = []
-        lanes = 0
+        planned: list[PlannedRow] = []
+        workers = 0
         for probe in self.probes:
             if probe.info is None:
-                rows[len(rows) + len(jobs)] = self._row_of(probe)
+                rows[len(rows) + len(planned)] = self._row_of(probe)
                 continue
             batches = fit_batches(probe, self.config)
             for threads, binding in product(self.config.threads, bindings_of(probe.variant, self.config)):
-                lane = self._lane(probe, threads, lanes, io_binding=binding)
-                lanes += 1
-                first = len(rows) + len(jobs)
-                jobs += [Job(number=first + place, lane=lane, batch=batch) for place, batch in enumerate(batches)]
-        return jobs
+                worker = self._worker(probe, threads, number=workers, io_binding=binding)
+                workers += 1
+                first = len(rows) + len(planned)
+                planned += [
+                    PlannedRow(number=first + place, worker=worker, batch=batch) for place, batch in enumerate(batches)
+                ]
+        return planned
 
-    def _lane(self, probe: Probe, threads: int, number: int, *, io_binding: bool) -> Lane:
+    def _worker(self, probe: Probe, threads: int, *, number: int, io_binding: bool) -> PlannedWorker:
         source = probe.source or self.source
         settings = settings_for(
             probe.variant,
@@ -131,7 +133,7 @@ class PreparedBench:
             source=source,
             io_binding=io_binding,
         )
-        return Lane(number=number, probe=probe, source=source, settings=settings)
+        return PlannedWorker(number=number, probe=probe, source=source, settings=settings)
 
     def _row_of(self, probe: Probe) -> BenchRow:
         return BenchRow(
@@ -162,8 +164,8 @@ def prepare_bench(
     variants = expand_variants(config)
     _check_device_options(variants, config)
     if config.feed_plan is None:
-        config = replace(config, feed_plan=try_feeds(config, source, opener))
-    probes = probe_variants(variants, config, source, opener=opener)
+        config = replace(config, feed_plan=try_feeds(config, source, opener=opener))
+    probes = probe_variants(variants, config, source=source, opener=opener)
     return PreparedBench(
         config=config, source=source, probes=probes, command=command, environment=environment, opener=opener
     )
@@ -197,15 +199,15 @@ def fit_batches(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
     wanted = _wanted(probe, config)
     if config.batches is not None or wanted != DEFAULT_BATCHES:
         return wanted
-    fitting, left_s = [wanted[0]], BUDGET_S - _row_s(probe, wanted[0], config.plan)
+    fitting, left_s = [wanted[0]], BUDGET_S - _row_s(probe, wanted[0], plan=config.plan)
     for batch in wanted[1:]:
         smaller = batch
-        while smaller > fitting[-1] and _row_s(probe, smaller, config.plan) > left_s:
+        while smaller > fitting[-1] and _row_s(probe, smaller, plan=config.plan) > left_s:
             smaller //= 2
         if smaller <= fitting[-1]:
             break
         fitting.append(smaller)
-        left_s -= _row_s(probe, smaller, config.plan)
+        left_s -= _row_s(probe, smaller, plan=config.plan)
         if smaller < batch:
             break
     return tuple(fitting)
@@ -216,7 +218,7 @@ def explain_batches(probe: Probe, config: BenchConfig) -> str:
     fitting, wanted = fit_batches(probe, config), _wanted(probe, config)
     if fitting == wanted:
         return ""
-    all_s = sum(_row_s(probe, batch, config.plan) for batch in wanted)
+    all_s = sum(_row_s(probe, batch, plan=config.plan) for batch in wanted)
     words = ",".join(map(str, wanted))
     engine = f"{probe.variant.runtime} on {probe.variant.provider}"
     return (
@@ -225,10 +227,10 @@ def explain_batches(probe: Probe, config: BenchConfig) -> str:
     )
 
 
-def _explain_all(rows: list[BenchRow], floors: tuple[Floor, ...]) -> tuple[BenchRow, ...]:
-    verdicts = explain_rows(rows, floors)
+def _explain_all(rows: list[BenchRow], peaks: tuple[MachinePeak, ...]) -> tuple[BenchRow, ...]:
+    verdicts = explain_rows(rows, peaks)
     return tuple(
-        replace(row, verdict=verdicts.get(number, ""), matmul_share=share_of_floor(row, floors))
+        replace(row, verdict=verdicts.get(number, ""), matmul_share=share_of_peak(row, peaks))
         for number, row in enumerate(rows)
     )
 
@@ -245,10 +247,10 @@ def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) ->
 
 def _wanted(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
     assert probe.info is not None
-    return choose_batches(config.batches, probe.info.inputs, config.feeds, config.feed_plan)
+    return choose_batches(config.batches, probe.info.inputs, config=config.feeds, plan=config.feed_plan)
 
 
-def _row_s(probe: Probe, batch: int, plan: MeasurePlan) -> float:
+def _row_s(probe: Probe, batch: int, *, plan: MeasurePlan) -> float:
     """Return about how long a row takes that soon agrees with itself; each window warms up and counts a call."""
     call_s = probe.call_s / probe.batch * batch
     window_s = max(plan.max_s / MOST_WINDOWS, call_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["explain_rows", "find_crossovers", "share_of_floor"]
+__all__ = ["explain_rows", "find_crossovers", "share_of_peak"]
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.bench.measuring.machine_peak import Floor
+from toolkit.bench.measuring.machine_peak import MachinePeak
 from toolkit.bench.report import BenchRow
 
 DECISIVE = 0.5
 
 
-class Variant(NamedTuple):
+class Series(NamedTuple):
     """What rows of different batch sizes have in common."""
 
     runtime: str
@@ -27,11 +27,11 @@ class Variant(NamedTuple):
     io_binding: bool
 
     @classmethod
-    def of(cls, row: BenchRow) -> Variant:
-        """Return the variant of a row."""
+    def of(cls, row: BenchRow) -> Series:
+        """Return the series that a row belongs to."""
         return cls(row.runtime, row.provider_active, row.precision, row.threads, row.io_binding)
 
-    def name(self, others: Sequence[Variant]) -> str:
+    def name(self, others: Sequence[Series]) -> str:
         """Return what tells it from others: runtime and provider, and what else differs among them."""
         words = [self.runtime if self.runtime == self.provider else f"{self.runtime} on {self.provider}"]
         for field, text in (
@@ -43,31 +43,31 @@ class Variant(NamedTuple):
         return ", ".join(words)
 
 
-def share_of_floor(row: BenchRow, floors: Sequence[Floor]) -> float | None:
+def share_of_peak(row: BenchRow, peaks: Sequence[MachinePeak]) -> float | None:
     """Return the share of the machine's own float32 matrix product that a row reached; None where it is not known."""
-    found = [floor for floor in floors if (floor.provider, floor.threads) == (row.provider_active, row.threads)]
+    found = [peak for peak in peaks if (peak.provider, peak.threads) == (row.provider_active, row.threads)]
     if row.multiply_adds is None or row.throughput_items_per_s is None or not found or row.batch is None:
         return None
     best = found[0].matmul_gflops
     return 2 * row.multiply_adds / row.batch * row.throughput_items_per_s / 1e9 / best if best else None
 
 
-def explain_rows(rows: Sequence[BenchRow], floors: Sequence[Floor]) -> dict[int, str]:
+def explain_rows(rows: Sequence[BenchRow], peaks: Sequence[MachinePeak]) -> dict[int, str]:
     """Return a verdict by the number of its row: launch-bound, copy-bound or compute-bound, and the figure behind it.
 
     A call that takes a + c * batch spends a whatever its batch: where that is at least half of it, it is launch-bound.
     The line is fitted to the medians of a variant's batch sizes, each weighed by its own length: two sizes are needed.
     """
-    groups: dict[Variant, list[int]] = {}
+    groups: dict[Series, list[int]] = {}
     for number, row in enumerate(rows):
         if row.status == "pass" and row.latency_ms and row.batch and row.scenario == "single-stream":
-            groups.setdefault(Variant.of(row), []).append(number)
+            groups.setdefault(Series.of(row), []).append(number)
     verdicts: dict[int, str] = {}
     for numbers in groups.values():
         points = [(rows[number].batch or 1, _median(rows[number])) for number in numbers]
         fixed = _fixed_cost([(batch, median) for batch, median in points if median is not None])
         for number in numbers:
-            verdicts[number] = _explain(rows[number], fixed, share_of_floor(rows[number], floors))
+            verdicts[number] = _explain(rows[number], fixed, share=share_of_peak(rows[number], peaks))
     return {number: text for number, text in verdicts.items() if text}
 
 
@@ -78,16 +78,16 @@ def find_crossovers(rows: Sequence[BenchRow]) -> list[str]:
     next, their lines, straight in logarithms, are followed to where they meet. Variants whose 95 % intervals overlap
     are not told apart: the one that was ahead before stays.
     """
-    groups: dict[str, dict[Variant, dict[int, BenchRow]]] = {}
+    groups: dict[str, dict[Series, dict[int, BenchRow]]] = {}
     for row in rows:
         if row.status == "pass" and row.batch and row.ci95 and "p50" in row.ci95 and row.scenario == "single-stream":
-            groups.setdefault(row.precision, {}).setdefault(Variant.of(row), {})[row.batch] = row
+            groups.setdefault(row.precision, {}).setdefault(Series.of(row), {})[row.batch] = row
     return [line for variants in groups.values() if len(variants) > 1 for line in _follow(variants, len(groups) > 1)]
 
 
-def _follow(variants: dict[Variant, dict[int, BenchRow]], has_others: bool) -> list[str]:
+def _follow(variants: dict[Series, dict[int, BenchRow]], has_others: bool) -> list[str]:
     shared = set.intersection(*({*rows} for rows in variants.values()))
-    leaders: list[tuple[int, Variant]] = []
+    leaders: list[tuple[int, Series]] = []
     for batch in sorted(shared):
         best = min(variants, key=lambda variant: _median(variants[variant][batch]) or math.inf)
         before = leaders[-1][1] if leaders else best
@@ -101,7 +101,7 @@ def _follow(variants: dict[Variant, dict[int, BenchRow]], has_others: bool) -> l
         return [f"{prefix}soonest at every batch size: {names[leaders[0][1]]}"]
     lines = []
     for (below, left), (above, right) in steps:
-        middle = _crossing(variants[left], variants[right], below, above)
+        middle = _crossing(variants[left], variants[right], below=below, above=above)
         lines.append(
             f"{prefix}on this machine use {names[left]} below batch {middle}, {names[right]} from there on "
             f"(measured at {below} and {above})"
@@ -115,7 +115,7 @@ def _is_sooner(row: BenchRow, other: BenchRow) -> bool:
     return row.ci95["p50"][1] < other.ci95["p50"][0]
 
 
-def _crossing(first: dict[int, BenchRow], second: dict[int, BenchRow], below: int, above: int) -> int:
+def _crossing(first: dict[int, BenchRow], second: dict[int, BenchRow], *, below: int, above: int) -> int:
     """Return the batch size at which two lines, straight in logarithms, meet."""
     gaps = []
     for batch in (below, above):
@@ -138,7 +138,7 @@ def _fixed_cost(points: list[tuple[int, float]]) -> float | None:
     return max(float(fixed), 0.0)
 
 
-def _explain(row: BenchRow, fixed_ms: float | None, share: float | None) -> str:
+def _explain(row: BenchRow, fixed_ms: float | None, *, share: float | None) -> str:
     median = _median(row)
     if median is None:
         return ""

@@ -33,15 +33,15 @@ def find_mistakes(result: EvaluationResult, classes: Sequence[str]) -> tuple[Ans
     """Return every wrong answer, the one with the highest probability first, equal ones in the images' order."""
     wrong = np.flatnonzero(~result.is_right)
     confidence = result.probabilities[wrong, result.predicted[wrong]]
-    return _describe(result, wrong[np.argsort(-confidence, kind="stable")], classes)
+    return _describe(result, wrong[np.argsort(-confidence, kind="stable")], classes=classes)
 
 
 def first_answers(result: EvaluationResult, classes: Sequence[str], *, count: int = 10) -> tuple[Answer, ...]:
     """Return the answers on the first images, fewer where there are fewer."""
-    return _describe(result, range(min(count, len(result.labels))), classes)
+    return _describe(result, range(min(count, len(result.labels))), classes=classes)
 
 
-def _describe(result: EvaluationResult, indices: Iterable[int], classes: Sequence[str]) -> tuple[Answer, ...]:
+def _describe(result: EvaluationResult, indices: Iterable[int], *, classes: Sequence[str]) -> tuple[Answer, ...]:
     return tuple(
         Answer(
             index=int(index),

@@ -45,7 +45,7 @@ class Feeds(NamedTuple):
     origin: str
 
 
-def try_feeds(config: BenchConfig, source: ModelSource, opener: Opener) -> FeedPlan | None:
+def try_feeds(config: BenchConfig, source: ModelSource, *, opener: Opener) -> FeedPlan | None:
     """Choose what a stranger's file is fed, by a trial on unoptimised ONNX Runtime.
 
     Returns:
@@ -106,6 +106,7 @@ def make_feeds(
 def choose_batches(
     wanted: tuple[int, ...] | None,
     inputs: tuple[TensorSpec, ...],
+    *,
     config: FeedConfig = AS_DECLARED,
     plan: FeedPlan | None = None,
 ) -> tuple[int, ...]:
@@ -116,7 +117,7 @@ def choose_batches(
     Raises:
         UsageError: the arrays or shapes given have another batch than the one wanted.
     """
-    own = _own_batch(config, inputs, plan)
+    own = _own_batch(config, inputs, plan=plan)
     if own is not None:
         if wanted not in {None, (own,)}:
             raise UsageError(f"the inputs given have a batch of {own}; leave out --batch")
@@ -138,7 +139,7 @@ def _check_size(golden: Golden, batch: int) -> None:
         raise UsageError(f"a batch of {batch:,} needs {size:,} bytes of inputs; the most is {INPUT_CAP_BYTES:,}")
 
 
-def _own_batch(config: FeedConfig, inputs: tuple[TensorSpec, ...], plan: FeedPlan | None) -> int | None:
+def _own_batch(config: FeedConfig, inputs: tuple[TensorSpec, ...], *, plan: FeedPlan | None) -> int | None:
     """Return the batch that the user's arrays or shapes have; None where nothing was given."""
     if config.given is not None:
         firsts = {array.shape[0] for array in config.given.values() if array.ndim}

@@ -6,10 +6,10 @@ __all__ = [
     "MOST_OPEN",
     "STABLE_SPREAD",
     "WINDOWS",
-    "Finished",
-    "Job",
-    "Lane",
-    "measure_jobs",
+    "MeasuredRow",
+    "PlannedRow",
+    "PlannedWorker",
+    "measure_rows",
     "next_window",
     "pool_windows",
     "window_spread",
@@ -53,11 +53,11 @@ PHASE_CALLS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class PlannedWorker:
     """What one worker serves: every batch size of a probe with one number of threads.
 
     Attributes:
-        number: its place among the lanes.
+        number: its place among the workers.
         probe: the variant, which opened.
         source: the model.
         settings: of the worker.
@@ -70,25 +70,25 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class PlannedRow:
     """One row to measure.
 
     Attributes:
         number: its place in the report.
-        lane: who measures it.
+        worker: who measures it.
         batch: items in one call.
     """
 
     number: int
-    lane: Lane
+    worker: PlannedWorker
     batch: int
 
 
-class Finished(NamedTuple):
-    """What became of a job.
+class MeasuredRow(NamedTuple):
+    """What became of a planned row.
 
     Attributes:
-        job: the job.
+        row: what was planned.
         windows: what was measured, in its order.
         feeds: where the inputs came from.
         info: what was running; None where it did not open.
@@ -97,7 +97,7 @@ class Finished(NamedTuple):
         error: why it failed.
     """
 
-    job: Job
+    row: PlannedRow
     windows: tuple[Window, ...]
     feeds: str
     info: RuntimeInfo | None
@@ -106,19 +106,19 @@ class Finished(NamedTuple):
     error: ToolkitError | None
 
 
-def measure_jobs(jobs: Sequence[Job], config: BenchConfig, opener: Opener) -> Iterator[Finished]:
-    """Measure every job; those with the same batch size take turns: a window of A, one of B, one of A.
+def measure_rows(planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener) -> Iterator[MeasuredRow]:
+    """Measure every row; those with the same batch size take turns: a window of A, one of B, one of A.
 
     Yields:
-        Each job when it is done, whatever became of it.
+        Each row when it is done, whatever became of it.
     """
-    for first in range(0, 1 + max((job.lane.number for job in jobs), default=-1), MOST_OPEN):
-        mine = [job for job in jobs if first <= job.lane.number < first + MOST_OPEN]
+    for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
+        mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
             pool = _Pool(opener, config.timeout_s, stack)
-            ordered = sorted(mine, key=lambda job: (job.batch, job.number))
-            for _, together in groupby(ordered, key=lambda job: job.batch):
-                yield from _take_turns([_Track(job, config, pool) for job in together])
+            ordered = sorted(mine, key=lambda row: (row.batch, row.number))
+            for _, together in groupby(ordered, key=lambda row: row.batch):
+                yield from _take_turns([_RowUnderWay(row, config, pool) for row in together])
 
 
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:
@@ -177,12 +177,12 @@ def pool_windows(done: Sequence[Window]) -> tuple[NDArray[np.int64], NDArray[np.
     )
 
 
-def _take_turns(tracks: list[_Track]) -> Iterator[Finished]:
-    while tracks:
-        for track in tracks:
-            track.step()
-        yield from (track.finish() for track in tracks if track.is_done)
-        tracks = [track for track in tracks if not track.is_done]
+def _take_turns(rows: list[_RowUnderWay]) -> Iterator[MeasuredRow]:
+    while rows:
+        for row in rows:
+            row.step()
+        yield from (row.finish() for row in rows if row.is_done)
+        rows = [row for row in rows if not row.is_done]
 
 
 @dataclass(slots=True)
@@ -193,29 +193,29 @@ class _Opened:
 
 
 class _Pool:
-    """The workers that are open, by lane."""
+    """The workers that are open, by their numbers."""
 
     def __init__(self, opener: Opener, timeout_s: float, stack: ExitStack) -> None:
         self._opener, self._timeout_s, self._stack = opener, timeout_s, stack
         self._open: dict[int, _Opened] = {}
 
-    def get(self, lane: Lane) -> _Opened:
-        """Return the lane's worker, opened if it is not."""
-        if lane.number not in self._open:
+    def get(self, worker: PlannedWorker) -> _Opened:
+        """Return an open worker, opened if it is not yet."""
+        if worker.number not in self._open:
             own = self._stack.enter_context(ExitStack())
-            engine = own.enter_context(self._opener(lane.source, lane.settings, timeout_s=self._timeout_s))
-            self._open[lane.number] = _Opened(engine, own)
-        return self._open[lane.number]
+            engine = own.enter_context(self._opener(worker.source, worker.settings, timeout_s=self._timeout_s))
+            self._open[worker.number] = _Opened(engine, own)
+        return self._open[worker.number]
 
-    def drop(self, lane: Lane) -> None:
-        """End the lane's worker: after a failure nobody knows what state it is in."""
-        if (opened := self._open.pop(lane.number, None)) is not None:
+    def drop(self, worker: PlannedWorker) -> None:
+        """End a worker: after a failure nobody knows what state it is in."""
+        if (opened := self._open.pop(worker.number, None)) is not None:
             opened.stack.close()
 
 
 @dataclass(slots=True)
-class _Track:
-    job: Job
+class _RowUnderWay:
+    row: PlannedRow
     config: BenchConfig
     pool: _Pool
     is_done: bool = False
@@ -226,31 +226,31 @@ class _Track:
 
     def step(self) -> None:
         """Measure one window, or find that it is enough."""
-        plan = next_window(self.config.plan_for(self.job.lane.settings), self._windows)
+        plan = next_window(self.config.plan_for(self.row.worker.settings), self._windows)
         if plan is None:
             self.is_done, self._feeds = True, None
             return
         try:
-            opened = self.pool.get(self.job.lane)
+            opened = self.pool.get(self.row.worker)
             if self._feeds is None:
                 self._begin(opened)
             assert self._feeds is not None
             self._windows.append(opened.engine.measure(self._feeds.arrays, plan))
         except ToolkitError as error:
             self._error, self.is_done, self._feeds = error, True, None
-            self.pool.drop(self.job.lane)
+            self.pool.drop(self.row.worker)
 
-    def finish(self) -> Finished:
-        """Return what became of the job."""
+    def finish(self) -> MeasuredRow:
+        """Return what became of the row."""
         told = {"feeds": "", "info": None, "cold": {}, "is_first": False, **self._told}
-        return Finished(job=self.job, windows=tuple(self._windows), error=self._error, **told)
+        return MeasuredRow(row=self.row, windows=tuple(self._windows), error=self._error, **told)
 
     def _begin(self, opened: _Opened) -> None:
-        engine, lane = opened.engine, self.job.lane
+        engine, worker = opened.engine, self.row.worker
         self._feeds = make_feeds(
             engine.info.inputs,
-            batch=self.job.batch,
-            golden=lane.probe.golden,
+            batch=self.row.batch,
+            golden=worker.probe.golden,
             config=self.config.feeds,
             plan=self.config.feed_plan,
         )

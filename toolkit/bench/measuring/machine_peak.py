@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Floor", "measure_floor"]
+__all__ = ["MachinePeak", "measure_peak"]
 
 import time
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ PLAN = MeasurePlan(warmup_calls=3, warmup_s=0.05, min_calls=5, min_s=0.25, max_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class MachinePeak:
     """The best of a machine.
 
     Attributes:
@@ -44,17 +44,17 @@ class Floor:
     reason: str = ""
 
 
-def measure_floor(provider: str, threads: int, opener: Opener, *, timeout_s: float) -> Floor:
+def measure_peak(provider: str, threads: int, *, opener: Opener, timeout_s: float) -> MachinePeak:
     """Measure a provider's matrix product and copies; a failure is a floor without figures."""
     sides = DEVICE_SIDES if provider in DEVICES else HOST_SIDES
     try:
-        found = [_measure(provider, threads, side, opener, timeout_s) for side in sides]
+        found = [_measure(provider, threads, side=side, opener=opener, timeout_s=timeout_s) for side in sides]
     except ToolkitError as error:
-        return Floor(provider=provider, threads=threads, side=sides[0], reason=str(error))
+        return MachinePeak(provider=provider, threads=threads, side=sides[0], reason=str(error))
     return max(found, key=lambda floor: floor.matmul_gflops or 0)
 
 
-def _measure(provider: str, threads: int, side: int, opener: Opener, timeout_s: float) -> Floor:
+def _measure(provider: str, threads: int, *, side: int, opener: Opener, timeout_s: float) -> MachinePeak:
     is_device = provider in DEVICES
     generator = np.random.default_rng(0)
     feeds = {name: generator.random((side, side), np.float32) for name in ("a", "b")}
@@ -64,7 +64,7 @@ def _measure(provider: str, threads: int, side: int, opener: Opener, timeout_s: 
     phases = window.facts.get("phases_ms")
     copied = 2 * side * side * 4 / (phases["copy_in"] * 1e6) if phases else _copy_rate()
     rate = 2 * side**3 / max(int(window.samples_ns.min()), 1)
-    return Floor(provider=provider, threads=threads, side=side, matmul_gflops=rate, copy_gb_per_s=copied)
+    return MachinePeak(provider=provider, threads=threads, side=side, matmul_gflops=rate, copy_gb_per_s=copied)
 
 
 def _product(side: int) -> ModelSource:

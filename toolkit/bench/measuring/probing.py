@@ -71,7 +71,7 @@ class Probe:
 
 
 def probe_variants(
-    variants: tuple[Variant, ...], config: BenchConfig, source: ModelSource, *, opener: Opener = open_worker
+    variants: tuple[Variant, ...], config: BenchConfig, *, source: ModelSource, opener: Opener = open_worker
 ) -> tuple[Probe, ...]:
     """Open and run every variant once.
 
@@ -87,7 +87,10 @@ def probe_variants(
         # Settled: its `auto` has found one that works, or the runtime has no run, which no provider changes.
         if settled & {(variant.runtime, variant.group), (variant.runtime, -1)}:
             continue
-        mine = [_probe(variant, config, source, precision, opener) for precision in config.precisions or ("",)]
+        mine = [
+            _probe(variant, config, source=source, precision=precision, opener=opener)
+            for precision in config.precisions or ("",)
+        ]
         probes.extend(mine)
         if any(isinstance(probe.error, NoRunError) for probe in mine):
             settled.add((variant.runtime, -1))
@@ -109,18 +112,18 @@ def _check_precisions(probes: list[Probe], config: BenchConfig) -> None:
             raise lacking[0]
 
 
-def _probe(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
+def _probe(variant: Variant, config: BenchConfig, *, source: ModelSource, precision: str, opener: Opener) -> Probe:
     if variant.impossible:
         return Probe(variant=variant, precision=precision or "fp32", status="skip", reason=variant.impossible)
     try:
-        return _open_once(variant, config, source, precision, opener)
+        return _open_once(variant, config, source=source, precision=precision, opener=opener)
     except ToolkitError as error:
         status = _judge(error, variant)
         precision, reason = precision or "fp32", str(error)
         return Probe(variant=variant, precision=precision, status=status, reason=reason, log=error.log, error=error)
 
 
-def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, precision: str, opener: Opener) -> Probe:
+def _open_once(variant: Variant, config: BenchConfig, *, source: ModelSource, precision: str, opener: Opener) -> Probe:
     if config.plan.boundary == "device" and not any(bindings_of(variant, config)):
         raise UsageError(
             f"runtime {variant.runtime} on {variant.provider} has no memory of its own; use --boundary host"
@@ -142,20 +145,20 @@ def _open_once(variant: Variant, config: BenchConfig, source: ModelSource, preci
         # A file of another precision than float32 is computed in its own whatever the engine was asked for.
         label = arithmetic if own == "fp32" else own
         if precision in {"", label}:
-            batch, call_s = _run_once(engine, config, golden)
+            batch, call_s = _run_once(engine, config, golden=golden)
             return Probe(**known, precision=label, info=engine.info, batch=batch, call_s=call_s)
         if find_runtime(variant.runtime).needs_run:
             raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
-    derived = find_precision_file(source, own, precision)
+    derived = find_precision_file(source, own, precision=precision)
     with opener(derived, settings, timeout_s=config.timeout_s) as engine:
-        batch, call_s = _run_once(engine, config, golden)
+        batch, call_s = _run_once(engine, config, golden=golden)
         return Probe(**known, precision=precision, info=engine.info, source=derived, batch=batch, call_s=call_s)
 
 
-def _run_once(engine: OpenedWorker, config: BenchConfig, golden: Golden | None) -> tuple[int, float]:
+def _run_once(engine: OpenedWorker, config: BenchConfig, *, golden: Golden | None) -> tuple[int, float]:
     """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
     inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
-    batch = min(choose_batches(config.batches, inputs, feeds, plan))
+    batch = min(choose_batches(config.batches, inputs, config=feeds, plan=plan))
     arrays = make_feeds(inputs, batch=batch, golden=golden, config=feeds, plan=plan).arrays
     started = time.perf_counter()
     run_first(engine, arrays)

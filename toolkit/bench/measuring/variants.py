@@ -122,7 +122,7 @@ def settings_for(
         provider=variant.provider,
         precision=precision,
         threads=threads,
-        runs_at_once=_runs_at_once(variant, config, threads),
+        runs_at_once=_runs_at_once(variant, config, threads=threads),
         io_binding=io_binding,
         tf32=config.tf32,
         device=config.device,
@@ -138,7 +138,7 @@ def bindings_of(variant: Variant, config: BenchConfig) -> tuple[bool, ...]:
     return tuple(dict.fromkeys(word != "off" for word in config.io_bindings))
 
 
-def find_precision_file(source: ModelSource, own: str, precision: str) -> ModelSource:
+def find_precision_file(source: ModelSource, own: str, *, precision: str) -> ModelSource:
     """Return `<name>.<precision>.onnx` beside the model, if its card says that it comes from this very file.
 
     Args:
@@ -191,7 +191,7 @@ def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> li
     return [Variant(runtime=runtime, provider=word, runtime_named=runtime_named, impossible=impossible)]
 
 
-def _runs_at_once(variant: Variant, config: BenchConfig, threads: int) -> int:
+def _runs_at_once(variant: Variant, config: BenchConfig, *, threads: int) -> int:
     """Return how many calls are in flight: one a core where a scenario has them and the engine takes them."""
     scenario = config.plan.scenario
     if scenario not in {"multi-stream", "offline"} or config.plan.driver != "toolkit":

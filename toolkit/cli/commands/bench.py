@@ -75,7 +75,7 @@ def _search(
     if request.model is None:
         announce_model(source.path, store=store)
     with console.progress("searching", unit="rows") as bar:
-        report = search_settings(config, goal, source, command=repeat_command(), progress=bar)
+        report = search_settings(config, goal, source=source, command=repeat_command(), progress=bar)
     for line in report.notes:
         note(line)
     return report

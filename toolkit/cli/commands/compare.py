@@ -28,23 +28,24 @@ Allow = Annotated[
 def compare_command(
     old: Old,
     new: New,
+    *,
     fail_if: FailIf = None,
     allow: Allow = None,
     as_json: Json = False,
 ) -> None:
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
-    from toolkit.bench.compare import ALLOWANCES, compare_results, parse_condition
+    from toolkit.bench.compare import ALLOWANCES, compare_results, parse_threshold
     from toolkit.bench.report import read_result
     from toolkit.render.bench import render_comparison
 
-    conditions = tuple(parse_condition(text) for text in fail_if or ())
+    thresholds = tuple(parse_threshold(text) for text in fail_if or ())
     for word in allow or ():
         require_known(word, ALLOWANCES, what="--allow")
     comparison = compare_results(
         read_result(old),
         read_result(new),
         names=(str(old), str(new)),
-        conditions=conditions,
+        thresholds=thresholds,
         allow=frozenset(allow or ()),
     )
     Output(as_json=as_json).report(comparison.to_json(), *render_comparison(comparison))
