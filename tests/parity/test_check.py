@@ -94,7 +94,7 @@ def check(
     return check_parity(
         SOURCE,
         config,
-        ParityOptions(**options),
+        options=ParityOptions(**options),
         store=ArtifactStore(root=folder),
         opener=engine,
         listener=listener or Images(),

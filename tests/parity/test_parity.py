@@ -115,7 +115,7 @@ def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
         AnswersItself(), Reference(kind="x", suites=(entry,)), ParityConfig(small_batches=(1, 3, 257))
     )
     outcomes = run_trials(AnswersItself(), trials)
-    row = summarise_row(EMPTY_ROW, outcomes, RuntimeSettings())
+    row = summarise_row(EMPTY_ROW, outcomes, settings=RuntimeSettings())
     assert [len(item.trial.expected) for item in outcomes] == [1000, *counts]
     words = "slow: 1,000 of 2,000 test images, evenly spaced; "
     assert str(row.reason).startswith(f"{words}other batch sizes on a batch and one image; " if rate < 50 else words)

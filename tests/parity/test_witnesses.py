@@ -397,7 +397,7 @@ def test_what_the_standard_leaves_open_is_nobodys_fault(
     x = np.array(numbers, np.float32)
     to = helper.tensor_dtype_to_np_dtype(attributes.get("to", TensorProto.FLOAT))
     _, feeds, (loose,) = take_apart(source, {"x": x, "y": np.zeros(len(numbers), to)})
-    told = find_left_open(loose, feeds, {"y": np.zeros(len(numbers), to)})
+    told = find_left_open(loose, feeds, made={"y": np.zeros(len(numbers), to)})
     assert words in told
     assert bool(told) == bool(words)
 
@@ -546,7 +546,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
         monkeypatch.setattr("toolkit.parity.config.time", clock)
         monkeypatch.setattr("toolkit.parity.references.answers.time", clock)
         asked = ask_witnesses(
-            ANY, calls(count), Budget(seconds=budget, start=0.0, multiply_adds=work), opener=open_slow
+            ANY, calls(count), budget=Budget(seconds=budget, start=0.0, multiply_adds=work), opener=open_slow
         )
         assert clock.now <= 2 * budget
         return asked
@@ -631,7 +631,7 @@ def test_a_step_of_a_quantiser_is_neither_right_nor_wrong(say: Callable[..., Fee
     outcomes = [
         Outcome(trial=make_trial(entry), judgement=item) for item in (stepped, judge_feeds({"y": floats(1, 2)}, entry))
     ]
-    assert summarise_row(row("fail"), outcomes, RuntimeSettings()).status == "undecided"
+    assert summarise_row(row("fail"), outcomes, settings=RuntimeSettings()).status == "undecided"
     assert not say([floats(1, 2)], [np.array([1.0, 2.0])], jitter=0.05).suites[0].steps
 
 

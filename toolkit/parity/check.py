@@ -97,8 +97,8 @@ NO_RUN = "the run that this model came from is not here: the reference is the fi
 def check_parity(
     source: ModelSource,
     config: ParityConfig,
-    options: ParityOptions | None = None,
     *,
+    options: ParityOptions | None = None,
     store: ArtifactStore | None = None,
     opener: Opener = open_worker,
     listener: ParityListener = SILENT,
@@ -126,9 +126,9 @@ def check_parity(
     listener.accept(subject)
     environment = describe_environment()  # before the check: its load is not the check's own
     if subject.card is not None:
-        source = replace(source, run=_find_run(subject.card, options, store))
+        source = replace(source, run=_find_run(subject.card, options, store=store))
     if recording is None:
-        recording = _record(source, config, subject, options=options, opener=opener, listener=listener)
+        recording = _record(source, config, subject=subject, options=options, opener=opener, listener=listener)
         recording = replace(recording, environment=environment)
     if options.record is not None:
         write_recording(options.record, recording)
@@ -146,7 +146,7 @@ def check_parity(
     return report
 
 
-def _find_run(card: Card, options: ParityOptions, store: ArtifactStore) -> Path | None:
+def _find_run(card: Card, options: ParityOptions, *, store: ArtifactStore) -> Path | None:
     if options.run is not None:
         return find_run(options.run, store=store)
     return find_origin(card.checkpoint_sha256, store=store)
@@ -155,8 +155,8 @@ def _find_run(card: Card, options: ParityOptions, store: ArtifactStore) -> Path 
 def _record(
     source: ModelSource,
     config: ParityConfig,
-    subject: Subject,
     *,
+    subject: Subject,
     options: ParityOptions,
     opener: Opener,
     listener: ParityListener,

@@ -190,7 +190,9 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
     for device in devices:
         several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
         optimisations = config.optimisations if is_ort else ("all",)
-        for threads, optimisation, precision in product(several, optimisations, _precisions(name, device, config)):
+        for threads, optimisation, precision in product(
+            several, optimisations, _precisions(name, device, config=config)
+        ):
             settings = RuntimeSettings(
                 runtime=name,
                 provider=device,
@@ -208,7 +210,7 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
             )
 
 
-def _precisions(name: str, device: str, config: ParityConfig) -> list[str]:
+def _precisions(name: str, device: str, *, config: ParityConfig) -> list[str]:
     """Return what an engine computes in on a device, of what was asked for."""
     asked = config.precisions or (("all",) if config.runtimes == ("all",) else ("fp32",))
     possible = precisions_of(name, device)
@@ -233,14 +235,14 @@ def _judge_variant(
         status="fail",
         was_named=variant.was_named,
     )
-    why_not = _explain_skip(source, settings, precision) or arithmetics.explain_absence(settings)
+    why_not = _explain_skip(source, settings, precision=precision) or arithmetics.explain_absence(settings)
     if why_not is not None:
         return replace(row, status="skip", reason=why_not)
     try:
         reference = arithmetics.reference_for(settings)
         with arithmetics.opener(source, settings, timeout_s=JUDGE_S) as worker:
             row = describe_row(row, worker.info)
-            row = summarise_row(row, run_trials(worker, _trials(worker, reference, config)), settings)
+            row = summarise_row(row, run_trials(worker, _trials(worker, reference, config=config)), settings=settings)
             row = replace(row, notes=worker.notes)
         return settle_row(row, reference) if isinstance(reference, FeedsReference) else row
     except UsageError:
@@ -254,7 +256,7 @@ def _judge_variant(
         return replace(row, status="refused" if is_refusal else "fail", reason=str(error), log=error.log or None)
 
 
-def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str) -> str | None:
+def _explain_skip(source: ModelSource, settings: RuntimeSettings, *, precision: str) -> str | None:
     if not find_runtime(settings.runtime).needs_run:
         return None
     if source.run is None:
@@ -264,7 +266,7 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, precision: str
     return None
 
 
-def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, config: ParityConfig) -> Iterable[Trial]:
+def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, *, config: ParityConfig) -> Iterable[Trial]:
     if isinstance(reference, FeedsReference):
         return map(make_trial, reference.suites)
-    return image_trials(engine, reference, config)
+    return image_trials(engine, reference, config=config)

@@ -28,7 +28,7 @@ def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
     )
 
 
-def summarise_row(row: ParityRow, outcomes: list[Outcome], settings: RuntimeSettings) -> ParityRow:
+def summarise_row(row: ParityRow, outcomes: list[Outcome], *, settings: RuntimeSettings) -> ParityRow:
     """Return the row of an engine that was asked every trial; one that answered none has refused the file."""
     nearest = max(outcomes, key=share_of_bound)
     if all(item.judgement.is_refusal for item in outcomes):

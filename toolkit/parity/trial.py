@@ -78,7 +78,7 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
     return Trial(batch=size, available=whole, feeds=expected.split(size), expected=expected)
 
 
-def image_trials(engine: OpenedWorker, reference: Reference, config: ParityConfig) -> Iterator[Trial]:
+def image_trials(engine: OpenedWorker, reference: Reference, *, config: ParityConfig) -> Iterator[Trial]:
     """Yield the trials of one engine on a model of ours: every suite whole, the first images in small batches.
 
     One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.

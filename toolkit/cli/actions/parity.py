@@ -99,7 +99,9 @@ def check_and_report(
     source = read_model(path, allow_external_data=allow_external_data)
     target = target or store.new_file("reports", f"parity-{path.stem}", suffix=".json")
     shown = _Shown(path=path, config=config, options=options, data=data, store=store, output=output)
-    report = check_parity(source, config, replace(options, worst=worst_folder(target)), store=store, listener=shown)
+    report = check_parity(
+        source, config, options=replace(options, worst=worst_folder(target)), store=store, listener=shown
+    )
     value = report.to_json(command=repeat_command())
     write_json(target, value)
     output.report(

@@ -164,7 +164,7 @@ def bisect_file(
 
     def probe(tensor: InnerTensor) -> str:
         cuts = (cut_model(item, tensor.name) for item in (source, fresh))
-        seen, right = (_in_float64(cut, feeds, opener)[tensor.name] for cut in cuts)
+        seen, right = (_in_float64(cut, feeds, opener=opener)[tensor.name] for cut in cuts)
         if seen.shape != right.shape:
             return f"it is {list(seen.shape)}, in a fresh export {list(right.shape)}"
         apart = np.abs(seen.astype(np.float64) - right.astype(np.float64)).max(initial=0.0)
@@ -203,7 +203,7 @@ def _export_again(run: Path, folder: Path, *, precision: str) -> ModelSource:
     return ModelSource.read(target if precision == "fp32" else target.with_suffix(f".{precision}.onnx"))
 
 
-def _in_float64(source: ModelSource, feeds: Arrays, opener: Opener) -> Arrays:
+def _in_float64(source: ModelSource, feeds: Arrays, *, opener: Opener) -> Arrays:
     with opener(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=ANSWER_S) as worker:
         return worker.run(_feeds_of(source, feeds))
 

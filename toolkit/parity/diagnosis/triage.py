@@ -57,7 +57,7 @@ def triage_report(report: ParityReport, source: ModelSource, *, opener: Opener =
     for row in failed:
         is_ours = row.worst is not None and row.worst.expected.is_of_images
         if row.worst is not None and is_ours and of_file is None:
-            of_file = _safely(_causes_in_file(row.worst, source, opener))
+            of_file = _safely(_causes_in_file(row.worst, source, opener=opener))
         # Of a file of ours the card tells in which type its weights are, and where they lie.
         known = stated.chance if is_ours else (*stated.chance, *stated.context)
         shown = of_file or _safely(_causes_in_engine(row, source, opener=opener, has_chance=bool(stated.chance)))
@@ -126,7 +126,7 @@ def _safely(causes: Iterator[str]) -> tuple[str, ...]:
     return tuple(gathered)
 
 
-def _causes_in_file(worst: WorstSample, source: ModelSource, opener: Opener) -> Iterator[str]:
+def _causes_in_file(worst: WorstSample, source: ModelSource, *, opener: Opener) -> Iterator[str]:
     """Yield what is wrong with the file: its own graph in float64 is not what the reference says."""
     images, bound, reference = worst.expected.feeds["images"], worst.expected.bound, worst.expected.outputs["logits"]
     with opener(source, RuntimeSettings(runtime="onnx-widened"), timeout_s=ANSWER_S) as graph:
@@ -185,13 +185,13 @@ def _causes_in_calls(worker: OpenedWorker, trial: Trial) -> Iterator[str]:
     if not expected.is_of_images:
         return
     sizes = sorted({1, min(2, len(expected)), min(3, len(expected)), len(expected)})
-    verdicts = {size: _passes(worker, expected, size) for size in sizes}
+    verdicts = {size: _passes(worker, expected, size=size) for size in sizes}
     if len(set(verdicts.values())) == 2:
         right, wrong = (", ".join(str(size) for size in sizes if verdicts[size] is kind) for kind in (True, False))
         yield f"the batch: right at {right}, wrong at {wrong}: a size is baked in, or items are mixed"
 
 
-def _passes(worker: OpenedWorker, expected: Expectation, size: int) -> bool:
+def _passes(worker: OpenedWorker, expected: Expectation, *, size: int) -> bool:
     return all(outcome.judgement for outcome in run_trials(worker, [make_trial(expected, size)]))
 
 

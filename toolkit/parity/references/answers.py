@@ -67,8 +67,8 @@ class Answers:
 def ask_witnesses(
     source: ModelSource,
     sets: tuple[FeedSet, ...],
-    budget: Budget,
     *,
+    budget: Budget,
     opener: Opener,
     progress: ShowProgress | None = None,
 ) -> Answers:
@@ -86,10 +86,10 @@ def ask_witnesses(
     """
     told = _count(progress, 2 * len(sets))
     asked = tuple(feed.name for feed in sets)
-    sets, own, unread = _ask_own(source, sets, budget, told, opener=opener)
+    sets, own, unread = _ask_own(source, sets, budget=budget, told=told, opener=opener)
     why_not, numbers, exact = "", list(range(len(own))), None
     try:
-        numbers, exact = _ask_exact(source, sets, budget, told, opener=opener)
+        numbers, exact = _ask_exact(source, sets, budget=budget, told=told, opener=opener)
         _require_same_form(exact, own[0])
     except ModelError as error:
         why_not, exact = str(error), None
@@ -111,7 +111,7 @@ def _require_same_form(answers: list[Arrays], other: Arrays) -> None:
 
 
 def ask_jitter(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, *, opener: Opener
+    source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Budget, opener: Opener
 ) -> list[dict[str, float]]:
     """Return how far each output of floats moves when weights and inputs do by one unit in the last place.
 
@@ -122,22 +122,22 @@ def ask_jitter(
         WorkerError: the process ended.
     """
     with opener(source, RuntimeSettings(runtime="ort-jittered"), timeout_s=REFERENCE_S) as worker:
-        moved = _run_calls(worker, sets, budget, lambda: None)
+        moved = _run_calls(worker, sets, budget=budget, told=lambda: None)
     return [{name: float(array) for name, array in call.items()} for call in moved]
 
 
-def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, *, opener: Opener) -> list[Arrays]:
+def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Budget, opener: Opener) -> list[Arrays]:
     """Return the answers in float64 where every 16-bit result is rounded as the file says, in as many calls as fit.
 
     Raises:
         ModelError: the file cannot be evaluated so.
         WorkerError: the process ended.
     """
-    return _run_exact(source, sets, budget, lambda: None, opener=opener, runtime="onnx-rounded")
+    return _run_exact(source, sets, budget=budget, told=lambda: None, opener=opener, runtime="onnx-rounded")
 
 
 def _ask_own(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, opener: Opener
+    source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Budget, told: Callable[[], None], opener: Opener
 ) -> tuple[tuple[FeedSet, ...], list[Arrays], tuple[str, ...]]:
     """Return the calls, the answers, and which outputs cannot be compared, with the reason."""
     settings = RuntimeSettings(optimisation="none", threads=1)
@@ -146,8 +146,8 @@ def _ask_own(
             blame_the_file(str(source.path)),
             opener(source, settings, timeout_s=REFERENCE_S) as worker,
         ):
-            sets = _choose_calls(worker, sets, budget.multiply_adds)
-            first = _run_calls(worker, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told)
+            sets = _choose_calls(worker, sets, limit=budget.multiply_adds)
+            first = _run_calls(worker, sets, budget=Budget(seconds=FIRST_SHARE * budget.remaining_s), told=told)
             again = worker.run(sets[0].arrays)
     except ModelError as error:
         raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
@@ -163,7 +163,7 @@ def _ask_own(
     return sets[: len(first)], first, unread
 
 
-def _choose_calls(worker: OpenedWorker, sets: tuple[FeedSet, ...], limit: int | None) -> tuple[FeedSet, ...]:
+def _choose_calls(worker: OpenedWorker, sets: tuple[FeedSet, ...], *, limit: int | None) -> tuple[FeedSet, ...]:
     """Return the first call, and of the others the smallest ones whose work fits too, in their order.
 
     The smallest alone where the first one's work does not fit; all where the graph does not tell their work.
@@ -192,7 +192,7 @@ def _choose_calls(worker: OpenedWorker, sets: tuple[FeedSet, ...], limit: int | 
 
 
 def _ask_exact(
-    source: ModelSource, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None], *, opener: Opener
+    source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Budget, told: Callable[[], None], opener: Opener
 ) -> tuple[list[int], list[Arrays]]:
     """Return the numbers of the calls that were answered in float64, and the answers.
 
@@ -200,7 +200,9 @@ def _ask_exact(
     """
     numbers = list(range(len(sets)))
     try:
-        found = _run_exact(source, sets, Budget(seconds=FIRST_SHARE * budget.remaining_s), told, opener=opener)
+        found = _run_exact(
+            source, sets, budget=Budget(seconds=FIRST_SHARE * budget.remaining_s), told=told, opener=opener
+        )
     except (ModelError, WorkerError) as error:
         sizes = [sum(array.nbytes for array in feed.arrays.values()) for feed in sets]
         least = sizes.index(min(sizes))
@@ -208,27 +210,27 @@ def _ask_exact(
         if not is_too_much or sizes[least] == sizes[0]:
             raise
         numbers = [least]
-        found = _run_exact(source, (sets[least],), budget, told, opener=opener)
+        found = _run_exact(source, (sets[least],), budget=budget, told=told, opener=opener)
     return numbers[: len(found)], found
 
 
 def _run_exact(
     source: ModelSource,
     sets: tuple[FeedSet, ...],
+    *,
     budget: Budget,
     told: Callable[[], None],
-    *,
     opener: Opener,
     runtime: str = "onnx-widened",
 ) -> list[Arrays]:
     settings = RuntimeSettings(runtime=runtime)
     timeout_s = min(REFERENCE_S, max(LEAST_TIMEOUT_S, budget.remaining_s))
     with opener(source, settings, timeout_s=timeout_s, memory_limit_bytes=memory_for_reference()) as worker:
-        return _run_calls(worker, sets, budget, told)
+        return _run_calls(worker, sets, budget=budget, told=told)
 
 
 def _run_calls(
-    worker: OpenedWorker, sets: tuple[FeedSet, ...], budget: Budget, told: Callable[[], None]
+    worker: OpenedWorker, sets: tuple[FeedSet, ...], *, budget: Budget, told: Callable[[], None]
 ) -> list[Arrays]:
     """Run the first call, and further ones while the longest so far would still fit into the budget."""
     found: list[Arrays] = []

@@ -82,6 +82,7 @@ def measure_errors(own: Sequence[Arrays], exact: Sequence[Arrays]) -> list[dict[
 def expect_calls(
     sets: Sequence[FeedSet],
     exact: Sequence[Arrays],
+    *,
     own: Sequence[Arrays],
     errors: Sequence[Errors],
     limits: RoundingLimits,
@@ -96,7 +97,7 @@ def expect_calls(
         limits: of the file's arithmetic.
     """
     kinds = {name: array.dtype for name, array in own[0].items()}
-    bounds = bound_calls(narrow_calls(exact, own), errors, limits)
+    bounds = bound_calls(narrow_calls(exact, own), errors, limits=limits)
     return tuple(
         FeedExpectation(
             name=feed.name,
@@ -112,7 +113,7 @@ def expect_calls(
 
 
 def bound_calls(
-    answers: Sequence[Arrays], errors: Sequence[Mapping[str, float]], limits: RoundingLimits
+    answers: Sequence[Arrays], errors: Sequence[Mapping[str, float]], *, limits: RoundingLimits
 ) -> list[dict[str, OutputBound]]:
     """Return the bound of every output of floats in every call.
 
@@ -127,7 +128,7 @@ def bound_calls(
     bounds: list[dict[str, OutputBound]] = [{} for _ in answers]
     for name, array in answers[0].items():
         if is_float(array.dtype):
-            own = _bound_output([call[name] for call in answers], [call[name] for call in errors], limits)
+            own = _bound_output([call[name] for call in answers], [call[name] for call in errors], limits=limits)
             for entry, bound in zip(bounds, own, strict=True):
                 entry[name] = bound
     return bounds
@@ -188,7 +189,7 @@ def _error(seen: NDArray[Any], exact: NDArray[Any]) -> float:
     return float(np.abs(seen[both].astype(np.float64) - exact[both]).max(initial=0.0))
 
 
-def _bound_output(answers: list[NDArray[Any]], errors: list[float], limits: RoundingLimits) -> list[OutputBound]:
+def _bound_output(answers: list[NDArray[Any]], errors: list[float], *, limits: RoundingLimits) -> list[OutputBound]:
     kind = float_limits(answers[0].dtype)
     # A file that computes in float32 and hands out fewer bits rounds as often as those do.
     own = LIMITS[ARITHMETICS.get(answers[0].dtype.name, "fp64")]

@@ -216,8 +216,10 @@ def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Agreement:
     problems = _check_form(outputs, expected)
     if problems:
         return Agreement(bound=expected.bound, failures=tuple(problems))
-    floats = [_judge_floats(name, outputs[name], expected) for name in expected.bounds]
-    whole = [_judge_whole(name, outputs[name], expected) for name in expected.outputs if name not in expected.bounds]
+    floats = [_judge_floats(name, outputs[name], expected=expected) for name in expected.bounds]
+    whole = [
+        _judge_whole(name, outputs[name], expected=expected) for name in expected.outputs if name not in expected.bounds
+    ]
     decided = [item for name, item in zip(expected.bounds, floats, strict=True) if name not in expected.reach] or floats
     nearest = max(decided, key=_share_of_bound, default=Agreement(max_abs_logit_error=0.0, bound=expected.bound))
     return Agreement(
@@ -243,7 +245,7 @@ def _check_form(outputs: Arrays, expected: FeedExpectation) -> list[str]:
     return problems
 
 
-def _judge_floats(name: str, array: NDArray[Any], expected: FeedExpectation) -> Agreement:
+def _judge_floats(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
     right, bound = expected.outputs[name], expected.bounds[name]
     seen = array.astype(np.float64)
     decided, finite = ~expected.undecided[name], np.isfinite(right)
@@ -264,7 +266,7 @@ def _judge_floats(name: str, array: NDArray[Any], expected: FeedExpectation) -> 
     return Agreement(max_abs_logit_error=worst, bound=allowed, worst_index=item, failures=failures, unclear=unclear)
 
 
-def _judge_whole(name: str, array: NDArray[Any], expected: FeedExpectation) -> Agreement:
+def _judge_whole(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
     differs = np.asarray(array != expected.outputs[name])
     wrong = differs & ~expected.undecided[name]
     failures: tuple[str, ...] = ()

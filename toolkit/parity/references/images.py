@@ -186,9 +186,9 @@ def compute_reference(
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
     with opener(source, graph_settings, timeout_s=REFERENCE_S) as graph:
-        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites, opener)
+        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites, opener=opener)
         if precision == "int8":
-            bounds = _bound_quantised(graph, suites, logits, stated=stated)
+            bounds = _bound_quantised(graph, suites, logits=logits, stated=stated)
         else:
             bounds = [_bound(graph, images) for images in suites.values()]
             bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
@@ -211,7 +211,7 @@ def bound_suites(
         return [_bound(graph, images) for images in suites]
 
 
-def _torch_logits(source: ModelSource, suites: Mapping[str, Images], opener: Opener) -> list[NDArray[np.float64]]:
+def _torch_logits(source: ModelSource, suites: Mapping[str, Images], *, opener: Opener) -> list[NDArray[np.float64]]:
     exact = RuntimeSettings(runtime="torch", precision="fp64")
     with opener(source, exact, timeout_s=REFERENCE_S) as network:
         return _all_logits(network, suites)
@@ -223,7 +223,7 @@ def _bound(graph: OpenedWorker, images: Images) -> float:
 
 
 def _bound_quantised(
-    graph: OpenedWorker, suites: Mapping[str, Images], logits: list[NDArray[np.float64]], *, stated: float | None
+    graph: OpenedWorker, suites: Mapping[str, Images], *, logits: list[NDArray[np.float64]], stated: float | None
 ) -> list[float]:
     """Return one bound for each suite, known before any engine runs.
 

@@ -87,7 +87,7 @@ class PartedNode:
 
 
 def find_parted_nodes(
-    source: ModelSource, feeds: Arrays, limits: RoundingLimits, *, opener: Opener, timeout_s: float = ANSWER_S
+    source: ModelSource, feeds: Arrays, *, limits: RoundingLimits, opener: Opener, timeout_s: float = ANSWER_S
 ) -> tuple[PartedNode, ...] | None:
     """Find the nodes that float64 and unoptimised ONNX Runtime compute differently, in the graph's order.
 
@@ -113,14 +113,16 @@ def find_parted_nodes(
     try:
         values = _values_of(source, feeds, opener=opener, timeout_s=timeout_s)
         apart, fed, nodes = take_apart(source, values)
-        right, seen = (_run(apart, runtime, fed, opener=opener, timeout_s=timeout_s) for runtime in (FLOAT64, ORT))
+        right, seen = (
+            _run(apart, runtime, feeds=fed, opener=opener, timeout_s=timeout_s) for runtime in (FLOAT64, ORT)
+        )
     except ModelError:
         return None
     parted = []
     for node in nodes:
         distance = max(find_distance(seen[name + MADE], right[name + MADE]) for name in node.outputs)
         if distance > max(limits.node, _probability(node, right)):
-            found = _examine(source, node, values, distance=distance, limits=limits, opener=opener)
+            found = _examine(source, node, values=values, distance=distance, limits=limits, opener=opener)
             parted += [found] if found is not None else []
         if len(parted) == MOST_NODES:
             break
@@ -134,29 +136,31 @@ def _values_of(source: ModelSource, feeds: Arrays, *, opener: Opener, timeout_s:
 
     with opener(expose_tensors(source), _settings(ORT), timeout_s=timeout_s) as worker:
         dtypes = {spec.name: spec.dtype for spec in worker.info.outputs if spec.dtype in HANDED}
-    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds, opener=opener, timeout_s=timeout_s)
+    exact = _run(expose_tensors(source, dtypes), FLOAT64, feeds=feeds, opener=opener, timeout_s=timeout_s)
     with np.errstate(over="ignore"):
         return {**feeds, **{name: array.astype(dtypes[name]) for name, array in exact.items()}}
 
 
 def _examine(
-    source: ModelSource, node: LooseNode, values: Arrays, *, distance: float, limits: RoundingLimits, opener: Opener
+    source: ModelSource, node: LooseNode, *, values: Arrays, distance: float, limits: RoundingLimits, opener: Opener
 ) -> PartedNode | None:
     """Run one node on its own; None where rounding of its inputs explains the distance."""
     from toolkit.onnx_file.cutting import take_apart
 
     single, feeds, _ = take_apart(source, values, only=node)
-    answers = {name: _run(single, name, feeds, opener=opener) for name in (FLOAT64, ORT)}
+    answers = {name: _run(single, name, feeds=feeds, opener=opener) for name in (FLOAT64, ORT)}
     with opener(single, RuntimeSettings(runtime="ort-jittered"), timeout_s=ANSWER_S) as worker:
         moved = {name: float(array) for name, array in worker.run(feeds).items()}
     explained = max(_share(moved[name], array) for name, array in answers[ORT].items())
     allowed = max(limits.node, limits.factor * explained, _probability(node, answers[FLOAT64]))
     if distance <= allowed:
         return None
-    left_open = find_left_open(node, feeds, answers[ORT])
+    left_open = find_left_open(node, feeds, made=answers[ORT])
     if left_open:
         return PartedNode(node=node, distance=distance, opinion=ThirdOpinion(why_nobody=left_open))
-    opinion = ask_third_engines(single, feeds, partial(find_ally, answers=answers, allowed=allowed), opener=opener)
+    opinion = ask_third_engines(
+        single, feeds, compare=partial(find_ally, answers=answers, allowed=allowed), opener=opener
+    )
     return PartedNode(node=node, distance=distance, opinion=opinion)
 
 
@@ -177,7 +181,7 @@ def _share(moved: float, array: NDArray[Any]) -> float:
 
 
 def _run(
-    source: ModelSource, name: str, feeds: Arrays, *, opener: Opener, timeout_s: float = ANSWER_S
+    source: ModelSource, name: str, *, feeds: Arrays, opener: Opener, timeout_s: float = ANSWER_S
 ) -> dict[str, NDArray[Any]]:
     with opener(source, _settings(name), timeout_s=timeout_s) as worker:
         return worker.run(feeds)
@@ -189,7 +193,7 @@ def _settings(name: str) -> RuntimeSettings:
     return RuntimeSettings(runtime="onnx-widened")
 
 
-def find_left_open(node: LooseNode, feeds: Arrays, made: Arrays) -> str:
+def find_left_open(node: LooseNode, feeds: Arrays, *, made: Arrays) -> str:
     """Return what the standard leaves open in one node on these values; empty where it says everything.
 
     Args:

@@ -44,15 +44,15 @@ def look_again(source: ModelSource, reference: FeedsReference, *, precision: str
         return reference
     sets = tuple(FeedSet(entry.name, entry.feeds) for entry in reference.suites)
     if precision in HALVES:
-        return _look_at_halves(source, reference, sets, limits=LIMITS[precision], opener=opener)
+        return _look_at_halves(source, reference, sets=sets, limits=LIMITS[precision], opener=opener)
     try:
-        moved = ask_jitter(source, sets, Budget(), opener=opener)
+        moved = ask_jitter(source, sets, budget=Budget(), opener=opener)
     except (ModelError, WorkerError):
         return reference
     suites = reference.suites[: len(moved)]
     with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite in it
         narrow = [{name: array.astype(entry.dtypes[name]) for name, array in entry.outputs.items()} for entry in suites]
-    bounds = bound_calls(narrow, moved, LIMITS[precision])
+    bounds = bound_calls(narrow, moved, limits=LIMITS[precision])
     looked = []
     for entry, own in zip(suites, bounds, strict=True):
         wider = {name: max(item.bound, entry.bounds[name]) for name, item in own.items()}
@@ -64,19 +64,19 @@ def look_again(source: ModelSource, reference: FeedsReference, *, precision: str
 
 
 def _look_at_halves(
-    source: ModelSource, reference: FeedsReference, sets: tuple[FeedSet, ...], *, limits: RoundingLimits, opener: Opener
+    source: ModelSource, reference: FeedsReference, *, sets: tuple[FeedSet, ...], limits: RoundingLimits, opener: Opener
 ) -> FeedsReference:
     """Widen the bounds to what the roundings make that the file asks for and ONNX Runtime leaves out on a CPU.
 
     What lies between that and a few times as much decides nothing: weights in bfloat16 do as much to a small file.
     """
     try:
-        rounded = ask_roundings(source, sets, Budget(), opener=opener)
+        rounded = ask_roundings(source, sets, budget=Budget(), opener=opener)
     except (ModelError, WorkerError):
         return reference
     suites = reference.suites[: len(rounded)]
     errors = measure_errors(rounded, [entry.outputs for entry in suites])
-    usual = {name: _usual_share(name, suites, errors) for name in suites[0].bounds}
+    usual = {name: _usual_share(name, suites, errors=errors) for name in suites[0].bounds}
     looked = []
     for entry, answer, made in zip(suites, rounded, errors, strict=True):
         largest = {name: entry.largest(name) for name in entry.bounds}
@@ -92,7 +92,7 @@ def _look_at_halves(
     return replace(reference, rule=rule, suites=(*looked, *reference.suites[len(looked) :]))
 
 
-def _usual_share(name: str, suites: tuple[FeedExpectation, ...], errors: list[dict[str, float]]) -> float:
+def _usual_share(name: str, suites: tuple[FeedExpectation, ...], *, errors: list[dict[str, float]]) -> float:
     """Return the median of the calls' errors as shares of their largest numbers: one call may be right by luck."""
     shares = [
         made[name] / largest for entry, made in zip(suites, errors, strict=True) if (largest := entry.largest(name))

@@ -52,8 +52,8 @@ class ThirdOpinion:
 def ask_third_engines(
     source: ModelSource,
     feeds: Arrays,
-    compare: Callable[[Arrays], str | None],
     *,
+    compare: Callable[[Arrays], str | None],
     opener: Opener,
     timeout_s: float = LOOK_S,
 ) -> ThirdOpinion:

@@ -76,7 +76,7 @@ def compute_feeds_reference(
     budget = budget or Budget()
     hearing = _Hearing(
         source=source,
-        answers=ask_witnesses(source, sets, budget, opener=opener, progress=progress),
+        answers=ask_witnesses(source, sets, budget=budget, opener=opener, progress=progress),
         limits=LIMITS[precision],
         budget=budget,
         is_searched=is_searched,
@@ -102,7 +102,7 @@ class _Hearing:
         """Return the reference of the witnesses that agree, or of the one that others agree with."""
         own, exact = self.answers.own, self.answers.exact or []
         errors = measure_errors(own, exact)
-        suites = expect_calls(self.answers.sets, exact, own, errors, self.limits)
+        suites = expect_calls(self.answers.sets, exact, own=own, errors=errors, limits=self.limits)
         agreed = self._agree(suites, errors)
         doubts = find_doubts(suites, errors)
         if not doubts.calls:
@@ -168,7 +168,7 @@ class _Hearing:
     def _move(self) -> tuple[Answers, list[dict[str, float]]]:
         """Measure how far rounding moves the answers, in as many calls as the budget allows."""
         self.say("measuring how far rounding moves the answers")
-        moved = ask_jitter(self.source, self.answers.sets, self.budget, opener=self.opener)
+        moved = ask_jitter(self.source, self.answers.sets, budget=self.budget, opener=self.opener)
         return self.answers.cut(len(moved)), moved
 
     def _may_search(self, agreed: FeedsReference) -> bool:
@@ -182,7 +182,7 @@ class _Hearing:
             feeds = self.answers.sets[number].arrays
             try:
                 nodes = find_parted_nodes(
-                    self.source, feeds, self.limits, opener=self.opener, timeout_s=self._timeout_s()
+                    self.source, feeds, limits=self.limits, opener=self.opener, timeout_s=self._timeout_s()
                 )
             except WorkerError:  # with every tensor at hand a file takes more memory and time than without
                 return None
@@ -229,7 +229,7 @@ class _Hearing:
         self.say(f"asking another engine than {' and '.join(answers)}")
         compare = partial(find_ally, answers=answers, allowed=self.limits.file)
         feeds, timeout_s = self.answers.sets[number].arrays, self._timeout_s()
-        return ask_third_engines(self.source, feeds, compare, opener=self.opener, timeout_s=timeout_s)
+        return ask_third_engines(self.source, feeds, compare=compare, opener=self.opener, timeout_s=timeout_s)
 
     def _may_ask(self) -> bool:
         return self.is_searched and self.budget.allows(LEAST_S)
@@ -250,7 +250,7 @@ class _Hearing:
             rule=f"{self.limits.factor:g} x {MOVED} ({describe_limit(self.limits)})",
             witnesses=witnesses,
             left_out=answers.explain_left(self.budget),
-            suites=expect_calls(answers.sets, exact, kept, moved, self.limits),
+            suites=expect_calls(answers.sets, exact, own=kept, errors=moved, limits=self.limits),
         )
 
 
