@@ -29,7 +29,7 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.data.pictures import load_pictures
 from toolkit.durable import write_atomic, write_json
 from toolkit.environment import describe_environment
-from toolkit.evaluation.candidate import open_judge
+from toolkit.evaluation.candidate import open_candidate
 from toolkit.evaluation.evaluate import suit_images
 
 # Examples of each family in the picture.
@@ -90,19 +90,22 @@ def judge_corrupted(target: Path, *, against: Path | None = None, data: str | No
         DataError: the images do not fit.
     """
     with ExitStack() as stack:
-        judge = stack.enter_context(open_judge(target))
-        rival = None if against is None else stack.enter_context(open_judge(against))
-        recorded = judge.data.get("source") or judge.data["name"]
+        candidate = stack.enter_context(open_candidate(target))
+        rival = None if against is None else stack.enter_context(open_candidate(against))
+        recorded = candidate.data.get("source") or candidate.data["name"]
         pictures = load_pictures(
-            data or recorded, trained_on=judge.data, size=(judge.input.height, judge.input.width), on_note=print
+            data or recorded,
+            trained_on=candidate.data,
+            size=(candidate.input.height, candidate.input.width),
+            on_note=print,
         )
-        images = suit_images(judge, pictures).split
-        report = judge_corruptions(judge, images, dataset=pictures.name, rival=rival)
+        images = suit_images(candidate, pictures).split
+        report = judge_corruptions(candidate, images, dataset=pictures.name, rival=rival)
     return Judged(
         report=report,
         images=images.images,
-        names=(judge.title, None if rival is None else rival.title),
-        identity=judge.identity,
+        names=(candidate.title, None if rival is None else rival.title),
+        identity=candidate.identity,
         against=None if rival is None else rival.identity,
     )
 

@@ -15,7 +15,7 @@ from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ResourceError
 from toolkit.evaluation.accuracy import AccuracyReport
-from toolkit.evaluation.candidate import Judge
+from toolkit.evaluation.candidate import Candidate
 from toolkit.evaluation.evaluate import EvaluationResult, evaluate
 from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference
 
@@ -115,11 +115,11 @@ class CorruptionsReport:
 
 
 def judge_corruptions(
-    judge: Judge,
+    candidate: Candidate,
     images: Split,
     *,
     dataset: str,
-    rival: Judge | None = None,
+    rival: Candidate | None = None,
     seed: int = 0,
 ) -> CorruptionsReport:
     """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
@@ -128,7 +128,7 @@ def judge_corruptions(
     (Holm); the clean images and the foreign digits are questions of their own.
 
     Args:
-        judge: the opened model.
+        candidate: the opened model.
         images: clean ones, as `suit_images` made them for the judge.
         dataset: name for the report.
         rival: another opened model, of the same input.
@@ -138,8 +138,8 @@ def judge_corruptions(
         DataError: the images do not fit the rival, or it does not know their classes.
         ModelError: an answer is not finite or names no class.
     """
-    other = None if rival is None else _Rival(rival, judge, images)
-    rows = list(_judge_rows(judge, other, images, seed=seed))
+    other = None if rival is None else _Rival(rival, candidate, images)
+    rows = list(_judge_rows(candidate, other, images, seed=seed))
     return CorruptionsReport(dataset=dataset, seed=seed, rows=_adjust(rows))
 
 
@@ -159,15 +159,15 @@ def adjust_holm(p_values: Sequence[float]) -> list[float]:
 class _Rival:
     """The other model, which takes the judge's images and has its own numbers for the judge's classes."""
 
-    def __init__(self, model: Judge, judge: Judge, images: Split) -> None:
-        if model.input.shape != judge.input.shape:
+    def __init__(self, model: Candidate, candidate: Candidate, images: Split) -> None:
+        if model.input.shape != candidate.input.shape:
             raise DataError(
-                f"{model.title} takes images of {list(model.input.shape)}, {judge.title} of {list(judge.input.shape)}; "
-                "expected the same, for both see the same corrupted images"
+                f"{model.title} takes images of {list(model.input.shape)}, {candidate.title} of "
+                f"{list(candidate.input.shape)}; expected the same, for both see the same corrupted images"
             )
         self._model = model
         self._places = match_classes(
-            judge.classes, model.classes, owner=judge.title, knower=model.title, used=images.labels
+            candidate.classes, model.classes, owner=candidate.title, knower=model.title, used=images.labels
         )
 
     def evaluate(self, images: Split, *, dataset: str) -> EvaluationResult:
@@ -175,32 +175,32 @@ class _Rival:
         return evaluate(self._model, own, dataset=dataset)
 
 
-def _judge_rows(judge: Judge, rival: _Rival | None, images: Split, *, seed: int) -> Iterator[CorruptionRow]:
-    yield _judge_row(judge, rival, images, family=CLEAN, severity={})
+def _judge_rows(candidate: Candidate, rival: _Rival | None, images: Split, *, seed: int) -> Iterator[CorruptionRow]:
+    yield _judge_row(candidate, rival, images, family=CLEAN, severity={})
     for name, family in FAMILIES.items():
         spoilt = Split(images=corrupt_images(images.images, name, seed=seed), labels=images.labels)
-        yield _judge_row(judge, rival, spoilt, family=name, severity=family.severity)
-    reason = explain_unfit(judge.classes, judge.input)
+        yield _judge_row(candidate, rival, spoilt, family=name, severity=family.severity)
+    reason = explain_unfit(candidate.classes, candidate.input)
     if reason is None:
         try:
-            digits = _with_labels_of(judge, load_uci_digits(judge.input))
+            digits = _with_labels_of(candidate, load_uci_digits(candidate.input))
         except ResourceError as error:
             reason = str(error)
         else:
-            yield _judge_row(judge, rival, digits, family=UCI_DIGITS, severity={})
+            yield _judge_row(candidate, rival, digits, family=UCI_DIGITS, severity={})
     if reason is not None:
         yield CorruptionRow(family=UCI_DIGITS, severity={}, reason=reason)
 
 
-def _with_labels_of(judge: Judge, digits: Split) -> Split:
-    places = match_classes(DIGITS, judge.classes, owner=UCI_DIGITS, knower=judge.title, used=digits.labels)
+def _with_labels_of(candidate: Candidate, digits: Split) -> Split:
+    places = match_classes(DIGITS, candidate.classes, owner=UCI_DIGITS, knower=candidate.title, used=digits.labels)
     return Split(images=digits.images, labels=places[digits.labels])
 
 
 def _judge_row(
-    judge: Judge, rival: _Rival | None, split: Split, *, family: str, severity: Mapping[str, float]
+    candidate: Candidate, rival: _Rival | None, split: Split, *, family: str, severity: Mapping[str, float]
 ) -> CorruptionRow:
-    result = evaluate(judge, split, dataset=family)
+    result = evaluate(candidate, split, dataset=family)
     if rival is None:
         return CorruptionRow(family=family, severity=severity, report=result.report)
     other = rival.evaluate(split, dataset=family)

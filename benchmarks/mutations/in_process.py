@@ -38,7 +38,7 @@ def open_parity(model: Path, run: Path, *, optimisations: tuple[str, ...]) -> Se
     def differs(changed: bytes, optimisation: str) -> bool:
         with open_runtime(_source(changed), RuntimeSettings(optimisation=optimisation)) as engine:
             outcomes = run_trials(engine, (make_trial(entry, BATCH) for entry in reference.suites))
-        return not all(outcome.judgement for outcome in outcomes)
+        return not all(outcome.agreement for outcome in outcomes)
 
     return lambda changed: any(differs(changed, level) for level in optimisations)
 

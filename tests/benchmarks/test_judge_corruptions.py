@@ -24,12 +24,12 @@ from toolkit.card import InputSpec
 from toolkit.data.dataset import Split
 from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError
-from toolkit.evaluation.candidate import Answers, Judge
+from toolkit.evaluation.candidate import Candidate, CandidateAnswers
 
 GREY = InputSpec(height=28, width=28, channels=1, polarity="light-on-dark", fit="mnist")
 
 
-class Sides(Judge):
+class Sides(Candidate):
     """Tells bright left halves from bright right ones, and is right unless told otherwise."""
 
     kind = "run"
@@ -38,11 +38,11 @@ class Sides(Judge):
         self.name, self.identity, self.data = "sides", {"run": "sides"}, {"name": "halves", "sha256": ""}
         self.classes, self.input, self.wrong_share, self.seen = classes, GREY, wrong_share, 0
 
-    def _answer(self, images: np.ndarray) -> Answers:
+    def _answer(self, images: np.ndarray) -> CandidateAnswers:
         labels = (images[:, :, 14:].mean(axis=(1, 2)) > images[:, :, :14].mean(axis=(1, 2))).astype(np.int64)
         labels[: round(self.wrong_share * len(labels))] ^= 1
         self.seen += len(images)
-        return Answers(np.full((len(images), len(self.classes)), 0.5, np.float32), labels)
+        return CandidateAnswers(np.full((len(images), len(self.classes)), 0.5, np.float32), labels)
 
 
 def halves(count: int = 60) -> Split:
@@ -53,10 +53,10 @@ def halves(count: int = 60) -> Split:
 
 
 def test_every_family_is_judged_and_foreign_digits_say_why_not() -> None:
-    judge = Sides()
-    report = judge_corruptions(judge, halves(), dataset="halves")
+    candidate = Sides()
+    report = judge_corruptions(candidate, halves(), dataset="halves")
     assert [row.family for row in report.rows] == ["clean", *FAMILIES, "uci-digits"]
-    assert judge.seen == 11 * 60
+    assert candidate.seen == 11 * 60
     value = report.to_json()
     assert value["schema"] == "toolkit/corruptions/1"
     assert value["rows"][0]["accuracy"] == 1.0
@@ -85,15 +85,15 @@ def test_a_worse_rival_is_seen_in_every_family_and_mirrored() -> None:
 
 def test_one_family_of_ten_at_three_percent_is_what_chance_gives() -> None:
     class Sure(Sides):
-        def _answer(self, images: np.ndarray) -> Answers:
-            return Answers(np.full((len(images), 2), 0.5, np.float32), halves(len(images)).labels)
+        def _answer(self, images: np.ndarray) -> CandidateAnswers:
+            return CandidateAnswers(np.full((len(images), 2), 0.5, np.float32), halves(len(images)).labels)
 
     class Slips(Sure):
         """Wrong on six images of the first family alone."""
 
         calls = 0
 
-        def _answer(self, images: np.ndarray) -> Answers:
+        def _answer(self, images: np.ndarray) -> CandidateAnswers:
             answers = super()._answer(images)
             self.calls += 1
             answers.labels[: 6 * (self.calls == 2)] ^= 1
@@ -109,7 +109,7 @@ def test_one_family_of_ten_at_three_percent_is_what_chance_gives() -> None:
 
 def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
     class Remembering(Sides):
-        def _answer(self, images: np.ndarray) -> Answers:
+        def _answer(self, images: np.ndarray) -> CandidateAnswers:
             seen.append(images)
             return super()._answer(images)
 
@@ -122,20 +122,20 @@ def test_a_model_is_judged_on_the_very_images_that_the_seed_gives() -> None:
 
 
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
-    judge = Sides(classes=("left", "middle"))
+    candidate = Sides(classes=("left", "middle"))
     with pytest.raises(DataError, match="does not know: right"):
-        judge_corruptions(Sides(), halves(), dataset="halves", rival=judge)
-    assert judge.seen == 0
-    judge.input = InputSpec(height=20, width=28, channels=1)
+        judge_corruptions(Sides(), halves(), dataset="halves", rival=candidate)
+    assert candidate.seen == 0
+    candidate.input = InputSpec(height=20, width=28, channels=1)
     with pytest.raises(DataError, match=r"takes images of \[20, 28\]"):
-        judge_corruptions(Sides(), halves(), dataset="halves", rival=judge)
+        judge_corruptions(Sides(), halves(), dataset="halves", rival=candidate)
 
 
 def test_a_rival_with_its_classes_in_another_order_is_as_good() -> None:
     class Turned(Sides):
-        def _answer(self, images: np.ndarray) -> Answers:
+        def _answer(self, images: np.ndarray) -> CandidateAnswers:
             answers = super()._answer(images)
-            return Answers(answers.probabilities, 1 - answers.labels)
+            return CandidateAnswers(answers.probabilities, 1 - answers.labels)
 
     report = judge_corruptions(Sides(), halves(), dataset="halves", rival=Turned(classes=("right", "left")))
     assert report.rows[0].against is not None
@@ -145,7 +145,7 @@ def test_a_rival_with_its_classes_in_another_order_is_as_good() -> None:
 @pytest.mark.parametrize(("probability", "label"), [(float("nan"), 0), (0.5, 2), (0.5, -1)])
 def test_an_answer_that_is_none_is_refused(probability: float, label: int) -> None:
     class Broken(Sides):
-        def _answer(self, images: np.ndarray) -> Answers:
+        def _answer(self, images: np.ndarray) -> CandidateAnswers:
             answers = super()._answer(images)
             answers.probabilities[3] = probability
             answers.labels[3] = label
@@ -201,8 +201,8 @@ def test_a_file_and_its_run_are_judged_by_the_benchmark(
 ) -> None:
     """One opening of each, a report and a picture, nothing differs, nothing of the run is touched."""
     opened: list[str] = []
-    real = Judge.__enter__
-    monkeypatch.setattr(Judge, "__enter__", lambda self: (opened.append(self.kind), real(self))[1])
+    real = Candidate.__enter__
+    monkeypatch.setattr(Candidate, "__enter__", lambda self: (opened.append(self.kind), real(self))[1])
     monkeypatch.setattr(judging, "FAMILIES", {name: FAMILIES[name] for name in ("noise", "edges")})
     # A hundred digits instead of all: to place UCI's takes as long as the rest, and is tried above.
     monkeypatch.setattr(judging, "load_uci_digits", lambda _: load_mini().test.take(np.arange(100)))

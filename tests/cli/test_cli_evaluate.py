@@ -66,16 +66,16 @@ def test_a_file_and_a_run_give_the_same_figures(
 def test_no_mistakes_leave_no_gallery(
     artifacts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.evaluation.candidate import Answers, RunJudge
+    from toolkit.evaluation.candidate import Answers, RunCandidate
 
-    real = RunJudge.answer
+    real = RunCandidate.answer
 
-    def perfect(self: RunJudge, images: Any) -> Answers:
+    def perfect(self: RunCandidate, images: Any) -> Answers:
         from toolkit.data.load import load_mini
 
         return Answers(real(self, images).probabilities, load_mini().test.labels)
 
-    monkeypatch.setattr(RunJudge, "answer", perfect)
+    monkeypatch.setattr(RunCandidate, "answer", perfect)
     run = next((artifacts / "runs").iterdir())
     assert exit_code_of("evaluate") == 0
     text = capsys.readouterr().out

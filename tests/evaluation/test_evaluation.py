@@ -21,7 +21,7 @@ from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval
-from toolkit.evaluation.candidate import open_judge
+from toolkit.evaluation.candidate import open_candidate
 from toolkit.evaluation.evaluate import evaluate_run, evaluate_test_images
 from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
@@ -114,8 +114,8 @@ def test_of_few_classes_the_whole_matrix_is_told() -> None:
 def test_a_run_and_its_file_have_the_same_figures(trained_run: Path, model_path: Path) -> None:
     data = load_mini()
     run = evaluate_run(trained_run, data)
-    with open_judge(model_path) as judge:
-        model = evaluate_test_images(judge, data)
+    with open_candidate(model_path) as candidate:
+        model = evaluate_test_images(candidate, data)
     assert run.report == model.report
     assert run.predicted.tolist() == model.predicted.tolist()
     assert run.probabilities.dtype == model.probabilities.dtype == np.float32

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.references.feeds import FeedsReference, judge_feeds
+from toolkit.parity.references.feeds import FeedsReference, compare_feeds
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.second_look import look_again
 from toolkit.parity.references.witnesses import compute_feeds_reference
@@ -59,9 +59,9 @@ def test_an_engine_that_rounds_as_the_file_says_is_not_blamed(reference: FeedsRe
     looked = look_again(half_file(), reference, precision="fp16", opener=open_worker)
     for rows, before, after in zip(ROWS, reference.suites, looked.suites, strict=True):
         halves = {"y": computed_in_halves(rows, TensorProto.FLOAT16, WEIGHTS)}
-        assert not judge_feeds(halves, before)
-        assert judge_feeds(halves, after)
-        assert judge_feeds({"y": before.outputs["y"].astype(np.float32)}, after)
+        assert not compare_feeds(halves, before)
+        assert compare_feeds(halves, after)
+        assert compare_feeds({"y": before.outputs["y"].astype(np.float32)}, after)
     assert "16 bits" in looked.rule
 
 
@@ -69,13 +69,13 @@ def test_more_than_the_files_own_roundings_is_not_passed(reference: FeedsReferen
     looked = look_again(half_file(), reference, precision="fp16", opener=open_worker)
     for rows, entry in zip(ROWS, looked.suites, strict=True):
         halves = computed_in_halves(rows, TensorProto.FLOAT16, WEIGHTS)
-        assert judge_feeds({"y": halves * np.float32(1.04)}, entry).failures
-        assert judge_feeds({"y": halves[:, ::-1]}, entry).failures
+        assert compare_feeds({"y": halves * np.float32(1.04)}, entry).failures
+        assert compare_feeds({"y": halves[:, ::-1]}, entry).failures
         in_fewer_bits = [array.astype(ml_dtypes.bfloat16).astype(np.float16) for array in WEIGHTS]
-        assert not judge_feeds({"y": computed_in_halves(rows, TensorProto.FLOAT16, in_fewer_bits)}, entry)
+        assert not compare_feeds({"y": computed_in_halves(rows, TensorProto.FLOAT16, in_fewer_bits)}, entry)
         twice = {"y": (entry.outputs["y"] + 2 * entry.bounds["y"]).astype(np.float32)}
-        assert not judge_feeds(twice, entry)
-        assert not judge_feeds(twice, entry).failures  # sums in 16 bits too may do that
+        assert not compare_feeds(twice, entry)
+        assert not compare_feeds(twice, entry).failures  # sums in 16 bits too may do that
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -353,10 +353,10 @@ def answers(logits: np.ndarray) -> dict[str, np.ndarray]:
 @given(st.integers(1, 20), st.integers(0, 1000))
 def test_answers_compared_with_themselves_pass(count: int, seed: int) -> None:
     logits = np.random.default_rng(seed).standard_normal((count, K)).astype(np.float32)
-    judgement = compare_outputs(answers(logits), reference_of(logits))
-    assert judgement
-    assert judgement.max_abs_logit_error == 0
-    assert judgement.flips == 0
+    agreement = compare_outputs(answers(logits), reference_of(logits))
+    assert agreement
+    assert agreement.max_abs_logit_error == 0
+    assert agreement.flips == 0
 
 
 @given(st.floats(0.011, 5), st.integers(0, 4), st.integers(0, 2))
@@ -364,9 +364,9 @@ def test_one_logit_outside_the_bound_fails(amount: float, row: int, column: int)
     logits = np.random.default_rng(0).standard_normal((5, K))
     wrong = logits.copy()
     wrong[row, column] += amount
-    judgement = compare_outputs(answers(wrong), reference_of(logits))
-    assert not judgement
-    assert judgement.worst_index == row
+    agreement = compare_outputs(answers(wrong), reference_of(logits))
+    assert not agreement
+    assert agreement.worst_index == row
 
 
 @pytest.mark.parametrize(
@@ -386,11 +386,11 @@ def test_every_kind_of_failure_is_named(change: Any, words: str) -> None:
     logits = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [5, 1, 0]])
     outputs = answers(logits)
     change(outputs)
-    judgement = compare_outputs(outputs, reference_of(logits))
-    assert not judgement
+    agreement = compare_outputs(outputs, reference_of(logits))
+    assert not agreement
     import re
 
-    assert re.search(words, " ".join(judgement.failures))
+    assert re.search(words, " ".join(agreement.failures))
 
 
 @pytest.mark.parametrize("name", ["logits", "probabilities", "label"])
@@ -399,9 +399,9 @@ def test_the_worst_item_is_the_one_that_shows_the_failure(name: str) -> None:
     outputs = answers(logits)
     outputs["logits"][1] += np.float32(1e-3)  # the largest error, within the bound
     outputs[name][4] = (outputs["label"][4] + 1) % 4 if name == "label" else np.nan
-    judgement = compare_outputs(outputs, reference_of(logits))
-    assert not judgement
-    assert judgement.worst_index == 4
+    agreement = compare_outputs(outputs, reference_of(logits))
+    assert not agreement
+    assert agreement.worst_index == 4
 
 
 def test_a_call_that_is_refused_or_short_is_the_worst_sample() -> None:
@@ -423,7 +423,7 @@ def test_a_call_that_is_refused_or_short_is_the_worst_sample() -> None:
 
     for refuses in (True, False):
         outcomes = run_trials(Baked(refuses=refuses), [trial])
-        assert not outcomes[0].judgement
+        assert not outcomes[0].agreement
         worst = find_worst(outcomes, RuntimeSettings())
         assert (worst.index, len(worst.expected)) == (6, 1)
 

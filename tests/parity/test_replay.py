@@ -105,7 +105,7 @@ def test_an_engine_that_refuses_the_sample_again_fails_again(here: Path) -> None
     )
     refuses = FakeEngine(run_error=ModelError("not this one"))
     report = replay_sample(sample, ModelSource(model=b"", sha256="", path=here / "m"), opener=lambda *_, **__: refuses)
-    assert report.judgement.failures == ("not this one",)
+    assert report.agreement.failures == ("not this one",)
 
 
 def test_a_sample_belongs_to_its_file(failed: Path, here: Path, model_path: Path) -> None:

@@ -23,7 +23,7 @@ from toolkit.parity.check import record_feeds
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import read_recording, write_recording
-from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, judge_feeds
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, compare_feeds
 from toolkit.parity.references.made_feeds import make_feed_sets
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.runtimes.base import RuntimeSettings
@@ -168,9 +168,9 @@ def test_one_unit_in_the_last_place_moves_an_answer_by_about_as_much() -> None:
 
 
 def test_the_right_answers_pass_also_where_they_are_infinite() -> None:
-    judgement = judge_feeds(RIGHT, expectation())
-    assert judgement
-    assert judgement.max_abs_logit_error == 0.0
+    agreement = compare_feeds(RIGHT, expectation())
+    assert agreement
+    assert agreement.max_abs_logit_error == 0.0
 
 
 @pytest.mark.parametrize(
@@ -187,26 +187,26 @@ def test_the_right_answers_pass_also_where_they_are_infinite() -> None:
     ],
 )
 def test_what_is_wrong_is_seen(change: dict[str, Any], words: str) -> None:
-    judgement = judge_feeds({**RIGHT, **change}, expectation())
-    assert not judgement
-    assert re.search(words, "; ".join(judgement.failures))
+    agreement = compare_feeds({**RIGHT, **change}, expectation())
+    assert not agreement
+    assert re.search(words, "; ".join(agreement.failures))
 
 
 def test_a_missing_output_is_seen() -> None:
-    assert judge_feeds({"y": RIGHT["y"]}, expectation()).failures == ("output 'best' is missing",)
+    assert compare_feeds({"y": RIGHT["y"]}, expectation()).failures == ("output 'best' is missing",)
 
 
 def test_a_whole_number_that_float32_does_not_decide_is_excused() -> None:
-    judgement = judge_feeds({**RIGHT, "best": np.array([0, 5])}, expectation())
-    assert judgement
-    assert (judgement.flips, judgement.flips_excused) == (1, 1)
+    agreement = compare_feeds({**RIGHT, "best": np.array([0, 5])}, expectation())
+    assert agreement
+    assert (agreement.flips, agreement.flips_excused) == (1, 1)
 
 
 def test_a_number_that_is_infinite_in_float32_alone_is_excused() -> None:
     over = {"undecided": {"best": np.array([False, True]), "y": np.array([[False, False], [True, False]])}}
     changed = {**RIGHT, "y": np.array([[1.0, -np.inf], [np.inf, 4.0]], np.float32)}
-    assert judge_feeds(changed, expectation(**over))
-    assert not judge_feeds(changed, expectation())
+    assert compare_feeds(changed, expectation(**over))
+    assert not compare_feeds(changed, expectation())
 
 
 def test_chance_is_refused() -> None:

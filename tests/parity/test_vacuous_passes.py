@@ -16,7 +16,7 @@ from strangers import STRANGERS
 
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
-from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, judge_feeds
+from toolkit.parity.references.feeds import FeedExpectation, FeedsReference, compare_feeds
 from toolkit.parity.references.made_feeds import FeedSet, make_feed_sets
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.subject import find_precision
@@ -105,8 +105,8 @@ def test_a_right_answer_passes(name: str) -> None:
     reference = reference_of(name)
     assert reference.open_question == ""
     for entry in reference.suites:
-        judgement = judge_feeds(right_answers(name, entry), entry)
-        assert judgement, judgement.failures
+        agreement = compare_feeds(right_answers(name, entry), entry)
+        assert agreement, agreement.failures
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -115,7 +115,7 @@ def test_a_wrong_answer_fails(name: str, fault: Callable[[NDArray[Any]], NDArray
     seen: dict[str, list[bool]] = {}
     for entry in reference_of(name).suites:
         for output, wrong in faulty(right_answers(name, entry), fault):
-            seen.setdefault(output, []).append(not judge_feeds(wrong, entry))
+            seen.setdefault(output, []).append(not compare_feeds(wrong, entry))
     assert seen or (fault is with_two_channels_swapped and name == "double and bytes")  # a single number
     # In a call of zeros a fault may make nothing of nothing; most calls tell, of every output.
     assert {name: sum(caught) > len(caught) / 2 for name, caught in seen.items()} == dict.fromkeys(seen, True)

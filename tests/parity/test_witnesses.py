@@ -23,8 +23,8 @@ from toolkit.parity import matrix
 from toolkit.parity.config import Budget, ParityConfig, memory_for_reference
 from toolkit.parity.recording import Recording, pack_suites, read_recording, unpack_reference, write_recording
 from toolkit.parity.references import parted_nodes, second_look, third_engines, witnesses
-from toolkit.parity.references.answers import Answers, ask_witnesses
-from toolkit.parity.references.feeds import FeedsReference, judge_feeds
+from toolkit.parity.references.answers import WitnessAnswers, ask_witnesses
+from toolkit.parity.references.feeds import FeedsReference, compare_feeds
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.parted_nodes import PartedNode, find_left_open
 from toolkit.parity.references.rounding_limits import LIMITS, find_distance
@@ -61,7 +61,7 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FeedsReference]:
         precision: str = "fp32",
     ) -> FeedsReference:
         sets = tuple(FeedSet(str(number), {}) for number in range(len(own)))
-        answers = Answers(
+        answers = WitnessAnswers(
             sets=sets,
             own=[{"y": np.asarray(value)} for value in own],
             exact=None if exact is None else [{"y": np.asarray(value)} for value in exact],
@@ -111,9 +111,9 @@ def test_a_difference_that_no_rounding_explains_never_becomes_a_bound(say: Calla
     (entry,) = reference.suites
     assert entry.bound <= 1e-3 * 2.08
     assert "at its cap" in reference.open_question
-    assert judge_feeds({"y": floats(1.001, 2)}, entry)  # between the cap and what was measured nothing is known
+    assert compare_feeds({"y": floats(1.001, 2)}, entry)  # between the cap and what was measured nothing is known
     assert settle_row(row("pass"), reference).status == "undecided"
-    assert not judge_feeds({"y": floats(5, 2)}, entry)
+    assert not compare_feeds({"y": floats(5, 2)}, entry)
 
 
 @pytest.mark.parametrize("precision", LIMITS)
@@ -140,7 +140,7 @@ def test_of_two_calls_neither_is_given_the_others_error(say: Callable[..., Feeds
     reference = say([floats(1, 2)] * 2, [np.array([1, 2 + 1e-7]), np.array([1, 2 + 1e-3])])
     assert reference.suites[0].bound < 2e-6
     assert list(reference.suites[1].reach) == ["y"]
-    between = judge_feeds({"y": floats(1, 2.002)}, reference.suites[1])
+    between = compare_feeds({"y": floats(1, 2.002)}, reference.suites[1])
     assert between
     assert (between.max_abs_logit_error or 0) < between.bound  # what is not decided is told as no error over its bound
     assert not reference.open_question  # half of the calls decide
@@ -165,14 +165,14 @@ def test_the_node_that_parts_decides_who_is_believed(say: Callable[..., FeedsRef
     assert "node 'lrn' (LRN, opset 13, size=5) differs by 0.042" in by_ort.witnesses.words
     by_float64 = say(own, exact, nodes=(parted(FLOAT64),))
     assert (by_float64.kind, by_float64.witnesses.agree) == ("onnx-float64", (FLOAT64, "openvino"))
-    assert not judge_feeds({"y": floats(1, 2)}, by_float64.suites[0])
-    assert judge_feeds({"y": floats(1.04, 2.08)}, by_float64.suites[0])
+    assert not compare_feeds({"y": floats(1, 2)}, by_float64.suites[0])
+    assert compare_feeds({"y": floats(1.04, 2.08)}, by_float64.suites[0])
 
 
 def test_whole_numbers_of_the_one_that_is_wrong_excuse_nothing(say: Callable[..., FeedsReference]) -> None:
     own, exact = [np.array([1, 2, 3])], [np.array([1, 2, 4])]
     (entry,) = say(own, exact, nodes=(parted(FLOAT64),)).suites
-    assert not judge_feeds({"y": np.array([1, 2, 3])}, entry)
+    assert not compare_feeds({"y": np.array([1, 2, 3])}, entry)
 
 
 @pytest.mark.parametrize("nodes", [(parted(),), (parted(FLOAT64), parted(ORT))])
@@ -533,10 +533,10 @@ class Slow:
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
+def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WitnessAnswers]:
     """Return a function that asks engines of which every call takes so many seconds an item."""
 
-    def make(count: int, *, ort: float, float64: float, budget: float, work: int | None = None) -> Answers:
+    def make(count: int, *, ort: float, float64: float, budget: float, work: int | None = None) -> WitnessAnswers:
         clock = Clock()
         seconds = {"ort": ort, "onnx-widened": float64}
 
@@ -554,7 +554,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
     return make
 
 
-def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[..., Answers]) -> None:
+def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[..., WitnessAnswers]) -> None:
     whole = ask(4, ort=0.1, float64=1, budget=60)
     assert (len(whole.sets), whole.explain_left(Budget())) == (4, ())
     part = ask(5, ort=0.1, float64=6, budget=60)
@@ -576,7 +576,7 @@ def test_a_budget_takes_as_many_calls_as_fit_and_names_the_others(ask: Callable[
     ],
 )
 def test_counted_work_chooses_the_calls_whatever_the_clock_says(
-    ask: Callable[..., Answers], work: int | None, kept: list[str]
+    ask: Callable[..., WitnessAnswers], work: int | None, kept: list[str]
 ) -> None:
     for seconds in (0.001, 1.0):
         asked = ask(4, ort=seconds, float64=seconds, budget=60, work=work)
@@ -587,13 +587,13 @@ def test_counted_work_chooses_the_calls_whatever_the_clock_says(
         assert not left or f"{work:.2g} multiply-adds and 30 s leaves out" in left[0]
 
 
-def test_where_the_first_call_does_not_fit_the_smallest_one_does(ask: Callable[..., Answers]) -> None:
+def test_where_the_first_call_does_not_fit_the_smallest_one_does(ask: Callable[..., WitnessAnswers]) -> None:
     asked = ask(4, ort=0.1, float64=20, budget=60)
     assert [feed.name for feed in asked.sets] == ["call 1"]
     assert "'call 0', 'call 2', 'call 3'" in asked.explain_left(Budget())[0]
 
 
-def test_an_evaluation_that_takes_longer_than_the_budget_is_none(ask: Callable[..., Answers]) -> None:
+def test_an_evaluation_that_takes_longer_than_the_budget_is_none(ask: Callable[..., WitnessAnswers]) -> None:
     asked = ask(3, ort=0.1, float64=500, budget=20)
     assert (asked.exact, asked.why_not) == (None, "it hung; the budget of 20 s holds for it too")
     assert len(asked.own) == 3
@@ -623,13 +623,14 @@ def test_a_step_of_a_quantiser_is_neither_right_nor_wrong(say: Callable[..., Fee
     assert isinstance(kept, FeedsReference)
     entry = kept.suites[0]
     assert entry.steps == {"y": pytest.approx(0.2)}
-    assert judge_feeds({"y": floats(1, 2)}, entry)
-    stepped = judge_feeds({"y": floats(1, 2.05)}, entry)
+    assert compare_feeds({"y": floats(1, 2)}, entry)
+    stepped = compare_feeds({"y": floats(1, 2.05)}, entry)
     assert not stepped
     assert not stepped.failures
-    assert judge_feeds({"y": floats(1, 2.3)}, entry).failures
+    assert compare_feeds({"y": floats(1, 2.3)}, entry).failures
     outcomes = [
-        Outcome(trial=make_trial(entry), judgement=item) for item in (stepped, judge_feeds({"y": floats(1, 2)}, entry))
+        Outcome(trial=make_trial(entry), agreement=item)
+        for item in (stepped, compare_feeds({"y": floats(1, 2)}, entry))
     ]
     assert summarise_row(row("fail"), outcomes, settings=RuntimeSettings()).status == "undecided"
     assert not say([floats(1, 2)], [np.array([1.0, 2.0])], jitter=0.05).suites[0].steps
@@ -642,15 +643,15 @@ def test_no_engine_is_blamed_for_a_call_that_is_ill_conditioned(
     calls = [floats(1, 2), floats(1, 2), floats(1, 2)]
     reference = say(calls, [item.astype(np.float64) for item in calls])
     wrong = {"y": floats(1.1, 2)}
-    assert not judge_feeds(wrong, reference.suites[2])
+    assert not compare_feeds(wrong, reference.suites[2])
     moved = [{"y": 1e-7}, {"y": 1e-7}, {"y": 0.05}]
     monkeypatch.setattr(second_look, "ask_jitter", lambda *_, **__: moved)
     looked = second_look.look_again(ANY, reference, precision="fp32", opener=open_worker)
     assert [list(entry.reach) for entry in looked.suites] == [[], [], ["y"]]
     assert not looked.open_question  # the other calls decide
-    assert judge_feeds(wrong, looked.suites[2])
-    assert not judge_feeds(wrong, looked.suites[0])
-    assert not judge_feeds({"y": floats(3, 2)}, looked.suites[2])  # more than the file itself moves
+    assert compare_feeds(wrong, looked.suites[2])
+    assert not compare_feeds(wrong, looked.suites[0])
+    assert not compare_feeds({"y": floats(3, 2)}, looked.suites[2])  # more than the file itself moves
 
 
 def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
@@ -678,6 +679,6 @@ def test_probabilities_that_are_all_small_are_not_held_to_less_than_exp_can(say:
     own, exact = [floats(2e-5, 1e-5)], [np.array([2e-5 + 2e-8, 1e-5])]
     (entry,) = say(own, exact).suites
     assert (entry.bounds["y"], entry.reach) == (pytest.approx(16 * 2e-8, rel=0.01), {})
-    assert not judge_feeds({"y": floats(2e-5 * 1.04, 1e-5)}, entry)
+    assert not compare_feeds({"y": floats(2e-5 * 1.04, 1e-5)}, entry)
     (other,) = say([-own[0]], [-exact[0]]).suites
     assert other.reach

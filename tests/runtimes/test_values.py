@@ -20,7 +20,7 @@ from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype, type_name
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.parity.recording import Recording, read_recording, write_recording
-from toolkit.parity.references.feeds import FeedsReference, judge_feeds
+from toolkit.parity.references.feeds import FeedsReference, compare_feeds
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.report import ParityRow
@@ -218,23 +218,23 @@ def test_labels_are_compared_by_equality_and_maps_within_what_rounding_explains(
     assert expected.dtypes == {"label": "string", "probs[keys]": "string", "probs[values]": "float32"}
     assert set(expected.bounds) == {"probs[values]"}
     right = answer_of(OrtRuntime, source)
-    assert judge_feeds(right, expected)
+    assert compare_feeds(right, expected)
     other = np.array(["dog" if name == "cat" else "cat" for name in right["label"]])
-    assert judge_feeds({**right, "label": other}, expected).failures == (
+    assert compare_feeds({**right, "label": other}, expected).failures == (
         "4 of 4 strings of 'label' differ from the reference",
     )
     assert (
         "rounding explains"
-        in judge_feeds({**right, "probs[values]": right["probs[values]"] * 1.01}, expected).failures[0]
+        in compare_feeds({**right, "probs[values]": right["probs[values]"] * 1.01}, expected).failures[0]
     )
-    assert "'label' is int64 [4]" in judge_feeds({**right, "label": np.arange(4)}, expected).failures[0]
-    assert "'probs[keys]' is missing" in judge_feeds({"label": right["label"]}, expected).failures[0]
+    assert "'label' is int64 [4]" in compare_feeds({**right, "label": np.arange(4)}, expected).failures[0]
+    assert "'probs[keys]' is missing" in compare_feeds({"label": right["label"]}, expected).failures[0]
     recording = Recording(reference=reference, model_sha256=source.sha256, data={})
     write_recording(tmp_path / "proof", recording)
     again = read_recording(tmp_path / "proof", source).reference
     assert isinstance(again, FeedsReference)
-    assert judge_feeds(right, again.suites[0])
-    assert not judge_feeds({**right, "label": other}, again.suites[0])
+    assert compare_feeds(right, again.suites[0])
+    assert not compare_feeds({**right, "label": other}, again.suites[0])
 
 
 @pytest.mark.parametrize(("number", "fault"), [(TensorProto.BFLOAT16, 1.2), (TensorProto.FLOAT8E4M3FN, 1.13)])
@@ -244,10 +244,10 @@ def test_small_floats_are_compared(number: int, fault: float) -> None:
     assert (reference.kind, reference.open_question) == ("onnx-float64", "")
     (expected, _), right = reference.suites, answer_of(OrtRuntime, source)
     assert expected.dtypes == {"y": KINDS[number]}
-    assert judge_feeds(right, expected)
+    assert compare_feeds(right, expected)
     assert not expected.reach
     wrong = (right["y"].astype(np.float32) * fault).astype(right["y"].dtype)
-    assert not judge_feeds({"y": wrong}, expected)
+    assert not compare_feeds({"y": wrong}, expected)
 
 
 def test_the_jitter_moves_what_is_no_tensor_too() -> None:

@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns, K classes.
 
 from __future__ import annotations
 
-__all__ = ["Answers", "Judge", "ModelJudge", "RunJudge", "open_judge"]
+__all__ = ["Candidate", "CandidateAnswers", "ModelCandidate", "RunCandidate", "open_candidate"]
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -25,7 +25,7 @@ from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.workers.client import open_worker
 
 
-class Answers(NamedTuple):
+class CandidateAnswers(NamedTuple):
     """What a model said.
 
     Attributes:
@@ -37,7 +37,7 @@ class Answers(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Judge(Closing, ABC):
+class Candidate(Closing, ABC):
     """An opened model; a context manager. Subclasses fill the attributes while opening and compute in `_answer`.
 
     Attributes:
@@ -62,10 +62,10 @@ class Judge(Closing, ABC):
         return f"{self.kind} {self.name}"
 
     @abstractmethod
-    def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
+    def _answer(self, images_NHW: NDArray[np.uint8]) -> CandidateAnswers:
         """Answer one batch."""
 
-    def answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
+    def answer(self, images_NHW: NDArray[np.uint8]) -> CandidateAnswers:
         """Answer images of the model's own shape.
 
         Args:
@@ -75,7 +75,7 @@ class Judge(Closing, ABC):
             ModelError: a probability is not finite or a label is outside the classes; the first image is named.
         """
         parts = [self._answer(piece) for piece in split_images(images_NHW)]
-        answers = Answers(
+        answers = CandidateAnswers(
             np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
         )
         bad = ~np.isfinite(answers.probabilities).all(axis=1)
@@ -90,7 +90,7 @@ class Judge(Closing, ABC):
         return answers
 
 
-class RunJudge(Judge):
+class RunCandidate(Candidate):
     """A run's network in PyTorch, float32 on the CPU.
 
     Args:
@@ -119,17 +119,17 @@ class RunJudge(Judge):
             )
         self._module = ContractNetwork(network).eval()
 
-    def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
+    def _answer(self, images_NHW: NDArray[np.uint8]) -> CandidateAnswers:
         import torch
 
         # A view into an IDX file is read-only, which torch warns about.
         writable = np.require(images_NHW, requirements=["C", "W"])
         with torch.inference_mode():
             _, probabilities, labels = self._module(torch.from_numpy(writable))
-        return Answers(probabilities.numpy(), labels.numpy())
+        return CandidateAnswers(probabilities.numpy(), labels.numpy())
 
 
-class ModelJudge(Judge):
+class ModelCandidate(Candidate):
     """A model file that meets the contract, in a runtime's own process; its own output `label` counts.
 
     Args:
@@ -158,16 +158,16 @@ class ModelJudge(Judge):
         self.classes, self.input, self.data = card.classes, card.input, card.data
         self.checkpoint_sha256 = card.checkpoint_sha256
 
-    def _answer(self, images_NHW: NDArray[np.uint8]) -> Answers:
+    def _answer(self, images_NHW: NDArray[np.uint8]) -> CandidateAnswers:
         outputs = self._runtime.run({"images": images_NHW})
-        return Answers(outputs["probabilities"], outputs["label"])
+        return CandidateAnswers(outputs["probabilities"], outputs["label"])
 
     def close(self) -> None:
         """End the worker."""
         self._runtime.close()
 
 
-def open_judge(path: Path, *, provider: str = "cpu") -> Judge:
+def open_candidate(path: Path, *, provider: str = "cpu") -> Candidate:
     """Open an `.onnx` file, a run folder, or another of its checkpoints as `folder@12`.
 
     Raises:
@@ -175,5 +175,5 @@ def open_judge(path: Path, *, provider: str = "cpu") -> Judge:
         ProviderError: the provider asked for is not active.
     """
     if path.suffix.lower() == ".onnx":
-        return ModelJudge(ModelSource.read(path), RuntimeSettings(provider=provider))
-    return RunJudge(path)
+        return ModelCandidate(ModelSource.read(path), RuntimeSettings(provider=provider))
+    return RunCandidate(path)

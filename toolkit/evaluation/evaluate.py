@@ -24,7 +24,7 @@ from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
-from toolkit.evaluation.candidate import Judge, RunJudge
+from toolkit.evaluation.candidate import Candidate, RunCandidate
 from toolkit.progress import ShowProgress
 
 
@@ -64,11 +64,13 @@ class SuitedImages:
     notes: tuple[str, ...]
 
 
-def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: ShowProgress | None = None) -> SuitedImages:
+def suit_images(
+    candidate: Candidate, pictures: LabelledPictures, *, progress: ShowProgress | None = None
+) -> SuitedImages:
     """Bring pictures to a model's input as a prediction does, and match their classes with the model's by name.
 
     Args:
-        judge: the opened model.
+        candidate: the opened model.
         pictures: of any of its classes.
         progress: called with (pictures done, pictures in all) where they are files.
 
@@ -78,16 +80,16 @@ def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: ShowProgr
     notes: list[str] = []
     places = match_classes(
         pictures.classes,
-        judge.classes,
+        candidate.classes,
         owner=pictures.name,
-        knower=judge.title,
+        knower=candidate.title,
         used=pictures.labels,
         are_numbers=not pictures.has_names,
         on_note=notes.append,
     )
-    images, changes = pictures.prepare(judge.input, progress=progress)
+    images, changes = pictures.prepare(candidate.input, progress=progress)
     labels = places[pictures.labels]
-    missing = [judge.classes[place] for place in sorted(set(range(len(judge.classes))) - set(labels.tolist()))]
+    missing = [candidate.classes[place] for place in sorted(set(range(len(candidate.classes))) - set(labels.tolist()))]
     if missing:
         notes.append(f"{pictures.name} has no images of {len(missing)} of the model's classes: {list_names(missing)}")
     if changes:
@@ -97,20 +99,20 @@ def suit_images(judge: Judge, pictures: LabelledPictures, *, progress: ShowProgr
     return SuitedImages(split=Split(images=images, labels=labels), notes=tuple(notes))
 
 
-def evaluate(judge: Judge, split: Split, *, dataset: str) -> EvaluationResult:
+def evaluate(candidate: Candidate, split: Split, *, dataset: str) -> EvaluationResult:
     """Judge an opened model on images.
 
     Args:
-        judge: the opened model.
+        candidate: the opened model.
         split: images of the model's own shape with their labels.
         dataset: name for the report.
 
     Raises:
         ModelError: an answer is not finite or names no class.
     """
-    answers = judge.answer(split.images)
+    answers = candidate.answer(split.images)
     return EvaluationResult(
-        report=measure_accuracy(split.labels, answers.labels, classes=len(judge.classes), dataset=dataset),
+        report=measure_accuracy(split.labels, answers.labels, classes=len(candidate.classes), dataset=dataset),
         labels=split.labels,
         predicted=answers.labels,
         probabilities=answers.probabilities,
@@ -124,15 +126,15 @@ def evaluate_run(run: Path, data: Dataset) -> EvaluationResult:
         ModelError: the run or its checkpoint cannot be used.
         DataError: the images do not fit the network.
     """
-    with RunJudge(run) as judge:
-        return evaluate_test_images(judge, data)
+    with RunCandidate(run) as candidate:
+        return evaluate_test_images(candidate, data)
 
 
-def evaluate_test_images(judge: Judge, data: Dataset) -> EvaluationResult:
+def evaluate_test_images(candidate: Candidate, data: Dataset) -> EvaluationResult:
     """Judge an opened model on a data set's test images.
 
     Raises:
         DataError: the images or the classes do not fit the model.
         ModelError: an answer is not finite or names no class.
     """
-    return evaluate(judge, suit_images(judge, LabelledPictures.of_test(data)).split, dataset=data.name)
+    return evaluate(candidate, suit_images(candidate, LabelledPictures.of_test(data)).split, dataset=data.name)

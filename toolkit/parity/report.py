@@ -187,10 +187,10 @@ class ParityReport:
 
 def find_worst(outcomes: Sequence[Outcome], settings: RuntimeSettings) -> WorstSample:
     """Return the worst sample of the first trial that failed, else of the one that came nearest to its bound."""
-    failed = [outcome for outcome in outcomes if not outcome.judgement]
+    failed = [outcome for outcome in outcomes if not outcome.agreement]
     outcome = failed[0] if failed else max(outcomes, key=share_of_bound)
-    trial, judgement = outcome.trial, outcome.judgement
-    index = judgement.worst_index or 0
+    trial, agreement = outcome.trial, outcome.agreement
+    index = agreement.worst_index or 0
     start, expected = trial.expected.around(index, trial.batch)
     return WorstSample(
         settings=settings,
@@ -198,15 +198,15 @@ def find_worst(outcomes: Sequence[Outcome], settings: RuntimeSettings) -> WorstS
         batch=trial.batch,
         index=index,
         position=index - start,
-        error=judgement.max_abs_logit_error,
+        error=agreement.max_abs_logit_error,
         expected=expected,
-        failures=judgement.failures,
+        failures=agreement.failures,
     )
 
 
 def share_of_bound(outcome: Outcome) -> float:
     """Return the error as a share of the bound; infinite where values could not be compared."""
-    error = outcome.judgement.max_abs_logit_error
+    error = outcome.agreement.max_abs_logit_error
     if not error:
         return float("inf") if error is None else 0.0
-    return error / outcome.judgement.bound
+    return error / outcome.agreement.bound

@@ -31,23 +31,23 @@ def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
 def summarise_row(row: ParityRow, outcomes: list[Outcome], *, settings: RuntimeSettings) -> ParityRow:
     """Return the row of an engine that was asked every trial; one that answered none has refused the file."""
     nearest = max(outcomes, key=share_of_bound)
-    if all(item.judgement.is_refusal for item in outcomes):
-        return replace(row, status="refused", reason=_join(row.reason, outcomes[0].judgement.failures[0]))
+    if all(item.agreement.is_refusal for item in outcomes):
+        return replace(row, status="refused", reason=_join(row.reason, outcomes[0].agreement.failures[0]))
     failures, unclear = (_gather(outcomes, kind) for kind in ("failures", "unclear"))
     full: dict[str, Outcome] = {}
     for item in outcomes:
         full.setdefault(item.trial.suite, item)  # the main batch size comes first
     sampled = _describe_sample(outcomes)
-    consistent = [item.judgement.label_consistent for item in outcomes]
+    consistent = [item.agreement.label_consistent for item in outcomes]
     return replace(
         row,
         batch_sizes=tuple(dict.fromkeys(item.trial.batch for item in outcomes)),
         images=sum(len(item.trial.expected) for item in full.values()),
-        max_abs_logit_error=nearest.judgement.max_abs_logit_error,
-        bound=nearest.judgement.bound,
+        max_abs_logit_error=nearest.agreement.max_abs_logit_error,
+        bound=nearest.agreement.bound,
         label_consistent=None if None in consistent else all(consistent),
-        flips=sum(item.judgement.flips for item in full.values()),
-        flips_excused=sum(item.judgement.flips_excused for item in full.values()),
+        flips=sum(item.agreement.flips for item in full.values()),
+        flips_excused=sum(item.agreement.flips_excused for item in full.values()),
         suites={name: _suite_json(item) for name, item in full.items()},
         worst=find_worst(outcomes, settings),
         status="fail" if failures else "undecided" if unclear else "pass",
@@ -103,11 +103,11 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
 
 
 def _gather(outcomes: list[Outcome], kind: str) -> list[str]:
-    """Return a judgement's `failures`, or what is `unclear`, of every trial."""
+    """Return an agreement's `failures`, or what is `unclear`, of every trial."""
     return [
         f"{item.trial.suite} at batch {item.trial.batch}: {text}"
         for item in outcomes
-        for text in getattr(item.judgement, kind)
+        for text in getattr(item.agreement, kind)
     ]
 
 
@@ -127,13 +127,13 @@ def _describe_sample(outcomes: list[Outcome]) -> str | None:
 
 
 def _suite_json(item: Outcome) -> dict[str, object]:
-    judgement = item.judgement
+    agreement = item.agreement
     return {
         "images": len(item.trial.expected),
-        "max_abs_logit_error": judgement.max_abs_logit_error,
-        "bound": judgement.bound,
-        "flips": judgement.flips,
-        "worst_index": judgement.worst_index,
+        "max_abs_logit_error": agreement.max_abs_logit_error,
+        "bound": agreement.bound,
+        "flips": agreement.flips,
+        "worst_index": agreement.worst_index,
     }
 
 

@@ -58,11 +58,11 @@ class Outcome:
 
     Attributes:
         trial: what was asked.
-        judgement: the verdict.
+        agreement: the verdict.
     """
 
     trial: Trial
-    judgement: Agreement
+    agreement: Agreement
 
 
 def make_trial(expected: Expectation, batch: int | None = None, *, available: int | None = None) -> Trial:
@@ -100,7 +100,7 @@ def run_trials(engine: OpenedWorker, trials: Iterable[Trial]) -> list[Outcome]:
     Raises:
         WorkerError: the engine died or hung; the trial is named.
     """
-    return [Outcome(trial=trial, judgement=_judge(engine, trial)) for trial in trials]
+    return [Outcome(trial=trial, agreement=_judge(engine, trial)) for trial in trials]
 
 
 def _judge(engine: OpenedWorker, trial: Trial) -> Agreement:
@@ -114,10 +114,10 @@ def _judge(engine: OpenedWorker, trial: Trial) -> Agreement:
             return Agreement(bound=bound, worst_index=first, is_refusal=is_refusal, failures=(str(error),))
         except WorkerError as error:
             raise WorkerError(f"{trial.suite} at batch {trial.batch}: {error}", log=error.log) from error
-    judgement = trial.expected.judge(_join(answers))
-    if judgement or judgement.worst_index is not None:
-        return judgement
-    return replace(judgement, worst_index=trial.batch * _find_odd(answers, trial))
+    agreement = trial.expected.compare(_join(answers))
+    if agreement or agreement.worst_index is not None:
+        return agreement
+    return replace(agreement, worst_index=trial.batch * _find_odd(answers, trial))
 
 
 def _join(answers: list[Arrays]) -> Arrays:

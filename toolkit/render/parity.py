@@ -111,15 +111,15 @@ def describe_causes(report: ParityReport) -> list[str]:
 
 def describe_replay(report: ReplayReport) -> str:
     """Return the verdict on a replayed sample in one sentence."""
-    sample, judgement = report.sample, report.judgement
+    sample, agreement = report.sample, report.agreement
     error = (
-        "none that can be compared" if judgement.max_abs_logit_error is None else f"{judgement.max_abs_logit_error:.3g}"
+        "none that can be compared" if agreement.max_abs_logit_error is None else f"{agreement.max_abs_logit_error:.3g}"
     )
     place = f"{sample.suite} item {sample.index}, in its call of {len(sample.recording.reference.suites[0])}"
-    verdict = "PASS" if report.passed else "FAIL" if judgement.failures else "UNDECIDED"
+    verdict = "PASS" if report.passed else "FAIL" if agreement.failures else "UNDECIDED"
     return (
         f"{verdict} {sample.settings.runtime} {report.version} on {report.provider}: "
-        f"{place}; largest error {error}, bound {judgement.bound:.3g}"
+        f"{place}; largest error {error}, bound {agreement.bound:.3g}"
     )
 
 

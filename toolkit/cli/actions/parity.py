@@ -163,5 +163,5 @@ def replay_and_report(sample_path: Path, model: Path | None, *, allow_external_d
     output.report(report.to_json(), describe_replay(report), *replay_table(report))
     if not report.passed:
         raise CheckFailedError(
-            f"the sample fails again: {'; '.join((*report.judgement.failures, *report.judgement.unclear))}"
+            f"the sample fails again: {'; '.join((*report.agreement.failures, *report.agreement.unclear))}"
         )

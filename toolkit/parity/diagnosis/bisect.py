@@ -137,7 +137,7 @@ def bisect_engine(
                 raise ModelError(f"the engine ends at the graph cut at {tensor.name!r}: {error}") from error
             return f"the engine ends at the graph cut here: {error}"
         answers_whole = answers_whole or tensor.name == output
-        return "; ".join(outcome.judgement.failures)
+        return "; ".join(outcome.agreement.failures)
 
     return _search(list_inner_tensors(source, output), probe, right="the engine agrees with the file's own float64")
 

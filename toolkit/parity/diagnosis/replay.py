@@ -57,24 +57,24 @@ class ReplayReport:
         sample: what was replayed.
         version: the engine's.
         provider: that was active.
-        judgement: the verdict on the whole call.
+        agreement: the verdict on the whole call.
         values: for each output of floats, the sample's reference, answer and difference.
     """
 
     sample: Sample
     version: str
     provider: str
-    judgement: Agreement
+    agreement: Agreement
     values: dict[str, dict[str, list[float]]]
 
     @property
     def passed(self) -> bool:
         """Whether every check held."""
-        return bool(self.judgement)
+        return bool(self.agreement)
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/parity-replay/1`."""
-        judgement, sample = self.judgement, self.sample
+        agreement, sample = self.agreement, self.sample
         return {
             "schema": "toolkit/parity-replay/1",
             "passed": self.passed,
@@ -83,10 +83,10 @@ class ReplayReport:
             "provider": self.provider,
             "suite": sample.suite,
             "index": sample.index,
-            "max_abs_logit_error": judgement.max_abs_logit_error,
-            "bound": judgement.bound,
-            "failures": list(judgement.failures),
-            "unclear": list(judgement.unclear),
+            "max_abs_logit_error": agreement.max_abs_logit_error,
+            "bound": agreement.bound,
+            "failures": list(agreement.failures),
+            "unclear": list(agreement.unclear),
             "values": self.values,
         }
 
@@ -170,14 +170,14 @@ def replay_sample(sample: Sample, source: ModelSource, *, opener: Opener = open_
         info = worker.info
         try:
             outputs = worker.run(expected.feeds)
-            judgement = expected.judge(outputs)
+            agreement = expected.compare(outputs)
         except ModelError as error:  # it was a failed row, and it fails again
-            judgement = Agreement(bound=expected.bound, failures=(str(error),))
+            agreement = Agreement(bound=expected.bound, failures=(str(error),))
     return ReplayReport(
         sample=sample,
         version=info.version,
         provider=info.provider_active,
-        judgement=judgement,
+        agreement=agreement,
         values=dict(_values(expected, outputs, position=sample.position)),
     )
 

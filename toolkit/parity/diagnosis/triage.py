@@ -168,7 +168,7 @@ def _causes_in_engine(row: ParityRow, source: ModelSource, *, opener: Opener, ha
         yield from () if has_chance else _causes_in_calls(worker, trial)
     for cause, changed in _changes(settings):
         with opener(source, changed, timeout_s=ANSWER_S) as worker:
-            if all(outcome.judgement for outcome in run_trials(worker, [trial])):
+            if all(outcome.agreement for outcome in run_trials(worker, [trial])):
                 yield cause
     # In an int8 file no roundoff explains an error: its bound is empirical.
     if worst.expected.is_of_images and row.precision != "int8":
@@ -192,7 +192,7 @@ def _causes_in_calls(worker: OpenedWorker, trial: Trial) -> Iterator[str]:
 
 
 def _passes(worker: OpenedWorker, expected: Expectation, *, size: int) -> bool:
-    return all(outcome.judgement for outcome in run_trials(worker, [make_trial(expected, size)]))
+    return all(outcome.agreement for outcome in run_trials(worker, [make_trial(expected, size)]))
 
 
 def _first_outputs(worker: OpenedWorker, trial: Trial) -> Arrays | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Answers", "ask_jitter", "ask_roundings", "ask_witnesses"]
+__all__ = ["WitnessAnswers", "ask_jitter", "ask_roundings", "ask_witnesses"]
 
 import itertools
 import time
@@ -29,7 +29,7 @@ FIRST_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class WitnessAnswers:
     """What was asked and what was said, call by call.
 
     Attributes:
@@ -48,7 +48,7 @@ class Answers:
     asked: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
-    def cut(self, count: int) -> Answers:
+    def cut(self, count: int) -> WitnessAnswers:
         """Return the first calls only."""
         exact = None if self.exact is None else self.exact[:count]
         return replace(self, sets=self.sets[:count], own=self.own[:count], exact=exact)
@@ -71,7 +71,7 @@ def ask_witnesses(
     budget: Budget,
     opener: Opener,
     progress: ShowProgress | None = None,
-) -> Answers:
+) -> WitnessAnswers:
     """Answer every call by unoptimised ONNX Runtime and in float64, or as many of them as the budget allows.
 
     Args:
@@ -95,7 +95,7 @@ def ask_witnesses(
         why_not, exact = str(error), None
     except WorkerError as error:
         why_not = f"it {error.args[0].removeprefix('the engine ')}; {budget.describe()} holds for it too"
-    return Answers(
+    return WitnessAnswers(
         sets=tuple(sets[number] for number in numbers),
         own=[own[number] for number in numbers],
         exact=exact,

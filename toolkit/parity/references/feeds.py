@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses", "judge_feeds"]
+__all__ = ["UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses", "compare_feeds"]
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from toolkit.runtimes.base import Arrays
 
 # The reference's kind where witnesses part and nobody is believed.
 UNDECIDED = "undecided"
-# A judgement rests on the calls that decide; of every output that is at least this share of them.
+# A verdict rests on the calls that decide; of every output that is at least this share of them.
 LEAST_DECIDED = 0.5
 # Where float32 leaves more than this share of an output's numbers open in a call, the call says nothing of it.
 MOST_OPEN = 0.25
@@ -110,9 +110,9 @@ class FeedExpectation:
         """Return nothing: a stranger's input need not be an image."""
         del position
 
-    def judge(self, outputs: Arrays) -> Agreement:
-        """Compare an engine's outputs of the call, as `judge_feeds`."""
-        return judge_feeds(outputs, self)
+    def compare(self, outputs: Arrays) -> Agreement:
+        """Compare an engine's outputs of the call, as `compare_feeds`."""
+        return compare_feeds(outputs, self)
 
     def decides(self, name: str) -> bool:
         """Tell whether a wrong answer of an output would be seen in this call."""
@@ -203,7 +203,7 @@ class FeedsReference:
         return ""
 
 
-def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Agreement:
+def compare_feeds(outputs: Arrays, expected: FeedExpectation) -> Agreement:
     """Compare an engine's outputs with the reference; all failures are gathered.
 
     A number that is not finite has to be the same one at the same place as in the reference, but where float32 itself
@@ -216,9 +216,11 @@ def judge_feeds(outputs: Arrays, expected: FeedExpectation) -> Agreement:
     problems = _check_form(outputs, expected)
     if problems:
         return Agreement(bound=expected.bound, failures=tuple(problems))
-    floats = [_judge_floats(name, outputs[name], expected=expected) for name in expected.bounds]
+    floats = [_compare_floats(name, outputs[name], expected=expected) for name in expected.bounds]
     whole = [
-        _judge_whole(name, outputs[name], expected=expected) for name in expected.outputs if name not in expected.bounds
+        _compare_whole(name, outputs[name], expected=expected)
+        for name in expected.outputs
+        if name not in expected.bounds
     ]
     decided = [item for name, item in zip(expected.bounds, floats, strict=True) if name not in expected.reach] or floats
     nearest = max(decided, key=_share_of_bound, default=Agreement(max_abs_logit_error=0.0, bound=expected.bound))
@@ -245,7 +247,7 @@ def _check_form(outputs: Arrays, expected: FeedExpectation) -> list[str]:
     return problems
 
 
-def _judge_floats(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
+def _compare_floats(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
     right, bound = expected.outputs[name], expected.bounds[name]
     seen = array.astype(np.float64)
     decided, finite = ~expected.undecided[name], np.isfinite(right)
@@ -266,7 +268,7 @@ def _judge_floats(name: str, array: NDArray[Any], *, expected: FeedExpectation) 
     return Agreement(max_abs_logit_error=worst, bound=allowed, worst_index=item, failures=failures, unclear=unclear)
 
 
-def _judge_whole(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
+def _compare_whole(name: str, array: NDArray[Any], *, expected: FeedExpectation) -> Agreement:
     differs = np.asarray(array != expected.outputs[name])
     wrong = differs & ~expected.undecided[name]
     failures: tuple[str, ...] = ()

@@ -93,7 +93,7 @@ class SuiteReference:
         chosen: NDArray[np.uint8] = self.images[position]
         return chosen
 
-    def judge(self, outputs: Arrays) -> Agreement:
+    def compare(self, outputs: Arrays) -> Agreement:
         """Compare an engine's outputs with the logits."""
         return compare_outputs(outputs, self.logits, bound=self.bound)
 

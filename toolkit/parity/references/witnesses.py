@@ -16,7 +16,7 @@ import numpy as np
 from toolkit.errors import WorkerError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import Budget
-from toolkit.parity.references.answers import Answers, ask_jitter, ask_witnesses
+from toolkit.parity.references.answers import WitnessAnswers, ask_jitter, ask_witnesses
 from toolkit.parity.references.expectations import (
     Doubts,
     describe_limit,
@@ -91,7 +91,7 @@ class _Hearing:
     """What the first two said, and how far others may be asked."""
 
     source: ModelSource
-    answers: Answers
+    answers: WitnessAnswers
     limits: RoundingLimits
     budget: Budget
     is_searched: bool
@@ -165,7 +165,7 @@ class _Hearing:
         )
         return replace(agreed, suites=(*suites, *agreed.suites[len(suites) :]))
 
-    def _move(self) -> tuple[Answers, list[dict[str, float]]]:
+    def _move(self) -> tuple[WitnessAnswers, list[dict[str, float]]]:
         """Measure how far rounding moves the answers, in as many calls as the budget allows."""
         self.say("measuring how far rounding moves the answers")
         moved = ask_jitter(self.source, self.answers.sets, budget=self.budget, opener=self.opener)
