@@ -123,4 +123,4 @@ class Evaluation:
         own = pictures.sha256 == candidate.data["sha256"] and not compared
         if candidate.kind == "run" and own and candidate.identity["checkpoint"] == "last.safetensors":
             return Path(candidate.identity["run"]) / "evaluation.json"
-        return self._store.new_file("reports", f"evaluation-{candidate.name}", ".json")
+        return self._store.new_file("reports", f"evaluation-{candidate.name}", suffix=".json")
