@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "ParityVariant", "expand_variants", "judge_matrix"]
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -154,14 +154,8 @@ def judge_matrix(
         if progress is not None:
             progress(len(rows), len(variants))
     strange = reference if isinstance(reference, FeedsReference) else None
-    if strange is not None and any(row.status == "fail" and row.suites for row in rows):
-        from toolkit.parity.references.second_look import look_again
-
-        strange = look_again(source, strange, precision=precision, opener=opener)
-        wider = replace(arithmetics, reference=strange)
-        for number, row in enumerate(rows):
-            if row.status == "fail" and row.suites and strange is not reference:
-                rows[number] = _judge_variant(source, variants[number], arithmetics=wider, config=config)
+    if strange is not None and any(map(_is_wrong, rows)):
+        strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)
     baseline, error = find_baseline(rows)
     # A stranger's bound is a multiple of the baseline's error already.
     limit = float("inf") if strange else ERROR_RATIO_LIMIT
@@ -220,6 +214,30 @@ def _precisions(name: str, device: str, *, config: ParityConfig) -> list[str]:
 def _is_everything(config: ParityConfig) -> bool:
     # A matrix wants every provider that works, so `auto` means the same as `all` here.
     return not set(WILDCARDS).isdisjoint(config.providers)
+
+
+def _judge_again(
+    reference: FeedsReference,
+    rows: list[ParityRow],
+    *,
+    variants: Sequence[ParityVariant],
+    arithmetics: Arithmetics,
+    config: ParityConfig,
+) -> FeedsReference:
+    """Judge the rows that are wrong by wider bounds, where the file itself moves as far; return who has them."""
+    from toolkit.parity.references.second_look import look_again
+
+    source = arithmetics.source
+    looked = look_again(source, reference, precision=arithmetics.precision, opener=arithmetics.opener)
+    wider = replace(arithmetics, reference=looked)
+    for number, row in enumerate(rows):
+        if _is_wrong(row) and looked is not reference:
+            rows[number] = _judge_variant(source, variants[number], arithmetics=wider, config=config)
+    return looked
+
+
+def _is_wrong(row: ParityRow) -> bool:
+    return row.status == "fail" and bool(row.suites)
 
 
 def _judge_variant(
