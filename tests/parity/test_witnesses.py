@@ -490,7 +490,7 @@ def ill_conditioned() -> ModelSource:
 def test_a_node_that_is_ill_conditioned_is_nobodys_fault() -> None:
     """A normalisation of a constant: float32 gives noise, one move of the input as much."""
     feeds = {"x": np.full((1, 2, 49), 0.1, np.float32)}
-    assert parted_nodes.find_parted_nodes(ill_conditioned(), feeds, LIMITS["fp32"], opener=open_worker) == ()
+    assert parted_nodes.find_parted_nodes(ill_conditioned(), feeds, limits=LIMITS["fp32"], opener=open_worker) == ()
 
 
 def calls(count: int) -> tuple[FeedSet, ...]:
