@@ -14,14 +14,14 @@ from tiny_models import SPLIT_WEIGHTS, save_split
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.sweep import run_bench
 from toolkit.errors import ExternalDataError, ModelError
-from toolkit.onnx_file.external_data import read_with_external_data
+from toolkit.onnx_file.external_data import read_model
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.timing.plan import MeasurePlan
 
 
 def test_weights_are_put_inside_and_give_the_same_answers(tmp_path: Path) -> None:
     path = save_split(tmp_path)
-    source = read_with_external_data(path)
+    source = read_model(path, allow_external_data=True)
     (tmp_path / "weights.bin").unlink()
     session = onnxruntime.InferenceSession(source.model, providers=["CPUExecutionProvider"])
     images = np.ones((2, 4), np.float32)
@@ -30,19 +30,19 @@ def test_weights_are_put_inside_and_give_the_same_answers(tmp_path: Path) -> Non
 
 
 def test_hash_changes_with_the_data_and_not_with_its_place(tmp_path: Path) -> None:
-    first = read_with_external_data(save_split(tmp_path / "a"))
-    again = read_with_external_data(save_split(tmp_path / "b"))
+    first = read_model(save_split(tmp_path / "a"), allow_external_data=True)
+    again = read_model(save_split(tmp_path / "b"), allow_external_data=True)
     path = save_split(tmp_path / "c")
     changed = bytearray((tmp_path / "c" / "weights.bin").read_bytes())
     changed[-1] ^= 1
     (tmp_path / "c" / "weights.bin").write_bytes(changed)
-    assert first.sha256 == again.sha256 != read_with_external_data(path).sha256
+    assert first.sha256 == again.sha256 != read_model(path, allow_external_data=True).sha256
 
 
 def test_file_without_external_data_is_read_as_it_is(tmp_path: Path) -> None:
     inside = tmp_path / "inside.onnx"
-    inside.write_bytes(read_with_external_data(save_split(tmp_path)).model)
-    assert read_with_external_data(inside) == ModelSource.read(inside)
+    inside.write_bytes(read_model(save_split(tmp_path), allow_external_data=True).model)
+    assert read_model(inside, allow_external_data=True) == ModelSource.read(inside)
 
 
 @pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "", ".", "link", "sub/../../weights.bin"])
@@ -52,7 +52,7 @@ def test_data_outside_the_models_own_folder_is_never_opened(tmp_path: Path, loca
     (tmp_path / "weights.bin").write_bytes(bytes(56))
     (folder / "link").symlink_to(tmp_path / "weights.bin")
     with pytest.raises(ModelError, match=r"outside the model's own folder; it is not opened"):
-        read_with_external_data(path)
+        read_model(path, allow_external_data=True)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_place_that_is_not_there_is_refused(tmp_path: Path, place: dict[str, str
     if "same" in place.values():
         os.link(tmp_path / "weights.bin", tmp_path / "same")
     with pytest.raises(ModelError, match=words) as caught:
-        read_with_external_data(path)
+        read_model(path, allow_external_data=True)
     assert "\n" not in str(caught.value)
 
 
@@ -90,7 +90,7 @@ def test_everything_else_still_refuses_it_and_bench_takes_what_was_read(tmp_path
     config = BenchConfig(plan=plan, batches=(1,))
     with pytest.raises(ExternalDataError, match=r"external data is never opened unasked; .* makes one file of it"):
         run_bench(config, ModelSource.read(path))
-    (row,) = run_bench(config, read_with_external_data(path)).rows
+    (row,) = run_bench(config, read_model(path, allow_external_data=True)).rows
     assert row.status == "pass"
 
 
@@ -98,4 +98,4 @@ def test_no_model_is_a_model_error(tmp_path: Path) -> None:
     path = tmp_path / "no.onnx"
     path.write_bytes(b"not a model")
     with pytest.raises(ModelError, match="is not an ONNX model"):
-        read_with_external_data(path)
+        read_model(path, allow_external_data=True)

@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from one_node import made
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.cli.app import app
 from toolkit.durable import sha256_bytes
+from toolkit.onnx_file.graph_parts import declared_spec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.ort.runtime import OrtRuntime
 from toolkit.runtimes.workers.client import WorkerRuntime
 
@@ -62,7 +63,7 @@ def test_an_output_of_other_sizes_than_declared_is_taken_with_a_note(runtime: st
 @pytest.mark.parametrize("unknown", [0, -1])
 def test_a_size_of_0_or_less_is_an_open_one(unknown: int) -> None:
     source = reshaped([unknown, 3], [unknown, 5])
-    (spec,) = describe_file(source, runtime="", version="").outputs
+    spec = declared_spec(onnx.ModelProto.FromString(source.model).graph.output[0])
     assert spec.shape == (None, 3)
     assert OrtRuntime(source, RuntimeSettings()).info.inputs[0].shape == (None, 5)
     x = made(3, 5)

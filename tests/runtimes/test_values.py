@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toolkit.cli.app import app
 from toolkit.durable import sha256_bytes
 from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype, type_name
+from toolkit.onnx_file.graph_parts import declared_spec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.parity.recording import Recording, read_recording, write_recording
@@ -27,7 +28,6 @@ from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import settle_row
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
-from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.ort.runtime import OrtRuntime
 from toolkit.runtimes.references.perturbed import PerturbedRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
@@ -190,7 +190,7 @@ def test_onnx_runtimes_small_numbers_are_those_of_the_evaluator(number: int) -> 
     assert type_name(seen.dtype) == KINDS[number]
     assert seen.shape == (2, 5)
     assert seen.astype(np.float64).tolist() == right.astype(np.float64).tolist()
-    assert describe_file(source, runtime="", version="").outputs[0].dtype == KINDS[number]
+    assert declared_spec(onnx.ModelProto.FromString(source.model).graph.output[0]).dtype == KINDS[number]
 
 
 def test_a_file_of_small_inputs_is_run_and_timed() -> None:

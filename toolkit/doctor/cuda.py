@@ -11,7 +11,6 @@ __all__ = [
     "check_cuda_versions",
     "check_gpu",
     "check_libraries",
-    "find_libraries",
     "needed_libraries",
     "read_cuda_versions",
 ]
@@ -140,7 +139,7 @@ def needed_libraries(cuda_major: int) -> tuple[Library, ...]:
     )
 
 
-def find_libraries(folders: Iterable[Path]) -> dict[str, dict[int, Path]]:
+def _find_libraries(folders: Iterable[Path]) -> dict[str, dict[int, Path]]:
     """Return the versioned libraries in some folders: by stem, the first file of each major version."""
     found: dict[str, dict[int, Path]] = {}
     for folder in folders:
@@ -171,7 +170,7 @@ def check_libraries(
         opened.preload()
     except Exception:  # noqa: BLE001 - the row of the installation says why it cannot be imported
         return []
-    found = find_libraries(_folders() if folders is None else folders)
+    found = _find_libraries(_folders() if folders is None else folders)
     needed = needed_libraries(int(cuda.ort.split(".")[0]))
     return [
         _judge(library, found.get(library.stem, {}), problem=opened.load_problem(library.soname)) for library in needed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Found", "look_beside", "read_model", "read_with_external_data"]
+__all__ = ["Found", "look_beside", "read_model"]
 
 import stat
 import warnings
@@ -42,6 +42,16 @@ def look_beside(path: Path, files: Iterable[BesideFile]) -> tuple[Found, ...]:
     return tuple(_look_at(folder, file) for file in files)
 
 
+def read_model(path: Path, *, allow_external_data: bool) -> ModelSource:
+    """Read a model, and the files beside it where they are trusted.
+
+    Raises:
+        ModelError: the model or a file cannot be read, a file lies outside the folder, is a link or is shorter than it
+            should be, or everything together is over 2 GiB (protobuf's own limit).
+    """
+    return _read_with_external_data(path) if allow_external_data else ModelSource.read(path)
+
+
 def _look_at(folder: Path, file: BesideFile) -> Found:
     place = _inside(folder, file.location)
     if place is None:
@@ -64,23 +74,10 @@ def _inside(folder: Path, location: str) -> Path | None:
     return place if location and place.is_relative_to(folder) and place != folder else None
 
 
-def read_model(path: Path, *, allow_external_data: bool) -> ModelSource:
-    """Read a model, and the files beside it where they are trusted.
-
-    Raises:
-        ModelError: as `read_with_external_data`.
-    """
-    return read_with_external_data(path) if allow_external_data else ModelSource.read(path)
-
-
-def read_with_external_data(path: Path) -> ModelSource:
+def _read_with_external_data(path: Path) -> ModelSource:
     """Read a model and the files beside it that hold its weights.
 
     Every file has to lie inside the model's own folder and be a regular one, under its only name: no link of any kind.
-
-    Raises:
-        ModelError: the model or a file cannot be read, a file lies outside the folder, is a link or is shorter than it
-            should be, or everything together is over 2 GiB (protobuf's own limit).
     """
     source = ModelSource.read(path)
     model = parse_model(source.model, name=str(path))

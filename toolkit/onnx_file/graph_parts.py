@@ -6,6 +6,7 @@ __all__ = [
     "DEFAULT_DOMAINS",
     "all_tensors",
     "declared_sizes",
+    "declared_spec",
     "fed_inputs",
     "find_attribute",
     "has_zero",
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.onnx_file.element_types import TensorSpec
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
 NODE_CAP = 200_000
@@ -49,6 +51,21 @@ def declared_sizes(value: Any) -> tuple[int | str | None, ...]:
     """
     dims = value.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.dim_value > 0 else (dim.dim_param or None) for dim in dims)
+
+
+def declared_spec(value: Any) -> TensorSpec:
+    """Return what an `onnx.ValueInfoProto` declares; of what is no tensor the type in ONNX Runtime's words.
+
+    Raises:
+        ModelError: its type has no name.
+    """
+    try:
+        if not value.type.tensor_type.elem_type:
+            return TensorSpec(name=value.name, dtype=_type_in_words(value.type), shape=())
+        dtype = _element(value.type.tensor_type.elem_type)
+    except KeyError as error:
+        raise ModelError(f"{value.name!r} is of element type {error}, which this onnx does not know") from error
+    return TensorSpec(name=value.name, dtype=dtype, shape=declared_sizes(value))
 
 
 def fed_inputs(graph: Any) -> list[Any]:
@@ -192,3 +209,24 @@ def _attributes(graph: Any) -> Iterator[Any]:
         yield from graph.attribute_proto
     for node in graph.node:
         yield from node.attribute
+
+
+def _element(number: int) -> str:
+    from onnx import TensorProto, helper
+
+    return "string" if number == TensorProto.STRING else helper.tensor_dtype_to_np_dtype(number).name
+
+
+def _type_in_words(kind: Any) -> str:
+    """Return a type in ONNX Runtime's words: `seq(map(int64,tensor(float)))`."""
+    from onnx import TensorProto
+
+    if kind.HasField("sequence_type"):
+        return f"seq({_type_in_words(kind.sequence_type.elem_type)})"
+    if kind.HasField("optional_type"):
+        return f"optional({_type_in_words(kind.optional_type.elem_type)})"
+    if kind.HasField("map_type"):
+        return f"map({_element(kind.map_type.key_type)},{_type_in_words(kind.map_type.value_type)})"
+    if kind.tensor_type.elem_type:
+        return f"tensor({TensorProto.DataType.Name(kind.tensor_type.elem_type).lower()})"
+    return f"({kind.WhichOneof('value') or 'no type'})"

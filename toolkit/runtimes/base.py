@@ -134,6 +134,36 @@ class Runtime(Closing, ABC):
     def _open(self, source: ModelSource) -> None:
         """Load the model and set `info`."""
 
+    def _describe_file(
+        self, source: ModelSource, *, version: str, details: dict[str, Any] | None = None, native_batch: bool = True
+    ) -> RuntimeInfo:
+        """Return an `info` read from the file, for an engine that does not tell; `run` holds its answers against it.
+
+        Args:
+            source: the model.
+            version: of the engine.
+            details: engine settings worth recording.
+            native_batch: as in `RuntimeInfo`.
+
+        Raises:
+            ModelError: an input or output is of a type that has no name.
+        """
+        import onnx
+
+        from toolkit.onnx_file.graph_parts import declared_spec, fed_inputs
+
+        model = onnx.ModelProto.FromString(source.model)
+        return RuntimeInfo(
+            runtime=self.name,
+            version=version,
+            provider_active="cpu",
+            inputs=tuple(map(declared_spec, fed_inputs(model.graph))),
+            outputs=tuple(map(declared_spec, model.graph.output)),
+            metadata={entry.key: entry.value for entry in model.metadata_props},
+            details=details or {},
+            native_batch=native_batch,
+        )
+
     @abstractmethod
     def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Execute the model once without any check: what a timing loop measures. Returns every output by name.
@@ -198,6 +228,7 @@ class Runtime(Closing, ABC):
 
     def _check_output(self, spec: TensorSpec, array: NDArray[Any]) -> None:
         """Refuse another element type; sizes that do not come are noted, because ONNX Runtime goes on with them."""
+        # Brackets are of what is no tensor: its arrays have types of their own.
         if "(" not in spec.dtype and type_name(array.dtype) != spec.dtype:
             raise WrongAnswerError(f"output {spec.explain_mismatch(array)}")
         told = replace(spec, shape=self.declared.get(spec.name, spec.shape))

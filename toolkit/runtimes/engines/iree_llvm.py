@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 
 
 class IreeRuntime(Runtime):
@@ -36,7 +35,7 @@ class IreeRuntime(Runtime):
             )
         self._function = iree.runtime.load_vm_flatbuffer(binary, driver="local-task")[function]
         version = importlib.metadata.version("iree-base-runtime")
-        self.info = describe_file(source, runtime=self.name, version=version)
+        self.info = self._describe_file(source, version=version)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Call the compiled function; see `Runtime.compute`."""

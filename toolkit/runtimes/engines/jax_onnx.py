@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 
 # It traces the file once with example inputs: a size that is not fixed gets this, and every other size is compiled when
 # it first comes. 0 and 1 could be taken for broadcasting.
@@ -31,7 +30,7 @@ class JaxRuntime(Runtime):
         jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # jax leaves it unannotated
         # Else int64 outputs are cut to int32; float32 stays float32.
         jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # as above
-        self.info = describe_file(source, runtime=self.name, version=jax.__version__)
+        self.info = self._describe_file(source, version=jax.__version__)
         example = {
             spec.name: np.zeros([size if isinstance(size, int) else TRACED_SIZE for size in spec.shape], spec.dtype)
             for spec in self.info.inputs

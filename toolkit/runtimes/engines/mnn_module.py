@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.file_specs import describe_file
 
 DTYPES = {"uint8": "uint8", "int8": "int8", "int32": "int", "int64": "int64", "float32": "float", "float64": "double"}
 # Winograd's transforms lose two digits on 5x5 kernels (errors of 4e-4 for 4e-6); 0 leaves only its smallest tiles.
@@ -31,7 +30,7 @@ class MnnRuntime(Runtime):
     def _open(self, source: ModelSource) -> None:
         # What MNN cannot hold in 64 bits comes back in 32: its integers are widened, exactly.
         details = {"precision": "high", "winograd_memory_level": SMALLEST_TILES, "int64_outputs": "widened from int32"}
-        self.info = describe_file(source, runtime=self.name, version=MNN.version(), details=details)
+        self.info = self._describe_file(source, version=MNN.version(), details=details)
         with open("model.onnx", "wb") as file:  # noqa: PTH123 - it reads files only; a worker's folder is its own
             file.write(source.model)
         names = ["--modelFile", "model.onnx", "--MNNModel", "model.mnn"]

@@ -9,7 +9,7 @@ __all__ = ["Edges", "NcnnRuntime", "cut_edges"]
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,6 @@ from toolkit.errors import ModelError, ResourceError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.programs import run_program
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.file_specs import describe_file
 
 SHORT_TYPES = {"float32": "f32", "int32": "i32", "int64": "i64", "uint8": "u8", "int8": "i8"}
 
@@ -106,8 +105,7 @@ class NcnnRuntime(Runtime):
         # slower on a busy machine.
         threads = self.settings.threads or 1
         details = {"threads": threads, "done_by_numpy": self._edges.describe(), "storage": "float32"}
-        info = describe_file(source, runtime=self.name, version=version("ncnn"), details=details)
-        self.info = replace(info, native_batch=False)
+        self.info = self._describe_file(source, version=version("ncnn"), details=details, native_batch=False)
         Path("model.onnx").write_bytes(self._edges.model)  # a worker's folder is its own
         self._convert()
         self._matrix, self._net = ncnn.Mat, ncnn.Net()

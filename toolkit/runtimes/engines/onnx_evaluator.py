@@ -11,7 +11,6 @@ import onnx
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.references.evaluator import Evaluator, unwrap_optionals
 
 
@@ -23,7 +22,7 @@ class OnnxEvaluatorRuntime(Runtime):
     def _open(self, source: ModelSource) -> None:
         with refusing("the ONNX evaluator"):  # an operator it lacks has no error of its own
             self._evaluator = Evaluator(onnx.ModelProto.FromString(source.model))
-        self.info = describe_file(source, runtime=self.name, version=onnx.__version__)
+        self.info = self._describe_file(source, version=onnx.__version__)
 
     def compute(self, feeds: Arrays) -> dict[str, Any]:
         """Evaluate every node; see `Runtime.compute`.

@@ -14,7 +14,6 @@ from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import sum_up
-from toolkit.runtimes.file_specs import describe_file
 
 
 class OpenCvRuntime(Runtime):
@@ -29,7 +28,7 @@ class OpenCvRuntime(Runtime):
             self._net = cv2.dnn.readNetFromONNX(np.frombuffer(source.model, np.uint8))
         except cv2.error as error:
             raise ModelError(f"OpenCV refuses the model: {sum_up(error.err)}") from error
-        self.info = describe_file(source, runtime=self.name, version=cv2.__version__)
+        self.info = self._describe_file(source, version=cv2.__version__)
         self._outputs = [spec.name for spec in self.info.outputs]
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,6 @@ from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 
 # Left to itself it computes in bfloat16 wherever the processor can.
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -42,9 +41,7 @@ class OpenVinoRuntime(Runtime):
             raise ResourceError(f"OpenVINO computes in {active} on this processor, not in {self.settings.precision}")
         self._requests = threading.local()
         details = {"precision": active}
-        self.info = describe_file(
-            source, runtime=self.name, version=openvino.__version__.split("-")[0], details=details
-        )
+        self.info = self._describe_file(source, version=openvino.__version__.split("-")[0], details=details)
         # Its reader drops an input that no node reads, and a request refuses to be fed it.
         known = {name for port in self._compiled.inputs for name in port.get_names()}
         self._taken = [spec.name for spec in self.info.inputs if spec.name in known]

@@ -15,7 +15,6 @@ from toolkit.errors import ModelError, ResourceError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.programs import describe_exit, find_program
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.installed import find_private_folder
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 
@@ -40,9 +39,7 @@ class OrtNodeRuntime(Runtime):
             raise ResourceError(f"cannot start {node}: {error.strerror or error}") from error
         request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
         header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
-        self.info = describe_file(
-            source, runtime=self.name, version=header["version"], details={"node": header["node"]}
-        )
+        self.info = self._describe_file(source, version=header["version"], details={"node": header["node"]})
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Send the inputs over and read the outputs; see `Runtime.compute`."""

@@ -22,7 +22,6 @@ from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.programs import run_program
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.file_specs import describe_file
 
 NAME = "model"
 # Contractions off: what is measured is the C that was written, not fused multiply-adds of one machine.
@@ -36,9 +35,7 @@ class PlainCRuntime(Runtime):
 
     def _open(self, source: ModelSource) -> None:
         compiler = _find_compiler()
-        info = describe_file(
-            source, runtime=self.name, version=version("emx-onnx-cgen"), details={"compiler": compiler}
-        )
+        info = self._describe_file(source, version=version("emx-onnx-cgen"), details={"compiler": compiler})
         symbols = dict.fromkeys(size for spec in info.inputs for size in spec.shape if isinstance(size, str))
         self.info = replace(info, native_batch=not symbols)
         closed = [spec.name for spec in info.outputs if not spec.shape or isinstance(spec.shape[0], int)]

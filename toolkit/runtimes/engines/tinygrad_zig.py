@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 
 # Of every input, in the file's order.
 Shapes = tuple[tuple[int, ...], ...]
@@ -50,7 +49,7 @@ class TinygradRuntime(Runtime):
 
         (folder / "model.onnx").write_bytes(source.model)
         details = {"compiler": f"zig {version('ziglang')}"}
-        self.info = describe_file(source, runtime=self.name, version=version("tinygrad"), details=details)
+        self.info = self._describe_file(source, version=version("tinygrad"), details=details)
         with refusing("tinygrad", tells_type=True):  # it has no exception of its own
             OnnxRunner(folder / "model.onnx")
         self._tensor: Any = Tensor

@@ -18,7 +18,6 @@ from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing, sum_up
-from toolkit.runtimes.file_specs import describe_file
 
 # tract's words for the element types that it can be fed.
 TYPES = {
@@ -39,7 +38,7 @@ class TractRuntime(Runtime):
 
     def _open(self, source: ModelSource) -> None:
         self._optimise_for = functools.lru_cache(MOST_SHAPES)(functools.partial(_optimise, source.model))
-        self.info = describe_file(source, runtime=self.name, version=tract.version())
+        self.info = self._describe_file(source, version=tract.version())
         self._of_any: tract.Runnable | None = None
         try:
             self._of_any = _optimise(source.model, ())

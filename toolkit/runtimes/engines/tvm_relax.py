@@ -16,7 +16,6 @@ from tvm.relax.frontend.onnx import from_onnx
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 
 
 class TvmRuntime(Runtime):
@@ -29,7 +28,7 @@ class TvmRuntime(Runtime):
             module = from_onnx(onnx.ModelProto.FromString(source.model), keep_params_in_input=False)
             executable = tvm.compile(module, target="llvm")
         self._function = relax.VirtualMachine(executable, tvm.cpu())["main"]
-        self.info = describe_file(source, runtime=self.name, version=tvm.__version__)
+        self.info = self._describe_file(source, version=tvm.__version__)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Call the compiled function; see `Runtime.compute`."""

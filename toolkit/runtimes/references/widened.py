@@ -21,7 +21,6 @@ from toolkit.onnx_file.graph_parts import all_tensors, iterate_graphs
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.engine_words import refusing
-from toolkit.runtimes.file_specs import describe_file
 from toolkit.runtimes.references.evaluator import WideEvaluator, unwrap_optionals
 
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
@@ -45,7 +44,7 @@ class WidenedRuntime(Runtime):
         return widen_model(model)
 
     def _open(self, source: ModelSource) -> None:
-        info = describe_file(source, runtime=self.name, version=onnx.__version__)
+        info = self._describe_file(source, version=onnx.__version__)
         with refusing("the ONNX evaluator"):  # an operator it lacks has no error of its own
             self._evaluator = WideEvaluator(self._widen(onnx.ModelProto.FromString(source.model)))
         self.info = replace(info, outputs=tuple(_widen_spec(spec) for spec in info.outputs))

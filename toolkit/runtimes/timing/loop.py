@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REAL_CLOCK", "measure"]
+__all__ = ["measure"]
 
 import itertools
 import threading

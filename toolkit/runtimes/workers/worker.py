@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,6 @@ class _Worker:
         import onnx
 
         from toolkit.onnx_file.vetting import vet_model
-        from toolkit.runtimes.file_specs import open_zero_sizes
         from toolkit.runtimes.synthetic_inputs.reading import read_inputs
 
         settings = from_plain(RuntimeSettings, header["settings"])
@@ -72,7 +72,7 @@ class _Worker:
         )
         summary = vet_model(source.model, name=source.path.name, allow_foreign=header["allow_foreign"])
         if summary["zero_inputs"]:
-            source = open_zero_sizes(source)
+            source = _open_zero_sizes(source)
         self._model = source.model
         summary["inputs"] = [to_plain(item) for item in read_inputs(onnx.ModelProto.FromString(source.model))]
         if find_runtime(settings.runtime).needs_run and source.run is not None:
@@ -152,6 +152,18 @@ def main() -> None:
             traceback.print_exc()  # into the log; the message is one line
             header, arrays = _refuse(f"the engine failed: {type(error).__name__}: {sum_up(error)}"), {}
         write_frame(answers, header, arrays=arrays)
+
+
+def _open_zero_sizes(source: ModelSource) -> ModelSource:
+    """Return the file with every size of an input that it declares as 0 left open."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(source.model)
+    for item in model.graph.input:
+        for dim in item.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and not dim.dim_value:
+                dim.ClearField("dim_value")
+    return replace(source, model=model.SerializeToString())
 
 
 def _refuse(message: str, kind: str = "ModelError") -> dict[str, Any]:
