@@ -95,8 +95,7 @@ class Execution:
                     progress(tally.progress.rows, total)
         self.target.finish(sink.finish())
         seconds = time.perf_counter() - start
-        report = self._report(tally, picker, batch=batch, seconds=seconds)
-        return replace(report, num_resumed=resumed)
+        return self._report(tally, picker, batch=batch, seconds=seconds, resumed=resumed)
 
     def _choose_batch(self) -> int:
         if self.config.batch != AUTO_BATCH:
@@ -162,7 +161,9 @@ class Execution:
         classes = self.model.card.classes
         return replace(answers, truths=[tell_truth(source, classes) for source in answers.sources])
 
-    def _report(self, tally: Tally, picker: GalleryPicker | None, *, batch: int, seconds: float) -> PredictionReport:
+    def _report(
+        self, tally: Tally, picker: GalleryPicker | None, *, batch: int, seconds: float, resumed: int
+    ) -> PredictionReport:
         info, done = self.model.info, tally.progress
         is_file = not isinstance(self.target, StreamTarget)
         return PredictionReport(
@@ -171,6 +172,7 @@ class Execution:
             num_ok=done.rows - done.errors,
             num_errors=done.errors,
             num_doubtful=done.doubtful,
+            num_resumed=resumed,
             num_truths=done.truths if self.config.truths else None,
             num_right=done.right,
             runtime=info.runtime,

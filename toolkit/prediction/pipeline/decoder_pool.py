@@ -63,6 +63,7 @@ class DecoderPool(Closing):
             return prepare_items([item], self._preparation)
         if len(items) == 1:
             raise ResourceError(f"the process that prepares {items[0].source} {problem}")
+        # Which of them it was nobody knows: asked for one by one, the one that kills its process is found out.
         return join_blocks([self.prepare([item]) for item in items])
 
     def close(self) -> None:

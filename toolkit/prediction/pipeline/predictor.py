@@ -106,6 +106,7 @@ class Predictor:
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
             feed = _padded(part, self._batch) if self._pads and len(part) < self._batch else part
+            # Padding is answered too and dropped: its logits cost less than another shape would.
             with self._turn:
                 outputs = self._runner.run({"images": feed})
             check_outputs(outputs, self._card, count=len(feed), name=self._card.name)
@@ -129,7 +130,7 @@ class Predictor:
         return {int(places[number]): text for number, text in judged.items()}
 
     def _messages(self, block: Block, is_finite: npt.NDArray[np.bool_], *, doubts: Mapping[int, str]) -> dict[int, str]:
-        messages = dict(block.messages)
+        messages = dict(block.messages)  # the block is the caller's
         for place, doubt in doubts.items():
             messages[place] = f"{messages[place]}; {doubt}" if place in messages else doubt
         for place in block.places[~is_finite].tolist():

@@ -126,6 +126,7 @@ class _BlockBuilder:
 
     def _add_bytes(self, item: ArrayItem) -> None:
         batch = prepare_batch(np.ascontiguousarray(item.images), self._spec, settings=self._settings)
+        # Pictures lie without gaps; rows count those without a picture, too.
         row, count = len(self._sources), item.num_rows
         self._sources += [item.source] * count
         self._indices[row : row + count] = np.arange(item.start, item.start + count)

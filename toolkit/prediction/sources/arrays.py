@@ -55,42 +55,33 @@ class MappedArray(NamedTuple):
         """Let go of the memory of some images; whoever looks at one again has it read again."""
         if self.mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
             return
+        # The kernel takes whole pages only; a page that another image shares is read from the file again.
         end = min(self.start + (first + count) * self.image_bytes, len(self.mapping))
         begin = (self.start + first * self.image_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
         self.mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def map_array(stream: BinaryIO, *, is_npy: bool, name: str, spec: InputSpec | None = None) -> MappedArray:
-    """Map an NPY file, or an IDX file of uint8 images; pickled objects are never loaded.
+def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> MappedArray:
+    """Map a plain NPY file, or an IDX file of uint8 images; nothing is read and pickled objects are never loaded.
 
     Args:
-        stream: the file, at its start; may be closed afterwards.
-        is_npy: which of the two it is.
-        name: what it is called in messages.
+        path: a regular file.
+        kind: `NPY` or `IDX`.
         spec: what the model takes.
 
     Raises:
         DataError: another kind of file, damaged, objects inside, bytes missing or left over, no images.
     """
-    header = read_array_header(stream, is_npy=is_npy, ranks=IMAGE_RANKS, name=name)
-    start = stream.tell()
-    found = stream.seek(0, os.SEEK_END) - start
-    if found != header.size_bytes:
-        word = "is short" if found < header.size_bytes else "has trailing bytes"
-        seen = f"{found} bytes of elements, expected {header.size_bytes} for {list(header.shape)}"
-        raise DataError(f"{name} {word}: {seen}")
-    return _map(stream, header, start=start, name=name, spec=spec)
-
-
-def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str, spec: InputSpec | None) -> MappedArray:
-    check_type(header.dtype, name=name)
-    layout = find_layout(header.shape, name=name, spec=spec)
-    if not header.size_bytes:  # nothing can be mapped
-        return MappedArray(layout.view(np.empty(header.shape, header.dtype)), None, start, layout)
-    mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    count = math.prod(header.shape)
-    array = np.frombuffer(mapping, header.dtype, count, start).reshape(header.shape, order=header.order)
-    return MappedArray(layout.view(array), mapping if header.order == "C" else None, start, layout)
+    name = printable_name(path)
+    with open_regular(path) as stream:
+        header = read_array_header(stream, is_npy=kind == Kind.NPY, ranks=IMAGE_RANKS, name=name)
+        start = stream.tell()
+        found = stream.seek(0, os.SEEK_END) - start
+        if found != header.size_bytes:
+            word = "is short" if found < header.size_bytes else "has trailing bytes"
+            seen = f"{found} bytes of elements, expected {header.size_bytes} for {list(header.shape)}"
+            raise DataError(f"{name} {word}: {seen}")
+        return _map(stream, header, start=start, name=name, spec=spec)
 
 
 def iterate_array_file(
@@ -165,15 +156,15 @@ def tell_flattened(layout: ArrayLayout, name: str, *, on_note: OnNote | None) ->
         )
 
 
-def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> MappedArray:
-    """Map a plain NPY or IDX file into memory; nothing is read and pickled objects are never loaded.
-
-    Raises:
-        DataError: another kind of file, damaged, bytes missing or left over, no images.
-    """
-    name = printable_name(path)
-    with open_regular(path) as stream:
-        return map_array(stream, is_npy=kind == Kind.NPY, name=name, spec=spec)
+def _map(stream: BinaryIO, header: NpyHeader, *, start: int, name: str, spec: InputSpec | None) -> MappedArray:
+    check_type(header.dtype, name=name)
+    layout = find_layout(header.shape, name=name, spec=spec)
+    if not header.size_bytes:  # nothing can be mapped
+        return MappedArray(layout.view(np.empty(header.shape, header.dtype)), None, start, layout)
+    mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    count = math.prod(header.shape)
+    array = np.frombuffer(mapping, header.dtype, count, start).reshape(header.shape, order=header.order)
+    return MappedArray(layout.view(array), mapping if header.order == "C" else None, start, layout)
 
 
 def _open_packed(stream: BinaryIO, name: str, *, spec: InputSpec | None) -> ArrayStream:
@@ -187,6 +178,7 @@ def _open_packed(stream: BinaryIO, name: str, *, spec: InputSpec | None) -> Arra
 def _cut(array: MappedArray, source: str, *, spec: InputSpec | None) -> Iterator[ArrayItem]:
     length = block_length(array.image_bytes)
     depth = Depth()
+    # Bytes have 8 bits. Wider numbers are looked at to the end first: one array has one depth.
     if array.images.itemsize > 1:
         for start in range(0, len(array.images), length):
             depth.see(array.images[start : start + length])

@@ -194,7 +194,7 @@ def _walk_path(path: str, *, on_note: OnNote | None, is_named: bool) -> Iterator
             yield from iterate_folder(path, on_note=on_note)
         elif not stat.S_ISREG(mode):
             yield ImageItem(name, 0, None, f"{name} is not a regular file and was not opened")
-        elif not is_named and is_image_name(path):
+        elif not is_named and is_image_name(path):  # of a million files none is opened before its turn
             yield ImageItem(name, 0, path)
         else:
             kind = judge_file(path)
