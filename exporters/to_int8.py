@@ -118,7 +118,7 @@ def convert_to_int8(model: onnx.ModelProto, images: NDArray[np.uint8], *, settin
         ort.quantize_static(
             prepared,
             path,
-            _Reader(images, name=prepared.graph.input[0].name),
+            _CalibrationReader(images, name=prepared.graph.input[0].name),
             quant_format=ort.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=setting.reduce_range,
@@ -188,7 +188,7 @@ def _exchange(pool: onnx.NodeProto, relu: onnx.NodeProto) -> None:
     pool.name, relu.name = relu.name, pool.name
 
 
-class _Reader:
+class _CalibrationReader:
     """Hands calibration images over in batches; of one size, because histograms stack them."""
 
     def __init__(self, images: NDArray[np.uint8], *, name: str) -> None:

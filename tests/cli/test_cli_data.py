@@ -12,7 +12,7 @@ from PIL import Image
 
 from toolkit.cli.app import main
 from toolkit.data.catalog.entries import CATALOG, MNIST
-from toolkit.data.catalog.fetch import cache_folder
+from toolkit.data.catalog.fetch import entry_folder
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -62,7 +62,7 @@ def test_fetch_of_the_embedded_set_needs_no_network(stores: Path, capsys: pytest
 
 
 def test_changed_cache_leaves_with_6_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    folder = cache_folder(MNIST)
+    folder = entry_folder(MNIST)
     folder.mkdir(parents=True)
     for file in MNIST.files:
         (folder / file.name).write_bytes(b"edited")

@@ -33,7 +33,7 @@ from tls_server import (
 from toolkit.data import load as load_module
 from toolkit.data import load_dataset
 from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
-from toolkit.data.catalog.fetch import cache_folder, default_sources, fetch, fetch_missing
+from toolkit.data.catalog.fetch import default_sources, entry_folder, fetch, fetch_missing
 from toolkit.data.catalog.sources import HttpsSource
 from toolkit.errors import DownloadError, ResourceError
 
@@ -124,7 +124,7 @@ def test_good_mirror_fills_the_cache_with_unpacked_files(server: Server, cache: 
     seen: list[tuple[int, int | None]] = []
     entry = make_entry()
     folder = fetch(entry, progress=lambda done, total: seen.append((done, total)), sources=[server.source()])
-    assert folder == cache == cache_folder(entry)
+    assert folder == cache == entry_folder(entry)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
     total = sum(map(len, CONTENT.values()))
     assert seen == sorted(seen)

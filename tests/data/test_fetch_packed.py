@@ -16,7 +16,7 @@ from toolkit.data import load as load_module
 from toolkit.data import load_dataset
 from toolkit.data.catalog import fetch as fetch_module
 from toolkit.data.catalog.entries import CATALOG, MNIST, CatalogEntry, CatalogFile
-from toolkit.data.catalog.fetch import cache_folder, default_sources, fetch, read_cached
+from toolkit.data.catalog.fetch import default_sources, entry_folder, fetch, read_cached
 from toolkit.data.catalog.sources import HttpsSource
 from toolkit.data.describe import fetch_by_name
 from toolkit.data.formats.idx import read_idx
@@ -241,5 +241,5 @@ def test_packed_entry_is_complete_and_speaks_https_only(entry: CatalogEntry) -> 
 )
 def test_real_source_gives_the_real_files(entry: CatalogEntry, source: HttpsSource) -> None:
     fetch(entry, sources=[source])
-    arrays = [read_idx(read_cached(cache_folder(entry) / file.name, file)) for file in entry.files]
+    arrays = [read_idx(read_cached(entry_folder(entry) / file.name, file)) for file in entry.files]
     assert [len(array) for array in arrays] == [60_000, 60_000, 10_000, 10_000]

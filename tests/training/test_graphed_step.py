@@ -12,10 +12,9 @@ from toolkit.errors import CheckFailedError, UsageError
 from toolkit.network.cnn import CNN
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.steps.graphed_step import WARM_RUNS, GraphedStep, require_graphs
 from toolkit.training.steps.process_group import Group
 from toolkit.training.steps.state import TrainingState, make_state
-from toolkit.training.steps.step import EagerStep
+from toolkit.training.steps.step import WARM_RUNS, EagerStep, GraphedStep, require_graphs
 
 SMALL = ["conv1_channels=2", "conv2_channels=3", "hidden_units=8", "normalisation=batch", "dropout=0", "batch_size=8"]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "FETCH_SCHEMA",
-    "INFO_SCHEMA",
     "default_class",
     "describe_dataset",
     "fetch_by_name",

@@ -8,7 +8,6 @@ Shapes: N images, K classes.
 from __future__ import annotations
 
 __all__ = [
-    "CALIBRATION_SEED",
     "INT8_SETTINGS",
     "calibration_images",
     "derive_half",

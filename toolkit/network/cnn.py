@@ -32,7 +32,7 @@ class CNN(nn.Module):
         shape = (config.height, config.width) if config.channels == 1 else (config.height, config.width, 3)
         self.register_buffer("mean", torch.zeros(shape) if mean is None else mean.to(torch.float32))
         self.register_buffer("std", torch.ones(()) if std is None else std.to(torch.float32))
-        self.stages = nn.ModuleList(ConvStage(stage, config) for stage in plan_stages(config))
+        self.stages = nn.ModuleList(_ConvStage(stage, config) for stage in plan_stages(config))
         features = config.flat_features
         if config.hidden_units:
             self.dense1 = nn.Linear(features, config.hidden_units)
@@ -50,7 +50,7 @@ class CNN(nn.Module):
         pixels, shift = images.to(self.mean.dtype), self.config.test_shift_pixels
         if self.training or not shift:
             return self._logits(pixels)
-        views = shifted_views(pixels, shift)
+        views = _shifted_views(pixels, shift)
         logits = self._logits(torch.cat(views))
         return logits.view(len(views), -1, self.config.classes).mean(dim=0)
 
@@ -67,7 +67,7 @@ class CNN(nn.Module):
         return self.dense2(functional.dropout(features, self.config.dropout, self.training))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
 
-def shifted_views(images: Tensor, pixels: int) -> list[Tensor]:
+def _shifted_views(images: Tensor, pixels: int) -> list[Tensor]:
     """Return the images and their shifts up, down, left and right; the freed border is 0.
 
     Args:
@@ -81,7 +81,7 @@ def shifted_views(images: Tensor, pixels: int) -> list[Tensor]:
     return [padded[:, top : top + height, left : left + width] for top, left in offsets]
 
 
-class ConvStage(nn.Module):
+class _ConvStage(nn.Module):
     """Convolutions with ReLU, the last one pooled.
 
     Args:

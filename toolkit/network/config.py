@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = [
     "DATA_FIELDS",
     "LARGEST_IMAGE",
-    "PLAIN_STAGES",
     "SMALLEST_IMAGE",
     "Conv",
     "LayerShape",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEVICE_NAMES", "TorchMachine", "has_fast_bfloat16", "select_device"]
+__all__ = ["TorchMachine", "has_fast_bfloat16", "select_device"]
 
 from toolkit.errors import ProviderError, first_line, require_known
 from toolkit.nvidia import explain_no_gpu

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "CHECKPOINT_SCHEMA",
     "Checkpoint",
     "TrainingTensors",
     "load_tensors",

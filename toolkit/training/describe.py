@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LAST_ONES", "LIBRARIES", "describe_data_use", "describe_run", "name_held_out", "version_of"]
+__all__ = ["LAST_ONES", "LIBRARIES", "describe_run", "describe_start", "name_held_out", "version_of"]
 
 from importlib import metadata
 from typing import Any
@@ -84,11 +84,11 @@ def describe_start(data: Dataset, session: Session, *, machine: Machine, config:
         "network": session.recipe.network,
         "machine": machine,
         "processes": session.state.group.size,
-        "notes": describe_data_use(data, session, config=config),
+        "notes": _describe_data_use(data, session, config=config),
     }
 
 
-def describe_data_use(data: Dataset, session: Session, *, config: TrainConfig) -> list[str]:
+def _describe_data_use(data: Dataset, session: Session, *, config: TrainConfig) -> list[str]:
     """Return, as sentences, how many images are trained on, which are held out, and what was fitted to their number.
 
     Args:

@@ -31,11 +31,10 @@ from toolkit.training.steps.epoch import (
     standardise,
     train_epoch,
 )
-from toolkit.training.steps.graphed_step import GraphedStep, require_graphs
 from toolkit.training.steps.process_group import Group
 from toolkit.training.steps.seeding import derive_seed
 from toolkit.training.steps.state import TrainingState, make_state
-from toolkit.training.steps.step import EagerStep, Step
+from toolkit.training.steps.step import EagerStep, GraphedStep, Step, require_graphs
 
 # OpenMP crashes the process where the system refuses it a thread: a hundred thousand are too many anywhere.
 MOST_THREADS = 4096

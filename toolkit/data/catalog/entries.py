@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "CATALOG",
-    "FASHION_MNIST",
     "KMNIST",
     "MINI_NAME",
     "MNIST",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cache_folder", "default_sources", "fetch", "fetch_missing", "read_cached"]
+__all__ = ["default_sources", "entry_folder", "fetch", "fetch_missing", "read_cached"]
 
 import io
 import os
@@ -19,7 +19,7 @@ from toolkit.progress import ShowProgress
 from toolkit.regular_file import read_regular
 
 
-def cache_folder(entry: CatalogEntry) -> Path:
+def entry_folder(entry: CatalogEntry) -> Path:
     """Return where an entry's files are kept: in `TOOLKIT_DATA`, else in the user's cache.
 
     Raises:
@@ -76,7 +76,7 @@ def fetch_missing(
         DownloadError: no source gave a file: each is named with its reason.
         ResourceError: the cache cannot be written.
     """
-    folder = cache_folder(entry)
+    folder = entry_folder(entry)
     missing = _missing(entry, folder)
     total = _weigh(missing)
 

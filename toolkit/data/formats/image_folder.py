@@ -57,7 +57,7 @@ def load_image_folder(
     files = find_images(folder)
     everything = [*files.train, *files.validation, *files.test]
     spec = _choose_spec([image.path for image in everything], size=size, on_note=on_note)
-    reader = _Reader(spec, progress)
+    reader = _ImageReader(spec, progress)
     reader.expect(len(everything), folder, max_bytes=max_bytes)
     for sentence in files.notes:
         on_note(f"{folder}: {sentence}")
@@ -73,7 +73,7 @@ def load_image_folder(
     return dataset
 
 
-class _Reader:
+class _ImageReader:
     """Decodes images into arrays of one shape and tells how far it is."""
 
     def __init__(self, spec: InputSpec, progress: ShowProgress | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BROWSERS", "KitServer", "check_in_browser", "find_browser"]
+__all__ = ["KitServer", "check_in_browser", "find_browser"]
 
 import functools
 import shutil

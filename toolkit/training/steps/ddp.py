@@ -5,7 +5,7 @@ Shapes: N images of this process (there may be none), C channels, H rows, W colu
 
 from __future__ import annotations
 
-__all__ = ["SyncedBatchNorm2d", "distribute", "sync_batch_norms"]
+__all__ = ["SyncedBatchNorm2d", "distribute"]
 
 import inspect
 from typing import Any
@@ -29,7 +29,7 @@ def distribute(network: nn.Module) -> nn.Module:
     Args:
         network: on its device.
     """
-    sync_batch_norms(network)
+    _sync_batch_norms(network)
     device = next(network.parameters()).device
     known = inspect.signature(DistributedDataParallel).parameters
     # Running statistics are equal on every rank already, because the normalisations are synchronised.
@@ -84,7 +84,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum)
 
 
-def sync_batch_norms(module: nn.Module) -> None:
+def _sync_batch_norms(module: nn.Module) -> None:
     """Replace every `nn.BatchNorm2d` in a module by one that is synchronised, keeping parameters and buffers."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
@@ -92,7 +92,7 @@ def sync_batch_norms(module: nn.Module) -> None:
             synced.load_state_dict(child.state_dict())
             setattr(module, name, synced.to(child.weight.device))
         else:
-            sync_batch_norms(child)
+            _sync_batch_norms(child)
 
 
 def _global_statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ One process is a group of one, for which nothing is sent.
 
 from __future__ import annotations
 
-__all__ = ["Group", "join_group"]
+__all__ = ["Group", "join_group", "lost_neighbours_named"]
 
 import contextlib
 import os
