@@ -24,7 +24,7 @@ def cuda_problem() -> str | None:
 
 
 def _probe_cuda() -> str | None:
-    from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
+    from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, check_answer, make_images
     from toolkit.durable import sha256_bytes
     from toolkit.errors import ToolkitError
     from toolkit.onnx_file.source import ModelSource
@@ -35,7 +35,7 @@ def _probe_cuda() -> str | None:
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("convolution.onnx"))
     try:
         with WorkerRuntime(source, RuntimeSettings(provider="cuda")) as runtime:
-            return judge_answer(runtime.run({INPUT: make_images()})[OUTPUT])
+            return check_answer(runtime.run({INPUT: make_images()})[OUTPUT])
     except ToolkitError as error:
         return str(error)
 

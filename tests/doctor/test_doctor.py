@@ -19,7 +19,7 @@ from rich.console import Console
 
 from toolkit.doctor import torch_devices
 from toolkit.doctor.checks import run_doctor
-from toolkit.doctor.convolution import OUTPUT, build_model, judge_answer, make_images, make_weights
+from toolkit.doctor.convolution import OUTPUT, build_model, check_answer, make_images, make_weights
 from toolkit.doctor.cuda import (
     CudaVersions,
     check_cuda_versions,
@@ -77,9 +77,9 @@ def _examine(behaviour: dict[str, Any] | None = None, *, api: Any = None, torch:
 
 def test_right_answer_passes_also_when_rounded_to_bfloat16() -> None:
     answer = _answer()
-    assert judge_answer(answer) is None
+    assert check_answer(answer) is None
     rounded = (answer.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
-    assert judge_answer(rounded) is None
+    assert check_answer(rounded) is None
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -89,7 +89,7 @@ def test_right_answer_passes_also_when_rounded_to_bfloat16() -> None:
     (lambda maps: maps[:, :1], "has shape"),
 ])  # fmt: skip
 def test_wrong_answer_is_told(change: Any, message: str) -> None:
-    assert message in str(judge_answer(change(_answer())))
+    assert message in str(check_answer(change(_answer())))
 
 
 def test_convolution_is_a_valid_model() -> None:

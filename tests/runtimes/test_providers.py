@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_ort import FakeOrtApi
 
-from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
+from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, check_answer, make_images
 from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError
 from toolkit.nvidia import DRIVER
@@ -345,7 +345,7 @@ def test_plugin_provider_need_not_be_compiled_in() -> None:
 def test_real_cpu_session_places_every_node_on_the_cpu_and_is_right() -> None:
     with WorkerRuntime(_source(), RuntimeSettings()) as runtime:
         assert runtime.info.placement == {"cpu": 4}
-        assert judge_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
+        assert check_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
 
 
 def test_real_api_reports_a_library_that_does_not_exist() -> None:
@@ -377,7 +377,7 @@ def test_real_cuda_fallback_is_marked_and_still_right(cuda_problem: str | None) 
     with WorkerRuntime(_source(), RuntimeSettings(provider="cuda", allow_fallback=True)) as runtime:
         assert runtime.info.fallback
         assert runtime.info.provider_active == "cpu"
-        assert judge_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
+        assert check_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
 
 
 def test_real_openvino_places_every_node_on_itself(openvino_problem: str | None) -> None:
@@ -386,7 +386,7 @@ def test_real_openvino_places_every_node_on_itself(openvino_problem: str | None)
     with WorkerRuntime(_source(), RuntimeSettings(provider="openvino")) as runtime:
         assert runtime.info.provider_active == "openvino"
         assert set(runtime.info.placement) == {"openvino"}
-        assert judge_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
+        assert check_answer(runtime.run({INPUT: make_images()})[OUTPUT]) is None
 
 
 def test_real_openvino_refusal_says_what_to_do(openvino_problem: str | None) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, judge_answer, make_images
+from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, check_answer, make_images
 from toolkit.doctor.cuda import check_cuda_versions, check_gpu, check_libraries, read_cuda_versions
 from toolkit.doctor.report import DoctorReport, DoctorRow, explain, installed_version
 from toolkit.doctor.torch_devices import TorchProbe, ask_torch, check_torch
@@ -133,7 +133,7 @@ def _run_convolution(runtime: Opened, name: str, *, placement: dict[str, int]) -
     if elsewhere:
         return f"it opens, but these nodes were placed elsewhere: {elsewhere}"
     try:
-        return judge_answer(runtime.run({INPUT: make_images()})[OUTPUT])
+        return check_answer(runtime.run({INPUT: make_images()})[OUTPUT])
     except ToolkitError as error:
         return f"it opens, but a convolution fails: {error}"
 

@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns, F filters.
 
 from __future__ import annotations
 
-__all__ = ["INPUT", "OUTPUT", "build_model", "judge_answer", "make_images", "make_weights"]
+__all__ = ["INPUT", "OUTPUT", "build_model", "check_answer", "make_images", "make_weights"]
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def make_weights() -> NDArray[np.float32]:
     return np.random.default_rng(1).integers(-2, 3, (FILTERS, 1, KERNEL, KERNEL)).astype(np.float32)
 
 
-def judge_answer(maps_NFHW: NDArray[Any]) -> str | None:
+def check_answer(maps_NFHW: NDArray[Any]) -> str | None:
     """Return None where an engine's answer is right, else what is wrong with it.
 
     Args:

@@ -173,11 +173,12 @@ def check_libraries(
     found = _find_libraries(_folders() if folders is None else folders)
     needed = needed_libraries(int(cuda.ort.split(".")[0]))
     return [
-        _judge(library, found.get(library.stem, {}), problem=opened.load_problem(library.soname)) for library in needed
+        _check_library(library, found.get(library.stem, {}), problem=opened.load_problem(library.soname))
+        for library in needed
     ]
 
 
-def _judge(library: Library, found: dict[int, Path], *, problem: str | None) -> DoctorRow:
+def _check_library(library: Library, found: dict[int, Path], *, problem: str | None) -> DoctorRow:
     have = ", ".join(f"{major} ({path})" for major, path in sorted(found.items()))
     package = PACKAGES.get(library.stem)
     missing = f"none; it is in {package}" if package else "none"

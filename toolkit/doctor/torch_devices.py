@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from toolkit.doctor.convolution import judge_answer, make_images, make_weights
+from toolkit.doctor.convolution import check_answer, make_images, make_weights
 from toolkit.doctor.report import DoctorRow, explain, installed_version
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.network.device import TorchMachine
@@ -130,7 +130,7 @@ def _convolve(device: str, prepare: Callable[[Any], Any]) -> str | None:
     images = torch.from_numpy(make_images()).to(device).unsqueeze(1).float()
     weights = torch.from_numpy(make_weights()).to(device)
     convolve = prepare(lambda batch: torch.relu(torch.conv2d(batch, weights)))
-    return judge_answer(convolve(images).cpu().numpy())
+    return check_answer(convolve(images).cpu().numpy())
 
 
 def main() -> None:

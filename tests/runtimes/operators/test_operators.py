@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from onnx.reference.op_run import OpRun
 
 from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
-from toolkit.runtimes.references.operators.declared import DECLARED, TOLD, WITHOUT_EFFECT, classes_for
+from toolkit.runtimes.references.operators.declared import DECLARED, INJECTED, WITHOUT_EFFECT, classes_for
 
 
 def test_no_attribute_of_an_operator_of_ours_is_passed_over() -> None:
@@ -29,7 +29,7 @@ def test_no_attribute_of_an_operator_of_ours_is_passed_over() -> None:
             if not any(item.kind is item.VAR_KEYWORD for item in parameters):
                 assert known <= {item.name for item in named}, (op_type, version)
             needed = {item.name for item in named if item.default is item.empty}
-            assert needed <= {*known, *TOLD}, (op_type, version)
+            assert needed <= {*known, *INJECTED}, (op_type, version)
 
 
 def test_operators_of_ours_are_named_as_their_nodes_are() -> None:

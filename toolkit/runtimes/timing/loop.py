@@ -19,6 +19,9 @@ from toolkit.runtimes.timing.plan import Clock, Loop, MeasurePlan, Window
 
 # A sleeping thread wakes up tens of microseconds late; the last part of a wait is spent awake.
 AWAKE_NS = 500_000
+# A queue that grows is followed no longer than this many times the window's own length.
+PATIENCE = 2.0
+ARRIVALS_AT_A_TIME = 1024
 Call = Callable[[], object]
 
 
@@ -101,11 +104,6 @@ def _warm_up(call: Call, plan: MeasurePlan, *, clock: Clock) -> None:
             return
 
 
-# A queue that grows is followed no longer than this many times the window's own length.
-PATIENCE = 2.0
-ARRIVALS_AT_A_TIME = 1024
-
-
 def _run_streams(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
     """Issue queries of `streams` calls that arrive together; a query has ended when the last of them has answered."""
     samples: list[int] = []
@@ -136,6 +134,7 @@ def _run_server(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
         clock.wait_until(arrival)
         late_s = (clock.now() - arrival) / 1e9
         if samples and late_s > PATIENCE * plan.max_s:
+            # This one, and as many as by the rate have arrived since.
             return _served(samples, ends, start_ns=start, unserved=int(late_s * (plan.rate or 0)) + 1)
         call()
         now = clock.now()

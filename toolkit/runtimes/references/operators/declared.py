@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DECLARED", "TOLD", "WITHOUT_EFFECT", "Array", "Declared", "Type", "classes_for", "operator"]
+__all__ = ["DECLARED", "INJECTED", "WITHOUT_EFFECT", "Array", "Declared", "Type", "classes_for", "operator"]
 
 import functools
 import importlib
@@ -17,9 +17,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
-# Not attributes. A body that names them is told how many outputs the node asks for, and the type of what the standard
-# fixes as float32.
-NUM_OUTPUTS, REAL = TOLD = ("num_outputs", "real")
+# Not attributes: a body that names one of them is given how many outputs the node asks for, or the type of what the
+# standard fixes as float32.
+NUM_OUTPUTS, REAL = INJECTED = ("num_outputs", "real")
 # Attributes that change nothing of an answer: where a buffer may be overwritten. A file may leave them out.
 WITHOUT_EFFECT = {"consumed_inputs"}
 Array = NDArray[Any]
