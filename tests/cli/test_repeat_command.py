@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.cli.actions import evaluation_files
+from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.cli.app import main
 from toolkit.cli.boundary import run_guarded
 from toolkit.cli.output import fill_in, repeat_command
@@ -20,7 +20,7 @@ from toolkit.cli.output import fill_in, repeat_command
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
-    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
+    monkeypatch.setattr(evaluate_action, "_draw", lambda *_, **__: {})
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from small_training import begin, go_on, make_bars, small_recipe
 from tiny_models import build_card, build_model
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions import evaluation_files
+from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data import Dataset, load_dataset
 from toolkit.data.classes import match_classes
 from toolkit.data.dataset import adopt_classes
@@ -34,7 +34,7 @@ COMPOSED, DECOMPOSED = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
-    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
+    monkeypatch.setattr(evaluate_action, "_draw", lambda *_, **__: {})
 
 
 def save_bands(folder: Path, *classes: str, name: str = "bands") -> Path:

@@ -19,7 +19,7 @@ from tiny_models import build_card, build_model
 from toolkit import Classifier
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
-from toolkit.cli.actions import evaluation_files
+from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data import load, load_dataset
 from toolkit.data.dataset import POLARITIES
 from toolkit.data.load import load_mini
@@ -122,7 +122,7 @@ def test_a_polarity_that_cannot_be_set_is_refused(
 def test_training_says_what_its_images_are_and_does_as_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})  # no picture is looked at
+    monkeypatch.setattr(evaluate_action, "_draw", lambda *_, **__: {})  # no picture is looked at
     tiny = [
         item for setting in ("conv1_channels=2", "conv2_channels=2", "hidden_units=8") for item in ("--set", setting)
     ]

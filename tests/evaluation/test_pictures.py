@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
-from toolkit.cli.actions.evaluation_files import summarise_mistakes, write_evaluation
+from toolkit.cli.actions.evaluate import summarise_mistakes, write_evaluation
 from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
 from toolkit.cli.commands import bench
@@ -60,7 +60,7 @@ def test_an_evaluation_is_written_before_its_pictures_and_without_those_that_fai
         raise ValueError("image size of 22000x22000 pixels is too large\nand more")
 
     monkeypatch.setattr(evaluation, "draw_confusion", look_and_fail)
-    report = write_evaluation(evaluate_run(run, bars), bars.test.images, bars.classes, path=path)
+    report = write_evaluation(evaluate_run(run, bars), bars.test.images, classes=bars.classes, path=path)
     assert written == [{}]
     assert report == json.loads(path.read_text())
     assert report["count"] == len(bars.test)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.evaluation.mistakes import Answer
+from toolkit.evaluation.evaluate import Answer
 from toolkit.plots import evaluation
 from toolkit.plots.canvas import as_drawable
 from toolkit.plots.evaluation import draw_confusion, draw_first, draw_mistakes

@@ -13,7 +13,7 @@ from commands_here import exit_code_of
 from PIL import Image
 
 from toolkit import Classifier
-from toolkit.cli.actions import evaluation_files
+from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data.load import load_mini
 from toolkit.data.pictures import load_pictures
 from toolkit.prediction.config import PredictionConfig
@@ -26,7 +26,7 @@ EACH = 6
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No picture of an evaluation is looked at here, and to draw them takes longer than all else."""
-    monkeypatch.setattr(evaluation_files, "_draw", lambda *_, **__: {})
+    monkeypatch.setattr(evaluate_action, "_draw", lambda *_, **__: {})
 
 
 def scan(digit: np.ndarray, rng: np.random.Generator) -> Image.Image:

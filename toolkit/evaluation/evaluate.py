@@ -1,4 +1,4 @@
-"""A run or a model file judged on a data set's test images.
+"""A run or a model file judged on pictures: every answer, the figures, the answers worth looking at.
 
 Shapes: N images, K classes.
 """
@@ -6,15 +6,21 @@ Shapes: N images, K classes.
 from __future__ import annotations
 
 __all__ = [
+    "Answer",
+    "EvaluatedPictures",
     "EvaluationResult",
     "SuitedImages",
     "evaluate",
+    "evaluate_pictures",
     "evaluate_run",
     "evaluate_test_images",
+    "find_mistakes",
+    "first_answers",
     "suit_images",
 ]
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +31,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.candidate import Candidate, RunCandidate
+from toolkit.evaluation.paired import PairedReport, compare_paired
 from toolkit.progress import ShowProgress
 
 
@@ -62,6 +69,70 @@ class SuitedImages:
 
     split: Split
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluatedPictures:
+    """A candidate judged on pictures, and its rival on the same ones where it has one.
+
+    Attributes:
+        result: the candidate's.
+        images: the pictures as the candidate takes them.
+        rival: the rival's; None without one.
+        paired: how the two differ; None without a rival.
+    """
+
+    result: EvaluationResult
+    images: SuitedImages
+    rival: EvaluationResult | None = None
+    paired: PairedReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model said of one image.
+
+    Attributes:
+        index: number of the image in its split.
+        label: name of the true class.
+        predicted: name of the predicted class.
+        probability: of the predicted class, 0 to 1.
+    """
+
+    index: int
+    label: str
+    predicted: str
+    probability: float
+
+
+def evaluate_pictures(
+    candidate: Candidate,
+    pictures: LabelledPictures,
+    *,
+    rival: Candidate | None = None,
+    progress: ShowProgress | None = None,
+) -> EvaluatedPictures:
+    """Judge an opened model on pictures, and another one on the same.
+
+    Args:
+        candidate: the opened model.
+        pictures: of any of its classes.
+        rival: another opened model.
+        progress: called with (pictures done, pictures in all) where they are files.
+
+    Raises:
+        DataError: classes that a model does not know, or a picture that cannot be used.
+        ModelError: an answer is not finite or names no class.
+    """
+    images = suit_images(candidate, pictures, progress=progress)
+    result = evaluate(candidate, images.split, dataset=pictures.name)
+    if rival is None:
+        return EvaluatedPictures(result=result, images=images)
+    # With the candidate's names, should the pictures have none: the rival may have another order.
+    named = replace(pictures, labels=images.split.labels, classes=candidate.classes, has_names=True)
+    other = evaluate(rival, suit_images(rival, named, progress=progress).split, dataset=pictures.name)
+    paired = compare_paired(result.is_right, other.is_right)
+    return EvaluatedPictures(result=result, images=images, rival=other, paired=paired)
 
 
 def suit_images(
@@ -138,3 +209,27 @@ def evaluate_test_images(candidate: Candidate, data: Dataset) -> EvaluationResul
         ModelError: an answer is not finite or names no class.
     """
     return evaluate(candidate, suit_images(candidate, LabelledPictures.of_test(data)).split, dataset=data.name)
+
+
+def find_mistakes(result: EvaluationResult, classes: Sequence[str]) -> tuple[Answer, ...]:
+    """Return every wrong answer, the one with the highest probability first, equal ones in the images' order."""
+    wrong = np.flatnonzero(~result.is_right)
+    confidence = result.probabilities[wrong, result.predicted[wrong]]
+    return _describe(result, wrong[np.argsort(-confidence, kind="stable")], classes=classes)
+
+
+def first_answers(result: EvaluationResult, classes: Sequence[str], *, count: int = 10) -> tuple[Answer, ...]:
+    """Return the answers on the first images, fewer where there are fewer."""
+    return _describe(result, range(min(count, len(result.labels))), classes=classes)
+
+
+def _describe(result: EvaluationResult, indices: Iterable[int], *, classes: Sequence[str]) -> tuple[Answer, ...]:
+    return tuple(
+        Answer(
+            index=int(index),
+            label=classes[result.labels[index]],
+            predicted=classes[result.predicted[index]],
+            probability=float(result.probabilities[index, result.predicted[index]]),
+        )
+        for index in indices
+    )

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from toolkit.plots.canvas import CELL_INCHES, as_drawable, image_grid, new_figure, shorten, to_png
 
 if TYPE_CHECKING:
-    from toolkit.evaluation.mistakes import Answer
+    from toolkit.evaluation.evaluate import Answer
     from toolkit.prediction.report import GalleryPicture, PredictionReport
 
 COLUMNS = 10

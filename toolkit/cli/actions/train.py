@@ -69,14 +69,13 @@ def show_result(result: Result, *, output: Output) -> None:
 
 def _judge_run(report: TrainReport, dataset: Dataset, *, listener: TrainingListener) -> Result:
     """Judge a run on the test images, write its report and pictures, and warn where chance would do as well."""
-    from toolkit.cli.actions.evaluation_files import write_evaluation
-    from toolkit.evaluation.evaluate import evaluate_run
-    from toolkit.evaluation.mistakes import find_mistakes
+    from toolkit.cli.actions.evaluate import write_evaluation
+    from toolkit.evaluation.evaluate import evaluate_run, find_mistakes
 
     if not report.is_main:
         return None
     result = evaluate_run(report.run, dataset)
-    write_evaluation(result, dataset.test.images, dataset.classes, path=report.run / "evaluation.json")
+    write_evaluation(result, dataset.test.images, classes=dataset.classes, path=report.run / "evaluation.json")
     if listener.board is not None:
         mistakes = find_mistakes(result, dataset.classes)
         images = dataset.test.images[[item.index for item in mistakes]]

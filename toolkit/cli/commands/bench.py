@@ -1,99 +1,198 @@
-"""`toolkit bench`: what it does between its options and its table."""
+"""`toolkit bench`: its options, and the settings that follow."""
 
 from __future__ import annotations
 
-__all__ = ["bench_command"]
+__all__ = ["BenchRequest", "bench_command", "make_config"]
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.bench_request import BenchRequest, make_config
-from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.options import command_of, offer_external_data
-from toolkit.cli.output import Output, draw_picture, note, repeat_command
-from toolkit.durable import write_atomic, write_json
-from toolkit.errors import CheckFailedError
+from toolkit.cli.context import choose_model
+from toolkit.cli.feed_options import InputsPath, Shapes, Values, read_feed_config
+from toolkit.cli.options import (
+    AllowExternalData,
+    AllowFallback,
+    Batch,
+    Force,
+    Json,
+    ModelPath,
+    OutputPath,
+    Providers,
+    Threads,
+    command_of,
+    offer_external_data,
+    split_names,
+    split_numbers,
+)
+from toolkit.cli.output import Output
+from toolkit.errors import UsageError
 from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from toolkit.bench.config import BenchConfig
-    from toolkit.bench.report import BenchReport
-    from toolkit.onnx_file.source import ModelSource
+    from toolkit.runtimes.providers import DeviceOptions
+    from toolkit.runtimes.timing.plan import MeasurePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """Measure latency and throughput of a model. Any .onnx file; variants take turns, each in a process of its own."""
+
+    model: ModelPath = None
+    provider: Providers = None
+    batch: Batch = None
+    threads: Threads = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime", help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default."
+        ),
+    ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="Precisions, comma-separated: fp32, fp16, int8 (the files beside the model), bf16; its own by "
+            "default.",
+        ),
+    ] = None
+    scenario: Annotated[
+        str,
+        typer.Option("--scenario", help="MLPerf's words: single-stream, multi-stream, server, offline."),
+    ] = "single-stream"
+    streams: Annotated[int, typer.Option("--streams", help="multi-stream: calls that arrive together.")] = 8
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="server: calls a second that arrive, at random; their wait counts.")
+    ] = None
+    driver: Annotated[
+        str, typer.Option("--driver", help="Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).")
+    ] = "toolkit"
+    inputs: InputsPath = None
+    shape: Shapes = None
+    value: Values = None
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.")
+    ] = None
+    boundary: Annotated[
+        str,
+        typer.Option(
+            "--boundary", help="host: from host to host memory; device: inputs and outputs stay on the device."
+        ),
+    ] = "host"
+    io_binding: Annotated[
+        str, typer.Option("--io-binding", help="On devices: on, off, or on,off for both; on by default.")
+    ] = "auto"
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Capture each shape once and replay it.")] = False
+    device_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device-option",
+            help="nhwc=true, algorithm_search=exhaustive, arena=same-as-requested, memory_limit_mib=4096 ...; "
+            "repeatable.",
+        ),
+    ] = None
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let CUDA round float32 products to TF32; recorded in the rows.")
+    ] = False
+    require_all_nodes: Annotated[
+        bool, typer.Option("--require-all-nodes", help="Refuse a model of which a provider leaves nodes to the CPU.")
+    ] = False
+    allow_fallback: AllowFallback = False
+    allow_external_data: AllowExternalData = False
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Search runtime, provider, threads and batch for the best settings to use.")
+    ] = False
+    goal: Annotated[
+        str | None,
+        typer.Option("--goal", help="auto: latency (the lowest of a call, the default) or throughput (the highest)."),
+    ] = None
+    max_p99_ms: Annotated[
+        float | None, typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.")
+    ] = None
+    output: OutputPath = None
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw latency, throughput and distribution into this .png.")
+    ] = None
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the rows as CSV.")] = None
+    samples: Annotated[Path | None, typer.Option("--samples", help="Also write every counted call as CSV.")] = None
+    force: Force = False
+    as_json: Json = False
+
+
+def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
+    """Return the settings of the sweep.
+
+    Raises:
+        UsageError: a word is unknown, or the numbers make no sense.
+        DataError: the inputs cannot be read.
+    """
+    from toolkit.bench.config import BenchConfig
+
+    if not request.auto and (request.goal or request.max_p99_ms is not None):
+        raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto")
+    # A search looks everywhere; a sweep measures what is named.
+    everything = "all" if request.auto else None
+    return BenchConfig(
+        runtimes=split_names(request.runtime or everything or "ort"),
+        providers=split_names(request.provider or everything or "cpu"),
+        batches=None if request.batch is None else split_numbers(request.batch, option="--batch", least=1),
+        threads=split_numbers(request.threads or "0", option="--threads", least=0),
+        precisions=() if request.precision is None else split_names(request.precision),
+        io_bindings=split_names(request.io_binding),
+        tf32=request.tf32,
+        device=_make_device_options(request, store),
+        require_all_nodes=request.require_all_nodes,
+        allow_fallback=request.allow_fallback,
+        allow_external_data=request.allow_external_data,
+        feeds=read_feed_config(request.inputs, request.shape, values=request.value),
+        plan=_make_plan(request),
+    )
+
+
+def _make_plan(request: BenchRequest) -> MeasurePlan:
+    from toolkit.bench.config import DEFAULT_PLAN, plan_within
+
+    plan = replace(
+        DEFAULT_PLAN,
+        scenario=request.scenario,
+        streams=request.streams,
+        rate=request.rate,
+        driver=request.driver,
+        boundary=request.boundary,
+    )
+    return plan if request.seconds is None else plan_within(request.seconds, plan)
+
+
+def _make_device_options(request: BenchRequest, store: ArtifactStore) -> DeviceOptions:
+    from toolkit.runtimes.providers import DeviceOptions, parse_device_options
+
+    # TensorRT keeps its engines and timings under the artifacts.
+    cache = str((store.root / "runtimes" / "tensorrt").resolve())
+    return parse_device_options(request.device_option or [], DeviceOptions(cuda_graph=request.cuda_graph, cache=cache))
 
 
 def _carry_out(request: BenchRequest) -> None:
-    """Measure, write what was asked for, show it."""
-    from toolkit.render.bench import render_bench
-
-    store, console = ArtifactStore.default(), Output(as_json=request.as_json)
+    store = ArtifactStore.default()
     config = make_config(request, store)
     path = choose_model(request.model, store=store)
     outputs = (request.output, request.picture, request.csv, request.samples)
     claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
-    source = _read(path, config, store)
-    report = (_search if request.auto else _sweep)(request, config, source, store=store, console=console)
-    written = _write(report, request, request.output or store.new_file("reports", "bench", suffix=".json"))
-    console.report(report.to_json(), *render_bench(report))
-    note(f"report: {written}")
-    if report.is_interrupted:
-        raise KeyboardInterrupt
-    if report.problem:
-        raise CheckFailedError(report.problem)
+    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal
+    from toolkit.cli.actions.bench import BenchFiles, bench_and_report
 
-
-def _read(path: Path, config: BenchConfig, store: ArtifactStore) -> ModelSource:
-    from toolkit.onnx_file.external_data import read_model
-    from toolkit.runs.origin import find_origin_run
-
-    source = read_model(path, allow_external_data=config.allow_external_data)
-    return replace(source, run=find_origin_run(source, store=store))
-
-
-def _sweep(
-    request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
-) -> BenchReport:
-    from toolkit.bench.sweep import prepare_bench
-
-    prepared = prepare_bench(config, source, command=repeat_command())
-    if request.model is None:
-        announce_model(source.path, store=store)  # after the refusals, which are one line
-    for line in prepared.notes:
-        note(line)
-    with console.progress("measuring", unit="rows") as bar:
-        return prepared.measure(progress=bar)
-
-
-def _search(
-    request: BenchRequest, config: BenchConfig, source: ModelSource, *, store: ArtifactStore, console: Output
-) -> BenchReport:
-    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal, search_settings
-
-    goal = Goal(objective=request.goal or DEFAULT_OBJECTIVE, max_p99_ms=request.max_p99_ms)
-    if request.model is None:
-        announce_model(source.path, store=store)
-    with console.progress("searching", unit="rows") as bar:
-        report = search_settings(config, goal, source=source, command=repeat_command(), progress=bar)
-    for line in report.notes:
-        note(line)
-    return report
-
-
-def _write(report: BenchReport, request: BenchRequest, target: Path) -> str:
-    from toolkit.bench.rows import rows_csv, samples_csv
-
-    write_json(target, report.to_json())
-    for path, text in ((request.csv, rows_csv), (request.samples, samples_csv)):
-        if path is not None:
-            write_atomic(path, text(report).encode())
-    picture = request.picture
-    if picture is not None:
-        from toolkit.plots.bench import draw_bench
-
-        picture = picture if draw_picture(picture, lambda: draw_bench([report.to_json()])) else None
-    return ", ".join(str(path) for path in (target, picture, request.csv, request.samples) if path is not None)
+    objective = request.goal or DEFAULT_OBJECTIVE
+    bench_and_report(
+        path,
+        config,
+        goal=Goal(objective=objective, max_p99_ms=request.max_p99_ms) if request.auto else None,
+        files=BenchFiles(report=request.output, picture=request.picture, csv=request.csv, samples=request.samples),
+        is_latest=request.model is None,
+        output=Output(as_json=request.as_json),
+    )
 
 
 bench_command = offer_external_data(command_of(BenchRequest, _carry_out))

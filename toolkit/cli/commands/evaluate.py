@@ -23,11 +23,12 @@ Against = Annotated[
 def evaluate_command(
     target: Target = None,
     data: DataName = None,
+    *,
     provider: Provider = "cpu",
     against: Against = None,
     as_json: Json = False,
 ) -> None:
     """Judge a run or a model file on test images. Accuracy with its interval, confusion matrix, worst mistakes."""
-    from toolkit.cli.actions.evaluate import Evaluation
+    from toolkit.cli.actions.evaluate import evaluate_and_report
 
-    Evaluation(target, data, provider=provider, against=against, output=Output(as_json=as_json)).judge_test_images()
+    evaluate_and_report(target, data, provider=provider, against=against, output=Output(as_json=as_json))

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import DataError
 from toolkit.evaluation.accuracy import measure_accuracy
-from toolkit.evaluation.evaluate import EvaluationResult
-from toolkit.evaluation.mistakes import find_mistakes, first_answers
+from toolkit.evaluation.evaluate import EvaluationResult, find_mistakes, first_answers
 from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference, mcnemar_p
 from toolkit.plain import to_plain
 
