@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
+from toolkit.cli.actions import bench
 from toolkit.cli.actions.evaluate import summarise_mistakes, write_evaluation
 from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
-from toolkit.cli.commands import bench
 from toolkit.cli.output import Output, draw_picture
 from toolkit.errors import ResourceError
 from toolkit.evaluation.evaluate import evaluate_run
@@ -92,9 +92,10 @@ def test_a_bench_names_no_picture_that_is_not_there(tmp_path: Path, monkeypatch:
         return fail()
 
     monkeypatch.setattr(bench_pictures, "draw_bench", fail_to_draw)
-    request = SimpleNamespace(picture=tmp_path / "bench.png", csv=None, samples=None)
+    files = bench.BenchFiles(picture=tmp_path / "bench.png")
     report = SimpleNamespace(to_json=dict)
-    assert bench._write(report, request, tmp_path / "bench.json") == str(tmp_path / "bench.json")  # type: ignore[arg-type]  # all that is looked at
+    target = tmp_path / "bench.json"
+    assert bench._write(report, files, target=target) == str(target)  # type: ignore[arg-type]  # all that is looked at
     assert written == [True]
 
 
