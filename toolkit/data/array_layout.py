@@ -129,6 +129,7 @@ def _read_2(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | Non
 def _read_3(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | None:
     is_picture = shape[2] in CHANNELS
     if spec is not None:
+        # Flattened pictures with an axis of their one channel; with any other axis between nobody knows what it counts.
         if spec.channels == 1 and shape[1:] in {(1, _area(spec)), (_area(spec), 1)}:
             return _rows(shape[0], spec)
         if spec.channels == 1 and shape[2] == _area(spec):
@@ -146,11 +147,12 @@ def _read_3(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | Non
 def _read_4(shape: tuple[int, ...], spec: InputSpec | None) -> ArrayLayout | None:
     count, first, _, last = shape
     is_last, is_first = last in CHANNELS, first in CHANNELS
+    # `[N, 3, 4, 3]`, say: both ends could be channels. The model's size tells, else what channels usually are.
     if is_last and is_first and spec is not None:
         is_last, is_first = shape[1:3] == _size(spec), shape[2:] == _size(spec)
     if is_last and is_first:
         is_last, is_first = last in USUAL_CHANNELS, first in USUAL_CHANNELS
-    if is_last == is_first:
+    if is_last == is_first:  # neither, or still both: a count is never guessed
         return None
     return _channels_last(count, shape[1:]) if is_last else _channels_first(count, shape[1:])
 
@@ -211,5 +213,6 @@ def _reshapes(shape: tuple[int, ...], spec: InputSpec | None) -> str:
 
 def _is_joined(shape: tuple[int, ...], values: int) -> bool:
     """Tell whether pictures of so many values lie one after another, so that a reshape tears none apart."""
+    # What lies one after another fills some of the last axes; a single axis may be cut into any equal parts.
     tails = (math.prod(shape[start:]) for start in range(len(shape)))
     return shape[0] % values == 0 if len(shape) == 1 else values in tails

@@ -69,6 +69,7 @@ def _picture_limits(name: str, values: NDArray[np.float64]) -> tuple[float, floa
 def _scatter(logits: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the classes' centres `[K, K]` and the whitening `[K, K]` of what all classes scatter about them."""
     count = logits.shape[1]
+    # By the answers, as the guard meets them: the true classes are not known then.
     labels = logits.argmax(axis=1)
     everywhere = logits.mean(axis=0)
     centres = np.stack(
@@ -77,6 +78,7 @@ def _scatter(logits: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     apart = logits - centres[labels]
     covariance = apart.T @ apart / len(logits)
     covariance += np.eye(count) * max(RIDGE * np.trace(covariance) / count, 1e-12)
+    # With C = L L', a row's distance sqrt(x' C^-1 x) is the length of L^-1 x: one product for each answer.
     return _short_all(centres), _short_all(np.linalg.inv(np.linalg.cholesky(covariance)))
 
 

@@ -51,6 +51,7 @@ def read_metadata(info: Mapping[str | tuple[int, int], Any], *, file_bytes: int 
         file_bytes: size of the file, where it is known: whether the further pictures in it are there.
     """
     notes = []
+    # EXIF's word counts; XMP is asked where EXIF says nothing.
     orientation = 0
     block = _exif_block(info)
     if block:
@@ -87,6 +88,8 @@ def _read_directory(block: bytes) -> _Directory:
     order = ORDERS.get(block[:4])
     if order is None:
         return _Directory({}, "big", is_whole=False)
+    # A directory is a count of two bytes and so many entries: tag, type, number of values, and the value itself where
+    # four bytes hold it, else the offset where it lies.
     start = int.from_bytes(block[4:8], order) + 2
     count = int.from_bytes(block[start - 2 : start], order)
     entries = block[start : start + ENTRY_BYTES * count]

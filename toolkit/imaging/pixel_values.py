@@ -21,7 +21,7 @@ from toolkit.card import BYTE_BITS, DEPTHS
 from toolkit.errors import DataError
 
 BRIGHTEST, LARGEST = (1 << BYTE_BITS) - 1, (1 << DEPTHS[-1]) - 1
-WIDENED = LARGEST // BRIGHTEST
+WIDENED = LARGEST // BRIGHTEST  # 257: 0xAB becomes 0xABAB
 # Channels, as they end the shape of pictures: grey or RGB, and alpha.
 WITH_ALPHA = {(2,), (4,)}
 OPAQUE = 255
@@ -101,6 +101,7 @@ def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
     if alpha.min() == OPAQUE:
         return np.ascontiguousarray(colour[..., 0] if is_grey else colour), ()
     background = _choose_background(colour, alpha)
+    # In whole numbers, to the nearest: the same bytes on every machine.
     mixed = (colour * alpha.astype(np.uint32) + background * (OPAQUE - alpha.astype(np.uint32)) + OPAQUE // 2) // OPAQUE
     pixels = mixed.astype(np.uint8)
     word = "black" if background == 0 else "white"
@@ -108,6 +109,7 @@ def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
 
 
 def _choose_background(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
+    # Weighted by alpha: what nobody sees has no say, whatever colour its pixels hold.
     visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
     brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
     return 0 if brightness > MIDDLE else 255

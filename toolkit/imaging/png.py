@@ -81,6 +81,7 @@ def _read_plain(data: bytes) -> _PlainPng | None:
     layout = (depth, colour)
     if tuple(methods) != PLAIN_METHODS or layout not in PILLOW_MODES or not 0 < width * height <= MAX_PLAIN_PIXELS:
         return None
+    # A checksum covers a chunk's name and body, not its length.
     if crc32(data[12 : HEADER_END - 4]) != _CHECKSUM.unpack_from(data, HEADER_END - 4)[0]:
         return None
     pieces = _collect_pieces(data)
@@ -111,6 +112,7 @@ def _collect_pieces(data: bytes) -> list[bytes]:
 
 def _decode_pixels(plain: _PlainPng, bits: int | None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     mode, order = PILLOW_MODES[plain.layout]
+    # Pillow's own decoder of PNG's deflated, filtered rows; the 0 says that they are not interlaced.
     image = Image.frombytes(mode, (plain.width, plain.height), plain.compressed, "zip", order, 0)
     ends = SHAPE_ENDS.get(plain.layout)
     if ends is None:

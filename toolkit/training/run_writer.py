@@ -111,7 +111,7 @@ def save_state(path: Path, state: TrainingState) -> str:
     if state.average is not None:
         tensors |= {TRAINED + name: item for name, item in state.network.state_dict().items()}
     for name, parameter in state.network.named_parameters():
-        kept = state.optimizer.state[parameter]
+        kept = state.optimizer.state[parameter]  # empty before the first step
         tensors |= {f"{kind}.{name}": kept.get(kind, torch.zeros_like(parameter)) for kind in MOMENTS}
     training = TrainingTensors(
         description={
@@ -146,6 +146,7 @@ def restore_state(state: TrainingState, checkpoint: Checkpoint) -> None:
         state.position = Position(**training.description["position"])
     except (KeyError, TypeError) as error:
         raise ModelError(f"{checkpoint.path} records no position in the training: {error}") from error
+    # The checkpoint's network is the one that is judged: with an average, what is trained is loaded beside it.
     state.judged.load_state_dict(checkpoint.network.state_dict())
     if state.average is not None:
         names = state.network.state_dict()

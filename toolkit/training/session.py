@@ -125,6 +125,7 @@ class Session:
                 )
 
         cycle = find_cycle(self.cycles, place.epoch)
+        # From where the position is: a training that goes on in the middle of an epoch ends that one first.
         train_epoch(
             self.state,
             self.images,
@@ -136,6 +137,7 @@ class Session:
             after_step=note_step,
         )
         loss, accuracy = (None, None) if self.held_out is None else _validate(self.state.judged, self.held_out)
+        # The position stands behind the last step, so its step is their number.
         row = EpochRow(
             epoch=place.epoch + 1,
             train_loss=place.loss_sum / len(self.images),
@@ -169,6 +171,7 @@ def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: boo
     bfloat16 = recipe.precision == "auto" and has_fast_bfloat16(chosen, machine=machine)
     if threads:
         torch.set_num_threads(threads)
+    # The same seed gives the same bits: no algorithm chosen by a stopwatch, no shortened products.
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -206,6 +209,7 @@ def make_session(
     _require_comparable(recipe)
     if machine.cuda_graph:
         require_graphs(machine.device, group or Group())
+    # On the CPU, so that every device and every process begins with the same weights.
     torch.manual_seed(derive_seed(seed, "weights"))
     mean, std = standardise(torch.from_numpy(training.images))
     network = CNN(recipe.network, mean=mean, std=std).to(machine.device)

@@ -86,7 +86,7 @@ def _draw_clutter(recipe: Recipe, count: int, *, generator: torch.Generator) -> 
 
 
 def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> Tensor:
-    """Warp each image and shift the whole batch; what comes from outside is 0, the ground of light-on-dark images.
+    """Warp each image and shift the whole batch; what comes from outside is 0, the background of light-on-dark images.
 
     Args:
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
@@ -134,6 +134,7 @@ def _rectangles(images: Tensor, places: Tensor) -> Tensor:
 
 def _shift(images: Tensor, shift: tuple[int, int]) -> Tensor:
     (down, right), (height, width) = shift, images.shape[1:3]
+    # Padded, then cut out again: no pixel wraps around, and the freed border is 0.
     pixels = max(abs(down), abs(right))
     trailing = (0, 0) if images.ndim == 4 else ()
     padded = functional.pad(images, (*trailing, pixels, pixels, pixels, pixels))

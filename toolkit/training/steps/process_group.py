@@ -69,6 +69,7 @@ class Group:
         Raises:
             ResourceError: another process is gone.
         """
+        # Each fills in its own row of zeros: a sum is what every backend has, and one of zeros hangs on no order.
         table = torch.zeros((self.size, len(values)), dtype=torch.int64, device=device)
         table[self.rank] = torch.tensor(values, dtype=torch.int64, device=device)
         rows: list[list[int]] = self.sum(table).tolist()
@@ -85,6 +86,7 @@ class Group:
         Raises:
             ResourceError: the hashes differ, or another process is gone.
         """
+        # 15 hex digits are 60 bits, which an int64 holds; by chance alone two files would not agree in them.
         seen = [f"{value:015x}" for (value,) in self.gather([int(sha256[:15], 16)], device=device)]
         if len(set(seen)) > 1:
             each = ", ".join(f"process {rank} {digits}..." for rank, digits in enumerate(seen))
@@ -101,6 +103,7 @@ def lost_neighbours_named() -> Iterator[None]:
     except distributed.DistError as error:
         raise _lost(error) from error
     except RuntimeError as error:
+        # gloo and NCCL raise plain RuntimeErrors, of a lost connection as of anything else: only their words tell.
         text = str(error).lower()
         if any(word in text for word in ("connection", "peer", "timed out", "timeout", "gloo", "nccl")):
             raise _lost(error) from error
