@@ -22,7 +22,7 @@ from traced import run_until_call, why_untraceable
 from toolkit import durable
 from toolkit.durable import replaced_folder, settle_folder
 from toolkit.errors import UsageError
-from toolkit.prediction.sinks.unfinished import Progress, Unfinished
+from toolkit.prediction.sinks.target import FileTarget, Progress
 from toolkit.runs.redo_log import save_pair
 
 IDENTITY = {"model": "abc", "inputs": ["a.npy"]}
@@ -53,7 +53,7 @@ def stops(action: Callable[[], None]) -> Iterator[int]:
 
 def finish_rows(path: Path, *, turns: bool, resume: bool = False, force: bool = False) -> None:
     """Write two rows and give the file its name, as a prediction does: as it is, or as what is made of it."""
-    with Unfinished(path, IDENTITY, resume=resume, force=force) as target:
+    with FileTarget(path, IDENTITY, resume=resume, force=force) as target:
         if not target.progress.rows:
             target.stream.write(b"row\n" * 2)
             target.advance(Progress(rows=2, last=("a.npy", 1)))

@@ -24,7 +24,7 @@ from toolkit.errors import UsageError
 from toolkit.holding import claim, release_claims
 from toolkit.prediction.config import EXECUTORS, RAY, PredictionConfig
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.sinks.unfinished import Unfinished, part_of
+from toolkit.prediction.sinks.target import FileTarget, part_of
 
 IMAGES = load_mini().train.images
 PATIENCE_S = 600.0
@@ -64,7 +64,7 @@ def test_a_second_prediction_into_an_output_under_way_leaves_with_5(model_path: 
 def test_an_output_that_came_while_the_second_opened_its_model_is_kept(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(b"another's")
     with pytest.raises(UsageError, match="exists"):
-        Unfinished(tmp_path / "rows.csv", {}, resume=False, force=False)
+        FileTarget(tmp_path / "rows.csv", {}, resume=False, force=False)
 
 
 @pytest.mark.parametrize("how", ["pattern", "folder", "list", "linked", "pattern of folders"])

@@ -14,7 +14,7 @@ from imaging_samples import encode
 from predict_command import predict_here
 
 from toolkit.data.load import load_mini
-from toolkit.prediction.sinks.unfinished import part_of, record_of
+from toolkit.prediction.sinks.target import part_of, record_of
 
 IMAGES = load_mini().train.images
 COUNT = 20_000
@@ -22,15 +22,15 @@ COUNT = 20_000
 DISTURBED = """
 import os, sys
 from toolkit.cli.app import main
-from toolkit.prediction.sinks import unfinished
+from toolkit.prediction.sinks import target as module
 number, rows = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-advance = unfinished.Unfinished.advance
+advance = module.FileTarget.advance
 def interfere(target, progress):
     advance(target, progress)
     if progress.rows > rows:
         os.kill(os.getpid(), number)
-unfinished.PERIOD_S = 0.0
-unfinished.Unfinished.advance = interfere
+module.PERIOD_S = 0.0
+module.FileTarget.advance = interfere
 main(sys.argv[1:])
 """
 

@@ -25,7 +25,7 @@ from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
 from toolkit.prediction.ray import Message, ModelWorker, divide_inputs
 from toolkit.prediction.report import tell_truth
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.sinks.unfinished import Progress
+from toolkit.prediction.sinks.target import Progress
 
 SPEC = InputSpec(height=28, width=28, channels=1)
 IMAGES = load_mini().test.images[:300]

@@ -82,6 +82,10 @@ class PredictionConfig:
     executor: str = LOCAL
     processes: int | None = None
 
+    def existing_outputs(self) -> tuple[Path, ...]:
+        """Return the files that are going to be replaced: they must not be among the inputs."""
+        return tuple(path for path in (self.output, self.gallery) if path is not None and path.exists())
+
     def __post_init__(self) -> None:
         if not self.inputs:
             raise UsageError("nothing to predict; give image files, folders, archives, IDX, NPY or Parquet files")

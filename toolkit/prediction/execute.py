@@ -15,12 +15,12 @@ import numpy as np
 from toolkit.environment import usable_cores
 from toolkit.prediction.config import AUTO_BATCH
 from toolkit.prediction.open_model import DescribedModel, OpenedModel
-from toolkit.prediction.outputs import StreamTarget, existing_outputs
 from toolkit.prediction.pipeline.pipeline import Pipeline
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation
 from toolkit.prediction.report import GalleryPicker, PredictionReport, Tally, tell_truth
 from toolkit.prediction.sinks.sink import open_sink
+from toolkit.prediction.sinks.target import StreamTarget
 from toolkit.prediction.sources.items import group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import find_total, open_items
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from toolkit.card import InputSpec
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.outputs import Target
     from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
     from toolkit.prediction.pipeline.predictor import BatchRunner
     from toolkit.prediction.ray import RayCluster
     from toolkit.prediction.sinks.sink import Sink
+    from toolkit.prediction.sinks.target import Target
     from toolkit.prediction.sources.items import Item
     from toolkit.progress import ShowProgress
 
@@ -148,7 +148,7 @@ class Execution:
             self.config.inputs,
             on_note=self.notes.append,
             stdin=self.stdin,
-            outputs=existing_outputs(self.config),
+            outputs=self.config.existing_outputs(),
             spec=self.model.card.input,
         )
         if done.rows:

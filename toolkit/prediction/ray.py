@@ -31,10 +31,9 @@ from toolkit.errors import ResourceError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.open_model import DescribedModel, OpenedModel, open_model
-from toolkit.prediction.outputs import existing_outputs
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
-from toolkit.prediction.sinks.unfinished import Progress
+from toolkit.prediction.sinks.target import Progress
 from toolkit.prediction.sources.items import PackedFile, group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import STDIN, open_items, open_packed, walk_inputs
 from toolkit.programs import import_extra
@@ -115,7 +114,7 @@ class RayCluster(Closing):
             ToolkitError: an input or the model fails, as in a local prediction.
         """
         listed = stdin.read() if STDIN in map(str, config.inputs) else b""
-        outputs = tuple(path.resolve() for path in existing_outputs(config))
+        outputs = tuple(path.resolve() for path in config.existing_outputs())
 
         def read(_: Any) -> Iterator[Any]:
             parts = divide_inputs(config, model.card.input, stdin=listed, outputs=outputs, progress=progress)

@@ -18,7 +18,7 @@ from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
 from toolkit.plain import to_plain
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Row
-from toolkit.prediction.sinks.unfinished import Progress
+from toolkit.prediction.sinks.target import Progress
 from toolkit.regular_file import printable_name
 
 SCHEMA = "toolkit/predictions/1"

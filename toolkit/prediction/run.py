@@ -4,20 +4,22 @@ from __future__ import annotations
 
 __all__ = ["run_prediction", "stopping_kept"]
 
+import os
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.environment import usable_cores
-from toolkit.errors import ResourceError, StoppedError, ToolkitError
+from toolkit.errors import ResourceError, StoppedError, ToolkitError, UsageError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.outputs import check_output
 from toolkit.prediction.config import RAY
 from toolkit.prediction.execute import Execution
 from toolkit.prediction.open_model import DescribedModel, open_model
-from toolkit.prediction.outputs import check_outputs_free, open_output
 from toolkit.prediction.sinks.sink import choose_format
-from toolkit.prediction.sinks.unfinished import part_of
+from toolkit.prediction.sinks.target import FileTarget, StreamTarget, part_of, require_free
+from toolkit.prediction.sources.open import STDIN, refuse_output_among
 from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.prediction.config import PredictionConfig
-    from toolkit.prediction.outputs import Target
     from toolkit.prediction.ray import RayCluster
     from toolkit.prediction.report import PredictionReport
+    from toolkit.prediction.sinks.target import Target
     from toolkit.progress import ShowProgress
 
 SIGTERM_EXIT = 128 + signal.SIGTERM
@@ -62,7 +64,7 @@ def run_prediction(
     """
     form = choose_format(config.form, config.output if stream is None else None)
     names = stdin if stdin is not None else sys.stdin.buffer
-    check_outputs_free(config, stdin=names, to_stream=stream is not None)
+    _check_outputs(config, stdin=names, to_stream=stream is not None)
     source = ModelSource.read(config.model)
     with ExitStack() as stack:
         cluster = stack.enter_context(_reach_cluster(config)) if config.executor == RAY else None
@@ -71,7 +73,7 @@ def run_prediction(
             opened = open_model(source, config.engine, wishes=config.settings, runs_at_once=usable_cores())
             stack.enter_context(opened.runtime)
         model = opened if cluster is None else cluster.open_model(source, config)
-        target = open_output(config, _identity(config, model, form=form), stream=stream)
+        target = _open_output(config, _identity(config, model, form=form), stream=stream)
         stack.enter_context(target)
         execution = Execution(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
         with stopping_kept(target, config.output if stream is None else None):
@@ -82,6 +84,58 @@ def _reach_cluster(config: PredictionConfig) -> RayCluster:
     from toolkit.prediction.ray import RayCluster
 
     return RayCluster(provider=config.engine.provider, workers=config.processes)
+
+
+def _check_outputs(config: PredictionConfig, *, stdin: BinaryIO, to_stream: bool) -> None:
+    """Refuse outputs that would overwrite something, before anything is opened.
+
+    Args:
+        config: what is asked for.
+        stdin: where a list of inputs comes from.
+        to_stream: rows go to a stream instead of the output.
+
+    Raises:
+        UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs or their list.
+    """
+    if not to_stream:
+        if config.output is None:
+            raise UsageError("no output; give a file or a stream for the rows")
+        _check_output(config.output, config, stdin=stdin)
+        require_free(config.output, resume=config.resume, force=config.force)
+    if config.gallery is not None:
+        if config.output is not None and config.gallery.resolve() == config.output.resolve():
+            raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
+        _check_output(config.gallery, config, stdin=stdin)
+        check_output(config.gallery, force=config.force)
+
+
+def _open_output(config: PredictionConfig, identity: dict[str, Any], *, stream: BinaryIO | None) -> Target:
+    """Open what the rows go to.
+
+    Raises:
+        UsageError: an unfinished result stands in the way, or cannot be gone on with.
+        ResourceError: the file cannot be written.
+    """
+    if stream is not None:
+        return StreamTarget(stream)
+    assert config.output is not None
+    return FileTarget(config.output, identity, resume=config.resume, force=config.force)
+
+
+def _check_output(output: Path, config: PredictionConfig, *, stdin: BinaryIO) -> None:
+    check_output(output, force=True, inputs=(config.model,))
+    if output.exists():
+        for path in config.inputs:
+            refuse_output_among(str(path), (output,))
+            if str(path) == STDIN and _is_read_from(stdin, output):
+                raise UsageError(f"the output {output} is also the list on standard input; choose another name")
+
+
+def _is_read_from(stdin: BinaryIO, output: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stdin.fileno()), output.stat())
+    except (OSError, ValueError):  # no file is behind it
+        return False
 
 
 def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> dict[str, Any]:

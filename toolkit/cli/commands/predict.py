@@ -172,7 +172,7 @@ def _choose_output(request: PredictRequest, model: Path, *, store: ArtifactStore
     if request.output is not None:
         return request.output
     if request.resume:
-        from toolkit.prediction.sinks.unfinished import latest_unfinished
+        from toolkit.prediction.sinks.target import latest_unfinished
 
         return latest_unfinished(store.root / "predictions")
     return store.new_file("predictions", model.stem, suffix=FORMAT_ENDINGS.get(request.form or "csv", ".csv"))

@@ -1,4 +1,4 @@
-"""An output while it is written: a part and a record of how far it is trusted, so that a killed run can go on.
+"""What rows are written to: a stream, or a part of a file and a record of how far it is trusted, to go on after a kill.
 
 The order of writing is the promise. The part is on the disk before its record says so: a record never counts bytes that
 a power cut could take back, and what the part holds beyond its record is cut off. The whole file takes its name after a
@@ -7,7 +7,16 @@ record that says `complete`, and the record goes last: between any two steps a r
 
 from __future__ import annotations
 
-__all__ = ["Progress", "Unfinished", "latest_unfinished", "part_of", "record_of", "require_free"]
+__all__ = [
+    "FileTarget",
+    "Progress",
+    "StreamTarget",
+    "Target",
+    "latest_unfinished",
+    "part_of",
+    "record_of",
+    "require_free",
+]
 
 import contextlib
 import os
@@ -15,7 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from toolkit.closing import Closing
 from toolkit.durable import clear_leavings, move_durably, read_json, write_json
@@ -88,7 +97,7 @@ def latest_unfinished(folder: Path) -> Path:
     return records[-1].with_name(records[-1].name.removesuffix(RECORD))
 
 
-class Unfinished(Closing):
+class FileTarget(Closing):
     """An output's part, opened for writing at its trusted end, and held against other processes until it is closed.
 
     Killed anywhere, it leaves a part that can be gone on with, or the whole file, or both.
@@ -223,7 +232,8 @@ class Unfinished(Closing):
         if self._output.stat().st_size == size:
             move_durably(self._output, self._part)
             return
-        self._record.unlink(missing_ok=True)  # the part whose bytes were not the file's own was removed last
+        # Of another size was the part that Parquet was made of: it is gone, and only the record was left behind.
+        self._record.unlink(missing_ok=True)
         raise UsageError(f"the output {self._output} is whole; there is nothing to resume")
 
     def _open(self, size: int, *, anew: bool) -> BinaryIO:
@@ -245,6 +255,35 @@ class Unfinished(Closing):
             raise ResourceError(
                 f"cannot write {self._output}: {error.strerror or error}; free space or choose another folder"
             ) from error
+
+
+class StreamTarget(Closing):
+    """A stream of the caller's, which stays open; what went there is gone.
+
+    Args:
+        stream: binary.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.progress = Progress()
+
+    def advance(self, progress: Progress) -> None:
+        """Hand on what is written: somebody may be waiting for it."""
+        self.progress = progress
+        self.stream.flush()
+
+    def finish(self, turn: Turn | None = None) -> None:
+        """Hand on the last bytes."""
+        assert turn is None, "such a format needs a file"
+        self.stream.flush()
+
+    def discard(self) -> None:
+        """Do nothing: what is gone is gone."""
+
+
+# What rows are written to, and how far that has come.
+Target: TypeAlias = FileTarget | StreamTarget
 
 
 def _complete_bytes(output: Path) -> int | None:

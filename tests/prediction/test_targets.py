@@ -11,22 +11,21 @@ import pytest
 from killed import IDENTITY, UNKILLABLE, answer_of
 
 from toolkit.errors import ModelError, ResourceError, StoppedError, UsageError
-from toolkit.prediction.outputs import StreamTarget
 from toolkit.prediction.run import stopping_kept
-from toolkit.prediction.sinks import unfinished
-from toolkit.prediction.sinks.unfinished import Progress, Unfinished, latest_unfinished, part_of, record_of
+from toolkit.prediction.sinks import target as target_module
+from toolkit.prediction.sinks.target import FileTarget, Progress, StreamTarget, latest_unfinished, part_of, record_of
 
 
 def begin(path: Path, *, rows: int = 2, identity: dict[str, Any] | None = None) -> None:
     """An output that was stopped after some rows."""
-    with Unfinished(path, identity or IDENTITY, resume=False, force=False) as target:
+    with FileTarget(path, identity or IDENTITY, resume=False, force=False) as target:
         target.stream.write(b"row\n" * rows)
         target.advance(Progress(rows=rows, errors=1, last=("a.npy", rows - 1)))
 
 
 def test_a_whole_output_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "new" / "o.csv"
-    with Unfinished(path, IDENTITY, resume=False, force=False) as target:
+    with FileTarget(path, IDENTITY, resume=False, force=False) as target:
         target.stream.write(b"row\n")
         assert not path.exists()
         target.advance(Progress(rows=1))
@@ -40,7 +39,7 @@ def test_a_stopped_output_is_gone_on_with_from_its_record(tmp_path: Path) -> Non
     begin(path)
     with part_of(path).open("ab") as stream:
         stream.write(b"half a r")  # written, but never recorded
-    with Unfinished(path, IDENTITY, resume=True, force=False) as target:
+    with FileTarget(path, IDENTITY, resume=True, force=False) as target:
         assert target.progress == Progress(rows=2, errors=1, last=("a.npy", 1))
         target.stream.write(b"last\n")
         target.finish()
@@ -49,7 +48,7 @@ def test_a_stopped_output_is_gone_on_with_from_its_record(tmp_path: Path) -> Non
 
 
 def test_an_output_without_rows_leaves_nothing(tmp_path: Path) -> None:
-    with Unfinished(tmp_path / "o.csv", IDENTITY, resume=False, force=False) as target:
+    with FileTarget(tmp_path / "o.csv", IDENTITY, resume=False, force=False) as target:
         target.stream.write(b"header\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -60,13 +59,13 @@ def test_a_whole_file_that_cannot_be_made_of_the_part_leaves_no_half_of_it(tmp_p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "o.parquet"
-    with Unfinished(path, IDENTITY, resume=False, force=False) as target:
+    with FileTarget(path, IDENTITY, resume=False, force=False) as target:
         target.stream.write(b"row\n")
         target.advance(Progress(rows=1))
         with pytest.raises(ResourceError, match="No space left"):
             target.finish(fill_the_disk)
     assert sorted(tmp_path.iterdir()) == [part_of(path), record_of(path)]
-    with Unfinished(path, IDENTITY, resume=True, force=False) as target:
+    with FileTarget(path, IDENTITY, resume=True, force=False) as target:
         target.finish(lambda whole: target.stream.seek(0) or shutil.copyfileobj(target.stream, whole))
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("o.parquet", b"row\n")]
 
@@ -78,13 +77,13 @@ def test_a_whole_part_that_cannot_take_its_name_is_gone_on_with(
         raise ResourceError("cannot rename")
 
     path = tmp_path / "o.csv"
-    with monkeypatch.context() as patch, Unfinished(path, IDENTITY, resume=False, force=False) as target:
-        patch.setattr(unfinished, "move_durably", refuse)
+    with monkeypatch.context() as patch, FileTarget(path, IDENTITY, resume=False, force=False) as target:
+        patch.setattr(target_module, "move_durably", refuse)
         target.stream.write(b"row\n")
         target.advance(Progress(rows=1))
         with pytest.raises(ResourceError, match="cannot rename"):
             target.finish()
-    with Unfinished(path, IDENTITY, resume=True, force=False) as target:
+    with FileTarget(path, IDENTITY, resume=True, force=False) as target:
         assert target.progress.rows == 1
         target.finish()
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("o.csv", b"row\n")]
@@ -94,9 +93,9 @@ def test_an_unfinished_output_is_not_begun_anew_by_accident(tmp_path: Path) -> N
     path = tmp_path / "o.csv"
     begin(path)
     with pytest.raises(UsageError, match="--resume or start over with --force"):
-        Unfinished(path, IDENTITY, resume=False, force=False)
+        FileTarget(path, IDENTITY, resume=False, force=False)
     assert part_of(path).read_bytes() == b"row\nrow\n"
-    with Unfinished(path, IDENTITY, resume=False, force=True) as target:
+    with FileTarget(path, IDENTITY, resume=False, force=True) as target:
         assert target.progress.rows == 0
         target.finish()
     assert path.read_bytes() == b""
@@ -106,7 +105,7 @@ def test_another_request_cannot_go_on(tmp_path: Path) -> None:
     path = tmp_path / "o.csv"
     begin(path)
     with pytest.raises(UsageError, match="begun with model 'abc', now it is 'def'"):
-        Unfinished(path, {**IDENTITY, "model": "def"}, resume=True, force=False)
+        FileTarget(path, {**IDENTITY, "model": "def"}, resume=True, force=False)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_damaged_record_is_refused(tmp_path: Path, record: str) -> None:
     begin(path)
     record_of(path).write_text(record)
     with pytest.raises(UsageError, match="cannot be used"):
-        Unfinished(path, IDENTITY, resume=True, force=False)
+        FileTarget(path, IDENTITY, resume=True, force=False)
 
 
 def test_a_part_that_lost_rows_is_refused(tmp_path: Path) -> None:
@@ -126,12 +125,12 @@ def test_a_part_that_lost_rows_is_refused(tmp_path: Path) -> None:
     begin(path)
     os.truncate(part_of(path), 3)
     with pytest.raises(UsageError, match="shorter than its record"):
-        Unfinished(path, IDENTITY, resume=True, force=False)
+        FileTarget(path, IDENTITY, resume=True, force=False)
 
 
 def test_nothing_to_go_on_with_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to resume"):
-        Unfinished(tmp_path / "o.csv", IDENTITY, resume=True, force=False)
+        FileTarget(tmp_path / "o.csv", IDENTITY, resume=True, force=False)
     with pytest.raises(UsageError, match="nothing to resume"):
         latest_unfinished(tmp_path)
 
@@ -146,7 +145,7 @@ def test_the_latest_unfinished_output_is_found(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_a_resource_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ResourceError, match="cannot write"):
-        Unfinished(tmp_path / "file" / "o.csv", IDENTITY, resume=False, force=False)
+        FileTarget(tmp_path / "file" / "o.csv", IDENTITY, resume=False, force=False)
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
@@ -154,7 +153,7 @@ def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path: Path, stop: Bas
     path = tmp_path / "o.csv"
 
     def work() -> None:
-        with Unfinished(path, IDENTITY, resume=False, force=False) as target, stopping_kept(target, path):
+        with FileTarget(path, IDENTITY, resume=False, force=False) as target, stopping_kept(target, path):
             target.stream.write(b"row\n")
             target.advance(Progress(rows=1))
             raise stop
@@ -168,7 +167,7 @@ def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path: Path, stop: Bas
 def test_a_model_that_fails_leaves_nothing_and_a_full_disk_leaves_the_rows(tmp_path: Path) -> None:
     def work(error: Exception) -> None:
         path = tmp_path / "o.csv"
-        with Unfinished(path, IDENTITY, resume=False, force=True) as target, stopping_kept(target, path):
+        with FileTarget(path, IDENTITY, resume=False, force=True) as target, stopping_kept(target, path):
             target.stream.write(b"row\n")
             target.advance(Progress(rows=1))
             raise error
