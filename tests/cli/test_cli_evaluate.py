@@ -66,14 +66,14 @@ def test_a_file_and_a_run_give_the_same_figures(
 def test_no_mistakes_leave_no_gallery(
     artifacts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.evaluation.candidate import Answers, RunCandidate
+    from toolkit.evaluation.candidate import CandidateAnswers, RunCandidate
 
     real = RunCandidate.answer
 
-    def perfect(self: RunCandidate, images: Any) -> Answers:
+    def perfect(self: RunCandidate, images: Any) -> CandidateAnswers:
         from toolkit.data.load import load_mini
 
-        return Answers(real(self, images).probabilities, load_mini().test.labels)
+        return CandidateAnswers(real(self, images).probabilities, load_mini().test.labels)
 
     monkeypatch.setattr(RunCandidate, "answer", perfect)
     run = next((artifacts / "runs").iterdir())

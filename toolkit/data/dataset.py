@@ -75,7 +75,7 @@ class Dataset:
         test: the images to judge by, at least one.
         classes: one unique name for each label value, kept in Unicode's NFC.
         licence: an SPDX identifier, or `unknown`.
-        polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which ground the images show.
+        polarity: `light-on-dark`, `dark-on-light` or `any`: which ink on which background the images show.
         fit: `mnist`, `stretch` or `none`: how a picture of another size is brought to this one.
         bits: depth of the numbers that the images were made of: over 8 where they were wider than bytes.
         has_names: whether the data name their classes; else `classes` spells out the labels' numbers.

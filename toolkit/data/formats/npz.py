@@ -42,10 +42,10 @@ KEYS = (_Keys("{}_images", "{}_labels"), _Keys("x_{}", "y_{}"))
 def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = MAX_ARRAY_BYTES) -> Dataset:
     """Load `train_images`, `train_labels`, `test_images`, `test_labels`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-    Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over a ground. uint8 is
-    taken as it is, bool as 0 and 255, floating-point numbers where all of them are whole and from 0 to 255, integers by
-    the depth that all parts have together (see `Depth`). Labels are integers, `[N]` or `[N, 1]`. Classes are named by
-    the strings in `classes` or `class_names`, else "0" to the largest training label.
+    Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over white or black.
+    uint8 is taken as it is, bool as 0 and 255, floating-point numbers where all of them are whole and from 0 to 255,
+    integers by the depth that all parts have together (see `Depth`). Labels are integers, `[N]` or `[N, 1]`. Classes
+    are named by the strings in `classes` or `class_names`, else "0" to the largest training label.
 
     A validation part (`val_images` and `val_labels`, or `x_val` and `y_val`) is put at the end of the training images,
     where a training takes its validation images from: nothing is lost, and the split comes out about as it was meant.
