@@ -223,7 +223,7 @@ def main() -> None:
     os.dup2(2, 1)  # engines print to stdout; the frame must stay clean
     here = [name for name in TABLES if is_importable(RUNTIMES[name].package)]
     for name in here:
-        _read_table(name, [])
+        _read_table(name, [])  # all that takes long, before there is a file to ask about
     answers.write(READY)
     answers.flush()
     frame = read_frame(requests)

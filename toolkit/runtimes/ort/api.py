@@ -113,6 +113,7 @@ class OrtApi:
         if devices:
             session_options.add_provider_for_devices(devices, providers[0][1])
             return self._ort.InferenceSession(model, session_options)
+        # By default a session that cannot be made is made again on other providers.
         return self._ort.InferenceSession(model, session_options, providers=providers, enable_fallback=0)
 
     def device_value(self, array: NDArray[Any], device: str) -> Any:

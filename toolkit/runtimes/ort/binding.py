@@ -26,6 +26,7 @@ DEVICES = dict.fromkeys(CUDA_PROVIDERS, "cuda")
 MOST_SHAPES = 8
 # ONNX Runtime's CUDA provider: a run with this entry captures or replays the graph of that number; -1 does neither.
 GRAPH_KEY, NO_GRAPH = "gpu_graph_id", "-1"
+# Runs until a graph is captured for sure: the first are made without it, for what they allocate.
 GRAPH_WARM_UP = 3
 
 

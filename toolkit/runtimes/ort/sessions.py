@@ -195,7 +195,7 @@ def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:
             f"provider {spec.name} is installed but its plug-in offers no device on this {platform.machine()} "
             "processor (release 1.8 accepts Intel processors only); use --provider cpu"
         )
-    return devices[:1]
+    return devices[:1]  # a session runs on one
 
 
 def _read_placement(session: Any, wanted: str) -> _Placement:

@@ -91,6 +91,7 @@ def _decide_pairs(rows: Array, weights: Array, *, attributes: dict[str, Any]) ->
     coefficients = weights.reshape(-1, sum(counts))
     ends = np.cumsum(counts)
     own = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
+    # LIBSVM leaves out the row of a class against itself: a vector of class i has row j - 1 against j > i, row j else.
     values = [
         kernels[:, own[i]] @ coefficients[j - 1, own[i]] + kernels[:, own[j]] @ coefficients[i, own[j]]
         for i, j in itertools.combinations(range(len(counts)), 2)

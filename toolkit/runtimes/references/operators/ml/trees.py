@@ -132,6 +132,7 @@ def _ensemble(
         np.array([*modes, *[LEAF] * leaves]),
         np.pad(attributes["nodes_featureids"], (0, leaves)),
         np.pad(attributes["nodes_splits"].astype(x.dtype), (0, leaves)),
+        # A number of a leaf counts in the leaves' own list, which is laid behind the inner nodes.
         np.pad(ids + inner * leafs, ((0, 0), (0, leaves))).T,
         np.pad(np.array(nan_holds, bool), (0, leaves)),
         _members(modes, attributes["membership_values"]),
@@ -162,6 +163,7 @@ def _read_trees(attributes: Mapping[str, Any], kind: str) -> tuple[_Forest, _Vot
     """Return the nodes and the votes for each `kind`, `class` or `target`."""
     trees, nodes = attributes["nodes_treeids"], attributes["nodes_nodeids"]
     places = {key: place for place, key in enumerate(zip(trees, nodes, strict=True))}
+    # What a leaf names for its branches is followed by nobody: any place will do.
     branches = [
         [places.get((tree, node), 0) for tree, node in zip(trees, attributes[name], strict=True)]
         for name in ("nodes_falsenodeids", "nodes_truenodeids")
@@ -216,6 +218,7 @@ def _aggregate(x: Array, forest: _Forest, *, votes: _Votes, count: int, function
     leaves = _find_leaves(x, forest)
     for column in leaves.T:
         first, last = votes.starts[column], votes.starts[column + 1]
+        # One vote of every row's leaf at a time: leaves have different numbers of them.
         for extra in range(int((last - first).max(initial=0))):
             rows = np.flatnonzero(first + extra < last)
             vote = first[rows] + extra
