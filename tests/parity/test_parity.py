@@ -112,7 +112,7 @@ def test_a_very_slow_engine_runs_each_small_batch_once_and_a_rest(
     entry = SuiteReference(name="test", images=images, logits=logits, bound=1e-3)
     monkeypatch.setattr(trial, "_images_per_s", lambda *_: rate)
     trials = trial.image_trials(
-        AnswersItself(), Reference(kind="x", suites=(entry,)), ParityConfig(small_batches=(1, 3, 257))
+        AnswersItself(), Reference(kind="x", suites=(entry,)), config=ParityConfig(small_batches=(1, 3, 257))
     )
     outcomes = run_trials(AnswersItself(), trials)
     row = summarise_row(EMPTY_ROW, outcomes, settings=RuntimeSettings())

@@ -15,7 +15,7 @@ from toolkit.bench.measuring.interleaving import STABLE_SPREAD, pool_windows, wi
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.statistics import PERCENTILES, THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.plain import to_plain
-from toolkit.runtimes.ort.binding import DEVICES
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,7 +184,7 @@ def _engine_settings(settings: RuntimeSettings, info: RuntimeInfo) -> dict[str, 
     return {
         "optimisation": settings.optimisation,
         "tf32": settings.tf32,
-        "device": to_plain(settings.device) if info.provider_active in DEVICES else {},
+        "device": to_plain(settings.device) if info.provider_active in CUDA_PROVIDERS else {},
         "runs_at_once": settings.runs_at_once,
         "allow_fallback": settings.allow_fallback,
         "placement": info.placement,

@@ -22,15 +22,12 @@ from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
-from toolkit.runtimes.ort.binding import DEVICES
-from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
+from toolkit.runtimes.providers import CUDA_PROVIDERS, PROVIDERS, DeviceOptions
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
 
 # Where a row may take less than that, finding out what the machine can do would take longer than all rows.
 LEAST_FOR_PEAKS_S = 0.5
-# Providers and devices of PyTorch that have such options.
-ON_DEVICES = {*DEVICES, "cuda"}
 # Of all rows of one engine with default batches; with its start, a bench is then over in about 15 s.
 BUDGET_S = 11.5
 
@@ -238,7 +235,7 @@ def _explain_all(rows: list[BenchRow], peaks: tuple[MachinePeak, ...]) -> tuple[
 def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) -> None:
     """Refuse options of devices where no variant runs on one: they would be said and not be done."""
     has_options = replace(config.device, cache="") != DeviceOptions()
-    if (has_options or config.tf32) and not any(variant.provider in ON_DEVICES for variant in variants):
+    if (has_options or config.tf32) and not any(variant.provider in CUDA_PROVIDERS for variant in variants):
         raise UsageError(
             "--cuda-graph, --device-option and --tf32 are about GPUs, and nothing here is measured on one; "
             "add --provider cuda, or leave them out"

@@ -12,7 +12,7 @@ import numpy as np
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.ort.binding import DEVICES
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener
 
@@ -46,7 +46,7 @@ class MachinePeak:
 
 def measure_peak(provider: str, threads: int, *, opener: Opener, timeout_s: float) -> MachinePeak:
     """Measure a provider's matrix product and copies; a failure is a floor without figures."""
-    sides = DEVICE_SIDES if provider in DEVICES else HOST_SIDES
+    sides = DEVICE_SIDES if provider in CUDA_PROVIDERS else HOST_SIDES
     try:
         found = [_measure(provider, threads, side=side, opener=opener, timeout_s=timeout_s) for side in sides]
     except ToolkitError as error:
@@ -55,7 +55,7 @@ def measure_peak(provider: str, threads: int, *, opener: Opener, timeout_s: floa
 
 
 def _measure(provider: str, threads: int, *, side: int, opener: Opener, timeout_s: float) -> MachinePeak:
-    is_device = provider in DEVICES
+    is_device = provider in CUDA_PROVIDERS
     generator = np.random.default_rng(0)
     feeds = {name: generator.random((side, side), np.float32) for name in ("a", "b")}
     settings = RuntimeSettings(provider=provider, threads=threads, io_binding=is_device, require_all_nodes=False)

@@ -23,7 +23,7 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.ort.binding import DEVICES
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider
 
 # TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
@@ -133,7 +133,7 @@ def settings_for(
 
 def bindings_of(variant: Variant, config: BenchConfig) -> tuple[bool, ...]:
     """Return with and without which IO binding a variant is measured: without, where it has no device of its own."""
-    if variant.runtime != "ort" or variant.provider not in DEVICES:
+    if variant.runtime != "ort" or variant.provider not in CUDA_PROVIDERS:
         return (False,)
     return tuple(dict.fromkeys(word != "off" for word in config.io_bindings))
 

@@ -33,6 +33,7 @@ from toolkit.errors import UsageError
 from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
+    from toolkit.bench.auto import Goal
     from toolkit.bench.config import BenchConfig
     from toolkit.runtimes.providers import DeviceOptions
     from toolkit.runtimes.timing.plan import MeasurePlan
@@ -181,18 +182,22 @@ def _carry_out(request: BenchRequest) -> None:
     path = choose_model(request.model, store=store)
     outputs = (request.output, request.picture, request.csv, request.samples)
     claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
-    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal
     from toolkit.cli.actions.bench import BenchFiles, bench_and_report
 
-    objective = request.goal or DEFAULT_OBJECTIVE
     bench_and_report(
         path,
         config,
-        goal=Goal(objective=objective, max_p99_ms=request.max_p99_ms) if request.auto else None,
+        goal=_make_goal(request) if request.auto else None,
         files=BenchFiles(report=request.output, picture=request.picture, csv=request.csv, samples=request.samples),
         is_latest=request.model is None,
         output=Output(as_json=request.as_json),
     )
+
+
+def _make_goal(request: BenchRequest) -> Goal:
+    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal
+
+    return Goal(objective=request.goal or DEFAULT_OBJECTIVE, max_p99_ms=request.max_p99_ms)
 
 
 bench_command = offer_external_data(command_of(BenchRequest, _carry_out))

@@ -12,7 +12,7 @@ from toolkit.cli.output import Output
 
 @offer_external_data
 def inspect_command(
-    model: ModelPath = None, allow_external_data: AllowExternalData = False, as_json: Json = False
+    model: ModelPath = None, *, allow_external_data: AllowExternalData = False, as_json: Json = False
 ) -> None:
     """Say what an .onnx file is. What it states, what engines lack, which clauses of the contract it meets.
 

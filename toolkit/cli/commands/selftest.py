@@ -4,34 +4,18 @@ from __future__ import annotations
 
 __all__ = ["selftest_command"]
 
-from typing import TYPE_CHECKING
-
 from toolkit.artifacts import ArtifactStore
-from toolkit.card import CARD_KEY
 from toolkit.cli.context import resolve_model
 from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
-from toolkit.cli.output import Output, note
-from toolkit.errors import CheckFailedError, UsageError
-
-if TYPE_CHECKING:
-    from toolkit.evaluation.selftest import SelftestReport
-    from toolkit.onnx_file.source import ModelSource
-    from toolkit.runtimes.base import RuntimeSettings
-    from toolkit.runtimes.feed_config import FeedConfig
-
-# What a stranger's answers are held against, in words.
-REFERENCES = {
-    "onnx-float64": "its own float64",
-    "ort-unoptimised": "unoptimised ONNX Runtime",
-    "undecided": "witnesses that part",
-}
+from toolkit.cli.output import Output
 
 
 @offer_external_data
 def selftest_command(
     model: ModelPath = None,
     provider: Provider = "cpu",
+    *,
     inputs: InputsPath = None,
     shape: Shapes = None,
     value: Values = None,
@@ -44,86 +28,15 @@ def selftest_command(
 
     A file without a card is run on inputs made from what it declares and compared with itself in float64.
     """
+    from toolkit.cli.actions.selftest import selftest_and_report
     from toolkit.onnx_file.external_data import read_model
     from toolkit.runtimes.base import RuntimeSettings
 
-    output = Output(as_json=as_json)
     path = resolve_model(model, store=ArtifactStore.default())
-    source = read_model(path, allow_external_data=allow_external_data)
-    settings = RuntimeSettings(provider=provider, allow_fallback=allow_fallback)
-    feeds = read_feed_config(inputs, shape, values=value)
-    # Searched, not parsed, which is a worker's business; a stranger that holds the words is told that it has no card.
-    if CARD_KEY.encode() in source.model:
-        if feeds.says_anything or budget is not None:
-            words = f"{source.path.name} carries a card with its own images"
-            raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
-        report, what = _replay_golden(source, settings), "golden vectors"
-    else:
-        report = _judge_stranger(source, settings, feeds=feeds, budget_s=budget, output=output)
-        what = f"calls (no card: against {REFERENCES[report.reference]})"
-    error = "none finite" if report.max_abs_logit_error is None else f"{report.max_abs_logit_error:.2g}"
-    fallback = f" (fallback, {provider} was asked for)" if report.fallback else ""
-    model_entry = {"path": str(source.path), "sha256": source.sha256}
-    output.report(
-        {**report.to_json(), "model": model_entry},
-        f"{report.verdict.upper()} {report.vectors} {what} on {report.provider}{fallback}: largest error {error}, "
-        f"tolerance {report.tolerance:.2g}",
-        *report.notes,
-    )
-    if not report.passed:
-        ending = "is undecided" if report.verdict == "undecided" else "failed"
-        raise CheckFailedError(f"self-test of {source.path} {ending}: {'; '.join(report.failures)}")
-
-
-def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestReport:
-    from toolkit.evaluation.selftest import run_selftest
-    from toolkit.runtimes.contract import require_contract
-    from toolkit.runtimes.registry import open_runtime
-    from toolkit.runtimes.workers.probe import ensure_probed
-
-    ensure_probed(source, settings)
-    with open_runtime(source, settings) as runtime:
-        return run_selftest(runtime, require_contract(runtime.info, name=str(source.path)))
-
-
-def _judge_stranger(
-    source: ModelSource, settings: RuntimeSettings, *, feeds: FeedConfig, budget_s: float | None, output: Output
-) -> SelftestReport:
-    from toolkit.evaluation.selftest import SelftestReport
-    from toolkit.parity.check import record_feeds
-    from toolkit.parity.config import SHORT_MULTIPLY_ADDS, Budget, ParityConfig
-    from toolkit.parity.matrix import judge_matrix
-    from toolkit.parity.subject import require_providers
-    from toolkit.render.parity import describe_reference
-    from toolkit.runtimes.registry import WILDCARDS
-
-    if settings.provider in WILDCARDS:
-        raise UsageError(f"a self-test of a file without a card runs on one provider, not {settings.provider}; name it")
-    config = ParityConfig(
-        runtimes=("ort",),
-        providers=(settings.provider,),
-        threads=(0,),
-        optimisations=("all",),
-        allow_fallback=settings.allow_fallback,
-    )
-    budget = Budget(multiply_adds=SHORT_MULTIPLY_ADDS) if budget_s is None else Budget(seconds=budget_s)
-    subject = require_providers(source, config, feeds=feeds)
-    if subject.plan is not None and (words := subject.plan.describe()):
-        note(words)
-    with output.progress("reference", unit="calls") as bar:
-        recording = record_feeds(source, subject, feeds=feeds, budget=budget, progress=bar, say=note)
-    report = judge_matrix(source, recording, config=config, precision=subject.precision)
-    (row,) = report.rows
-    return SelftestReport(
-        vectors=len(recording.reference.suites),
-        max_abs_logit_error=row.max_abs_logit_error,
-        tolerance=row.bound or 0.0,
-        failures=() if row.status == "pass" else (row.reason or "no reason was given",),
-        provider=row.provider,
-        fallback=row.fallback,
-        inputs={} if subject.plan is None else subject.plan.to_json(),
-        verdict=row.status,
-        reference=report.reference,
-        reference_witnesses=report.reference_witnesses,
-        notes=(*describe_reference(report), *(f"note: {words}" for words in row.notes)),
+    selftest_and_report(
+        read_model(path, allow_external_data=allow_external_data),
+        RuntimeSettings(provider=provider, allow_fallback=allow_fallback),
+        feeds=read_feed_config(inputs, shape, values=value),
+        budget_s=budget,
+        output=Output(as_json=as_json),
     )
