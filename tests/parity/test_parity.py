@@ -21,7 +21,7 @@ from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity import check, matrix, trial
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import Arithmetics, expand_variants
+from toolkit.parity.matrix import Arithmetics, expand_matrix
 from toolkit.parity.references.images import Reference, SuiteReference, compute_reference, make_suites, special_images
 from toolkit.parity.report import ParityRow, find_worst
 from toolkit.parity.rows import summarise_row
@@ -157,7 +157,7 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
     source = source_of(model_path.read_bytes(), None)
     for providers, status in ((("cuda",), "fail"), (("all",), "skip")):
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
-        variant = next(item for item in expand_variants(config, has_run=False) if item.settings.provider == "cuda")
+        variant = next(item for item in expand_matrix(config, has_run=False) if item.settings.provider == "cuda")
         arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference, opener=open_worker)
         row = matrix._judge_variant(source, variant, arithmetics=arithmetics, config=config)
         assert (row.status, row.provider) == (status, "cuda")

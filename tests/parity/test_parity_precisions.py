@@ -12,7 +12,7 @@ from toolkit.data.load import load_mini
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import Arithmetics, expand_variants
+from toolkit.parity.matrix import Arithmetics, expand_matrix
 from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.workers.client import open_worker
@@ -20,7 +20,7 @@ from toolkit.runtimes.workers.client import open_worker
 
 def rows(**axes: tuple[str, ...]) -> set[tuple[str, str, str]]:
     config = ParityConfig(threads=(0,), optimisations=("all",), **axes)
-    found = [item.settings for item in expand_variants(config, has_run=True)]
+    found = [item.settings for item in expand_matrix(config, has_run=True)]
     assert len({(item.runtime, item.provider, item.arithmetic) for item in found}) == len(found)
     return {(item.runtime, item.provider, item.arithmetic) for item in found}
 
@@ -53,7 +53,7 @@ def test_what_nothing_computes_in_is_refused() -> None:
         ParityConfig(precisions=("bf61",))
     config = ParityConfig(runtimes=("tract",), precisions=("bf16",))
     with pytest.raises(UsageError, match="none of tract runs on cpu in bf16"):
-        expand_variants(config, has_run=True)
+        expand_matrix(config, has_run=True)
 
 
 def arithmetics(source: ModelSource, precision: str = "fp32") -> Arithmetics:
@@ -100,8 +100,8 @@ def test_openvino_passes_in_both_precisions_within_their_own_bounds(model_path: 
 
 def test_onnx_runtimes_provider_is_asked_for_each_arithmetic_that_it_has() -> None:
     from toolkit.parity.config import ParityConfig
-    from toolkit.parity.matrix import expand_variants
+    from toolkit.parity.matrix import expand_matrix
 
     config = ParityConfig(runtimes=("ort",), providers=("cpu", "openvino"), precisions=("all",), optimisations=("all",))
-    asked = [(item.settings.provider, item.settings.precision) for item in expand_variants(config, has_run=True)]
+    asked = [(item.settings.provider, item.settings.precision) for item in expand_matrix(config, has_run=True)]
     assert set(asked) == {("cpu", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")}

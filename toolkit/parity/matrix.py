@@ -5,7 +5,7 @@ All rows are held against one reference.
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "ParityVariant", "expand_variants", "judge_matrix"]
+__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "ParityVariant", "expand_matrix", "judge_matrix"]
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,7 +50,7 @@ class ParityVariant:
     was_named: bool = True
 
 
-def expand_variants(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
+def expand_matrix(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
     """Return the rows of a matrix in order.
 
     Args:
@@ -145,7 +145,7 @@ def judge_matrix(
         opener: opens the file in every engine.
         progress: called with the rows done and their number.
     """
-    variants = expand_variants(config, has_run=source.run is not None)
+    variants = expand_matrix(config, has_run=source.run is not None)
     reference = recording.reference
     arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
     rows = []

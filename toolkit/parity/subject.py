@@ -16,7 +16,7 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import expand_variants
+from toolkit.parity.matrix import expand_matrix
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
@@ -79,7 +79,7 @@ def require_providers(
             subject = replace(subject, plan=plan)
     first = _first_feeds(subject, feeds)
     opened = set()
-    for variant in expand_variants(config, has_run=source.run is not None):
+    for variant in expand_matrix(config, has_run=source.run is not None):
         settings = replace(variant.settings, threads=0, optimisation="all")
         has_no_run = find_runtime(settings.runtime).needs_run and source.run is None
         if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
