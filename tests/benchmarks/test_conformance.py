@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
@@ -32,7 +33,7 @@ def cases() -> Iterator[list[Any]]:
 
 def answer(runtime: type[Any], case: Any, **settings: Any) -> Any:
     model = case.model.SerializeToString()
-    source = ModelSource(model=model, sha256="", path=Path("case.onnx"))
+    source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("case.onnx"))
     try:
         with runtime(source, RuntimeSettings(runtime=runtime.name, **settings)) as opened:
             return opened.compute(case.feeds)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import TensorProto, helper
 
 from toolkit.doctor.convolution import INPUT, build_model
 from toolkit.durable import sha256_bytes
@@ -20,6 +21,7 @@ from toolkit.errors import ModelError, ResourceError, UsageError, WorkerError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.runtimes.workers import client
 from toolkit.runtimes.workers.client import WorkerRuntime
 from toolkit.runtimes.workers.frames import read_frame, write_frame
 
@@ -303,6 +305,42 @@ def test_bytes_that_are_no_model_are_refused_before_any_engine_sees_them() -> No
     source = ModelSource(model=b"not a model", sha256="", path=Path("no.onnx"))
     with pytest.raises(ModelError, match=r"no\.onnx is not an ONNX model"):
         WorkerRuntime(source, RuntimeSettings())
+
+
+@pytest.fixture
+def nothing_vetted(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, bool], dict[str, object]]:
+    """No worker of this process has seen any model."""
+    vetted: dict[tuple[str, bool], dict[str, object]] = {}
+    monkeypatch.setattr(client, "_VETTED", vetted)
+    return vetted
+
+
+def test_the_second_worker_on_the_same_bytes_takes_the_first_ones_word(
+    nothing_vetted: dict[tuple[str, bool], dict[str, object]],
+) -> None:
+    with WorkerRuntime(_source(), RuntimeSettings()) as first:
+        (told,) = nothing_vetted.values()
+        assert told == first.model_summary
+        told["opset"] = "as it was told"
+    with WorkerRuntime(_source(), RuntimeSettings()) as second:
+        assert second.model_summary["opset"] == "as it was told"
+        assert second.run({INPUT: np.zeros((1, 12, 12), np.uint8)})
+
+
+def test_a_file_that_was_let_in_as_a_strangers_is_refused_as_ours(
+    nothing_vetted: dict[tuple[str, bool], dict[str, object]],
+) -> None:
+    node = helper.make_node("FusedMatMul", ["x", "x"], ["y"], domain="com.microsoft")
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "xy"]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    graph = helper.make_graph([node], "foreign", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    source = ModelSource.in_memory(model, Path("foreign.onnx"))
+    WorkerRuntime(source, RuntimeSettings()).close()
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"com\.microsoft"):
+            WorkerRuntime(source, RuntimeSettings(), allow_foreign=False)
+    assert len(nothing_vetted) == 1
 
 
 def test_unknown_runtime_is_a_usage_error_across_the_process_boundary() -> None:

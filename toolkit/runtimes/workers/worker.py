@@ -25,7 +25,6 @@ from toolkit.environment import claim_process
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
-from toolkit.runs.origin import require_origin
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.registry import find_runtime, import_engine, open_runtime
@@ -58,11 +57,6 @@ class _Worker:
 
     def _load(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Frame:
         _limit_memory(header["memory_limit_bytes"])
-        import onnx
-
-        from toolkit.onnx_file.vetting import vet_model
-        from toolkit.runtimes.synthetic_inputs.reading import read_inputs
-
         settings = from_plain(RuntimeSettings, header["settings"])
         source = ModelSource(
             model=arrays["model"].tobytes(),
@@ -70,12 +64,13 @@ class _Worker:
             path=Path(header["path"]),
             run=Path(header["run"]) if header["run"] else None,
         )
-        summary = vet_model(source.model, name=source.path.name, allow_foreign=header["allow_foreign"])
+        summary = header["vetted"] or _vet(source, allow_foreign=header["allow_foreign"])
         if summary["zero_inputs"]:
             source = _open_zero_sizes(source)
         self._model = source.model
-        summary["inputs"] = [to_plain(item) for item in read_inputs(onnx.ModelProto.FromString(source.model))]
         if find_runtime(settings.runtime).needs_run and source.run is not None:
+            from toolkit.runs.origin import require_origin
+
             require_origin(source.run, summary["metadata"], name=source.path.name)
         start = time.perf_counter_ns()
         import_engine(find_runtime(settings.runtime))
@@ -152,6 +147,18 @@ def main() -> None:
             traceback.print_exc()  # into the log; the message is one line
             header, arrays = _refuse(f"the engine failed: {type(error).__name__}: {sum_up(error)}"), {}
         write_frame(answers, header, arrays=arrays)
+
+
+def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
+    """Return what the file says of itself, its inputs among it, once nothing in it must be kept from an engine."""
+    import onnx
+
+    from toolkit.onnx_file.vetting import vet_model
+    from toolkit.runtimes.synthetic_inputs.reading import read_inputs
+
+    summary = vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
+    model = onnx.ModelProto.FromString((_open_zero_sizes(source) if summary["zero_inputs"] else source).model)
+    return {**summary, "inputs": [to_plain(item) for item in read_inputs(model)]}
 
 
 def _open_zero_sizes(source: ModelSource) -> ModelSource:
