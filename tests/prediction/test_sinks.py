@@ -25,11 +25,11 @@ def write(form: str, parts: list[AnsweredBlock], *, probabilities: bool = False,
     sink.begin()
     for part in parts:
         sink.write(part)
-    turn = sink.finish()
-    if turn is None:
+    rewrite = sink.finish()
+    if rewrite is None:
         return stream.getvalue()
     before, whole = stream.getvalue(), io.BytesIO()
-    turn(whole)
+    rewrite(whole)
     assert stream.getvalue() == before  # a killed run goes on from it
     return whole.getvalue()
 

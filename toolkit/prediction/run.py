@@ -80,81 +80,6 @@ def run_prediction(
             return execution.run(progress)
 
 
-def _reach_cluster(config: PredictionConfig) -> RayCluster:
-    from toolkit.prediction.ray import RayCluster
-
-    return RayCluster(provider=config.engine.provider, workers=config.processes)
-
-
-def _check_outputs(config: PredictionConfig, *, stdin: BinaryIO, to_stream: bool) -> None:
-    """Refuse outputs that would overwrite something, before anything is opened.
-
-    Args:
-        config: what is asked for.
-        stdin: where a list of inputs comes from.
-        to_stream: rows go to a stream instead of the output.
-
-    Raises:
-        UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs or their list.
-    """
-    if not to_stream:
-        if config.output is None:
-            raise UsageError("no output; give a file or a stream for the rows")
-        _check_output(config.output, config, stdin=stdin)
-        require_free(config.output, resume=config.resume, force=config.force)
-    if config.gallery is not None:
-        if config.output is not None and config.gallery.resolve() == config.output.resolve():
-            raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
-        _check_output(config.gallery, config, stdin=stdin)
-        check_output(config.gallery, force=config.force)
-
-
-def _open_output(config: PredictionConfig, identity: dict[str, Any], *, stream: BinaryIO | None) -> Target:
-    """Open what the rows go to.
-
-    Raises:
-        UsageError: an unfinished result stands in the way, or cannot be gone on with.
-        ResourceError: the file cannot be written.
-    """
-    if stream is not None:
-        return StreamTarget(stream)
-    assert config.output is not None
-    return FileTarget(config.output, identity, resume=config.resume, force=config.force)
-
-
-def _check_output(output: Path, config: PredictionConfig, *, stdin: BinaryIO) -> None:
-    check_output(output, force=True, inputs=(config.model,))
-    if output.exists():
-        for path in config.inputs:
-            refuse_output_among(str(path), (output,))
-            if str(path) == STDIN and _is_read_from(stdin, output):
-                raise UsageError(f"the output {output} is also the list on standard input; choose another name")
-
-
-def _is_read_from(stdin: BinaryIO, output: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stdin.fileno()), output.stat())
-    except (OSError, ValueError):  # no file is behind it
-        return False
-
-
-def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> dict[str, Any]:
-    """Return what must not change between a run and the one that goes on with it."""
-    info = model.info
-    return {
-        "model": model.source.sha256,
-        "inputs": [printable_name(str(path)) for path in config.inputs],
-        "runtime": info.runtime,
-        "provider": info.provider_active,
-        "precision": config.engine.precision,
-        "fit": config.settings.fit,
-        "polarity": config.settings.polarity,
-        "format": form,
-        "probabilities": config.probabilities,
-        "truths": config.truths,
-    }
-
-
 @contextmanager
 def stopping_kept(target: Target, output: Path | None) -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into a `StoppedError` that names the unfinished result.
@@ -177,6 +102,81 @@ def stopping_kept(target: Target, output: Path | None) -> Iterator[None]:
     except ToolkitError:
         target.discard()
         raise
+
+
+def _check_outputs(config: PredictionConfig, *, stdin: BinaryIO, to_stream: bool) -> None:
+    """Refuse outputs that would overwrite something, before anything is opened.
+
+    Args:
+        config: what is asked for.
+        stdin: where a list of inputs comes from.
+        to_stream: rows go to a stream instead of the output.
+
+    Raises:
+        UsageError: there is no output, it exists and `force` is not set, or it is one of the inputs or their list.
+    """
+    if not to_stream:
+        if config.output is None:
+            raise UsageError("no output; give a file or a stream for the rows")
+        _refuse_own_inputs(config.output, config, stdin=stdin)
+        require_free(config.output, resume=config.resume, force=config.force)
+    if config.gallery is not None:
+        if config.output is not None and config.gallery.resolve() == config.output.resolve():
+            raise UsageError(f"{config.gallery} is both the output and the gallery; choose another name")
+        _refuse_own_inputs(config.gallery, config, stdin=stdin)
+        check_output(config.gallery, force=config.force)
+
+
+def _refuse_own_inputs(output: Path, config: PredictionConfig, *, stdin: BinaryIO) -> None:
+    check_output(output, force=True, inputs=(config.model,))
+    if output.exists():
+        for path in config.inputs:
+            refuse_output_among(str(path), (output,))
+            if str(path) == STDIN and _is_read_from(stdin, output):
+                raise UsageError(f"the output {output} is also the list on standard input; choose another name")
+
+
+def _is_read_from(stdin: BinaryIO, output: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stdin.fileno()), output.stat())
+    except (OSError, ValueError):  # no file is behind it
+        return False
+
+
+def _reach_cluster(config: PredictionConfig) -> RayCluster:
+    from toolkit.prediction.ray import RayCluster
+
+    return RayCluster(provider=config.engine.provider, workers=config.processes)
+
+
+def _open_output(config: PredictionConfig, identity: dict[str, Any], *, stream: BinaryIO | None) -> Target:
+    """Open what the rows go to.
+
+    Raises:
+        UsageError: an unfinished result stands in the way, or cannot be gone on with.
+        ResourceError: the file cannot be written.
+    """
+    if stream is not None:
+        return StreamTarget(stream)
+    assert config.output is not None
+    return FileTarget(config.output, identity, resume=config.resume, force=config.force)
+
+
+def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> dict[str, Any]:
+    """Return what must not change between a run and the one that goes on with it."""
+    info = model.info
+    return {
+        "model": model.source.sha256,
+        "inputs": [printable_name(str(path)) for path in config.inputs],
+        "runtime": info.runtime,
+        "provider": info.provider_active,
+        "precision": config.engine.precision,
+        "fit": config.settings.fit,
+        "polarity": config.settings.polarity,
+        "format": form,
+        "probabilities": config.probabilities,
+        "truths": config.truths,
+    }
 
 
 def _describe(target: Target, output: Path | None) -> str:

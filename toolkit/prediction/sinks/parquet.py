@@ -1,4 +1,4 @@
-"""Rows into Parquet: Arrow's batches while they come, which a killed run can go on with, turned at the end."""
+"""Rows into Parquet: Arrow's batches while they come, which a killed run can go on with, written anew at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from toolkit.prediction.pipeline.blocks import AnsweredBlock
-from toolkit.prediction.sinks.sink import Sink, Turn
+from toolkit.prediction.sinks.sink import Rewrite, Sink
 from toolkit.programs import import_extra
 
 ROWS_IN_A_GROUP = 65_536
@@ -41,11 +41,11 @@ class ParquetSink(Sink):
         batch = self._arrow.record_batch(self._columns(answers), schema=self._schema)
         self._stream.write(batch.serialize())
 
-    def finish(self) -> Turn:
+    def finish(self) -> Rewrite:
         """Write nothing; what is returned makes Parquet of the Arrow batches and leaves them as they are."""
-        return self._turn
+        return self._rewrite
 
-    def _turn(self, whole: BinaryIO) -> None:
+    def _rewrite(self, whole: BinaryIO) -> None:
         with self._parquet.ParquetWriter(whole, self._schema, compression="zstd") as writer:
             for table in self._tables():
                 writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)

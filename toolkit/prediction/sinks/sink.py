@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "Sink", "Turn", "choose_format", "open_sink"]
+__all__ = ["FORMATS", "Rewrite", "Sink", "choose_format", "open_sink"]
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -22,7 +22,7 @@ _SINKS = {
 FORMATS = tuple(_SINKS)
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
 # Writes the whole file to another stream.
-Turn = Callable[[BinaryIO], None]
+Rewrite = Callable[[BinaryIO], None]
 # Their files begin or end with what is known only when all rows are written.
 _NEED_A_FILE = ("parquet", "npy")
 
@@ -48,7 +48,7 @@ class Sink:
         """Write rows."""
         raise NotImplementedError
 
-    def finish(self) -> Turn | None:
+    def finish(self) -> Rewrite | None:
         """Write what stands after the last row; return how the file is made where these bytes are not yet its own."""
         return None
 

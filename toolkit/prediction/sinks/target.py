@@ -30,7 +30,7 @@ from toolkit.closing import Closing
 from toolkit.durable import clear_leavings, move_durably, read_json, write_json
 from toolkit.errors import DataError, ResourceError, UsageError
 from toolkit.holding import hold
-from toolkit.prediction.sinks.sink import Turn
+from toolkit.prediction.sinks.sink import Rewrite
 
 SCHEMA = "toolkit/unfinished/1"
 PART = ".part"
@@ -156,22 +156,22 @@ class FileTarget(Closing):
         )
         self._next_record = time.monotonic() + PERIOD_S
 
-    def finish(self, turn: Turn | None = None) -> None:
+    def finish(self, rewrite: Rewrite | None = None) -> None:
         """Give the whole file its name.
 
         Args:
-            turn: writes it to another stream where the part's bytes are not its own.
+            rewrite: writes it to another stream where the part's bytes are not its own.
         """
         self._is_complete = True
         self.record()
-        if turn is None:
+        if rewrite is None:
             with self._failures_named():
                 self.stream.close()
             move_durably(self._part, self._output)
         else:
-            # The part stays until the other file has the name: a kill in between costs the turn, not the rows.
+            # The part stays until the other file has the name: a kill in between costs the rewriting, not the rows.
             with self._failures_named(), self._whole.open("wb") as whole:
-                turn(whole)
+                rewrite(whole)
                 whole.flush()
                 os.fsync(whole.fileno())
             move_durably(self._whole, self._output)
@@ -273,9 +273,9 @@ class StreamTarget(Closing):
         self.progress = progress
         self.stream.flush()
 
-    def finish(self, turn: Turn | None = None) -> None:
+    def finish(self, rewrite: Rewrite | None = None) -> None:
         """Hand on the last bytes."""
-        assert turn is None, "such a format needs a file"
+        assert rewrite is None, "such a format needs a file"
         self.stream.flush()
 
     def discard(self) -> None:
