@@ -124,11 +124,12 @@ class Classifier(Closing):
         opened = open_model(ModelSource.read(Path(model)), choice, wishes=settings, probe=False)
         self._process, self._card = os.getpid(), opened.card
         self._provider = opened.info.provider_active
-        is_plain = self._provider in find_runtime(runtime).reentrant
+        # An engine that several threads may call at once runs on a CPU, which takes a batch of any size as it comes.
+        is_reentrant = self._provider in find_runtime(runtime).reentrant
         self._preparation = Preparation(spec=opened.card.input, settings=settings)
         self._runtime: Runtime | WorkerRuntime | None = opened.runtime
         self._predictor: Predictor | None = Predictor.of_model(
-            opened, batch=BATCH, reentrant=is_plain, pads=not is_plain
+            opened, batch=BATCH, reentrant=is_reentrant, pads=not is_reentrant
         )
         _open.add(self)
 
