@@ -37,7 +37,7 @@ from toolkit.prediction.sinks.target import Progress
 from toolkit.prediction.sources.items import PackedFile, group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import STDIN, open_items, open_packed, walk_inputs
 from toolkit.programs import import_extra
-from toolkit.runtimes.ort.binding import DEVICES
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -68,7 +68,7 @@ class RayCluster(Closing):
         warnings.filterwarnings("ignore", module=r"ray\..*")  # of Ray about itself
         self._ray: Any = import_extra("ray", extra="ray", user="--executor ray")
         self._data: Any = import_extra("ray.data", extra="ray", user="--executor ray")
-        kind = "GPU" if provider in DEVICES else "CPU"
+        kind = "GPU" if provider in CUDA_PROVIDERS else "CPU"
         self._resources = {"num_cpus": 1, "num_gpus": 1} if kind == "GPU" else {"num_cpus": 1}
         self._is_own = not self._ray.is_initialized()
         if self._is_own:

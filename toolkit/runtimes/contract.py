@@ -5,17 +5,19 @@ from __future__ import annotations
 __all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "require_contract"]
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import Card, read_card
 from toolkit.errors import ModelError
-from toolkit.onnx_file.element_types import TensorSpec
-from toolkit.onnx_file.facts import FileFacts
 from toolkit.onnx_file.graph_parts import DEFAULT_DOMAINS
-from toolkit.runtimes.base import RuntimeInfo
+
+if TYPE_CHECKING:
+    from toolkit.onnx_file.element_types import TensorSpec
+    from toolkit.onnx_file.facts import FileFacts
+    from toolkit.runtimes.base import RuntimeInfo
 
 OPSET = 18
 MAX_IR_VERSION = 10

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["DEVICES", "BoundSession"]
+__all__ = ["BoundSession"]
 
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-
-from toolkit.runtimes.providers import CUDA_PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from toolkit.runtimes.base import Arrays
     from toolkit.runtimes.ort.api import OrtApi
 
-# The name that ONNX Runtime gives the device of a provider whose memory is not the host's.
-DEVICES = dict.fromkeys(CUDA_PROVIDERS, "cuda")
 # A caller that changes its shapes all the time must not fill the device.
 MOST_SHAPES = 8
 # ONNX Runtime's CUDA provider: a run with this entry captures or replays the graph of that number; -1 does neither.

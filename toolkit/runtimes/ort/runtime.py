@@ -22,8 +22,9 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort.api import OrtApi
-from toolkit.runtimes.ort.binding import DEVICES, BoundSession
+from toolkit.runtimes.ort.binding import BoundSession
 from toolkit.runtimes.ort.sessions import open_session
+from toolkit.runtimes.providers import CUDA_PROVIDERS
 from toolkit.runtimes.values import Unreadable
 
 # TensorSpec's names of ONNX Runtime's types; what is no tensor keeps ONNX Runtime's word.
@@ -74,7 +75,7 @@ class OrtRuntime(Runtime):
         opened = open_session(source.model, self.settings, api=self._api)
         self._session = opened.session
         self._outputs = [item.name for item in self._session.get_outputs()]
-        device = DEVICES.get(opened.provider) if self.settings.io_binding else None
+        device = "cuda" if self.settings.io_binding and opened.provider in CUDA_PROVIDERS else None
         has_graphs = self.settings.device.cuda_graph
         self._bound = (
             BoundSession(self._session, self._outputs, device=device, api=self._api, has_graphs=has_graphs)

@@ -12,20 +12,22 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from toolkit.artifacts import cache_folder
 from toolkit.durable import read_json, sha256_bytes, write_json
 from toolkit.errors import DataError, ExternalDataError, ResourceError, WorkerError
-from toolkit.onnx_file.facts import FileFacts, ShapeClaim
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import RuntimeSettings, run_first
 from toolkit.runtimes.contract import check_outputs, require_contract
 from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.time_limits import LOOK_S, PROBE_DEVICE_S, PROBE_S
+
+if TYPE_CHECKING:
+    from toolkit.onnx_file.facts import FileFacts, ShapeClaim
 
 SCHEMA = "toolkit/probed/2"
 PROBE_BATCH = 2
@@ -50,6 +52,7 @@ def examine_file(source: ModelSource) -> Examination:
         ModelError: it is no model, or one that ends the process that reads it.
         HelperStartError: no worker can be started.
     """
+    from toolkit.onnx_file.facts import FileFacts, ShapeClaim
     from toolkit.runtimes.workers.client import MEMORY_LIMIT_BYTES, WorkerProcess, blame_the_file
 
     header = {"name": source.path.name, "memory_limit_bytes": MEMORY_LIMIT_BYTES}
