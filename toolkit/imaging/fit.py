@@ -12,9 +12,9 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.errors import DataError, ModelError
 from toolkit.imaging.background import Background, background_level, measure_background
-from toolkit.imaging.guard import DOUBT
 from toolkit.imaging.ink_pieces import Piece, find_pieces, keep_drawing
 from toolkit.imaging.polarity import invert, nearly_all
+from toolkit.imaging.settings import DOUBT
 
 # MNIST: "size normalized to fit in a 20x20 pixel box ... centered in a 28x28 image by the center of mass" (LeCun).
 MNIST_BOX_SHARE = 20 / 28

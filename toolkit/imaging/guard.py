@@ -5,7 +5,7 @@ Shapes: N pictures, K classes.
 
 from __future__ import annotations
 
-__all__ = ["DOUBT", "Guard", "measure_logits", "measure_margins"]
+__all__ = ["Guard", "measure_logits", "measure_margins"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from toolkit.errors import ModelError
 from toolkit.imaging.picture_statistics import measure_pictures
+from toolkit.imaging.settings import DOUBT
 
 Array = npt.NDArray[np.float64]
 Limits = Mapping[str, tuple[float, float]]
 
-# What every note of the guard begins with.
-DOUBT = "doubtful: "
 # What is said where a measure is under its least or over its most, in the order of what says most.
 WORDS = (
     ("contrast", "nothing to see: contrast {value:.1f}, training images have {low:.1f} at least", ""),

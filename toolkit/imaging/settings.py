@@ -1,8 +1,8 @@
-"""What a user may wish of the way from a picture to a model's input, and its limits; light to import."""
+"""What a user may wish of the way from a picture to a model's input; its limits and its word of doubt; light."""
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "MAX_FILE_BYTES", "MAX_PIXELS", "PrepareSettings"]
+__all__ = ["AUTO", "DOUBT", "MAX_FILE_BYTES", "MAX_PIXELS", "PrepareSettings"]
 
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ from toolkit.errors import require_known
 AUTO = "auto"
 FIT_WISHES = (AUTO, "mnist", "stretch", "none")
 POLARITY_WISHES = (AUTO, "light-on-dark", "dark-on-light")
+# What every note begins with that gives a reason to doubt the answer.
+DOUBT = "doubtful: "
 # How large an image may be, wherever it comes from.
 MAX_PIXELS = 40_000_000
 MAX_FILE_BYTES = 128 << 20

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import Card
-from toolkit.imaging.guard import DOUBT, Guard, measure_margins
+from toolkit.imaging.guard import Guard, measure_margins
+from toolkit.imaging.settings import DOUBT
 from toolkit.prediction.open_model import OpenedModel
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Status
 from toolkit.runtimes.contract import check_outputs
