@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, check_output, check_picture, claim_outputs
 from toolkit.durable import read_json, sha256_bytes, sha256_file, write_atomic, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.holding import is_claimed, release_claims
-from toolkit.outputs import check_output, check_picture, claim_outputs
 
 
 def test_write_atomic_replaces_the_whole_content(tmp_path: Path) -> None:

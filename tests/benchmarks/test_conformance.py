@@ -13,8 +13,8 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.ort.runtime import OrtRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

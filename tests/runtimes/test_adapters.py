@@ -18,7 +18,7 @@ from toolkit.durable import sha256_bytes
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.workers.client import WorkerRuntime
 
 Sizes = list[int | str | None] | None

@@ -27,8 +27,8 @@ from toolkit.parity.references.witnesses import compute_feeds_reference
 from toolkit.parity.report import ParityRow
 from toolkit.parity.rows import settle_row
 from toolkit.runtimes.base import Runtime, RuntimeSettings
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.ort.runtime import OrtRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.references.perturbed import PerturbedRuntime
 from toolkit.runtimes.references.widened import WidenedRuntime
 from toolkit.runtimes.timing.loop import measure

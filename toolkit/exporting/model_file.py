@@ -13,6 +13,7 @@ import onnx
 
 import toolkit
 from exporters import ExportError, ExportResult, ExportSpec, finish_model
+from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
 from toolkit.data.dataset import Dataset
 from toolkit.data.load import is_public
@@ -24,7 +25,6 @@ from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.exporting.reference import ProbeImages, make_golden, make_probe
 from toolkit.exporting.report import ExportReport
 from toolkit.onnx_file.source import ModelSource
-from toolkit.outputs import check_output
 from toolkit.plain import to_plain
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.run import RunConfig

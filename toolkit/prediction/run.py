@@ -10,10 +10,10 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from toolkit.artifacts import check_output
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError, ToolkitError, UsageError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.outputs import check_output
 from toolkit.prediction.config import RAY
 from toolkit.prediction.execute import Execution
 from toolkit.prediction.open_model import DescribedModel, open_model

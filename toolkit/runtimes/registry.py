@@ -94,7 +94,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     ),
     "torch": TORCH,
     "torch-compile": TORCH._replace(class_name="TorchCompiledRuntime", devices=("cpu", "cuda")),
-    "onnx": RuntimeEntry(".engines.onnx_evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
+    "onnx": RuntimeEntry(".references.evaluator", "OnnxEvaluatorRuntime", "onnx", "pip install onnx"),
     "openvino": RuntimeEntry(
         ".engines.openvino_cpu",
         "OpenVinoRuntime",

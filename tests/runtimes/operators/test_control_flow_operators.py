@@ -11,7 +11,7 @@ import pytest
 from one_node import Array, made, run_model, wide
 from onnx import TensorProto, helper, numpy_helper
 
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 value = helper.make_tensor_value_info

@@ -9,7 +9,7 @@ import pytest
 from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 
 ROW = np.array([0, 10, 20, 30], np.float32)
 NOTHING = np.zeros(0, np.float32)

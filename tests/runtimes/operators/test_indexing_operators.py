@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from one_node import Array, made, node_file, run_by_ort, run_model, run_node, wide
 
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 
 VALUES = np.array([2, 5], np.float32)
 

@@ -9,8 +9,7 @@ import pytest
 from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
-from toolkit.runtimes.references.evaluator import WideEvaluator
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime, WideEvaluator
 
 ML = "ai.onnx.ml"
 ROWS = np.array([[0.5, -1.5], [2, 1], [-0.25, 0.75], [np.nan, 1]], np.float32)

@@ -11,7 +11,7 @@ from one_node import NEWEST, made, node_file, run_model, run_node, wide
 from onnx import helper, numpy_helper
 from onnx.reference.op_run import OpRun
 
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 from toolkit.runtimes.references.operators.declared import DECLARED, INJECTED, WITHOUT_EFFECT, classes_for
 
 

@@ -10,7 +10,7 @@ import pytest
 from one_node import Array, distance, made, node_file, run_by_ort, run_model, run_node, wide
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 2, 4

@@ -8,7 +8,7 @@ from one_node import made, node_file, run_by_ort, run_model, run_node, wide
 from onnx import TensorProto
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.engines.onnx_evaluator import OnnxEvaluatorRuntime
+from toolkit.runtimes.references.evaluator import OnnxEvaluatorRuntime
 
 
 @pytest.mark.parametrize("periodic", [0, 1])

@@ -7,10 +7,10 @@ __all__ = ["write_page"]
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.artifacts import claim_outputs
 from toolkit.cli.output import draw_picture, note
 from toolkit.durable import read_json, write_atomic
 from toolkit.errors import DataError
-from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
     from toolkit.render.report import Part

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.context import choose_model
 from toolkit.cli.feed_options import InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import (
@@ -30,7 +30,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
-from toolkit.outputs import claim_outputs
 
 if TYPE_CHECKING:
     from toolkit.bench.auto import Goal

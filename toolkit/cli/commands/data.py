@@ -76,10 +76,9 @@ def show_pictures(
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
     from pathlib import Path
 
-    from toolkit.artifacts import ArtifactStore
+    from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
     from toolkit.data.describe import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
-    from toolkit.outputs import check_picture, claim_outputs
     from toolkit.plots.canvas import image_grid, shorten
 
     path = output or ArtifactStore.default().new_file("reports", "data", suffix=".png")

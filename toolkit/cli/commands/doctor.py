@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.options import Force, Json, OutputPath, split_names
 from toolkit.cli.output import Output, note, repeat_command
 from toolkit.durable import write_json
 from toolkit.errors import UsageError
-from toolkit.outputs import claim_outputs
 
 Require = Annotated[
     str | None,

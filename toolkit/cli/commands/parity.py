@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.context import choose_model
 from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import (
@@ -32,7 +32,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
-from toolkit.outputs import check_picture, claim_outputs
 from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:

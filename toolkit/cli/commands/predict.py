@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
 from toolkit.imaging.settings import AUTO, PrepareSettings
-from toolkit.outputs import check_picture, claim_outputs
 from toolkit.prediction.config import (
     AUTO_BATCH,
     DEFAULT_BATCH,

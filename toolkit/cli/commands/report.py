@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.actions.report import write_page
 from toolkit.cli.options import Force, OutputPath
-from toolkit.outputs import claim_outputs
 
 Files = Annotated[list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).")]
 

@@ -1,8 +1,11 @@
-"""ONNX's evaluator with our operators where it is wrong or has none, in graphs, branches and functions alike."""
+"""ONNX's evaluator with our operators where it is wrong or has none, in graphs, branches and functions alike.
+
+Slow, in NumPy, and what the standard means: the runtime `onnx`, and what widened files are evaluated by.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Evaluator", "WideEvaluator", "unwrap_optionals"]
+__all__ = ["Evaluator", "OnnxEvaluatorRuntime", "WideEvaluator", "unwrap_optionals"]
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,11 +13,15 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar
 
 import numpy as np
+import onnx
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.graph_parts import names_used
+from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import refusing
 from toolkit.runtimes.references.operators.declared import WITHOUT_EFFECT, Type, classes_for
 
 UNREAD = "toolkit.unread"
@@ -52,6 +59,42 @@ class WideEvaluator(Evaluator):
     """Evaluates a file that was widened: nothing in it is float32."""
 
     real: ClassVar[Type] = np.dtype(np.float64)
+
+
+class OnnxEvaluatorRuntime(Runtime):
+    """A file evaluated node by node in its own types."""
+
+    name: ClassVar[str] = "onnx"
+
+    def _open(self, source: ModelSource) -> None:
+        with refusing("the ONNX evaluator"):  # an operator it lacks has no error of its own
+            self._evaluator = Evaluator(onnx.ModelProto.FromString(source.model))
+        self.info = self._describe_file(source, version=onnx.__version__)
+
+    def compute(self, feeds: Arrays) -> dict[str, Any]:
+        """Evaluate every node; see `Runtime.compute`.
+
+        Raises:
+            ModelError: an operator fails.
+        """
+        with refusing("the ONNX evaluator", verb="cannot run"):
+            values = self._evaluator.run(None, dict(feeds))
+        named = {spec.name: value for spec, value in zip(self.info.outputs, values, strict=True)}
+        return unwrap_optionals(named, self.info.outputs)
+
+
+def unwrap_optionals(values: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Return outputs as engines hand them out: the evaluator (1.23) keeps an optional as a list of one item, or none.
+
+    Args:
+        values: the outputs by name, and others.
+        specs: of the outputs.
+    """
+    found = {spec.name: values[spec.name] for spec in specs}
+    for spec in specs:
+        if spec.dtype.startswith("optional(") and isinstance(found[spec.name], list):
+            found[spec.name] = next(iter(found[spec.name]), None)
+    return found
 
 
 def _use_one_name(proto: ModelProto | GraphProto | FunctionProto) -> None:
@@ -93,17 +136,3 @@ def _prepare(graph: GraphProto | FunctionProto) -> None:
         node.output[:] = [name or UNREAD for name in node.output]
         for attribute in [item for item in node.attribute if item.name in WITHOUT_EFFECT]:
             node.attribute.remove(attribute)
-
-
-def unwrap_optionals(values: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Any]:
-    """Return outputs as engines hand them out: the evaluator (1.23) keeps an optional as a list of one item, or none.
-
-    Args:
-        values: the outputs by name, and others.
-        specs: of the outputs.
-    """
-    found = {spec.name: values[spec.name] for spec in specs}
-    for spec in specs:
-        if spec.dtype.startswith("optional(") and isinstance(found[spec.name], list):
-            found[spec.name] = next(iter(found[spec.name]), None)
-    return found
