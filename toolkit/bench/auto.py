@@ -162,7 +162,7 @@ def _conclude(report: BenchReport, goal: Goal, *, source: ModelSource) -> BenchR
         "row": number,
         "objective": goal.objective,
         "max_p99_ms": goal.max_p99_ms,
-        "settings": settings_snippet(row, source),
+        "settings": _settings_snippet(row, source),
     }
     return replace(report, chosen=chosen)
 
@@ -179,7 +179,7 @@ def _explain_unmet(rows: tuple[BenchRow, ...], goal: Goal) -> str:
     )
 
 
-def settings_snippet(row: BenchRow, source: ModelSource) -> str:
+def _settings_snippet(row: BenchRow, source: ModelSource) -> str:
     """Return code that opens the model as the row did.
 
     Args:

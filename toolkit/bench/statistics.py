@@ -9,7 +9,6 @@ __all__ = [
     "LatencyStatistics",
     "bootstrap_intervals",
     "nearest_rank",
-    "rank_of",
     "sample_floor",
     "summarise",
 ]
@@ -90,13 +89,7 @@ def nearest_rank(ordered: NDArray[np.integer[Any]], percentile: str) -> int:
         ordered: samples `[n]` in ascending order, at least one.
         percentile: such as `p99.9`.
     """
-    return int(ordered[rank_of(percentile, len(ordered))])
-
-
-def rank_of(percentile: str, count: int) -> int:
-    """Return the place, from 0, of the nearest-rank percentile among `count` ordered samples."""
-    # A fraction, because 0.07 * 100 is over 7 in floating point and would take the wrong rank.
-    return max(math.ceil(_share(percentile) * count), 1) - 1
+    return int(ordered[_rank_of(percentile, len(ordered))])
 
 
 def summarise(
@@ -133,10 +126,6 @@ def summarise(
     )
 
 
-def _share(percentile: str) -> Fraction:
-    return Fraction(percentile.removeprefix("p")) / 100
-
-
 def bootstrap_intervals(
     samples_ns: NDArray[np.int64], *, items: int, gaps_ns: NDArray[np.int64] | None = None
 ) -> dict[str, list[float]]:
@@ -163,7 +152,7 @@ def bootstrap_intervals(
     generator = np.random.default_rng(SEED)
     wrapped = np.concatenate([samples_ns, samples_ns[:length]])
     gaps = wrapped if gaps_ns is None else np.concatenate([gaps_ns, gaps_ns[:length]])
-    ranks = [rank_of(name, count) for name in names]
+    ranks = [_rank_of(name, count) for name in names]
     drawn: dict[str, list[float]] = {name: [] for name in (*names, THROUGHPUT)}
     for _ in range(min(max(MOST_DRAWN // count, LEAST_RESAMPLES), MOST_RESAMPLES)):
         starts = generator.integers(0, count, math.ceil(count / length))
@@ -174,3 +163,13 @@ def bootstrap_intervals(
             drawn[name].append(float(resample[rank]) / 1e6)
     tail = (1 - CONFIDENCE_95) / 2
     return {name: [float(value) for value in np.quantile(values, [tail, 1 - tail])] for name, values in drawn.items()}
+
+
+def _rank_of(percentile: str, count: int) -> int:
+    """Return the place, from 0, of the nearest-rank percentile among `count` ordered samples."""
+    # A fraction, because 0.07 * 100 is over 7 in floating point and would take the wrong rank.
+    return max(math.ceil(_share(percentile) * count), 1) - 1
+
+
+def _share(percentile: str) -> Fraction:
+    return Fraction(percentile.removeprefix("p")) / 100

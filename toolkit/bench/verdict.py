@@ -17,51 +17,16 @@ from toolkit.bench.report import BenchRow
 DECISIVE = 0.5
 
 
-class Series(NamedTuple):
-    """What rows of different batch sizes have in common."""
-
-    runtime: str
-    provider: str | None
-    precision: str
-    threads: int | None
-    io_binding: bool
-
-    @classmethod
-    def of(cls, row: BenchRow) -> Series:
-        """Return the series that a row belongs to."""
-        return cls(row.runtime, row.provider_active, row.precision, row.threads, row.io_binding)
-
-    def name(self, others: Sequence[Series]) -> str:
-        """Return what tells it from others: runtime and provider, and what else differs among them."""
-        words = [self.runtime if self.runtime == self.provider else f"{self.runtime} on {self.provider}"]
-        for field, text in (
-            ("threads", f"{self.threads} threads" if self.threads else "the engine's own threads"),
-            ("io_binding", "with IO binding" if self.io_binding else "without IO binding"),
-        ):
-            if len({getattr(other, field) for other in others}) > 1:
-                words.append(text)
-        return ", ".join(words)
-
-
-def share_of_peak(row: BenchRow, peaks: Sequence[MachinePeak]) -> float | None:
-    """Return the share of the machine's own float32 matrix product that a row reached; None where it is not known."""
-    found = [peak for peak in peaks if (peak.provider, peak.threads) == (row.provider_active, row.threads)]
-    if row.multiply_adds is None or row.throughput_items_per_s is None or not found or row.batch is None:
-        return None
-    best = found[0].matmul_gflops
-    return 2 * row.multiply_adds / row.batch * row.throughput_items_per_s / 1e9 / best if best else None
-
-
 def explain_rows(rows: Sequence[BenchRow], peaks: Sequence[MachinePeak]) -> dict[int, str]:
     """Return a verdict by the number of its row: launch-bound, copy-bound or compute-bound, and the figure behind it.
 
     A call that takes a + c * batch spends a whatever its batch: where that is at least half of it, it is launch-bound.
     The line is fitted to the medians of a variant's batch sizes, each weighed by its own length: two sizes are needed.
     """
-    groups: dict[Series, list[int]] = {}
+    groups: dict[_Series, list[int]] = {}
     for number, row in enumerate(rows):
         if row.status == "pass" and row.latency_ms and row.batch and row.scenario == "single-stream":
-            groups.setdefault(Series.of(row), []).append(number)
+            groups.setdefault(_Series.of(row), []).append(number)
     verdicts: dict[int, str] = {}
     for numbers in groups.values():
         points = [(rows[number].batch or 1, _median(rows[number])) for number in numbers]
@@ -78,16 +43,51 @@ def find_crossovers(rows: Sequence[BenchRow]) -> list[str]:
     next, their lines, straight in logarithms, are followed to where they meet. Variants whose 95 % intervals overlap
     are not told apart: the one that was ahead before stays.
     """
-    groups: dict[str, dict[Series, dict[int, BenchRow]]] = {}
+    groups: dict[str, dict[_Series, dict[int, BenchRow]]] = {}
     for row in rows:
         if row.status == "pass" and row.batch and row.ci95 and "p50" in row.ci95 and row.scenario == "single-stream":
-            groups.setdefault(row.precision, {}).setdefault(Series.of(row), {})[row.batch] = row
+            groups.setdefault(row.precision, {}).setdefault(_Series.of(row), {})[row.batch] = row
     return [line for variants in groups.values() if len(variants) > 1 for line in _follow(variants, len(groups) > 1)]
 
 
-def _follow(variants: dict[Series, dict[int, BenchRow]], has_others: bool) -> list[str]:
+def share_of_peak(row: BenchRow, peaks: Sequence[MachinePeak]) -> float | None:
+    """Return the share of the machine's own float32 matrix product that a row reached; None where it is not known."""
+    found = [peak for peak in peaks if (peak.provider, peak.threads) == (row.provider_active, row.threads)]
+    if row.multiply_adds is None or row.throughput_items_per_s is None or not found or row.batch is None:
+        return None
+    best = found[0].matmul_gflops
+    return 2 * row.multiply_adds / row.batch * row.throughput_items_per_s / 1e9 / best if best else None
+
+
+class _Series(NamedTuple):
+    """What rows of different batch sizes have in common."""
+
+    runtime: str
+    provider: str | None
+    precision: str
+    threads: int | None
+    io_binding: bool
+
+    @classmethod
+    def of(cls, row: BenchRow) -> _Series:
+        """Return the series that a row belongs to."""
+        return cls(row.runtime, row.provider_active, row.precision, row.threads, row.io_binding)
+
+    def name(self, others: Sequence[_Series]) -> str:
+        """Return what tells it from others: runtime and provider, and what else differs among them."""
+        words = [self.runtime if self.runtime == self.provider else f"{self.runtime} on {self.provider}"]
+        for field, text in (
+            ("threads", f"{self.threads} threads" if self.threads else "the engine's own threads"),
+            ("io_binding", "with IO binding" if self.io_binding else "without IO binding"),
+        ):
+            if len({getattr(other, field) for other in others}) > 1:
+                words.append(text)
+        return ", ".join(words)
+
+
+def _follow(variants: dict[_Series, dict[int, BenchRow]], has_others: bool) -> list[str]:
     shared = set.intersection(*({*rows} for rows in variants.values()))
-    leaders: list[tuple[int, Series]] = []
+    leaders: list[tuple[int, _Series]] = []
     for batch in sorted(shared):
         best = min(variants, key=lambda variant: _median(variants[variant][batch]) or math.inf)
         before = leaders[-1][1] if leaders else best

@@ -9,7 +9,7 @@ __all__ = ["Candidate", "CandidateAnswers", "ModelCandidate", "RunCandidate", "o
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from toolkit.card import InputSpec
 from toolkit.closing import Closing
 from toolkit.data.dataset import split_images
 from toolkit.errors import ModelError
-from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.run import read_run
-from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.workers.client import open_worker
+
+if TYPE_CHECKING:
+    from toolkit.onnx_file.source import ModelSource
+    from toolkit.runtimes.base import RuntimeSettings
 
 
 class CandidateAnswers(NamedTuple):
@@ -144,6 +144,9 @@ class ModelCandidate(Candidate):
     kind: ClassVar[str] = "model"
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings) -> None:
+        from toolkit.runtimes.contract import require_contract
+        from toolkit.runtimes.workers.client import open_worker
+
         self._runtime = open_worker(source, settings)
         try:
             card = require_contract(self._runtime.info, name=source.path.name)
@@ -175,5 +178,8 @@ def open_candidate(path: Path, *, provider: str = "cpu") -> Candidate:
         ProviderError: the provider asked for is not active.
     """
     if path.suffix.lower() == ".onnx":
+        from toolkit.onnx_file.source import ModelSource
+        from toolkit.runtimes.base import RuntimeSettings
+
         return ModelCandidate(ModelSource.read(path), RuntimeSettings(provider=provider))
     return RunCandidate(path)

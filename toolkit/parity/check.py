@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from toolkit.parity.report import ParityReport
     from toolkit.progress import OnNote, ShowProgress
 
+NO_RUN = "the run that this model came from is not here: the reference is the file's own weights in float64"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityOptions:
@@ -90,10 +92,6 @@ class ParityListener:
         return dataset
 
 
-SILENT = ParityListener()
-NO_RUN = "the run that this model came from is not here: the reference is the file's own weights in float64"
-
-
 def check_parity(
     source: ModelSource,
     config: ParityConfig,
@@ -101,7 +99,7 @@ def check_parity(
     options: ParityOptions | None = None,
     store: ArtifactStore | None = None,
     opener: Opener = open_worker,
-    listener: ParityListener = SILENT,
+    listener: ParityListener | None = None,
 ) -> ParityReport:
     """Check that every engine of a matrix gives a file's answers, within what rounding explains.
 
@@ -111,7 +109,7 @@ def check_parity(
         options: everything else.
         store: where runs are looked for.
         opener: opens the file in every engine.
-        listener: hears of it.
+        listener: hears of it; nobody does by default.
 
     Raises:
         ProviderError, ResourceError: something that was asked for by name is not here.
@@ -119,7 +117,11 @@ def check_parity(
         UsageError: words that make no sense for this file.
         DataError: images or a recording cannot be read.
     """
-    options, store = options or ParityOptions(), store or ArtifactStore.default()
+    options, store, listener = (
+        options or ParityOptions(),
+        store or ArtifactStore.default(),
+        listener or ParityListener(),
+    )
     recording = None if options.against is None else read_recording(options.against, source)
     feeds = options.feeds if recording is None else FeedConfig(given=recording.first_feeds)
     subject = require_providers(source, config, feeds=feeds, opener=opener)
@@ -144,40 +146,6 @@ def check_parity(
 
         report = write_worst(report, recording, source=source, folder=options.worst)
     return report
-
-
-def _find_run(card: Card, options: ParityOptions, *, store: ArtifactStore) -> Path | None:
-    if options.run is not None:
-        return find_run(options.run, store=store)
-    return find_origin(card.checkpoint_sha256, store=store)
-
-
-def _record(
-    source: ModelSource,
-    config: ParityConfig,
-    *,
-    subject: Subject,
-    options: ParityOptions,
-    opener: Opener,
-    listener: ParityListener,
-) -> Recording:
-    if subject.card is None:
-        listener.note(f"{source.path.name} carries no card: it is judged as a stranger's")
-        if subject.plan is not None and (words := subject.plan.describe()):
-            listener.note(words)
-        budget = None if options.budget_s is None else Budget(seconds=options.budget_s)  # its time begins here
-        with listener.progress("reference", unit="calls") as bar:
-            return record_feeds(
-                source, subject, feeds=options.feeds, budget=budget, opener=opener, progress=bar, say=listener.note
-            )
-    if source.run is None:
-        listener.note(
-            "the run that this model came from is not here: the reference is the file's own weights in float64"
-        )
-    # A card must not tell where a user's own data lie; the run does.
-    recorded = subject.card.data if source.run is None else read_run(source.run).data
-    dataset = listener.load_images(subject.card, recorded)
-    return record_reference(source, dataset, config=config, card=subject.card, opener=opener)
 
 
 def record_reference(
@@ -239,6 +207,38 @@ def record_feeds(
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined), **told},
     )
+
+
+def _find_run(card: Card, options: ParityOptions, *, store: ArtifactStore) -> Path | None:
+    if options.run is not None:
+        return find_run(options.run, store=store)
+    return find_origin(card.checkpoint_sha256, store=store)
+
+
+def _record(
+    source: ModelSource,
+    config: ParityConfig,
+    *,
+    subject: Subject,
+    options: ParityOptions,
+    opener: Opener,
+    listener: ParityListener,
+) -> Recording:
+    if subject.card is None:
+        listener.note(f"{source.path.name} carries no card: it is judged as a stranger's")
+        if subject.plan is not None and (words := subject.plan.describe()):
+            listener.note(words)
+        budget = None if options.budget_s is None else Budget(seconds=options.budget_s)  # its time begins here
+        with listener.progress("reference", unit="calls") as bar:
+            return record_feeds(
+                source, subject, feeds=options.feeds, budget=budget, opener=opener, progress=bar, say=listener.note
+            )
+    if source.run is None:
+        listener.note(NO_RUN)
+    # A card must not tell where a user's own data lie; the run does.
+    recorded = subject.card.data if source.run is None else read_run(source.run).data
+    dataset = listener.load_images(subject.card, recorded)
+    return record_reference(source, dataset, config=config, card=subject.card, opener=opener)
 
 
 def _explain(report: ParityReport, source: ModelSource, *, bisect: bool, opener: Opener, say: OnNote) -> ParityReport:

@@ -126,29 +126,6 @@ def require_same_model(recording: Recording, source: ModelSource, *, owner: Path
         )
 
 
-def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
-    sha256 = header.pop("sha256")
-    recording = Recording(
-        reference=unpack_reference(header, arrays),
-        model_sha256=str(header["model_sha256"]),
-        data=dict(header["data"]),
-        environment=dict(header["environment"]),
-        sample=dict(header["sample"]),
-    )
-    if sha256 != _hash(header, arrays):
-        raise ValueError("its content does not have the SHA-256 that it was written with")
-    return recording
-
-
-def _hash(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the hash of everything that a recording says: one flipped bit must not move a bound."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
-
-
 def pack_suites(reference: Reference | FeedsReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return a reference as JSON values and arrays, named by the suite's number."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -181,6 +158,29 @@ def unpack_reference(header: Mapping[str, Any], arrays: Arrays) -> Reference | F
     told = {item.name: header[item.name] for item in fields(FeedsReference)}
     reference: FeedsReference = from_plain(FeedsReference, {**told, "suites": ()})
     return replace(reference, suites=tuple(_unpack_feeds(item, part) for item, part in pairs))
+
+
+def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recording:
+    sha256 = header.pop("sha256")
+    recording = Recording(
+        reference=unpack_reference(header, arrays),
+        model_sha256=str(header["model_sha256"]),
+        data=dict(header["data"]),
+        environment=dict(header["environment"]),
+        sample=dict(header["sample"]),
+    )
+    if sha256 != _hash(header, arrays):
+        raise ValueError("its content does not have the SHA-256 that it was written with")
+    return recording
+
+
+def _hash(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the hash of everything that a recording says: one flipped bit must not move a bound."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _pack_images(entry: SuiteReference) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

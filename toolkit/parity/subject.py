@@ -93,14 +93,6 @@ def require_providers(
     return subject
 
 
-def _identify(worker: OpenedWorker, *, name: str) -> Subject:
-    inputs = worker.info.inputs
-    if CARD_KEY not in worker.info.metadata:
-        return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))
-    card = require_contract(worker.info, name=name)
-    return Subject(card=card, inputs=inputs, precision=card.precision)
-
-
 def find_precision(summary: dict[str, Any]) -> str:
     """Return what a file computes in, from the summary that vetting gives: its limits and words follow from it."""
     if not QUANTISERS.isdisjoint(summary["operators"]):
@@ -109,6 +101,14 @@ def find_precision(summary: dict[str, Any]) -> str:
         key: value for key, value in summary["weight_types"].items() if key in PRECISION_OF_WEIGHTS or key == "float32"
     }
     return PRECISION_OF_WEIGHTS.get(max(counts, key=lambda key: counts[key], default="float32"), "fp32")
+
+
+def _identify(worker: OpenedWorker, *, name: str) -> Subject:
+    inputs = worker.info.inputs
+    if CARD_KEY not in worker.info.metadata:
+        return Subject(card=None, inputs=inputs, precision=find_precision(worker.model_summary))
+    card = require_contract(worker.info, name=name)
+    return Subject(card=card, inputs=inputs, precision=card.precision)
 
 
 def _first_feeds(subject: Subject, feeds: FeedConfig) -> Arrays:

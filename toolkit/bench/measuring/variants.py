@@ -9,7 +9,6 @@ __all__ = [
     "bindings_of",
     "expand_variants",
     "find_precision_file",
-    "providers_of",
     "settings_for",
 ]
 
@@ -74,21 +73,6 @@ def expand_variants(config: BenchConfig) -> tuple[Variant, ...]:
                 if known is None or (variant.provider_named and not known.provider_named):
                     variants[runtime, variant.provider] = variant
     return tuple(variants.values())
-
-
-def providers_of(runtime: str) -> tuple[str, ...]:
-    """Return the providers or devices that a runtime can be asked for.
-
-    Raises:
-        UsageError: the runtime is unknown, a reference and not an engine, or out of a stopwatch's reach.
-    """
-    entry = find_runtime(runtime)
-    if entry.is_reference:
-        # It computes rounding errors beside the answers.
-        raise UsageError(f"runtime {runtime} is a reference for parity, not an engine; its time would mean nothing")
-    if entry.npm:
-        raise UsageError(f"runtime {runtime} is reached through a pipe, whose time a measurement would hold")
-    return entry.devices
 
 
 def settings_for(
@@ -173,7 +157,7 @@ def _runtimes(words: tuple[str, ...]) -> list[tuple[str, bool]]:
 
 
 def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> list[Variant]:
-    own = providers_of(runtime)
+    own = _providers_of(runtime)
     if word == "all":
         return [
             Variant(runtime=runtime, provider=name, runtime_named=runtime_named, provider_named=False) for name in own
@@ -189,6 +173,21 @@ def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> li
     if impossible and runtime_named:
         raise UsageError(impossible)
     return [Variant(runtime=runtime, provider=word, runtime_named=runtime_named, impossible=impossible)]
+
+
+def _providers_of(runtime: str) -> tuple[str, ...]:
+    """Return the providers or devices that a runtime can be asked for.
+
+    Raises:
+        UsageError: the runtime is unknown, a reference and not an engine, or out of a stopwatch's reach.
+    """
+    entry = find_runtime(runtime)
+    if entry.is_reference:
+        # It computes rounding errors beside the answers.
+        raise UsageError(f"runtime {runtime} is a reference for parity, not an engine; its time would mean nothing")
+    if entry.npm:
+        raise UsageError(f"runtime {runtime} is reached through a pipe, whose time a measurement would hold")
+    return entry.devices
 
 
 def _runs_at_once(variant: Variant, config: BenchConfig, *, threads: int) -> int:

@@ -36,7 +36,7 @@ EXPORTED = ("fp32", "fp16")
 SAME = 1e-9
 
 # What is wrong with a tensor; empty where nothing is.
-Probe = Callable[[InnerTensor], str]
+FaultOf = Callable[[InnerTensor], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def bisect_engine(
     """
     answers_whole = False
 
-    def probe(tensor: InnerTensor) -> str:
+    def fault_of(tensor: InnerTensor) -> str:
         nonlocal answers_whole
         cut = cut_model(source, tensor.name)
         sets = (FeedSet("worst", _feeds_of(cut, feeds)),)
@@ -139,7 +139,7 @@ def bisect_engine(
         answers_whole = answers_whole or tensor.name == output
         return "; ".join(outcome.agreement.failures)
 
-    return _search(list_inner_tensors(source, output), probe, right="the engine agrees with the file's own float64")
+    return _search(list_inner_tensors(source, output), fault_of, right="the engine agrees with the file's own float64")
 
 
 def bisect_file(
@@ -162,7 +162,7 @@ def bisect_file(
     if len(tensors) < 2:
         raise ModelError("the file's tensors have other names than a fresh export's; they cannot be laid side by side")
 
-    def probe(tensor: InnerTensor) -> str:
+    def fault_of(tensor: InnerTensor) -> str:
         cuts = (cut_model(item, tensor.name) for item in (source, fresh))
         seen, right = (_in_float64(cut, feeds, opener=opener)[tensor.name] for cut in cuts)
         if seen.shape != right.shape:
@@ -171,7 +171,7 @@ def bisect_file(
         largest = float(np.abs(right.astype(np.float64)).max(initial=0.0))
         return "" if apart <= SAME * largest else f"it differs from a fresh export's by {apart:.3g} of {largest:.3g}"
 
-    return _search(tensors, probe, right="the file computes what a fresh export does")
+    return _search(tensors, fault_of, right="the file computes what a fresh export does")
 
 
 def _bisect(worst: WorstSample, source: ModelSource, *, precision: str, is_of_file: bool, opener: Opener) -> Finding:
@@ -212,7 +212,7 @@ def _feeds_of(cut: ModelSource, feeds: Arrays) -> dict[str, NDArray[Any]]:
     return {name: feeds[name] for name in list_inputs(cut)}
 
 
-def _search(tensors: Sequence[InnerTensor], probe: Probe, *, right: str) -> Finding:
+def _search(tensors: Sequence[InnerTensor], fault_of: FaultOf, *, right: str) -> Finding:
     """Halve the nodes between one that is right and one that is wrong until they are neighbours.
 
     Neighbours in the list may lie on different branches: where a tensor that the found node takes is wrong too, the
@@ -223,7 +223,7 @@ def _search(tensors: Sequence[InnerTensor], probe: Probe, *, right: str) -> Find
     """
     if not tensors:
         raise ModelError("no node makes this output: it is an input or a weight of the file")
-    look = cache(lambda index: probe(tensors[index]))
+    look = cache(lambda index: fault_of(tensors[index]))
     number_of = {tensor.name: index for index, tensor in enumerate(tensors)}
     if not look(len(tensors) - 1):
         return Finding(tensor=None, number=0, count=len(tensors), problem=right)

@@ -1,8 +1,16 @@
-"""The worst sample of a row in a file, and the same engine on it once more."""
+"""The worst sample of each row in files, and the same engine on one of them once more."""
 
 from __future__ import annotations
 
-__all__ = ["ReplayReport", "Sample", "pack_sample", "read_sample", "replay_sample"]
+__all__ = [
+    "ReplayReport",
+    "Sample",
+    "encode_png",
+    "read_sample",
+    "replay_sample",
+    "worst_folder",
+    "write_worst",
+]
 
 import io
 from collections.abc import Iterable
@@ -116,26 +124,6 @@ def write_worst(report: ParityReport, recording: Recording, *, source: ModelSour
     return replace(report, rows=rows)
 
 
-def pack_sample(worst: WorstSample, recording: Recording, *, source: ModelSource) -> Recording:
-    """Return a recording of one call, with what a replay needs besides.
-
-    Args:
-        worst: of a row.
-        recording: that the row was judged by.
-        source: the model, with its run where there is one.
-    """
-    place = {
-        "settings": to_plain(worst.settings),
-        "suite": worst.suite,
-        "index": worst.index,
-        "position": worst.position,
-        "path": str(source.path.resolve()),
-        "run": str(source.run.resolve()) if source.run else "",
-    }
-    part = replace(recording.reference, suites=(worst.expected,))  # type: ignore[arg-type]  # of the same kind
-    return replace(recording, reference=part, sample=place)
-
-
 def read_sample(path: Path) -> Sample:
     """Read a replay file.
 
@@ -195,11 +183,31 @@ def _write_row(row: ParityRow, recording: Recording, *, source: ModelSource, ste
     if row.worst is None:
         return {}
     files = {"replay": Path(f"{stem}.replay")}
-    write_recording(files["replay"], pack_sample(row.worst, recording, source=source))
+    write_recording(files["replay"], _pack_sample(row.worst, recording, source=source))
     if row.worst.image is not None:
         files["image"] = Path(f"{stem}.png")
         write_atomic(files["image"], encode_png(row.worst.image))
     return {name: str(path) for name, path in files.items()}
+
+
+def _pack_sample(worst: WorstSample, recording: Recording, *, source: ModelSource) -> Recording:
+    """Return a recording of one call, with what a replay needs besides.
+
+    Args:
+        worst: of a row.
+        recording: that the row was judged by.
+        source: the model, with its run where there is one.
+    """
+    place = {
+        "settings": to_plain(worst.settings),
+        "suite": worst.suite,
+        "index": worst.index,
+        "position": worst.position,
+        "path": str(source.path.resolve()),
+        "run": str(source.run.resolve()) if source.run else "",
+    }
+    part = replace(recording.reference, suites=(worst.expected,))  # type: ignore[arg-type]  # of the same kind
+    return replace(recording, reference=part, sample=place)
 
 
 def _values(

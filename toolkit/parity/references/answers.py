@@ -105,11 +105,6 @@ def ask_witnesses(
     )
 
 
-def _require_same_form(answers: list[Arrays], other: Arrays) -> None:
-    if any(answer.keys() != other.keys() for answer in answers):
-        raise ModelError(f"it answers with {sorted(answers[0])}, ONNX Runtime with {sorted(other)}")
-
-
 def ask_jitter(
     source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Budget, opener: Opener
 ) -> list[dict[str, float]]:
@@ -134,6 +129,11 @@ def ask_roundings(source: ModelSource, sets: tuple[FeedSet, ...], *, budget: Bud
         WorkerError: the process ended.
     """
     return _run_exact(source, sets, budget=budget, told=lambda: None, opener=opener, runtime="onnx-rounded")
+
+
+def _require_same_form(answers: list[Arrays], other: Arrays) -> None:
+    if any(answer.keys() != other.keys() for answer in answers):
+        raise ModelError(f"it answers with {sorted(answers[0])}, ONNX Runtime with {sorted(other)}")
 
 
 def _ask_own(

@@ -130,6 +130,27 @@ def find_parted_nodes(
     return tuple(parted) if parted or is_whole else None
 
 
+def find_left_open(node: LooseNode, feeds: Arrays, *, made: Arrays) -> str:
+    """Return what the standard leaves open in one node on these values; empty where it says everything.
+
+    Args:
+        node: which.
+        feeds: what it is given.
+        made: an answer of it, in the file's own types.
+
+    Sources: "If 'sorted' is not 1, the order of returned 'Values' and 'Indices' are undefined" (TopK); the table of
+    Cast, where a float outside of the integer type's range is undefined, as is one that is not finite.
+    """
+    if node.domain:
+        return ""
+    if node.operator == "TopK" and node.attributes.get("sorted") == "0":
+        return "with sorted=0 the standard leaves the order to the engine; give it sorted=1 to have one"
+    kinds = [array.dtype for array in made.values() if array.dtype.kind in "iu"]
+    if node.operator == "Cast" and kinds and not all(_has_place(array, kinds[0]) for array in feeds.values()):
+        return f"the standard leaves open what a number becomes that {kinds[0]} cannot hold; clip it before the cast"
+    return ""
+
+
 def _values_of(source: ModelSource, feeds: Arrays, *, opener: Opener, timeout_s: float) -> dict[str, NDArray[Any]]:
     """Return every tensor of the main graph, computed in float64 and rounded to the type that it has in the file."""
     from toolkit.onnx_file.cutting import expose_tensors
@@ -191,27 +212,6 @@ def _settings(name: str) -> RuntimeSettings:
     if name == ORT:
         return RuntimeSettings(optimisation="none", threads=1)
     return RuntimeSettings(runtime="onnx-widened")
-
-
-def find_left_open(node: LooseNode, feeds: Arrays, *, made: Arrays) -> str:
-    """Return what the standard leaves open in one node on these values; empty where it says everything.
-
-    Args:
-        node: which.
-        feeds: what it is given.
-        made: an answer of it, in the file's own types.
-
-    Sources: "If 'sorted' is not 1, the order of returned 'Values' and 'Indices' are undefined" (TopK); the table of
-    Cast, where a float outside of the integer type's range is undefined, as is one that is not finite.
-    """
-    if node.domain:
-        return ""
-    if node.operator == "TopK" and node.attributes.get("sorted") == "0":
-        return "with sorted=0 the standard leaves the order to the engine; give it sorted=1 to have one"
-    kinds = [array.dtype for array in made.values() if array.dtype.kind in "iu"]
-    if node.operator == "Cast" and kinds and not all(_has_place(array, kinds[0]) for array in feeds.values()):
-        return f"the standard leaves open what a number becomes that {kinds[0]} cannot hold; clip it before the cast"
-    return ""
 
 
 def _has_place(array: NDArray[Any], kind: np.dtype[Any]) -> bool:
