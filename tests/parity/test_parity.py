@@ -12,7 +12,7 @@ from broken_models import FAULTS, broken
 from hypothesis import given
 from hypothesis import strategies as st
 from machine import skip_where_cuda_works
-from whole_parity import run_parity
+from whole_parity import open_here, run_parity
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.load import load_mini
@@ -91,7 +91,7 @@ def test_an_engine_that_is_slow_takes_a_sample_and_its_row_says_so(
 ) -> None:
     monkeypatch.setattr(trial, "SLOW_IMAGES_PER_S", float("inf"))
     monkeypatch.setattr(trial, "SLOW_SAMPLE", 30)
-    report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, QUICK, opener=open_here)
     (row,) = report.rows
     assert row.status == "pass"
     assert row.reason == "slow: 30 of 200 test images, evenly spaced"
@@ -135,7 +135,7 @@ def test_a_slow_engine_is_judged_on_images_from_the_whole_test_set() -> None:
 def test_without_its_run_a_broken_file_still_differs_from_its_golden_vectors(
     fault: str, model_path: Path, mini: Any
 ) -> None:
-    report = run_parity(source_of(broken(model_path.read_bytes(), fault), None), mini, QUICK)
+    report = run_parity(source_of(broken(model_path.read_bytes(), fault), None), mini, QUICK, opener=open_here)
     assert not report.passed
     assert "golden at batch" in str(report.rows[0].reason)
 
@@ -209,7 +209,7 @@ def test_a_broken_file_fails(
         runtimes=("ort",), threads=(0,), optimisations=("all",), sample=128, small_batches=(7,), small_count=20
     )
     monkeypatch.setattr(check, "compute_reference", lambda *_, **__: good_reference)
-    report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config)
+    report = run_parity(source_of(broken(model_path.read_bytes(), fault), trained_run), mini, config, opener=open_here)
     assert not report.passed
     assert report.rows[0].status == "fail"
     assert report.rows[0].reason
@@ -241,7 +241,7 @@ def test_without_its_run_the_files_own_graph_is_the_reference_and_what_is_absent
         small_batches=(1,),
         small_count=2,
     )
-    report = run_parity(source_of(model_path.read_bytes(), None), mini, config)
+    report = run_parity(source_of(model_path.read_bytes(), None), mini, config, opener=open_here)
     assert report.reference == "onnx-float64"
     rows = {row.provider: row for row in report.rows if row.runtime == "ort"}
     assert set(rows) == {"cpu", "cuda", "tensorrt", "openvino"}

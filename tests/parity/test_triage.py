@@ -14,7 +14,7 @@ import torch
 from broken_models import broken
 from onnx import helper, numpy_helper
 from strangers import STRANGERS
-from whole_parity import run_parity
+from whole_parity import open_here, run_parity
 
 from toolkit.cli.app import app
 from toolkit.data.load import load_mini
@@ -166,7 +166,7 @@ def test_a_file_of_fewer_bits_holds_the_runs_weights_rounded(model_path: Path, t
 )
 def test_a_fault_in_the_file_is_named(fault: str, words: str, model_path: Path, trained_run: Path) -> None:
     source = source_of(broken(model_path.read_bytes(), fault), trained_run)
-    report = triage_report(run_parity(source, load_mini(), QUICK), source)
+    report = triage_report(run_parity(source, load_mini(), QUICK, opener=open_here), source, opener=open_here)
     (row,) = report.rows
     assert row.causes[0].startswith("the file: ")
     assert words in row.causes[-1]
@@ -174,7 +174,7 @@ def test_a_fault_in_the_file_is_named(fault: str, words: str, model_path: Path, 
 
 def test_a_file_without_its_run_is_still_told_from_the_engine(model_path: Path) -> None:
     source = source_of(broken(model_path.read_bytes(), "bias dropped"))
-    (row,) = triage_report(run_parity(source, load_mini(), QUICK), source).rows
+    (row,) = triage_report(run_parity(source, load_mini(), QUICK, opener=open_here), source, opener=open_here).rows
     assert [cause.split(":")[0] for cause in row.causes] == ["the file"]
 
 

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from stranger_zoo import ZOO
 from strangers import STRANGERS
+from whole_parity import open_here
 
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
@@ -23,16 +24,10 @@ from toolkit.parity.subject import find_precision
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.ort.runtime import OrtRuntime
-from toolkit.runtimes.registry import open_runtime
 
 KINDS = {**{name: build for name, build in STRANGERS.items() if name != "chance"}, **ZOO}
 SHAPES = {"token ids": {"ids": (2, 7)}}
 Outputs = dict[str, NDArray[Any]]
-
-
-def open_here(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Any:
-    """Open an engine here: files of the tests' own making need no isolation, and a process each takes its time."""
-    return open_runtime(source, settings)
 
 
 @cache
