@@ -104,7 +104,7 @@ def check_parity(
     """Check that every engine of a matrix gives a file's answers, within what rounding explains.
 
     Args:
-        source: the model, one of ours or a stranger's.
+        source: the model.
         config: the axes of the matrix.
         options: everything else.
         store: where runs are looked for.
@@ -117,11 +117,8 @@ def check_parity(
         UsageError: words that make no sense for this file.
         DataError: images or a recording cannot be read.
     """
-    options, store, listener = (
-        options or ParityOptions(),
-        store or ArtifactStore.default(),
-        listener or ParityListener(),
-    )
+    options, store = options or ParityOptions(), store or ArtifactStore.default()
+    listener = listener or ParityListener()
     recording = None if options.against is None else read_recording(options.against, source)
     feeds = options.feeds if recording is None else FeedConfig(given=recording.first_feeds)
     subject = require_providers(source, config, feeds=feeds, opener=opener)
@@ -136,16 +133,12 @@ def check_parity(
         write_recording(options.record, recording)
         listener.note(f"recording {options.record}")
     with listener.progress("parity", unit="rows") as bar:
-        report = judge_matrix(
+        judged = judge_matrix(
             source, recording, config=config, precision=subject.precision, opener=opener, progress=bar
         )
-    report = replace(report, environment=environment, recorded_on=recording.environment if options.against else {})
+    report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
     report = _explain(report, source, bisect=options.bisect, opener=opener, say=listener.note)
-    if options.worst is not None:
-        from toolkit.parity.diagnosis.replay import write_worst
-
-        report = write_worst(report, recording, source=source, folder=options.worst)
-    return report
+    return report if options.worst is None else _write_worst(report, recording, source=source, folder=options.worst)
 
 
 def record_reference(
@@ -252,3 +245,9 @@ def _explain(report: ParityReport, source: ModelSource, *, bisect: bool, opener:
 
         report = bisect_report(report, source, opener=opener, say=say)
     return report
+
+
+def _write_worst(report: ParityReport, recording: Recording, *, source: ModelSource, folder: Path) -> ParityReport:
+    from toolkit.parity.diagnosis.replay import write_worst
+
+    return write_worst(report, recording, source=source, folder=folder)
