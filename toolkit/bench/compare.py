@@ -1,4 +1,4 @@
-"""Two benchmark results, row by row: intervals decide, not points."""
+"""Two benchmark results, row by row: intervals decide, not points, whether a threshold like `p99>+5%` is passed."""
 
 from __future__ import annotations
 

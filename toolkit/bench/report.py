@@ -1,4 +1,4 @@
-"""What a benchmark leaves: rows and the report around them."""
+"""What a benchmark leaves: rows and the report around them; and a result in a file, read back and held to its form."""
 
 from __future__ import annotations
 

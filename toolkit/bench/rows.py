@@ -1,4 +1,4 @@
-"""From what was measured to a row of the report."""
+"""From what was measured to a row of the report; rows, and on request the raw samples, as CSV."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ __all__ = ["make_row", "rows_csv", "samples_csv"]
 
 import csv
 import io
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from toolkit.bench.measuring.interleaving import STABLE_SPREAD, pool_windows, window_spread
+from toolkit.bench.measuring.interleaving import STABLE_SPREAD, MeasuredRow, pool_windows, window_spread
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.statistics import PERCENTILES, THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.plain import to_plain
+from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.providers import CUDA_PROVIDERS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from toolkit.bench.measuring.interleaving import MeasuredRow
-    from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-    from toolkit.runtimes.timing.plan import MeasurePlan, Window
+from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
 QUANTILES = (*(number / 100 for number in range(100)), 0.995, 0.999, 1.0)

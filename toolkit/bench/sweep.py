@@ -1,4 +1,7 @@
-"""The sweep: every combination one row, in workers, whatever happens to the others."""
+"""The sweep: every combination one row, in workers, whatever happens to the others.
+
+Where no batch sizes are named, as many of the default ones are measured as the time allows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rows in the making: variants take turns, window by window, each in a worker that stays open."""
+"""Rows in the making: variants take turns, window by window, each in a worker that stays open.
+
+A row is measured until three windows in a row agree, or its time is over.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import Feeds, make_feeds
@@ -31,18 +35,12 @@ from toolkit.bench.statistics import nearest_rank, sample_floor
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.timing.plan import Window
+from toolkit.runtimes.timing.plan import MeasurePlan, Window
 from toolkit.runtimes.workers.client import OpenedWorker, Opener
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 # Workers that are open at the same time: more would only fill the memory.
 MOST_OPEN = 6
+# So many windows in a row have to agree, within this share of each other.
 WINDOWS = 3
 STABLE_SPREAD = 0.10
 # So many windows fit into the longest time: enough for three that agree after some that did not.

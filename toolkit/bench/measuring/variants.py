@@ -1,4 +1,7 @@
-"""Which runtime runs on which provider: the words of a request expanded, `auto` and `all` included."""
+"""Which runtime runs on which provider, and with which settings.
+
+The words of a request are expanded, `auto` and `all` included; a file of another precision lies beside the model.
+"""
 
 from __future__ import annotations
 
