@@ -16,18 +16,8 @@ import onnx
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
-from toolkit.runtimes.references.rounding import (
-    Rounded,
-    dense,
-    dot_product,
-    max_pool,
-    mean,
-    normalise,
-    pointwise,
-    relu,
-    term_noise,
-    windows,
-)
+from toolkit.runtimes.references import rounding
+from toolkit.runtimes.references.rounding import Rounded
 
 Attributes = dict[str, Any]
 UNLIMITED = (-math.inf, math.inf)
@@ -142,7 +132,7 @@ def _batch_normalization(inputs: list[Rounded], node: Node) -> Rounded:
         raise ModelError("the rounding formula knows BatchNormalization with training_mode = 0 only")
     scale, bias, mean, variance = (item.value.reshape(-1, 1, 1) for item in inputs[1:5])
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    return normalise(inputs[0], factor, mean=mean, bias=bias, roundoff=node.roundoff)
+    return rounding.normalise(inputs[0], factor, mean=mean, bias=bias, roundoff=node.roundoff)
 
 
 def _conv(inputs: list[Rounded], node: Node) -> Rounded:
@@ -152,10 +142,10 @@ def _conv(inputs: list[Rounded], node: Node) -> Rounded:
     bias = inputs[2].value if len(inputs) > 2 else None
     matrix = weight.reshape(len(weight), -1).T
     # The noise is settled on the maps, before the windows repeat every value once for each place in the kernel.
-    noise = term_noise(inputs[0], length=len(matrix), roundoff=node.roundoff)
+    noise = rounding.term_noise(inputs[0], length=len(matrix), roundoff=node.roundoff)
     total = np.tensordot(_slide(inputs[0].value, weight, attributes=node.attributes), matrix, 1)
     carried = np.tensordot(_slide(noise, weight, attributes=node.attributes), matrix**2, 1)
-    result = dot_product(total, carried, bias=bias, length=len(matrix), roundoff=node.roundoff)
+    result = rounding.dot_product(total, carried, bias=bias, length=len(matrix), roundoff=node.roundoff)
     return Rounded(*(part.transpose(0, 3, 1, 2) for part in result))
 
 
@@ -163,7 +153,7 @@ def _slide(maps: NDArray[np.float64], weight: NDArray[np.float64], *, attributes
     """Return a convolution's windows as rows: `[N, H', W', C * kernel rows * kernel columns]`."""
     padded = _pad(maps, attributes.get("pads", [0, 0, 0, 0]))
     height, width = weight.shape[2:]
-    view = windows(padded, size=(height, width), stride=tuple(attributes.get("strides", [1, 1])))
+    view = rounding.windows(padded, size=(height, width), stride=tuple(attributes.get("strides", [1, 1])))
     return view.transpose(0, 2, 3, 1, 4, 5).reshape(*view.shape[:1], *view.shape[2:4], weight[0].size)
 
 
@@ -177,7 +167,7 @@ def _max_pool(inputs: list[Rounded], node: Node) -> Rounded:
     if is_padded or node.attributes.get("ceil_mode", 0) or _is_dilated(node.attributes):
         raise ModelError("the rounding formula knows max-pooling without padding, dilation and ceil_mode only")
     size = tuple(node.attributes["kernel_shape"])
-    return max_pool(inputs[0], size=size, stride=tuple(node.attributes.get("strides", [1, 1])))
+    return rounding.max_pool(inputs[0], size=size, stride=tuple(node.attributes.get("strides", [1, 1])))
 
 
 def _is_dilated(attributes: Attributes) -> bool:
@@ -193,31 +183,33 @@ def _gemm(inputs: list[Rounded], node: Node) -> Rounded:
     if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA", 0):
         raise ModelError("the rounding formula knows Gemm with alpha = beta = 1 and transA = 0 only")
     weight = inputs[1].value.T if attributes.get("transB", 0) else inputs[1].value
-    return dense(inputs[0], weight, bias=inputs[2].value if len(inputs) > 2 else None, roundoff=node.roundoff)
+    return rounding.dense(inputs[0], weight, bias=inputs[2].value if len(inputs) > 2 else None, roundoff=node.roundoff)
 
 
 def _cast(inputs: list[Rounded], node: Node) -> Rounded:
     """Round once towards float16; uint8 to float32, and wider than before, is exact."""
     (item,) = inputs
     narrow = node.attributes["to"] == onnx.TensorProto.FLOAT16
-    return pointwise(item.value, item.variance, roundoff=node.roundoff) if narrow else item
+    return rounding.pointwise(item.value, item.variance, roundoff=node.roundoff) if narrow else item
 
 
 def _sub(inputs: list[Rounded], node: Node) -> Rounded:
     left, right = inputs
-    return pointwise(left.value - right.value, left.variance + right.variance, roundoff=node.roundoff)
+    return rounding.pointwise(left.value - right.value, left.variance + right.variance, roundoff=node.roundoff)
 
 
 def _div(inputs: list[Rounded], node: Node) -> Rounded:
     left, right = inputs
-    return pointwise(left.value / right.value, left.variance / right.value**2, roundoff=node.roundoff)
+    return rounding.pointwise(left.value / right.value, left.variance / right.value**2, roundoff=node.roundoff)
 
 
 def _reduce_mean(inputs: list[Rounded], node: Node) -> Rounded:
     axes = node.attributes.get("axes") or (inputs[1].value.astype(int).tolist() if len(inputs) > 1 else None)
     if axes is None or len(axes) != 1:
         raise ModelError("the rounding formula knows ReduceMean over one axis only")
-    return mean(inputs[0], axis=axes[0], keeps_axis=bool(node.attributes.get("keepdims", 1)), roundoff=node.roundoff)
+    return rounding.mean(
+        inputs[0], axis=axes[0], keeps_axis=bool(node.attributes.get("keepdims", 1)), roundoff=node.roundoff
+    )
 
 
 OPERATORS: dict[str, Operator] = {
@@ -232,7 +224,7 @@ OPERATORS: dict[str, Operator] = {
     "Pad": _pad_zeros,
     "QuantizeLinear": _quantize_linear,
     "ReduceMean": _reduce_mean,
-    "Relu": lambda inputs, _: relu(inputs[0]),
+    "Relu": lambda inputs, _: rounding.relu(inputs[0]),
     "Reshape": _reshape,
     "Slice": _slice_axes,
     "Sub": _sub,

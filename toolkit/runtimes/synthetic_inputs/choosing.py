@@ -17,15 +17,7 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.plain import from_plain
 from toolkit.runtimes.base import Arrays, Opened
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.facts import (
-    BATCH,
-    InputFacts,
-    check_names,
-    check_shape,
-    check_values,
-    facts_of_spec,
-    shapes_of_values,
-)
+from toolkit.runtimes.synthetic_inputs.facts import BATCH, InputFacts, facts_of_spec, told_shapes
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 from toolkit.runtimes.synthetic_inputs.sizes import OpenSizes
 
@@ -111,12 +103,7 @@ def _possible_plans(facts: tuple[InputFacts, ...], config: FeedConfig) -> Iterat
     Raises:
         UsageError: the user names an input that is not there, or a shape or number that does not fit.
     """
-    check_names(facts, config)
-    check_values(facts, config)
-    shapes = dict(config.shapes) | shapes_of_values(facts, config)
-    for item in facts:
-        if item.name in shapes:
-            check_shape(item, shapes[item.name])
+    shapes = told_shapes(facts, config)
     config = FeedConfig(shapes=shapes, values=config.values)
     open_sizes = OpenSizes.of(facts)
     known = _known_sizes(open_sizes, shapes)

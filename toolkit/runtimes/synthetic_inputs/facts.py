@@ -11,14 +11,11 @@ __all__ = [
     "Need",
     "axes_of",
     "check_given",
-    "check_names",
-    "check_shape",
-    "check_values",
     "declared_axis",
     "facts_of_spec",
     "number_type",
     "quote",
-    "shapes_of_values",
+    "told_shapes",
 ]
 
 import math
@@ -148,7 +145,28 @@ def check_given(inputs: tuple[TensorSpec, ...], given: Arrays) -> dict[str, NDAr
     return {name: given[name] for name in names}
 
 
-def check_names(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
+def told_shapes(facts: tuple[InputFacts, ...], config: FeedConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that a user tells, in sizes or by giving as many numbers; all that was said is checked.
+
+    Raises:
+        UsageError: a name that no input has, a shape or a number that does not fit one.
+    """
+    _check_names(facts, config)
+    _check_values(facts, config)
+    shapes = dict(config.shapes) | _shapes_of_values(facts, config)
+    for item in facts:
+        if item.name in shapes:
+            _check_shape(item, shapes[item.name])
+    return shapes
+
+
+def quote(name: str, numbers: Iterable[float]) -> str:
+    """Return a name and its numbers as an option takes them, quoted for a shell."""
+    words = (str(int(number)) if number % 1 == 0 else repr(float(number)) for number in numbers)
+    return shlex.quote(f"{name}={','.join(words)}")
+
+
+def _check_names(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
     """Refuse names that no input has, and sizes of one that is a single number.
 
     Raises:
@@ -167,7 +185,7 @@ def check_names(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
             raise UsageError(f"input {item.name!r} is one number and has no sizes; give it with --value {example}")
 
 
-def check_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
+def _check_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
     """Refuse numbers that an input's type cannot hold, which NumPy would cut or turn into others.
 
     Raises:
@@ -195,7 +213,7 @@ def _holds(dtype: np.dtype[Any], number: float) -> bool:
     return math.isfinite(number) and int(cast) == number
 
 
-def shapes_of_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> dict[str, tuple[int, ...]]:
+def _shapes_of_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of inputs that were given number by number."""
     found = {}
     for item in facts:
@@ -222,7 +240,7 @@ def _fill_open(item: InputFacts, count: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def check_shape(item: InputFacts, shape: tuple[int, ...]) -> None:
+def _check_shape(item: InputFacts, shape: tuple[int, ...]) -> None:
     """Refuse a shape of another rank than an input's, or with another size where one is declared.
 
     Raises:
@@ -239,9 +257,3 @@ def check_shape(item: InputFacts, shape: tuple[int, ...]) -> None:
 
 def _declared(item: InputFacts) -> list[int | str | None]:
     return [axis.symbol or None if axis.is_open else axis.size for axis in axes_of(item)]
-
-
-def quote(name: str, numbers: Iterable[float]) -> str:
-    """Return a name and its numbers as an option takes them, quoted for a shell."""
-    words = (str(int(number)) if number % 1 == 0 else repr(float(number)) for number in numbers)
-    return shlex.quote(f"{name}={','.join(words)}")

@@ -5,8 +5,6 @@ Windows and mel weights are of the type that the file asks for.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 from collections.abc import Callable
 from typing import Any
 

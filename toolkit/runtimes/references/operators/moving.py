@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import numpy as np
 from onnx.reference.ops.op_scatter_elements import ScatterElements
 

@@ -5,8 +5,6 @@ Shapes: N batch, C channels, further axes after them.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import functools
 import math
 from collections.abc import Callable

@@ -7,8 +7,6 @@ Shapes: N batch, C channels, G groups, M maps that come out, D1... the maps' own
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence

@@ -5,8 +5,6 @@ Shapes: T steps, B batch, I inputs, H hidden, D directions.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

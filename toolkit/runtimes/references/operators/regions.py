@@ -5,8 +5,6 @@ Shapes: N images, C channels, R regions, B boxes.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import itertools
 from typing import Any
 

@@ -6,8 +6,6 @@ D number of spatial axes, S places asked for.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

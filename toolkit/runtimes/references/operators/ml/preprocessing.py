@@ -5,8 +5,6 @@ Shapes: N rows, F features.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 from collections.abc import Mapping
 from typing import Any
 

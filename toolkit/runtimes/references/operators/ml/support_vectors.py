@@ -5,8 +5,6 @@ Shapes: N rows, F features, S support vectors, K classes, P pairs of them.
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 import itertools
 from typing import Any
 

@@ -5,8 +5,6 @@ Shapes: N rows, F features, T trees, K classes or targets; a tree's nodes stand 
 
 from __future__ import annotations
 
-__all__: list[str] = []
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
