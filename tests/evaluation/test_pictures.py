@@ -23,7 +23,7 @@ from toolkit.cli.output import Output, draw_picture
 from toolkit.errors import ResourceError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.plots import bench as bench_pictures
-from toolkit.plots import canvas, evaluation, tuning
+from toolkit.plots import evaluation, training
 
 
 def fail() -> bytes:
@@ -76,7 +76,7 @@ def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypa
         drawn.append(len(rows))
         return fail()
 
-    monkeypatch.setattr(canvas, "draw_history", draw)
+    monkeypatch.setattr(training, "draw_history", draw)
     with Output().progress("training") as bar:
         report = begin(tmp_path, small_recipe(), listener=TrainingListener(Output(), bar, tensorboard=False, words=[]))  # type: ignore[arg-type]  # hears what a Listener hears
     assert len(report.rows) == 2
@@ -106,7 +106,7 @@ def test_a_learning_curve_is_written_before_its_picture(tmp_path: Path, monkeypa
         written.append(json.loads(path.read_text())["trainings"])
         return fail()
 
-    monkeypatch.setattr(tuning, "draw_learning_curve", look_and_fail)
+    monkeypatch.setattr(training, "draw_learning_curve", look_and_fail)
     about = {"data": {"name": "own"}, "recipe": {"name": "fast"}}
     report = SimpleNamespace(settings=about, rows=list, to_json=lambda: {"trainings": 3})
     with Output().progress("training") as bar:

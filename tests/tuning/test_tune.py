@@ -21,7 +21,7 @@ from commands_here import exit_code_of
 
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ProviderError, ResourceError, StoppedError, UsageError
-from toolkit.plots import tuning as tuning_pictures
+from toolkit.plots import training as tuning_pictures
 from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.fit import FitResult

@@ -1,11 +1,11 @@
-"""Pictures: data and reports to PNG bytes; nothing here touches a file or pyplot's global state.
+"""What pictures are drawn on: grids of images, figures, PNG bytes; nothing touches a file or pyplot's global state.
 
 Shapes: N images, H rows, W columns.
 """
 
 from __future__ import annotations
 
-__all__ = ["as_drawable", "draw_history", "image_grid", "new_figure", "to_png"]
+__all__ = ["as_drawable", "image_grid", "new_figure", "shorten", "to_png"]
 
 import functools
 import io
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from matplotlib.figure import Figure
-
-    from toolkit.runs.history import EpochRow
 
 DPI = 100
 CELL_INCHES = 0.8
@@ -70,39 +68,6 @@ def image_grid(
     if title:
         words = as_drawable(title)
         figure.suptitle(words, y=1 - 0.1 / height, va="top", fontsize=TITLE_POINTS, parse_math=False)
-    return to_png(figure)
-
-
-def draw_history(rows: Sequence[EpochRow]) -> bytes:
-    """Draw loss and accuracy against the epoch on twin axes.
-
-    Args:
-        rows: the history; validation accuracy is drawn where there is one, else the accuracy while training.
-
-    Returns:
-        A PNG file's bytes.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    figure = new_figure(7.0, 4.0)
-    loss_axes = figure.add_subplot(111)
-    accuracy_axes = loss_axes.twinx()
-    epochs = [row.epoch for row in rows]
-    kind = "validation" if rows and rows[0].validation_accuracy is not None else "training"
-    accuracies = [row.train_accuracy if row.validation_accuracy is None else row.validation_accuracy for row in rows]
-    loss_line = loss_axes.plot(epochs, [row.train_loss for row in rows], "o-", color="tab:red", label="training loss")
-    accuracy_line = accuracy_axes.plot(
-        epochs, [100 * value for value in accuracies], "s-", color="tab:blue", label=f"{kind} accuracy"
-    )
-    loss_axes.set(xlabel="epoch", ylabel="mean loss")
-    loss_axes.set_ylim(bottom=0)
-    accuracy_axes.set_ylabel("accuracy, %")
-    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    # Over the axes: inside them it hides points of one line or the other.
-    loss_axes.legend(
-        handles=[*loss_line, *accuracy_line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
-    )
-    figure.tight_layout()
     return to_png(figure)
 
 

@@ -71,7 +71,7 @@ class CurveRecorder:
 
     def save(self, report: CurveReport) -> Path | None:
         """Write the report and its picture; return the picture's path, None where it cannot be drawn."""
-        from toolkit.plots.tuning import draw_learning_curve
+        from toolkit.plots.training import draw_learning_curve
 
         write_json(self._path, tell_origin(report.to_json()))
         picture = self._path.with_suffix(".png")

@@ -126,7 +126,7 @@ class TrainingListener:
 
     def on_epoch(self, rows: list[EpochRow], *, epochs: int, run: Path) -> None:
         """Show the epoch's line and refresh `history.png`: at the end, before that for a tenth of the time at most."""
-        from toolkit.plots.canvas import draw_history
+        from toolkit.plots.training import draw_history
 
         self._output.show(rows[-1].describe(epochs))
         start = time.monotonic()

@@ -85,7 +85,7 @@ class _Listener:
 
 def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, output: Output) -> None:
     """Write report, pictures and the best recipe, and show the table."""
-    from toolkit.plots.tuning import draw_search_fields, draw_search_history
+    from toolkit.plots.training import draw_search_fields, draw_search_history
     from toolkit.render.tuning import render_tune
     from toolkit.training.recipe_catalog import recipe_to_toml
     from toolkit.tuning.tune import best_recipe

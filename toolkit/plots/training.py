@@ -1,18 +1,19 @@
-"""Searches and learning curves to PNG bytes."""
+"""Trainings, searches and learning curves to PNG bytes."""
 
 from __future__ import annotations
 
-__all__ = ["draw_learning_curve", "draw_search_fields", "draw_search_history"]
+__all__ = ["draw_history", "draw_learning_curve", "draw_search_fields", "draw_search_history"]
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-
 from toolkit.plots.canvas import as_drawable, new_figure, to_png
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from toolkit.runs.history import EpochRow
     from toolkit.tuning.curve_report import CurveRow
     from toolkit.tuning.search_space import Dimension
     from toolkit.tuning.study import TrialRow
@@ -21,6 +22,39 @@ PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3
 # Beyond this many points a range is drawn to scale, not one place a point.
 MOST_PLACES = 8
+
+
+def draw_history(rows: Sequence[EpochRow]) -> bytes:
+    """Draw loss and accuracy against the epoch on twin axes.
+
+    Args:
+        rows: the history; validation accuracy is drawn where there is one, else the accuracy while training.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(7.0, 4.0)
+    loss_axes = figure.add_subplot(111)
+    accuracy_axes = loss_axes.twinx()
+    epochs = [row.epoch for row in rows]
+    kind = "validation" if rows and rows[0].validation_accuracy is not None else "training"
+    accuracies = [row.train_accuracy if row.validation_accuracy is None else row.validation_accuracy for row in rows]
+    loss_line = loss_axes.plot(epochs, [row.train_loss for row in rows], "o-", color="tab:red", label="training loss")
+    accuracy_line = accuracy_axes.plot(
+        epochs, [100 * value for value in accuracies], "s-", color="tab:blue", label=f"{kind} accuracy"
+    )
+    loss_axes.set(xlabel="epoch", ylabel="mean loss")
+    loss_axes.set_ylim(bottom=0)
+    accuracy_axes.set_ylabel("accuracy, %")
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    # Over the axes: inside them it hides points of one line or the other.
+    loss_axes.legend(
+        handles=[*loss_line, *accuracy_line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
+    )
+    figure.tight_layout()
+    return to_png(figure)
 
 
 def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
