@@ -1,1 +1,1 @@
-"""The convolutional network: its settings, its module, its checkpoints."""
+"""The convolutional network: its settings, its module, where it computes; nothing on disk."""
