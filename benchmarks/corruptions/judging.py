@@ -14,10 +14,9 @@ from corruptions.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_d
 from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
 from toolkit.errors import DataError, ResourceError
-from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.evaluation.accuracy import AccuracyReport, PairedReport, compare_paired, judge_difference
 from toolkit.evaluation.candidate import Candidate
 from toolkit.evaluation.evaluate import EvaluationResult, evaluate
-from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference
 
 CLEAN = "clean"
 

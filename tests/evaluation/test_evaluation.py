@@ -20,11 +20,12 @@ from toolkit.card import CARD_KEY, Card
 from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import DataError, ModelError
-from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy, wilson_interval
+from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.evaluation.candidate import open_candidate
 from toolkit.evaluation.evaluate import evaluate_run, evaluate_test_images
 from toolkit.evaluation.inspect import inspect_model
 from toolkit.evaluation.selftest import run_selftest
+from toolkit.intervals import wilson_interval
 from toolkit.onnx_file.source import ModelSource
 from toolkit.render.training import confusion_table
 from toolkit.runtimes.agreement import compare_outputs

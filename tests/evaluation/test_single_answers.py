@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.errors import DataError
-from toolkit.evaluation.accuracy import measure_accuracy
+from toolkit.evaluation.accuracy import PairedReport, compare_paired, judge_difference, mcnemar_p, measure_accuracy
 from toolkit.evaluation.evaluate import EvaluationResult, find_mistakes, first_answers
-from toolkit.evaluation.paired import PairedReport, compare_paired, judge_difference, mcnemar_p
 from toolkit.plain import to_plain
 
 NAMES = ("ant", "bee", "cat")

@@ -22,7 +22,6 @@ __all__ = [
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +29,9 @@ from numpy.typing import NDArray
 from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
-from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
+from toolkit.evaluation.accuracy import AccuracyReport, PairedReport, compare_paired, measure_accuracy
 from toolkit.evaluation.candidate import Candidate, RunCandidate
 from toolkit.progress import ShowProgress
-
-if TYPE_CHECKING:
-    from toolkit.evaluation.paired import PairedReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,8 +127,6 @@ def evaluate_pictures(
     result = evaluate(candidate, images.split, dataset=pictures.name)
     if rival is None:
         return EvaluatedPictures(result=result, images=images)
-    from toolkit.evaluation.paired import compare_paired
-
     # With the candidate's names, should the pictures have none: the rival may have another order.
     named = replace(pictures, labels=images.split.labels, classes=candidate.classes, has_names=True)
     other = evaluate(rival, suit_images(rival, named, progress=progress).split, dataset=pictures.name)

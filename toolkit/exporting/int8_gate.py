@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.evaluation.paired import PairedReport, compare_paired
+from toolkit.evaluation.accuracy import PairedReport, compare_paired
 from toolkit.intervals import Z95, paired_interval
 
 # The upper end of the 95 % interval of the accuracy lost; shares, not points.

@@ -14,8 +14,7 @@ from toolkit.render.tables import make_table
 from toolkit.training.recipe_catalog import RECIPES, diff_recipes
 
 if TYPE_CHECKING:
-    from toolkit.evaluation.accuracy import AccuracyReport
-    from toolkit.evaluation.paired import PairedReport
+    from toolkit.evaluation.accuracy import AccuracyReport, PairedReport
     from toolkit.network.config import LayerShape
     from toolkit.runtimes.contract import Clause
     from toolkit.training.recipe import Recipe
