@@ -28,7 +28,7 @@ from toolkit.imaging.pixel_values import Depth, to_pixels
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.run import run_prediction
-from toolkit.prediction.sources import array_stream
+from toolkit.prediction.sources import arrays
 from toolkit.prediction.sources.items import ImageItem
 
 SEVEN = draw_seven()
@@ -132,7 +132,7 @@ def test_an_array_has_one_depth(model_path: Path, tmp_path: Path, dtype: str, bi
 def test_an_array_that_is_read_once_and_grows_deeper_is_refused_with_a_way_out(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(array_stream, "MAX_BLOCK_IMAGES", 20)
+    monkeypatch.setattr(arrays, "MAX_BLOCK_IMAGES", 20)
     deep = IMAGES.astype(np.uint16)
     deep[30:] *= 4
     write_tar(tmp_path / "x.tar", [tar_member("x.npy", npy_bytes(deep))])

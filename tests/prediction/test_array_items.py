@@ -13,7 +13,7 @@ import pytest
 from idx_files import encode_idx
 from item_sources import list_items, messages_of, npy_bytes
 
-from toolkit.prediction.sources.array_stream import MAX_BLOCK_BYTES, MAX_BLOCK_IMAGES, block_length
+from toolkit.prediction.sources.arrays import MAX_BLOCK_BYTES, MAX_BLOCK_IMAGES, block_length
 from toolkit.prediction.sources.items import ArrayItem
 from toolkit.prediction.sources.open import open_items
 

@@ -1,12 +1,22 @@
-"""Reports as text for people: tables and sentences."""
+"""Trainings, what they are judged by, searches and learning curves as text for people: tables and sentences."""
 
 from __future__ import annotations
 
-__all__ = ["confusion_table", "contract_table", "describe_comparison", "layer_table", "recipe_lines"]
+__all__ = [
+    "confusion_table",
+    "contract_table",
+    "describe_comparison",
+    "describe_trial",
+    "layer_table",
+    "recipe_lines",
+    "render_learning_curve",
+    "render_tune",
+]
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,9 +28,14 @@ if TYPE_CHECKING:
     from toolkit.network.config import LayerShape
     from toolkit.runtimes.contract import Clause
     from toolkit.training.recipe import Recipe
+    from toolkit.tuning.curve_report import CurveReport, CurveRow
+    from toolkit.tuning.study import TrialRow
+    from toolkit.tuning.tune import TuneReport
 
 # Classes in a confusion matrix of text.
 MOST_COLUMNS = 20
+SHARE = ("training", "95 % interval", "validation", "95 % interval")
+CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")
 
 
 def layer_table(layers: Sequence[LayerShape]) -> Table:
@@ -76,3 +91,78 @@ def describe_comparison(other: AccuracyReport, paired: PairedReport, *, name: st
         f"{name} has {other.describe()}; difference {100 * paired.difference:+.2f} points, right alone "
         f"{paired.only_first:,} against {paired.only_second:,}, exact McNemar p = {paired.p_value:.2g}: {verdict}"
     )
+
+
+def describe_trial(row: TrialRow) -> str:
+    """Return one line: the trial's values and what came out."""
+    values = ", ".join(f"{key} {_short(value)}" for key, value in row.point.items())
+    if row.state == "failed":
+        return f"{values}: failed, {row.reason}"
+    again = "" if row.repeats is None else f", the same point as trial {row.repeats}"
+    return f"{values}: {_percent(row.accuracy)} +- {100 * row.standard_error:.2f}, {row.seconds:.1f} s{again}"
+
+
+def render_tune(report: TuneReport) -> list[RenderableType]:
+    """Return the trials, best first, and what their figures are worth."""
+    from toolkit.tuning.study import rank_trials  # who trains has nothing to search
+
+    fields = [dimension.key for dimension in report.config.space]
+    figures, ranked = ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"), rank_trials(report.rows)
+    rows = (map(Text, _trial_cells(row, rank, fields=fields)) for rank, row in enumerate(ranked, start=1))
+    table = make_table((*figures, "state"), rows, right=figures)
+    return [table, *(Text(line) for line in _tune_lines(report))]
+
+
+def render_learning_curve(report: CurveReport) -> list[RenderableType]:
+    """Return accuracy against training-set size, and what the intervals are."""
+    table = make_table(CURVE_COLUMNS, map(_curve_cells, report.rows()), right=CURVE_COLUMNS)
+    return [table, *(Text(line) for line in report.notes())]
+
+
+def _trial_cells(row: TrialRow, rank: int, *, fields: list[str]) -> list[str]:
+    values = [_short(row.point[key]) if key in row.point else "" for key in fields]
+    if row.state == "failed":
+        # The rest of a reason says what to do next; the report has it.
+        return ["-", str(row.number), "-", "-", *values, "-", f"failed: {row.reason.partition(';')[0]}"]
+    state = "done" if row.repeats is None else f"as trial {row.repeats}"
+    figures = [_percent(row.accuracy), f"{100 * row.standard_error:.2f}"]
+    return [str(rank), str(row.number), *figures, *values, f"{row.seconds:.1f}", state]
+
+
+def _tune_lines(report: TuneReport) -> list[str]:
+    config, best = report.config, report.best
+    how = f"{config.folds}-fold cross-validation" if config.folds > 1 else "the last of them held out"
+    judged = f"judged on {report.images:,} training images ({how}, {_epochs_words(config.recipe)} unless varied)"
+    lines = [f"{judged}; the test images were not touched"]
+    if best is None:
+        return [*lines, "every trial failed"]
+    near = [
+        row
+        for row in report.rows
+        if row.state == "done" and row is not best and best.accuracy - row.accuracy <= best.standard_error
+    ]
+    lines.append(f"best: trial {best.number}, {describe_trial(best)}")
+    lines.append(
+        f"other trials within one standard error of it: {len(near)}; "
+        "the best of many is flattered by the choice: train it and judge it anew"
+    )
+    return lines
+
+
+def _epochs_words(recipe: Recipe) -> str:
+    return "epochs fitted to their number" if "epochs" in recipe.follows_size else f"{recipe.epochs} epochs"
+
+
+def _curve_cells(row: CurveRow) -> list[str]:
+    cells = [f"{row.size:,}", f"{row.epochs:,}", f"{row.steps:,}", str(row.seeds)]
+    for share, interval in ((row.train_accuracy, row.train_ci95), (row.validation_accuracy, row.validation_ci95)):
+        cells += [_percent(share), f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"]
+    return [*cells, f"{row.seconds:.1f}"]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _short(value: Mapping[str, Any] | float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

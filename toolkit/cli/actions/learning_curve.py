@@ -28,7 +28,7 @@ def measure_and_report(
         before: a report that is gone on with; None begins one.
         output: where words go.
     """
-    from toolkit.render.tuning import render_learning_curve
+    from toolkit.render.training import render_learning_curve
     from toolkit.tuning.learning_curve import measure_curve
 
     with output.progress("training", unit="steps") as bar:

@@ -78,7 +78,7 @@ class _Listener:
 
     def on_trial(self, row: TrialRow, *, settled: int, trials: int) -> None:
         """Show the trial's line."""
-        from toolkit.render.tuning import describe_trial
+        from toolkit.render.training import describe_trial
 
         self._output.show(f"trial {row.number}, {settled} of {trials}: {describe_trial(row)}")
 
@@ -86,7 +86,7 @@ class _Listener:
 def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, output: Output) -> None:
     """Write report, pictures and the best recipe, and show the table."""
     from toolkit.plots.training import draw_search_fields, draw_search_history
-    from toolkit.render.tuning import render_tune
+    from toolkit.render.training import render_tune
     from toolkit.training.recipe_catalog import recipe_to_toml
     from toolkit.tuning.tune import best_recipe
 

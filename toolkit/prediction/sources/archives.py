@@ -17,8 +17,7 @@ from toolkit.card import InputSpec
 from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError
 from toolkit.imaging.settings import MAX_FILE_BYTES
-from toolkit.prediction.sources.array_stream import ArrayStream
-from toolkit.prediction.sources.arrays import iterate_stream, read_through, tell_flattened
+from toolkit.prediction.sources.arrays import ArrayStream, iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item
 from toolkit.prediction.sources.listing import is_image_name
 from toolkit.prediction.sources.tar import TarMember, TarReader
