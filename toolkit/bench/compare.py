@@ -234,6 +234,7 @@ def _ratio(old: dict[str, Any], new: dict[str, Any], *, metric: str) -> dict[str
 
 def _require_distinct(rows: list[dict[str, Any]], name: str) -> None:
     """Refuse a result in which it would go by the order of its rows which one is compared."""
+    # Beside what makes a row the same one: two that were asked for differently may have come down to one provider.
     counts = Counter((*_identity(row), row.get("provider_requested")) for row in rows)
     for row in rows:
         if (count := counts[*_identity(row), row.get("provider_requested")]) > 1:

@@ -150,6 +150,7 @@ def bootstrap_intervals(
         return {}
     length = math.ceil(count ** (1 / 3))
     generator = np.random.default_rng(SEED)
+    # A block that begins near the end goes on at the start, so that every call is drawn as often as any other.
     wrapped = np.concatenate([samples_ns, samples_ns[:length]])
     gaps = wrapped if gaps_ns is None else np.concatenate([gaps_ns, gaps_ns[:length]])
     ranks = [_rank_of(name, count) for name in names]

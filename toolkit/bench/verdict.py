@@ -123,6 +123,7 @@ def _crossing(first: dict[int, BenchRow], second: dict[int, BenchRow], *, below:
         assert one is not None
         assert other is not None
         gaps.append(math.log(one) - math.log(other))
+    # The leader changed between the two sizes, so the gap changes its sign and the lines do meet.
     share = gaps[0] / (gaps[0] - gaps[1])
     return math.ceil(math.exp(math.log(below) + share * (math.log(above) - math.log(below))))
 
@@ -132,6 +133,7 @@ def _fixed_cost(points: list[tuple[int, float]]) -> float | None:
     if len({batch for batch, _ in points}) < 2:
         return None
     batches, medians = (np.array(values, np.float64) for values in zip(*points, strict=True))
+    # Relative errors count: without weights the largest batch alone would lay the line.
     weights = 1 / medians
     lines = np.stack([weights, batches * weights], axis=1)
     (fixed, _), *_ = np.linalg.lstsq(lines, medians * weights, rcond=None)

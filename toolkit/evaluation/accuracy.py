@@ -74,6 +74,7 @@ class AccuracyReport:
     def top_confusions(self, count: int) -> list[tuple[int, int, int]]:
         """Return the most frequent confusions, at most `count`: true class, predicted class, images."""
         errors = np.array(self.confusion)
+        # What is right is no confusion.
         np.fill_diagonal(errors, 0)
         order = np.argsort(-errors, axis=None, kind="stable")[:count]
         pairs = [divmod(int(place), len(errors)) for place in order]
@@ -170,6 +171,7 @@ def measure_accuracy(
     """
     if labels.shape != predicted.shape or not len(labels):
         raise DataError(f"{len(predicted)} predictions for {len(labels)} labels; expected as many, at least one")
+    # Every pair of classes as one number, so that one pass counts them all.
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     return AccuracyReport(
         dataset=dataset,

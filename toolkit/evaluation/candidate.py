@@ -74,6 +74,7 @@ class Candidate(Closing, ABC):
         Raises:
             ModelError: a probability is not finite or a label is outside the classes; the first image is named.
         """
+        # In pieces: a whole test set at once would take the first layer's maps of all of it.
         parts = [self._answer(piece) for piece in split_images(images_NHW)]
         answers = CandidateAnswers(
             np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])

@@ -66,6 +66,7 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
     if golden is None:
         raise ModelError("the model's card carries no golden vectors; export again with: toolkit export --golden data")
     images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+    # A size that was baked in, or items that are mixed, shows in one of the two only.
     answers = {"as one batch": runtime.run({"images": images}), "one by one": _run_singly(runtime, images)}
     reference = np.array(golden.logits)
     judged = {name: compare_outputs(item, reference, bound=golden.tolerance) for name, item in answers.items()}

@@ -115,6 +115,7 @@ class Arithmetics:
             images = (entry.images for entry in self.reference.suites)
             bounds = bound_suites(self.source, images, settings=settings, opener=self.opener)
             suites = zip(self.reference.suites, bounds, strict=True)
+            # The same answers and images: only what rounding explains depends on the arithmetic.
             widened = replace(self.reference, suites=tuple(replace(entry, bound=bound) for entry, bound in suites))
             self._known[settings.arithmetic] = widened
         return self._known[settings.arithmetic]
@@ -182,6 +183,7 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
     is_any = config.runtimes == ("all",)
     for device in devices:
+        # A device computes with its own threads; more counts would be the same row again.
         several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
         optimisations = config.optimisations if is_ort else ("all",)
         for threads, optimisation, precision in product(

@@ -177,6 +177,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Recordi
 def _hash(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the hash of everything that a recording says: one flipped bit must not move a bound."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    # Type and shape too: the same bytes read as another type are other numbers.
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

@@ -95,6 +95,7 @@ def with_ratio(row: ParityRow, baseline: float | None, *, limit: float) -> Parit
     error = _first_error(row)
     if baseline is None or error is None:
         return row
+    # Only the error on the test images: both sides saw the very same ones.
     ratio = error / baseline
     if ratio <= limit:
         return replace(row, error_ratio=ratio)

@@ -80,6 +80,7 @@ def require_providers(
     first = _first_feeds(subject, feeds)
     opened = set()
     for variant in expand_matrix(config, has_run=source.run is not None):
+        # One opening for each engine and provider: threads and levels change the answer, not whether it is there.
         settings = replace(variant.settings, threads=0, optimisation="all")
         has_no_run = find_runtime(settings.runtime).needs_run and source.run is None
         if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():

@@ -114,6 +114,7 @@ def measure_rows(planned: Sequence[PlannedRow], config: BenchConfig, *, opener: 
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
             pool = _Pool(opener, config.timeout_s, stack)
+            # Taking turns, variants of one batch size meet the same moods of the machine.
             ordered = sorted(mine, key=lambda row: (row.batch, row.number))
             for _, together in groupby(ordered, key=lambda row: row.batch):
                 yield from _take_turns([_RowUnderWay(row, config, pool) for row in together])

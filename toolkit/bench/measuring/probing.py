@@ -149,6 +149,7 @@ def _open_once(variant: Variant, config: BenchConfig, *, source: ModelSource, pr
             return Probe(**known, precision=label, info=engine.info, batch=batch, call_s=call_s)
         if find_runtime(variant.runtime).needs_run:
             raise NoPrecisionError(f"runtime {variant.runtime} executes a run's network in fp32, not in {precision}")
+    # Outside of the first worker: two copies of a model need not fit into the memory.
     derived = find_precision_file(source, own, precision=precision)
     with opener(derived, settings, timeout_s=config.timeout_s) as engine:
         batch, call_s = _run_once(engine, config, golden=golden)

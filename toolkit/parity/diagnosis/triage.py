@@ -81,6 +81,7 @@ def explain_logits(seen: Logits, reference: Logits, *, bound: float) -> Iterator
     order = _permutation(seen, reference, bound=bound)
     if order is not None:
         yield f"the classes are in another order: output k holds class {order.tolist()}[k]"
+    # The least-squares factor; a reference of zeros has none.
     factor = float((seen * reference).sum() / max((reference**2).sum(), np.finfo(float).tiny))
     if abs(factor - 1) > SCALE_SPREAD and np.abs(seen - factor * reference).max() <= bound * max(1.0, abs(factor)):
         yield f"the logits are {factor:.4g} times the reference's"
@@ -252,6 +253,7 @@ def _softmax(logits: Logits) -> Logits:
 
 def _permutation(seen: Logits, reference: Logits, *, bound: float) -> NDArray[np.int64] | None:
     distance = np.abs(seen[:, :, None] - reference[:, None, :]).max(axis=0)
+    # Each output's nearest class over all images: a shuffled output is near one class in every image.
     order: NDArray[np.int64] = distance.argmin(axis=1)
     is_permutation = len(set(order.tolist())) == len(order) and not np.array_equal(order, np.arange(len(order)))
     fits = bool((distance[np.arange(len(order)), order] <= bound).all())

@@ -148,6 +148,7 @@ def _ask_own(
         ):
             sets = _choose_calls(worker, sets, limit=budget.multiply_adds)
             first = _run_calls(worker, sets, budget=Budget(seconds=FIRST_SHARE * budget.remaining_s), told=told)
+            # In the same session: what differs here is chance, not another order of additions.
             again = worker.run(sets[0].arrays)
     except ModelError as error:
         raise ModelError(f"{error}; bring inputs that suit the file with --inputs FILE.npz, or set --shape") from error
@@ -183,6 +184,7 @@ def _choose_calls(worker: OpenedWorker, sets: tuple[FeedSet, ...], *, limit: int
     if works[0] > limit:
         return (sets[works.index(min(works))],)
     left, kept = limit - works[0], {0}
+    # Small calls first: each judges as much as a large one, and more of them fit.
     for number in sorted(range(1, len(sets)), key=works.__getitem__):
         if works[number] > left:
             break
@@ -206,6 +208,7 @@ def _ask_exact(
     except (ModelError, WorkerError) as error:
         sizes = [sum(array.nbytes for array in feed.arrays.values()) for feed in sets]
         least = sizes.index(min(sizes))
+        # A process ended for its memory says nothing; an evaluator that was refused some says so in words only.
         is_too_much = isinstance(error, WorkerError) or "memory" in str(error) or "allocate" in str(error)
         if not is_too_much or sizes[least] == sizes[0]:
             raise

@@ -191,6 +191,7 @@ def compute_reference(
             bounds = _bound_quantised(graph, suites, logits=logits, stated=stated)
         else:
             bounds = [_bound(graph, images) for images in suites.values()]
+            # Only the test images: the card knows nothing of noise and special ones.
             bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
     entries = zip(suites.items(), logits, bounds, strict=True)
     return Reference(

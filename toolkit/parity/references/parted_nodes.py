@@ -126,6 +126,7 @@ def find_parted_nodes(
             parted += [found] if found is not None else []
         if len(parted) == MOST_NODES:
             break
+    # Finding none says something only where every node could be run on its own.
     is_whole = {name for node in nodes for name in node.outputs} >= set(list_made(source))
     return tuple(parted) if parted or is_whole else None
 

@@ -96,4 +96,5 @@ def find_ally(answer: Arrays, *, answers: Mapping[str, Arrays], allowed: float) 
         for who, other in answers.items()
         if all(name in answer and find_distance(answer[name], array) <= allowed for name, array in other.items())
     ]
+    # Near both of those that part it would decide nothing.
     return near[0] if len(near) == 1 else None

@@ -112,6 +112,7 @@ class _Hearing:
             return self._by_nodes(nodes)
         if not doubts.parted:
             return self._with_steps(agreed)
+        # Where an error is no number the shapes or infinities differ, which no rounding on the way explains.
         has_numbers = all(np.isfinite(list(error.values())).all() for error in errors)
         if agreed.open_question and not (nodes == () and has_numbers):
             return self._by_files(doubts)
