@@ -28,8 +28,7 @@ from toolkit.exporting import export as export_module
 from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
-from toolkit.exporting.model_file import FileMaker, Proven
-from toolkit.exporting.proof import prove_model
+from toolkit.exporting.model_file import FileMaker, Proven, prove_model
 from toolkit.exporting.reference import ProbeImages, choose_golden, synthetic_images
 from toolkit.exporting.report import CrossCheck
 from toolkit.onnx_file.source import ModelSource

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from exporters import ExportError, export_torch_script, finish_model
 from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
-from toolkit.exporting.model_file import FileMaker, Proven
-from toolkit.exporting.proof import answer_pieces
+from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
 from toolkit.exporting.report import CrossCheck
 from toolkit.network.cnn import ContractNetwork

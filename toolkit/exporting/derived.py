@@ -28,8 +28,7 @@ from toolkit.card import card_beside
 from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError, ModelError, WorkerError
 from toolkit.exporting.int8_gate import LEAST_TEST_IMAGES, judge_int8
-from toolkit.exporting.model_file import FileMaker, Proven, read_card_beside
-from toolkit.exporting.proof import answer_pieces
+from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces, read_card_beside
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport, Int8Report, Int8Try
 from toolkit.onnx_file.source import ModelSource

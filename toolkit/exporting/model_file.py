@@ -1,57 +1,47 @@
-"""One file of an export: proven, finished with its card, put in place."""
+"""One file of an export: proven in an engine's own process, finished with its card, put in place.
+
+Shapes: N images, K classes.
+"""
 
 from __future__ import annotations
 
-__all__ = ["FileMaker", "Proven", "read_card_beside"]
+__all__ = ["FileMaker", "Proof", "Proven", "answer_pieces", "prove_model", "read_card_beside"]
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 import toolkit
 from exporters import ExportError, ExportResult, ExportSpec, finish_model
 from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, Split, split_images
 from toolkit.data.load import is_public
 from toolkit.durable import sha256_bytes, write_atomic
-from toolkit.errors import ModelError
+from toolkit.errors import CheckFailedError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.proof import Proof, prove_contract, prove_model
 from toolkit.exporting.reference import ProbeImages, make_golden, make_probe
 from toolkit.exporting.report import ExportReport
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plain import to_plain
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.run import RunConfig
+from toolkit.runtimes.agreement import compare_outputs
+from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.contract import PROVEN_BATCHES, check_contract
 from toolkit.runtimes.references.rounding import BOUND_FORMULA
+from toolkit.runtimes.workers.client import OpenedWorker, open_worker
 
 PRODUCER = "onnx-parity-toolkit"
 # onnxruntime 1.18 is the first that reads IR version 10 (its compatibility table).
 MINIMUM = {"opset": 18, "ir": 10, "onnxruntime": "1.18"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proven:
-    """A graph whose answers hold.
-
-    Attributes:
-        graph: what was proven.
-        probe: what it was held against.
-        proof: what running it showed.
-        accuracy: on the test images.
-        source: the file without its card, in memory.
-    """
-
-    graph: onnx.ModelProto
-    probe: ProbeImages
-    proof: Proof
-    accuracy: AccuracyReport
-    source: ModelSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +102,7 @@ class FileMaker:
         card = replace(self._make_card(proven), **card_changes)
         properties = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
         finished = self._finish(proven.graph, properties)
-        prove_contract(ModelSource.in_memory(finished.model, output))
+        _prove_contract(ModelSource.in_memory(finished.model, output))
         unchanged = _put(output, finished.model, card=card, force=self.config.force)
         return ExportReport(
             model=output,
@@ -167,12 +157,101 @@ class FileMaker:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A graph whose answers hold.
+
+    Attributes:
+        graph: what was proven.
+        probe: what it was held against.
+        proof: what running it showed.
+        accuracy: on the test images.
+        source: the file without its card, in memory.
+    """
+
+    graph: onnx.ModelProto
+    probe: ProbeImages
+    proof: Proof
+    accuracy: AccuracyReport
+    source: ModelSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What running the file showed.
+
+    Attributes:
+        labels: int64 `[N]`, the file's own label for every test image.
+        logits: float32 `[N, K]`, of the same images.
+        max_abs_logit_error: largest difference to the float64 reference over the probe images.
+        engine: what ran it.
+    """
+
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    max_abs_logit_error: float
+    engine: str
+
+
+def prove_model(source: ModelSource, test: Split, *, probe: ProbeImages) -> Proof:
+    """Run a file at every batch size that its contract promises, and over all test images.
+
+    Args:
+        source: the file, in memory; the worker has an empty folder as its working directory.
+        test: images to label.
+        probe: images with their float64 logits and the bound.
+
+    Raises:
+        CheckFailedError: at a batch size an answer is not the reference's within the bound.
+        ModelError: the engine refuses the file.
+    """
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
+        worst = 0.0
+        for size in PROVEN_BATCHES:
+            outputs = runtime.run({"images": probe.images[:size]})
+            judgement = compare_outputs(outputs, probe.logits[:size], bound=probe.bound)
+            if not judgement:
+                raise CheckFailedError(
+                    f"the exported file differs from the float64 reference at batch {size}: "
+                    f"{'; '.join(judgement.failures)}: the file was not written"
+                )
+            worst = max(worst, judgement.max_abs_logit_error or 0.0)
+        answers = answer_pieces(runtime, split_images(test.images))
+        return Proof(
+            labels=answers["label"],
+            logits=answers["logits"],
+            max_abs_logit_error=worst,
+            engine=f"onnxruntime {runtime.info.version}",
+        )
+
+
+def answer_pieces(runtime: OpenedWorker, pieces: Iterable[NDArray[np.uint8]]) -> Arrays:
+    """Return a file's outputs for batches of images, one after the other."""
+    answers = [runtime.run({"images": piece}) for piece in pieces]
+    return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
+
+
 def read_card_beside(model: Path) -> Card | None:
     """Return the card that lies beside a model; None where there is none, or somebody else's."""
     try:
         return Card.loads(card_beside(model).read_bytes())
     except (OSError, ModelError):
         return None
+
+
+def _prove_contract(source: ModelSource) -> None:
+    """Open the finished file, its card inside, and hold it against every clause of the contract.
+
+    Raises:
+        CheckFailedError: names the first clause that is broken.
+        ModelError: the engine refuses the file.
+    """
+    with open_worker(source, RuntimeSettings(), allow_foreign=False) as runtime:
+        broken = next((item for item in check_contract(runtime.info, runtime.model_summary) if not item.met), None)
+    if broken is not None:
+        raise CheckFailedError(
+            f"the exported file breaks its contract: {broken.name}; it has {broken.seen}: the file was not written"
+        )
 
 
 def _put(output: Path, model: bytes, *, card: Card, force: bool) -> bool:

@@ -25,10 +25,9 @@ from PIL import Image
 from PIL.Image import Transpose
 
 from toolkit.errors import DataError
-from toolkit.imaging.flatten import flatten_image, is_deep_mode, is_grey_mode
 from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_picture, verify_checksums
 from toolkit.imaging.metadata import read_metadata
-from toolkit.imaging.pixel_values import Depth
+from toolkit.imaging.pixel_values import Depth, flatten_image, is_deep_mode, is_grey_mode
 from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, read_regular

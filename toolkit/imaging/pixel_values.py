@@ -1,4 +1,4 @@
-"""Numbers to bytes: what the values of pictures mean, decided once for all pictures that belong together.
+"""Numbers to bytes, Pillow's many modes to grey or RGB: what values mean, settled for all pictures of one kind.
 
 A file of 16 bits often holds fewer: cameras and scanners write their 10, 12 or 14 bits as they are, and programs store
 bytes in 16. Read as 16 bits such pictures are nearly black, and a training set of them is a few shades of it. So whole
@@ -10,9 +10,18 @@ Shapes: H rows, W columns, c channels.
 
 from __future__ import annotations
 
-__all__ = ["WITH_ALPHA", "Depth", "flatten_layers", "refuse_unit_scale", "to_pixels"]
+__all__ = [
+    "WITH_ALPHA",
+    "Depth",
+    "flatten_image",
+    "flatten_layers",
+    "is_deep_mode",
+    "is_grey_mode",
+    "refuse_unit_scale",
+    "to_pixels",
+]
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +29,18 @@ import numpy.typing as npt
 from toolkit.card import BYTE_BITS, DEPTHS
 from toolkit.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 BRIGHTEST, LARGEST = (1 << BYTE_BITS) - 1, (1 << DEPTHS[-1]) - 1
 WIDENED = LARGEST // BRIGHTEST  # 257: 0xAB becomes 0xABAB
 # Channels, as they end the shape of pictures: grey or RGB, and alpha.
 WITH_ALPHA = {(2,), (4,)}
 OPAQUE = 255
 MIDDLE = 127.5
+# Of Pillow: whole numbers wider than bytes, and what is one channel of bytes or bits, with alpha or without.
+DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
+GREY_MODES = {"1", "L", "LA", "La"}
 
 
 class Depth:
@@ -87,6 +102,38 @@ def to_pixels(values: npt.NDArray[Any], *, bits: int | None = None) -> tuple[npt
     return pixels, note
 
 
+def flatten_image(image: Image.Image, *, bits: int | None = None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Return an image's pixels without transparency, palette or extra depth.
+
+    Numbers wider than bytes keep the upper eight of the bits that they have (see `Depth`; Pillow's own conversion would
+    clip every value over 255). Transparency is laid over white, or over black where the visible pixels are mostly
+    light, so that ink stays visible on its background.
+
+    Args:
+        image: of any mode.
+        bits: depth of the pictures that it belongs to; None where it stands alone. Not used where it is too small.
+
+    Returns:
+        uint8 `[H, W]` or `[H, W, 3]`, and what was done, in words.
+
+    Raises:
+        DataError: numbers that are no pixels.
+    """
+    if image.mode in DEEP_MODES:
+        return _flatten_deep(np.asarray(image), bits)
+    if image.mode == "F":
+        values = np.asarray(image)
+        refuse_unit_scale(values, name="the image's")
+        return to_pixels(values)[0], ("mode F converted to grey",)
+    if image.has_transparency_data:
+        return flatten_layers(np.asarray(image.convert("LA" if image.mode in GREY_MODES else "RGBA")))
+    if image.mode in GREY_MODES:
+        notes = () if image.mode == "L" else (f"mode {image.mode} converted to grey",)
+        return np.array(image.convert("L")), notes
+    notes = () if image.mode == "RGB" else (f"mode {image.mode} converted to RGB",)
+    return np.array(image.convert("RGB")), notes
+
+
 def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Lay pixels with an alpha channel over white, or over black where what is visible is mostly light.
 
@@ -108,11 +155,26 @@ def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
     return np.ascontiguousarray(pixels[..., 0] if is_grey else pixels), (f"transparency laid over {word}",)
 
 
-def _choose_background(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
-    # Weighted by alpha: what nobody sees has no say, whatever colour its pixels hold.
-    visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
-    brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
-    return 0 if brightness > MIDDLE else 255
+def refuse_unit_scale(values: npt.NDArray[Any], *, name: str) -> None:
+    """Refuse floats on the scale from 0 to 1.
+
+    All-zero is black in either scale; anything else up to 1 is taken for the 0-1 scale, never for near-black.
+
+    Raises:
+        DataError: they are on it.
+    """
+    if values.dtype.kind == "f" and values.size and 0 < values.max() <= 1 and values.min() >= 0:
+        raise DataError(f"{name} values lie between 0 and 1; multiply them by 255 and round to whole numbers")
+
+
+def is_grey_mode(mode: str) -> bool:
+    """Say whether an image of this Pillow mode is flattened to grey `[H, W]`; the others become RGB `[H, W, 3]`."""
+    return mode in GREY_MODES or mode in DEEP_MODES or mode == "F"
+
+
+def is_deep_mode(mode: str) -> bool:
+    """Say whether an image of this Pillow mode has whole numbers wider than bytes."""
+    return mode in DEEP_MODES
 
 
 def _to_bytes(values: npt.NDArray[Any], bits: int | None) -> tuple[npt.NDArray[np.uint8], str]:
@@ -149,18 +211,6 @@ def _mend_range(dtype: np.dtype[Any], *, low: Any, high: Any) -> str:
     return "those before it are smaller, and a tar archive is read once: take the array out of it"
 
 
-def refuse_unit_scale(values: npt.NDArray[Any], *, name: str) -> None:
-    """Refuse floats on the scale from 0 to 1.
-
-    All-zero is black in either scale; anything else up to 1 is taken for the 0-1 scale, never for near-black.
-
-    Raises:
-        DataError: they are on it.
-    """
-    if values.dtype.kind == "f" and values.size and 0 < values.max() <= 1 and values.min() >= 0:
-        raise DataError(f"{name} values lie between 0 and 1; multiply them by 255 and round to whole numbers")
-
-
 def _check_whole(values: npt.NDArray[Any]) -> None:
     finite = np.isfinite(values)
     if not finite.all():
@@ -171,3 +221,20 @@ def _check_whole(values: npt.NDArray[Any]) -> None:
     if not np.array_equal(values, np.rint(values)):
         first = values[values != np.rint(values)].flat[0]
         raise DataError(f"the image has the value {first}; expected whole numbers from 0 to 255, raw pixels")
+
+
+def _flatten_deep(values: npt.NDArray[np.integer], bits: int | None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    depth = Depth()
+    depth.see(values)
+    chosen = depth.bits(bits)
+    pixels, _ = to_pixels(values, bits=chosen)
+    said = depth.describe(chosen)
+    width = 8 * values.dtype.itemsize
+    return pixels, (f"{width}-bit grey whose {said}" if said else "16-bit grey scaled to 8 bits",)
+
+
+def _choose_background(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
+    # Weighted by alpha: what nobody sees has no say, whatever colour its pixels hold.
+    visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
+    brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
+    return 0 if brightness > MIDDLE else 255

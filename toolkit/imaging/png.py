@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolkit.imaging.flatten import flatten_image
+from toolkit.imaging.pixel_values import flatten_image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PLAIN_BYTES = 1 << 20
