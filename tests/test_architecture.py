@@ -1,10 +1,15 @@
-"""Arrows point down only; files and functions stay small; nothing prints but the command line."""
+"""Arrows point down only; rooms, files and functions stay small; nothing prints but the command line."""
 
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter, defaultdict
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+from house import read_imports, read_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 # From the top down; a package may import what stands below it, and itself.
@@ -17,7 +22,7 @@ LAYERS = [
     {"runtimes"},
     {"runs"},
     {"network", "imaging", "data", "onnx_file"},
-    {"card", "artifacts", "outputs", "environment", "nvidia"},
+    {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding", "regular_file", "programs"},
     {"errors", "closing", "plain", "progress"},
@@ -31,6 +36,7 @@ ALLOWED_SIDEWAYS = {
     ("data", "imaging"),
     ("data", "network"),
 }
+GRAPH = read_imports(read_sources(), for_types=True)
 SOURCES = sorted([*(ROOT / "toolkit").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")])
 
 
@@ -73,6 +79,68 @@ def test_arrows_point_down() -> None:
     assert wrong == []
 
 
+def test_a_folder_holds_one_subject() -> None:
+    """At most 15 modules; the verbs of the command line are as many as there are."""
+    sizes = Counter(path.parent.relative_to(ROOT) for path in SOURCES if path.name != "__init__.py")
+    assert not {folder: size for folder, size in sizes.items() if size > 15 and folder.parent != Path("toolkit/cli")}
+
+
+def test_neighbours_import_each_other_one_way() -> None:
+    """Files and folders of one folder, at every level; what only a type checker reads counts, too."""
+    levels: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for module, targets in GRAPH.items():
+        for target in targets:
+            own, other = module.split("."), target.split(".")
+            same = next((i for i, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), None)
+            if same is not None:  # a package's own face has no level
+                levels[".".join(own[:same])][own[same]].add(other[same])
+    for neighbours in levels.values():
+        TopologicalSorter(neighbours).prepare()
+
+
+def test_a_small_helper_lies_where_it_is_used() -> None:
+    """No module under 60 lines whose only importer lies in another folder."""
+    importers = defaultdict(set)
+    for module, targets in GRAPH.items():
+        for target in targets:
+            importers[target].add(module)
+    wrong = []
+    for path, text in read_sources().items():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        folders = {module.rpartition(".")[0] for module in importers[name]}
+        if text.count("\n") < 60 and len(importers[name]) == 1 and folders != {name.rpartition(".")[0]}:
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_parameters_after_the_second_are_given_by_name() -> None:
+    wrong = []
+    for path in SOURCES:
+        if "operators" in path.parts:  # the inputs of an operator, in the standard's order
+            continue
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.FunctionDef) and not is_command(node) and node.name != "__exit__":
+                names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+                if len([name for name in names if name not in {"self", "cls"}]) > 2:
+                    wrong.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert wrong == []
+
+
+def is_command(node: ast.FunctionDef) -> bool:
+    """Whether Typer reads the parameters: they are options."""
+    return any("Annotated" in ast.unparse(argument.annotation) for argument in node.args.args if argument.annotation)
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    names = Counter(
+        node.name
+        for path in SOURCES
+        for node in parse(path).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert not {name: count for name, count in names.items() if count > 1}
+
+
 def test_exporters_know_nothing_of_the_toolkit() -> None:
     for path in (ROOT / "exporters").rglob("*.py"):
         assert not {module for module in imports_of(path) if module.split(".")[0] == "toolkit"}
@@ -97,6 +165,23 @@ def test_every_file_opens_the_same_way() -> None:
         if docstring.splitlines()[0][-1] not in ".?" or (rest and second != "__future__"):
             wrong.append(path.name)
     assert wrong == []
+
+
+def test_the_map_names_every_room_and_nothing_else() -> None:
+    """`docs/architecture.md`: under 120 lines; each folder has its place there, each path in it exists."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert page.count("\n") < 120
+    told = {path.rstrip("/") for path in re.findall(r"`([a-z0-9_./]*/[a-z0-9_./]*)`", page)}
+    there = [
+        path for top in ("toolkit", "exporters", "tests", "benchmarks", "docs") for path in (ROOT / top).rglob("*")
+    ]
+    known = {f"/{path.relative_to(ROOT).as_posix().removesuffix('.py')}" for path in there} | {"/exporters"}
+    strange = [path for path in told if not any(name.endswith(f"/{path.removesuffix('.py')}") for name in known)]
+    assert strange == []
+    folders = {
+        path.parent.relative_to(ROOT / "toolkit").as_posix() for path in SOURCES if "exporters" not in path.parts
+    }
+    assert not [room for room in folders - {"."} if not any(f"/{room}".endswith(f"/{path}") for path in told)]
 
 
 def test_only_the_command_line_prints() -> None:

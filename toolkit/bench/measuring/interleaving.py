@@ -113,7 +113,7 @@ def measure_rows(planned: Sequence[PlannedRow], config: BenchConfig, *, opener: 
     for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
-            pool = _Pool(opener, config.timeout_s, stack)
+            pool = _Pool(opener, stack, timeout_s=config.timeout_s)
             # Taking turns, variants of one batch size meet the same moods of the machine.
             ordered = sorted(mine, key=lambda row: (row.batch, row.number))
             for _, together in groupby(ordered, key=lambda row: row.batch):
@@ -194,7 +194,7 @@ class _Opened:
 class _Pool:
     """The workers that are open, by their numbers."""
 
-    def __init__(self, opener: Opener, timeout_s: float, stack: ExitStack) -> None:
+    def __init__(self, opener: Opener, stack: ExitStack, *, timeout_s: float) -> None:
         self._opener, self._timeout_s, self._stack = opener, timeout_s, stack
         self._open: dict[int, _Opened] = {}
 

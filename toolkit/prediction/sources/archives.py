@@ -46,7 +46,7 @@ def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
     """
     with open_regular(path) as stream:
         budget = UnpackBudget.of_file(stream, name=printable_name(path))
-        yield from _end_in_item(_ZipItems(path, stream, budget, spec), on_note)
+        yield from _end_in_item(_ZipItems(path, stream, budget=budget, spec=spec), on_note)
 
 
 def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
@@ -63,7 +63,7 @@ def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
     with open_regular(path) as stream:
         name = printable_name(path)
         unpacked = open_unpacked(stream, name=name, budget=UnpackBudget.of_file(stream, name=name))
-        yield from _end_in_item(_TarItems(path, unpacked, spec), on_note)
+        yield from _end_in_item(_TarItems(path, unpacked, spec=spec), on_note)
 
 
 def printable_member(archive: str, member: str) -> str:
@@ -114,7 +114,7 @@ class _ArchiveItems:
 
 
 class _ZipItems(_ArchiveItems):
-    def __init__(self, path: str, stream: BinaryIO, budget: UnpackBudget, spec: InputSpec | None) -> None:
+    def __init__(self, path: str, stream: BinaryIO, *, budget: UnpackBudget, spec: InputSpec | None) -> None:
         super().__init__(path, spec)
         self._budget = budget
         self._reader = ZipReader(stream, name=self.name, budget=budget)
@@ -158,7 +158,7 @@ class _ZipItems(_ArchiveItems):
 
 
 class _TarItems(_ArchiveItems):
-    def __init__(self, path: str, stream: BinaryIO, spec: InputSpec | None) -> None:
+    def __init__(self, path: str, stream: BinaryIO, *, spec: InputSpec | None) -> None:
         super().__init__(path, spec)
         self._reader = TarReader(stream, name=self.name)
 
