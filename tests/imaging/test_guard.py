@@ -19,8 +19,7 @@ from toolkit.card import Card, card_beside
 from toolkit.data.load import load_mini
 from toolkit.errors import ModelError
 from toolkit.exporting.guard import LEAST_GUARD_IMAGES, calibrate_guard
-from toolkit.imaging.guard import Guard, measure_logits
-from toolkit.imaging.picture_statistics import measure_pictures
+from toolkit.imaging.guard import Guard, measure_logits, measure_pictures
 from toolkit.imaging.settings import DOUBT
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction

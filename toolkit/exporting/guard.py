@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.imaging.guard import Guard, measure_logits
-from toolkit.imaging.picture_statistics import measure_pictures
+from toolkit.imaging.guard import Guard, measure_logits, measure_pictures
 
 # Fewer say nothing about one in a hundred.
 LEAST_GUARD_IMAGES = 200
