@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from broken_models import FAULTS, broken
+from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -220,6 +221,13 @@ def test_inspect_says_that_our_file_meets_every_clause(model_path: Path) -> None
     assert value["meets_contract"] is True
     assert "golden" not in value["card"]
     assert any("Conv" in line for line in report.describe())
+
+
+def test_a_file_that_gives_one_row_for_several_images_breaks_the_contract(model_path: Path) -> None:
+    engine = FakeEngine(outputs={"logits": np.zeros((1, 10), np.float32)})
+    report = inspect_model(ModelSource.read(model_path), opener=lambda *_, **__: engine)
+    assert not report.is_ours
+    assert report.clauses[-1].seen == "batch 2 gives [1] rows"
 
 
 def test_inspect_describes_a_strangers_file(model_path: Path) -> None:
