@@ -308,15 +308,15 @@ def test_bytes_that_are_no_model_are_refused_before_any_engine_sees_them() -> No
 
 
 @pytest.fixture
-def nothing_vetted(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, bool], dict[str, object]]:
+def nothing_vetted(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, bool, str | None], dict[str, object]]:
     """No worker of this process has seen any model."""
-    vetted: dict[tuple[str, bool], dict[str, object]] = {}
+    vetted: dict[tuple[str, bool, str | None], dict[str, object]] = {}
     monkeypatch.setattr(client, "_VETTED", vetted)
     return vetted
 
 
 def test_the_second_worker_on_the_same_bytes_takes_the_first_ones_word(
-    nothing_vetted: dict[tuple[str, bool], dict[str, object]],
+    nothing_vetted: dict[tuple[str, bool, str | None], dict[str, object]],
 ) -> None:
     with WorkerRuntime(_source(), RuntimeSettings()) as first:
         (told,) = nothing_vetted.values()
@@ -328,7 +328,7 @@ def test_the_second_worker_on_the_same_bytes_takes_the_first_ones_word(
 
 
 def test_a_file_that_was_let_in_as_a_strangers_is_refused_as_ours(
-    nothing_vetted: dict[tuple[str, bool], dict[str, object]],
+    nothing_vetted: dict[tuple[str, bool, str | None], dict[str, object]],
 ) -> None:
     node = helper.make_node("FusedMatMul", ["x", "x"], ["y"], domain="com.microsoft")
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "xy"]
@@ -340,6 +340,20 @@ def test_a_file_that_was_let_in_as_a_strangers_is_refused_as_ours(
     for _ in range(2):
         with pytest.raises(ModelError, match=r"com\.microsoft"):
             WorkerRuntime(source, RuntimeSettings(), allow_foreign=False)
+    assert len(nothing_vetted) == 1
+
+
+def test_an_interpreter_with_another_onnx_vets_for_itself(
+    tmp_path: Path, nothing_vetted: dict[tuple[str, bool, str | None], dict[str, object]]
+) -> None:
+    # An engine's own environment may hold an older onnx: what this one knows says nothing of it.
+    (tmp_path / "sitecustomize.py").write_text("import onnx.defs\nonnx.defs.onnx_opset_version = lambda: 1\n")
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
+    wrapper.chmod(0o755)
+    WorkerRuntime(_source(), RuntimeSettings()).close()
+    with pytest.raises(ModelError, match=r"this onnx knows 1 to 1$"):
+        WorkerRuntime(_source(), RuntimeSettings(), python=str(wrapper))
     assert len(nothing_vetted) == 1
 
 

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 MEMORY_LIMIT_BYTES = 12 << 30
-# What workers of this process told of models that they vetted, by hash and whether foreign operators are allowed: the
-# next worker on the same bytes takes their word. onnx is a third of a worker's start. Refusals are not kept.
-_VETTED: dict[tuple[str, bool], dict[str, Any]] = {}
+# What workers of this process told of models that they vetted, by hash, whether foreign operators are allowed, and
+# interpreter (an engine's own has an onnx of its own, which may know other opsets): the next such worker on the same
+# bytes takes their word. onnx is a third of a worker's start. Refusals are not kept.
+_VETTED: dict[tuple[str, bool, str | None], dict[str, Any]] = {}
 MOST_VETTED = 64
 
 
@@ -174,10 +175,11 @@ class WorkerRuntime(WorkerProcess):
         python: str | None = None,
     ) -> None:
         private = private_python(settings.runtime) if python is None else None
-        super().__init__(timeout_s=timeout_s, python=python or private, is_private=private is not None)
+        python = python or private
+        super().__init__(timeout_s=timeout_s, python=python, is_private=private is not None)
         # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
         limit = None if settings.provider in CUDA_PROVIDERS else memory_limit_bytes
-        key = source.sha256, allow_foreign
+        key = source.sha256, allow_foreign, python
         header = {
             "verb": "load",
             "settings": to_plain(settings),
