@@ -47,7 +47,7 @@ class Engine(Runtime):
         specs = {"inputs": (TensorSpec(name="images", dtype="uint8", shape=("batch", 2)),),
                  "outputs": (TensorSpec(name="logits", dtype="uint8", shape=("batch", 2)),)}
         self.info = RuntimeInfo(runtime="strange", version="1", provider_active="cpu", **specs,
-                                details={"cwd": os.listdir("."), "sha256": source.sha256})
+                                details={"cwd": os.listdir("."), "sha256": source.sha256, "onnx": "onnx" in sys.modules})
 
     def compute(self, feeds):
         if self.way == "crash":
@@ -70,6 +70,7 @@ module = types.ModuleType("strange_engine")
 module.Engine = Engine
 sys.modules["strange_engine"] = module
 registry.RUNTIMES["ort"] = registry.RuntimeEntry("strange_engine", "Engine", "json", "nothing")
+registry.RUNTIMES["tract"] = registry.RUNTIMES["ort"]
 worker.main()
 '''
 
@@ -325,6 +326,16 @@ def test_the_second_worker_on_the_same_bytes_takes_the_first_ones_word(
     with WorkerRuntime(_source(), RuntimeSettings()) as second:
         assert second.model_summary["opset"] == "as it was told"
         assert second.run({INPUT: np.zeros((1, 12, 12), np.uint8)})
+
+
+@pytest.mark.usefixtures("nothing_vetted")
+def test_onnx_is_loaded_before_the_clock_of_an_engine_whose_shapes_it_reads(strange_python: str) -> None:
+    # The clock of a start is around the engine's import and opening: 60 ms of onnx would be told as the engine's own.
+    loaded = []
+    for runtime in ("ort", "ort", "tract"):  # the first vets
+        with WorkerRuntime(_source(), RuntimeSettings(runtime=runtime), python=strange_python) as opened:
+            loaded.append(opened.info.details["onnx"])
+    assert loaded == [True, False, True]
 
 
 def test_a_file_that_was_let_in_as_a_strangers_is_refused_as_ours(

