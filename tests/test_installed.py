@@ -72,7 +72,7 @@ def test_a_private_engine_gets_its_own_pins_and_not_the_neighbours_of_an_install
     python, packages = make_environment(tmp_path / "installed")
     command = [sys.executable, "-P", "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     subprocess.run([*command, "--no-index", str(wheel)], check=True, capture_output=True)
-    assert (packages / "toolkit" / "runtimes" / "node_worker.mjs").is_file()
+    assert (packages / "toolkit" / "runtimes" / "engines" / "node_worker.mjs").is_file()
     # Beside the installed toolkit, and on PYTHONPATH, lie versions that would be taken first by their place.
     for folder, names in ((packages, ("onnx", "ml_dtypes", "google")), (tmp_path / "decoys", ("numpy", "onnx"))):
         for name in names:

@@ -137,6 +137,9 @@ def join_group(device: str, *, environment: Mapping[str, str] = os.environ) -> I
     except (RuntimeError, ValueError) as error:
         raise ResourceError(f"process {group.rank} cannot reach the other {group.size - 1}: {error}") from error
     try:
+        if device == "cpu":  # NCCL connects when first used
+            # One that refuses to train leaves at once: a neighbour that is still connecting would tell of that instead.
+            group.gather([group.rank], device=device)
         yield group
     finally:
         distributed.destroy_process_group()
