@@ -180,6 +180,7 @@ class WorkerRuntime(WorkerProcess):
         # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
         limit = None if settings.provider in CUDA_PROVIDERS else memory_limit_bytes
         key = source.sha256, allow_foreign, python
+        known = _VETTED.get(key)
         header = {
             "verb": "load",
             "settings": to_plain(settings),
@@ -188,7 +189,7 @@ class WorkerRuntime(WorkerProcess):
             "run": str(source.run.resolve()) if source.run else None,
             "allow_foreign": allow_foreign,
             "memory_limit_bytes": limit,
-            "vetted": _VETTED.get(key),
+            "vetted": known,
         }
         try:
             answer, _ = self.request(header, {"model": np.frombuffer(source.model, np.uint8)})
@@ -197,10 +198,11 @@ class WorkerRuntime(WorkerProcess):
             raise
         self.info: RuntimeInfo = from_plain(RuntimeInfo, answer["info"])
         self.model_summary: dict[str, Any] = answer["model"]
-        if len(_VETTED) >= MOST_VETTED:
-            _VETTED.clear()
-        _VETTED[key] = self.model_summary
         self.cold_ms: dict[str, float] = answer["cold"]
+        if known is None:
+            if len(_VETTED) >= MOST_VETTED:
+                _VETTED.clear()
+            _VETTED[key] = self.model_summary
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Execute the model once in the worker; as `Runtime.run`."""

@@ -67,15 +67,15 @@ class _Worker:
         summary = header["vetted"] or _vet(source, allow_foreign=header["allow_foreign"])
         if summary["zero_inputs"]:
             source = _open_zero_sizes(source)
-        self._model = source.model
-        if find_runtime(settings.runtime).needs_run and source.run is not None:
+        self._model, entry = source.model, find_runtime(settings.runtime)
+        if entry.needs_run and source.run is not None:
             from toolkit.runs.origin import require_origin
 
             require_origin(source.run, summary["metadata"], name=source.path.name)
-        if settings.runtime != "ort" and not find_runtime(settings.runtime).needs_run:
+        if settings.runtime != "ort" and not entry.needs_run:
             import onnx  # noqa: F401 - names and shapes are read from the file for most engines: no part of their start
         start = time.perf_counter_ns()
-        import_engine(find_runtime(settings.runtime))
+        import_engine(entry)
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
@@ -153,13 +153,14 @@ def main() -> None:
 
 def _vet(source: ModelSource, *, allow_foreign: bool) -> dict[str, Any]:
     """Return what the file says of itself, its inputs among it, once nothing in it must be kept from an engine."""
-    import onnx
-
-    from toolkit.onnx_file.vetting import vet_model
+    from toolkit.onnx_file.vetting import parse_model, vet_parsed
     from toolkit.runtimes.synthetic_inputs.reading import read_inputs
 
-    summary = vet_model(source.model, name=source.path.name, allow_foreign=allow_foreign)
-    model = onnx.ModelProto.FromString((_open_zero_sizes(source) if summary["zero_inputs"] else source).model)
+    name = source.path.name
+    model = parse_model(source.model, name=name)
+    summary = vet_parsed(model, name=name, allow_foreign=allow_foreign)
+    if summary["zero_inputs"]:
+        model = parse_model(_open_zero_sizes(source).model, name=name)
     return {**summary, "inputs": [to_plain(item) for item in read_inputs(model)]}
 
 
