@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-__all__ = ["FAULTS", "broken"]
+__all__ = ["FAULTS", "broken", "damaging"]
 
 Fault = Callable[[onnx.ModelProto], None]
 
@@ -18,6 +19,17 @@ def broken(model: bytes, fault: str) -> bytes:
     proto = onnx.ModelProto.FromString(model)
     FAULTS[fault](proto)
     return proto.SerializeToString()
+
+
+def damaging(export: Callable[..., onnx.ModelProto], fault: str) -> Callable[..., onnx.ModelProto]:
+    """Return an exporter whose graphs have a fault."""
+
+    def damage(*asked: Any, **how: Any) -> onnx.ModelProto:
+        model = export(*asked, **how)
+        FAULTS[fault](model)
+        return model
+
+    return damage
 
 
 def _initializer(model: onnx.ModelProto, ending: str) -> onnx.TensorProto:

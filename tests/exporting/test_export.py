@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from broken_models import damaging
 from idx_files import write_idx
 
 from exporters import ExportError, ExportSpec, export_torch, finish_model
@@ -215,16 +216,7 @@ def test_data_that_the_run_was_not_trained_on_is_refused(trained_run: Path, tmp_
 def test_a_file_whose_answers_differ_is_never_written(
     trained_run: Path, tmp_path: Path, mini: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from broken_models import FAULTS
-
-    real = export_module.export_torch
-
-    def damage(module: Any, spec: Any, **log: Any) -> Any:
-        traced = real(module, spec, **log)
-        FAULTS["bias dropped"](traced)
-        return traced
-
-    monkeypatch.setattr(export_module, "export_torch", damage)
+    monkeypatch.setattr(export_module, "export_torch", damaging(export_module.export_torch, "bias dropped"))
     with pytest.raises(CheckFailedError, match="differs from the float64 reference"):
         export_run(trained_run, mini, config=ExportConfig(), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()
