@@ -23,6 +23,7 @@ LAYERS = [
     {"runtimes"},
     {"runs"},
     {"data"},
+    {"containers"},
     {"network", "imaging", "onnx_file"},
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},

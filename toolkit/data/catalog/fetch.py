@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.artifacts import user_folder
+from toolkit.containers.unpacked import UnpackBudget, open_unpacked
 from toolkit.data.catalog.entries import MINI_NAME, CatalogEntry, CatalogFile
 from toolkit.data.catalog.sources import HttpsSource, NpmSource, Source, SourceError
-from toolkit.data.formats.unpacked import UnpackBudget, open_unpacked
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError
 from toolkit.progress import ShowProgress

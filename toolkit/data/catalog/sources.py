@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urljoin, urlsplit
 
+from toolkit.containers.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.data.catalog.entries import CatalogFile
-from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.errors import DataError, DownloadError
 from toolkit.programs import run_program
 from toolkit.progress import ShowProgress

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.data.formats.unpacked import read_up_to
-from toolkit.data.formats.zip_directory import find_directory
+from toolkit.containers.unpacked import read_up_to
+from toolkit.containers.zip_directory import find_directory
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular
 

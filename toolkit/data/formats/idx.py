@@ -20,8 +20,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.formats.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular
 

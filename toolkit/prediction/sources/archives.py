@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from toolkit.card import InputSpec
-from toolkit.data.formats.unpacked import UnpackBudget, join_pieces, open_unpacked
+from toolkit.containers.tar import TarMember, TarReader
+from toolkit.containers.unpacked import UnpackBudget, join_pieces, open_unpacked
+from toolkit.containers.zip import ZipMember, ZipReader
 from toolkit.errors import DataError
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.arrays import ArrayStream, iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item
 from toolkit.prediction.sources.listing import is_image_name
-from toolkit.prediction.sources.tar import TarMember, TarReader
-from toolkit.prediction.sources.zip import ZipMember, ZipReader
 from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
 

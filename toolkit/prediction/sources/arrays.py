@@ -28,14 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import InputSpec
+from toolkit.containers.kinds import Kind
+from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
 from toolkit.data.formats.arrays import NpyHeader, failures_named, read_npy_header
 from toolkit.data.formats.idx import read_idx_shape
-from toolkit.data.formats.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import Depth
 from toolkit.prediction.sources.items import ArrayItem
-from toolkit.prediction.sources.kinds import Kind
 from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
 

@@ -18,7 +18,7 @@ from toolkit.errors import UsageError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from toolkit.prediction.sources.kinds import Kind
+    from toolkit.containers.kinds import Kind
 
 # Few enough that the first answers come soon, many enough that handing them over costs little.
 JOB_ROWS = 512

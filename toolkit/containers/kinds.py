@@ -85,7 +85,7 @@ def is_idx(head: bytes) -> bool:
 
 def _is_tar(head: bytes, *, is_packed: bool = False) -> bool:
     # Its reader is imported for what may be one: a picture, known by its magic, must not pay for it.
-    from toolkit.prediction.sources.tar import BLOCK_BYTES, is_header
+    from toolkit.containers.tar import BLOCK_BYTES, is_header
 
     try:
         return is_header(

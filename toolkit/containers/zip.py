@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from toolkit.data.formats.unpacked import UnpackBudget
-from toolkit.data.formats.zip_directory import find_directory, unpack_zip64
+from toolkit.containers.unpacked import UnpackBudget
+from toolkit.containers.zip_directory import find_directory, unpack_zip64
 from toolkit.errors import DataError
 
 ENTRY_MAGIC, LOCAL_MAGIC = b"PK\1\2", b"PK\3\4"

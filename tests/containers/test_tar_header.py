@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from item_sources import SEVEN_PNG, list_items, tar_member
 
-from toolkit.prediction.sources.tar import is_header, parse_header
+from toolkit.containers.tar import is_header, parse_header
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT]
 # Whatever fits a header without another one before it.

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data.formats.unpacked import MAX_RATIO, UnpackBudget, join_pieces, open_unpacked, read_up_to
+from toolkit.containers.unpacked import MAX_RATIO, UnpackBudget, join_pieces, open_unpacked, read_up_to
 from toolkit.errors import DataError
 
 Pack = Callable[[bytes], bytes]
