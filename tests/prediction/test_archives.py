@@ -38,7 +38,7 @@ def test_zip_gives_its_images_in_its_own_order(tmp_path: Path, method: int) -> N
     items = list_items(path, notes=notes)
     assert list(contents(items)) == [f"{path}!b/2.png", f"{path}!a.JPG", f"{path}!empty.png"]
     assert list(contents(items).values()) == [SEVEN_PNG, b"x" * 300_000, b""]
-    assert notes == [f"{path}: left out 1 files of other names"]
+    assert notes == [f"{path}: left out 1 file of other names"]
 
 
 @pytest.mark.parametrize("packed", PACKINGS)
@@ -58,7 +58,7 @@ def test_tar_gives_its_images_in_its_own_order(tmp_path: Path, packed: str, kind
     items = list_items(path, notes=notes)
     expected = {f"{path}!b/2.png": SEVEN_PNG, f"{path}!a.JPG": b"x" * 300_000}
     assert contents(items) == {**expected, f"{path}!{long}": SEVEN_PNG, f"{path}!c.png": SEVEN_PNG}
-    assert notes == [f"{path}: left out 1 files of other names"]
+    assert notes == [f"{path}: left out 1 file of other names"]
 
 
 @pytest.mark.skipif(not Path("/bin/tar").exists(), reason="there is no tar")
@@ -249,7 +249,7 @@ def test_zip64_is_read(tmp_path: Path) -> None:
     notes: list[str] = []
     items = list_items(tmp_path / "x.zip", notes=notes)
     assert list(contents(items).values()) == [SEVEN_PNG]
-    assert "66000 files" in notes[0]
+    assert "66,000 files" in notes[0]
 
 
 def zip_entry(name: bytes, *, packed: bytes, size: int, offset: int, crc: int, extra: bytes = b"") -> bytes:

@@ -46,7 +46,14 @@ def test_folder_is_sorted_depth_first_and_says_what_it_left_out(tree: Path) -> N
     names = [item.source for item in items]
     assert names == [".f.png", "a.PNG", "b.png", "m/.hidden/e.png", "m/c.jpeg", "m/deep/d.png", "z.webp"]
     assert [item.content for item in items if isinstance(item, ImageItem)] == names
-    assert notes == [".: 1 files left out, their names do not end in .png .jpg .jpeg .bmp .gif .webp"]
+    assert notes == [".: left out 1 file of other names"]
+
+
+def test_a_folder_of_a_format_that_is_not_read_is_one_error_with_the_step(tmp_path: Path) -> None:
+    for name in ("IMG_1.HEIC", "IMG_2.HEIC", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (message,) = messages_of(list_items(tmp_path))
+    assert message.startswith(f"{tmp_path} holds no image that is read, but 2 HEIC, 1 other file; convert HEIC to PNG")
 
 
 def test_folder_is_called_as_it_was_given(tree: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "FORMATS",
-    "IMAGE_ENDINGS",
     "Decoded",
     "ImageHeader",
     "decode_image",
@@ -32,7 +31,6 @@ from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, read_regular
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # By EXIF's number: how the stored picture becomes the upright one.
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from toolkit.data.classes import list_names
 from toolkit.data.split import digest_order
 from toolkit.errors import DataError
-from toolkit.imaging.decode import IMAGE_ENDINGS
+from toolkit.imaging.endings import IMAGE_ENDINGS
 
 TRAIN_NAME = "train"
 TEST_NAME = "test"

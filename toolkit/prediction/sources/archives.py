@@ -18,10 +18,10 @@ from toolkit.containers.tar import TarMember, TarReader
 from toolkit.containers.unpacked import UnpackBudget, join_pieces, open_unpacked
 from toolkit.containers.zip import ZipMember, ZipReader
 from toolkit.errors import DataError
+from toolkit.imaging.endings import LeftOut, is_image_name
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.arrays import ArrayStream, iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item
-from toolkit.prediction.sources.listing import is_image_name
 from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular, printable_name
 
@@ -203,7 +203,7 @@ class _LeftOut:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._num_files = 0
+        self._files = LeftOut()
         self._some: dict[str, tuple[int, tuple[str, ...]]] = dict.fromkeys((ARCHIVES, ARRAYS), (0, ()))
 
     def add_file(self, name: str) -> None:
@@ -211,7 +211,7 @@ class _LeftOut:
         if name.lower().endswith(ARCHIVE_ENDINGS):
             self._add(ARCHIVES, name)
         else:
-            self._num_files += 1
+            self._files.add(name)
 
     def add_array(self, name: str) -> None:
         """Take note of an array of labels or other numbers."""
@@ -219,11 +219,11 @@ class _LeftOut:
 
     def describe(self) -> list[str]:
         """Return what was left out in one sentence; nothing where nothing was."""
-        parts = [f"{self._num_files} files of other names"] if self._num_files else []
+        parts = [str(self._files)] if self._files else []
         for words, (count, names) in self._some.items():
             more = ", ..." if count > len(names) else ""
             parts += [f"{count} {words}: {', '.join(names)}{more}"] if count else []
-        return [f"{self._source}: left out {'; '.join(parts)}"] if parts else []
+        return [f"{self._source}: left out {'; '.join(parts)}{self._files.step}"] if parts else []
 
     def _add(self, words: str, name: str) -> None:
         count, names = self._some[words]

@@ -6,7 +6,7 @@ such as `scans/**/*.png`, are for whoever quotes them.
 
 from __future__ import annotations
 
-__all__ = ["expand_glob", "is_glob", "is_image_name", "iterate_folder", "list_folder"]
+__all__ = ["expand_glob", "is_glob", "iterate_folder", "list_folder"]
 
 import fnmatch
 import os
@@ -15,25 +15,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.imaging.decode import IMAGE_ENDINGS
+from toolkit.imaging.endings import IMAGE_ENDINGS, LeftOut, is_image_name
 from toolkit.prediction.sources.items import ImageItem
 from toolkit.progress import OnNote
 from toolkit.regular_file import printable_name
 
 ENDINGS = " ".join(IMAGE_ENDINGS)
-LONGEST_ENDING = max(map(len, IMAGE_ENDINGS))
-# macOS keeps the attributes of x.png beside it in ._x.png, which is no picture.
-APPLE_PREFIX = "._"
 IS_FOLDER = "is a folder"
 ANY_DEPTH = "**"
 MAGIC = re.compile(r"[*?\[]")
-
-
-def is_image_name(path: str) -> bool:
-    """Say whether the path of a file or a member ends like an image's and is not macOS's shadow of one."""
-    if not path[-LONGEST_ENDING:].lower().endswith(IMAGE_ENDINGS):
-        return False
-    return APPLE_PREFIX not in path or not path.replace("\\", "/").rpartition("/")[2].startswith(APPLE_PREFIX)
 
 
 def iterate_folder(folder: str, *, on_note: OnNote | None = None) -> Iterator[ImageItem]:
@@ -45,7 +35,8 @@ def iterate_folder(folder: str, *, on_note: OnNote | None = None) -> Iterator[Im
         folder: its path.
         on_note: called with one sentence about the files that were left out.
     """
-    found = problems = skipped = 0
+    found = problems = 0
+    left_out = LeftOut()
     for path, problem in list_folder(folder):
         if problem:
             problems += 1
@@ -55,12 +46,13 @@ def iterate_folder(folder: str, *, on_note: OnNote | None = None) -> Iterator[Im
             found += 1
             yield ImageItem(path if path.isascii() else printable_name(path), 0, path)
         else:
-            skipped += 1
+            left_out.add(path)
     name = printable_name(folder)
     if not found and not problems:
-        yield ImageItem(name, 0, None, f"{name} holds no image; expected files ending in {ENDINGS}")
-    elif skipped and on_note is not None:
-        on_note(f"{name}: {skipped} files left out, their names do not end in {ENDINGS}")
+        seen = f"no image that is read, but {left_out}{left_out.step}" if left_out.num_pictures else "no image"
+        yield ImageItem(name, 0, None, f"{name} holds {seen}; expected files ending in {ENDINGS}")
+    elif left_out and on_note is not None:
+        on_note(f"{name}: left out {left_out}{left_out.step}")
 
 
 def list_folder(folder: str) -> Iterator[tuple[str, str]]:

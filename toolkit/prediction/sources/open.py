@@ -22,8 +22,9 @@ from typing import BinaryIO
 from toolkit.card import InputSpec
 from toolkit.containers.kinds import ARRAY_KINDS, Kind, judge_file
 from toolkit.errors import DataError, UsageError
+from toolkit.imaging.endings import is_image_name
 from toolkit.prediction.sources.items import ImageItem, Item, PackedFile
-from toolkit.prediction.sources.listing import expand_glob, is_glob, is_image_name, iterate_folder, list_folder
+from toolkit.prediction.sources.listing import expand_glob, is_glob, iterate_folder, list_folder
 from toolkit.progress import OnNote
 from toolkit.regular_file import printable_name
 
