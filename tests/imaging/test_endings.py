@@ -29,7 +29,9 @@ def test_drawings_become_png() -> None:
     assert LeftOut(["logo.svg"]).step == "; convert SVG to PNG or JPEG: magick mogrify -format png *.svg"
 
 
-@pytest.mark.parametrize(("names", "text"), [([], ""), (["a"], "1 file of other names"), (["a", "b.txt"], "2 files of other names")])
+@pytest.mark.parametrize(
+    ("names", "text"), [([], ""), (["a"], "1 file of other names"), (["a", "b.txt"], "2 files of other names")]
+)
 def test_files_that_are_no_pictures_need_no_step(names: list[str], text: str) -> None:
     left_out = LeftOut(names)
     assert (str(left_out), left_out.step, bool(left_out)) == (text, "", bool(names))
