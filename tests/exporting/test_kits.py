@@ -119,10 +119,38 @@ def test_class_names_of_any_letters_survive_in_c(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "identifier"), [("my model-2", "my_model_2"), ("7th", "model_7th"), ("é", "model"), ("fast", "fast")]
+    ("name", "identifier"),
+    [
+        ("my data-2", "my_data_2"),
+        ("7th", "model_7th"),
+        ("é", "model"),
+        ("mnist", "mnist"),
+        ("A__b", "a_b"),
+        ("x" * 99, "x" * 64),
+    ],
 )
 def test_identifier_is_one_of_c(name: str, identifier: str) -> None:
-    assert replace(_source(), path=Path(f"{name}.onnx")).identifier == identifier
+    assert _source(data={"name": name}).identifier == identifier
+
+
+def test_kits_of_the_next_training_are_called_as_those_before() -> None:
+    first, second = (
+        replace(
+            _source(name=f"mnist-fast-s0-{stamp}", data={"name": "mnist"}), path=Path(f"mnist-fast-s0-{stamp}.onnx")
+        )
+        for stamp in ("20261128-073931", "20261129-101112")
+    )
+    named = ("name", "html_name", "package_name", "python_name", "c_name", "c_macro", "triton_name")
+    assert [kit_values(first)[name] for name in named] == [kit_values(second)[name] for name in named] == [
+        "mnist", "mnist", "mnist-classifier", "mnist_classifier", "mnist", "MNIST", "mnist",
+    ]  # fmt: skip
+    assert kit_values(replace(first, given_name="My-Digits"))["c_name"] == "my_digits"
+
+
+@pytest.mark.parametrize("name", ["", "7", "a b", "a/b", "é", "-x", "a" * 65, "a\n"])
+def test_name_of_which_no_symbol_can_be_made_is_refused_with_those_that_can(name: str) -> None:
+    with pytest.raises(UsageError, match=r"kits cannot be called .*expected a letter, then letters, digits"):
+        replace(_source(), given_name=name)
 
 
 def test_golden_header_without_vectors_still_compiles_to_none() -> None:

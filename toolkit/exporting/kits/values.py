@@ -13,12 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.card import Card
+from toolkit.errors import UsageError
 from toolkit.runtimes.agreement import probability_bound
 from toolkit.runtimes.registry import RUNTIMES
 
 # Words that stand in comments, docstrings and Markdown of several languages may hold nothing that ends them.
 UNSAFE = re.compile(r"[^\w .,:()+=/-]")
 MOST_NAMED_CLASSES = 12
+# What names kits by a person's word: symbols, packages and folders are made of it.
+MOST_NAME_LETTERS = 64
+USABLE_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_.-]{{0,{MOST_NAME_LETTERS - 1}}}")
 TRITON_MAX_BATCH = 64
 POLARITY_WORDS = {
     "light-on-dark": "light ink on a dark ground",
@@ -35,21 +39,42 @@ class KitSource:
         path: the file.
         model: its bytes.
         card: what it says about itself.
+        given_name: what its kits are called; None: as the data set.
+
+    Raises:
+        UsageError: no symbol can be made of the name that was given.
     """
 
     path: Path
     model: bytes
     card: Card
+    given_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.given_name is not None and not USABLE_NAME.fullmatch(self.given_name):
+            raise UsageError(
+                f"kits cannot be called {self.given_name!r}, after which symbols and packages are named; expected a "
+                f"letter, then letters, digits, '_', '-' or '.', at most {MOST_NAME_LETTERS} in all, such as digits"
+            )
 
     @property
     def stem(self) -> str:
-        """The file's name without its ending, which kits are called after."""
-        return self.path.name.removesuffix(".onnx")
+        """What the kits' folders are called after: the name that was given, else the file's without its ending."""
+        return self.given_name or self.path.name.removesuffix(".onnx")
+
+    @property
+    def stable_name(self) -> str:
+        """What an app that embeds the model calls it: the next training's kits are called so, too."""
+        return self.given_name or str(self.card.data.get("name") or "model")
 
     @property
     def identifier(self) -> str:
-        """The name as an identifier of C: lower-case letters, digits and underscores."""
-        name = re.sub(r"[^a-z0-9]+", "_", self.stem.lower()).strip("_") or "model"
+        """The stable name as an identifier of any language: lower-case letters, digits, underscores.
+
+        Nothing is called by it alone, so that no reserved word and no standard module is in its way: files and packages
+        are `<identifier>_classifier`, functions `<identifier>_classify`.
+        """
+        name = re.sub(r"[^a-z0-9]+", "_", self.stable_name.lower()).strip("_")[:MOST_NAME_LETTERS].strip("_") or "model"
         return f"model_{name}" if name[0].isdigit() else name
 
 
@@ -62,13 +87,14 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
     """Return every value that a template may name, as text."""
     card, spec = source.card, source.card.input
     is_grey = spec.channels == 1
-    name = safe_words(card.name)
     return {
-        "name": name,
+        "name": safe_words(source.stable_name),
+        "model_name": safe_words(card.name),
         "summary": _summarise(card),
-        "html_name": html.escape(card.name),
+        "html_name": html.escape(source.stable_name),
         "html_summary": html.escape(_summarise(card)),
-        "package_name": re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-._") or "model",
+        "package_name": f"{source.identifier.replace('_', '-')}-classifier",
+        "python_name": f"{source.identifier}_classifier",
         "height": str(spec.height),
         "width": str(spec.width),
         "channels": str(spec.channels),
