@@ -16,7 +16,7 @@ KITS = ("python", "node", "web", "c", "cpp", "triton")
 VALUE = re.compile(r"@\{([a-z0-9_]+)\}")
 # Files of other folders that a kit carries too.
 SCRIPTS = ("javascript/prepare.js", "javascript/classifier.js")
-SHARED = {"node": SCRIPTS, "web": SCRIPTS, "cpp": ("c/golden.h",)}
+SHARED = {"node": SCRIPTS, "web": SCRIPTS, "cpp": ("c/golden.h", "c/guard.h")}
 
 
 def render_kit(kit: str, values: Mapping[str, str]) -> dict[PurePosixPath, str]:

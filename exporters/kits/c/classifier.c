@@ -1,6 +1,8 @@
-#include "@{c_name}.h"
+#include "@{c_name}_classifier.h"
 
 #include <string.h>
+
+#include "guard.h"
 
 /* Written by the code generator into network.c. */
 void @{c_name}_network(const uint8_t images[1]@{c_image_dims}, float logits[1][@{classes_count}],
@@ -20,4 +22,5 @@ void @{c_name}_classify(const uint8_t pixels[@{c_macro}_PIXELS], @{c_name}_resul
     memcpy(result->logits, logits, sizeof logits);
     memcpy(result->probabilities, probabilities, sizeof probabilities);
     result->label = label[0];
+    result->doubtful = guard_judge(pixels, result->logits, (int)label[0], result->reason);
 }

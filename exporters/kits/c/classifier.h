@@ -3,12 +3,13 @@
  *     @{c_name}_result result;
  *     @{c_name}_classify(pixels, &result);
  *     puts(@{c_name}_classes[result.label]);
+ *     if (result.doubtful) puts(result.reason);
  *
  * Nothing is allocated and no state is kept: any number of threads may call it at once, each with a stack that has room
  * for the working memory that the README states.
  */
-#ifndef @{c_macro}_H
-#define @{c_macro}_H
+#ifndef @{c_macro}_CLASSIFIER_H
+#define @{c_macro}_CLASSIFIER_H
 
 #include <stdint.h>
 
@@ -17,11 +18,12 @@ extern "C" {
 #endif
 
 enum {
-    @{c_macro}_HEIGHT = @{height},
-    @{c_macro}_WIDTH = @{width},
-    @{c_macro}_CHANNELS = @{channels},
+    @{c_macro}_IMAGE_HEIGHT = @{height},
+    @{c_macro}_IMAGE_WIDTH = @{width},
+    @{c_macro}_IMAGE_CHANNELS = @{channels},
     @{c_macro}_PIXELS = @{height} * @{width} * @{channels},
-    @{c_macro}_CLASSES = @{classes_count}
+    @{c_macro}_CLASSES = @{classes_count},
+    @{c_macro}_REASON_SIZE = @{reason_size}
 };
 
 /** Names of the classes, in the order of the logits. */
@@ -35,6 +37,10 @@ typedef struct {
     float probabilities[@{c_macro}_CLASSES];
     /** Place of the largest logit: an index into the names. */
     int64_t label;
+    /** 1 where the answer is to be doubted: the picture or the logits are unlike the training's; else 0. */
+    int doubtful;
+    /** Why, in words; empty where it is not. */
+    char reason[@{c_macro}_REASON_SIZE];
 } @{c_name}_result;
 
 /** Classify one picture.

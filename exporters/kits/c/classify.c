@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "@{c_name}.h"
+#include "@{c_name}_classifier.h"
 
 /* A number of the header, after white space and comments; -1 where there is none. */
 static long read_number(FILE *stream) {
@@ -42,7 +42,7 @@ static int read_picture(const char *path, uint8_t pixels[@{c_macro}_PIXELS]) {
         const long width = read_number(stream);
         const long height = read_number(stream);
         const long levels = read_number(stream);
-        if (width != @{c_macro}_WIDTH || height != @{c_macro}_HEIGHT || levels != 255) {
+        if (width != @{c_macro}_IMAGE_WIDTH || height != @{c_macro}_IMAGE_HEIGHT || levels != 255) {
             fprintf(stderr, "%s: %ld x %ld, %ld levels; expected @{width} x @{height}, 255\n", path, width, height, levels);
         } else {
             count = fread(pixels, 1, @{c_macro}_PIXELS, stream);
@@ -70,7 +70,8 @@ int main(int argc, char **argv) {
             continue;
         }
         @{c_name}_classify(pixels, &result);
-        printf("%s\t%s\t%.4f\n", argv[at], @{c_name}_classes[result.label], (double)result.probabilities[result.label]);
+        printf("%s\t%s\t%.4f", argv[at], @{c_name}_classes[result.label], (double)result.probabilities[result.label]);
+        printf(result.doubtful ? "\tdoubtful: %s\n" : "%s\n", result.reason);
     }
     return code;
 }

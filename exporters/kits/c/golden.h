@@ -4,6 +4,8 @@
 #define GOLDEN_COUNT @{golden_count}
 #define GOLDEN_TOLERANCE @{golden_tolerance}
 #define GOLDEN_PROBABILITY_TOLERANCE @{golden_probability_tolerance}
+/* Whether the product doubts each of them, and behind them a picture of zeros; -1 where rounding may decide. */
+static const int golden_doubts[] = {@{golden_doubts}};
 static const unsigned char golden_images[][@{c_pixels}] = {
 @{golden_images}
 };

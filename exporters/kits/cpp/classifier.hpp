@@ -1,8 +1,9 @@
 // @{name}: @{classes_count} classes of @{height} x @{width} pictures.
 //
-//     Classifier classifier("model.onnx");
-//     Prediction prediction = classifier.predict(pixels);
-//     std::cout << kClasses[prediction.label];
+//     @{c_name}_classifier::Classifier classifier("model.onnx");
+//     const auto prediction = classifier.predict(pixels).front();
+//     std::cout << @{c_name}_classifier::kClasses[prediction.label];
+//     if (prediction.doubtful) std::cout << ", doubtful: " << prediction.reason;
 #pragma once
 
 #include <array>
@@ -11,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace @{c_name}_classifier {
 
 inline constexpr std::size_t kHeight = @{height}, kWidth = @{width}, kChannels = @{channels};
 inline constexpr std::size_t kPixels = kHeight * kWidth * kChannels;
@@ -23,16 +26,21 @@ inline constexpr std::array<std::string_view, kNumClasses> kClasses = {
 
 /// What a picture shows.
 struct Prediction {
-    std::int64_t label = 0;                       ///< place of the largest logit
-    std::array<float, kNumClasses> logits{};      ///< before the softmax
+    std::size_t label = 0;                           ///< place of the largest logit
+    std::array<float, kNumClasses> logits{};         ///< before the softmax
     std::array<float, kNumClasses> probabilities{};  ///< their sum is 1
+    bool doubtful = false;  ///< whether the picture or the logits are unlike the training's
+    std::string reason;     ///< why, in words; empty where it is not
 };
+
+/// Where the model runs; one that is not active is an error, never a slower processor.
+enum class Provider { cpu, cuda };
 
 /// The model, opened once. Not for several threads at the same time; each may have its own.
 class Classifier {
    public:
-    /// @throws std::exception where the file cannot be opened
-    explicit Classifier(const std::string &model_path);
+    /// @throws std::exception where the file cannot be opened or the provider is not active; one sentence says why
+    explicit Classifier(const std::string &model_path, Provider provider = Provider::cpu);
     ~Classifier();
     Classifier(Classifier &&) noexcept;
     Classifier &operator=(Classifier &&) noexcept;
@@ -47,5 +55,8 @@ class Classifier {
 
    private:
     struct State;
+    std::vector<Prediction> run(const std::vector<std::uint8_t> &pixels, std::size_t count);
     std::unique_ptr<State> state_;
 };
+
+}  // namespace @{c_name}_classifier

@@ -1,11 +1,13 @@
-// Say what pictures show: classify picture.@{pnm} ..., each a binary @{pnm_kind} of @{width} x @{height} with 255 levels.
+// Say what pictures show: classify [--provider cuda] picture.@{pnm} ..., each a binary @{pnm_kind} of @{width} x @{height} with 255 levels.
 #include <fstream>
 #include <iostream>
 #include <limits>
 #include <optional>
 #include <stdexcept>
 
-#include "classifier.hpp"
+#include "@{c_name}_classifier.hpp"
+
+using namespace @{c_name}_classifier;
 
 namespace {
 
@@ -39,23 +41,27 @@ std::vector<std::uint8_t> read_picture(const std::string &path) {
 }  // namespace
 
 int main(int argc, char **argv) {
-    if (argc < 2) {
-        std::cerr << "usage: " << argv[0] << " picture.@{pnm} ... (model.onnx lies in the working directory)\n";
+    const bool wants_cuda = argc > 2 && std::string(argv[1]) == "--provider" && std::string(argv[2]) == "cuda";
+    const int first = wants_cuda ? 3 : 1;
+    if (argc <= first || argv[first][0] == '-') {
+        std::cerr << "usage: " << argv[0] << " [--provider cuda] picture.@{pnm} ... (model.onnx lies in the working directory)\n";
         return 2;
     }
     std::optional<Classifier> classifier;
     try {
-        classifier.emplace("model.onnx");
+        classifier.emplace("model.onnx", wants_cuda ? Provider::cuda : Provider::cpu);
     } catch (const std::exception &error) {
-        std::cerr << "model.onnx: " << error.what() << '\n';
-        return 4;
+        const std::string words = error.what();
+        std::cerr << "the model cannot be run: " << words.substr(0, words.find('\n')) << '\n';
+        return wants_cuda ? 5 : 4;
     }
     int code = 0;
-    for (int at = 1; at < argc; ++at) {
+    for (int at = first; at < argc; ++at) {
         try {
             const Prediction prediction = classifier->predict(read_picture(argv[at])).front();
-            const auto label = static_cast<std::size_t>(prediction.label);
-            std::cout << argv[at] << '\t' << kClasses[label] << '\t' << prediction.probabilities[label] << '\n';
+            std::cout << argv[at] << '\t' << kClasses[prediction.label] << '\t'
+                      << prediction.probabilities[prediction.label] << (prediction.doubtful ? "\tdoubtful: " : "")
+                      << prediction.reason << '\n';
         } catch (const std::exception &error) {
             std::cerr << argv[at] << ": " << error.what() << '\n';
             code = 3;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,8 @@ from exporters.kits import KITS, render_kit
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ResourceError, UsageError, require_known
+from toolkit.exporting.kits.carried import carried_modules
+from toolkit.exporting.kits.doubts import golden_doubts
 from toolkit.exporting.kits.self_check import SelfCheck, run_selfcheck
 from toolkit.exporting.kits.sources import licences_page, network_sources, web_runtime_files
 from toolkit.exporting.kits.triton import triton_files
@@ -25,6 +28,10 @@ from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
 Files = dict[PurePosixPath, bytes]
 LICENCES = "LICENSES.md"
+# Of the golden vectors, for kits that read the card where they run; those of C have them compiled in.
+VERDICTS, WITH_VERDICTS = "golden_doubts.json", ("python", "node", "web")
+INTERFACES = ("classifier.h", "classifier.c", "classifier.hpp")
+CARRIED_FOLDER = "_toolkit"
 SIZES_UNKNOWN = "Code, weights and working memory were not measured where this was written: `make size`."
 
 
@@ -171,17 +178,30 @@ def _make_files(kit: str, source: KitSource, *, config: KitConfig) -> Files:
     if kit == "web":
         files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
     for name, text in render_kit(kit, values).items():
-        files[_renamed(name, kit, source=source)] = text.encode()
-    files[PurePosixPath(LICENCES)] = licences_page(source.card, kit).encode()
+        files[_renamed(name, kit, package=source.package)] = text.encode()
     files[PurePosixPath("model.onnx")] = source.model
     files[PurePosixPath("model.card.json")] = source.card.dumps().encode()
+    if kit in WITH_VERDICTS:
+        files[PurePosixPath(VERDICTS)] = json.dumps(golden_doubts(source.card)).encode()
+    if kit == "python":
+        files = _as_package(files, source.package)
+    files[PurePosixPath(LICENCES)] = licences_page(source.card, kit).encode()
     return triton_files(files, source) if kit == "triton" else files
 
 
-def _renamed(name: PurePosixPath, kit: str, *, source: KitSource) -> PurePosixPath:
-    """Return a file's name in its kit: in C the interface is called as the model is."""
-    is_interface = kit == "c" and name.name in {"classifier.h", "classifier.c"}
-    return PurePosixPath(source.identifier + name.suffix) if is_interface else name
+def _renamed(name: PurePosixPath, kit: str, *, package: str) -> PurePosixPath:
+    """Return a file's name in its kit: in C and C++ the interface is called as the model is."""
+    is_interface = kit in {"c", "cpp"} and name.name in INTERFACES
+    return PurePosixPath(package + name.suffix) if is_interface else name
+
+
+def _as_package(files: Files, package: str) -> Files:
+    """Put a Python kit's files where pip looks for them, the product's own modules among them."""
+    inside = {name: data for name, data in files.items() if name.suffix in {".py", ".json", ".onnx"}}
+    carried = carried_modules(f"{package}.{CARRIED_FOLDER}")
+    inside |= {PurePosixPath(CARRIED_FOLDER) / name: text.encode() for name, text in carried.items()}
+    outside = {name: data for name, data in files.items() if name not in inside}
+    return {**outside, **{PurePosixPath(package) / name: data for name, data in inside.items()}}
 
 
 def _put(files: Files, folder: Path) -> None:

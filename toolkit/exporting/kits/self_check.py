@@ -75,7 +75,8 @@ class _FailedError(Exception):
 
 
 def _check_python(folder: Path) -> dict[str, Any]:
-    _run([sys.executable, "-P", "classify.py", "--selfcheck"], folder)
+    (package,) = (path.parent.name for path in folder.glob("*/__main__.py"))
+    _run([sys.executable, "-B", "-m", package, "--selfcheck"], folder)  # -B: what was compiled here is no part of it
     return _read(folder)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from toolkit.card import Card
 from toolkit.errors import UsageError
+from toolkit.exporting.kits.doubts import golden_doubts, guard_values
 from toolkit.runtimes.agreement import probability_bound
 from toolkit.runtimes.registry import RUNTIMES
 
@@ -24,6 +25,10 @@ MOST_NAMED_CLASSES = 12
 MOST_NAME_LETTERS = 64
 USABLE_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_.-]{{0,{MOST_NAME_LETTERS - 1}}}")
 TRITON_MAX_BATCH = 64
+# Bytes of a reason in C; the longest of the guard's sentences has 120.
+REASON_SIZE = 160
+DOUBT_NOTE = "Answers about what is unlike the training's pictures are doubtful, with the reason."
+NO_DOUBT_NOTE = "The model's card has no thresholds (too few training pictures): no answer is ever doubtful."
 POLARITY_WORDS = {
     "light-on-dark": "light ink on a dark ground",
     "dark-on-light": "dark ink on a light ground",
@@ -77,6 +82,11 @@ class KitSource:
         name = re.sub(r"[^a-z0-9]+", "_", self.stable_name.lower()).strip("_")[:MOST_NAME_LETTERS].strip("_") or "model"
         return f"model_{name}" if name[0].isdigit() else name
 
+    @property
+    def package(self) -> str:
+        """What the package of Python, the headers of C and C++ and the namespace are called."""
+        return f"{self.identifier}_classifier"
+
 
 def safe_words(text: str) -> str:
     """Return text without anything that could end a comment, a docstring, a string or a table's cell."""
@@ -94,7 +104,9 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "html_name": html.escape(source.stable_name),
         "html_summary": html.escape(_summarise(card)),
         "package_name": f"{source.identifier.replace('_', '-')}-classifier",
-        "python_name": f"{source.identifier}_classifier",
+        "python_name": source.package,
+        # Another training is another version: pip and people see which one is installed.
+        "python_version": f"1.0.0+{source.card.checkpoint_sha256[:8]}",
         "height": str(spec.height),
         "width": str(spec.width),
         "channels": str(spec.channels),
@@ -102,9 +114,12 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "channels_words": "one byte a pixel" if is_grey else "red, green and blue of each pixel one after the other",
         "polarity_words": POLARITY_WORDS.get(spec.polarity, safe_words(spec.polarity)),
         "classes_count": str(len(card.classes)),
+        "doubt_note": DOUBT_NOTE if card.guard else NO_DOUBT_NOTE,
         "licence_note": "What is bundled is licensed as `LICENSES.md` says.",
         **_c_values(source),
         **_golden_values(card),
+        **guard_values(card),
+        "reason_size": str(REASON_SIZE),
         **_web_values(uses_webgpu=uses_webgpu),
         "triton_name": source.identifier,
         "triton_max_batch": str(TRITON_MAX_BATCH),
@@ -154,6 +169,7 @@ def _golden_values(card: Card) -> dict[str, str]:
         "golden_count": str(len(images) if golden else 0),
         "golden_images": "\n".join(f"    {{{', '.join(map(str, image.tolist()))}}}," for image in images),
         "golden_logits": "\n".join(f"    {{{', '.join(f'{value:.17g}' for value in row)}}}," for row in logits),
+        "golden_doubts": ", ".join("-1" if doubt is None else str(int(doubt)) for doubt in golden_doubts(card)),
         "golden_tolerance": f"{tolerance:.17g}",
         "golden_probability_tolerance": f"{probability_bound(tolerance):.17g}",
     }
