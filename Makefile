@@ -50,7 +50,7 @@ kits: $(VENV)/.dev
 		--kit all --check --force
 	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.installed import private_root; print(private_root())')" \
 		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
-		$(BIN)/python -m pytest -m kits tests/exporting/test_kits.py tests/exporting/test_kits_web.py
+		$(BIN)/python -m pytest -m kits tests/exporting
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any, Self
@@ -149,7 +150,38 @@ def test_kits_of_the_next_training_are_called_as_those_before() -> None:
 @pytest.mark.parametrize("name", ["", "7", "a b", "a/b", "é", "-x", "a" * 65, "a\n"])
 def test_name_of_which_no_symbol_can_be_made_is_refused_with_those_that_can(name: str) -> None:
     with pytest.raises(UsageError, match=r"kits cannot be called .*expected a letter, then letters, digits"):
-        replace(_source(), given_name=name)
+        KitConfig(kits=("python",), name=name)
+
+
+def test_all_makes_the_kits_that_can_be_made_and_says_what_the_others_need(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sources, "version", gone)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    store, source = ArtifactStore(root=tmp_path), known_source(model_path)
+    with pytest.raises(ResourceError, match=r"kit c needs emx-onnx-cgen; .*pip install 'onnx-parity-toolkit\[kit-c\]'"):
+        write_kits(source, KitConfig(kits=("all", "c")), store=store)
+    written = write_kits(source, KitConfig(kits=("all",), force=True), store=store)
+    assert [kit.kit for kit in written.kits] == ["python", "node", "cpp", "triton"]
+    reasons = {kit.kit: kit.reason for kit in written.missing_kits}
+    assert "onnx-parity-toolkit[kit-c]" in reasons["c"]
+    assert "npm" in reasons["web"]
+    assert not list((tmp_path / "kits").glob("*-web"))
+
+
+def test_name_that_was_given_names_symbols_packages_titles_and_the_folder(model_path: Path, tmp_path: Path) -> None:
+    source = read_kit_source(model_path, name="Post-codes")
+    store = ArtifactStore(root=tmp_path)
+    folder = put_kit("python", source, config=KitConfig(kits=("python",)), store=store)
+    assert folder == tmp_path / "kits" / "Post-codes-python"
+    assert (folder / "post_codes_classifier" / "model.onnx").is_file()
+    assert (folder / "README.md").read_text().startswith("# Post-codes in Python\n")
+    assert 'name = "post-codes-classifier"' in (folder / "pyproject.toml").read_text()
+    folder = put_kit("cpp", source, config=KitConfig(kits=("cpp",)), store=store)
+    assert "namespace post_codes_classifier {" in (folder / "post_codes_classifier.hpp").read_text()
 
 
 def test_golden_header_without_vectors_still_compiles_to_none() -> None:
@@ -168,7 +200,7 @@ def test_golden_header_without_vectors_still_compiles_to_none() -> None:
 
 def test_python_kit_is_whole_and_answers_as_the_toolkit_does(model_path: Path, tmp_path: Path) -> None:
     store = ArtifactStore(root=tmp_path)
-    (result,) = write_kits(known_source(model_path), KitConfig(kits=("python",)), store=store)
+    (result,) = write_kits(known_source(model_path), KitConfig(kits=("python",)), store=store).kits
     assert result.check.status == "pass"
     assert {path.name for path in result.folder.iterdir()} == {
         "mnist_mini_classifier", "pyproject.toml", "README.md", "LICENSES.md", "selfcheck.json",
@@ -413,7 +445,7 @@ def test_kit_whose_model_answers_otherwise_fails_its_check(model_path: Path, tmp
     assert source.card.golden is not None
     logits = (tuple(value + 1 for value in source.card.golden.logits[0]), *source.card.golden.logits[1:])
     wrong = replace(source, card=replace(source.card, golden=replace(source.card.golden, logits=logits)))
-    (result,) = write_kits(wrong, KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path))
+    (result,) = write_kits(wrong, KitConfig(kits=("python",)), store=ArtifactStore(root=tmp_path)).kits
     assert result.check.status == "fail"
     assert "logits differ by" in result.check.reason
     assert result.check.max_abs_logit_error == pytest.approx(1, abs=1e-3)
@@ -434,7 +466,16 @@ def test_export_writes_kits_of_a_model_that_is_there(model_path: Path, tmp_path:
     assert _toolkit("export", model_path, "--kit", "node", "--check", "--force", **roots).returncode == 5
     told = json.loads(_toolkit("export", model_path, "--kit", "python", "--force", "--json", **roots).stdout)
     assert (told["schema"], [kit["check"]["status"] for kit in told["kits"]]) == ("toolkit/kits/1", ["pass"])
-    for arguments in (["--kit", "pyton"], ["--check"], ["--webgpu"], [], ["--kit", "python", "-o", "x.onnx"]):
+    named = _toolkit("export", model_path, "--kit", "python", "--name", "digits", **roots)
+    assert (named.returncode, (tmp_path / "kits" / "digits-python").is_dir()) == (0, True), named.stderr
+    for arguments in (
+        ["--kit", "python", "--name", "a b"],
+        ["--kit", "pyton"],
+        ["--check"],
+        ["--webgpu"],
+        [],
+        ["--kit", "python", "-o", "x.onnx"],
+    ):
         refused = _toolkit("export", model_path, *arguments, **roots)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
 
@@ -449,7 +490,7 @@ def test_real_kit_replays_its_golden_vectors(
     kit: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     model: Path = request.getfixturevalue("model_path" if kind == "grey" else "rgb_model")
-    (result,) = write_kits(read_kit_source(model), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path))
+    (result,) = write_kits(read_kit_source(model), KitConfig(kits=(kit,)), store=ArtifactStore(root=tmp_path)).kits
     if kit == "c":
         assert result.check.sizes is not None
         assert f"| {result.check.sizes['stack'] / 1e3:,.0f} kB |" in (result.folder / "README.md").read_text()
@@ -547,7 +588,7 @@ def test_demo_serves_the_page_until_it_is_interrupted(model_path: Path, tmp_path
 @pytest.mark.kits
 def test_web_kit_with_webgpu_says_which_runs_and_stays_under_forty_megabytes(model_path: Path, tmp_path: Path) -> None:
     config = KitConfig(kits=("web",), uses_webgpu=True)
-    (result,) = write_kits(known_source(model_path), config, store=ArtifactStore(root=tmp_path))
+    (result,) = write_kits(known_source(model_path), config, store=ArtifactStore(root=tmp_path)).kits
     assert result.size_bytes < 40_000_000
     assert result.check.status == "pass", result.check.reason
 

@@ -18,7 +18,7 @@ from toolkit.plain import to_plain
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
     from toolkit.exporting.config import ExportConfig
-    from toolkit.exporting.kits.kits import KitConfig, KitResult
+    from toolkit.exporting.kits.kits import KitConfig, WrittenKits
     from toolkit.exporting.report import ExportReport
 
 
@@ -48,10 +48,11 @@ def export_and_show(
         ResourceError: a self-check did not run and `check` insists.
     """
     report = _export(resolve_run(run, store=store), config, data=data, store=store, output=output)
-    results = _write_kits(report.model, kits, store=store, output=output) if kits else ()
-    _show(report, results, output=output, asked=config.golden)
+    written = _write_kits(report.model, kits, store=store, output=output) if kits else None
+    _show(report, written, output=output, asked=config.golden)
     _judge_int8(report, store=store)
-    _judge_kits(results, check=check)
+    if written:
+        _judge_kits(written, check=check)
 
 
 def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: ArtifactStore, output: Output) -> None:
@@ -66,10 +67,9 @@ def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: Ar
 
     if config is None:
         raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")
-    results = _write_kits(model, config, store=store, output=output)
-    report = {"schema": "toolkit/kits/1", "model": str(model), "kits": to_plain(results)}
-    output.report(report, kits_table(results))
-    _judge_kits(results, check=check)
+    written = _write_kits(model, config, store=store, output=output)
+    output.report({"schema": "toolkit/kits/1", "model": str(model), **to_plain(written)}, kits_table(written.kits))
+    _judge_kits(written, check=check)
 
 
 def _export(run: Path, config: ExportConfig, *, data: str | None, store: ArtifactStore, output: Output) -> ExportReport:
@@ -88,21 +88,27 @@ def _export(run: Path, config: ExportConfig, *, data: str | None, store: Artifac
         return export_run(run, dataset, config=config, store=store, progress=advance)
 
 
-def _write_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> tuple[KitResult, ...]:
+def _write_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> WrittenKits:
     """Write a model's kits behind a progress bar."""
     from toolkit.exporting.kits.kits import read_kit_source, write_kits
 
     with output.progress("writing kits", unit="kits") as bar:
-        return write_kits(read_kit_source(model), config, store=store, progress=bar)
+        return write_kits(read_kit_source(model, name=config.name), config, store=store, progress=bar)
 
 
-def _show(report: ExportReport, kits: tuple[KitResult, ...], *, output: Output, asked: str | None) -> None:
+def _show(report: ExportReport, written: WrittenKits | None, *, output: Output, asked: str | None) -> None:
     from toolkit.render.export import describe_export, int8_table, kits_table
 
     warn(report.warnings)
-    tables = [*([] if report.int8 is None else int8_table(report.int8)), *([kits_table(kits)] if kits else [])]
-    told = {"kits": to_plain(kits)} if kits else {}
-    output.report({**report.to_json(), **told}, *describe_export(report, asked=asked), *tables)
+    tables = [
+        *([] if report.int8 is None else int8_table(report.int8)),
+        *([kits_table(written.kits)] if written else []),
+    ]
+    output.report(
+        {**report.to_json(), **(to_plain(written) if written else {})},
+        *describe_export(report, asked=asked),
+        *tables,
+    )
 
 
 def _judge_int8(report: ExportReport, *, store: ArtifactStore) -> None:
@@ -116,20 +122,24 @@ def _judge_int8(report: ExportReport, *, store: ArtifactStore) -> None:
         raise CheckFailedError(f"no int8 file: {'; '.join(report.int8.failures)}; every try is in {target}")
 
 
-def _judge_kits(results: tuple[KitResult, ...], *, check: bool) -> None:
-    """Warn of self-checks that did not run.
+def _judge_kits(written: WrittenKits, *, check: bool) -> None:
+    """Say which kits of all could not be made, and warn of self-checks that did not run.
 
     Raises:
         CheckFailedError: one failed.
-        ResourceError: one did not run and `check` insists.
+        ResourceError: one did not run, or a kit is missing, and `check` insists.
     """
-    missing = [result for result in results if result.check.status == "not-run"]
+    for kit in written.missing_kits:
+        note(f"no kit {kit.kit}: {kit.reason}")
+    missing = [result for result in written.kits if result.check.status == "not-run"]
     for result in missing:
         note(f"warning: the self-check of {result.folder} did not run: {result.check.reason}")
-    failed = [result for result in results if result.check.status == "fail"]
+    failed = [result for result in written.kits if result.check.status == "fail"]
     if failed:
         raise CheckFailedError(f"the self-check of {failed[0].folder} failed: {failed[0].check.reason}")
     # Triton's needs a server, which is no tool of this machine's; its configuration was checked.
     insisted = [result for result in missing if result.kit != "triton"]
     if check and insisted:
         raise ResourceError(f"the self-check of {insisted[0].folder} did not run: {insisted[0].check.reason}")
+    if check and written.missing_kits:
+        raise ResourceError(f"no kit {written.missing_kits[0].kit}: {written.missing_kits[0].reason}")

@@ -32,7 +32,13 @@ class ExportRequest:
             "--kit also an .onnx that is there already."
         ),
     ] = None
-    name: Annotated[str | None, typer.Option("--name", help="The model's name; the run's by default.")] = None
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            help="The model's name, the run's by default; also what kits are called, by default as the data set.",
+        ),
+    ] = None
     output_path: OutputPath = None
     precision: Annotated[
         str, typer.Option("--precision", help="fp32, which is always made; fp16 and int8 are derived from it.")
@@ -52,7 +58,10 @@ class ExportRequest:
         ),
     ] = None
     kit: Annotated[
-        str | None, typer.Option("--kit", help="Also write kits: python, node, web, c, cpp, triton, or all.")
+        str | None,
+        typer.Option(
+            "--kit", help="Also write kits: python, node, web, c, cpp, triton, or all: those that can be made here."
+        ),
     ] = None
     webgpu: Annotated[bool, typer.Option("--webgpu", help="The web kit carries the larger build with WebGPU.")] = False
     check: Annotated[
@@ -100,7 +109,7 @@ class ExportRequest:
             return None
         from toolkit.exporting.kits.kits import KitConfig
 
-        return KitConfig(kits=split_names(self.kit), uses_webgpu=self.webgpu, force=self.force)
+        return KitConfig(kits=split_names(self.kit), name=self.name, uses_webgpu=self.webgpu, force=self.force)
 
 
 def _carry_out(request: ExportRequest) -> None:
@@ -109,8 +118,8 @@ def _carry_out(request: ExportRequest) -> None:
     if run is None or run.suffix != ".onnx":
         export_and_show(run, config, data=request.data, kits=kits, check=request.check, store=store, output=output)
         return
-    if request.name is not None or request.output_path is not None or config.precisions != ("fp32",):
-        raise UsageError("--name, --output and --precision are for runs; kits of a model lie in artifacts/kits")
+    if request.output_path is not None or config.precisions != ("fp32",):
+        raise UsageError("--output and --precision are for runs; kits of a model lie in artifacts/kits")
     export_kits(run, kits, check=request.check, store=store, output=output)
 
 

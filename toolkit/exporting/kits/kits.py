@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KITS", "KitConfig", "KitResult", "put_kit", "read_kit_source", "write_kits"]
+__all__ = ["KITS", "KitConfig", "KitResult", "MissingKit", "WrittenKits", "put_kit", "read_kit_source", "write_kits"]
 
 import json
 import re
@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from exporters.kits import KITS, render_kit
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
-from toolkit.errors import ResourceError, UsageError, require_known
+from toolkit.errors import ModelError, ResourceError, UsageError, require_known
 from toolkit.exporting.kits.carried import carried_modules
 from toolkit.exporting.kits.doubts import golden_doubts
 from toolkit.exporting.kits.self_check import SelfCheck, run_selfcheck
 from toolkit.exporting.kits.sources import licences_page, network_sources, web_runtime_files
 from toolkit.exporting.kits.triton import triton_files
-from toolkit.exporting.kits.values import KitSource, kit_values
+from toolkit.exporting.kits.values import KitSource, kit_values, require_usable_name
 from toolkit.holding import hold
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowProgress
@@ -40,18 +40,23 @@ class KitConfig:
     """Which kits to write.
 
     Attributes:
-        kits: names, or `all`.
+        kits: names, or `all`: those that can be made here.
+        name: what they are called in symbols, packages, titles and folders; None: as the data set, in folders as the
+            model's file.
         uses_webgpu: the web kit carries the larger build that has WebGPU.
         force: replace a folder that exists.
     """
 
     kits: tuple[str, ...]
+    name: str | None = None
     uses_webgpu: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:
         for kit in self.kits:
             require_known(kit, (*KITS, "all"), what="kit")
+        if self.name is not None:
+            require_usable_name(self.name)
         if self.uses_webgpu and "web" not in self.names:
             raise UsageError("--webgpu is of the web kit; ask for it: --kit web")
 
@@ -78,8 +83,38 @@ class KitResult:
     check: SelfCheck
 
 
-def read_kit_source(path: Path) -> KitSource:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingKit:
+    """A kit of `all` that cannot be made here.
+
+    Attributes:
+        kit: its name.
+        reason: what it needs.
+    """
+
+    kit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenKits:
+    """What became of the kits that were asked for.
+
+    Attributes:
+        kits: those that were written.
+        missing_kits: those of `all` that were not.
+    """
+
+    kits: tuple[KitResult, ...]
+    missing_kits: tuple[MissingKit, ...] = ()
+
+
+def read_kit_source(path: Path, *, name: str | None = None) -> KitSource:
     """Read a model that keeps the contract; it is opened in a worker first.
+
+    Args:
+        path: the file.
+        name: what its kits are called; None: as the data set.
 
     Raises:
         ModelError: it breaks the contract; says which clause.
@@ -90,7 +125,7 @@ def read_kit_source(path: Path) -> KitSource:
         open_worker(source, RuntimeSettings(), allow_foreign=False) as worker,
     ):
         card = require_contract(worker.info, name=path.name)
-    return KitSource(path=path, model=source.model, card=card)
+    return KitSource(path=path, model=source.model, card=card, given_name=name)
 
 
 def write_kits(
@@ -99,32 +134,44 @@ def write_kits(
     *,
     store: ArtifactStore,
     progress: ShowProgress | None = None,
-) -> tuple[KitResult, ...]:
-    """Write kits into `kits/<model>-<kit>/` and let each check itself.
+) -> WrittenKits:
+    """Write kits into `kits/<model>-<kit>/` and let each check itself; of `all`, those that can be made.
 
     A self-check that cannot run for want of a tool is told as such; the kit is there all the same.
 
     Raises:
         UsageError: a folder exists and `force` is not set.
-        ResourceError: what a kit bundles cannot be had, or another process writes the same kit.
-        ModelError: a code generator refuses the model.
+        ResourceError: what a kit bundles cannot be had, and the kit was named or none could be made; or another process
+            writes the same kit.
+        ModelError: in the same way: a code generator refuses the model.
     """
     for kit in config.names:
         _require_free(_folder_of(kit, source, store=store), config)
-    results = []
+    results: list[KitResult] = []
+    missing: list[MissingKit] = []
     for number, kit in enumerate(config.names):
         if progress:
             progress(number, len(config.names))
-        with hold(_folder_of(kit, source, store=store)):
-            folder = _put_kit(kit, source, config=config, store=store)
-            check = run_selfcheck(kit, folder)
-            if check.sizes:
-                _state_sizes(folder / "README.md", check.sizes)
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        results.append(KitResult(kit=kit, folder=folder, size_bytes=size, check=check))
+        try:
+            results.append(_write_kit(kit, source, config=config, store=store))
+        except (ResourceError, ModelError) as error:
+            is_last_hope = number + 1 == len(config.names) and not results
+            if kit in config.kits or is_last_hope:
+                raise
+            missing.append(MissingKit(kit=kit, reason=str(error)))
     if progress:
         progress(len(config.names), len(config.names))
-    return tuple(results)
+    return WrittenKits(kits=tuple(results), missing_kits=tuple(missing))
+
+
+def _write_kit(kit: str, source: KitSource, *, config: KitConfig, store: ArtifactStore) -> KitResult:
+    with hold(_folder_of(kit, source, store=store)):
+        folder = _put_kit(kit, source, config=config, store=store)
+        check = run_selfcheck(kit, folder)
+        if check.sizes:
+            _state_sizes(folder / "README.md", check.sizes)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return KitResult(kit=kit, folder=folder, size_bytes=size, check=check)
 
 
 def _state_sizes(readme: Path, sizes: dict[str, int]) -> None:

@@ -20,7 +20,7 @@ from toolkit.errors import ResourceError
 from toolkit.exporting.kits.browser import check_in_browser
 from toolkit.exporting.kits.triton import check_config
 from toolkit.plain import to_plain
-from toolkit.programs import find_program, run_program
+from toolkit.programs import find_program, import_extra, run_program
 from toolkit.runtimes.installed import find_private_folder
 from toolkit.runtimes.workers.time_limits import SELF_CHECK_S
 
@@ -99,8 +99,7 @@ def _check_c(folder: Path) -> dict[str, Any]:
 def _check_cpp(folder: Path) -> dict[str, Any]:
     cmake = find_program("cmake", "apt-get install cmake g++")
     find_program("c++", "apt-get install g++")
-    import openvino
-
+    openvino = import_extra("openvino", extra="runtimes", user="the self-check of kit cpp")
     configuration = Path(openvino.__file__).parent / "cmake"
     with _copied(folder) as copy:
         _run([cmake, "-B", "build", f"-DOpenVINO_DIR={configuration}"], copy)

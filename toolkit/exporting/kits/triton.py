@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from toolkit.exporting.kits.values import KitSource, safe_words
+from toolkit.programs import import_extra
 
 Files = dict[PurePosixPath, bytes]
 # ONNX's element types by Triton's words (its model configuration, data types).
@@ -39,11 +40,12 @@ def check_config(folder: Path) -> list[str]:
     """Read a kit's configuration with Triton's own schema and hold it against the file; returns what is wrong.
 
     Raises:
-        ImportError: tritonclient is not installed.
+        ResourceError: tritonclient is not installed.
     """
+    client = import_extra("tritonclient.grpc", extra="kits", user="the self-check of kit triton")
     from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2
 
+    model_config_pb2 = client.model_config_pb2
     (path,) = folder.glob("repository/*/config.pbtxt")
     config = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
     graph = onnx.load(str(path.parent / "1" / "model.onnx")).graph

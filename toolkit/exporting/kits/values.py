@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KitSource", "kit_values", "safe_words"]
+__all__ = ["KitSource", "kit_values", "require_usable_name", "safe_words"]
 
 import html
 import math
@@ -44,23 +44,13 @@ class KitSource:
         path: the file.
         model: its bytes.
         card: what it says about itself.
-        given_name: what its kits are called; None: as the data set.
-
-    Raises:
-        UsageError: no symbol can be made of the name that was given.
+        given_name: what its kits are called, one that `require_usable_name` takes; None: as the data set.
     """
 
     path: Path
     model: bytes
     card: Card
     given_name: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.given_name is not None and not USABLE_NAME.fullmatch(self.given_name):
-            raise UsageError(
-                f"kits cannot be called {self.given_name!r}, after which symbols and packages are named; expected a "
-                f"letter, then letters, digits, '_', '-' or '.', at most {MOST_NAME_LETTERS} in all, such as digits"
-            )
 
     @property
     def stem(self) -> str:
@@ -86,6 +76,19 @@ class KitSource:
     def package(self) -> str:
         """What the package of Python, the headers of C and C++ and the namespace are called."""
         return f"{self.identifier}_classifier"
+
+
+def require_usable_name(name: str) -> None:
+    """Refuse a name of which no symbol and no package can be made.
+
+    Raises:
+        UsageError: says which can.
+    """
+    if not USABLE_NAME.fullmatch(name):
+        raise UsageError(
+            f"kits cannot be called {name!r}, after which symbols and packages are named; expected a letter, then "
+            f"letters, digits, '_', '-' or '.', at most {MOST_NAME_LETTERS} in all, such as digits"
+        )
 
 
 def safe_words(text: str) -> str:
