@@ -18,9 +18,9 @@ INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80
 SIZES = (
     (65535, 65535),
     (6000, 6000),
-    (40_000_000, 1),
-    (1, 40_000_000),
-    (7000, 6000),
+    (64_000_000, 1),
+    (1, 64_000_000),
+    (8100, 8000),
     (2**31 - 1, 2),
     (0, 5),
     (300, 300),
@@ -62,6 +62,15 @@ def _bases() -> list[tuple[str, bytes]]:
     ]
     bases += [(kind.lower().replace("jpeg", "jpg"), encode(seven, kind, exif=exif)) for kind in ("PNG", "JPEG", "WEBP")]
     bases += [("gif", encode(seven, "GIF", save_all=True, append_images=[noise.convert("L").resize((28, 28))]))]
+    for packing in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        modes = ("L", "RGB", "CMYK") if packing == "jpeg" else ("1", "L", "P", "RGB", "RGBA", "I")
+        bases += [("tif", encode(noise.convert(mode), "TIFF", compression=packing, strip_size=900)) for mode in modes]
+    bases += [("pnm", encode(noise.convert(mode), "PPM")) for mode in ("1", "L", "RGB")]
+    bases += [
+        ("pgm", b"P2 # plain\n3 2\n9\n1 2 3 4 5 6\n"),
+        ("pbm", b"P1 8 2 1111000010101010"),
+        ("ppm", b"P3 1 1 999 1 2 3"),
+    ]
     return [*bases, *[("png", encode(seven))] * 4]
 
 
@@ -122,6 +131,11 @@ def _size(rng: random.Random, data: bytearray, _: list[bytes]) -> bytearray:
         struct.pack_into("<ii", data, 18, width % 2**31, rng.choice((-1, 1)) * (height % 2**31))
     elif data[:3] == b"GIF" and len(data) > 10:
         struct.pack_into("<HH", data, 6, width % 65536, height % 65536)
+    elif data[:2] == b"II":
+        for tag, value in ((256, width), (257, height)):
+            for kind, layout in ((3, "<H"), (4, "<I")):
+                if (place := data.find(struct.pack("<HHI", tag, kind, 1)) + 8) > 8 and place + 4 <= len(data):
+                    struct.pack_into(layout, data, place, value % (1 << 8 * struct.calcsize(layout)))
     elif (place := data.find(b"\xff\xc0")) > 0 and place + 9 < len(data):
         struct.pack_into(">HH", data, place + 5, height % 65536, width % 65536)
     return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "judge_file", "judge_head"]
+__all__ = ["ARRAY_KINDS", "HEAD_BYTES", "Kind", "is_idx", "is_picture", "judge_file", "judge_head"]
 
 import enum
 import zlib
@@ -32,7 +32,8 @@ class Kind(enum.Enum):
 
 
 ARRAY_KINDS = {Kind.NPY, Kind.IDX, Kind.PACKED_ARRAY}
-IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+PNM_KINDS, SPACE = b"123456", b" \t\r\n#"
 MAGICS = {
     b"\x93NUMPY": Kind.NPY,
     b"PK\3\4": Kind.ZIP,
@@ -76,6 +77,12 @@ def _judge_plain(head: bytes) -> Kind:
     if _is_tar(head):
         return Kind.TAR
     return Kind.IDX if is_idx(head) else Kind.IMAGE
+
+
+def is_picture(head: bytes) -> bool:
+    """Say whether a file begins as a picture does, also by a magic that other files may begin with."""
+    is_pnm = head[:1] == b"P" and len(head) > 2 and head[1] in PNM_KINDS and head[2] in SPACE
+    return head.startswith((*IMAGE_MAGICS, b"BM")) or is_pnm
 
 
 def is_idx(head: bytes) -> bool:

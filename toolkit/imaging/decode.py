@@ -24,6 +24,7 @@ from PIL import Image
 from PIL.Image import Transpose
 
 from toolkit.errors import DataError
+from toolkit.imaging.codecs.picture import refuse_dark_colour
 from toolkit.imaging.formats import FORMATS, check_size, load_pixels, open_picture, verify_checksums
 from toolkit.imaging.metadata import read_metadata
 from toolkit.imaging.pixel_values import Depth, flatten_image, is_deep_mode, is_grey_mode
@@ -99,7 +100,7 @@ def read_image_header(path: Path) -> ImageHeader:
 
 
 def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: int | None = None) -> Decoded:
-    """Decode one still PNG, JPEG, BMP, GIF or WebP image.
+    """Decode one still image: PNG, JPEG, BMP, GIF, WebP, TIFF (one page), PBM, PGM, PPM.
 
     EXIF rotation is applied, 16-bit grey and transparency are flattened (see `flatten_image`). Metadata
     is not pixels: what is damaged in it is left out, with a note. Nothing of the process is changed, not even for a
@@ -111,7 +112,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
         bits: depth of the pictures that it belongs to, where its numbers are wider than bytes; None: it stands alone.
 
     Raises:
-        DataError: not a regular file, unreadable, empty, over 128 MiB or 40 million pixels (judged from the header,
+        DataError: not a regular file, unreadable, empty, over 128 MiB or 64 million pixels (judged from the header,
             before any pixel is decoded), of another format, animated, truncated, damaged.
     """
     title = name or ("the image" if isinstance(source, bytes) else str(source))
@@ -151,7 +152,7 @@ def decode_opened(image: Image.Image, *, name: str) -> Decoded:
         name: what it is called in messages.
 
     Raises:
-        DataError: over 40 million pixels, truncated, damaged, closed.
+        DataError: over 64 million pixels, truncated, damaged, closed.
     """
     check_size(*image.size, name=name)
     with _failures_named(name):
@@ -175,12 +176,9 @@ def _finish(image: Image.Image, *, bits: int | None = None, file_bytes: int | No
 
 
 def _check_deep_colour(data: bytes, pixels: npt.NDArray[np.uint8], *, name: str) -> None:
-    # Of a PNG's 16-bit colour Pillow gives the upper bytes only: numbers of 12 bits or fewer are lost there.
-    if data.startswith(PNG_SIGNATURE) and data[24] == 16 and data[25] in DEEP_COLOUR and 0 < pixels.max() < 16:
-        raise DataError(
-            f"{name} has 16-bit colour whose values end under 4,096 of 65,535, and only the upper 8 bits of colour are "
-            "read; save it with 8 bits a channel, or in 16-bit grey"
-        )
+    # Of a PNG's 16-bit colour Pillow gives the upper bytes only.
+    if data.startswith(PNG_SIGNATURE) and data[24] == 16 and data[25] in DEEP_COLOUR:
+        refuse_dark_colour(pixels, name=name)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The formats that are read, each opened by its own decoder of Pillow's.
+"""The formats that are read, each opened by its own decoder: Pillow's, or one of `codecs`.
 
 `PIL.Image.open` and Pillow's reading of EXIF warn of damaged metadata. Warnings and Pillow's switches
 (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`) belong to the whole process, and so to the program around us: filters that
@@ -15,15 +15,19 @@ from typing import BinaryIO
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from toolkit.errors import DataError
+from toolkit.imaging.codecs.jpeg import JpegPicture, refuse_end
+from toolkit.imaging.codecs.picture import OwnPicture
+from toolkit.imaging.codecs.pnm import PnmPicture, is_pnm
+from toolkit.imaging.codecs.tiff import TIFF_MAGICS, TiffPicture
+from toolkit.imaging.endings import LeftOut
 from toolkit.imaging.png import PNG_SIGNATURE
 from toolkit.imaging.settings import MAX_PIXELS
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PNM")
 WEBP_HEADER_BYTES = 30
 MOST_FRAMES = 0x80000000  # of an animated PNG, for Pillow
 # At the very best, on a picture of one colour: deflate packs 1,032 bytes into one (zlib's technical details, "Maximum
@@ -45,7 +49,7 @@ def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
         name: what the picture is called in messages.
 
     Raises:
-        DataError: of another format, over 40 million pixels, animated.
+        DataError: of another format, over 64 million pixels, animated.
         Exception: of any kind, where the header is damaged.
     """
     head = stream.read(WEBP_HEADER_BYTES)
@@ -62,7 +66,7 @@ def check_size(width: int, height: int, *, name: str) -> None:
     """Refuse too large a picture.
 
     Raises:
-        DataError: over 40 million pixels.
+        DataError: over 64 million pixels.
     """
     if width * height > MAX_PIXELS:
         raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
@@ -93,6 +97,8 @@ def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
 
 
 def _most_pixels_per_byte(image: ImageFile) -> int:
+    if isinstance(image, OwnPicture):
+        return image.most_pixels_per_byte
     if image.format == "BMP" and image.info.get("compression") not in BMP_UNPACKED:
         return MAX_PIXELS
     return MOST_PIXELS_PER_BYTE.get(image.format or "", MAX_PIXELS)
@@ -120,48 +126,40 @@ def _check_webp_canvas(head: bytes, *, name: str) -> None:
 def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
     if head.startswith(PNG_SIGNATURE):
         return _Png(_without_broken_animation(stream))
-    if head.startswith(b"\xff\xd8\xff"):
-        return _Jpeg(stream)
-    if head.startswith(b"BM"):
-        return _Bmp(stream)
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return _Gif(stream)
+    for magics, reader in _READERS.items():
+        if head.startswith(magics):
+            return reader(stream, name)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return WebPImageFile(stream)
-    raise DataError(f"{name}: format not allowed; by its content it is none of {', '.join(FORMATS)}")
-
-
-def _refuse_end(data: bytes) -> bytes:
-    # Where a program has set LOAD_TRUNCATED_IMAGES, Pillow would fill up what is missing.
-    if not data:
-        raise OSError("image file is truncated")
-    return data
+    if is_pnm(head):
+        return PnmPicture(stream, name)
+    step = LeftOut([name]).step
+    raise DataError(f"{name}: format not allowed; by its content it is none of {', '.join(FORMATS)}{step}")
 
 
 class _Png(PngImageFile):
     def load_read(self, read_bytes: int) -> bytes:
-        return _refuse_end(super().load_read(read_bytes))
-
-
-class _Jpeg(JpegImageFile):
-    def load_read(self, read_bytes: int) -> bytes:
-        assert self.fp is not None
-        return _refuse_end(self.fp.read(read_bytes))
-
-    def _read_dpi_from_exif(self) -> None:
-        """Leave the resolution alone: nobody asks for it, and reading it warns of a damaged EXIF block."""
+        return refuse_end(super().load_read(read_bytes))
 
 
 class _Gif(GifImageFile):
     def load_read(self, read_bytes: int) -> bytes:
         assert self.fp is not None
-        return _refuse_end(self.fp.read(read_bytes))
+        return refuse_end(self.fp.read(read_bytes))
 
 
 class _Bmp(BmpImageFile):
     def load_read(self, read_bytes: int) -> bytes:
         assert self.fp is not None
-        return _refuse_end(self.fp.read(read_bytes))
+        return refuse_end(self.fp.read(read_bytes))
+
+
+_READERS: dict[tuple[bytes, ...], type[ImageFile]] = {
+    (b"\xff\xd8\xff",): JpegPicture,
+    (b"BM",): _Bmp,
+    (b"GIF87a", b"GIF89a"): _Gif,
+    TIFF_MAGICS: TiffPicture,
+}
 
 
 def _without_broken_animation(stream: BinaryIO) -> BinaryIO:

@@ -12,16 +12,15 @@ __all__ = ["Metadata", "read_metadata"]
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from toolkit.imaging.codecs.directory import read_directory
+from toolkit.imaging.codecs.picture import ORIENTATION
 
 ORIENTATION_TAG = 0x0112
 PICTURES_TAG = 0xB002
 PICTURE_BYTES = 16
-# Bytes of a value by the number of its type, TIFF 6.0, section 2; of an unknown type nothing is checked.
-TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-INLINE_BYTES = 4
-ENTRY_BYTES = 12
-ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 XMP_ORIENTATION = re.compile(r'tiff:Orientation(?:="|>)([0-9])')
 
 
@@ -37,26 +36,21 @@ class Metadata(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _Directory(NamedTuple):
-    values: dict[int, bytes]
-    order: Literal["little", "big"]
-    is_whole: bool
-
-
 def read_metadata(info: Mapping[str | tuple[int, int], Any], *, file_bytes: int | None = None) -> Metadata:
     """Read the metadata that Pillow has found, which nobody has looked into.
 
     Args:
-        info: a picture's `info`: `exif`, `Raw profile type exif`, `xmp`, `XML:com.adobe.xmp`, `mp`, `mpoffset`.
+        info: a picture's `info`: `toolkit.orientation`, `exif`, `Raw profile type exif`, `xmp`,
+            `XML:com.adobe.xmp`, `mp`, `mpoffset`.
         file_bytes: size of the file, where it is known: whether the further pictures in it are there.
     """
     notes = []
-    # EXIF's word counts; XMP is asked where EXIF says nothing.
-    orientation = 0
+    # The file's own word counts, then EXIF's; XMP is asked where both say nothing.
+    orientation = int(info.get(ORIENTATION, 0))
     block = _exif_block(info)
     if block:
-        exif = _read_directory(block)
-        orientation = int.from_bytes(exif.values.get(ORIENTATION_TAG, b""), exif.order)
+        exif = read_directory(BytesIO(block), (ORIENTATION_TAG,))
+        orientation = orientation or exif.number(ORIENTATION_TAG)
         if not exif.is_whole:
             notes.append("damaged EXIF block, pixels whole")
     if not orientation:
@@ -83,33 +77,9 @@ def _xmp_orientation(info: Mapping[str | tuple[int, int], Any]) -> int:
     return int(found[1]) if found else 0
 
 
-def _read_directory(block: bytes) -> _Directory:
-    """Read the first directory of a TIFF structure; only values that are wholly there."""
-    order = ORDERS.get(block[:4])
-    if order is None:
-        return _Directory({}, "big", is_whole=False)
-    # A directory is a count of two bytes and so many entries: tag, type, number of values, and the value itself where
-    # four bytes hold it, else the offset where it lies.
-    start = int.from_bytes(block[4:8], order) + 2
-    count = int.from_bytes(block[start - 2 : start], order)
-    entries = block[start : start + ENTRY_BYTES * count]
-    values, is_whole = {}, 2 < start <= len(block) and len(entries) == ENTRY_BYTES * count
-    for place in range(0, len(entries) // ENTRY_BYTES * ENTRY_BYTES, ENTRY_BYTES):
-        tag, kind = (int.from_bytes(entries[place + skip : place + skip + 2], order) for skip in (0, 2))
-        size = TYPE_BYTES.get(kind, 0) * int.from_bytes(entries[place + 4 : place + 8], order)
-        value = entries[place + 8 : place + 12]
-        if size > INLINE_BYTES:
-            offset = int.from_bytes(value, order)
-            value = block[offset : offset + size]
-        is_whole = is_whole and len(value) >= size
-        if len(value) >= size:
-            values[tag] = value[:size]
-    return _Directory(values, order, is_whole)
-
-
 def _judge_further_pictures(info: Mapping[str | tuple[int, int], Any], file_bytes: int | None) -> str:
     """Say what is wrong with the pictures behind the first one; "" where nothing is."""
-    index = _read_directory(info["mp"])
+    index = read_directory(BytesIO(info["mp"]), (PICTURES_TAG,))
     table = index.values.get(PICTURES_TAG, b"")
     if not index.is_whole or not table or len(table) % PICTURE_BYTES:
         return "damaged list of further pictures"

@@ -14,7 +14,7 @@ POLARITY_WISHES = (AUTO, "light-on-dark", "dark-on-light")
 # What every note begins with that gives a reason to doubt the answer.
 DOUBT = "doubtful: "
 # How large an image may be, wherever it comes from.
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 128 << 20
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from toolkit.containers.kinds import HEAD_BYTES, is_picture
 from toolkit.errors import DataError, UsageError
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
@@ -112,7 +113,7 @@ def _read_encoded(image: Any, spec: InputSpec, *, name: str) -> bytes:
         data = _read_file(image, name=name)
     else:
         raise UsageError(f"{name} is of type {type(image).__name__}; expected {EXPECTED}")
-    if len(data) == math.prod(spec.shape) and not data.startswith((b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")):
+    if len(data) == math.prod(spec.shape) and not is_picture(data[:HEAD_BYTES]):
         shape = ", ".join(map(str, spec.shape))
         raise DataError(
             f"{name} has {len(data)} bytes, as many as pixels and no picture's file; raw pixels are given as an array: "
