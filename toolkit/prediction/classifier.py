@@ -156,9 +156,9 @@ class Classifier(Closing):
         Args:
             images: an array of pixels from 0 to 255, uint8 or whole numbers of another type: one image or many,
                 channels first or last, or flattened rows, as the model's own size tells (`find_layout`); or a file's
-                path, its encoded bytes (PNG, JPEG, BMP, GIF, WebP, TIFF, PGM, PPM; also a bytearray, a memoryview, a file opened for
-                bytes), a PIL image of any mode; or a sequence of these, one image each, of any sizes. What is not of
-                the model's size, channels and polarity is brought there as `toolkit predict` does.
+                path, its encoded bytes (PNG, JPEG, BMP, GIF, WebP, TIFF, PGM, PPM; also a bytearray, a memoryview, a
+                file opened for bytes), a PIL image of any mode; or a sequence of these, one image each, of any sizes.
+                What is not of the model's size, channels and polarity is brought there as `toolkit predict` does.
             on_error: `raise`, or `keep` an image that cannot be used as a row without an answer.
 
         Returns:
