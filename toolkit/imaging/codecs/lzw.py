@@ -30,9 +30,9 @@ def unpack_lzw(packed: bytes, size_bytes: int) -> bytes:
     out = bytearray()
     place = 0
     for _ in range(SPARE_TABLES + size_bytes // BYTES_A_TABLE):
-        codes = _read_codes(data, place, 8 * len(packed))
+        codes = _read_codes(data, place, end=8 * len(packed))
         used = min((codes.index(code) for code in (CLEAR, END) if code in codes), default=len(codes))
-        _append(out, codes[:used], size_bytes)
+        _append(out, codes[:used], most=size_bytes)
         if len(out) >= size_bytes:
             return bytes(out[:size_bytes])
         if used == len(codes) or codes[used] == END:
@@ -41,7 +41,7 @@ def unpack_lzw(packed: bytes, size_bytes: int) -> bytes:
     raise ValueError(f"its LZW data give {len(out)} bytes, expected {size_bytes}")
 
 
-def _read_codes(data: npt.NDArray[np.uint32], place: int, end: int) -> list[int]:
+def _read_codes(data: npt.NDArray[np.uint32], place: int, *, end: int) -> list[int]:
     """Return the codes from a bit's place on, as many as there are until the table is full."""
     bits = _BITS[: np.searchsorted(_STARTS + _BITS, end - place, side="right")]
     starts = place + _STARTS[: len(bits)]
@@ -51,7 +51,7 @@ def _read_codes(data: npt.NDArray[np.uint32], place: int, end: int) -> list[int]
     return codes
 
 
-def _append(out: bytearray, codes: list[int], size_bytes: int) -> None:
+def _append(out: bytearray, codes: list[int], *, most: int) -> None:
     """Append what codes between two clearings stand for, until there is enough.
 
     Entry 258 + n of the table is what code n stood for and one byte more: the bytes from where that was written on.
@@ -59,7 +59,7 @@ def _append(out: bytearray, codes: list[int], size_bytes: int) -> None:
     begins: list[int] = []
     for code in codes:
         here = len(out)
-        if here >= size_bytes:
+        if here >= most:
             return
         if code < CLEAR:
             out.append(code)
