@@ -553,6 +553,7 @@ def test_triton_client_asks_for_what_the_server_answers(
     fake = SimpleNamespace(InferenceServerClient=Server, InferInput=Input, InferRequestedOutput=lambda name: name)
     monkeypatch.setitem(sys.modules, "tritonclient", SimpleNamespace(http=fake))
     monkeypatch.setitem(sys.modules, "tritonclient.http", fake)
+    monkeypatch.syspath_prepend(str(folder))
     spec = importlib.util.spec_from_file_location("kit_client", folder / "client.py")
     assert spec is not None
     client = importlib.util.module_from_spec(spec)
@@ -562,7 +563,11 @@ def test_triton_client_asks_for_what_the_server_answers(
     from toolkit import Classifier
 
     with Classifier(model_path) as classifier:
-        assert [label for label, _ in answers] == list(classifier.predict(images).labels)
+        assert [label for label, *_ in answers] == list(classifier.predict(images).labels)
+    (blank,) = client.classify(np.zeros((1, 28, 28), np.uint8), url="localhost:8000", use_grpc=False)
+    assert blank[2].startswith("doubtful: nothing to see: contrast 0.0")
+    Image.fromarray(255 - images[0].repeat(9, 0).repeat(9, 1)).save(tmp_path / "large.png")
+    assert client.read_picture(str(tmp_path / "large.png"))[0].shape == (28, 28)
 
 
 @pytest.mark.kits

@@ -232,6 +232,8 @@ def _make_files(kit: str, source: KitSource, *, config: KitConfig) -> Files:
         files[PurePosixPath(VERDICTS)] = json.dumps(golden_doubts(source.card)).encode()
     if kit == "python":
         files = _as_package(files, source.package)
+    if kit == "triton":
+        files |= _carried(CARRIED_FOLDER)
     files[PurePosixPath(LICENCES)] = licences_page(source.card, kit).encode()
     return triton_files(files, source) if kit == "triton" else files
 
@@ -245,10 +247,13 @@ def _renamed(name: PurePosixPath, kit: str, *, package: str) -> PurePosixPath:
 def _as_package(files: Files, package: str) -> Files:
     """Put a Python kit's files where pip looks for them, the product's own modules among them."""
     inside = {name: data for name, data in files.items() if name.suffix in {".py", ".json", ".onnx"}}
-    carried = carried_modules(f"{package}.{CARRIED_FOLDER}")
-    inside |= {PurePosixPath(CARRIED_FOLDER) / name: text.encode() for name, text in carried.items()}
+    inside |= _carried(f"{package}.{CARRIED_FOLDER}")
     outside = {name: data for name, data in files.items() if name not in inside}
     return {**outside, **{PurePosixPath(package) / name: data for name, data in inside.items()}}
+
+
+def _carried(package: str) -> Files:
+    return {PurePosixPath(CARRIED_FOLDER) / name: text.encode() for name, text in carried_modules(package).items()}
 
 
 def _put(files: Files, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["licences_page", "network_sources", "web_runtime_files"]
 
+import re
 import sys
 import tempfile
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from toolkit.runtimes.workers.time_limits import GENERATE_S
 
 # Everything is compiled in and nothing is taken from the heap.
 EVERYTHING, NOTHING = "1000000000000", "0"
+WEIGHT = re.compile(r"\bweight\d+_")
 WEB_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 WEBGPU_FILES = (
     "ort.webgpu.min.mjs",
@@ -54,7 +56,10 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         command = [sys.executable, "-P", "-m", "emx_onnx_cgen", "compile", *options, "model.onnx", "network.c"]
         if words := run_program(command, folder=path, timeout_s=GENERATE_S):
             raise ModelError(f"emx-onnx-cgen makes no C of {source.path.name}: {words[-1]}")
-        return {PurePosixPath(file.name): file.read_bytes() for file in sorted(path.glob("network*.c"))}, cgen
+        written = {file.name: file.read_text() for file in sorted(path.glob("network*.c"))}
+    # The weights are global, and called alike in every network of this kind: an app may hold several.
+    named = {name: WEIGHT.sub(rf"{source.identifier}_\g<0>", text) for name, text in written.items()}
+    return {PurePosixPath(name): text.encode() for name, text in named.items()}, cgen
 
 
 def web_runtime_files(*, uses_webgpu: bool) -> dict[PurePosixPath, bytes]:
