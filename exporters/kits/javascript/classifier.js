@@ -1,13 +1,14 @@
 // The model behind one call: pictures in, labels out. Knows neither the page nor the machine it runs on.
-import { PictureError, prepare } from "./prepare.js";
+import { findDoubt } from "./guard.js";
+import { DOUBT, PictureError, prepare } from "./prepare.js";
 
 export { PictureError };
 
 const TIMED_RUNS = 51; // their median is told
 
 /**
- * @typedef {{ label: string, index: number, probability: number, probabilities: Float32Array, pixels: Uint8Array,
- *   notes: string[], milliseconds: number }} Prediction
+ * @typedef {{ label: string, index: number, probability: number, probabilities: Float32Array, doubtful: boolean,
+ *   reason: string, pixels: Uint8Array, notes: string[], milliseconds: number }} Prediction
  */
 
 export class Classifier {
@@ -30,13 +31,25 @@ export class Classifier {
    * @returns {Promise<Prediction>}
    */
   async predict(picture, wish = {}) {
-    const { data, notes } = prepare(picture, this.card.input, wish);
+    const { data, notes: told } = prepare(picture, this.card.input, wish);
     const start = performance.now();
-    const { label, probabilities } = await this.run(data, 1);
+    const { logits, label, probabilities } = await this.run(data, 1);
     const milliseconds = performance.now() - start;
     const index = Number(label[0]);
-    const name = this.classes[index];
-    return { label: name, index, probability: probabilities[index], probabilities, pixels: data, notes, milliseconds };
+    const [doubts, notes] = [told.filter((note) => note.startsWith(DOUBT)), told.filter((note) => !note.startsWith(DOUBT))];
+    const doubt = findDoubt(this.card.guard, { ...this.card.input, data }, logits);
+    const reason = [...doubts.map((note) => note.slice(DOUBT.length)), doubt].filter(Boolean).join("; ");
+    return {
+      label: this.classes[index],
+      index,
+      probability: probabilities[index],
+      probabilities,
+      doubtful: reason !== "",
+      reason,
+      pixels: data,
+      notes,
+      milliseconds,
+    };
   }
 
   /**

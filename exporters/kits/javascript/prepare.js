@@ -4,6 +4,9 @@
 /** Something about a picture that its owner has to hear. */
 export class PictureError extends Error {}
 
+/** What a note begins with that gives a reason to doubt the answer. */
+export const DOUBT = "doubtful: ";
+
 const MNIST_BOX_SHARE = 20 / 28; // ink is scaled into this share of the image
 const INK_SHARE = 0.2; // paler than this share of the strongest ink is noise
 const INK_DEVIATIONS = 5; // on an uneven ground: so many deviations of the paper's texture
@@ -19,6 +22,7 @@ const LEAST_FOLLOWING = 0.6;
 const LEAST_TOLERANCE = 3;
 const NORMAL = 1.4826;
 const SPECK_SHARE = 0.04; // a piece with less ink than this share of the largest is a speck
+const OWN_SHARE = 0.35; // pieces of at least this share that lie beside one another are drawings of their own
 const MOST_RUNS = 5000;
 
 /**
@@ -49,7 +53,7 @@ export function prepare(picture, spec, wish = {}) {
   if (fits && wish.fit !== "mnist") return { data: Uint8Array.from(image.data), notes };
   const before = `${image.width}x${image.height}`;
   if (spec.fit === "mnist" && image.channels === 1) {
-    const isDark = spec.polarity === "dark-on-light";
+    const isDark = spec.polarity === "dark-on-light" || (spec.polarity !== "light-on-dark" && isDarkOnLight(image));
     const fitted = fitDrawing(isDark ? invert(image) : image, spec, notes);
     image = isDark ? invert(fitted) : fitted;
   } else if (spec.fit === "stretch") {
@@ -289,19 +293,31 @@ function findDrawing(ink, threshold, width, height, notes) {
   const all = { top: runs[0].row, bottom: runs.at(-1).row + 1, left: Infinity, right: 0 };
   for (const { start, end } of runs) [all.left, all.right] = [Math.min(all.left, start), Math.max(all.right, end)];
   if (runs.length > MOST_RUNS) {
-    notes.push("doubtful: ink in very many pieces");
+    notes.push(`${DOUBT}ink in very many pieces`);
     return all;
   }
   const pieces = joinRuns(runs);
   const heaviest = Math.max(...pieces.map((piece) => piece.mass));
   const kept = pieces.filter((piece) => piece.mass >= SPECK_SHARE * heaviest);
   if (kept.length < pieces.length) notes.push(`${pieces.length - kept.length} specks left out`);
+  const drawings = countDrawings(kept.filter((piece) => piece.mass >= OWN_SHARE * heaviest));
+  if (drawings > 1) notes.push(`${DOUBT}${drawings} drawings side by side`);
   return {
     top: Math.min(...kept.map((piece) => piece.top)),
     bottom: Math.max(...kept.map((piece) => piece.bottom)),
     left: Math.min(...kept.map((piece) => piece.left)),
     right: Math.max(...kept.map((piece) => piece.right)),
   };
+}
+
+/** How many of these pieces begin where all those to their left have ended. */
+function countDrawings(pieces) {
+  let [count, reach] = [0, -1];
+  for (const { left, right } of [...pieces].sort((one, other) => one.left - other.left)) {
+    if (left >= reach) count += 1;
+    reach = Math.max(reach, right);
+  }
+  return count;
 }
 
 /** Join runs with those that they touch in the row above, corners included. */
