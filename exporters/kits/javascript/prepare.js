@@ -68,7 +68,12 @@ export function prepare(picture, spec, wish = {}) {
 /** Lay transparency over white, or over black where what is visible is mostly light. */
 function flatten(picture, notes) {
   const { data, width, height, channels } = picture;
-  if (width < 1 || height < 1) throw new PictureError("the picture is empty");
+  if (!(width >= 1 && height >= 1)) throw new PictureError("the picture is empty");
+  if (![1, 3, 4].includes(channels) || data.length !== width * height * channels) {
+    throw new PictureError(
+      `the picture has ${data.length} bytes; expected width x height x channels: ${width} x ${height} x ${channels}, channels 1, 3 or 4`,
+    );
+  }
   if (channels !== 4) return picture;
   let visible = 0;
   let weighed = 0;

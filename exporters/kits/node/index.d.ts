@@ -15,6 +15,10 @@ export interface Prediction {
   probability: number;
   /** One for each class, in the order of `classes`. */
   probabilities: Float32Array;
+  /** Whether the answer is to be doubted: the picture, or what the model says of it, is unlike the training's. */
+  doubtful: boolean;
+  /** Why, in words; "" where it is not doubtful. */
+  reason: string;
   /** What the model saw: @{height}x@{width}, @{channels} channel(s). */
   pixels: Uint8Array;
   /** What was done to the picture to get there. */
@@ -33,6 +37,9 @@ export interface SelfCheck {
 /** Something about a picture that its owner has to hear: blank, or of a size that may not be changed. */
 export class PictureError extends Error {}
 
+/** A provider is not active; the message says what is missing. */
+export class ProviderError extends Error {}
+
 export class Classifier {
   /** Class names in the order of the logits. */
   readonly classes: string[];
@@ -45,12 +52,14 @@ export class Classifier {
     pixels: Uint8Array,
     count: number,
   ): Promise<{ logits: Float32Array; probabilities: Float32Array; label: BigInt64Array }>;
-  /** Replay the images whose answers the card knows. */
+  /** Replay the images whose answers and doubts are known. */
   selfCheck(): Promise<SelfCheck>;
 }
 
-/** Open the model that lies beside this file; a provider that is not there is an error. */
-export function load(options?: { provider?: string }): Promise<Classifier>;
+/** Open the model that lies beside this file. The provider takes every node of the graph; else a ProviderError. */
+export function load(options?: {
+  provider?: "cpu" | "cuda" | "tensorrt" | "webgpu" | "coreml" | "dml";
+}): Promise<Classifier>;
 
 /** The version of onnxruntime-node. */
 export const version: string;
