@@ -599,19 +599,6 @@ def test_web_kit_with_webgpu_says_which_runs_and_stays_under_forty_megabytes(mod
 
 
 @pytest.mark.kits
-def test_node_package_passes_its_own_tests_after_npm_install(model_path: Path, tmp_path: Path) -> None:
-    folder = put_kit(
-        "node", known_source(model_path), config=KitConfig(kits=("node",)), store=ArtifactStore(root=tmp_path)
-    )
-    subprocess.run(
-        ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True
-    )
-    done = subprocess.run(["npm", "test"], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "# fail 0" in done.stdout
-
-
-@pytest.mark.kits
 def test_c_kit_is_clean_under_the_sanitizers_small_and_classifies(model_path: Path, tmp_path: Path) -> None:
     folder = put_kit("c", known_source(model_path), config=KitConfig(kits=("c",)), store=ArtifactStore(root=tmp_path))
     done = subprocess.run(["make", "sanitize"], cwd=folder, capture_output=True, text=True, check=False)
