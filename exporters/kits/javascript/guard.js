@@ -72,7 +72,7 @@ function measureLogits(logits, { centres, whitening }) {
   return { ...measures, distance: Math.hypot(...scattered) };
 }
 
-/** A number with so many decimals; a half goes to the even digit, as Python has it. */
+/** A number with so many decimals; a half goes to the even one, as Python rounds. */
 function fixed(value, digits) {
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const text = value.toFixed(digits);
