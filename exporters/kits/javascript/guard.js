@@ -72,15 +72,15 @@ function measureLogits(logits, { centres, whitening }) {
   return { ...measures, distance: Math.hypot(...scattered) };
 }
 
-/** A number with so many decimals; a half goes to the even one, as Python rounds. */
-function fixed(value, digits) {
+/** A number with so many decimals; a half goes to the even one, as Python rounds it. */
+function fixed(value, places) {
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  const text = value.toFixed(digits);
-  const isHalf = /^50*$/.test(value.toFixed(60).split(".")[1].slice(digits));
-  return isHalf && Number(text.at(-1)) % 2 ? (value - (Math.sign(value) * 10 ** -digits) / 2).toFixed(digits) : text;
+  const text = value.toFixed(places);
+  const isHalf = /^50*$/.test(value.toFixed(60).split(".")[1].slice(places));
+  return isHalf && Number(text.at(-1)) % 2 ? (value - (Math.sign(value) * 10 ** -places) / 2).toFixed(places) : text;
 }
 
-/** A number with three digits that count. */
+/** A number with three figures that count. */
 function general(value) {
   if (!Number.isFinite(value) || value === 0) return fixed(value, 0);
   const [mantissa, power] = value.toExponential(2).split("e");
