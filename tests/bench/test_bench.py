@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from toolkit.card import Golden
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import ModelError, ProviderError, ResourceError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.progress import ShowProgress
 from toolkit.render.bench import render_bench
 from toolkit.runs.origin import find_origin_run
 from toolkit.runtimes.base import RuntimeSettings
@@ -211,10 +214,15 @@ def test_every_combination_is_one_row() -> None:
 
 
 def test_progress_is_told_row_by_row() -> None:
-    told: list[tuple[int, int]] = []
-    prepared = prepare_bench(make_config(batches=(1, 2)), make_source(), command="c", opener=make_opener({}))
-    prepared.measure(progress=lambda done, total: told.append((done, total)))
-    assert told == [(0, 2), (1, 2), (2, 2)]
+    told: list[tuple[str, int, int | None]] = []
+
+    @contextmanager
+    def show(label: str, *, unit: str = "") -> Iterator[ShowProgress]:
+        yield lambda done, total: told.append((unit, done, total))
+
+    config, opener = make_config(batches=(1, 2)), make_opener({})
+    prepare_bench(config, make_source(), command="c", opener=opener, show=show).measure()
+    assert told == [("engines", 0, 1), ("rows", 0, 2), ("rows", 1, 2), ("rows", 2, 2)]
 
 
 def test_golden_images_of_the_card_are_what_is_measured() -> None:

@@ -17,7 +17,7 @@ from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowWork, show_nothing
 from toolkit.runtimes.providers import PROVIDERS
 from toolkit.runtimes.workers.client import Opener, open_worker
 
@@ -75,7 +75,7 @@ def search_settings(
     source: ModelSource,
     command: str,
     opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
+    show: ShowWork = show_nothing,
 ) -> BenchReport:
     """Search runtime x provider x threads x batch x precision, as far as the config names them.
 
@@ -86,7 +86,7 @@ def search_settings(
         source: the model.
         command: what repeats it, for the report.
         opener: opens a model in a worker.
-        progress: called with (rows done, rows in all), of one stage after the other.
+        show: told what is being done, of one stage after the other, and how far that is.
 
     Returns:
         The rows of the finalists, `chosen` among them; `unmet` where none is within the limit.
@@ -103,14 +103,14 @@ def search_settings(
         batches=config.batches or _batches(config, goal),
     )
     look = replace(wanted, plan=replace(config.plan, **SCREEN))
-    prepared = prepare_bench(look, source, command=command, opener=opener)
-    screened = prepared.measure(progress=progress, with_peaks=False)
+    prepared = prepare_bench(look, source, command=command, opener=opener, show=show)
+    screened = prepared.measure(with_peaks=False)
     if screened.is_interrupted:
         return screened
     finalists = _choose(screened.rows, goal)
     longest_s = config.plan.max_s if goal.max_p99_ms is None else max(config.plan.max_s, P99_SECONDS)
     proper = replace(wanted, plan=replace(config.plan, max_s=longest_s))
-    final = _narrow(prepared, proper, finalists=finalists).measure(progress=progress)
+    final = _narrow(prepared, proper, finalists=finalists).measure()
     rows = tuple(row for row in final.rows if _key(row) in finalists)
     failed = tuple(row for row in screened.rows if row.status != "pass")
     return _conclude(replace(final, rows=(*rows, *failed)), goal, source=source)

@@ -24,7 +24,7 @@ from toolkit.bench.verdict import explain_rows, find_crossovers, share_of_peak
 from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowWork, show_nothing
 from toolkit.runtimes.providers import CUDA_PROVIDERS, PROVIDERS, DeviceOptions
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
@@ -46,6 +46,7 @@ class PreparedBench:
         command: what repeats it, for the report.
         environment: the machine before the sweep; its load is not the sweep's own.
         opener: opens a model in a worker.
+        show: told what is being measured, and how far that is.
     """
 
     config: BenchConfig
@@ -54,6 +55,7 @@ class PreparedBench:
     command: str
     environment: dict[str, Any]
     opener: Opener = open_worker
+    show: ShowWork = show_nothing
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -62,24 +64,14 @@ class PreparedBench:
         opened = [probe for probe in self.probes if probe.info is not None]
         return tuple(filter(None, (chosen, *(explain_batches(probe, self.config) for probe in opened))))
 
-    def measure(self, *, progress: ShowProgress | None = None, with_peaks: bool = True) -> BenchReport:
+    def measure(self, *, with_peaks: bool = True) -> BenchReport:
         """Measure every row; an interrupt ends it with the rows that are finished.
 
         Args:
-            progress: called with (rows done, rows in all).
             with_peaks: also measure what the machine can do at best.
         """
         rows: dict[int, BenchRow] = {}
-        planned = self._plan(rows)
-        total, is_interrupted = len(rows) + len(planned), False
-        tell = progress or (lambda _, __: None)
-        tell(len(rows), total)
-        try:
-            for done in measure_rows(planned, self.config, opener=self.opener):
-                rows[done.row.number] = make_row(done, self.config.plan_for(done.row.worker.settings))
-                tell(len(rows), total)
-        except KeyboardInterrupt:
-            is_interrupted = True
+        is_interrupted = not self._measure_rows(self._plan(rows), rows)
         peaks = () if is_interrupted or not with_peaks else self._peaks(rows.values())
         explained = _explain_all([rows[number] for number in sorted(rows)], peaks)
         return BenchReport(
@@ -94,16 +86,30 @@ class PreparedBench:
             is_interrupted=is_interrupted,
         )
 
+    def _measure_rows(self, planned: list[PlannedRow], rows: dict[int, BenchRow]) -> bool:
+        """Add what is measured to the rows; return whether all of it was."""
+        # In windows, a row after the other, turn by turn: the first rows end when most of the time is over.
+        with self.show("measuring, a window of each row in turn", unit="rows") as tell:
+            tell(0, len(planned))
+            try:
+                for number, done in enumerate(measure_rows(planned, self.config, opener=self.opener), start=1):
+                    rows[done.row.number] = make_row(done, self.config.plan_for(done.row.worker.settings))
+                    tell(number, len(planned))
+            except KeyboardInterrupt:
+                return False
+        return True
+
     def _peaks(self, rows: Iterable[BenchRow]) -> tuple[MachinePeak, ...]:
         """Measure what the providers of the rows can do at best, each once for each number of threads."""
         if self.config.plan.max_s < LEAST_FOR_PEAKS_S:
             return ()
         wanted = {(row.provider_active, row.threads): None for row in rows if row.multiply_adds}
-        return tuple(
-            measure_peak(provider, threads, opener=self.opener, timeout_s=self.config.timeout_s)
-            for provider, threads in wanted
-            if provider in PROVIDERS and threads is not None
-        )
+        with self.show("measuring what this machine can do at best"):
+            return tuple(
+                measure_peak(provider, threads, opener=self.opener, timeout_s=self.config.timeout_s)
+                for provider, threads in wanted
+                if provider in PROVIDERS and threads is not None
+            )
 
     def _plan(self, rows: dict[int, BenchRow]) -> list[PlannedRow]:
         """Return what is to be measured; variants that did not open are rows at once."""
@@ -150,9 +156,21 @@ class PreparedBench:
 
 
 def prepare_bench(
-    config: BenchConfig, source: ModelSource, *, command: str, opener: Opener = open_worker
+    config: BenchConfig,
+    source: ModelSource,
+    *,
+    command: str,
+    opener: Opener = open_worker,
+    show: ShowWork = show_nothing,
 ) -> PreparedBench:
     """Open every variant once, before anything is measured.
+
+    Args:
+        config: what is to be measured.
+        source: the model.
+        command: what repeats it, for the report.
+        opener: opens a model in a worker.
+        show: told what is being done, and how far that is.
 
     Raises:
         ProviderError: a provider asked for by name is not active.
@@ -165,14 +183,20 @@ def prepare_bench(
     _check_device_options(variants, config)
     if config.feed_plan is None:
         config = replace(config, feed_plan=try_feeds(config, source, opener=opener))
-    probes = probe_variants(variants, config, source=source, opener=opener)
+    with show("opening the model in every engine", unit="engines") as tell:
+        probes = probe_variants(variants, config, source=source, opener=opener, progress=tell)
     return PreparedBench(
-        config=config, source=source, probes=probes, command=command, environment=environment, opener=opener
+        config=config, source=source, probes=probes, command=command, environment=environment, opener=opener, show=show
     )
 
 
 def run_bench(
-    config: BenchConfig, source: ModelSource, *, command: str = "", opener: Opener = open_worker
+    config: BenchConfig,
+    source: ModelSource,
+    *,
+    command: str = "",
+    opener: Opener = open_worker,
+    show: ShowWork = show_nothing,
 ) -> BenchReport:
     """Check, then measure: `prepare_bench` and `PreparedBench.measure` in one call, with the errors of the first.
 
@@ -181,9 +205,10 @@ def run_bench(
         source: the model.
         command: what repeats it, for the report; this call where it is empty.
         opener: opens a model in a worker.
+        show: told what is being done, and how far that is.
     """
     call = f"run_bench({config!r}, ModelSource.read({str(source.path)!r}))"
-    return prepare_bench(config, source, command=command or call, opener=opener).measure()
+    return prepare_bench(config, source, command=command or call, opener=opener, show=show).measure()
 
 
 def fit_batches(probe: Probe, config: BenchConfig) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ def load_data(
     """
     from toolkit.data import load_dataset
 
-    with output.progress(f"loading {name}", unit="bytes") as bar:
+    with output.progress(f"loading {Path(name).name}", unit="bytes") as bar:
         return load_dataset(name, size=size, polarity=polarity, progress=bar, on_note=note)
 
 

@@ -17,25 +17,18 @@ __all__ = [
 ]
 
 import json
-import os
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from toolkit.cli.screen import ProgressBar, is_helper, make_console, show_row, write_words
 from toolkit.errors import ToolkitError, escape_controls, first_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress
-
-
-def is_helper() -> bool:
-    """Whether torchrun started this process beside a first one, which speaks for all of them."""
-    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
 
 
 def note(message: str) -> None:
@@ -80,7 +73,7 @@ def draw_picture(path: Path, draw: Callable[[], bytes]) -> bool:
 
 def complain(message: str) -> None:
     """Write one line to stderr, from a helper too."""
-    print(escape_controls(message, kept="\n\t"), file=sys.stderr, flush=True)  # noqa: T201 - this is the place where text leaves
+    write_words(escape_controls(message, kept="\n\t"), sys.stderr)
 
 
 # What was chosen where nothing was typed, as it would have been typed; of one command, so of one process.
@@ -126,12 +119,14 @@ class Output:
         stream = sys.stderr if self._as_json else sys.stdout
         console: Console | None = None
         for renderable in renderables:
-            if isinstance(renderable, str) and not stream.isatty():
+            if isinstance(renderable, str):
                 # As the console would, which takes 40 ms to import.
-                stream.write(escape_controls(f"{renderable}\n", kept="\n"))
+                write_words(escape_controls(renderable, kept="\n"), stream, is_folded=True)
             else:
-                console = console or _console(stream)
-                console.print(renderable, highlight=False)
+                console = console or make_console(stream)
+                # A word that is longer than a line, a path, is left to the terminal: so it can be copied whole.
+                is_line = hasattr(renderable, "plain")
+                console.print(renderable, highlight=False, crop=False, overflow="ignore" if is_line else None)
 
     def quiet(self) -> Output:
         """Return an output for a step of a larger command: its report does not go to stdout as JSON."""
@@ -148,74 +143,9 @@ class Output:
             sys.stdout.flush()
         self.show(*renderables)
 
-    @contextmanager
-    def progress(self, label: str, *, unit: str = "") -> Iterator[ProgressBar]:
-        """Show a progress bar with rate and time left on stderr; it prints nothing where stderr is not a terminal."""
-        if is_helper() or not sys.stderr.isatty():
-            yield ProgressBar(label)
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=_console(sys.stderr), transient=True) as bar:
-            yield ProgressBar(label, bar)
-
-
-class ProgressBar:
-    """A bar that library code drives through a plain callable `(done, total)`."""
-
-    def __init__(self, label: str, bar: Progress | None = None) -> None:
-        self._bar = bar
-        self._task = None if bar is None else bar.add_task(label, total=None, rate="")
-        self._start = time.monotonic()
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether anybody sees it."""
-        return self._bar is not None
-
-    def __call__(self, done: int, total: int | None) -> None:
-        """Move the bar to `done` of `total`; None where the total is unknown."""
-        if self._bar is None or self._task is None:
-            return
-        elapsed = time.monotonic() - self._start
-        rate = f"{done / elapsed:,.0f}/s" if elapsed > 0 else ""
-        self._bar.update(self._task, completed=done, total=total, rate=rate)
-
-    def print(self, lines: Iterable[str]) -> None:
-        """Print lines above the bar, to stderr."""
-        for line in lines:
-            if self._bar is None:
-                sys.stderr.write(escape_controls(f"{line}\n", kept="\n"))
-            else:
-                self._bar.console.print(line, highlight=False, markup=False)
-
-
-def _console(stream: TextIO) -> Console:
-    from rich.console import Console
-    from rich.segment import Segment
-
-    class PlainConsole(Console):
-        """Styles are the console's own; what a text holds of control characters is told, not sent."""
-
-        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
-            for text, style, control in super().render(*arguments, **options):
-                yield Segment(text if control else escape_controls(text, kept="\n"), style, control)
-
-    # A pipe or a file has no width: tables must not be folded at 80 columns there.
-    return PlainConsole(
-        file=stream,
-        width=None if stream.isatty() else 160,
-        soft_wrap=not stream.isatty(),
-        markup=False,  # paths and class names may hold square brackets
-    )
+    def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ProgressBar]:
+        """Show what is being done, and how far it is, at the foot of the terminal; as `toolkit.cli.screen.show_row`."""
+        return show_row(label, unit=unit)
 
 
 class _StepOutput(Output):

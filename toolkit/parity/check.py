@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ParityListener", "ParityOptions", "check_parity", "record_feeds", "record_reference"]
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import Recording, read_recording, write_recording
 from toolkit.parity.references.images import compute_reference, make_suites
 from toolkit.parity.subject import Subject, require_providers
+from toolkit.progress import show_nothing
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import find_run, read_run
 from toolkit.runtimes.feed_config import FeedConfig
@@ -71,10 +72,9 @@ class ParityListener:
     def note(self, words: str) -> None:
         """Hear a remark, one line."""
 
-    def progress(self, label: str, *, unit: str) -> AbstractContextManager[ShowProgress]:
+    def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ShowProgress]:
         """Return what is to be called with how far one part of the check is."""
-        del label, unit
-        return nullcontext(lambda _, __: None)
+        return show_nothing(label, unit=unit)
 
     def load_images(self, card: Card, recorded: Mapping[str, Any]) -> Dataset:
         """Return the data set whose test images a model of ours is judged on.
@@ -121,7 +121,8 @@ def check_parity(
     listener = listener or ParityListener()
     recording = None if options.against is None else read_recording(options.against, source)
     feeds = options.feeds if recording is None else FeedConfig(given=recording.first_feeds)
-    subject = require_providers(source, config, feeds=feeds, opener=opener)
+    with listener.progress("opening the model in what was asked for"):
+        subject = require_providers(source, config, feeds=feeds, opener=opener)
     listener.accept(subject)
     environment = describe_environment()  # before the check: its load is not the check's own
     if subject.card is not None:
@@ -132,12 +133,12 @@ def check_parity(
     if options.record is not None:
         write_recording(options.record, recording)
         listener.note(f"recording {options.record}")
-    with listener.progress("parity", unit="rows") as bar:
+    with listener.progress("judging engines", unit="rows") as bar:
         judged = judge_matrix(
             source, recording, config=config, precision=subject.precision, opener=opener, progress=bar
         )
     report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
-    report = _explain(report, source, bisect=options.bisect, opener=opener, say=listener.note)
+    report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)
     return report if options.worst is None else _write_worst(report, recording, source=source, folder=options.worst)
 
 
@@ -222,7 +223,7 @@ def _record(
         if subject.plan is not None and (words := subject.plan.describe()):
             listener.note(words)
         budget = None if options.budget_s is None else Budget(seconds=options.budget_s)  # its time begins here
-        with listener.progress("reference", unit="calls") as bar:
+        with listener.progress("computing the reference", unit="calls") as bar:
             return record_feeds(
                 source, subject, feeds=options.feeds, budget=budget, opener=opener, progress=bar, say=listener.note
             )
@@ -231,19 +232,23 @@ def _record(
     # A card must not tell where a user's own data lie; the run does.
     recorded = subject.card.data if source.run is None else read_run(source.run).data
     dataset = listener.load_images(subject.card, recorded)
-    return record_reference(source, dataset, config=config, card=subject.card, opener=opener)
+    with listener.progress("computing the float64 reference and its bounds"):
+        return record_reference(source, dataset, config=config, card=subject.card, opener=opener)
 
 
-def _explain(report: ParityReport, source: ModelSource, *, bisect: bool, opener: Opener, say: OnNote) -> ParityReport:
+def _explain(
+    report: ParityReport, source: ModelSource, *, bisect: bool, opener: Opener, listener: ParityListener
+) -> ParityReport:
     if any(row.status == "refused" or (row.status == "fail" and row.worst is not None) for row in report.rows):
         from toolkit.parity.diagnosis.triage import triage_report
 
-        say("looking for the cause")
-        report = triage_report(report, source, opener=opener)
+        with listener.progress("looking for the cause"):
+            report = triage_report(report, source, opener=opener)
     if bisect and not report.passed:
         from toolkit.parity.diagnosis.bisect import bisect_report
 
-        report = bisect_report(report, source, opener=opener, say=say)
+        with listener.progress("looking for the first wrong node"):
+            report = bisect_report(report, source, opener=opener, say=listener.note)
     return report
 
 

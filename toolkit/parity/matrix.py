@@ -149,11 +149,11 @@ def judge_matrix(
     variants = expand_matrix(config, has_run=source.run is not None)
     reference = recording.reference
     arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
-    rows = []
+    rows: list[ParityRow] = []
     for variant in variants:
-        rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
         if progress is not None:
             progress(len(rows), len(variants))
+        rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
     strange = reference if isinstance(reference, FeedsReference) else None
     if strange is not None and any(map(_is_wrong, rows)):
         strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)

@@ -44,7 +44,7 @@ class EpochRow:
         parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.train_loss:.4f}"]
         parts.append(f"train {self.train_accuracy:.2%}")
         if self.validation_accuracy is not None:
-            parts.append(f"validation loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.2%}")
+            parts.append(f"validation {self.validation_loss:.4f}, {self.validation_accuracy:.2%}")
         return "  ".join([*parts, f"{self.seconds:.1f} s"])
 
 

@@ -63,7 +63,7 @@ class TrainListener(Protocol):
         """A run goes on; the messages say from where and how."""
 
     def on_step(self, done: int, total: int | None) -> None:
-        """A step is done."""
+        """A step is done: so many of those of all epochs."""
 
     def on_epoch(self, rows: list[EpochRow], *, epochs: int, run: Path) -> None:
         """An epoch is done and saved; the last row is its own."""
@@ -121,7 +121,7 @@ def run_epochs(
 
     def after_step(step: int, steps: int) -> None:
         if folder is not None:
-            listener.on_step(step, steps)
+            listener.on_step(state.position.epoch * steps + step, session.epochs * steps)
             folder.save_if_due(state)
 
     while state.position.epoch < session.epochs:

@@ -66,7 +66,7 @@ def fit(
         machine: where to compute.
         stop: set by a signal.
         judges_training: whether the training images are judged too.
-        after_step: called with the steps done in the epoch and their number.
+        after_step: called with the steps done and those of all epochs.
 
     Raises:
         StoppedError: a signal asked for it.
@@ -75,7 +75,12 @@ def fit(
     """
     start = time.perf_counter()
     session = make_session(training, None, recipe=recipe, seed=seed, machine=machine, stop=stop)
-    rows = [session.run_epoch(after_step) for _ in range(session.epochs)]
+
+    def after_own_step(step: int, steps: int) -> None:
+        if after_step is not None:
+            after_step(session.state.position.epoch * steps + step, session.epochs * steps)
+
+    rows = [session.run_epoch(after_own_step) for _ in range(session.epochs)]
     judged = session.state.judged
     held_out, labels = to_device(validation, machine.device)
     return FitResult(

@@ -15,6 +15,7 @@ from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine
+from toolkit.training.steps.epoch import AfterStep
 from toolkit.training.train import LEAST_IMAGES, check_data, split_data
 from toolkit.tuning.curve_report import CurveReport, CurveTraining
 from toolkit.tuning.fit import fit
@@ -64,7 +65,7 @@ class CurveListener(Protocol):
         """The sizes are settled; what an earlier report holds is in this one already."""
 
     def on_step(self, done: int, total: int | None) -> None:
-        """A step of a training is done."""
+        """A step is done: so many of those of all trainings."""
 
     def on_training(self, report: CurveReport, *, trainings: int) -> None:
         """A training is done, the last of the report; time to save."""
@@ -115,15 +116,24 @@ def measure_curve(
     places = [(size, config.seed + number) for number in range(config.seeds) for size in sizes]
     listener.on_start(report, trainings=len(places))
     with hear_stop_signals() as stop:
-        how: dict[str, Any] = {"machine": machine, "stop": stop, "after_step": listener.on_step}
+        recipes = {size: _lengthen(recipe, size, steps=steps) for size in sizes}
+        lengths = {size: fitted.epochs * fitted.count_steps(size) for size, fitted in recipes.items()}
+        done, total = 0, sum(lengths[size] for size, _ in places)
         for size, seed in places:
             if not report.has(size, seed):
                 # One order a seed, of which every size takes the beginning: a larger subset contains the smaller.
                 part = stratified_part(training, size, seed=seed)
-                fitted = _train(part, validation, recipe=_lengthen(recipe, size, steps=steps), seed=seed, **how)
+                how: dict[str, Any] = {"machine": machine, "stop": stop}
+                how["after_step"] = _tell_steps(listener, before=done, total=total)
+                fitted = _train(part, validation, recipe=recipes[size], seed=seed, **how)
                 report = replace(report, trainings=(*report.trainings, fitted))
                 listener.on_training(report, trainings=len(places))
+            done += lengths[size]
     return report
+
+
+def _tell_steps(listener: CurveListener, *, before: int, total: int) -> AfterStep:
+    return lambda step, _: listener.on_step(before + step, total)
 
 
 def _train(part: Split, validation: Split, *, recipe: Recipe, seed: int, **how: Any) -> CurveTraining:

@@ -18,6 +18,7 @@ from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine
+from toolkit.training.steps.epoch import AfterStep
 from toolkit.training.steps.seeding import derive_seed
 from toolkit.training.train import check_data, split_data
 from toolkit.tuning.config import TuneConfig
@@ -90,7 +91,7 @@ class TuneListener(Protocol):
         """The study is open; so many of its trials count already."""
 
     def on_step(self, done: int, total: int | None) -> None:
-        """A step of a training is done."""
+        """A step is done: so many of those of a trial's trainings."""
 
     def on_trial(self, row: TrialRow, *, settled: int, trials: int) -> None:
         """A trial has ended."""
@@ -168,13 +169,20 @@ def _run_trial(
     return statistics.fmean(fold.accuracy for fold in folds)
 
 
-def _train_folds(point: Mapping[str, Value], data: Dataset, *, config: TuneConfig, **how: Any) -> tuple[FitResult, ...]:
+def _train_folds(
+    point: Mapping[str, Value], data: Dataset, *, config: TuneConfig, after_step: AfterStep, **how: Any
+) -> tuple[FitResult, ...]:
     recipe = apply_point(config.recipe, point).for_dataset(data)
     how["machine"] = choose_machine(recipe, device=config.device, threads=config.threads)
-    results = []
+    results: list[FitResult] = []
+
+    def after_any_step(done: int, total: int) -> None:
+        after_step(len(results) * total + done, config.folds * total)
+
     for number, (training, validation) in enumerate(_iterate_folds(data, config)):
         # One seed for all trials: their differences come from the recipe, not from the start of the weights.
         seed = derive_seed(config.seed, "fold", number)
+        how["after_step"] = after_any_step
         results.append(fit(training, validation, recipe=recipe.for_count(len(training)), seed=seed, **how))
     return tuple(results)
 

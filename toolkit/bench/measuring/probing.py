@@ -29,6 +29,7 @@ from toolkit.errors import (
     WrongAnswerError,
 )
 from toolkit.onnx_file.source import ModelSource
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeInfo, run_first
 from toolkit.runtimes.registry import find_runtime, precisions_of
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
@@ -71,9 +72,21 @@ class Probe:
 
 
 def probe_variants(
-    variants: tuple[Variant, ...], config: BenchConfig, *, source: ModelSource, opener: Opener = open_worker
+    variants: tuple[Variant, ...],
+    config: BenchConfig,
+    *,
+    source: ModelSource,
+    opener: Opener = open_worker,
+    progress: ShowProgress | None = None,
 ) -> tuple[Probe, ...]:
     """Open and run every variant once.
+
+    Args:
+        variants: what is to be opened.
+        config: what is to be measured.
+        source: the model.
+        opener: opens a model in a worker.
+        progress: called with the variants that were tried, and how many there are.
 
     Raises:
         ProviderError: a provider asked for by name is not active.
@@ -83,7 +96,9 @@ def probe_variants(
     """
     probes: list[Probe] = []
     settled: set[tuple[str, int | None]] = set()
-    for variant in variants:
+    for number, variant in enumerate(variants):
+        if progress is not None:
+            progress(number, len(variants))
         # Settled: its `auto` has found one that works, or the runtime has no run, which no provider changes.
         if settled & {(variant.runtime, variant.group), (variant.runtime, -1)}:
             continue

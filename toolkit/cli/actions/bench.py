@@ -77,13 +77,12 @@ def bench_and_report(
 
 
 def _sweep(source: ModelSource, config: BenchConfig, *, announced: ArtifactStore | None, output: Output) -> BenchReport:
-    prepared = prepare_bench(config, source, command=repeat_command())
+    prepared = prepare_bench(config, source, command=repeat_command(), show=output.progress)
     if announced is not None:
         announce_model(source.path, store=announced)  # after the refusals, which are one line
     for line in prepared.notes:
         note(line)
-    with output.progress("measuring", unit="rows") as bar:
-        return prepared.measure(progress=bar)
+    return prepared.measure()
 
 
 def _search(
@@ -93,8 +92,7 @@ def _search(
 
     if announced is not None:
         announce_model(source.path, store=announced)
-    with output.progress("searching", unit="rows") as bar:
-        report = search_settings(config, goal, source=source, command=repeat_command(), progress=bar)
+    report = search_settings(config, goal, source=source, command=repeat_command(), show=output.progress)
     for line in report.notes:
         note(line)
     return report

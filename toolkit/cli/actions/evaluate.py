@@ -61,7 +61,7 @@ def evaluate_and_report(
             note(
                 f"warning: {rival.title} was trained on other data than {pictures.name}; it may have seen these images"
             )
-        with output.progress(f"reading {pictures.name}", unit="images") as bar:
+        with output.progress(f"judging {Path(pictures.name).name}", unit="images") as bar:
             judged = evaluate_pictures(candidate, pictures, rival=rival, progress=bar)
     for sentence in judged.images.notes:
         note(sentence)
@@ -143,7 +143,7 @@ def _resolve(target: Path | None, store: ArtifactStore) -> Path:
 def _load(candidate: Candidate, data: str | None, *, store: ArtifactStore, output: Output) -> LabelledPictures:
     recorded, size = _recorded(candidate, store), (candidate.input.height, candidate.input.width)
     if data is not None:
-        with output.progress(f"loading {data}", unit="bytes") as bar:
+        with output.progress(f"loading {Path(data).name}", unit="bytes") as bar:
             return load_pictures(data, trained_on=recorded, size=size, progress=bar, on_note=note)
     dataset = load_recorded_data(None, recorded, output=output, size=size)
     dataset.require_same(candidate.data, owner=candidate.title)

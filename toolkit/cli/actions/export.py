@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["export_and_show", "export_kits"]
 
-from contextlib import ExitStack
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,14 +76,8 @@ def _export(run: Path, config: ExportConfig, *, data: str | None, store: Artifac
 
     described = read_run(run)
     dataset = load_recorded_data(data, described.data, output=output, size=described.image_size)
-    with ExitStack() as stack:
-        # Begun by the first int8 setting: before that, what reaches stderr belongs to the exporter's log.
-        begin = cache(partial(stack.enter_context, output.progress("trying int8", unit="settings")))
-
-        def advance(done: int, total: int | None) -> None:
-            begin()(done, total)
-
-        return export_run(run, dataset, config=config, store=store, progress=advance)
+    with output.progress("writing the model and proving it", unit="int8 settings") as bar:
+        return export_run(run, dataset, config=config, store=store, progress=bar)
 
 
 def _write_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> WrittenKits:

@@ -44,7 +44,7 @@ class CurveRecorder:
 
     Args:
         output: where words go.
-        bar: shows the steps of an epoch.
+        bar: shows the steps of all trainings.
         path: where the report goes.
     """
 

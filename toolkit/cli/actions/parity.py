@@ -62,7 +62,7 @@ class _Shown(ParityListener):
     def note(self, words: str) -> None:
         note(words)
 
-    def progress(self, label: str, *, unit: str) -> AbstractContextManager[ShowProgress]:
+    def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ShowProgress]:
         return self.output.progress(label, unit=unit)
 
     def load_images(self, card: Card, recorded: Mapping[str, Any]) -> Dataset:

@@ -59,7 +59,8 @@ class Quickstart:
         reused = self._find_run(config)
         if reused is not None:
             self._run = reused
-            accuracy = evaluate_run(reused, self._data).report
+            with self._output.progress("judging the run on the test images"):
+                accuracy = evaluate_run(reused, self._data).report
             self._store.record(run=reused)
             self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
         else:
@@ -73,7 +74,8 @@ class Quickstart:
 
     def export(self) -> None:
         """2/6 export, proven before it is put in place"""
-        report = export_run(self._run, self._data, config=ExportConfig(), store=self._store)
+        with self._output.progress("writing the model and proving it"):
+            report = export_run(self._run, self._data, config=ExportConfig(), store=self._store)
         self._model, self._card = report.model, report.card
         state = "unchanged" if report.unchanged else "written"
         self._output.show(f"{report.model} {state}, {report.size_bytes / 1e6:.2f} MB, sha256 {report.sha256[:16]}...")
@@ -108,7 +110,9 @@ class Quickstart:
 
         folder = self._write_samples(self._card)
         target = self._store.new_file("predictions", self._model.stem, suffix=".csv")
-        report = run_prediction(PredictionConfig(model=self._model, inputs=(folder,), output=target))
+        with self._output.progress("predicting", unit="images") as bar:
+            config = PredictionConfig(model=self._model, inputs=(folder,), output=target)
+            report = run_prediction(config, progress=bar)
         report.raise_for_errors()
         right = sum(row.label == Path(row.source).name.split("-")[0] for row in report.preview)
         self._output.show(f"{right} of {SAMPLE_COUNT} file names agree with their predicted label")
@@ -124,7 +128,8 @@ class Quickstart:
         # On a GPU every provider is tried and the ones that do not work say why; elsewhere that would be noise.
         on_gpu = read_run(self._run).training["device"] == "cuda"
         config = BenchConfig(batches=(1, 256), providers=("all",) if on_gpu else ("cpu",))
-        report = run_bench(config, ModelSource.read(self._model), command=repeat_command())
+        source, show = ModelSource.read(self._model), self._output.progress
+        report = run_bench(config, source, command=repeat_command(), show=show)
         target = self._store.new_file("reports", "bench", suffix=".json")
         write_json(target, report.to_json())
         self._output.show(*render_bench(report))

@@ -45,7 +45,8 @@ def selftest_and_report(
         if feeds.says_anything or budget_s is not None:
             words = f"{source.path.name} carries a card with its own images"
             raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
-        report, what = _replay_golden(source, settings), "golden vectors"
+        with output.progress("replaying the golden vectors"):
+            report, what = _replay_golden(source, settings), "golden vectors"
     else:
         report = _judge_stranger(source, settings, feeds=feeds, budget_s=budget_s, output=output)
         what = f"calls (no card: against {REFERENCES[report.reference]})"
@@ -94,13 +95,15 @@ def _judge_stranger(
         allow_fallback=settings.allow_fallback,
     )
     asked = None if budget_s is None else Budget(seconds=budget_s)
-    subject = require_providers(source, config, feeds=feeds)
+    with output.progress("opening the model"):
+        subject = require_providers(source, config, feeds=feeds)
     if subject.plan is not None and (words := subject.plan.describe()):
         note(words)
     budget = asked or Budget(multiply_adds=SHORT_MULTIPLY_ADDS)
-    with output.progress("reference", unit="calls") as bar:
+    with output.progress("computing the reference", unit="calls") as bar:
         recording = record_feeds(source, subject, feeds=feeds, budget=budget, progress=bar, say=note)
-    report = judge_matrix(source, recording, config=config, precision=subject.precision)
+    with output.progress("judging", unit="rows") as bar:
+        report = judge_matrix(source, recording, config=config, precision=subject.precision, progress=bar)
     (row,) = report.rows
     return SelftestReport(
         vectors=len(recording.reference.suites),

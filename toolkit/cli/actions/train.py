@@ -34,7 +34,8 @@ def run_training(dataset: Dataset, config: TrainConfig, *, output: Output, tenso
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=recipe_lines(config.recipe))
         report = train(dataset, config, store=ArtifactStore.default(), listener=listener)
-    return _judge_run(report, dataset, listener=listener)
+    with output.progress("judging the run on the test images"):
+        return _judge_run(report, dataset, listener=listener)
 
 
 def resume_training(
@@ -47,7 +48,8 @@ def resume_training(
     with output.progress("training", unit="steps") as bar:
         listener = TrainingListener(output, bar, tensorboard=tensorboard, words=[])
         report = resume_run(run, dataset, config=config, store=ArtifactStore.default(), listener=listener)
-    return _judge_run(report, dataset, listener=listener)
+    with output.progress("judging the run on the test images"):
+        return _judge_run(report, dataset, listener=listener)
 
 
 def show_result(result: Result, *, output: Output) -> None:
@@ -92,7 +94,7 @@ class TrainingListener:
 
     Args:
         output: where words go.
-        bar: shows the steps of an epoch.
+        bar: shows the steps of all epochs.
         tensorboard: whether to write TensorBoard events into the run.
         words: said before the training.
     """

@@ -49,7 +49,7 @@ def search_and_report(
     """
     from toolkit.tuning.tune import tune
 
-    with output.progress("searching", unit="steps") as bar:
+    with output.progress("searching", unit="trials") as bar:
         report = tune(dataset, config, path=study, listener=_Listener(output, bar, repeats_name=repeats_name))
     _write_results(report, base, store=store, output=output)
 
@@ -59,17 +59,24 @@ class _Listener:
 
     Args:
         output: where words go.
-        bar: shows the steps of an epoch.
+        bar: shows the trials of the study.
         repeats_name: whether the command line names the study already, so that repeating it goes on.
     """
 
     def __init__(self, output: Output, bar: ProgressBar, *, repeats_name: bool) -> None:
         self._output = output
-        self.on_step = bar
+        self._bar = bar
         self._repeats_name = repeats_name
+        self._settled, self._trials = 0, 0
+
+    def on_step(self, done: int, total: int | None) -> None:
+        """Move the bar by a part of a trial: trials differ in their steps, and their number is known."""
+        self._bar(self._settled + done / (total or done), self._trials)
 
     def on_start(self, *, study: Path, settled: int, trials: int, images: int) -> None:
         """Say where the study lies, how it is judged, and how to go on with it."""
+        self._settled, self._trials = settled, trials
+        self._bar(settled, trials)
         command = repeat_command() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
         self._output.show(
             f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
@@ -80,6 +87,8 @@ class _Listener:
         """Show the trial's line."""
         from toolkit.render.training import describe_trial
 
+        self._settled = settled
+        self._bar(settled, trials)
         self._output.show(f"trial {row.number}, {settled} of {trials}: {describe_trial(row)}")
 
 

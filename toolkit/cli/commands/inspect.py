@@ -24,6 +24,7 @@ def inspect_command(
 
     output = Output(as_json=as_json)
     path = resolve_model(model, store=ArtifactStore.default())
-    report = inspect_model(read_model(path, allow_external_data=allow_external_data))
+    with output.progress("reading the model"):
+        report = inspect_model(read_model(path, allow_external_data=allow_external_data))
     tables = [contract_table(report.clauses)] if report.is_bound else []
     output.report(report.to_json(), *report.describe(), *tables)

@@ -26,16 +26,19 @@ def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None
 
     output = Output(as_json=as_json)
     quickstart = Quickstart(data, output=output)
-    for step in (
+    steps = (
         quickstart.train,
         quickstart.export,
         quickstart.selftest,
         quickstart.parity,
         quickstart.predict,
         quickstart.bench,
-    ):
-        output.show(f"\n{step.__doc__}")
-        step()
+    )
+    with output.progress("quickstart", unit="steps") as bar:
+        for number, step in enumerate(steps):
+            bar(number, len(steps))
+            output.show(f"\n{step.__doc__}")
+            step()
     result = quickstart.result()
     output.report(result, "", *quickstart_screen(result))
     if not result["passed"]:

@@ -1,0 +1,93 @@
+"""What a row at the foot of the terminal looks like: a bar, or a spinner where nobody knows how much there is."""
+
+from __future__ import annotations
+
+__all__ = ["make_foot"]
+
+from datetime import timedelta
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn, Task, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.text import Text
+
+LEAST_BAR, MOST_BAR = 6, 30
+# Slower than one in ten seconds is no rate that anybody reads.
+LEAST_RATE = 0.1
+
+
+def make_foot(console: Console, *, window_s: float, frames_per_s: float) -> Progress:
+    """Return rows that vanish when they end.
+
+    Args:
+        console: of the terminal.
+        window_s: the last seconds, of which the rate is.
+        frames_per_s: how often they are drawn.
+    """
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    columns = (TextColumn("{task.description}", markup=False), _Gauge(spinner), _Amount(), _Rate(), _Time())
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        speed_estimate_period=window_s,
+        refresh_per_second=frames_per_s,
+        redirect_stdout=False,  # words are written above it by name; a redirected stdout is a file's
+    )
+
+
+class _Bar(ProgressBar):
+    """A bar that takes what room there is."""
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        del console
+        return Measurement(LEAST_BAR, max(LEAST_BAR, min(MOST_BAR, options.max_width)))
+
+
+class _Gauge(ProgressColumn):
+    def __init__(self, spinner: str) -> None:
+        self._spinner = spinner
+        super().__init__()
+
+    def render(self, task: Task) -> RenderableType:
+        if task.total is not None:
+            return _Bar(total=max(task.total, 1e-9), completed=task.completed)
+        # Its frame follows from the time alone, so that a row needs no spinner of its own.
+        spinner = Spinner(self._spinner)
+        spinner.start_time = 0.0
+        return spinner.render(task.get_time())
+
+
+class _Amount(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        if not task.completed and task.total is None:
+            return Text()
+        if task.fields["unit"] == "bytes":
+            whole = "" if task.total is None else f"/{task.total / 1e6:,.1f}"
+            return Text(f"{task.completed / 1e6:,.1f}{whole} MB")
+        whole = "" if task.total is None else f"/{int(task.total):,}"
+        return Text(f"{int(task.completed):,}{whole} {task.fields['unit']}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        if speed is None or speed < LEAST_RATE:
+            return Text()
+        if task.fields["unit"] == "bytes":
+            return Text(f"{speed / 1e6:,.1f} MB/s")
+        return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+
+
+class _Time(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text(_clock(task.elapsed or 0.0))
+        left = task.time_remaining
+        return Text("" if left is None else f"{_clock(left)} left")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))
