@@ -48,7 +48,9 @@ def main() -> None:
 
 
 def _score(model: Path, folder: Path) -> dict[str, object]:
-    config = PredictionConfig(model=model, inputs=(folder,), output=folder.with_suffix(".csv"), force=True, truths=True)
+    config = PredictionConfig(
+        model=model, inputs=(folder,), output=folder.with_suffix(".csv"), force=True, truths="filename"
+    )
     report = run_prediction(config)
     return {**(report.score or {}), "errors": report.num_errors}
 

@@ -19,6 +19,7 @@ def answers_of(
     start: int = 0,
     messages: dict[int, str] | None = None,
     truths: list[str] | None = None,
+    doubtful: list[bool] | None = None,
 ) -> AnsweredBlock:
     """Rows with these class numbers, -1 for an error; probabilities 0.5, 0.25, 0.25."""
     count = len(labels)
@@ -34,6 +35,7 @@ def answers_of(
         labels=np.array(labels, np.int64),
         probability=np.where(np.array(labels) < 0, np.nan, np.float32(0.5)).astype(np.float32),
         margin=np.where(np.array(labels) < 0, np.nan, 1.25),
+        doubtful=np.array(doubtful or [False] * count, bool),
         probabilities=probabilities,
         messages=messages or {row: "broken" for row, label in enumerate(labels) if label < 0},
         classes=CLASSES,

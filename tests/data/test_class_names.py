@@ -24,7 +24,7 @@ from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.errors import DataError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
-from toolkit.prediction.report import tell_truth
+from toolkit.prediction.truths import tell_truth
 from toolkit.runs.run import read_run
 
 SIDE = 16

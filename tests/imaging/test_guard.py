@@ -172,7 +172,10 @@ def test_messages_and_counts(tmp_path: Path, model_path: Path) -> None:
         Image.fromarray(picture).save(tmp_path / "in" / f"{name}.png")
     config = PredictionConfig(model=model_path, inputs=(tmp_path / "in",), output=tmp_path / "out.csv")
     report = run_prediction(config)
-    messages = {Path(row["source"]).stem: row["message"] for row in read_rows(tmp_path / "out.csv")}
+    rows = read_rows(tmp_path / "out.csv")
+    messages = {Path(row["source"]).stem: row["message"] for row in rows}
+    doubtful = {Path(row["source"]).stem: row["doubtful"] for row in rows}
+    assert doubtful == {"digit": "false", "blank": "true", "noise": "true", "two": "true"}
     assert messages["digit"] == ""
     assert "doubtful: nothing to see" in messages["blank"]
     assert "doubtful: grain" in messages["noise"]

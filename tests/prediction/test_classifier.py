@@ -171,6 +171,16 @@ def test_other_engines(model_path: Path, classifier: Classifier, runtime: str) -
         assert sum((part.labels for part in parts), ()) == classifier.predict(IMAGES[:140]).labels
 
 
+def test_it_says_which_answers_are_doubtful_and_why(model_path: Path) -> None:
+    two = np.hstack([np.kron(IMAGES[place], np.ones((4, 4), np.uint8)) for place in (0, 1)])
+    with Classifier(model_path) as classifier:
+        told = classifier.predict([IMAGES[0], np.zeros((28, 28), np.uint8), two, b"no picture"], on_error="keep")
+    assert told.doubtful.tolist() == [False, True, True, False]
+    assert told.reasons[0] == told.reasons[3] == ""
+    assert told.reasons[1].startswith("nothing to see: contrast 0.0")
+    assert told.reasons[2].startswith("2 drawings side by side")
+
+
 def test_it_needs_numpy_and_onnxruntime_only(model_path: Path) -> None:
     """With everything else blocked."""
     program = f"""

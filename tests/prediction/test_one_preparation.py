@@ -69,7 +69,11 @@ def test_sixty_scans_are_sixty_of_sixty_by_each(
         assert (report["correct"], report["count"]) == (60, 60)
         assert "60 of 60 images were brought to the model's input, the first: inverted: dark" in str(report["notes"])
     config = PredictionConfig(
-        model=model_path, inputs=(scans,), output=tmp_path / "rows.csv", truths=True, gallery=tmp_path / "least.png"
+        model=model_path,
+        inputs=(scans,),
+        output=tmp_path / "rows.csv",
+        truths="filename",
+        gallery=tmp_path / "least.png",
     )
     predicted = run_prediction(config)
     assert (predicted.num_right, predicted.num_truths) == (60, 60)

@@ -116,7 +116,7 @@ def test_fault_2_sizes_between_pillows_limits_are_refused(tmp_path: Path, model:
 def test_fault_3_other_formats_called_png_are_refused_by_name_of_the_fault(tmp_path: Path, model: Path) -> None:
     large = Image.fromarray(SEVEN).resize((32, 32))
     bad = {
-        "tiff.png": encode(large, "TIFF"),
+        "avif.png": encode(large, "AVIF"),
         "jp2.png": encode(large, "JPEG2000"),
         "psd.png": b"8BPS\0\1" + b"\0" * 60,
         "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",

@@ -11,7 +11,8 @@ from prediction_samples import SPEC, answers_of
 from toolkit.card import InputSpec
 from toolkit.prediction.execute import measure_batches
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
-from toolkit.prediction.report import GalleryPicker, tell_truth
+from toolkit.prediction.report import GalleryPicker
+from toolkit.prediction.truths import tell_truth
 
 
 class Clocked:

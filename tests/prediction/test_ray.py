@@ -20,12 +20,12 @@ from toolkit.card import InputSpec
 from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.prediction import execute
+from toolkit.prediction import truths
 from toolkit.prediction.config import RAY, EngineChoice, PredictionConfig
 from toolkit.prediction.ray import Message, ModelWorker, divide_inputs
-from toolkit.prediction.report import tell_truth
 from toolkit.prediction.run import run_prediction
 from toolkit.prediction.sinks.target import Progress
+from toolkit.prediction.truths import tell_truth
 
 SPEC = InputSpec(height=28, width=28, channels=1)
 IMAGES = load_mini().test.images[:300]
@@ -170,7 +170,9 @@ def run_both(tmp_path: Path, model: Path, inputs: tuple[Path, ...], *, ending: s
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray")
 def test_two_workers_give_the_local_rows(tmp_path: Path, model_path: Path, inputs: tuple[Path, ...]) -> None:
-    local, far = run_both(tmp_path, model_path, inputs, probabilities=True, truths=True, gallery=tmp_path / "g.png")
+    local, far = run_both(
+        tmp_path, model_path, inputs, probabilities=True, truths="filename", gallery=tmp_path / "g.png"
+    )
     assert far.processes == 2
     assert (far.num_ok, far.num_errors, far.num_right) == (local.num_ok, local.num_errors, local.num_right)
     assert (local.num_ok, local.num_errors) == (322, 2)
@@ -191,12 +193,12 @@ def test_a_result_that_was_stopped_is_gone_on_with(
         model=model_path, inputs=inputs, output=output, batch=32, executor=RAY, processes=1, probabilities=True
     )
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "tell_truth", stop_at_array)
+        patch.setattr(truths, "tell_truth", stop_at_array)
         with pytest.raises(RuntimeError, match="stopped"):
-            run_prediction(replace(config, truths=True))
-    resumed = run_prediction(replace(config, truths=True, resume=True))
+            run_prediction(replace(config, truths="filename"))
+    resumed = run_prediction(replace(config, truths="filename", resume=True))
     assert resumed.num_resumed == 22
-    run_prediction(replace(config, truths=True, output=tmp_path / "whole.csv", executor="local"))
+    run_prediction(replace(config, truths="filename", output=tmp_path / "whole.csv", executor="local"))
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 

@@ -86,6 +86,17 @@ def test_npy_is_one_array_of_all_rows(parts: list[list[int]]) -> None:
     assert (array["truth"] == 2).all()
 
 
+def test_every_format_says_which_answers_are_doubtful_and_nothing_of_rows_without_one() -> None:
+    parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra: parquet)")
+    answers = answers_of([0, 1, -1], doubtful=[True, False, False])
+    assert [row["doubtful"] for row in read_csv(write("csv", [answers]))] == ["true", "false", ""]
+    lines = write("jsonl", [answers]).splitlines()
+    assert [json.loads(line)["doubtful"] for line in lines] == [True, False, None]
+    table = parquet.read_table(io.BytesIO(write("parquet", [answers])))
+    assert table["doubtful"].to_pylist() == [True, False, None]
+    assert np.load(io.BytesIO(write("npy", [answers])))["doubtful"].tolist() == [1, 0, -1]
+
+
 def test_npy_of_many_classes_says_that_its_header_is_full() -> None:
     stream = io.BytesIO()
     sink = open_sink("npy", stream, classes=[str(number) for number in range(10_000)], probabilities=True, truths=True)

@@ -108,6 +108,15 @@ def test_another_request_cannot_go_on(tmp_path: Path) -> None:
         FileTarget(path, {**IDENTITY, "model": "def"}, resume=True, force=False)
 
 
+def test_rows_of_an_older_layout_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "o.csv"
+    begin(path)
+    with pytest.raises(
+        UsageError, match="begun by another version, whose rows have other columns; start over with --f"
+    ):
+        FileTarget(path, {**IDENTITY, "columns": "source,doubtful"}, resume=True, force=False)
+
+
 @pytest.mark.parametrize(
     "record",
     ["", "[]", "{}", '{"identity": 1}', json.dumps({"identity": IDENTITY, "bytes": "x", "last": None})],

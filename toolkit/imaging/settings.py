@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "DOUBT", "MAX_FILE_BYTES", "MAX_PIXELS", "PrepareSettings"]
+__all__ = ["AUTO", "DOUBT", "MAX_FILE_BYTES", "MAX_PIXELS", "PrepareSettings", "find_doubts"]
 
 from dataclasses import dataclass
 
@@ -35,3 +35,8 @@ class PrepareSettings:
     def __post_init__(self) -> None:
         require_known(self.fit, FIT_WISHES, what="fit")
         require_known(self.polarity, POLARITY_WISHES, what="polarity")
+
+
+def find_doubts(message: str) -> str:
+    """Return the reasons that a picture's notes give to doubt its answer, joined as they are; "" without one."""
+    return "; ".join(part.removeprefix(DOUBT) for part in message.split("; ") if part.startswith(DOUBT))

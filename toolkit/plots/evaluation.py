@@ -116,7 +116,7 @@ def draw_first(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer]) -> 
 def draw_gallery(report: PredictionReport) -> bytes:
     """Draw a report's gallery, least sure first, each picture as the model saw it under its label and probability.
 
-    Where the file's name tells another class than the answer, the caption reads "7 (was 2)", as in the tutorial.
+    Where a file's or a folder's name tells another class, the caption reads "7 (was 2)", as in the tutorial.
 
     Returns:
         A PNG file's bytes.

@@ -19,7 +19,7 @@ import numpy as np
 
 from toolkit.closing import Closing
 from toolkit.errors import DataError, UsageError, require_known
-from toolkit.imaging.settings import AUTO, PrepareSettings
+from toolkit.imaging.settings import AUTO, PrepareSettings, find_doubts
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
 from toolkit.prediction.open_model import open_model
@@ -55,6 +55,9 @@ class Prediction:
         probability: float32 `[N]`, of the class named, 0 to 1; NaN where there is no answer.
         probabilities: float32 `[N, K]`, of every class; NaN where there is no answer.
         margin: float64 `[N]`, largest logit minus the second largest; NaN where there is no answer, and with one class.
+        doubtful: bool `[N]`, whether an answer is to be doubted: the image, or what the model says of it, is unlike the
+            training images; False where there is no answer.
+        reasons: N texts: why an answer is doubtful; "" where it is not.
         messages: N texts: what was done to an image, why its answer is doubtful, why it has none; "" where nothing is
             to be said.
         provider: the provider that answered.
@@ -67,6 +70,8 @@ class Prediction:
     probability: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     margin: npt.NDArray[np.float64]
+    doubtful: npt.NDArray[np.bool_]
+    reasons: tuple[str, ...]
     messages: tuple[str, ...]
     provider: str
     fallback: bool
@@ -215,6 +220,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 def _as_prediction(answers: AnsweredBlock) -> Prediction:
     classes = tuple(answers.classes)
+    messages = tuple(answers.messages.get(place, "") for place in range(answers.num_rows))
     return Prediction(
         classes=classes,
         labels=tuple(classes[label] if label >= 0 else "" for label in answers.labels.tolist()),
@@ -222,7 +228,9 @@ def _as_prediction(answers: AnsweredBlock) -> Prediction:
         probability=answers.probability,
         probabilities=answers.probabilities,
         margin=answers.margin,
-        messages=tuple(answers.messages.get(place, "") for place in range(answers.num_rows)),
+        doubtful=answers.doubtful,
+        reasons=tuple(find_doubts(text) if answers.doubtful[place] else "" for place, text in enumerate(messages)),
+        messages=messages,
         provider=answers.provider,
         fallback=answers.status == "fallback",
     )

@@ -7,6 +7,8 @@ __all__ = [
     "DEFAULT_BATCH",
     "DEFAULT_PROVIDER",
     "DEFAULT_RUNTIME",
+    "FROM_FILENAME",
+    "FROM_FOLDER",
     "RAY",
     "EngineChoice",
     "PredictionConfig",
@@ -23,6 +25,8 @@ AUTO_BATCH = 0
 DEFAULT_PROVIDER = "cpu"
 DEFAULT_RUNTIME = "ort"
 MAX_BATCH = 65_536
+# What tells a row's class.
+FROM_FILENAME, FROM_FOLDER = TRUTHS = ("filename", "folder")
 LOCAL, RAY = EXECUTORS = ("local", "ray")
 
 
@@ -61,7 +65,8 @@ class PredictionConfig:
         settings: how pictures are brought to the model.
         batch: images in one call, 1 to 65536, padded so that an engine meets one shape only; 0 measures and picks.
         probabilities: add one column per class.
-        truths: add the class that each file's name begins with, and count how many answers agree.
+        truths: add the class that each file's name begins with (`filename`), or its folder's name (`folder`), and
+            count how many answers agree; "" for neither.
         gallery: picture to draw of the least sure images; None for none.
         executor: `local`, or `ray` for many machines.
         processes: most decoder processes, or over Ray most workers; None: one for each core, or GPU.
@@ -77,7 +82,7 @@ class PredictionConfig:
     settings: PrepareSettings = field(default_factory=PrepareSettings)
     batch: int = DEFAULT_BATCH
     probabilities: bool = False
-    truths: bool = False
+    truths: str = ""
     gallery: Path | None = None
     executor: str = LOCAL
     processes: int | None = None
@@ -92,6 +97,8 @@ class PredictionConfig:
         if self.batch != AUTO_BATCH and not 1 <= self.batch <= MAX_BATCH:
             raise UsageError(f"the batch is {self.batch}; expected 1 to {MAX_BATCH}")
         require_known(self.executor, EXECUTORS, what="executor")
+        if self.truths:
+            require_known(self.truths, TRUTHS, what="truths")
         if self.executor == RAY and self.batch == AUTO_BATCH:
             raise UsageError("--batch auto measures this machine; give a number for --executor ray")
         if self.processes is not None and self.processes < 0:

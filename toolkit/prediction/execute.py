@@ -18,11 +18,12 @@ from toolkit.prediction.open_model import DescribedModel, OpenedModel
 from toolkit.prediction.pipeline.pipeline import Pipeline
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation
-from toolkit.prediction.report import GalleryPicker, PredictionReport, Tally, tell_truth
+from toolkit.prediction.report import GalleryPicker, PredictionReport, Tally
 from toolkit.prediction.sinks.sink import open_sink
 from toolkit.prediction.sinks.target import StreamTarget
 from toolkit.prediction.sources.items import group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import find_total, open_items
+from toolkit.prediction.truths import Truths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -83,9 +84,10 @@ class Execution:
         picker = GalleryPicker() if self.config.gallery is not None else None
         total = find_total(self.config.inputs, self.model.card.input) if progress is not None else None
         sink = self._open_sink()
+        truths = Truths(self.config.truths, self.model.card.classes) if self.config.truths else None
         with closing(self._answer(batch)) as answered:
             for block, plain in answered:
-                answers = self._add_truths(plain)
+                answers = plain if truths is None else replace(plain, truths=truths.of_sources(plain.sources))
                 sink.write(answers)
                 tally.count(answers)
                 self.target.advance(tally.progress)
@@ -94,6 +96,7 @@ class Execution:
                 if progress is not None:
                     progress(tally.progress.rows, total)
         self.target.finish(sink.finish())
+        self.notes += truths.describe() if truths is not None else []
         seconds = time.perf_counter() - start
         return self._report(tally, picker, batch=batch, seconds=seconds, resumed=resumed)
 
@@ -112,7 +115,7 @@ class Execution:
             self.target.stream,
             classes=self.model.card.classes,
             probabilities=self.config.probabilities,
-            truths=self.config.truths,
+            truths=bool(self.config.truths),
         )
         if not self.target.progress.rows:
             sink.begin()
@@ -155,12 +158,6 @@ class Execution:
             items = skip_rows(items, done.rows, last=done.last)
         return group_items(items, rows_per_job(batch, self.model.card.input))
 
-    def _add_truths(self, answers: AnsweredBlock) -> AnsweredBlock:
-        if not self.config.truths:
-            return answers
-        classes = self.model.card.classes
-        return replace(answers, truths=[tell_truth(source, classes) for source in answers.sources])
-
     def _report(
         self, tally: Tally, picker: GalleryPicker | None, *, batch: int, seconds: float, resumed: int
     ) -> PredictionReport:
@@ -173,6 +170,7 @@ class Execution:
             num_errors=done.errors,
             num_doubtful=done.doubtful,
             num_resumed=resumed,
+            truths=self.config.truths,
             num_truths=done.truths if self.config.truths else None,
             num_right=done.right,
             runtime=info.runtime,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally", "tell_truth"]
+__all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally"]
 
 import heapq
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +40,8 @@ class PredictionReport:
         num_errors: rows without one.
         num_doubtful: rows with an answer that the guard doubts; their messages say why.
         num_resumed: of both, rows that an earlier run had written.
-        num_truths: rows whose file's name tells their class; None where nobody asked.
+        truths: what tells a row's class, `filename` or `folder`; "" where nobody asked.
+        num_truths: rows whose class is told; None where nobody asked.
         num_right: of those, rows answered with it.
         runtime: the engine that ran.
         runtime_version: its version.
@@ -67,6 +66,7 @@ class PredictionReport:
     num_errors: int
     num_doubtful: int = 0
     num_resumed: int = 0
+    truths: str = ""
     num_truths: int | None = None
     num_right: int = 0
     runtime: str
@@ -93,10 +93,14 @@ class PredictionReport:
 
     @property
     def score(self) -> dict[str, Any] | None:
-        """`correct` of `count` rows whose name tells their class, `accuracy` with `ci95` (Wilson); None unasked."""
+        """`correct` of `count` rows whose class is told, `accuracy` with `ci95` (Wilson); None where nobody asked."""
+        if self.num_truths is None:
+            return None
+        told: dict[str, Any] = {"labels_from": self.truths}
         if not self.num_truths:
-            return None if self.num_truths is None else {"count": 0, "correct": 0, "accuracy": None, "ci95": None}
+            return {**told, "count": 0, "correct": 0, "accuracy": None, "ci95": None}
         return {
+            **told,
             "count": self.num_truths,
             "correct": self.num_right,
             "accuracy": self.num_right / self.num_truths,
@@ -149,7 +153,7 @@ class Tally:
         self.progress = Progress(
             rows=done.rows + answers.num_rows,
             errors=done.errors + errors,
-            doubtful=done.doubtful + answers.num_doubtful,
+            doubtful=done.doubtful + int(answers.doubtful.sum()),
             truths=done.truths + truths,
             right=done.right + right,
             last=(answers.sources[-1], int(answers.indices[-1])) if answers.num_rows else done.last,
@@ -157,16 +161,6 @@ class Tally:
         self.preview += answers.rows(PREVIEW_ROWS - len(self.preview))
         if errors and not self.first_error:
             self.first_error = answers.messages.get(int(np.flatnonzero(answers.labels < 0)[0]), "")
-
-
-def tell_truth(source: str, classes: Sequence[str]) -> str:
-    """Return the class that a file's name begins with, the longest one where several fit, or "" where none does.
-
-    For digits that is the first character: `7-second-try.png` is a 7, as in the tutorial's folder of own handwriting.
-    """
-    name = unicodedata.normalize("NFC", source.replace("!", "/").replace("\\", "/").rsplit("/", 1)[-1])
-    fitting = [label for label in classes if label and name.startswith(label)]
-    return max(fitting, key=len, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +173,7 @@ class GalleryPicture:
         image: uint8 `[H, W]` or `[H, W, 3]`.
         label: the answer.
         probability: of that label, 0 to 1.
-        truth: what the file's name tells; "" where it tells nothing.
+        truth: the class that is told; "" where it tells nothing.
     """
 
     source: str

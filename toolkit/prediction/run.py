@@ -17,6 +17,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import RAY
 from toolkit.prediction.execute import Execution
 from toolkit.prediction.open_model import DescribedModel, open_model
+from toolkit.prediction.pipeline.blocks import COLUMNS
 from toolkit.prediction.sinks.sink import choose_format
 from toolkit.prediction.sinks.target import FileTarget, StreamTarget, part_of, require_free
 from toolkit.prediction.sources.open import STDIN, refuse_output_among
@@ -176,6 +177,7 @@ def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> 
         "format": form,
         "probabilities": config.probabilities,
         "truths": config.truths,
+        "columns": ",".join(COLUMNS),
     }
 
 

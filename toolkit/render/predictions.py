@@ -13,23 +13,32 @@ if TYPE_CHECKING:
     from toolkit.prediction.pipeline.blocks import Row
     from toolkit.prediction.report import PredictionReport
 
+NUMBERS = ("index", "label", "probability", "margin")
+# By what tells a row's class.
+AGREED = {"filename": "file's name", "folder": "folder's name"}
+NOTHING_TOLD = {
+    "filename": "nothing to score: no file's name begins with a class",
+    "folder": "nothing to score: no picture lies in a folder that is named like a class",
+}
 STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 
 
 def predictions_table(report: PredictionReport) -> Table:
-    """Return the report's first rows; status and message are columns only where they say something."""
+    """Return the report's first rows; doubtful, status and message are columns only where they say something."""
     rows = report.preview
-    is_plain = all(row.status == "ok" and not row.message for row in rows)
+    says = {
+        "doubtful": any(row.doubtful for row in rows),
+        "status": any(row.status != "ok" for row in rows),
+        "message": any(row.message for row in rows),
+    }
     table = Table(title=None)
-    table.add_column("source", overflow="fold")
-    for name in ("index", "label", "probability", "margin"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if not is_plain:
-        table.add_column("status", no_wrap=True)
-        table.add_column("message", overflow="fold")
+    names = ["source", *NUMBERS, *(name for name, is_said in says.items() if is_said)]
+    for name in names:
+        is_text = name in {"source", "message"}
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=not is_text, overflow="fold")
     for row in rows:
         cells = _cells(row)
-        table.add_row(*(cells[:5] if is_plain else cells), style=STYLES[row.status])
+        table.add_row(*(cells[name] for name in names), style=STYLES[row.status])
     return table
 
 
@@ -63,20 +72,27 @@ def _engine(report: PredictionReport) -> str:
 def _score(report: PredictionReport) -> str:
     score = report.score
     if score is None or not score["count"]:
-        return "no file's name begins with a class"
+        return NOTHING_TOLD[report.truths]
     low, high = (100 * value for value in score["ci95"])
     share = 100 * score["accuracy"]
     return (
-        f"{score['correct']:,} of {score['count']:,} agree with their file's name: {share:.2f} % "
+        f"{score['correct']:,} of {score['count']:,} agree with their {AGREED[report.truths]}: {share:.2f} % "
         f"(95 % interval {low:.2f} to {high:.2f})"
     )
 
 
-def _cells(row: Row) -> list[Text]:
-    probability = "" if row.probability is None else f"{row.probability:.4f}"
-    margin = "" if row.margin is None else f"{row.margin:.3f}"
-    values = (row.source, str(row.index), row.label, probability, margin, row.status, row.message)
-    return [Text(_visible(value)) for value in values]
+def _cells(row: Row) -> dict[str, Text]:
+    values = {
+        "source": row.source,
+        "index": str(row.index),
+        "label": row.label,
+        "probability": "" if row.probability is None else f"{row.probability:.4f}",
+        "margin": "" if row.margin is None else f"{row.margin:.3f}",
+        "doubtful": "yes" if row.doubtful else "",
+        "status": row.status,
+        "message": row.message,
+    }
+    return {name: Text(_visible(value)) for name, value in values.items()}
 
 
 def _visible(text: str) -> str:

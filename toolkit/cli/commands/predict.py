@@ -22,6 +22,8 @@ from toolkit.prediction.config import (
     DEFAULT_BATCH,
     DEFAULT_PROVIDER,
     DEFAULT_RUNTIME,
+    FROM_FILENAME,
+    FROM_FOLDER,
     EngineChoice,
     PredictionConfig,
 )
@@ -76,6 +78,9 @@ class PredictRequest:
     labels_from_filename: Annotated[
         bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
     ] = False
+    labels_from_folder: Annotated[
+        bool, typer.Option("--labels-from-folder", help="Score against the class that each picture's folder is named.")
+    ] = False
     gallery: Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")] = None
     executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")] = "local"
     processes: Annotated[
@@ -92,12 +97,19 @@ class PredictRequest:
             raise UsageError("--output - and --json both want stdout; choose one")
         if self.to_stdout and self.resume:
             raise UsageError("--resume goes on with a file; it cannot with --output -")
+        if self.labels_from_filename and self.labels_from_folder:
+            raise UsageError("--labels-from-filename and --labels-from-folder tell two truths; choose one")
         check_picture(self.gallery)
 
     @property
     def to_stdout(self) -> bool:
         """Whether rows go to stdout."""
         return self.output == STDOUT
+
+    @property
+    def truths(self) -> str:
+        """What tells a row's class."""
+        return FROM_FILENAME if self.labels_from_filename else FROM_FOLDER if self.labels_from_folder else ""
 
     @property
     def model(self) -> Path | None:
@@ -155,7 +167,7 @@ def _make_config(request: PredictRequest, store: ArtifactStore) -> PredictionCon
         settings=PrepareSettings(fit=request.fit, polarity=request.polarity),
         batch=_read_batch(request.batch),
         probabilities=request.probabilities,
-        truths=request.labels_from_filename,
+        truths=request.truths,
         gallery=request.gallery,
         executor=request.executor,
         processes=request.processes,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 Status = Literal["ok", "fallback", "error"]
 
 # The columns of the CSV, in order; a contract.
-COLUMNS = ("source", "index", "label", "probability", "margin", "provider", "status", "message")
+COLUMNS = ("source", "index", "label", "probability", "margin", "doubtful", "provider", "status", "message")
 # Stands after them where labels were told by the files' names.
 TRUTH_COLUMN = "truth"
 
@@ -29,6 +29,7 @@ class Row:
         label: name of the class; empty in an error row.
         probability: of that class, 0 to 1; None in an error row.
         margin: the runtime's own largest logit minus its second largest; None in an error row or with one class.
+        doubtful: whether the message gives a reason to doubt the answer; None in an error row.
         provider: the provider that is active.
         status: `ok`, `fallback` (answered, but not by the provider asked for) or `error`.
         message: what was done to the image, or why there is no answer.
@@ -40,6 +41,7 @@ class Row:
     label: str = ""
     probability: float | None = None
     margin: float | None = None
+    doubtful: bool | None = None
     provider: str
     status: Status
     message: str = ""
@@ -101,12 +103,12 @@ class AnsweredBlock:
         probability: float32 `[N]`, of that class; NaN in an error row.
         margin: float64 `[N]`, the runtime's own largest logit minus its second largest; NaN in an error row and with
             one class.
+        doubtful: bool `[N]`, whether the message gives a reason to doubt the answer; False in an error row.
         probabilities: float32 `[N, K]`; NaN in an error row.
         messages: by row; rows without a message are left out.
         classes: K names.
         provider: the provider that is active.
         status: of an answered row.
-        num_doubtful: answered rows whose message says why the answer is to be doubted.
         truths: N names of the classes that the files' names tell, "" where they tell none; empty where nobody asked.
     """
 
@@ -115,12 +117,12 @@ class AnsweredBlock:
     labels: npt.NDArray[np.int64]
     probability: npt.NDArray[np.float32]
     margin: npt.NDArray[np.float64]
+    doubtful: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float32]
     messages: dict[int, str]
     classes: Sequence[str]
     provider: str
     status: Status
-    num_doubtful: int = 0
     truths: Sequence[str] = ()
 
     @property
@@ -156,5 +158,6 @@ class AnsweredBlock:
             label=self.classes[label],
             probability=float(self.probability[place]),
             margin=None if np.isnan(margin) else margin,
+            doubtful=bool(self.doubtful[place]),
             probabilities=tuple(self.probabilities[place].tolist()),
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from toolkit.card import Card
 from toolkit.imaging.guard import Guard, measure_margins
-from toolkit.imaging.settings import DOUBT
+from toolkit.imaging.settings import find_doubts
 from toolkit.prediction.open_model import OpenedModel
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Status
 from toolkit.runtimes.contract import check_outputs
@@ -93,12 +93,12 @@ class Predictor:
             labels=labels,
             probability=probability,
             margin=margin,
+            doubtful=_find_doubtful(messages, labels),
             probabilities=probabilities,
             messages=messages,
             classes=self._card.classes,
             provider=self._provider,
             status=self._status,
-            num_doubtful=sum(1 for row, text in messages.items() if DOUBT in text and labels[row] >= 0),
         )
 
     def _run(self, images: npt.NDArray[np.uint8]) -> Outputs:
@@ -137,6 +137,13 @@ class Predictor:
         for place in block.places[~is_finite].tolist():
             messages[place] = f"{self._card.name} answered NaN or infinity for this image"
         return messages
+
+
+def _find_doubtful(messages: Mapping[int, str], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell by row whether its answer is to be doubted: for how it was prepared, or by the guard."""
+    doubtful = np.zeros(len(labels), bool)
+    doubtful[[row for row, text in messages.items() if labels[row] >= 0 and find_doubts(text)]] = True
+    return doubtful
 
 
 def _finite_rows(outputs: Outputs) -> npt.NDArray[np.bool_]:

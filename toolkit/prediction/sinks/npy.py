@@ -24,14 +24,16 @@ def record_dtype(num_classes: int, *, truths: bool) -> np.dtype[np.void]:
     """Return the type of one row.
 
     `index` as in the CSV; `label` the class's number, -1 without an answer; `probability`, `margin` as in the CSV, NaN
-    where that has none; `status` 0 ok, 1 fallback, 2 error; `truth` the class's number, -1 where it is unknown;
-    `probabilities` of every class where `num_classes` is over 0. Names and messages are not kept.
+    where that has none; `doubtful` 1 or 0, -1 without an answer; `status` 0 ok, 1 fallback, 2 error; `truth` the
+    class's number, -1 where it is unknown; `probabilities` of every class where `num_classes` is over 0. Names and
+    messages are not kept.
     """
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = [
         ("index", "<i8"),
         ("label", "<i4"),
         ("probability", "<f4"),
         ("margin", "<f8"),
+        ("doubtful", "|i1"),
         ("status", "<i4"),
     ]
     if truths:
@@ -65,6 +67,7 @@ class NpySink(Sink):
         records["label"] = answers.labels
         records["probability"] = answers.probability
         records["margin"] = answers.margin
+        records["doubtful"] = np.where(answers.labels < 0, -1, answers.doubtful)
         records["status"] = np.where(answers.labels < 0, STATUSES["error"], STATUSES[answers.status])
         names = self._dtype.names or ()
         if "truth" in names:

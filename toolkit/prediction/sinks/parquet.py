@@ -73,6 +73,7 @@ class ParquetSink(Sink):
             ("label", arrow.string()),
             ("probability", arrow.float32()),
             ("margin", arrow.float64()),
+            ("doubtful", arrow.bool_()),
             ("provider", arrow.string()),
             ("status", arrow.string()),
             ("message", arrow.string()),
@@ -93,6 +94,7 @@ class ParquetSink(Sink):
             labels,
             arrow.array(answers.probability, from_pandas=True),
             arrow.array(answers.margin, from_pandas=True),
+            arrow.array(answers.doubtful, mask=is_error),
             arrow.repeat(answers.provider, count),
             statuses,
             self._texts(

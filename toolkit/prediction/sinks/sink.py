@@ -33,7 +33,7 @@ class Sink:
     Args:
         stream: binary, left open; `parquet` and `npy` also read it and move in it.
         classes: where it is not empty, every class's probability is written too.
-        truths: write the class that each file's name begins with, too.
+        truths: write the class that is told of each row, too.
     """
 
     def __init__(self, stream: BinaryIO, *, classes: Sequence[str] = (), truths: bool = False) -> None:

@@ -49,7 +49,7 @@ class Progress:
         rows: rows that are whole.
         errors: of them, rows without an answer.
         doubtful: of them, answered rows that the guard doubts.
-        truths: of them, rows whose file's name tells their class.
+        truths: of them, rows whose class is told.
         right: of those, rows whose label is that class.
         last: source and index of the last one; None before the first.
     """
@@ -219,6 +219,10 @@ class FileTarget(Closing):
         changed = [name for name in self._identity if seen.get(name) != self._identity[name]]
         if changed:
             name = changed[0]
+            if "columns" in changed:
+                raise UsageError(
+                    f"{self._part} was begun by another version, whose rows have other columns; start over with --force"
+                )
             raise UsageError(
                 f"{self._part} was begun with {name} {seen.get(name)!r}, now it is {self._identity[name]!r}; "
                 "ask for the same, or start over with --force"

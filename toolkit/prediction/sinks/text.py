@@ -72,7 +72,8 @@ class JsonLinesSink(Sink):
 def _lines(answers: AnsweredBlock) -> list[str]:
     quote = _remembering_quote()
     names = [quote(name) for name in answers.classes]
-    good_end, bad_end = f",{answers.provider},{answers.status},", f",,,{answers.provider},error,"
+    good_ends = [f",{doubt},{answers.provider},{answers.status}," for doubt in ("false", "true")]
+    bad_end = f",,,,{answers.provider},error,"
     messages = answers.messages
     columns = zip(
         answers.sources,
@@ -80,17 +81,19 @@ def _lines(answers: AnsweredBlock) -> list[str]:
         answers.labels.tolist(),
         answers.probability.tolist(),
         answers.margin.tolist(),
+        answers.doubtful.tolist(),
         strict=True,
     )
     has_margin = len(names) > 1
     lines = []
-    for place, (source, index, label, probability, margin) in enumerate(columns):
+    for place, (source, index, label, probability, margin, is_doubtful) in enumerate(columns):
         message = quote(messages[place]) if place in messages else ""
         if label < 0:
             lines.append(f"{quote(source)},{index},{bad_end}{message}")
         else:
             number = f"{margin:.9g}" if has_margin else ""
-            lines.append(f"{quote(source)},{index},{names[label]},{probability:.9g},{number}{good_end}{message}")
+            end = good_ends[is_doubtful] + message
+            lines.append(f"{quote(source)},{index},{names[label]},{probability:.9g},{number}{end}")
     return lines
 
 
