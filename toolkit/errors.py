@@ -33,6 +33,7 @@ __all__ = [
     "WrongAnswerError",
     "error_from_json",
     "escape_controls",
+    "failures_named",
     "first_line",
     "require_known",
     "suggest",
@@ -40,7 +41,8 @@ __all__ = [
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ToolkitError(Exception):
@@ -167,6 +169,24 @@ def escape_controls(text: str, *, kept: str = "") -> str:
         character if character in kept or unicodedata.category(character) != "Cc" else f"\\x{ord(character):02x}"
         for character in text
     )
+
+
+@contextmanager
+def failures_named(name: str, *, kind: str, mend: str = "") -> Iterator[None]:
+    """Turn whatever a library's parser raises into one DataError: none of them names a closed set of exceptions.
+
+    Args:
+        name: what is read, for messages.
+        kind: what it is read as.
+        mend: what to do about it.
+    """
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be read as {kind}: {reason}{mend and f'; {mend}'}") from error
 
 
 def require_known(word: str, known: Iterable[str], *, what: str, meant: str = "") -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands_here import exit_code_of
+from image_folders import load_image_folder
 from imaging_samples import encode
 from small_training import begin, go_on, make_bars, small_recipe
 from tiny_models import build_card, build_model
@@ -20,7 +21,6 @@ from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data import Dataset, load_dataset
 from toolkit.data.classes import match_classes
 from toolkit.data.dataset import adopt_classes
-from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.errors import DataError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run

@@ -20,6 +20,7 @@ from toolkit.data.catalog.fetch import default_sources, entry_folder, fetch, rea
 from toolkit.data.catalog.sources import HttpsSource
 from toolkit.data.describe import fetch_by_name
 from toolkit.data.formats.idx import read_idx
+from toolkit.data.formats.idx_sets import load_idx_folder
 from toolkit.data.load import is_public
 from toolkit.errors import DownloadError
 
@@ -167,7 +168,7 @@ def test_other_images_in_a_loaded_set_are_not_public(server: Server) -> None:
 def test_folder_of_the_same_files_is_a_users_own(server: Server) -> None:
     folder = fetch(make_packed(), sources=[server.source()])
     dataset = load_dataset(str(folder))
-    assert dataset.sha256 == load_dataset("packed").sha256
+    assert load_idx_folder(folder).sha256 == load_dataset("packed").sha256
     assert dataset.licence == "unknown"
     assert not is_public(dataset)
 

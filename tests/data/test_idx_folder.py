@@ -10,7 +10,7 @@ import pytest
 from idx_files import write_idx
 
 from toolkit.data import load_dataset
-from toolkit.data.formats.idx import load_idx_folder
+from toolkit.data.formats.idx_sets import load_idx_folder
 from toolkit.errors import DataError, UsageError
 
 USUAL = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -118,7 +118,9 @@ def test_unknown_name_suggests_the_nearest(name: str, hint: str) -> None:
         load_dataset(name)
 
 
-def test_file_in_place_of_a_folder_is_a_usage_error(tmp_path: Path) -> None:
+def test_file_that_is_no_data_set_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UsageError, match="no data set or folder"):
+    with pytest.raises(DataError, match=r"file is empty \(0 bytes\); expected class folders"):
         load_dataset(str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="no data set, file or folder"):
+        load_dataset(str(tmp_path / "another"))

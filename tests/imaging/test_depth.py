@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from image_folders import load_image_folder
 from imaging_samples import draw_seven, encode, png_chunk, png_of_chunks
 from item_sources import npy_bytes, tar_member, write_tar
 from PIL import Image
@@ -19,7 +20,6 @@ from predict_command import read_rows
 
 from toolkit import Classifier
 from toolkit.card import Card, InputSpec
-from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.data.formats.npz import load_npz
 from toolkit.data.load import load_mini
 from toolkit.errors import DataError, ModelError

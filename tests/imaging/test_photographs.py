@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from image_folders import load_image_folder
 from imaging_samples import draw_seven, encode, png_chunk
 from PIL import Image, ImageFile, ImageOps
 
-from toolkit.data.formats.image_folder import load_image_folder
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, decode_opened, read_image_header
 from toolkit.imaging.metadata import read_metadata

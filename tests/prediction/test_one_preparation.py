@@ -15,7 +15,7 @@ from PIL import Image
 from toolkit import Classifier
 from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data.load import load_mini
-from toolkit.data.pictures import load_pictures
+from toolkit.data.pictures import StoredPictures, load_pictures
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.run import run_prediction
 
@@ -85,8 +85,9 @@ def test_sixty_scans_are_sixty_of_sixty_by_each(
         str(scans), trained_on={"sha256": "", "train_count": 5_000, "test_count": 1_000}, size=(28, 28)
     )
     images, _ = pictures.prepare(spec)
-    assert isinstance(pictures.pictures, tuple)
-    judged = {str(path): image for path, image in zip(pictures.pictures, images, strict=True)}
+    assert isinstance(pictures.pictures, StoredPictures)
+    store, places = pictures.pictures
+    judged = {store.title(place): image for place, image in zip(places.tolist(), images, strict=True)}
     assert all(np.array_equal(judged[item.source], item.image) for item in predicted.gallery)
 
 
@@ -102,7 +103,7 @@ def test_a_folder_that_is_only_judged_may_have_any_of_the_classes(
     assert evaluate(capsys, model_path, tmp_path / "some")["count"] == 5
     classless = ["evaluate", str(model_path), "--data", str(tmp_path / "some" / "3")]
     assert exit_code_of(*classless, debug=False) == 3
-    assert "no image in its 0 sub-folders; expected" in capsys.readouterr().err
+    assert "holds 5 pictures and no class folders, so nothing says what they show" in capsys.readouterr().err
 
 
 def test_arrays_are_brought_to_the_input_too(
@@ -118,7 +119,7 @@ def test_arrays_are_brought_to_the_input_too(
 
 
 def test_a_folder_that_was_trained_on_is_judged_on_what_was_held_out(tmp_path: Path) -> None:
-    from toolkit.data.formats.image_folder import load_image_folder
+    from image_folders import load_image_folder
 
     for label in range(2):
         for number in range(12):

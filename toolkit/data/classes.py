@@ -5,7 +5,7 @@ Names are compared in Unicode's NFC, in which data sets, runs and cards keep the
 
 from __future__ import annotations
 
-__all__ = ["list_names", "match_classes"]
+__all__ = ["list_names", "match_classes", "sort_names"]
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.errors import DataError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -61,7 +61,7 @@ def match_classes(
                 f"{owner} numbers its classes {names[0]} to {names[-1]} and names none; {knower} knows {len(known)} by "
                 f"name: {list_names(known)}; give the data's names (`classes` in an NPZ file, or folders)"
             )
-        on_note(f"{owner} names no classes: 0 to {len(names) - 1} are taken for {list_names(known)}, in this order")
+        on_note(f"{owner} names no classes: {names[0]} to {names[-1]} are taken for {list_names(known)}, in this order")
         return np.arange(len(names))
     if unknown:
         raise DataError(
@@ -69,6 +69,13 @@ def match_classes(
             f"knows {list_names(known)}: rename the data's classes, or name other data"
         )
     return np.array([places.get(name, -1) for name in names], np.int64)
+
+
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return class names sorted: as numbers where all of them are whole numbers, else as text."""
+    every = sorted(names)
+    are_numbers = all(name.isascii() and name.isdigit() for name in every)
+    return tuple(sorted(every, key=int) if are_numbers else every)
 
 
 def list_names(names: Sequence[str]) -> str:

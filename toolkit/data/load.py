@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["is_public", "load_dataset", "load_mini", "resize_dataset"]
+__all__ = [
+    "find_own",
+    "is_public",
+    "load_dataset",
+    "load_mini",
+    "recognise_entry",
+    "resize_pictures",
+    "settle_pictures",
+]
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +21,15 @@ from toolkit.card import InputSpec
 from toolkit.data.catalog.entries import CATALOG, MINI_NAME, MNIST, CatalogEntry, dataset_names
 from toolkit.data.catalog.fetch import fetch_missing, read_cached
 from toolkit.data.dataset import POLARITIES, Dataset, Split
-from toolkit.data.formats.idx import has_idx_files, load_idx_folder, read_idx
-from toolkit.data.split import mix_classes
+from toolkit.data.formats.idx import read_idx
+from toolkit.data.formats.idx_sets import load_idx_folder
+from toolkit.data.gathered import GatheredPictures, arrange
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit, fit_image
 from toolkit.imaging.polarity import find_polarity
 from toolkit.progress import OnNote, ShowProgress
-from toolkit.regular_file import open_regular
 
-ZIP_MAGIC = b"PK\x03\x04"
-KINDS = "a folder of four IDX files, a folder with one sub-folder of images a class, or an .npz file"
+KINDS = "a path: class folders (plain, ZIP, tar), IDX files, an NPZ, a CSV of pixels, Parquet with images"
 # 500 training and 100 test digits of each class of MNIST, inside the package.
 MINI_FOLDER = Path(__file__).parent / "mini"
 MINI_SHA256 = "f666245e32b0a988556b1fca6fdd2dedada07f6849e9a495fe0046044ef14e91"
@@ -39,13 +46,14 @@ def load_dataset(
     """Load a data set by name, or a user's own from a folder or a file.
 
     - `mnist`, `fashion-mnist` and `kmnist` (fetched at first use) and `mnist-mini` (embedded);
-    - a folder with four IDX files, uint8, grey or RGB, of any size (see `load_idx_folder`);
-    - a folder with one sub-folder of image files a class, with or without splits (see `load_image_folder`);
-    - an NPZ file with MedMNIST's or Keras's keys (see `load_npz`).
+    - one folder of image files a class, with or without splits, plain, in a ZIP or a tar (see `find_class_files`);
+    - four IDX files, uint8, grey or RGB, of any size and prefix (see `load_idx_set`), also folders below;
+    - an NPZ file with MedMNIST's or Keras's keys (see `load_npz`);
+    - tables of pixels (see `load_csv`), Parquet with encoded images (see `read_parquet_labels`).
 
-    IDX or NPZ data that holds exactly the images of a catalogue entry with a known content hash is recognised by it and
-    takes that name. To load a folder that is called like a data set, write `./mnist`. Training images that stand class
-    after class are put in an order that mixes the classes, since a training holds out the last ones.
+    Arrays that hold exactly the images of a catalogue entry with a known content hash, in its order, are recognised by
+    it and take that name. To load a folder that is called like a data set, write `./mnist`. A user's own images come
+    in an order that depends on themselves alone and mixes the classes (see `arrange`).
 
     Args:
         name: a name or a path.
@@ -95,17 +103,19 @@ def is_public(dataset: Dataset) -> bool:
     return dataset.sha256 in known
 
 
-def resize_dataset(dataset: Dataset, size: tuple[int, int]) -> Dataset:
-    """Resize every image by `fit_image`'s `stretch`; a data set that has the size is returned as it is.
+def resize_pictures(gathered: GatheredPictures, size: tuple[int, int]) -> GatheredPictures:
+    """Resize every image by `fit_image`'s `stretch`; pictures that have the size are returned as they are.
 
     Args:
-        dataset: images of any size.
+        gathered: images of any size.
         size: (height, width) in pixels.
     """
-    if size == (dataset.height, dataset.width):
-        return dataset
-    spec = InputSpec(height=size[0], width=size[1], channels=dataset.channels, fit="stretch")
-    return replace(dataset, train=_resize_split(dataset.train, spec), test=_resize_split(dataset.test, spec))
+    if size == gathered.train.images.shape[1:3]:
+        return gathered
+    channels = 1 if gathered.train.images.ndim == 3 else 3
+    spec = InputSpec(height=size[0], width=size[1], channels=channels, fit="stretch")
+    test = None if gathered.test is None else _resize_split(gathered.test, spec)
+    return replace(gathered, train=_resize_split(gathered.train, spec), test=test)
 
 
 def _check_size(size: tuple[int, int] | None, name: str) -> None:
@@ -142,57 +152,51 @@ def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
     return replace(dataset, verified_sha256=entry.content_sha256 or dataset.sha256)
 
 
-def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
+def find_own(name: str) -> Path:
+    """Return the path of a user's own data.
+
+    Raises:
+        UsageError: neither a name of the catalogue nor a path that exists.
+    """
     path = Path(name)
-    if path.is_dir():
-        if not has_idx_files(path):
-            return _load_images(path, size=size, progress=progress, on_note=on_note)
-        return _finish(load_idx_folder(path), size=size, on_note=on_note)
-    if path.is_file() and _is_npz(path):
-        return _finish(_load_npz(path, on_note), size=size, on_note=on_note)
-    names = dataset_names()
-    raise UsageError(f"no data set or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}")
+    try:
+        is_there = path.exists()
+    except (OSError, ValueError):  # the second: a zero byte in the name
+        is_there = False
+    if not is_there:
+        names = dataset_names()
+        raise UsageError(
+            f"no data set, file or folder {name!r}{suggest(name, names)}; expected {', '.join(names)}, or {KINDS}"
+        )
+    return path
 
 
-def _load_images(
-    folder: Path, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote
+def settle_pictures(
+    gathered: GatheredPictures, *, size: tuple[int, int] | None, on_note: OnNote = lambda _: None
 ) -> Dataset:
-    # Image files need Pillow, which a catalogue's data set does not.
-    from toolkit.data.formats.image_folder import load_image_folder
-    from toolkit.data.formats.image_paths import holds_classes
-
-    if not holds_classes(folder):
-        raise DataError(f"{folder} holds no data set; expected {KINDS}")
-    return load_image_folder(folder, size=size, progress=progress, on_note=on_note)
-
-
-def _is_npz(path: Path) -> bool:
-    if path.suffix.lower() == ".npz":
-        return True
-    with open_regular(path) as stream:
-        return stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-
-
-def _load_npz(path: Path, on_note: OnNote) -> Dataset:
-    from toolkit.data.formats.npz import load_npz
-
-    return load_npz(path, on_note=on_note)
-
-
-def _finish(dataset: Dataset, *, size: tuple[int, int] | None, on_note: OnNote) -> Dataset:
-    """Recognise arrays of a catalogue's; mix and resize those of a user's own."""
-    known = _recognise(dataset)
-    if known is not dataset and size in {None, (dataset.height, dataset.width)}:
+    """Recognise arrays of the catalogue's; bring those of a user's own to their size and into their order."""
+    known = recognise_entry(gathered)
+    if known is not None and size in {None, (known.height, known.width)}:
         return known
-    mixed = replace(dataset, train=mix_classes(dataset.train, name=dataset.name, on_note=on_note))
-    return mixed if size is None else resize_dataset(mixed, size)
+    return arrange(gathered if size is None else resize_pictures(gathered, size), on_note=on_note)
 
 
-def _recognise(dataset: Dataset) -> Dataset:
-    for entry in CATALOG.values():
-        if dataset.sha256 == entry.content_sha256:
-            return replace(dataset, **entry.terms)
-    return dataset
+def recognise_entry(gathered: GatheredPictures) -> Dataset | None:
+    """Return the data set of the catalogue that these pictures are, in its own order; None for others."""
+    dataset = None if gathered.num_validation else gathered.as_dataset()
+    if dataset is None:
+        return None
+    entry = next((entry for entry in CATALOG.values() if entry.content_sha256 == dataset.sha256), None)
+    return None if entry is None else replace(dataset, **entry.terms)
+
+
+def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
+    from toolkit.data.sources import recognise_layout
+
+    pictures = recognise_layout(find_own(name)).open(on_note)
+    if isinstance(pictures, GatheredPictures):
+        return settle_pictures(pictures, size=size, on_note=on_note)
+    return arrange(pictures.gather(size=size, progress=progress, on_note=on_note), on_note=on_note)
 
 
 def _resize_split(split: Split, spec: InputSpec) -> Split:

@@ -5,12 +5,12 @@ Shapes: N pictures, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["LabelledPictures", "load_pictures"]
+__all__ = ["LabelledPictures", "StoredPictures", "load_pictures"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,28 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.data.catalog.entries import dataset_names
 from toolkit.data.dataset import Dataset
-from toolkit.data.formats.idx import has_idx_files
-from toolkit.data.load import load_dataset, resize_dataset
+from toolkit.data.gathered import GatheredPictures
+from toolkit.data.load import find_own, load_dataset, recognise_entry, settle_pictures
+from toolkit.data.split import spread_classes
 from toolkit.errors import DataError
-from toolkit.imaging.prepare import prepare_batch, prepare_image
+from toolkit.imaging.prepare import prepare_batch
 from toolkit.progress import OnNote, ShowProgress
+
+if TYPE_CHECKING:
+    from toolkit.data.formats.class_folders import JudgedFiles
+    from toolkit.data.formats.tree import PictureStore
+
+
+class StoredPictures(NamedTuple):
+    """Encoded pictures of any sizes where they lie.
+
+    Attributes:
+        store: where.
+        places: int64 `[N]`, which.
+    """
+
+    store: PictureStore
+    places: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,15 +48,15 @@ class LabelledPictures:
 
     Attributes:
         name: what reports call them.
-        pictures: uint8 `[N, H, W]` or `[N, H, W, 3]`, or the paths of N image files of any sizes.
+        pictures: uint8 `[N, H, W]` or `[N, H, W, 3]`, or N encoded ones.
         labels: int64 `[N]`, indices into the classes.
         classes: names, in NFC.
         has_names: see `Dataset`.
-        sha256: of the data set that they are the test split of; empty where they are a folder of their own.
+        sha256: of the data set that they are the test split of; empty where they are none's.
     """
 
     name: str
-    pictures: npt.NDArray[np.uint8] | tuple[Path, ...]
+    pictures: npt.NDArray[np.uint8] | StoredPictures
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     has_names: bool = True
@@ -72,8 +89,11 @@ class LabelledPictures:
         Raises:
             DataError: a picture that cannot be used; it is named.
         """
-        if isinstance(self.pictures, tuple):
-            return _read_files(self.pictures, spec, progress=progress)
+        if isinstance(self.pictures, StoredPictures):
+            from toolkit.data.formats.decoding import decode_files
+
+            decoded = decode_files(*self.pictures, spec=spec, progress=progress)
+            return decoded.images, [decoded.changes[position] for position in sorted(decoded.changes)]
         batch = prepare_batch(self.pictures, spec)
         if len(batch.places) < len(self.pictures):
             first = min(set(range(len(self.pictures))) - set(batch.places.tolist()))
@@ -89,10 +109,10 @@ def load_pictures(
     progress: ShowProgress | None = None,
     on_note: OnNote = lambda _: None,
 ) -> LabelledPictures:
-    """Load what a model is to be judged on: a data set's test split, or a folder's pictures.
+    """Load what a model is to be judged on: the test split of a data set, or pictures that are only judged.
 
-    Of a folder with one sub-folder of image files a class the test part is judged, else the validation part, else the
-    whole folder; unless it is the very data that the model was trained on: of that the split held out then is judged.
+    Of a user's own pictures the test part is judged, else the validation part, else all of them; unless they are the
+    very data that the model was trained on: of those the split held out then is judged.
 
     Args:
         name: a name or a path, as `load_dataset` takes them.
@@ -105,67 +125,102 @@ def load_pictures(
         UsageError: neither a name nor a path of a data set.
         DataError: the files cannot be used; and what `load_dataset` raises.
     """
-    path = Path(name)
-    if name not in dataset_names() and path.is_dir() and not has_idx_files(path):
-        return _load_folder(path, trained_on=trained_on, size=size, progress=progress, on_note=on_note)
-    data = load_dataset(name, progress=progress, on_note=on_note)
-    if data.sha256 != trained_on["sha256"]:
-        resized = resize_dataset(data, size)
-        data = resized if resized.sha256 == trained_on["sha256"] else data
-    return LabelledPictures.of_test(data)
+    if name in dataset_names():
+        return LabelledPictures.of_test(load_dataset(name, progress=progress, on_note=on_note))
+    from toolkit.data.sources import recognise_layout
 
-
-def _load_folder(
-    folder: Path,
-    *,
-    trained_on: Mapping[str, Any],
-    size: tuple[int, int],
-    progress: ShowProgress | None,
-    on_note: OnNote,
-) -> LabelledPictures:
-    from toolkit.data.formats.image_folder import load_image_folder, spread_images
-    from toolkit.data.formats.image_paths import find_judged_images
-
-    files = find_judged_images(folder)
-    least = trained_on["test_count"] + (trained_on["train_count"] if files.is_whole else 0)
-    if len(files.images) >= least:
-        try:
-            data = load_image_folder(folder, size=size, progress=progress)
-        except DataError:
-            data = None  # nothing could be trained on it, so nothing was
-        if data is not None and data.sha256 == trained_on["sha256"]:
-            if files.is_whole:
-                on_note(f"{folder} is what the model was trained on: the {len(data.test)} images held out are judged")
-            return LabelledPictures.of_test(data)
+    path = find_own(name)
+    layout = recognise_layout(path)
+    if layout.find_judged is None:
+        pictures = layout.open(on_note)
+        if isinstance(pictures, GatheredPictures):
+            return _judge_arrays(pictures, path, trained_on=trained_on, size=size, on_note=on_note)
+        store, files = pictures.store, pictures.files.judged()
+    else:
+        store, files = layout.find_judged()
+    same = _load_same(name, files, trained_on=trained_on, size=size, progress=progress)
+    if same is not None:
+        if files.is_whole:
+            on_note(_name_same(path, same))
+        return LabelledPictures.of_test(same)
     for sentence in files.notes:
-        on_note(f"{folder}: {sentence}")
+        on_note(sentence)
     if files.is_whole:
-        on_note(f"{folder} has no test part: all of its {len(files.images)} images are judged")
-        if trained_on.get("source") == str(folder.resolve()):
-            on_note(f"warning: the model was trained on {folder} as it was then: it has seen most of these images")
-    images = spread_images(files.images)
+        _tell_whole(path, len(files.files.places), trained_on=trained_on, on_note=on_note)
+    return _of_files(files, store, name=layout.name)
+
+
+def _of_files(files: JudgedFiles, store: PictureStore, *, name: str) -> LabelledPictures:
+    order = spread_classes(files.files.labels)
     return LabelledPictures(
-        name=folder.resolve().name or "folder",
-        pictures=tuple(image.path for image in images),
-        labels=np.array([image.label for image in images], np.int64),
+        name=name,
+        pictures=StoredPictures(store, files.files.places[order]),
+        labels=files.files.labels[order],
         classes=files.classes,
     )
 
 
-def _read_files(
-    paths: tuple[Path, ...], spec: InputSpec, *, progress: ShowProgress | None
-) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    from toolkit.imaging.decode import decode_image
+def _load_same(
+    name: str,
+    files: JudgedFiles,
+    *,
+    trained_on: Mapping[str, Any],
+    size: tuple[int, int],
+    progress: ShowProgress | None,
+) -> Dataset | None:
+    """Return the data set that the model was trained on, where these are its pictures."""
+    if len(files.files.places) < _least(trained_on, is_whole=files.is_whole):
+        return None
+    try:
+        data = load_dataset(name, size=size, progress=progress)
+    except DataError:  # nothing could be trained on it, so nothing was
+        return None
+    return data if data.sha256 == trained_on["sha256"] else None
 
-    images = np.empty((len(paths), *spec.shape), np.uint8)
-    notes = []
-    for place, path in enumerate(paths):
-        decoded = decode_image(path, bits=spec.known_bits)
-        try:
-            images[place], note = prepare_image(decoded.pixels, spec)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        notes += ["; ".join(filter(None, (*decoded.notes, note)))] if note or decoded.notes else []
-        if progress is not None:
-            progress(place + 1, len(paths))
-    return images, notes
+
+def _judge_arrays(
+    gathered: GatheredPictures,
+    path: Path,
+    *,
+    trained_on: Mapping[str, Any],
+    size: tuple[int, int],
+    on_note: OnNote,
+) -> LabelledPictures:
+    known = recognise_entry(gathered)
+    if known is not None and known.sha256 == trained_on["sha256"]:
+        return LabelledPictures.of_test(known)
+    is_whole = gathered.test is None
+    judged = gathered.train if gathered.test is None else gathered.test
+    if len(judged) >= _least(trained_on, is_whole=is_whole):
+        # A copy: what is put in order is moved, and may turn out to be other data.
+        same = settle_pictures(gathered.copy(), size=size)
+        if same.sha256 == trained_on["sha256"]:
+            if is_whole:
+                on_note(_name_same(path, same))
+            return LabelledPictures.of_test(same)
+    if known is not None:
+        return LabelledPictures.of_test(known)
+    if is_whole:
+        _tell_whole(path, len(judged), trained_on=trained_on, on_note=on_note)
+    return LabelledPictures(
+        name=gathered.name,
+        pictures=judged.images,
+        labels=judged.labels,
+        classes=gathered.classes,
+        has_names=gathered.has_names,
+    )
+
+
+def _least(trained_on: Mapping[str, Any], *, is_whole: bool) -> int:
+    """Return how many pictures the data that a model was trained on have at least, or their test part."""
+    return int(trained_on["test_count"] + (trained_on["train_count"] if is_whole else 0))
+
+
+def _name_same(path: Path, same: Dataset) -> str:
+    return f"{path} is what the model was trained on: the {len(same.test)} images held out are judged"
+
+
+def _tell_whole(path: Path, count: int, *, trained_on: Mapping[str, Any], on_note: OnNote) -> None:
+    on_note(f"{path} has no test part: all of its {count} images are judged")
+    if trained_on.get("source") == str(path.resolve()):
+        on_note(f"warning: the model was trained on {path} as it was then: it has seen most of these images")

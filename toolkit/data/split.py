@@ -1,30 +1,24 @@
 """Which images of a split are held out for validation, and the order that makes its end mix the classes.
 
-The trainer holds out the last training images; in an order by class they would all be of the last one. An order depends
-on nothing but the images' labels or names.
+The trainer holds out the last training images; in an order by class they would all be of the last one.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "digest_order",
     "ends_mixed",
     "hold_out",
     "hold_out_validation",
-    "is_in_class_order",
-    "mix_classes",
     "spread_classes",
 ]
 
 import hashlib
-from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from toolkit.data.dataset import Split
 from toolkit.errors import UsageError
-from toolkit.progress import OnNote
 
 # The tutorial's number; of fewer than 50,000 images it is a fifth.
 VALIDATION_COUNT = 10_000
@@ -91,21 +85,6 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
     )
 
 
-def mix_classes(split: Split, *, name: str, on_note: OnNote) -> Split:
-    """Return images that stand class after class in a mixed order, and say so; return others as they are."""
-    if not is_in_class_order(split.labels):
-        return split
-    on_note(f"{name}: its images stand class after class; they are taken in an order that mixes the classes")
-    return split.take(spread_classes(split.labels))
-
-
-def is_in_class_order(labels: npt.NDArray[np.int64]) -> bool:
-    """Say whether the images stand class after class, so that the last ones show only the last class."""
-    changes = int(np.count_nonzero(np.diff(labels)))
-    num_classes = len(np.unique(labels))
-    return 1 < num_classes < len(labels) and changes == num_classes - 1
-
-
 def spread_classes(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the permutation that spreads every class evenly, images of one class staying in their order.
 
@@ -125,15 +104,6 @@ def spread_classes(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         places[positions] = (np.arange(len(positions)) + 0.5) / len(positions)
         ties[positions] = [_tie_breaker(int(label), rank) for rank in range(len(positions))]
     return np.lexsort((ties, places)).astype(np.int64)
-
-
-def digest_order(names: Iterable[bytes]) -> list[bytes]:
-    """Return the names in the order of their salted SHA-256.
-
-    A shuffle that is the same on every machine and NumPy version, and whatever the order the names come in; a name
-    that is added moves no other past its neighbour.
-    """
-    return sorted(names, key=lambda name: (hashlib.sha256(SALT + name).digest(), name))
 
 
 def _count_validation(images: int) -> int:

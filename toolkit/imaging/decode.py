@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -72,30 +73,41 @@ class ImageHeader:
         width: columns in pixels, after EXIF rotation.
         is_grey: whether the pixels are decoded as `[H, W]` rather than `[H, W, 3]`.
         is_deep: whether its numbers are wider than bytes.
+        format: Pillow's word for the file's format, such as `PNG`.
     """
 
     height: int
     width: int
     is_grey: bool
     is_deep: bool = False
+    format: str = ""
 
 
-def read_image_header(path: Path) -> ImageHeader:
+def read_image_header(source: bytes | str | Path, *, name: str | None = None) -> ImageHeader:
     """Read an image's size and kind; no pixel is decoded.
+
+    Args:
+        source: the file's bytes, or the path of a regular file.
+        name: what the image is called in messages; the path by default.
 
     Raises:
         DataError: as `decode_image`, as far as the header tells.
     """
-    with open_regular(path, most_bytes=MAX_FILE_BYTES) as stream:
+    title = _title_of(source, name)
+    with _open_source(source, title) as stream:
         if not stream.read(1):
-            raise DataError(f"{path} is empty (0 bytes); expected an image")
+            raise DataError(f"{title} is empty (0 bytes); expected an image")
         stream.seek(0)
-        with _failures_named(str(path)), open_picture(stream, name=str(path)) as image:
+        with _failures_named(title), open_picture(stream, name=title) as image:
             width, height = image.size
             if read_metadata(image.info).orientation in QUARTER_TURNS:
                 width, height = height, width
             return ImageHeader(
-                height=height, width=width, is_grey=is_grey_mode(image.mode), is_deep=is_deep_mode(image.mode)
+                height=height,
+                width=width,
+                is_grey=is_grey_mode(image.mode),
+                is_deep=is_deep_mode(image.mode),
+                format=image.format or "",
             )
 
 
@@ -115,7 +127,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
         DataError: not a regular file, unreadable, empty, over 128 MiB or 64 million pixels (judged from the header,
             before any pixel is decoded), of another format, animated, truncated, damaged.
     """
-    title = name or ("the image" if isinstance(source, bytes) else str(source))
+    title = _title_of(source, name)
     data = source if isinstance(source, bytes) else read_regular(source, most_bytes=MAX_FILE_BYTES, name=title)
     if not data:
         raise DataError(f"{title} is empty (0 bytes); expected an image")
@@ -131,14 +143,19 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
             return decoded
 
 
-def see_depth(path: Path, depth: Depth) -> None:
+def see_depth(source: bytes | str | Path, depth: Depth, *, name: str | None = None) -> None:
     """Look at the numbers of one picture of many that have one depth.
+
+    Args:
+        source: the file's bytes, or the path of a regular file.
+        depth: sees them.
+        name: what the image is called in messages; the path by default.
 
     Raises:
         DataError: as `decode_image`.
     """
-    title = str(path)
-    data = read_regular(path, most_bytes=MAX_FILE_BYTES)
+    title = _title_of(source, name)
+    data = source if isinstance(source, bytes) else read_regular(source, most_bytes=MAX_FILE_BYTES, name=title)
     with _failures_named(title), open_picture(BytesIO(data), name=title) as image:
         load_pixels(image, num_bytes=len(data), name=title)
         depth.see(np.asarray(image))
@@ -163,6 +180,14 @@ def decode_opened(image: Image.Image, *, name: str) -> Decoded:
                 raise DataError(f"{name} is a closed PIL image; give it before it, or its file, is closed") from error
             raise
         return _finish(image)
+
+
+def _open_source(source: bytes | str | Path, title: str) -> BinaryIO:
+    return BytesIO(source) if isinstance(source, bytes) else open_regular(source, most_bytes=MAX_FILE_BYTES, name=title)
+
+
+def _title_of(source: bytes | str | Path, name: str | None) -> str:
+    return name or ("the image" if isinstance(source, bytes) else str(source))
 
 
 def _finish(image: Image.Image, *, bits: int | None = None, file_bytes: int | None = None) -> Decoded:

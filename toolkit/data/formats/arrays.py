@@ -5,7 +5,7 @@ Of an NPZ only the arrays asked for are unpacked, none beyond the cap.
 
 from __future__ import annotations
 
-__all__ = ["MAX_ARRAY_BYTES", "NpyHeader", "NpzArrays", "failures_named", "open_npz", "read_npy_header"]
+__all__ = ["MAX_ARRAY_BYTES", "NpyHeader", "NpzArrays", "open_npz", "read_npy_header"]
 
 import math
 import re
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from toolkit.containers.unpacked import read_up_to
 from toolkit.containers.zip_directory import find_directory
-from toolkit.errors import DataError
+from toolkit.errors import failures_named
 from toolkit.regular_file import open_regular
 
 # An NPY header says a shape, an order and a type; of a record also its fields' names.
@@ -135,24 +135,6 @@ class NpzArrays:
         if not body:  # nothing can be viewed
             return np.empty(header.shape, header.dtype)
         return np.frombuffer(body, header.dtype).reshape(header.shape, order=header.order)
-
-
-@contextmanager
-def failures_named(name: str, *, kind: str, mend: str = "") -> Iterator[None]:
-    """Turn whatever a library's parser raises into one DataError: none of them names a closed set of exceptions.
-
-    Args:
-        name: what is read, for messages.
-        kind: what it is read as.
-        mend: what to do about it.
-    """
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be read as {kind}: {reason}{mend and f'; {mend}'}") from error
 
 
 def _check_directory(stream: BinaryIO, path: Path) -> None:

@@ -16,15 +16,16 @@ import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
 from toolkit.data.array_layout import check_type, find_layout
-from toolkit.data.dataset import Dataset, Split
+from toolkit.data.dataset import Split
 from toolkit.data.formats.arrays import MAX_ARRAY_BYTES, NpzArrays, open_npz
-from toolkit.data.split import mix_classes
+from toolkit.data.gathered import GatheredPictures, join_parts
+from toolkit.data.labels import MAX_CLASSES, ClassLabels, number_labels
 from toolkit.errors import DataError
 from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
 from toolkit.progress import OnNote
 
 CLASS_KEYS = ("classes", "class_names")
-MAX_CLASSES = 1000
+ROLES = {"train": "train", "val": "validation", "test": "test"}
 
 
 class _Keys(NamedTuple):
@@ -39,13 +40,13 @@ class _Keys(NamedTuple):
 KEYS = (_Keys("{}_images", "{}_labels"), _Keys("x_{}", "y_{}"))
 
 
-def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = MAX_ARRAY_BYTES) -> Dataset:
+def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = MAX_ARRAY_BYTES) -> GatheredPictures:
     """Load `train_images`, `train_labels`, `test_images`, `test_labels`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
     Images are `[N, H, W]`, `[N, H, W, c]` or `[N, c, H, W]` (see `find_layout`); alpha is laid over white or black.
     uint8 is taken as it is, bool as 0 and 255, floating-point numbers where all of them are whole and from 0 to 255,
     integers by the depth that all parts have together (see `Depth`). Labels are integers, `[N]` or `[N, 1]`. Classes
-    are named by the strings in `classes` or `class_names`, else "0" to the largest training label.
+    are named by the strings in `classes` or `class_names`, else by the labels' numbers (see `number_labels`).
 
     A validation part (`val_images` and `val_labels`, or `x_val` and `y_val`) is put at the end of the training images,
     where a training takes its validation images from: nothing is lost, and the split comes out about as it was meant.
@@ -66,21 +67,12 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
         images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path=path, on_note=on_note)
         parts = {part: _read_split(arrays, pair, images=images, path=path) for part, pair in used.items()}
         names = _read_classes(arrays, path)
-    highest = int(max((part.labels.max(initial=0) for part in parts.values()), default=0))
-    if highest >= MAX_CLASSES:
-        raise DataError(f"{path}: a label is {highest}; expected 0 to {MAX_CLASSES - 1}")
-    train = mix_classes(parts["train"], on_note=on_note, name=path.name)
-    if "val" in parts:
-        train = _join(train, mix_classes(parts["val"], on_note=on_note, name=path.name), path=path)
-        on_note(f"{path.name}: its {len(parts['val'])} validation images stand last among the training images")
-    return Dataset(
-        name=path.stem,
-        train=train,
-        test=parts["test"],
-        classes=names or tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1)),
-        has_names=bool(names),
-        bits=bits,
+    labels = {ROLES[key]: part.labels for key, part in parts.items()}
+    named = (
+        ClassLabels(labels, names, has_names=True) if names else number_labels(labels, name=path.name, on_note=on_note)
     )
+    pictures = {ROLES[key]: part.images for key, part in parts.items()}
+    return join_parts(pictures, named, name=path.stem, bits=bits, on_note=on_note)
 
 
 def _choose_keys(arrays: NpzArrays, path: Path) -> _Keys:
@@ -165,13 +157,3 @@ def _read_classes(arrays: NpzArrays, path: Path) -> tuple[str, ...]:
         if not name or not name.isprintable():
             raise DataError(f"{key} in {path} holds {name!r}; expected names that can be printed")
     return names
-
-
-def _join(train: Split, validation: Split, *, path: Path) -> Split:
-    if train.images.shape[1:] != validation.images.shape[1:]:
-        sizes = f"{list(train.images.shape[1:])} and {list(validation.images.shape[1:])}"
-        raise DataError(f"{path}: training and validation images are {sizes}; expected the same size")
-    return Split(
-        images=np.concatenate([train.images, validation.images]),
-        labels=np.concatenate([train.labels, validation.labels]),
-    )

@@ -31,9 +31,9 @@ from toolkit.card import InputSpec
 from toolkit.containers.kinds import Kind
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
-from toolkit.data.formats.arrays import NpyHeader, failures_named, read_npy_header
+from toolkit.data.formats.arrays import NpyHeader, read_npy_header
 from toolkit.data.formats.idx import read_idx_shape
-from toolkit.errors import DataError
+from toolkit.errors import DataError, failures_named
 from toolkit.imaging.pixel_values import Depth
 from toolkit.prediction.sources.items import ArrayItem
 from toolkit.progress import OnNote

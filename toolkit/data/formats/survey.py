@@ -1,0 +1,105 @@
+"""What the headers of many pictures promise: their sizes, formats and depth, before any pixel is decoded."""
+
+from __future__ import annotations
+
+__all__ = ["SizeSeen", "Survey", "choose_spec", "survey_files"]
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.card import InputSpec
+from toolkit.data.formats.tree import PictureStore
+from toolkit.errors import DataError
+from toolkit.imaging.decode import read_image_header, see_depth
+from toolkit.imaging.pixel_values import Depth
+from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
+
+
+class SizeSeen(NamedTuple):
+    """A size among many: how often, and the first picture that has it."""
+
+    pictures: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the headers of many pictures promise.
+
+    Attributes:
+        sizes: by (height, width).
+        formats: how many pictures of each, by Pillow's word.
+        is_grey: whether all are stored as grey.
+        bits: the depth of all, see `Depth`.
+        titles: of the first picture of each size.
+        notes: sentences about their depth.
+    """
+
+    sizes: dict[tuple[int, int], SizeSeen]
+    formats: Counter[str]
+    is_grey: bool
+    bits: int
+    titles: dict[tuple[int, int], str]
+    notes: tuple[str, ...]
+
+
+def survey_files(store: PictureStore, places: npt.NDArray[np.int64]) -> Survey:
+    """Read every header, and the pixels of those whose numbers are wider than bytes.
+
+    Raises:
+        DataError: a picture is damaged; it is named.
+    """
+    sizes: dict[tuple[int, int], SizeSeen] = {}
+    formats: Counter[str] = Counter()
+    is_grey, deep = True, []
+    for position, content in store.read(places.tolist()):
+        header = read_image_header(content, name=store.title(int(places[position])))
+        is_grey = is_grey and header.is_grey
+        deep += [position] if header.is_deep else []
+        formats[header.format] += 1
+        size = (header.height, header.width)
+        seen = sizes.get(size, SizeSeen(0, position))
+        sizes[size] = SizeSeen(seen.pictures + 1, min(seen.first, position))
+    depth = Depth()
+    deep_places = places[np.array(sorted(deep), np.int64)]
+    for position, content in store.read(deep_places.tolist()):  # alone, a dark one would be taken for another depth
+        see_depth(content, depth, name=store.title(int(deep_places[position])))
+    bits, notes = depth.bits(), tuple[str, ...]()
+    if said := depth.describe(bits):
+        first = store.title(int(deep_places[0]))
+        notes = (f"warning: {len(deep)} images of 16-bit grey, as {first}: {said}, all alike",)
+    titles = {size: store.title(int(places[seen.first])) for size, seen in sizes.items()}
+    return Survey(sizes=sizes, formats=formats, is_grey=is_grey, bits=bits, titles=titles, notes=notes)
+
+
+def choose_spec(survey: Survey, *, size: tuple[int, int] | None) -> InputSpec:
+    """Return what the pictures are brought to: their common size where none is asked for.
+
+    Raises:
+        DataError: they have no common size, or one that no network is made for; names a picture and the mend.
+    """
+    in_order = sorted(survey.sizes, key=lambda each: survey.sizes[each].first)
+    first = in_order[0]
+    if size is None and len(in_order) > 1:
+        seen = f"{survey.titles[in_order[1]]} is {_name_size(in_order[1])}"
+        raise DataError(f"{seen}; expected {_name_size(first)} as {survey.titles[first]} is{_mend(first)}")
+    if size is None and not SMALLEST_IMAGE <= min(first) <= max(first) <= LARGEST_IMAGE:
+        seen = f"{survey.titles[first]} is {_name_size(first)}"
+        raise DataError(f"{seen}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side{_mend(first)}")
+    height, width = size or first
+    fit = "none" if size is None else "stretch"
+    return InputSpec(height=height, width=width, channels=1 if survey.is_grey else 3, fit=fit, bits=survey.bits)
+
+
+def _name_size(size: Sequence[int]) -> str:
+    return f"{size[0]} high and {size[1]} wide"
+
+
+def _mend(size: Sequence[int]) -> str:
+    height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in size)
+    return f"; resize all of them with --size {height}x{width} (height x width)"

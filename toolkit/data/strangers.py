@@ -1,0 +1,177 @@
+"""What lies at a path that is no data set: what it is, in words, and what its owner can do."""
+
+from __future__ import annotations
+
+__all__ = ["NoDataset", "explain_file", "explain_store"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.containers.kinds import HEAD_BYTES, Kind
+from toolkit.data.formats.tree import Folder, PictureStore
+from toolkit.errors import DataError
+from toolkit.imaging.endings import LeftOut, is_image_name
+from toolkit.regular_file import open_regular, printable_name
+
+TOGETHER = "save images and labels together with numpy.savez (x_train, y_train, x_test, y_test)"
+SORT_THEM = "put the pictures of each class into a folder of its name (cat/, dog/)"
+PICKLES = (".pkl", ".pickle", ".p", ".pt", ".pth", ".joblib")
+# CIFAR's files for Python have no endings.
+PICKLED_NAMES = ("data_batch_1", "test_batch", "batches.meta")
+PICKLE_STEP = "a pickle can run any code and is never opened; get the data as pictures in class folders, NPZ or Parquet"
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".npz", ".7z", ".rar")
+# By their first bytes: what it is, and what to do.
+OTHER_KINDS = {
+    b"\x89HDF": ("is an HDF5 file", TOGETHER),
+    b"7z\xbc\xaf": ("is a 7z archive", "unpack it and name the folder"),
+    b"Rar!": ("is a RAR archive", "unpack it and name the folder"),
+    b"MATLAB": ("is a MATLAB file", TOGETHER),
+    b"SQLite": ("is a database", "export the pictures into class folders"),
+}
+PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+PICKLE_MAGICS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+DEEPEST = 6
+MOST_NAMED = 5
+EXPECTED = (
+    "expected class folders of pictures (plain, ZIP or tar), four IDX files, an NPZ, a CSV of pixels, or Parquet with "
+    "images"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoDataset:
+    """What was found.
+
+    Attributes:
+        title: the path.
+        words: what it is.
+        step: what to do.
+        is_predictable: whether `toolkit predict` takes it as it is.
+        num_pictures: how many pictures were seen.
+    """
+
+    title: str
+    words: str
+    step: str
+    is_predictable: bool = False
+    num_pictures: int = 0
+
+    def as_error(self) -> NoDatasetError:
+        """Return the error that says so."""
+        return NoDatasetError(f"{self.title} {self.words}; {self.step}", self)
+
+
+class NoDatasetError(DataError):
+    """A path that exists and is no data set.
+
+    Attributes:
+        finding: what it is.
+    """
+
+    def __init__(self, message: str, finding: NoDataset) -> None:
+        super().__init__(message)
+        self.finding = finding
+
+
+def explain_file(path: Path, kind: Kind) -> NoDataset:
+    """Say what a file is that is no data set.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    title = printable_name(str(path))
+    with open_regular(path) as stream:
+        head = stream.read(HEAD_BYTES)
+    is_array = kind in {Kind.NPY, Kind.IDX, Kind.PACKED_ARRAY}
+    is_picture = is_image_name(path.name) or head.startswith(PICTURE_MAGICS)
+    if not is_array and not is_picture:
+        words, step = _judge_other(path, head)
+        return NoDataset(title=title, words=words, step=step)
+    words = "is one array, without labels" if is_array else "is a picture"
+    step = TOGETHER if is_array else f"a data set has many of each class: {SORT_THEM} and name the folder around them"
+    predict = f"toolkit predict MODEL {title} gives labels"
+    return NoDataset(
+        title=title, words=words, step=f"{step}; {predict}", is_predictable=True, num_pictures=int(not is_array)
+    )
+
+
+def explain_store(store: PictureStore) -> NoDataset:
+    """Say what a folder or an archive holds that is no data set.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    top, title = store.root, store.root.title
+    folders = list(_walk(top))
+    names = [file.name for folder in folders for file in folder.files]
+    pictures = sum(map(is_image_name, names))
+    predict = f"toolkit predict MODEL {title} gives them labels"
+    if any(is_image_name(file.name) for file in top.files):
+        words = f"holds {pictures} pictures and no class folders, so nothing says what they show"
+        return NoDataset(
+            title=title, words=words, step=f"{SORT_THEM}; {predict}", is_predictable=True, num_pictures=pictures
+        )
+    if pictures:
+        inner = next(folder for folder in folders if any(_has_pictures(child) for child in folder.folders.values()))
+        step = f"name the folder that holds the classes, such as {inner.title}; {predict}"
+        words = f"holds {pictures} pictures in folders too far down"
+        return NoDataset(title=title, words=words, step=step, is_predictable=True, num_pictures=pictures)
+    words, step = _judge_names(names, store)
+    return NoDataset(title=title, words=words, step=step)
+
+
+def _judge_names(names: list[str], store: PictureStore) -> tuple[str, str]:
+    """Return what files are of which none is a picture that is read."""
+    if any(name in PICKLED_NAMES or name.lower().endswith(PICKLES) for name in names):
+        return "holds pickles", PICKLE_STEP
+    left_out = LeftOut(names)
+    if left_out.num_pictures:
+        return f"holds no picture that is read: {left_out}", left_out.step.removeprefix("; ")
+    if inner := [name for name in names if name.lower().endswith(ARCHIVES)]:
+        return f"holds {len(inner)} archives ({_list(inner)})", "name one of them"
+    if not names:
+        return "is empty" if not store.root.folders else "holds folders and no files", EXPECTED
+    return f"holds no pictures: {len(names)} files ({_list(names)})", EXPECTED
+
+
+def _judge_other(path: Path, head: bytes) -> tuple[str, str]:
+    """Return what a file is that is neither a picture nor an array nor an archive, and what to do."""
+    name, left_out = path.name.lower(), LeftOut([path.name])
+    is_pickle = name.endswith(PICKLES) or path.name in PICKLED_NAMES or head.startswith(PICKLE_MAGICS)
+    inspect = f"toolkit inspect {printable_name(str(path))} tells of it; {EXPECTED}"
+    known = next((told for magic, told in OTHER_KINDS.items() if head.startswith(magic)), None)
+    rules = (
+        (not head, "is empty (0 bytes)", EXPECTED),
+        (known is not None, *(known or ("", ""))),
+        (name.endswith(".onnx"), "is a model, no data", inspect),
+        (is_pickle, "is a pickle", PICKLE_STEP),
+        (bool(left_out.num_pictures), f"is {left_out}, a format that is not read", left_out.step.removeprefix("; ")),
+        (_is_text(head), "is text", f"{EXPECTED}; a table of pixels is told by its name's ending .csv"),
+        (True, "is of no kind that is known", EXPECTED),
+    )
+    return next((words, step) for holds, words, step in rules if holds)
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        # A character may be cut at the end.
+        return "\0" not in head[:-4].decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _walk(top: Folder) -> Iterator[Folder]:
+    """Yield a folder and those below it, the nearer ones first, no further than anybody would keep a data set."""
+    level = [top]
+    for _ in range(DEEPEST):
+        yield from level
+        level = [child for folder in level for child in folder.folders.values()]
+
+
+def _has_pictures(folder: Folder) -> bool:
+    return any(is_image_name(file.name) for file in folder.files)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(map(printable_name, names[:MOST_NAMED])) + (", ..." if len(names) > MOST_NAMED else "")
