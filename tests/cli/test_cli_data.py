@@ -154,7 +154,7 @@ def test_info_of_an_image_folder_names_its_classes_and_what_was_done(
     assert report["classes"] == ["apple", "pear"]
     assert report["test"] == {"count": 2, "per_class": {"apple": 1, "pear": 1}}
     assert report["input"] == {"height": 18, "width": 24, "channels": 3, "polarity": "any", "fit": "stretch"}
-    assert "1 files left out" in err
+    assert "left out 1 file of other names" in err
     assert "held out" in err
 
 

@@ -85,8 +85,8 @@ def load_csv(
     read: dict[str, Split] = {}
     for role, place in parts.items():
         title = store.title(place)
-        with store.open(place) as stream:
-            split = _read_table(stream, title, numbers=numbers, needs_labels=role == "train", on_note=on_note)
+        with store.open(place) as stream, _as_text(stream, title) as text:
+            split = _read_table(text, title, numbers=numbers, needs_labels=role == "train", on_note=on_note)
         if split is not None:
             read[role] = split
         elif role == "test":
@@ -98,12 +98,15 @@ def load_csv(
     return join_parts({role: split.images for role, split in read.items()}, named, name=name, on_note=on_note)
 
 
+def _as_text(stream: BinaryIO, title: str) -> io.TextIOWrapper:
+    budget = UnpackBudget.of_file(stream, name=title)
+    return io.TextIOWrapper(open_unpacked(stream, name=title, budget=budget), "utf-8-sig", errors="replace")
+
+
 def _read_table(
-    stream: BinaryIO, title: str, *, numbers: dict[str, int], needs_labels: bool, on_note: OnNote
+    text: io.TextIOWrapper, title: str, *, numbers: dict[str, int], needs_labels: bool, on_note: OnNote
 ) -> Split | None:
     """Return a table's pictures; the labels are numbers of their texts, in the order in which these came up."""
-    budget = UnpackBudget.of_file(stream, name=title)
-    text = io.TextIOWrapper(open_unpacked(stream, name=title, budget=budget), "utf-8-sig", errors="replace")
     lines = _read_lines(text, title)
     first = next(lines, None)
     if first is None:
