@@ -65,21 +65,25 @@ class ArtifactStore:
         """Return the store named by `TOOLKIT_ARTIFACTS`, else `./artifacts`."""
         return cls(root=Path(os.environ.get("TOOLKIT_ARTIFACTS") or "artifacts"))
 
-    def new_run(self, stem: str) -> Path:
+    def new_run(self, stem: str, *, name: str = "") -> Path:
         """Create and return `runs/<stem>-<time>`, a folder that did not exist before.
 
         Args:
             stem: any text; what a file name cannot hold becomes `_`, and a long one is cut.
+            name: what the folder is called instead; empty for none.
 
         Raises:
             ResourceError: the folder cannot be made.
+            UsageError: the name is taken.
         """
-        name = f"{_as_file_name(stem)}-{_timestamp()}"
+        stamped = f"{_as_file_name(stem)}-{_timestamp()}"
         for count in range(1, 1000):
-            path = self.root / "runs" / (name if count == 1 else f"{name}-{count}")
+            path = self.root / "runs" / (name or (stamped if count == 1 else f"{stamped}-{count}"))
             try:
                 path.mkdir(parents=True)
-            except FileExistsError:
+            except FileExistsError as error:
+                if name:
+                    raise UsageError(f"the run {path} is there already; choose another --name") from error
                 continue
             except OSError as error:
                 raise ResourceError(f"cannot make the run folder {path}: {error.strerror}") from error
@@ -134,6 +138,30 @@ class ArtifactStore:
             if model is not None:
                 entries["model_run"] = model_run or ""
             write_json(latest, entries)
+
+    def latest_names(self) -> dict[str, str]:
+        """Return the names of the latest `run`, `started` run and `model`; an empty one where there is none."""
+        try:
+            entries = self._entries()
+        except DataError:
+            entries = {}
+        return {key: Path(entries.get(key, "")).name for key in ("run", "started", "model")}
+
+    def forget_run(self, name: str, *, successor: str | None) -> None:
+        """Let the latest run, and the one begun last, be another where it was this one.
+
+        Args:
+            name: of the run that goes.
+            successor: of the run that takes its place; None for none.
+        """
+        latest = self.root / "latest.json"
+        with hold(latest, wait_s=RECORDING_S):
+            entries = self._entries()
+            mine = [key for key in ("run", "started") if Path(entries.get(key, "")).name == name]
+            for key in mine:
+                del entries[key]
+            if mine:
+                write_json(latest, entries | ({} if successor is None else dict.fromkeys(mine, f"runs/{successor}")))
 
     def latest_run(self) -> Path:
         """Return the latest run folder.

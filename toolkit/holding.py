@@ -6,7 +6,7 @@ by whoever held it; the package filelock leaves its own behind, beside every out
 
 from __future__ import annotations
 
-__all__ = ["claim", "hold", "is_claimed", "release_claims"]
+__all__ = ["claim", "hold", "is_claimed", "is_held", "release_claims"]
 
 import contextlib
 import errno
@@ -103,6 +103,24 @@ def claim(path: Path) -> bool:
 def is_claimed(path: Path) -> bool:
     """Say whether this process claimed a path."""
     return _lock_file(path) in _claims
+
+
+def is_held(path: Path) -> bool:
+    """Say whether any process holds a path; nothing is made there."""
+    lock = _lock_file(path)
+    if lock in _claims:
+        return True
+    try:
+        descriptor = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        return error.errno in TAKEN
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def release_claims() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
+COMMANDS += ["runs", "recipes"]
 COMMANDS += [
     "selftest",
     "parity",

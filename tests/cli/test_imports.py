@@ -62,6 +62,12 @@ def test_data_never_loads_torch(tmp_path: Path) -> None:
     assert not loaded & {"torch", "onnx", "onnxruntime", "matplotlib"}
 
 
+@pytest.mark.parametrize("command", ["runs", "recipes", "recipes best"])
+def test_lists_of_runs_and_recipes_load_no_engine(command: str, artifacts: dict[str, str], tmp_path: Path) -> None:
+    loaded = modules_after(command.split(), cwd=tmp_path, environment=artifacts)
+    assert not loaded & {"torch", "onnx", "onnxruntime", "numpy", "matplotlib"}
+
+
 def test_training_and_export_leave_onnx_runtime_to_a_worker(trained: Path, tmp_path: Path) -> None:
     assert {"torch", "onnx"} <= set(json.loads((trained / "modules-export.json").read_text()))
     for command in ("train", "export"):

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.errors import UsageError
 from toolkit.render.training import recipe_lines
-from toolkit.training.recipe_catalog import RECIPES, diff_recipes, recipe_from_json, resolve_recipe
+from toolkit.training.recipe_catalog import RECIPES, change_recipe, diff_recipes, recipe_from_json, resolve_recipe
 
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
@@ -77,7 +77,7 @@ def write(folder: Path, text: str) -> str:
 def test_a_recipe_is_read_from_toml_and_named_after_its_file(tmp_path: Path) -> None:
     path = write(tmp_path, 'base = "tutorial"\nepochs = 3\nlearning_rate = 1\n[network]\nhidden_units = 64\n')
     recipe = resolve_recipe(path, settings=["batch_size=50"])
-    assert (recipe.name, recipe.base, recipe.epochs, recipe.batch_size) == ("my", "tutorial", 3, 50)
+    assert (recipe.name, recipe.base, recipe.epochs, recipe.batch_size) == ("my+batch_size=50", "tutorial", 3, 50)
     assert recipe.learning_rate == 1.0
     assert isinstance(recipe.learning_rate, float)
     assert recipe.network.hidden_units == 64
@@ -87,7 +87,7 @@ def test_a_recipe_is_read_from_toml_and_named_after_its_file(tmp_path: Path) -> 
         "learning_rate": (1e-4, 1.0),
         "hidden_units": (1024, 64),
     }
-    assert recipe_lines(recipe)[0] == "recipe my, from tutorial, changed:"
+    assert recipe_lines(recipe)[0] == "recipe my+batch_size=50, from tutorial, changed:"
     assert "  epochs: 30 -> 3" in recipe_lines(recipe)
 
 
@@ -127,7 +127,7 @@ def test_a_recipe_that_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     [
         ("hidden_units=1000000000000000000000", "parameters"),
         ("conv1_channels=100000", "expected at most 60,000,000"),
-        ("test_shift_pixels=129", "at most 128"),
+        ("test_shift_pixels=129", "0 to 128"),
     ],
 )
 def test_a_network_that_cannot_be_saved_and_read_back_is_refused_before_it_is_made(setting: str, words: str) -> None:
@@ -204,3 +204,28 @@ def test_a_run_from_before_two_augmentations_went_is_read_unless_it_used_one() -
     assert recipe_from_json({**recorded, "elastic_pixels": 0.0, "erase_probability": 0}) == recipe
     with pytest.raises(UsageError, match=r"recorded recipe cannot be used: .*'elastic_pixels'"):
         recipe_from_json({**recorded, "elastic_pixels": 0.6})
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ([], "fast"),
+        (["learning_rate=0.004"], "fast"),  # as it has it
+        (["learning_rate=0.002"], "fast+learning_rate=0.002"),
+        (["epochs=5"], "fast+epochs=5"),  # no longer fitted to the number of images
+        (["hidden_units=32", "optimizer=adam"], "fast+optimizer=adam+hidden_units=32"),
+        (["epochs=1", "scale=0.1", "shear=0.1", "stages=3", "dropout=0"], "fast+epochs=1+scale=0.1+shear=0.1+2-more"),
+        (["label_smoothing=0.123456", "clutter_probability=0.123456"], "fast+label_smoothing=0.123456+1-more"),
+    ],
+)
+def test_a_changed_recipe_says_so_in_its_name(settings: list[str], name: str) -> None:
+    recipe = resolve_recipe("fast", settings=settings)
+    assert (recipe.name, recipe.base) == (name, "fast" if settings and name != "fast" else "")
+
+
+def test_a_value_that_is_changed_again_is_named_once(tmp_path: Path) -> None:
+    once = resolve_recipe("fast", settings=["learning_rate=0.002", "epochs=3"])
+    again = change_recipe(once, ["learning_rate=0.001"])
+    assert (again.name, again.base) == ("fast+epochs=3+learning_rate=0.001", "fast")
+    path = write(tmp_path, "epochs = 3\n")
+    assert resolve_recipe(path, settings=["dropout=0.1"]).name == "my+dropout=0.1"

@@ -21,9 +21,11 @@ from toolkit.holding import release_claims
 VERBS = {
     "quickstart": "From nothing to a verified model.",
     "train": "Train the network, or go on with a run, and judge it.",
+    "recipes": "How to train: the recipes, and every field of one.",
     "tune": "Search fields of a recipe by cross-validation.",
     "learning-curve": "Measure accuracy against the size of the training set.",
     "evaluate": "Judge a run or a model file on test images.",
+    "runs": "What was trained and exported, with its accuracy.",
     "export": "Write a run as one self-contained .onnx.",
     "inspect": "Say what an .onnx file is.",
     "selftest": "Replay the golden vectors of a model's card.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "DATA_FIELDS",
     "LARGEST_IMAGE",
+    "LIMITS",
     "SMALLEST_IMAGE",
     "Conv",
     "LayerShape",
@@ -14,19 +15,14 @@ __all__ = [
 ]
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
 from toolkit.errors import UsageError
+from toolkit.network.ranges import SHARE, Limits, Range, check_limits
 
 # Set by the data, never by hand.
 DATA_FIELDS = ("height", "width", "channels", "classes")
-NORMALISATIONS = ("none", "batch")
-PADDINGS = ("valid", "same")
-DROPOUTS = ("dropout", "input_dropout")
-NOT_WHOLE = {"padding", "normalisation", *DROPOUTS}
-MAY_BE_ZERO = {"hidden_units", "test_shift_pixels"}
-MOST_STAGES = 6
 # Pixels a side that the network is made for.
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 128
 # A checkpoint holds up to four copies of the weights, and one of more than 1 GiB is not read back.
@@ -34,6 +30,19 @@ MOST_PARAMETERS = 60_000_000
 Size = tuple[int, int]
 # Stages that follow the settings to the letter; further ones keep small maps alive.
 PLAIN_STAGES = 2
+# What each field may be set to: a range, or some words.
+LIMITS: Limits = {
+    **dict.fromkeys(("height", "width", "classes", "stage_convs"), Range(1)),
+    "stages": Range(PLAIN_STAGES, 6),
+    **dict.fromkeys(("conv1_channels", "conv2_channels", "conv3_channels"), Range(1)),
+    "kernel_size": Range(1, is_odd=True),
+    "padding": ("valid", "same"),
+    **dict.fromkeys(("pool_size", "pool_stride"), Range(1)),
+    "normalisation": ("none", "batch"),
+    "hidden_units": Range(0),
+    **dict.fromkeys(("dropout", "input_dropout"), SHARE),
+    "test_shift_pixels": Range(0, LARGEST_IMAGE),
+}
 LARGEST_PLAIN_IMAGE = 32
 # The tutorial's own last map. One of 5x5 would make a dense layer of 1,600 x 1,024, and files of images of 100 pixels a
 # side, which have further stages and a large mean besides, larger than 8 MB.
@@ -139,22 +148,12 @@ class NetworkConfig:
     test_shift_pixels: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            least = 0 if name in MAY_BE_ZERO else 1
-            if name not in NOT_WHOLE and (type(value) is not int or value < least):
-                raise UsageError(f"{name} is {value!r}; expected a whole number of at least {least}")
-        for name, known in (("padding", PADDINGS), ("normalisation", NORMALISATIONS)):
-            if getattr(self, name) not in known:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(map(repr, known))}")
-        for name, is_right, expected in (
-            ("channels", self.channels in {1, 3}, "1 (grey) or 3 (RGB)"),
-            ("stages", PLAIN_STAGES <= self.stages <= MOST_STAGES, f"{PLAIN_STAGES} to {MOST_STAGES}"),
-            ("kernel_size", self.kernel_size % 2 == 1, "an odd number"),
-            *((name, 0 <= getattr(self, name) < 1, f"0 <= {name} < 1") for name in DROPOUTS),
-            ("test_shift_pixels", self.test_shift_pixels <= LARGEST_IMAGE, f"at most {LARGEST_IMAGE}"),
-        ):
-            if not is_right:
-                raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")
+        for item in fields(self):
+            if item.type == "int" and type(getattr(self, item.name)) is not int:
+                raise UsageError(f"{item.name} is {getattr(self, item.name)!r}; expected a whole number")
+        check_limits(asdict(self), LIMITS)
+        if self.channels not in {1, 3}:
+            raise UsageError(f"channels is {self.channels}; expected 1 (grey) or 3 (RGB)")
         self._check_geometry()
 
     @property

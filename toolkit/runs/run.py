@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "RUN_SCHEMA",
     "RunConfig",
+    "check_run_name",
     "checkpoint_folder",
     "epoch_checkpoint",
     "find_checkpoint",
@@ -18,6 +19,8 @@ __all__ = [
     "split_reference",
 ]
 
+import os
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +57,9 @@ POSSIBLE: dict[str, dict[str, Kind]] = {
     "training": {"processes": int, "cycles": list, "keep_every": int, "drift": list, "held_out": str, "fitted": dict},
 }
 MOST_EPOCHS = 1_000_000
+# No separators, no @ (which names a checkpoint), nothing that a shell reads otherwise.
+RUN_NAME = re.compile(r"(?!.*\.onnx$)\w(?:[\w.+=-]*[\w+=-])?", re.IGNORECASE)
+MOST_NAME_BYTES = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,24 @@ def read_run(path: Path) -> RunConfig:
         return RunConfig(path=folder, checkpoint_path=_choose_checkpoint(folder, choice), **value)
     except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{folder} is not a run folder: config.json cannot be read ({error})") from error
+
+
+def check_run_name(name: str, *, store: ArtifactStore) -> None:
+    """Refuse a name that a new run cannot have.
+
+    Raises:
+        UsageError: a command would read it otherwise, it is too long, or it is taken.
+    """
+    if not RUN_NAME.fullmatch(name) or name == LATEST or len(name.encode()) > MOST_NAME_BYTES:
+        raise UsageError(
+            f"a run cannot be called {name!r}; expected letters, digits and . _ + = - (no . or - in front, no . at the "
+            f"end, not latest, not ending in .onnx), at most {MOST_NAME_BYTES} bytes"
+        )
+    path = store.root / "runs" / name
+    if os.path.lexists(path):
+        raise UsageError(
+            f"the run {path} is there already; choose another name, or delete it with: toolkit runs --delete {name}"
+        )
 
 
 def find_run(name: Path | None, *, store: ArtifactStore) -> Path:

@@ -23,6 +23,7 @@ class TrainConfig:
         keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
         cuda_graph: on CUDA, step by replaying one captured graph.
         data_source: where the data lay, to find it again; empty for a catalogue name.
+        name: of the run; empty for one of data, recipe, seed and time.
     """
 
     recipe: Recipe
@@ -33,6 +34,7 @@ class TrainConfig:
     keep_every: int = 0
     cuda_graph: bool = False
     data_source: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FOLLOWING", "OF_NETWORK", "OF_RECIPE", "Recipe", "kind_of", "parse_value", "require_kinds"]
+__all__ = ["FOLLOWING", "LIMITS", "OF_NETWORK", "OF_RECIPE", "Recipe", "kind_of", "parse_value", "require_kinds"]
 
 import math
 import sys
@@ -12,14 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import UsageError, suggest
 from toolkit.network.config import DATA_FIELDS, NetworkConfig
+from toolkit.network.ranges import SHARE, Limits, Range, check_limits
 from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.data.dataset import Dataset
 
-OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("constant", "onecycle")
-PRODUCT_PRECISIONS = ("float32", "auto")
+# What each field may be set to: a range, or some words.
+LIMITS: Limits = {
+    "epochs": Range(1, 100_000),
+    "batch_size": Range(1, 1_000_000),
+    "optimizer": ("adam", "adamw"),
+    "learning_rate": Range(0, 100, above=True, below=True),
+    "weight_decay": Range(0, 10, below=True),
+    "schedule": ("constant", "onecycle"),
+    "warmup_fraction": Range(0, 1, above=True, below=True),
+    "label_smoothing": SHARE,
+    **dict.fromkeys(("batch_shift_pixels", "shift_pixels"), Range(0, 64, below=True)),
+    "rotation_degrees": Range(0, 180),
+    **dict.fromkeys(("scale", "shear", "clutter_probability"), Range(0, 1)),
+    "clutter_pixels": Range(1, 128),
+    "average_decay": SHARE,
+    "precision": ("float32", "auto"),
+}
 # What follows the number of images where nobody chose it: docs/decisions/0018-small-sets.md.
 FOLLOWING = ("batch_size", "epochs")
 STEPS_AN_EPOCH = 16
@@ -84,29 +99,7 @@ class Recipe:
     follows_size: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRODUCT_PRECISIONS)):
-            value = getattr(self, key)
-            if value not in known:
-                raise UsageError(f"{key} is {value!r}{suggest(str(value), known)}; expected one of {', '.join(known)}")
-        ranges = {
-            "epochs": (1 <= self.epochs <= 100_000, "1 to 100,000"),
-            "batch_size": (1 <= self.batch_size <= 1_000_000, "1 to 1,000,000"),
-            "learning_rate": (0 < self.learning_rate < 100, "more than 0 and less than 100"),
-            "weight_decay": (0 <= self.weight_decay < 10, "at least 0 and less than 10"),
-            "warmup_fraction": (0 < self.warmup_fraction < 1, "more than 0 and less than 1"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and less than 1"),
-            "batch_shift_pixels": (0 <= self.batch_shift_pixels < 64, "at least 0 and less than 64"),
-            "shift_pixels": (0 <= self.shift_pixels < 64, "at least 0 and less than 64"),
-            "rotation_degrees": (0 <= self.rotation_degrees <= 180, "0 to 180"),
-            "scale": (0 <= self.scale <= 1, "0 to 1"),
-            "shear": (0 <= self.shear <= 1, "0 to 1"),
-            "clutter_probability": (0 <= self.clutter_probability <= 1, "0 to 1"),
-            "clutter_pixels": (1 <= self.clutter_pixels <= 128, "1 to 128"),
-            "average_decay": (0 <= self.average_decay < 1, "at least 0 and less than 1"),
-        }
-        for key, (is_inside, expected) in ranges.items():
-            if not is_inside:
-                raise UsageError(f"{key} is {getattr(self, key)}; expected {expected}")
+        check_limits({key: getattr(self, key) for key in LIMITS}, LIMITS)
 
     @property
     def warps_images(self) -> bool:

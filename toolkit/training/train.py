@@ -17,6 +17,7 @@ from toolkit.durable import write_json
 from toolkit.errors import DataError, StoppedError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
 from toolkit.runs.history import EpochRow, History
+from toolkit.runs.run import check_run_name
 from toolkit.training.config import TrainConfig
 from toolkit.training.describe import describe_run, describe_start
 from toolkit.training.process import hear_stop_signals
@@ -74,12 +75,15 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
 
     Raises:
         DataError: too few images or classes to learn from, or images of a size that the network is not made for.
+        UsageError: the run cannot have its name.
         ProviderError: the device asked for does not work here.
         CheckFailedError: the loss or a gradient stopped being finite.
         ResourceError: the results cannot be written, or another process of the group is gone.
         StoppedError: a signal ended the training after it was saved.
     """
     check_data(data)
+    if config.name:
+        check_run_name(config.name, store=store)
     machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
     training, validation = split_data(data, all_data=config.all_data)
     recipe = config.recipe.for_dataset(data).for_count(len(training))
@@ -89,7 +93,7 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
         session = make_session(training, validation, recipe=recipe, **how)
         if not group.is_main:
             return run_epochs(session, None, history=History(Path(os.devnull)), machine=machine, listener=listener)
-        run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}")
+        run = store.new_run(f"{data.name}-{recipe.name}-s{config.seed}", name=config.name)
         folder = RunFolder(run, keep_every=config.keep_every)
         with folder.locked():
             write_json(run / "config.json", describe_run(data, session, machine=machine, config=config))

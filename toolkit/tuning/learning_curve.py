@@ -185,7 +185,11 @@ def _read_before(before: dict[str, Any] | None, settings: dict[str, Any]) -> tup
     if before is None:
         return ()
     report = CurveReport.from_json(before)
-    different = [key for key, value in settings.items() if report.settings.get(key) != value]
+    # A recipe is what it does, however it was called when the report was begun.
+    was = report.settings["recipe"]
+    called = {"name": was.get("name")} if isinstance(was, dict) else {}
+    wanted = {**settings, "recipe": {**settings["recipe"], **called}}
+    different = [key for key, value in wanted.items() if report.settings.get(key) != value]
     if different:
         was, now = report.settings.get(different[0]), settings[different[0]]
         raise UsageError(

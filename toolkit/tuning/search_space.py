@@ -126,12 +126,13 @@ def check_space(space: Sequence[Dimension], recipe: Recipe) -> None:
 
 
 def apply_point(recipe: Recipe, point: Mapping[str, Value]) -> Recipe:
-    """Return the recipe with a point's values.
+    """Return the recipe with a point's values, under its own name: a report says beside it which they are.
 
     Raises:
         UsageError: they are out of range, alone or together.
     """
-    return change_recipe(recipe, [f"{key}={value}" for key, value in point.items()])
+    changed = change_recipe(recipe, [f"{key}={value}" for key, value in point.items()])
+    return replace(changed, name=recipe.name, base=recipe.base)
 
 
 def grid_axes(space: Sequence[Dimension]) -> dict[str, tuple[Value, ...]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "fast"
 # Of a run, when it begins.
-SETTLED = ("all_data", "size", "polarity", "cuda_graph")
+SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
 
 RecipeName = Annotated[
     str | None,
@@ -58,6 +58,9 @@ class TrainRequest:
         str | None, typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.")
     ] = None
     seed: Seed = None
+    name: Annotated[
+        str | None, typer.Option("--name", help="What the run is called; by default data, recipe, seed and time.")
+    ] = None
     all_data: Annotated[
         bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")
     ] = False
@@ -91,6 +94,7 @@ def _carry_out(request: TrainRequest) -> None:
 
 
 def _begin(request: TrainRequest, output: Output) -> Result:
+    from toolkit.runs.run import check_run_name
     from toolkit.training.config import TrainConfig
 
     settings, epochs, sides = [*(request.settings or [])], request.epochs, split_size(request.size)
@@ -100,7 +104,13 @@ def _begin(request: TrainRequest, output: Output) -> Result:
         raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
     settings += [f"epochs={epochs}"] if epochs is not None else []
     recipe = resolve_recipe(request.recipe or DEFAULT_RECIPE, settings=settings)
-    how = {"all_data": request.all_data, "data_source": locate_data(request.data), **request.given("cuda_graph")}
+    if request.name is not None:
+        check_run_name(request.name, store=ArtifactStore.default())  # before data are fetched for it
+    how = {
+        "all_data": request.all_data,
+        "data_source": locate_data(request.data),
+        **request.given("cuda_graph", "name"),
+    }
     config = TrainConfig(recipe=recipe, **how)
     dataset = load_data(request.data or DEFAULT_DATA, output, size=sides, polarity=request.polarity)
     if config.data_source and dataset.polarity != "any":
