@@ -182,7 +182,7 @@ def test_the_command_saves_its_report_row_by_row(tmp_path: Path, capsys: pytest.
     assert [row["size"] for row in report["rows"]] == [50, 100]
     assert {"command", "environment"} <= set(report)
     assert "the test images were not touched" in captured.err
-    (path,) = (tmp_path / "artifacts" / "reports").glob("learning-curve-mnist-mini-fast-*.json")
+    (path,) = (tmp_path / "artifacts" / "reports").glob("learning-curve-mnist-mini-fast+epochs=1+*.json")
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     again = ["learning-curve", *small, "--sizes", "50,100,200", "--resume", str(path)]
     assert exit_code_of(*again) == 0
