@@ -463,11 +463,12 @@ def test_table_shows_reasons_and_mends_with_their_brackets() -> None:
         command="c", environment=SURROUNDINGS, rows=(DoctorRow(name="x", kind="gpu", status="fail", reason="old"),)
     )
     for report in (_examine({"cuda": NOT_ACTIVE}), broken):
-        console.print(*render_doctor(report), sep="\n")
+        console.print(*render_doctor(report, every=True), sep="\n", markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "ort/cuda: provider cuda is not active: libcublasLt.so.13" in text
-    assert "mend: pip install 'onnxruntime-gpu[cuda,cudnn]'" in text
+    assert "provider cuda is not active: libcublasLt.so.13" in text
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in text
     assert "FAIL" in text
+    assert "x: old" in text
     assert "Some CPU, 2 cores, no GPU" in text
 
 
@@ -510,9 +511,37 @@ def test_a_missing_driver_is_told_once_with_all_that_waits_for_it(tmp_path: Path
     report = _examine({"cuda": error, "tensorrt": error}, torch=torch)
     libraries = check_libraries(CUDA_13, lambda: FakeOrtApi(library_problems={"libcuda.so.1": words}), folders=[])
     whole = DoctorReport(command="", environment=SURROUNDINGS, rows=(*report.rows, *libraries))
-    notes = [str(note) for note in render_doctor(whole)[1:]]
-    mends = [note for note in notes if DRIVER in note]
-    assert len(mends) == 1
-    assert mends[0].endswith("[ort/cuda, ort/tensorrt, torch/cuda, GPU, NVIDIA driver]")
-    assert not [note for note in notes if note.startswith("NVIDIA driver:")]
+    notes = [str(note) for note in render_doctor(whole)]
+    assert len([note for note in notes if DRIVER in note]) == 1
+    assert any(note.startswith("CUDA does not work: no NVIDIA driver answers") for note in notes)
+    assert "TensorRT does not work: it waits for what is told above." in notes
+    assert not [note for note in notes if "libcuda.so.1" in note]
     assert not [note for note in notes if "pip install" in note]
+
+
+def test_the_verdict_comes_first_in_sentences_and_no_row_is_needed_to_read_it() -> None:
+    lines = [str(line) for line in render_doctor(_examine({"cuda": NOT_ACTIVE}))]
+    assert lines[0].startswith("The CPU works: ONNX Runtime")
+    assert [line for line in lines if line.startswith("CUDA does not work")]
+    assert lines[-1] == "This release was run on Linux x86-64; on Windows, macOS and arm64 it was not."
+
+
+def test_a_part_that_what_works_does_not_use_is_no_cause() -> None:
+    row = partial(DoctorRow, kind="provider", version="1.31")
+    rows = [row(name="ort/cpu"), row(name="ort/cuda"), row(name="torch/cuda", status="absent", reason="without CUDA")]
+    rows.append(DoctorRow(name="cuDNN", kind="library", status="absent", reason="libcudnn.so.9: none"))
+    lines = render_doctor(DoctorReport(command="", environment=SURROUNDINGS, rows=tuple(rows)))
+    assert lines[1] == "CUDA works: ONNX Runtime 1.31; not PyTorch 1.31: without CUDA."
+    assert not [line for line in lines if "cuDNN" in str(line) or "libcudnn" in str(line)]
+
+
+def test_what_opens_and_gives_wrong_answers_is_told_as_broken() -> None:
+    rows = (
+        DoctorRow(name="ort/cpu", kind="provider", version="1.31", status="fail", reason="a convolution is wrong"),
+        DoctorRow(name="openvino/cpu", kind="runtime", status="fail", reason="it crashed", mend="pip install openvino"),
+        DoctorRow(name="ncnn/cpu", kind="runtime", status="absent", reason="runtime ncnn is not installed"),
+    )
+    lines = [str(line) for line in render_doctor(DoctorReport(command="", environment=SURROUNDINGS, rows=rows))]
+    assert lines[0] == "The CPU does not work: a convolution is wrong."
+    assert "openvino/cpu: it crashed." in lines
+    assert "Not installed: ncnn; what brings each: toolkit runtimes list" in lines

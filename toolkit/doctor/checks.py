@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from toolkit.environment import describe_environment, usable_cores
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.nvidia import mend_words
 from toolkit.onnx_file.source import ModelSource
+from toolkit.progress import ShowWork, show_nothing
 from toolkit.runtimes.base import Opened, RuntimeSettings
 from toolkit.runtimes.installed import RuntimeRow, list_runtimes
 from toolkit.runtimes.ort.api import WHEELS, OrtApi
@@ -43,6 +45,7 @@ def run_doctor(
     torch_probe: TorchProbe | None = None,
     api: Callable[[], OrtApi] = OrtApi,
     environment: dict[str, Any] | None = None,
+    show: ShowWork = show_nothing,
 ) -> DoctorReport:
     """Examine this machine; whatever is missing or broken is a row, never an exception.
 
@@ -53,6 +56,7 @@ def run_doctor(
         torch_probe: asks PyTorch about its devices; a process of its own by default.
         api: makes the thin layer over ONNX Runtime.
         environment: as `describe_environment` tells.
+        show: hears what is being examined, and how many rows are known.
 
     Raises:
         UsageError: there is no such engine.
@@ -69,16 +73,20 @@ def run_doctor(
         probe = torch_probe or partial(ask_torch, compiled="torch-compile" in wanted)
         torch = None if TORCH.isdisjoint(wanted) else pool.submit(check_torch, probe)
         runtimes = _check_runtimes(wanted, source, opener=opener, pool=pool)
-        rows = (
-            _check_wheels(api),
-            *(_check_provider(name, source, opener=opener) for name in (PROVIDERS if "ort" in wanted else ())),
-            *(torch.result() if torch else ()),
-            *runtimes,
-            check_cuda_versions(cuda),
-            *check_libraries(cuda, api),
-            check_gpu(surroundings.get("gpus")),
+        examined = chain(
+            (_check_wheels(api),),
+            (_check_provider(name, source, opener=opener) for name in (PROVIDERS if "ort" in wanted else ())),
+            (row for row in (torch.result() if torch else ())),
+            runtimes,
+            (check_cuda_versions(cuda), *check_libraries(cuda, api), check_gpu(surroundings.get("gpus"))),
         )
-    return DoctorReport(command=command, environment=surroundings, rows=rows)
+        what = "every engine" if "all" in engines else ", ".join(wanted)
+        rows = []
+        with show(f"running a convolution on {what}", unit="parts") as tell:
+            for row in examined:
+                rows.append(row)
+                tell(len(rows), None)
+    return DoctorReport(command=command, environment=surroundings, rows=tuple(rows))
 
 
 def _check_wheels(api: Callable[[], OrtApi]) -> DoctorRow:

@@ -1,11 +1,14 @@
-"""What works here: the doctor's report with its mends, and the runtimes that are installed."""
+"""What works here: the doctor's verdict in sentences, its rows as a table, and the runtimes that are installed."""
 
 from __future__ import annotations
 
 __all__ = ["render_doctor", "runtimes_table"]
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -20,14 +23,50 @@ if TYPE_CHECKING:
 
 STYLES = {"pass": "green", "absent": "yellow", "fail": "bold red"}
 MARKS = {True: "yes", False: "no", None: ""}
+ENGINE_WORDS = {"ort": "ONNX Runtime", "torch": "PyTorch", "torch-compile": "compiled PyTorch"}
+RUN_ON = "This release was run on Linux x86-64; on Windows, macOS and arm64 it was not."
+NO_FILE = "cannot open shared object file: No such file or directory"
 
 
-def render_doctor(report: DoctorReport) -> list[RenderableType]:
-    """Return the machine in a line, a table with one row for each thing examined, and how to mend what is not there."""
-    header = ("what", "version", "status", "opens", "convolution", "nodes placed")
-    table = make_table(header, map(_cells, report.rows), framed=True, title=_machine(report))
-    # Text, not markup: a mend holds square brackets, such as onnxruntime-gpu[cuda,cudnn].
-    return [table, *map(Text, _notes([row for row in report.rows if row.status != "pass"]))]
+class Area(NamedTuple):
+    """What a user asks about.
+
+    Attributes:
+        title: its name.
+        judges: the rows that say whether it works.
+        parts: the rows of what it is made of, the deepest first: where one lacks, the next ones cannot work either.
+    """
+
+    title: str
+    judges: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+
+
+CUDA_PARTS = ("GPU", "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuDNN", "CUDA versions")
+AREAS = (
+    Area("The CPU", ("ort/cpu", "torch/cpu"), ("onnxruntime installation",)),
+    Area("CUDA", ("ort/cuda", "torch/cuda"), CUDA_PARTS),
+    Area("TensorRT", ("ort/tensorrt",), ("TensorRT", "TensorRT's ONNX parser")),
+    Area("OpenVINO's provider", ("ort/openvino",)),
+    Area("Metal", ("torch/mps",)),
+)
+
+
+def render_doctor(report: DoctorReport, *, every: bool = False) -> list[RenderableType]:
+    """Return what works and what does not, each cause and each remedy once; then the machine.
+
+    Args:
+        report: of the examination.
+        every: whether a table of all that was examined follows.
+    """
+    rows = {row.name: row for row in report.rows}
+    told: set[str] = set()
+    lines = [line for area in AREAS for line in _area_lines(area, rows, told=told)]
+    known = {name for area in AREAS for name in (*area.judges, *area.parts)}
+    lines += _engine_lines([row for row in report.rows if row.name not in known], told=told)
+    lines += [f"Machine: {_machine(report)}.", RUN_ON]
+    table: list[RenderableType] = ["", _table(report.rows)] if every else []
+    return [*lines, *table]
 
 
 def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:
@@ -36,31 +75,105 @@ def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:
     return make_table(header, map(_runtime_cells, rows), folded={"what brings it"})
 
 
+def _area_lines(area: Area, rows: dict[str, DoctorRow], *, told: set[str]) -> list[str]:
+    """Return the sentence of an area, and below it each cause with its remedy where those are not told yet."""
+    judges = [rows[name] for name in area.judges if name in rows]
+    if not judges:
+        return []
+    if area.title == "Metal" and judges[0].status == "absent":
+        return []  # of Apple's computers alone
+    works = [row for row in judges if row.status == "pass"]
+    broken = [
+        row for row in (rows[name] for name in (*area.parts, *area.judges) if name in rows) if _counts(row, works)
+    ]
+    head = f"{area.title} works: {', '.join(map(_engine_of, works))}" if works else ""
+    if not broken:
+        return [f"{head}."]
+    missing = ", ".join(_engine_of(row) for row in judges if row not in works)
+    head = f"{head}; not {missing}" if head and missing else head or f"{area.title} does not work"
+    causes = _causes(broken, told=told)
+    if not causes:
+        return [f"{head}: it waits for what is told above."]
+    if len(causes) == 1:
+        return [f"{head}: {causes[0][0].rstrip('.')}.", *causes[0][1:]]
+    return [
+        f"{head}, for {len(causes)} reasons:",
+        *(line for first, *rest in causes for line in (f"  - {first}", *rest)),
+    ]
+
+
+def _counts(row: DoctorRow, works: Sequence[DoctorRow]) -> bool:
+    """Say whether a row explains what does not work: where an engine works, a part that it does not use does not."""
+    return row.status == "fail" or (row.status == "absent" and (row.kind in {"provider", "runtime"} or not works))
+
+
+def _causes(rows: Sequence[DoctorRow], *, told: set[str]) -> list[list[str]]:
+    """Return, for each cause that nothing before it explains, its words and its remedies, a line each."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        subject, colon, words = row.reason.partition(": ")
+        is_library = row.kind == "library" and bool(colon)
+        groups.setdefault((row.mend, words if is_library else row.reason), []).append(subject if is_library else "")
+    causes = []
+    for (mend, reason), subjects in groups.items():
+        remedies = [part for part in mend.split(JOINT) if part]
+        new = [part for part in remedies if part not in told]
+        is_explained = any(reason in other for _, other in groups if other != reason)
+        if (remedies and not new) or (not remedies and is_explained):
+            continue  # what was told brings this, too
+        told.update(new)
+        words = "not found" if reason == NO_FILE else reason
+        named = ", ".join(filter(None, subjects))
+        causes.append([f"{named}: {words}" if named else words, *(f"      {_pasted(part)}" for part in new)])
+    return causes
+
+
+def _engine_lines(rows: Sequence[DoctorRow], *, told: set[str]) -> list[str]:
+    """Return the sentences of the other engines, and of whatever else was examined."""
+    works = [row.name.removesuffix("/cpu") for row in rows if row.status == "pass"]
+    absent = [row.name.removesuffix("/cpu") for row in rows if row.status == "absent" and row.kind == "runtime"]
+    lines = [f"These engines work: {', '.join(works)}."] if works else []
+    for row in rows:
+        if row.status == "fail" or (row.status == "absent" and row.kind != "runtime"):
+            lines += [line for first, *rest in _causes([row], told=told) for line in (f"{row.name}: {first}.", *rest)]
+    if absent:
+        lines.append(f"Not installed: {', '.join(absent)}; what brings each: toolkit runtimes list")
+    return lines
+
+
+def _engine_of(row: DoctorRow) -> str:
+    name = row.name.split("/")[0]
+    return f"{ENGINE_WORDS.get(name, name)} {row.version or ''}".strip()
+
+
+def _pasted(remedy: str) -> str:
+    """Return a remedy as it can be pasted here: pip is this environment's, whether or not that is active."""
+    own = Path(sys.prefix) / ("Scripts" if sys.platform == "win32" else "bin") / "pip"
+    found = shutil.which("pip")
+    if remedy.startswith("pip ") and own.exists() and (found is None or Path(found) != own):
+        place = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+        return f"{place}{remedy.removeprefix('pip')}"
+    return f"install {remedy}" if remedy.startswith("an ") else remedy
+
+
 def _machine(report: DoctorReport) -> str:
     cpu = report.environment["cpu"]
     gpus = ", ".join(str(gpu["name"]) for gpu in report.environment["gpus"] or []) or "no GPU"
-    return f"{cpu['model'] or 'unknown CPU'}, {cpu['logical_cores']} cores, {gpus}"
+    where = report.environment.get("platform") or {}
+    system = " ".join(str(where[key]) for key in ("system", "machine") if where.get(key))
+    return ", ".join(filter(None, (cpu["model"] or "unknown CPU", f"{cpu['logical_cores']} cores", gpus, system)))
+
+
+def _table(rows: Iterable[DoctorRow]) -> Table:
+    header = ("what", "status", "convolution", "nodes placed", "version")
+    return make_table(header, map(_cells, rows), folded={"version", "what"}, whole={*header} - {"version", "what"})
 
 
 def _cells(row: DoctorRow) -> list[Text]:
     placed = ", ".join(f"{count} on {name}" for name, count in row.placement.items())
     status = Text(row.status.upper() if row.status == "fail" else row.status, style=STYLES[row.status])
-    words = [row.name, row.version or "not installed" if row.kind != "gpu" else row.version or "none"]
-    return [*(Text(word) for word in words), status, Text(MARKS[row.opens]), Text(MARKS[row.runs]), Text(placed)]
-
-
-def _notes(rows: list[DoctorRow]) -> list[str]:
-    """Return each cause once, and under them each remedy once, with all that it mends."""
-    causes = [f"{row.name}: {row.reason}" for row in rows if not _is_told_by_another(row, rows)]
-    remedies: dict[str, list[str]] = {}
-    for row in rows:
-        for part in filter(None, row.mend.split(JOINT)):
-            remedies.setdefault(part, []).append(row.name)
-    return [*causes, *(f"    mend: {part}    [{', '.join(names)}]" for part, names in remedies.items())]
-
-
-def _is_told_by_another(row: DoctorRow, rows: list[DoctorRow]) -> bool:
-    return any(row.reason in other.reason and row.reason != other.reason for other in rows)
+    version = row.version or "none" if row.kind == "gpu" else row.version or "not installed"
+    return [Text(row.name), status, *map(Text, ("right" if row.runs else MARKS[row.runs], placed, version))]
 
 
 def _runtime_cells(row: RuntimeRow) -> tuple[str | Text, ...]:

@@ -38,18 +38,21 @@ def doctor_command(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Say which providers really work here. Each runs a convolution; where one does not, exactly why."""
+    """Say which providers really work here. Each runs a convolution; where one does not, why, and what brings it."""
     from toolkit.doctor.checks import run_doctor
     from toolkit.render.doctor import render_doctor
 
     names = () if require is None else split_names(require)
     claim_outputs(output, force=force)
     engines = _choose_engines(runtime, names, every=every)
-    report = run_doctor(command=repeat_command(), engines=engines)
+    shown = Output(as_json=as_json)
+    report = run_doctor(command=repeat_command(), engines=engines, show=shown.progress)
     rows = [report.find(name) for name in names]
     target = output or ArtifactStore.default().new_file("reports", "doctor", suffix=".json")
     write_json(target, report.to_json())
-    Output(as_json=as_json).report(report.to_json(), *render_doctor(report))
+    shown.report(report.to_json(), *render_doctor(report, every=every or runtime is not None))
+    if not every:
+        note("every engine and version: toolkit doctor --all")
     note(f"report: {target}")
     for row in rows:
         report.require(row.name)
