@@ -7,7 +7,7 @@ __all__ = ["cross_check_words", "describe_export", "describe_golden", "int8_tabl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from toolkit.exporting.kits.kits import KitResult
     from toolkit.exporting.report import CrossCheck, ExportReport, Int8Report, Int8Try
 
-WORDS = ("kit", "folder", "self-check", "runtime")
-FIGURES = ("MB", "vectors", "largest logit error", "ms a picture")
+WORDS = ("kit", "self-check", "runtime")
+FIGURES = ("MB", "vectors", "logit error", "ms a picture")
 STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
 
 
@@ -68,9 +68,11 @@ def int8_table(report: Int8Report) -> list[Table | str]:
 
 
 def kits_table(results: Sequence[KitResult]) -> RenderableType:
-    """Return one row for each kit: where it is, how large, and what its self-check said."""
-    header = (*WORDS, *FIGURES)
-    return make_table(header, map(_kit_cells, results), right=FIGURES, folded=WORDS, framed=True, title="kits")
+    """Return one row for each kit: how large it is and what its self-check said; where they all lie stands above."""
+    folders = [str(result.folder).removesuffix(result.kit) for result in results]
+    title = Text(f"kits: {folders[0]}<kit>" if folders else "no kits", overflow="fold")
+    table = make_table((*WORDS, *FIGURES), map(_kit_cells, results), right=FIGURES, whole=WORDS)
+    return Group(title, table)
 
 
 def _describe_file(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:
@@ -117,9 +119,9 @@ def _kit_cells(result: KitResult) -> tuple[str | Text, ...]:
     check = result.check
     return (
         result.kit,
-        Text(str(result.folder)),
         Text(check.status, style=STYLES[check.status]),
-        f"{check.runtime} {check.version or ''}".strip(),
+        # Without what OpenVINO says behind its version of where its sources lay.
+        f"{check.runtime} {(check.version or '').partition('-')[0]}".strip(),
         f"{result.size_bytes / 1e6:.2f}",
         str(check.vectors or ""),
         "" if check.max_abs_logit_error is None else f"{check.max_abs_logit_error:.2g}",
