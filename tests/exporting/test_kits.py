@@ -162,7 +162,9 @@ def test_all_makes_the_kits_that_can_be_made_and_says_what_the_others_need(
     monkeypatch.setattr(sources, "version", gone)
     monkeypatch.setattr("shutil.which", lambda name: None)
     store, source = ArtifactStore(root=tmp_path), known_source(model_path)
-    with pytest.raises(ResourceError, match=r"kit c needs emx-onnx-cgen; .*pip install 'onnx-parity-toolkit\[kit-c\]'"):
+    with pytest.raises(
+        ResourceError, match=r"emx-onnx-cgen, which writes C, .*pip install 'onnx-parity-toolkit\[kit-c\]'"
+    ):
         write_kits(source, KitConfig(kits=("all", "c")), store=store)
     written = write_kits(source, KitConfig(kits=("all",), force=True), store=store)
     assert [kit.kit for kit in written.kits] == ["python", "node", "cpp", "triton"]

@@ -125,13 +125,13 @@ def _judge_kits(written: WrittenKits, *, check: bool) -> None:
         note(f"no kit {kit.kit}: {kit.reason}")
     missing = [result for result in written.kits if result.check.status == "not-run"]
     for result in missing:
-        note(f"warning: the self-check of {result.folder} did not run: {result.check.reason}")
+        note(f"warning: the self-check of kit {result.kit} did not run: {result.check.reason}")
     failed = [result for result in written.kits if result.check.status == "fail"]
     if failed:
-        raise CheckFailedError(f"the self-check of {failed[0].folder} failed: {failed[0].check.reason}")
+        raise CheckFailedError(f"the self-check of kit {failed[0].kit} failed: {failed[0].check.reason}")
     # Triton's needs a server, which is no tool of this machine's; its configuration was checked.
     insisted = [result for result in missing if result.kit != "triton"]
     if check and insisted:
-        raise ResourceError(f"the self-check of {insisted[0].folder} did not run: {insisted[0].check.reason}")
+        raise ResourceError(f"the self-check of kit {insisted[0].kit} did not run: {insisted[0].check.reason}")
     if check and written.missing_kits:
         raise ResourceError(f"no kit {written.missing_kits[0].kit}: {written.missing_kits[0].reason}")

@@ -99,7 +99,7 @@ def _check_c(folder: Path) -> dict[str, Any]:
 def _check_cpp(folder: Path) -> dict[str, Any]:
     cmake = find_program("cmake", "apt-get install cmake g++")
     find_program("c++", "apt-get install g++")
-    openvino = import_extra("openvino", extra="runtimes", user="the self-check of kit cpp")
+    openvino = import_extra("openvino", extra="runtimes", user="it")
     configuration = Path(openvino.__file__).parent / "cmake"
     with _copied(folder) as copy:
         _run([cmake, "-B", "build", f"-DOpenVINO_DIR={configuration}"], copy)

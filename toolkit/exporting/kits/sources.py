@@ -44,7 +44,7 @@ def network_sources(source: KitSource) -> tuple[dict[PurePosixPath, bytes], str]
         cgen = version("emx-onnx-cgen")
     except ModuleNotFoundError as error:
         raise ResourceError(
-            "kit c needs emx-onnx-cgen; install it with: pip install 'onnx-parity-toolkit[kit-c]'"
+            "emx-onnx-cgen, which writes C, is not installed; get it with: pip install 'onnx-parity-toolkit[kit-c]'"
         ) from error
     model = onnx.ModelProto.FromString(source.model)
     del model.metadata_props[:]  # it would stand in a comment, golden vectors and all

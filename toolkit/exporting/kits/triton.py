@@ -42,7 +42,7 @@ def check_config(folder: Path) -> list[str]:
     Raises:
         ResourceError: tritonclient is not installed.
     """
-    client = import_extra("tritonclient.grpc", extra="kits", user="the self-check of kit triton")
+    client = import_extra("tritonclient.grpc", extra="kits", user="it")
     from google.protobuf import text_format
 
     model_config_pb2 = client.model_config_pb2
