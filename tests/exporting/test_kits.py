@@ -368,8 +368,8 @@ def test_kit_that_exists_is_left_alone_without_force(model_path: Path, tmp_path:
 
 def test_what_is_no_kit_is_not_replaced_even_with_force(model_path: Path, tmp_path: Path) -> None:
     source, store = known_source(model_path), ArtifactStore(root=tmp_path)
-    folder = tmp_path / "kits" / f"{source.stem}-python"
-    folder.parent.mkdir()
+    folder = put_kit("python", source, config=KitConfig(kits=("python",)), store=store)
+    shutil.rmtree(folder)
     folder.write_text("a file")
     config = KitConfig(kits=("python",), force=True)
     with pytest.raises(UsageError, match="is no kit, so it is not replaced"):
