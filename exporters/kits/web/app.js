@@ -1,67 +1,10 @@
-// The page: a pad to draw on where the model takes drawings, pictures dropped, pasted or chosen, and what it answers.
-import * as ort from "./ort/@{ort_web_module}";
-import { Classifier, PictureError } from "./classifier.js";
-import { readPicture } from "./picture.js";
+// The page: a pad to draw on where the model takes drawings, pictures chosen, dropped or pasted, and what it answers.
+import { load, PictureError, readPicture, version } from "./index.js";
 import { Pad } from "./pad.js";
+import { makeBars, showDoubts, showPixels } from "./answer.js";
 
-const PROVIDERS = @{ort_web_providers}; // tried in this order; the page says which one runs
+const NOTHING = "–";
 const find = (id) => document.getElementById(id);
-
-ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
-ort.env.wasm.numThreads = self.crossOriginIsolated ? 0 : 1; // threads need headers that a plain server does not send
-ort.env.logLevel = "error";
-
-async function open() {
-  const [model, card] = await Promise.all([fetchFile("model.onnx", "arrayBuffer"), fetchFile("model.card.json", "json")]);
-  for (const provider of PROVIDERS) {
-    try {
-      const session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: [provider] });
-      return { classifier: new Classifier(ort, session, card), provider };
-    } catch (error) {
-      if (provider === PROVIDERS.at(-1)) throw error;
-    }
-  }
-}
-
-async function fetchFile(name, kind) {
-  const answer = await fetch(name);
-  if (!answer.ok) throw new Error(`${name} cannot be fetched: ${answer.status}`);
-  return answer[kind]();
-}
-
-/** Show bars for all classes; built once, then only moved. */
-function makeBars(classes) {
-  const list = find("bars");
-  const rows = classes.map((name) => {
-    const item = document.createElement("li");
-    const [label, track, fill, value] = ["span", "span", "span", "span"].map((tag) => document.createElement(tag));
-    [label.className, track.className, fill.className, value.className] = ["name", "track", "fill", "value"];
-    label.textContent = name;
-    track.append(fill);
-    item.append(label, track, value);
-    list.append(item);
-    return { item, fill, value };
-  });
-  return (probabilities, best) => {
-    rows.forEach(({ item, fill, value }, at) => {
-      const share = probabilities ? probabilities[at] : 0;
-      fill.style.width = `${100 * share}%`;
-      value.textContent = probabilities ? `${(100 * share).toFixed(1)} %` : "";
-      item.toggleAttribute("data-best", at === best);
-    });
-  };
-}
-
-function showSeen(pixels, { width, height, channels }) {
-  const image = new ImageData(width, height);
-  for (let at = 0; at < width * height; at++) {
-    for (let channel = 0; channel < 3; channel++) {
-      image.data[4 * at + channel] = pixels[channels === 1 ? at : 3 * at + channel];
-    }
-    image.data[4 * at + 3] = 255;
-  }
-  find("seen").getContext("2d").putImageData(image, 0, 0);
-}
 
 function say(text) {
   find("message").textContent = text;
@@ -85,26 +28,41 @@ function lastOnly(work) {
   };
 }
 
+/** Show the picture that somebody gave in the pad's place, or nothing. */
+function showChosen(file) {
+  const image = find("chosen");
+  URL.revokeObjectURL(image.src);
+  image.hidden = !file;
+  if (!file) return image.removeAttribute("src");
+  image.src = URL.createObjectURL(file);
+  image.alt = file.name || "the picture that was pasted";
+}
+
 async function main() {
-  const { classifier, provider } = await open();
-  const { card } = classifier;
-  const moveBars = makeBars(card.classes);
-  moveBars(null, -1);
-  find("runtime").textContent = `onnxruntime-web ${ort.env.versions.web}, ${provider}; model ${card.name}, ${card.precision}`;
+  const model = await load();
+  const { card } = model;
+  const takesDrawings = card.input.fit === "mnist" && card.input.channels === 1;
+  const moveBars = makeBars(find("bars"), card.classes);
+  find("runtime").textContent = `onnxruntime-web ${version}, ${model.provider}; model ${card.name}, ${card.precision}`;
+  find("hint").textContent = takesDrawings ? "Draw here" : "Drop a picture here";
 
   const forget = () => {
     moveBars(null, -1);
-    find("answer").textContent = "–";
-    find("facts").textContent = "";
+    find("answer").textContent = NOTHING;
+    find("probability").textContent = find("facts").textContent = "";
+    showDoubts(find("doubt"), "");
     find("seen").getContext("2d").clearRect(0, 0, card.input.width, card.input.height);
+    page.last = null;
   };
   const answer = lastOnly(async (picture, wish) => {
     try {
-      const prediction = await classifier.predict(picture, wish);
+      const prediction = await model.predict(picture, wish);
       say("");
       find("answer").textContent = prediction.label;
+      find("probability").textContent = `${(100 * prediction.probability).toFixed(1)} %`;
+      showDoubts(find("doubt"), prediction.reason);
       moveBars(prediction.probabilities, prediction.index);
-      showSeen(prediction.pixels, card.input);
+      showPixels(find("seen"), prediction.pixels, card.input);
       find("facts").textContent = [`${prediction.milliseconds.toFixed(1)} ms`, ...prediction.notes].join("; ");
       page.last = prediction;
     } catch (error) {
@@ -113,34 +71,45 @@ async function main() {
     }
   });
   const takeFile = async (file) => {
+    pad?.erase();
+    find("hint").hidden = true;
     try {
       const picture = await readPicture(file);
-      pad?.clear();
+      showChosen(file);
       await answer(picture, {});
     } catch (error) {
-      forget();
+      clear();
       say(error.message);
     }
   };
-
-  let pad = null;
-  if (card.input.fit === "mnist" && card.input.channels === 1) {
-    find("drawing").hidden = false;
-    pad = new Pad(find("pad"), (picture) => (picture ? answer(picture, { fit: "mnist" }) : (forget(), say("nothing is drawn"))));
-    find("clear").addEventListener("click", () => pad.clear());
-  }
+  const clear = () => {
+    showChosen(null);
+    pad?.erase();
+    find("hint").hidden = false;
+    find("file").value = "";
+    say("");
+    forget();
+  };
+  const takeDrawing = (picture) => {
+    if (!picture) return clear();
+    find("hint").hidden = true;
+    answer(picture, { fit: "mnist" });
+  };
+  const pad = takesDrawings ? new Pad(find("pad"), takeDrawing) : null;
+  find("pad").hidden = !pad;
+  find("clear").addEventListener("click", clear);
   find("file").addEventListener("change", ({ target }) => target.files[0] && takeFile(target.files[0]));
   listen(takeFile);
 
-  const page = { classifier, provider, version: ort.env.versions.web, pad, answer, last: null };
-  page.selfCheck = selfCheck(classifier);
+  const page = { model, provider: model.provider, version, pad, answer, last: null };
+  forget();
+  page.selfCheck = selfCheck(model);
   globalThis.kit = page;
   document.documentElement.dataset.ready = String(performance.now());
 }
 
 function listen(takeFile) {
-  const drop = find("drop");
-  const mark = (isOver) => drop.classList.toggle("over", isOver);
+  const mark = (isOver) => find("stage").classList.toggle("over", isOver);
   addEventListener("dragover", (event) => {
     event.preventDefault();
     mark(true);
@@ -160,10 +129,10 @@ function listen(takeFile) {
   });
 }
 
-async function selfCheck(classifier) {
+async function selfCheck(model) {
   const badge = find("badge");
   try {
-    const result = await classifier.selfCheck();
+    const result = await model.selfCheck();
     badge.dataset.status = result.status;
     badge.textContent =
       result.status === "pass"
@@ -177,4 +146,7 @@ async function selfCheck(classifier) {
   }
 }
 
-main().catch((error) => say(`the model cannot be opened: ${error.message}`));
+main().catch((error) => {
+  find("failed").textContent = `The model cannot be opened: ${error.message}`;
+  document.documentElement.dataset.state = "failed";
+});

@@ -38,7 +38,7 @@ export class Pad {
   begin(event) {
     if (event.button !== 0) return;
     event.preventDefault();
-    this.canvas.focus({ preventScroll: true });
+    this.canvas.focus({ preventScroll: true, focusVisible: false });
     this.canvas.setPointerCapture(event.pointerId);
     this.last = this.place(event);
     this.line(this.last, this.last);
