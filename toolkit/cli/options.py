@@ -38,7 +38,7 @@ from toolkit.runtimes.providers import PROVIDERS
 
 DATA_KINDS = (
     "mnist, fashion-mnist, kmnist, mnist-mini, "
-    "a folder (IDX files, or a sub-folder of images for each class), or an .npz file."
+    "or a path: class folders of images (plain, ZIP, tar), IDX files, NPZ, a CSV of pixels, Parquet with images."
 )
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]

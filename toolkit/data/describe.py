@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
+    "INFO_SCHEMA",
     "default_class",
     "describe_dataset",
+    "describe_split",
     "fetch_by_name",
     "first_of_class",
     "first_of_each_class",
@@ -18,7 +20,7 @@ import numpy.typing as npt
 
 from toolkit.data.catalog.entries import MINI_NAME, MNIST, find_entry
 from toolkit.data.catalog.fetch import fetch
-from toolkit.data.dataset import Dataset, Split
+from toolkit.data.dataset import Dataset
 from toolkit.data.load import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
@@ -46,8 +48,8 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
             "polarity": dataset.polarity,
             "fit": dataset.fit,
         },
-        "train": _describe_split(dataset.train, dataset.classes),
-        "test": _describe_split(dataset.test, dataset.classes),
+        "train": describe_split(dataset.train.labels, dataset.classes),
+        "test": describe_split(dataset.test.labels, dataset.classes),
         "train_pixels": _describe_pixels(dataset.train.images),
     }
 
@@ -82,9 +84,10 @@ def fetch_by_name(name: str, *, progress: ShowProgress | None = None) -> dict[st
     }
 
 
-def _describe_split(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
-    counts = np.bincount(split.labels, minlength=len(classes))
-    return {"count": len(split), "per_class": {name: int(count) for name, count in zip(classes, counts, strict=True)}}
+def describe_split(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return how many images a split has, in all and of each class."""
+    counts = np.bincount(labels, minlength=len(classes))
+    return {"count": len(labels), "per_class": {name: int(count) for name, count in zip(classes, counts, strict=True)}}
 
 
 def _describe_pixels(images: npt.NDArray[np.uint8]) -> dict[str, float]:

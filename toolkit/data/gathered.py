@@ -8,7 +8,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["GatheredPictures", "arrange", "join_parts"]
+__all__ = ["GatheredPictures", "arrange", "digest_pictures", "join_parts"]
 
 import hashlib
 from collections.abc import Mapping
@@ -157,6 +157,11 @@ def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> 
         train = _permute(train, np.concatenate([parts[0], cut + parts[1]]))
         test = _permute(test, _mixed_order(test, gathered.classes))
     return gathered._make(train, test)
+
+
+def digest_pictures(images: npt.NDArray[np.uint8]) -> set[bytes]:
+    """Return a digest of each picture: equal ones have one."""
+    return {hashlib.sha256(image.tobytes()).digest() for image in images}
 
 
 def _mixed_order(split: Split, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:

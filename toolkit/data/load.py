@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
+    "check_size",
     "find_own",
+    "finish_own",
     "is_public",
     "load_dataset",
     "load_mini",
@@ -14,6 +16,7 @@ __all__ = [
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +31,10 @@ from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit, fit_image
 from toolkit.imaging.polarity import find_polarity
 from toolkit.progress import OnNote, ShowProgress
+
+if TYPE_CHECKING:
+    from toolkit.data.formats.survey import Survey
+    from toolkit.data.sources import Pictures
 
 KINDS = "a path: class folders (plain, ZIP, tar), IDX files, an NPZ, a CSV of pixels, Parquet with images"
 # 500 training and 100 test digits of each class of MNIST, inside the package.
@@ -69,13 +76,45 @@ def load_dataset(
         DownloadError: the data could not be fetched, or a cached file has changed since.
         ResourceError: the cache cannot be written.
     """
-    _check_size(size, name)
+    check_size(size, name)
     _check_polarity(polarity, name)
     if name == MINI_NAME:
         return load_mini()
     if name in CATALOG:
         return _load_entry(CATALOG[name], progress)
-    own = _load_own(name, size=size, progress=progress, on_note=on_note)
+    from toolkit.data.sources import recognise_layout
+
+    pictures = recognise_layout(find_own(name)).open(on_note)
+    return finish_own(pictures, size=size, polarity=polarity, progress=progress, on_note=on_note)
+
+
+def finish_own(
+    pictures: Pictures,
+    *,
+    survey: Survey | None = None,
+    size: tuple[int, int] | None = None,
+    polarity: str | None = None,
+    progress: ShowProgress | None = None,
+    on_note: OnNote = lambda _: None,
+) -> Dataset:
+    """Make a data set of a user's own pictures, opened; the rest as `load_dataset`.
+
+    Args:
+        pictures: arrays, or encoded ones.
+        survey: of encoded ones, where it is at hand.
+        size: see there, like the others.
+        polarity: see there.
+        progress: see there.
+        on_note: see there.
+
+    Raises:
+        DataError: they cannot be used.
+    """
+    if isinstance(pictures, GatheredPictures):
+        own = settle_pictures(pictures, size=size, on_note=on_note)
+    else:
+        gathered = pictures.gather(survey=survey, size=size, progress=progress, on_note=on_note)
+        own = arrange(gathered, on_note=on_note)
     is_recognised = own.polarity != "any"
     return own if is_recognised and polarity is None else _tell_input(own, polarity, on_note=on_note)
 
@@ -118,7 +157,12 @@ def resize_pictures(gathered: GatheredPictures, size: tuple[int, int]) -> Gather
     return replace(gathered, train=_resize_split(gathered.train, spec), test=test)
 
 
-def _check_size(size: tuple[int, int] | None, name: str) -> None:
+def check_size(size: tuple[int, int] | None, name: str) -> None:
+    """Refuse a size that no network takes, and one for a data set that has its own.
+
+    Raises:
+        UsageError: it is out of range, or for a data set of the catalogue.
+    """
     if size is None:
         return
     from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
@@ -188,15 +232,6 @@ def recognise_entry(gathered: GatheredPictures) -> Dataset | None:
         return None
     entry = next((entry for entry in CATALOG.values() if entry.content_sha256 == dataset.sha256), None)
     return None if entry is None else replace(dataset, **entry.terms)
-
-
-def _load_own(name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote) -> Dataset:
-    from toolkit.data.sources import recognise_layout
-
-    pictures = recognise_layout(find_own(name)).open(on_note)
-    if isinstance(pictures, GatheredPictures):
-        return settle_pictures(pictures, size=size, on_note=on_note)
-    return arrange(pictures.gather(size=size, progress=progress, on_note=on_note), on_note=on_note)
 
 
 def _resize_split(split: Split, spec: InputSpec) -> Split:

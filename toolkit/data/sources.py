@@ -128,7 +128,7 @@ def _open_class_folders(store: PictureStore, *, name: str) -> Layout:
         return EncodedPictures(name=name, store=store, files=find_class_files(store))
 
     return Layout(
-        words=f"class folders in {store.words}",
+        words=f"class folders of pictures{store.words}",
         name=name,
         store=store,
         open=open_them,
@@ -138,7 +138,7 @@ def _open_class_folders(store: PictureStore, *, name: str) -> Layout:
 
 def _open_idx(found: FileSet, store: PictureStore, *, name: str) -> Layout:
     return Layout(
-        words=f"IDX files in {store.words}" + (f", in {found.folder.title}" if found.folder is not store.root else ""),
+        words=f"IDX files{store.words}" + (f" (in {found.folder.title})" if found.folder is not store.root else ""),
         name=name,
         store=store,
         open=lambda on_note: load_idx_set(found, store=store, name=name, on_note=on_note),

@@ -6,6 +6,7 @@ The trainer holds out the last training images; in an order by class they would 
 from __future__ import annotations
 
 __all__ = [
+    "count_validation",
     "ends_mixed",
     "hold_out",
     "hold_out_validation",
@@ -39,7 +40,7 @@ def hold_out_validation(split: Split) -> tuple[Split, Split]:
     Raises:
         UsageError: there are fewer.
     """
-    count = _count_validation(len(split))
+    count = count_validation(len(split))
     if count < 1 or ends_mixed(split.labels):
         return hold_out(split, count)
     order = spread_classes(split.labels)
@@ -51,7 +52,7 @@ def ends_mixed(labels: npt.NDArray[np.int64]) -> bool:
 
     A class is there in its share or up to twice as often, at least half as often, and something of it is left.
     """
-    count = _count_validation(len(labels))
+    count = count_validation(len(labels))
     classes = int(labels.max(initial=0)) + 1
     every = np.bincount(labels, minlength=classes)
     last = np.bincount(labels[len(labels) - count :], minlength=classes)
@@ -106,7 +107,7 @@ def spread_classes(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.lexsort((ties, places)).astype(np.int64)
 
 
-def _count_validation(images: int) -> int:
+def count_validation(images: int) -> int:
     """Return how many of so many training images are held out for validation."""
     return min(VALIDATION_COUNT, images // VALIDATION_SHARE)
 

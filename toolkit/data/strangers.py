@@ -6,10 +6,11 @@ __all__ = ["NoDataset", "explain_file", "explain_store"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from toolkit.containers.kinds import HEAD_BYTES, Kind
-from toolkit.data.formats.tree import Folder, PictureStore
+from toolkit.data.formats.tree import DiskStore, Folder, PictureStore
 from toolkit.errors import DataError
 from toolkit.imaging.endings import LeftOut, is_image_name
 from toolkit.regular_file import open_regular, printable_name
@@ -31,7 +32,9 @@ OTHER_KINDS = {
 }
 PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 PICKLE_MAGICS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-DEEPEST = 6
+AN_ARRAY = "is one array, without labels"
+# A tree, or links that lead in circles, may have no end.
+DEEPEST, MOST_FOLDERS = 6, 10_000
 MOST_NAMED = 5
 EXPECTED = (
     "expected class folders of pictures (plain, ZIP or tar), four IDX files, an NPZ, a CSV of pixels, or Parquet with "
@@ -39,7 +42,7 @@ EXPECTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NoDataset:
     """What was found.
 
@@ -48,14 +51,16 @@ class NoDataset:
         words: what it is.
         step: what to do.
         is_predictable: whether `toolkit predict` takes it as it is.
-        num_pictures: how many pictures were seen.
+        store: where pictures lie that were seen; None without any.
+        places: which.
     """
 
     title: str
     words: str
     step: str
     is_predictable: bool = False
-    num_pictures: int = 0
+    store: PictureStore | None = None
+    places: tuple[int, ...] = ()
 
     def as_error(self) -> NoDatasetError:
         """Return the error that says so."""
@@ -84,15 +89,20 @@ def explain_file(path: Path, kind: Kind) -> NoDataset:
     with open_regular(path) as stream:
         head = stream.read(HEAD_BYTES)
     is_array = kind in {Kind.NPY, Kind.IDX, Kind.PACKED_ARRAY}
-    is_picture = is_image_name(path.name) or head.startswith(PICTURE_MAGICS)
-    if not is_array and not is_picture:
+    if not is_array and not is_image_name(path.name) and not head.startswith(PICTURE_MAGICS):
         words, step = _judge_other(path, head)
         return NoDataset(title=title, words=words, step=step)
-    words = "is one array, without labels" if is_array else "is a picture"
-    step = TOGETHER if is_array else f"a data set has many of each class: {SORT_THEM} and name the folder around them"
-    predict = f"toolkit predict MODEL {title} gives labels"
+    predict = f"toolkit predict MODEL {title} gives {'labels' if is_array else 'it a label'}"
+    if is_array:
+        return NoDataset(title=title, words=AN_ARRAY, step=f"{TOGETHER}; {predict}", is_predictable=True)
+    store = DiskStore(path.parent)
     return NoDataset(
-        title=title, words=words, step=f"{step}; {predict}", is_predictable=True, num_pictures=int(not is_array)
+        title=title,
+        words="is a picture",
+        step=f"a data set has many of each class: {SORT_THEM} and name the folder around them; {predict}",
+        is_predictable=True,
+        store=store,
+        places=(store.add(str(path)),),
     )
 
 
@@ -103,22 +113,20 @@ def explain_store(store: PictureStore) -> NoDataset:
         DataError: a folder cannot be listed.
     """
     top, title = store.root, store.root.title
-    folders = list(_walk(top))
-    names = [file.name for folder in folders for file in folder.files]
-    pictures = sum(map(is_image_name, names))
-    predict = f"toolkit predict MODEL {title} gives them labels"
-    if any(is_image_name(file.name) for file in top.files):
-        words = f"holds {pictures} pictures and no class folders, so nothing says what they show"
-        return NoDataset(
-            title=title, words=words, step=f"{SORT_THEM}; {predict}", is_predictable=True, num_pictures=pictures
-        )
-    if pictures:
-        inner = next(folder for folder in folders if any(_has_pictures(child) for child in folder.folders.values()))
-        step = f"name the folder that holds the classes, such as {inner.title}; {predict}"
-        words = f"holds {pictures} pictures in folders too far down"
-        return NoDataset(title=title, words=words, step=step, is_predictable=True, num_pictures=pictures)
-    words, step = _judge_names(names, store)
-    return NoDataset(title=title, words=words, step=step)
+    folders = list(islice(_walk(top), MOST_FOLDERS))
+    pictures = tuple(file.place for each in folders for file in each.files if is_image_name(file.name))
+    if not pictures:
+        words, step = _judge_names([file.name for folder in folders for file in folder.files], store)
+        return NoDataset(title=title, words=words, step=step)
+    words, step = f"holds {len(pictures):,} pictures", f"toolkit predict MODEL {title} gives them labels"
+    if _has_pictures(top):
+        words = f"{words} and no class folders, so nothing says what they show"
+        step = f"{SORT_THEM}; {step}"
+    else:
+        inner = next(folder for folder in folders if any(map(_has_pictures, folder.folders.values())))
+        words = f"{words} in folders too far down"
+        step = f"name the folder that holds the classes, such as {inner.title}; {step}"
+    return NoDataset(title=title, words=words, step=step, is_predictable=True, store=store, places=pictures)
 
 
 def _judge_names(names: list[str], store: PictureStore) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import InputSpec
 from toolkit.data.dataset import Dataset, adopt_classes
+from toolkit.data.trainable import check_data
 from toolkit.durable import sha256_bytes, write_json
 from toolkit.errors import UsageError
 from toolkit.runs.history import History
@@ -24,7 +25,7 @@ from toolkit.training.recipe_catalog import diff_recipes, recipe_from_json
 from toolkit.training.run_writer import RunFolder, find_valid_checkpoint, restore_state
 from toolkit.training.session import Machine, Session, choose_machine, make_session
 from toolkit.training.steps.process_group import Group, join_group
-from toolkit.training.train import TrainListener, TrainReport, check_data, run_epochs, split_data
+from toolkit.training.train import TrainListener, TrainReport, run_epochs, split_data
 
 
 def resume_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TrainListener", "TrainReport", "check_data", "run_epochs", "split_data", "train"]
+__all__ = ["TrainListener", "TrainReport", "run_epochs", "split_data", "train"]
 
 import os
 import time
@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.split import hold_out_validation
+from toolkit.data.trainable import check_data
 from toolkit.durable import write_json
-from toolkit.errors import DataError, StoppedError
-from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig
+from toolkit.errors import StoppedError
+from toolkit.network.config import NetworkConfig
 from toolkit.runs.history import EpochRow, History
 from toolkit.runs.run import check_run_name
 from toolkit.training.config import TrainConfig
@@ -24,9 +25,6 @@ from toolkit.training.process import hear_stop_signals
 from toolkit.training.run_writer import RunFolder
 from toolkit.training.session import Machine, Session, choose_machine, make_session
 from toolkit.training.steps.process_group import join_group
-
-# Of which a fifth is held out: at least 2 images each way.
-LEAST_IMAGES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,26 +157,6 @@ def _name_next_step(stopped: StoppedError, folder: RunFolder, *, processes: int)
     again = f", again over {processes} processes," if processes > 1 else ""
     message = f"{stopped}; saved, go on{again} with: toolkit train --resume {folder.path}"
     return StoppedError(message, signal=stopped.signal)
-
-
-def check_data(data: Dataset) -> None:
-    """Refuse data that nothing can be learnt from, or that the network is not made for.
-
-    Raises:
-        DataError: too few images or classes; images under 16 or over 128 pixels a side.
-    """
-    if len(data.classes) < 2 or len(data.train) < LEAST_IMAGES:
-        raise DataError(
-            f"{data.name} has {len(data.train)} training images in {len(data.classes)} classes; "
-            f"expected at least {LEAST_IMAGES} images in 2 classes"
-        )
-    sides = (data.height, data.width)
-    if not SMALLEST_IMAGE <= min(sides) <= max(sides) <= LARGEST_IMAGE:
-        height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in sides)
-        raise DataError(
-            f"{data.name} has images of {data.height}x{data.width}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} "
-            f"pixels a side: resize them with --size {height}x{width} (height x width)"
-        )
 
 
 def split_data(data: Dataset, *, all_data: bool) -> tuple[Split, Split | None]:

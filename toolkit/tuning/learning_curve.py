@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.trainable import LEAST_IMAGES, check_data
 from toolkit.errors import StoppedError, UsageError
 from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine
 from toolkit.training.steps.epoch import AfterStep
-from toolkit.training.train import LEAST_IMAGES, check_data, split_data
+from toolkit.training.train import split_data
 from toolkit.tuning.curve_report import CurveReport, CurveTraining
 from toolkit.tuning.fit import fit
 from toolkit.tuning.folds import stratified_part

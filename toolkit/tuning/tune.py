@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.trainable import check_data
 from toolkit.errors import CheckFailedError, StoppedError, UsageError
 from toolkit.training.process import hear_stop_signals
 from toolkit.training.recipe import Recipe
@@ -20,7 +21,7 @@ from toolkit.training.recipe_catalog import describe_recipe
 from toolkit.training.session import choose_machine
 from toolkit.training.steps.epoch import AfterStep
 from toolkit.training.steps.seeding import derive_seed
-from toolkit.training.train import check_data, split_data
+from toolkit.training.train import split_data
 from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.fit import FitResult, fit
 from toolkit.tuning.folds import assign_folds, split_fold, stratified_part

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["data_app"]
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
 from toolkit.cli.output import Output, note
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 
 ROWS = 5
 ONE_CLASS_COUNT = 10
@@ -55,13 +51,20 @@ def fetch_data(name: FetchName = "mnist", as_json: Json = False) -> None:
 
 @data_app.command("info")
 def show_info(name: AnyName = "mnist", size: ImageSize = None, *, as_json: Json = False) -> None:
-    """Describe a data set: sizes, classes, pixel statistics, content hash."""
-    from toolkit.data.describe import describe_dataset
+    """Say what lies at a path, and what a training makes of it."""
+    from toolkit.data.info import inspect_data
+    from toolkit.errors import DataError
+    from toolkit.render.data import describe_info
 
     output = Output(as_json=as_json)
-    dataset = load_data(name, output, size=split_size(size))
-    report = describe_dataset(dataset)
-    output.report(report, _info_table(report))
+    with output.progress(f"reading {name}", unit="bytes") as bar:
+        report = inspect_data(name, size=split_size(size), progress=bar, on_note=note)
+    if "classes" in report or report["predicts"]:
+        output.report(report, *describe_info(report, path=name))
+        return
+    if as_json:
+        output.report(report)
+    raise DataError(f"{report['problem']}; {report['next']}")
 
 
 @data_app.command("show")
@@ -106,18 +109,3 @@ def show_pictures(
         write_atomic(each, picture)
         typer.echo(each)
     note(f"{dataset.name}: {grid.size} images by class, {len(row)} of class {one}; numbers are training indices")
-
-
-def _info_table(report: dict[str, Any]) -> Table:
-    from toolkit.render.tables import make_table
-
-    shape, pixels = report["input"], report["train_pixels"]
-    parts = ("train", "test")
-    rows = [(name, *(f"{report[part]['per_class'][name]:,}" for part in parts)) for name in report["classes"]]
-    last = ("all", *(f"{report[part]['count']:,}" for part in parts))
-    caption = (
-        f"{shape['height']}x{shape['width']}x{shape['channels']} uint8, {shape['polarity']}; "
-        f"training pixels {pixels['mean']:.4f} +- {pixels['std']:.4f}; sha256 {report['sha256'][:16]}..."
-    )
-    title = f"{report['name']} ({report['licence']})"
-    return make_table(("class", *parts), [*rows, last], right=parts, framed=True, title=title, caption=caption)

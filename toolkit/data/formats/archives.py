@@ -106,7 +106,7 @@ class _Archive(PictureStore):
 class ZipStore(_Archive):
     """A ZIP archive's files."""
 
-    words = "a ZIP archive"
+    words = " in a ZIP archive"
 
     def _list_members(self) -> None:
         self._members: list[ZipMember] = []
@@ -132,7 +132,7 @@ class ZipStore(_Archive):
 class TarStore(_Archive):
     """A tar archive's files, packed or not: a stream, so that each reading goes through all of it."""
 
-    words = "a tar archive"
+    words = " in a tar archive"
 
     def _list_members(self) -> None:
         with self._open() as reader:

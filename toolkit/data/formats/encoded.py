@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.data.dataset import Split
-from toolkit.data.formats.class_folders import ClassFiles
+from toolkit.data.formats.class_folders import ClassFiles, LabelledFiles
 from toolkit.data.formats.decoding import decode_files
 from toolkit.data.formats.idx import MAX_BODY_BYTES
-from toolkit.data.formats.survey import choose_spec, survey_files
+from toolkit.data.formats.survey import Survey, choose_spec, survey_files
 from toolkit.data.formats.tree import PictureStore
 from toolkit.data.gathered import GatheredPictures
 from toolkit.errors import DataError
@@ -33,9 +33,18 @@ class EncodedPictures:
     store: PictureStore
     files: ClassFiles
 
+    def survey(self) -> Survey:
+        """Read every header.
+
+        Raises:
+            DataError: a picture is damaged; it is named.
+        """
+        return survey_files(self.store, self._list_all().places)
+
     def gather(
         self,
         *,
+        survey: Survey | None = None,
         size: tuple[int, int] | None = None,
         progress: ShowProgress | None = None,
         on_note: OnNote = lambda _: None,
@@ -47,6 +56,7 @@ class EncodedPictures:
         ones repeated; 16-bit grey has one depth (see `Depth`), EXIF rotation is applied, transparency is flattened.
 
         Args:
+            survey: of `survey`, where it is at hand.
             size: (height, width) to which images are resized, as `fit_image` does for a model; None: all have one size.
             progress: called with (bytes of pixels done, bytes in all).
             on_note: called with a sentence about what was left out or is damaged around whole pixels.
@@ -57,9 +67,8 @@ class EncodedPictures:
                 named); more pixels than `max_bytes`.
         """
         files, title = self.files, self.store.root.title
-        training = files.train + files.validation
-        every = training if files.test is None else training + files.test
-        survey = survey_files(self.store, every.places)
+        every = self._list_all()
+        survey = survey or self.survey()
         spec = choose_spec(survey, size=size)
         image_bytes, count = int(np.prod(spec.shape)), len(every.places)
         if count * image_bytes > max_bytes:
@@ -69,16 +78,20 @@ class EncodedPictures:
         show = None if progress is None else _scale(progress, image_bytes)
         decoded = decode_files(self.store, every.places, spec=spec, progress=show)
         decoded.tell_damage(title, on_note)
-        cut = len(training.places)
-        images = decoded.images
+        cut, images = len(files.train.places) + len(files.validation.places), decoded.images
         return GatheredPictures(
             name=self.name,
-            train=Split(images=images[:cut], labels=training.labels),
+            train=Split(images=images[:cut], labels=every.labels[:cut]),
             test=None if files.test is None else Split(images=images[cut:], labels=files.test.labels),
             num_validation=len(files.validation.places),
             classes=files.classes,
             bits=spec.bits,
         )
+
+    def _list_all(self) -> LabelledFiles:
+        """Return the training images, those for validation, those for testing."""
+        training = self.files.train + self.files.validation
+        return training if self.files.test is None else training + self.files.test
 
 
 def _scale(progress: ShowProgress, factor: int) -> ShowProgress:

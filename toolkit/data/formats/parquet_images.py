@@ -46,7 +46,7 @@ class ParquetStore(PictureStore):
         ResourceError: pyarrow is not installed.
     """
 
-    words = "Parquet"
+    words = " in Parquet files"
 
     def __init__(self, files: Mapping[str, Sequence[int]], store: PictureStore) -> None:
         self._store = store

@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from toolkit.card import InputSpec
 from toolkit.data.formats.tree import PictureStore
+from toolkit.data.trainable import propose_size
 from toolkit.errors import DataError
 from toolkit.imaging.decode import read_image_header, see_depth
 from toolkit.imaging.pixel_values import Depth
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
+from toolkit.progress import OnNote
 
 
 class SizeSeen(NamedTuple):
@@ -47,9 +49,19 @@ class Survey:
     titles: dict[tuple[int, int], str]
     notes: tuple[str, ...]
 
+    @property
+    def proposed_size(self) -> tuple[int, int]:
+        """The (height, width) to which all can be brought."""
+        return propose_size(size for size, seen in self.sizes.items() for _ in range(seen.pictures))
 
-def survey_files(store: PictureStore, places: npt.NDArray[np.int64]) -> Survey:
+
+def survey_files(store: PictureStore, places: npt.NDArray[np.int64], *, on_damage: OnNote | None = None) -> Survey:
     """Read every header, and the pixels of those whose numbers are wider than bytes.
+
+    Args:
+        store: where the pictures lie.
+        places: int64 `[N]`, which.
+        on_damage: called with what is wrong with a picture, which is then left out; None: that is an error.
 
     Raises:
         DataError: a picture is damaged; it is named.
@@ -58,7 +70,13 @@ def survey_files(store: PictureStore, places: npt.NDArray[np.int64]) -> Survey:
     formats: Counter[str] = Counter()
     is_grey, deep = True, []
     for position, content in store.read(places.tolist()):
-        header = read_image_header(content, name=store.title(int(places[position])))
+        try:
+            header = read_image_header(content, name=store.title(int(places[position])))
+        except DataError as error:
+            if on_damage is None:
+                raise
+            on_damage(str(error))
+            continue
         is_grey = is_grey and header.is_grey
         deep += [position] if header.is_deep else []
         formats[header.format] += 1
@@ -87,10 +105,10 @@ def choose_spec(survey: Survey, *, size: tuple[int, int] | None) -> InputSpec:
     first = in_order[0]
     if size is None and len(in_order) > 1:
         seen = f"{survey.titles[in_order[1]]} is {_name_size(in_order[1])}"
-        raise DataError(f"{seen}; expected {_name_size(first)} as {survey.titles[first]} is{_mend(first)}")
+        raise DataError(f"{seen}; expected {_name_size(first)} as {survey.titles[first]} is{_mend(survey)}")
     if size is None and not SMALLEST_IMAGE <= min(first) <= max(first) <= LARGEST_IMAGE:
         seen = f"{survey.titles[first]} is {_name_size(first)}"
-        raise DataError(f"{seen}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side{_mend(first)}")
+        raise DataError(f"{seen}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side{_mend(survey)}")
     height, width = size or first
     fit = "none" if size is None else "stretch"
     return InputSpec(height=height, width=width, channels=1 if survey.is_grey else 3, fit=fit, bits=survey.bits)
@@ -100,6 +118,6 @@ def _name_size(size: Sequence[int]) -> str:
     return f"{size[0]} high and {size[1]} wide"
 
 
-def _mend(size: Sequence[int]) -> str:
-    height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in size)
+def _mend(survey: Survey) -> str:
+    height, width = survey.proposed_size
     return f"; resize all of them with --size {height}x{width} (height x width)"

@@ -56,7 +56,7 @@ class PictureStore(ABC):
     """Where files lie, each with a number; read as often as is asked for, nothing is written anywhere.
 
     Attributes:
-        words: what it is, such as "a ZIP archive".
+        words: where its files are, such as " in a ZIP archive"; empty for a folder.
         root: its names.
     """
 
@@ -91,7 +91,7 @@ class DiskStore(PictureStore):
         folder: its path.
     """
 
-    words = "a folder"
+    words = ""
 
     def __init__(self, folder: Path) -> None:
         self._paths: list[str] = []
