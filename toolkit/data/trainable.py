@@ -14,7 +14,7 @@ from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 
 # Of which a fifth is held out: at least 2 images each way.
 LEAST_IMAGES = 10
-# Of photographs: what is learnt quickly.
+# Of photographs, the longer side: what is learnt quickly.
 PROPOSED_SIDE = 64
 
 
@@ -31,7 +31,7 @@ def check_data(data: Dataset) -> None:
         )
     sides = (data.height, data.width)
     if not SMALLEST_IMAGE <= min(sides) <= max(sides) <= LARGEST_IMAGE:
-        height, width = (min(max(side, SMALLEST_IMAGE), LARGEST_IMAGE) for side in sides)
+        height, width = propose_size([sides])
         raise DataError(
             f"{data.name} has images of {data.height}x{data.width}; expected {SMALLEST_IMAGE} to {LARGEST_IMAGE} "
             f"pixels a side: resize them with --size {height}x{width} (height x width)"
@@ -41,10 +41,12 @@ def check_data(data: Dataset) -> None:
 def propose_size(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
     """Return the (height, width) to which pictures of several sizes, or of too large or small a one, can be brought.
 
-    The middle ones where a network takes them; of larger pictures the same shape with 64 pixels on its longer side.
+    The middle one where a network takes it; else the same shape as large as it may be, of photographs smaller.
     """
     height, width = np.median(np.array(list(sizes)), axis=0)
-    if max(height, width) > LARGEST_IMAGE:
-        height, width = (PROPOSED_SIDE * side / max(height, width) for side in (height, width))
+    longer = max(height, width)
+    if longer > LARGEST_IMAGE:
+        limit = LARGEST_IMAGE if longer <= 2 * LARGEST_IMAGE else PROPOSED_SIDE
+        height, width = limit * height / longer, limit * width / longer
     sides = (min(max(round(float(side)), SMALLEST_IMAGE), LARGEST_IMAGE) for side in (height, width))
     return tuple(sides)  # type: ignore[return-value]  # of two
