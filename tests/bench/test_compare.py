@@ -18,7 +18,7 @@ from toolkit.bench.compare import Threshold, compare_results, parse_threshold
 from toolkit.bench.report import read_result
 from toolkit.bench.statistics import THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.errors import DataError, UsageError
-from toolkit.render.bench import render_comparison
+from toolkit.render.comparison import render_comparison
 
 
 def make_row(samples_ns: np.ndarray, *, batch: int = 8, **changes: Any) -> dict[str, Any]:

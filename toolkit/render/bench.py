@@ -1,36 +1,25 @@
-"""A benchmark's report, and a comparison of two results: a table and the lines under it."""
+"""A benchmark's report: a table, and under it what has to be known about its rows."""
 
 from __future__ import annotations
 
-__all__ = ["render_bench", "render_comparison"]
+__all__ = ["render_bench"]
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from toolkit.render.tables import make_table
+from toolkit.render.skipped import describe_skipped
+from toolkit.render.tables import make_table, split_shared
+from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
-    from toolkit.bench.compare import Comparison, RowChange
     from toolkit.bench.report import BenchReport, BenchRow
 
-WORDS = ("runtime", "provider", "precision")
-NUMBERS = (
-    "batch",
-    "threads",
-    "samples",
-    "p50 ms",
-    "p90",
-    "p99",
-    "p99.9",
-    "items/s",
-    "of peak",
-    "bound by",
-    "first ms",
-    "stable",
-)
+# What tells one row from another; what all rows say alike is said once.
+SETTINGS = ("runtime", "provider", "precision", "threads", "batch")
+WORDS = {"runtime", "provider", "precision", "limited by", "steady"}
 # A share of the processors that others had while a row was measured, from which on the machine is called busy.
 BUSY_SHARE = 0.10
 QUERIES = {
@@ -39,107 +28,111 @@ QUERIES = {
     "server": "latency from the scheduled arrival",
     "offline": "time of one call while others run",
 }
+# Of each column that does not explain itself.
 LEGEND = {
-    "launch": "launch  so much of a call does not grow with the batch",
-    "copy": "copy  so much of a call are copies to the device and back",
-    "compute": "compute  a call grows with its batch; of peak: the share of this machine's own float32 matrix product",
+    "p99 ms": "p99 ms: 99 of 100 calls took no longer",
+    "of best": "of best: share of this machine's own fastest matrix product",
+    "limited by": "limited by: launch (what a call costs whatever its size), copy (to the device and back) or compute",
+    "steady": "steady: the last windows agree within 10 %",
 }
-SIZES = ("batch", "threads")
-RATIOS = ("p50", "p99", "throughput")
-STYLES = {"regression": "red", "open": "yellow", "unstable": "yellow", "fine": "green"}
 
 
 def render_bench(report: BenchReport) -> list[RenderableType]:
     """Return a table of the measured rows, then one line for everything that has to be known about them."""
     measured = [row for row in report.rows if row.latency_ms]
+    parts: list[RenderableType] = [*_table(report, measured)] if measured else []
     # Text, not markup: a reason may hold square brackets, such as onnxruntime-gpu[cuda].
-    notes = [Text(line) for row in report.rows for line in _notes(row)]
-    absent = any(value is None for row in measured for value in (row.latency_ms or {}).values())
-    legend = [Text("-  too few samples for that percentile; nothing was left out of the others")] if absent else []
-    legend += [Text(text) for word, text in LEGEND.items() if any(row.verdict.startswith(word) for row in measured)]
-    legend += [
-        Text(f"of peak is empty: {reason}") for reason in dict.fromkeys(row.uncounted for row in measured) if reason
-    ]
-    advice = [Text(line) for line in report.advice]
-    advice += _chosen(report)
-    ended = (
-        [Text("INTERRUPTED  the rows above are finished, the others were not measured")]
-        if report.is_interrupted
-        else []
-    )
-    table = [_table(report, measured)] if measured else []
-    return [*table, *legend, *notes, *_machine(report), *advice, *ended]
+    lines = [*_legend(measured), *_remarks(report), *_machine(report), *report.advice]
+    parts += [Text(line) for line in lines] + _chosen(report)
+    if report.is_interrupted:
+        parts.append(Text("INTERRUPTED  the rows above are finished, the others were not measured"))
+    return parts
 
 
-def render_comparison(comparison: Comparison) -> list[RenderableType]:
-    """Return the table of rows and what else is to be said, one line each."""
-    header = (*WORDS, *SIZES, *RATIOS, "verdict")
-    title = "new / old, with the range that both 95 % intervals allow"
-    right, whole = (*SIZES, *RATIOS), (*WORDS, *RATIOS)
-    cells = map(_change_cells, comparison.changes)
-    table = make_table(header, cells, right=right, folded={"verdict"}, whole=whole, framed=True, title=title)
-    lines = [*comparison.differences]
-    if comparison.undecided:
-        count = len(comparison.undecided)
-        lines.append(
-            f"{count} of {len(comparison.changes)} rows decide nothing; measure again on an idle machine, or longer"
-        )
-    if comparison.added:
-        lines.append(f"{len(comparison.added)} rows passed in the new result only")
-    return [table, *(Text(line) for line in lines)]
-
-
-def _chosen(report: BenchReport) -> list[Text]:
-    if report.chosen is None:
-        return []
-    row = report.rows[report.chosen["row"]]
-    what = f"{row.runtime} on {row.provider_active}, {row.precision}, batch {row.batch}"
-    threads = f"{row.threads} threads" if row.threads else "its own number of threads"
-    figures = f"p50 {_number((row.latency_ms or {}).get('p50'))} ms, {row.throughput_items_per_s:,.0f} items/s"
-    return [Text(f"best {report.chosen['objective']}: {what}, {threads}: {figures}"), Text(report.chosen["settings"])]
-
-
-def _table(report: BenchReport, measured: list[BenchRow]) -> Table:
+def _table(report: BenchReport, measured: Sequence[BenchRow]) -> Iterator[RenderableType]:
     first = measured[0]
     rate = (first.settings.get("plan") or {}).get("rate")
-    what = f"{first.scenario}, {QUERIES[first.scenario]}" + (f", {rate:g} calls a second" if rate else "")
-    title = f"{report.model['path']}: {what}, {first.boundary} to {first.boundary}"
-    rows = (map(Text, _cells(row)) for row in measured)
-    return make_table((*WORDS, *NUMBERS), rows, right=NUMBERS, framed=True, title=title)
+    arrival = f", {rate:g} calls a second" if rate else ""
+    yield Text(str(report.model["path"]), overflow="ignore", no_wrap=True)
+    yield Text(f"{first.scenario}, {QUERIES[first.scenario]}{arrival}, {first.boundary} to {first.boundary}")
+    rows, shared = split_shared([_cells(row) for row in measured], settings=SETTINGS[1:])
+    if shared:
+        yield Text(f"every row: {', '.join(_say(name, str(cell)) for name, cell in shared.items())}")
+    yield make_table(rows[0], (row.values() for row in rows), right={*rows[0]} - WORDS)
 
 
-def _cells(row: BenchRow) -> list[str]:
+def _cells(row: BenchRow) -> dict[str, Text | str]:
     latency = row.latency_ms or {}
     provider = f"{row.provider_active} (fallback)" if row.fallback else str(row.provider_active)
-    provider += ", bound" if row.io_binding else ""
-    times = [_number(latency.get(name)) for name in ("p50", "p90", "p99", "p99.9")]
-    first = _number((row.cold or {}).get("first_run_ms"))
-    stable = {True: "yes", False: f"no, {row.spread or 0:.0%}", None: "?"}[row.stable]
-    counts = [str(row.batch), "own" if row.threads == 0 else str(row.threads), f"{row.samples:,}"]
+    steady = {True: "yes", False: f"no, {row.spread or 0:.0%}", None: "unknown"}[row.stable]
     # "launch-bound: 70% of a call ..." is told in full in the JSON; here its first word and figure.
     kind, _, rest = row.verdict.partition("-bound: ")
-    bound = f"{kind} {rest.split(' ')[0]}" if kind in {"launch", "copy"} else kind
-    peak = "" if row.matmul_share is None else f"{row.matmul_share:.0%}"
-    rate = f"{row.throughput_items_per_s:,.0f}"
-    return [row.runtime, provider, row.precision, *counts, *times, rate, peak, bound, first, stable]
+    return {
+        "runtime": row.runtime,
+        "provider": f"{provider}, bound" if row.io_binding else provider,
+        "precision": row.precision,
+        "threads": "own" if row.threads == 0 else str(row.threads),
+        "batch": str(row.batch),
+        "calls": f"{row.samples:,}",
+        **{f"{name} ms": _number(latency.get(name)) for name in ("p50", "p90", "p99", "p99.9")},
+        "items/s": f"{row.throughput_items_per_s:,.0f}",
+        "of best": "" if row.matmul_share is None else f"{row.matmul_share:.0%}",
+        "limited by": f"{kind} {rest.split(' ')[0]}" if kind in {"launch", "copy"} else kind,
+        "first call ms": _number((row.cold or {}).get("first_run_ms")),
+        "steady": steady,
+    }
 
 
-def _notes(row: BenchRow) -> list[str]:
-    where = f"{row.runtime} on {row.provider_requested}"
-    if row.batch is not None:
-        where += f", batch {row.batch}"
+def _say(name: str, cell: str) -> str:
+    words = {"threads": "the engine's own threads" if cell == "own" else count_of(int(cell), "thread")}
+    return words.get(name) or f"{name} {cell}" if name in {"threads", "batch"} else cell
+
+
+def _legend(measured: Sequence[BenchRow]) -> list[str]:
+    if not measured:
+        return []
+    cells = [_cells(row) for row in measured]
+    shown = [words for name, words in LEGEND.items() if any(row[name] for row in cells)]
+    lines = ["; ".join(shown)]
+    if any(value is None for row in measured for value in (row.latency_ms or {}).values()):
+        lines.append("-: too few calls for that figure; nothing was left out of the others")
+    uncounted = dict.fromkeys(row.uncounted for row in measured if row.uncounted)
+    return [*lines, *(f"of best is empty: {reason}" for reason in uncounted)]
+
+
+def _remarks(report: BenchReport) -> list[str]:
+    """Return each remark once, with the rows that it is about."""
+    told: dict[str, list[str]] = {}
+    for row in report.rows:
+        for words in _remarks_of(row):
+            told.setdefault(words, []).append(_name(row))
+    skipped = describe_skipped((row.runtime, row.reason) for row in report.rows if row.status == "skip")
+    return [*(f"{'; '.join(dict.fromkeys(rows))}: {words}" for words, rows in told.items()), *skipped]
+
+
+def _name(row: BenchRow) -> str:
+    """Return what tells a row from the others."""
+    name = f"{row.runtime} on {row.provider_requested}, {row.precision}"
+    if row.batch is None:
+        return name
+    threads = f", {count_of(row.threads, 'thread')}" if row.threads else ""
+    return f"{name}, batch {row.batch}{threads}{', bound' if row.io_binding else ''}"
+
+
+def _remarks_of(row: BenchRow) -> list[str]:
+    if row.status == "skip":
+        return []
     if row.status != "pass":
-        return [f"{row.status.upper()}  {where}: {row.reason}"]
-    lines = []
+        return [f"{row.status.upper()}: {row.reason}"]
+    lines = [f"note: {words}" for words in row.notes]
     if row.fallback:
-        lines.append(f"FALLBACK  {where} ran on {row.provider_active}: {row.reason or 'the provider is not active'}")
+        lines.append(f"FALLBACK: it ran on {row.provider_active}, {row.reason or 'the provider is not active'}")
     if row.stable is False:
-        lines.append(f"UNSTABLE  {where}: its last three windows differ by {row.spread:.0%}")
-    lines += [f"note  {where}: {words}" for words in row.notes]
-    lines += [f"BUSY  {where}: {text}" for text in _disturbances(row)]
+        lines.append(f"UNSTEADY: its last three windows differ by {row.spread:.0%}")
+    lines += [f"BUSY: {words}" for words in _disturbances(row)]
     if row.phases_ms:
         parts = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in row.phases_ms.items())
-        lines.append(f"{where}: {parts} ms")
+        lines.append(f"{parts} ms")
     return lines
 
 
@@ -151,19 +144,20 @@ def _disturbances(row: BenchRow) -> list[str]:
         found.append(f"others had {others:.0%} of the processors meanwhile")
     if machine.get("throttled_s"):
         found.append(f"its container's quota held it back for {machine['throttled_s']:.2f} s")
-    if machine.get("thermal_events"):
-        found.append(f"the processor throttled {machine['thermal_events']:.0f} times because it was hot")
+    if events := machine.get("thermal_events"):
+        times = count_of(int(events), "time")
+        found.append(f"the processor throttled {times} because it was hot")
     return found
 
 
-def _machine(report: BenchReport) -> list[Text]:
+def _machine(report: BenchReport) -> list[str]:
     """Say what the machine can do and where the nodes ran, once for each provider."""
     lines = []
     for floor in report.floors:
         if floor.matmul_gflops is None:
             lines.append(f"{floor.provider}: its own matrix product could not be measured: {floor.reason}")
             continue
-        threads = f"{floor.threads} threads" if floor.threads else "its own threads"
+        threads = count_of(floor.threads, "thread") if floor.threads else "its own threads"
         copies = f", copies {floor.copy_gb_per_s:,.1f} GB/s" if floor.copy_gb_per_s else ""
         lines.append(
             f"this machine's {floor.provider} with {threads}: float32 matrix product {floor.matmul_gflops:,.0f} GFLOP/s"
@@ -177,9 +171,9 @@ def _machine(report: BenchReport) -> list[Text]:
             continue
         total = sum(count for _, count in counts)
         elsewhere = (row.settings.get("engine") or {}).get("elsewhere", [])
-        text = f"{dict(counts).get(provider, 0)} of {total} nodes on {provider}"
+        text = f"{row.runtime}: {dict(counts).get(provider, 0)} of {count_of(total, 'node')} on {provider}"
         lines.append(text + (f"; elsewhere: {', '.join(elsewhere)}" if elsewhere else ""))
-    return [Text(line) for line in [*lines, *_resources(report)]]
+    return [*lines, *_resources(report)]
 
 
 def _resources(report: BenchReport) -> list[str]:
@@ -200,23 +194,17 @@ def _resources(report: BenchReport) -> list[str]:
     return lines
 
 
+def _chosen(report: BenchReport) -> list[RenderableType]:
+    if report.chosen is None:
+        return []
+    row = report.rows[report.chosen["row"]]
+    what = f"{row.runtime} on {row.provider_active}, {row.precision}, batch {row.batch}"
+    threads = count_of(row.threads, "thread") if row.threads else "its own number of threads"
+    figures = f"p50 {_number((row.latency_ms or {}).get('p50'))} ms, {row.throughput_items_per_s:,.0f} items/s"
+    # As it is, so that it can be pasted.
+    settings = Text(report.chosen["settings"], no_wrap=True, overflow="ignore")
+    return [Text(f"best {report.chosen['objective']}: {what}, {threads}: {figures}"), settings]
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if value < 1 else f"{value:,.2f}"
-
-
-def _change_cells(change: RowChange) -> list[str | Text]:
-    row = change.row
-    named = (row["runtime"], row["provider_active"], row["precision"], row["batch"], row["threads"])
-    ratios = (_ratio(change.ratios.get(metric)) for metric in RATIOS)
-    return [*map(str, named), *ratios, _verdict(change)]
-
-
-def _ratio(ratio: dict[str, float] | None) -> str:
-    return "" if ratio is None else f"{ratio['point']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"
-
-
-def _verdict(change: RowChange) -> Text:
-    if change.problem:
-        return Text(change.problem, style="red")
-    parts = [Text(f"{condition}: {verdict}", style=STYLES[verdict]) for condition, verdict in change.verdicts.items()]
-    return Text("; ").join(parts)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from toolkit.nvidia import JOINT
-from toolkit.render.tables import make_table
+from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
     from toolkit.doctor.report import DoctorReport, DoctorRow
@@ -69,10 +68,12 @@ def render_doctor(report: DoctorReport, *, every: bool = False) -> list[Renderab
     return [*lines, *table]
 
 
-def runtimes_table(rows: Iterable[RuntimeRow]) -> Table:
+def runtimes_table(rows: Iterable[RuntimeRow]) -> RowTable:
     """Return one row for each runtime: its version, or the command that brings it."""
     header = ("runtime", "installed", "executes", "runs on", "what brings it")
-    return make_table(header, map(_runtime_cells, rows), folded={"what brings it"})
+    # References are what engines are compared with, and nobody runs them by name.
+    engines = [row for row in rows if not row.is_reference]
+    return make_table(header, map(_runtime_cells, engines), below={"what brings it"})
 
 
 def _area_lines(area: Area, rows: dict[str, DoctorRow], *, told: set[str]) -> list[str]:
@@ -179,6 +180,5 @@ def _cells(row: DoctorRow) -> list[Text]:
 def _runtime_cells(row: RuntimeRow) -> tuple[str | Text, ...]:
     brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
     found = Text(brought_by) if row.installed else Text("not installed", "yellow")
-    executes = f"{row.executes} (a reference)" if row.is_reference else row.executes
     # Text, not markup: a command holds square brackets.
-    return row.runtime, found, executes, ", ".join(row.devices), Text("" if row.installed else row.install)
+    return row.runtime, found, row.executes, ", ".join(row.devices), Text("" if row.installed else row.install)

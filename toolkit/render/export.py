@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from toolkit.render.tables import make_table
+from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
     from toolkit.card import Card
@@ -55,24 +54,23 @@ def cross_check_words(check: CrossCheck) -> str:
     )
 
 
-def int8_table(report: Int8Report) -> list[Table | str]:
+def int8_table(report: Int8Report) -> list[RowTable | str]:
     """Return one row for each setting, then a line about the test images."""
     calibration = f"calibrated on {report.calibration['images']:,} training images"
     ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
     title = f"int8, {calibration}, {ranked}; logit errors against float32's"
     figures = ("MB", "changed", "right", "rms", "max")
     header, rows = ("", "setting", *figures, "reason"), map(_cells, report.tries)
-    table = make_table(header, rows, right=figures, folded={"reason"}, title=title, title_justify="left")
-    parts: list[Table | str] = [table] if report.tries else []
+    table = make_table(header, rows, right=figures, folded={"reason"}, title=title)
+    parts: list[RowTable | str] = [table] if report.tries else []
     return [*parts, _gate_words(report)]
 
 
 def kits_table(results: Sequence[KitResult]) -> RenderableType:
     """Return one row for each kit: how large it is and what its self-check said; where they all lie stands above."""
     folders = [str(result.folder).removesuffix(result.kit) for result in results]
-    title = Text(f"kits: {folders[0]}<kit>" if folders else "no kits", overflow="fold")
-    table = make_table((*WORDS, *FIGURES), map(_kit_cells, results), right=FIGURES, whole=WORDS)
-    return Group(title, table)
+    title = Text(f"kits: {folders[0]}<kit>" if folders else "no kits", no_wrap=True, overflow="ignore")
+    return Group(title, make_table(("kit", "self-check", "runtime", *FIGURES), map(_kit_cells, results), right=FIGURES))
 
 
 def _describe_file(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from toolkit.render.tables import make_table, narrow_table, split_shared
+from toolkit.render.skipped import describe_skipped
+from toolkit.render.tables import RowTable, make_table, split_shared
 
 if TYPE_CHECKING:
     from toolkit.parity.diagnosis.replay import ReplayReport
     from toolkit.parity.report import ParityReport, ParityRow
 
 SETTINGS = ("runtime", "version", "provider", "precision", "threads", "optimisation")
+RATIO, FLIPS = "x baseline", "changed"
 MOST_VALUES = 40
 MOST_WORDS = 300
 MARKS = {
@@ -32,23 +33,31 @@ MARKS = {
 def describe_matrix(report: ParityReport) -> list[RenderableType]:
     """Return the verdict, what all rows share, a row for each engine and setting, and the reasons under them."""
     counted = _counted(report)
-    cells = [_cells(row, counted=counted) for row in report.rows]
-    rows, shared = split_shared(cells, settings=SETTINGS[2:], figures=(counted, "flips"))
+    # What was not run is a line for each cause; it has no figures.
+    judged = [row for row in report.rows if row.status != "skip"]
+    rows, shared = split_shared(
+        [_cells(row, counted=counted) for row in judged], settings=SETTINGS[2:], figures=(counted, FLIPS)
+    )
     shares = ", ".join(_say(name, cell) for name, cell in shared.items())
-    lines = [Text(f"every row: {shares}")] if shares else []
-    return [
-        Text(_headline(report)),
-        *lines,
-        narrow_table(rows, words=("", *SETTINGS), folded=SETTINGS[1:]),
-        *_reasons(report),
-    ]
+    parts: list[RenderableType] = [Text(_headline(report)), *([Text(f"every row: {shares}")] if shares else [])]
+    if rows:
+        parts.append(make_table(rows[0], (row.values() for row in rows), right={*rows[0]} - {"", *SETTINGS}))
+        parts += [Text(f"{name}: {words}") for name, words in _legend(report).items() if name in rows[0]]
+    skipped = describe_skipped((row.runtime, row.reason or "") for row in report.rows if row.status == "skip")
+    return [*parts, *_reasons(judged), *map(Text, skipped)]
+
+
+def _legend(report: ParityReport) -> dict[str, str]:
+    return {
+        RATIO: f"the largest error as a multiple of that of {report.baseline}",
+        FLIPS: "answers with another label than the reference's; excused where rounding explains it",
+    }
 
 
 def _headline(report: ParityReport) -> str:
     suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
     verdict = report.verdict.upper() if any(row.status != "skip" for row in report.rows) else "judged nothing"
-    ratios = f", ratios to {report.baseline}" if any(row.error_ratio is not None for row in report.rows) else ""
-    return f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}{ratios}"
+    return f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}"
 
 
 def _counted(report: ParityReport) -> str:
@@ -57,19 +66,23 @@ def _counted(report: ParityReport) -> str:
 
 
 def _say(name: str, cell: str | Text) -> str:
-    return f"{cell} {name}" if name in {"images", "items", "flips"} else f"{name} {cell}"
+    if name == FLIPS:
+        return f"{cell} labels changed" if cell != "1" else "1 label changed"
+    if name in {"images", "items"}:
+        return f"{cell} {name.removesuffix('s') if str(cell) == '1' else name}"
+    return f"{name} {cell}"
 
 
-def _reasons(report: ParityReport) -> list[Text]:
+def _reasons(judged: Sequence[ParityRow]) -> list[Text]:
     """Return each reason once, with what sets its rows apart from others of their engine."""
     told: dict[tuple[str, str], list[ParityRow]] = {}
-    for row in report.rows:
+    for row in judged:
         reason = _shorten("; ".join(filter(None, (row.reason, *row.notes))))
         if reason:
             told.setdefault((row.runtime, reason), []).append(row)
     lines = []
     for (runtime, reason), rows in told.items():
-        others = [row for row in report.rows if row.runtime == runtime and row not in rows]
+        others = [row for row in judged if row.runtime == runtime and row not in rows]
         where = _set_apart(rows, others) if others else ""
         lines.append(Text(f"{runtime}{where and f' ({where})'}: {reason}"))
     return lines
@@ -123,18 +136,18 @@ def describe_replay(report: ReplayReport) -> str:
     )
 
 
-def replay_table(report: ReplayReport) -> list[Table]:
+def replay_table(report: ReplayReport) -> list[RowTable]:
     """Return for each output the reference, the answer and their difference at the sample."""
     return [_values_table(name, columns) for name, columns in report.values.items()]
 
 
-def _values_table(name: str, columns: dict[str, list[float]]) -> Table:
+def _values_table(name: str, columns: dict[str, list[float]]) -> RowTable:
     rows = list(zip(*columns.values(), strict=True))
     cells = [(str(index), *(f"{value:.6g}" for value in values)) for index, values in enumerate(rows[:MOST_VALUES])]
     if len(rows) > MOST_VALUES:
         cells.append(("...", *(f"{len(rows) - MOST_VALUES} more" for _ in columns)))
     header = ("", *columns)
-    return make_table(header, cells, right=header, title=name, title_justify="left")
+    return make_table(header, cells, right=header, title=name)
 
 
 def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
@@ -150,8 +163,8 @@ def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
         counted: f"{row.images:,}" if row.images else "",
         "max error": "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
         "bound": "" if row.bound is None else f"{row.bound:.2g}",
-        "ratio": "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
-        "flips": flips if row.images else "",
+        RATIO: "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
+        FLIPS: flips if row.images else "",
     }
 
 

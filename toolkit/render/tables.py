@@ -1,17 +1,117 @@
-"""Tables; those that have to fit a narrow terminal say once what all rows say alike, and cut no figure."""
+"""The one style of tables: no figure is ever cut; what does not fit a line goes on in the next, under its own heading."""
 
 from __future__ import annotations
 
-__all__ = ["make_table", "narrow_table", "split_shared"]
+__all__ = ["Cell", "RowTable", "make_table", "split_shared"]
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from rich.console import JustifyMethod, OverflowMethod
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 Cell = str | Text
+GAP = 2
+# Of what goes on in a further line: so far is it set in.
+INDENT = 4
+# A column of sentences that would be narrower stands under its row.
+LEAST_WORDS = 32
+
+
+class _Layout(NamedTuple):
+    """Where the columns of a table stand: those of each line, those under the row, and the sentences to their right."""
+
+    lines: Sequence[Sequence[int]]
+    below: Sequence[int] = ()
+    beside: int | None = None
+    room: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTable:
+    """A table without a frame.
+
+    Where the terminal is too narrow for all columns a row takes several lines: as many columns in the first as fit it,
+    the others in lines that are set in. A column without a word is left out.
+
+    Attributes:
+        header: the headings of its columns.
+        rows: their cells.
+        right: the headings of what stands to the right: figures.
+        folded: those of sentences, which go on in the next line at a word.
+        below: those of commands and paths, which are never parted: where they do not fit they stand under their row.
+        title: stands above it.
+        caption: stands under it.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Text]]
+    right: Collection[str] = ()
+    folded: Collection[str] = ()
+    below: Collection[str] = ()
+    title: str = ""
+    caption: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        layout = self._lay_out(options.max_width)
+        if self.title:
+            yield Text(self.title, "italic")
+        yield from self._row([Text(name, "bold") for name in self.header], layout, console=console, is_header=True)
+        for row in self.rows:
+            yield from self._row(row, layout, console=console)
+        if self.caption:
+            yield Text(self.caption)
+
+    def _lay_out(self, width: int) -> _Layout:
+        told = [place for place, _ in enumerate(self.header) if not self.rows or any(row[place] for row in self.rows)]
+        if self._width_of(told) <= width:
+            return _Layout([told])
+        words = [place for place in told if self.header[place] in {*self.folded, *self.below}]
+        others = [place for place in told if place not in words]
+        room = width - self._width_of(others) - GAP
+        if len(words) == 1 and self.header[words[0]] in self.folded and room >= LEAST_WORDS:
+            return _Layout([others], beside=words[0], room=room)
+        lines: list[list[int]] = [[]]
+        for place in others:
+            if lines[-1] and self._width_of([*lines[-1], place]) > width - INDENT * (len(lines) > 1):
+                lines.append([])
+            lines[-1].append(place)
+        return _Layout(lines, below=words)
+
+    def _width_of(self, places: Sequence[int]) -> int:
+        return sum(self._column_width(place) + GAP for place in places) - GAP
+
+    def _column_width(self, place: int) -> int:
+        return max(cell_len(self.header[place]), *(cell_len(row[place].plain) for row in self.rows), 0)
+
+    def _row(
+        self, cells: Sequence[Text], layout: _Layout, *, console: Console, is_header: bool = False
+    ) -> Iterator[Text]:
+        for number, places in enumerate(layout.lines):
+            line = self._join(cells, places, indent=INDENT if number else 0)
+            if layout.beside is None or not cells[layout.beside]:
+                if number == 0 or any(cells[place] for place in places):
+                    line.rstrip()
+                    yield line
+                continue
+            margin = cell_len(line.plain) + GAP
+            for part, words in enumerate(cells[layout.beside].wrap(console, layout.room, overflow="ignore")):
+                words.rstrip()
+                yield _whole(Text.assemble(line if part == 0 else " " * (margin - GAP), " " * GAP, words))
+        for place in layout.below:
+            if cells[place] and not is_header:
+                yield _whole(Text.assemble(" " * INDENT, cells[place]))
+
+    def _join(self, cells: Sequence[Text], places: Sequence[int], *, indent: int) -> Text:
+        line = Text(" " * indent)
+        for number, place in enumerate(places):
+            room = " " * (self._column_width(place) - cell_len(cells[place].plain))
+            is_right = self.header[place] in self.right
+            line.append(" " * GAP if number else "")
+            line.append_text(Text.assemble(room, cells[place]) if is_right else Text.assemble(cells[place], room))
+        return _whole(line)
 
 
 def make_table(
@@ -20,30 +120,15 @@ def make_table(
     *,
     right: Collection[str] = (),
     folded: Collection[str] = (),
-    whole: Collection[str] = (),
-    framed: bool = False,
-    **style: Any,
-) -> Table:
-    """Return a table.
-
-    Args:
-        header: the headings of its columns.
-        rows: their cells.
-        right: the headings of what stands to the right: figures.
-        folded: those whose cells go on in the next line where the terminal is too narrow; others are cut.
-        whole: those whose cells are never parted.
-        framed: draw lines around it.
-        style: what else `rich.table.Table` is told.
-    """
-    bare = {} if framed else {"box": None, "pad_edge": False}
-    table = Table(**{**bare, **style})
-    for name in header:
-        justify: JustifyMethod = "right" if name in right else "left"
-        overflow: OverflowMethod = "fold" if name in folded else "ellipsis"
-        table.add_column(name, justify=justify, no_wrap=name in whole, overflow=overflow)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    below: Collection[str] = (),
+    title: str = "",
+    caption: str = "",
+) -> RowTable:
+    """Return a table; the arguments are as `RowTable` has them."""
+    cells = tuple(tuple(cell if isinstance(cell, Text) else Text(cell) for cell in row) for row in rows)
+    return RowTable(
+        header=tuple(header), rows=cells, right=right, folded=folded, below=below, title=title, caption=caption
+    )
 
 
 def split_shared(
@@ -67,15 +152,7 @@ def split_shared(
     return [{name: cell for name, cell in row.items() if name not in empty | once} for row in rows], shared
 
 
-def narrow_table(rows: Sequence[Mapping[str, Cell]], *, words: Collection[str], folded: Collection[str]) -> Table:
-    """Return a table that cuts no figure: where the terminal is too narrow, settings take a second line.
-
-    Args:
-        rows: for each row its cells by their headings, as `split_shared` leaves them.
-        words: the headings of what stands to the left; the others are figures.
-        folded: those of them that may take a second line.
-    """
-    header = tuple(rows[0]) if rows else ()
-    figures, whole = {*header} - {*words}, {*header} - {*folded}
-    cells = (row.values() for row in rows)
-    return make_table(header, cells, right=figures, folded=header, whole=whole, padding=(0, 1, 0, 0))
+def _whole(line: Text) -> Text:
+    """Return a line that is neither folded nor cut, whatever its length."""
+    line.no_wrap, line.overflow = True, "ignore"
+    return line

@@ -17,10 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from toolkit.render.tables import make_table
+from toolkit.render.tables import RowTable, make_table
 from toolkit.training.recipe_catalog import RECIPES, diff_recipes
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ SHARE = ("training", "95 % interval", "validation", "95 % interval")
 CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")
 
 
-def layer_table(layers: Sequence[LayerShape]) -> Table:
+def layer_table(layers: Sequence[LayerShape]) -> RowTable:
     """Return the network's layers with their output shapes and parameters."""
     rows = [
         (layer.layer, "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else "")
@@ -59,14 +58,14 @@ def recipe_lines(recipe: Recipe) -> list[str]:
     return [f"recipe {recipe.name}{of_base}{', changed:' if lines else ''}", *lines]
 
 
-def contract_table(clauses: Iterable[Clause]) -> Table:
+def contract_table(clauses: Iterable[Clause]) -> RowTable:
     """Return the clauses of the model file's contract with their verdicts."""
     marks = {True: Text("yes", "green"), False: Text("no", "red")}
     rows = ((marks[clause.met], clause.name, clause.seen) for clause in clauses)
     return make_table(("", "clause", "seen"), rows, folded={"seen"})
 
 
-def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> Table:
+def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> RowTable:
     """Return the confusion matrix, true classes down, predicted ones across; of many classes the top confusions."""
     if len(classes) > MOST_COLUMNS:
         header = ("true", "predicted", "images, the most frequent confusions first")

@@ -36,7 +36,7 @@ def compare_command(
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
     from toolkit.bench.compare import ALLOWANCES, compare_results, parse_threshold
     from toolkit.bench.report import read_result
-    from toolkit.render.bench import render_comparison
+    from toolkit.render.comparison import render_comparison
 
     thresholds = tuple(parse_threshold(text) for text in fail_if or ())
     for word in allow or ():

@@ -1,0 +1,59 @@
+"""Two benchmarks held beside one another: a table of ratios, each row with its verdict."""
+
+from __future__ import annotations
+
+__all__ = ["render_comparison"]
+
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from toolkit.render.tables import make_table, split_shared
+from toolkit.render.words import count_of
+
+if TYPE_CHECKING:
+    from toolkit.bench.compare import Comparison, RowChange
+
+SETTINGS = ("runtime", "provider", "precision", "batch", "threads")
+RATIOS = ("p50", "p99", "throughput")
+STYLES = {"regression": "red", "open": "yellow", "unstable": "yellow", "fine": "green"}
+LEGEND = (
+    "new / old, in brackets the range that both 95 % intervals allow; p50, p99: times, under 1 is faster; "
+    "throughput: over 1 is faster"
+)
+
+
+def render_comparison(comparison: Comparison) -> list[RenderableType]:
+    """Return the table of rows and what else is to be said, one line each."""
+    cells = [_cells(change) for change in comparison.changes]
+    rows, shared = split_shared(cells, settings=SETTINGS[1:])
+    lines = [f"every row: {', '.join(f'{name} {cell}' for name, cell in shared.items())}"] if shared else []
+    right = {"batch", "threads", *RATIOS}
+    table = make_table(rows[0] if rows else (), (row.values() for row in rows), right=right, folded={"verdict"})
+    after = [LEGEND, *comparison.differences]
+    if comparison.undecided:
+        count = f"{len(comparison.undecided)} of {count_of(len(comparison.changes), 'row')}"
+        after.append(f"{count} cannot be decided; measure again on an idle machine, or longer: --seconds 10")
+    if comparison.added:
+        after.append(f"{count_of(len(comparison.added), 'row')} passed in the new result only")
+    return [*map(Text, lines), table, *map(Text, after)]
+
+
+def _cells(change: RowChange) -> dict[str, str | Text]:
+    row = change.row
+    named = (row["runtime"], row["provider_active"], row["precision"], row["batch"], row["threads"])
+    told = dict(zip(SETTINGS, map(str, named), strict=True))
+    told["threads"] = "own" if row["threads"] == 0 else told["threads"]
+    return {**told, **{name: _ratio(change.ratios.get(name)) for name in RATIOS}, "verdict": _verdict(change)}
+
+
+def _ratio(ratio: dict[str, float] | None) -> str:
+    return "" if ratio is None else f"{ratio['point']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"
+
+
+def _verdict(change: RowChange) -> Text:
+    if change.problem:
+        return Text(change.problem, style="red")
+    parts = [Text(f"{condition}: {verdict}", style=STYLES[verdict]) for condition, verdict in change.verdicts.items()]
+    return Text("; ").join(parts)
