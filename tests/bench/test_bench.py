@@ -349,10 +349,10 @@ def test_table_shows_fallbacks_skips_and_unstable_rows_with_their_brackets() -> 
     )
     assert "cpu (fallback)" in text
     assert "12.25" in text
-    assert "FALLBACK  ort on cuda, batch 1 ran on cpu: no lib" in text
-    assert "SKIP  ort on cuda: pip install x[cuda,cudnn]" in text
-    assert "UNSTABLE  ort on cuda, batch 1: its last three windows differ by 25%" in text
-    assert "too few samples" in text
+    assert "ort on cuda, fp32, batch 1: FALLBACK: it ran on cpu, no lib" in text
+    assert "not run: ort (pip install x[cuda,cudnn])" in text
+    assert text.count("no, 25%") == 2
+    assert "too few calls" in text
 
 
 def test_rows_and_samples_as_csv() -> None:

@@ -188,7 +188,7 @@ def test_placement_is_printed_with_the_nodes_that_are_elsewhere() -> None:
         make_config(providers=("cuda",)), make_source(), opener=make_opener({("ort", "cuda"): FakeEngine(info)})
     )
     lines = [str(item) for item in render_bench(report)]
-    assert "14 of 16 nodes on cuda; elsewhere: Shape s on cpu, Loop l on cpu" in lines
+    assert "ort: 14 of 16 nodes on cuda; elsewhere: Shape s on cpu, Loop l on cpu" in lines
 
 
 # --- pictures and pages ------------------------------------------------------------------------------------------

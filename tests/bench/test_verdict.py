@@ -195,7 +195,7 @@ def test_reason_for_an_empty_share_stands_under_the_table() -> None:
     rows = tuple(make_row(batch, 1.0, samples=9, uncounted="DFT is not counted") for batch in (1, 8))
     report = BenchReport(command="", environment={}, model={"path": "m.onnx"}, rows=rows)
     told = [str(part) for part in render_bench(report) if isinstance(part, Text)]
-    assert told.count("of peak is empty: DFT is not counted") == 1
+    assert told.count("machine used is empty: DFT is not counted") == 1
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class PreparedBench:
     def _measure_rows(self, planned: list[PlannedRow], rows: dict[int, BenchRow]) -> bool:
         """Add what is measured to the rows; return whether all of it was."""
         # In windows, a row after the other, turn by turn: the first rows end when most of the time is over.
-        with self.show("measuring, a window of each row in turn", unit="rows") as tell:
+        with self.show("measuring rows in turn", unit="rows") as tell:
             tell(0, len(planned))
             try:
                 for number, done in enumerate(measure_rows(planned, self.config, opener=self.opener), start=1):

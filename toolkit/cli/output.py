@@ -73,7 +73,7 @@ def draw_picture(path: Path, draw: Callable[[], bytes]) -> bool:
 
 def complain(message: str) -> None:
     """Write one line to stderr, from a helper too."""
-    write_words(escape_controls(message, kept="\n\t"), sys.stderr)
+    write_words(escape_controls(message, kept="\n\t"), sys.stderr, is_folded=True)
 
 
 # What was chosen where nothing was typed, as it would have been typed; of one command, so of one process.
@@ -119,14 +119,13 @@ class Output:
         stream = sys.stderr if self._as_json else sys.stdout
         console: Console | None = None
         for renderable in renderables:
-            if isinstance(renderable, str):
-                # As the console would, which takes 40 ms to import.
-                write_words(escape_controls(renderable, kept="\n"), stream, is_folded=True)
+            if _is_words(renderable):
+                # As the console would, which takes 40 ms to import, and parts a path that is longer than a line.
+                is_folded = not getattr(renderable, "no_wrap", False)
+                write_words(escape_controls(str(renderable), kept="\n"), stream, is_folded=is_folded)
             else:
                 console = console or make_console(stream)
-                # A word that is longer than a line, a path, is left to the terminal: so it can be copied whole.
-                is_line = hasattr(renderable, "plain")
-                console.print(renderable, highlight=False, crop=False, overflow="ignore" if is_line else None)
+                console.print(renderable, highlight=False, crop=False)
 
     def quiet(self) -> Output:
         """Return an output for a step of a larger command: its report does not go to stdout as JSON."""
@@ -146,6 +145,11 @@ class Output:
     def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ProgressBar]:
         """Show what is being done, and how far it is, at the foot of the terminal; as `toolkit.cli.screen.show_row`."""
         return show_row(label, unit=unit)
+
+
+def _is_words(renderable: RenderableType) -> bool:
+    """Tell whether it is text without styles."""
+    return isinstance(renderable, str) or not (getattr(renderable, "spans", True) or getattr(renderable, "style", True))
 
 
 class _StepOutput(Output):

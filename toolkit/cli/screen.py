@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ProgressBar", "is_helper", "make_console", "show_row", "write_words"]
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ WINDOW_S = 10.0
 FRAMES_PER_S = 8
 # What a pipe or a file is written for, which has no width: tables must not be folded at 80 columns there.
 PIPE_COLUMNS = 160
+# A remedy inside a sentence; and what stands for its blanks while the sentence is folded.
+COMMAND = re.compile(r"(?<=: )(?:toolkit|pip|python|source|sudo|export) [^;()]+")
+GLUE = "\x00"
 
 
 def is_helper() -> bool:
@@ -109,10 +113,13 @@ def write_words(text: str, stream: TextIO, *, is_folded: bool = False) -> None:
 
 
 def fold_words(line: str, columns: int) -> str:
-    """Return a line folded at words; what goes on stands under the line's beginning, and no word is parted."""
+    """Return a line folded at words; what goes on stands under the line's beginning.
+
+    No word is parted, and no command that a line ends with or holds in brackets: it can be copied as it is.
+    """
     indent = line[: len(line) - len(line.lstrip(" "))]
     folded = textwrap.wrap(
-        line,
+        COMMAND.sub(lambda found: found[0].replace(" ", GLUE), line),
         columns,
         subsequent_indent=indent,
         break_long_words=False,
@@ -120,7 +127,7 @@ def fold_words(line: str, columns: int) -> str:
         expand_tabs=False,
         replace_whitespace=False,
     )
-    return "\n".join(folded)
+    return "\n".join(folded).replace(GLUE, " ")
 
 
 def make_console(stream: TextIO) -> Console:

@@ -31,7 +31,7 @@ QUERIES = {
 # Of each column that does not explain itself.
 LEGEND = {
     "p99 ms": "p99 ms: 99 of 100 calls took no longer",
-    "of best": "of best: share of this machine's own fastest matrix product",
+    "machine used": "machine used: share of its own fastest matrix product",
     "limited by": "limited by: launch (what a call costs whatever its size), copy (to the device and back) or compute",
     "steady": "steady: the last windows agree within 10 %",
 }
@@ -76,7 +76,7 @@ def _cells(row: BenchRow) -> dict[str, Text | str]:
         "calls": f"{row.samples:,}",
         **{f"{name} ms": _number(latency.get(name)) for name in ("p50", "p90", "p99", "p99.9")},
         "items/s": f"{row.throughput_items_per_s:,.0f}",
-        "of best": "" if row.matmul_share is None else f"{row.matmul_share:.0%}",
+        "machine used": "" if row.matmul_share is None else f"{row.matmul_share:.0%}",
         "limited by": f"{kind} {rest.split(' ')[0]}" if kind in {"launch", "copy"} else kind,
         "first call ms": _number((row.cold or {}).get("first_run_ms")),
         "steady": steady,
@@ -84,8 +84,9 @@ def _cells(row: BenchRow) -> dict[str, Text | str]:
 
 
 def _say(name: str, cell: str) -> str:
-    words = {"threads": "the engine's own threads" if cell == "own" else count_of(int(cell), "thread")}
-    return words.get(name) or f"{name} {cell}" if name in {"threads", "batch"} else cell
+    if name == "threads":
+        return "the engine's own threads" if cell == "own" else count_of(int(cell), "thread")
+    return f"batch {cell}" if name == "batch" else cell
 
 
 def _legend(measured: Sequence[BenchRow]) -> list[str]:
@@ -97,7 +98,7 @@ def _legend(measured: Sequence[BenchRow]) -> list[str]:
     if any(value is None for row in measured for value in (row.latency_ms or {}).values()):
         lines.append("-: too few calls for that figure; nothing was left out of the others")
     uncounted = dict.fromkeys(row.uncounted for row in measured if row.uncounted)
-    return [*lines, *(f"of best is empty: {reason}" for reason in uncounted)]
+    return [*lines, *(f"machine used is empty: {reason}" for reason in uncounted)]
 
 
 def _remarks(report: BenchReport) -> list[str]:
@@ -127,8 +128,6 @@ def _remarks_of(row: BenchRow) -> list[str]:
     lines = [f"note: {words}" for words in row.notes]
     if row.fallback:
         lines.append(f"FALLBACK: it ran on {row.provider_active}, {row.reason or 'the provider is not active'}")
-    if row.stable is False:
-        lines.append(f"UNSTEADY: its last three windows differ by {row.spread:.0%}")
     lines += [f"BUSY: {words}" for words in _disturbances(row)]
     if row.phases_ms:
         parts = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in row.phases_ms.items())

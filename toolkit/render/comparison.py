@@ -34,7 +34,8 @@ def render_comparison(comparison: Comparison) -> list[RenderableType]:
     after = [LEGEND, *comparison.differences]
     if comparison.undecided:
         count = f"{len(comparison.undecided)} of {count_of(len(comparison.changes), 'row')}"
-        after.append(f"{count} cannot be decided; measure again on an idle machine, or longer: --seconds 10")
+        mend = "measure again on an idle machine, or longer (toolkit bench --seconds 10)"
+        after.append(f"{count} cannot be decided; {mend}")
     if comparison.added:
         after.append(f"{count_of(len(comparison.added), 'row')} passed in the new result only")
     return [*map(Text, lines), table, *map(Text, after)]

@@ -165,9 +165,9 @@ def _machine(report: DoctorReport) -> str:
     return ", ".join(filter(None, (cpu["model"] or "unknown CPU", f"{cpu['logical_cores']} cores", gpus, system)))
 
 
-def _table(rows: Iterable[DoctorRow]) -> Table:
+def _table(rows: Iterable[DoctorRow]) -> RowTable:
     header = ("what", "status", "convolution", "nodes placed", "version")
-    return make_table(header, map(_cells, rows), folded={"version", "what"}, whole={*header} - {"version", "what"})
+    return make_table(header, map(_cells, rows))
 
 
 def _cells(row: DoctorRow) -> list[Text]:

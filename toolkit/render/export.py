@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from toolkit.exporting.kits.kits import KitResult
     from toolkit.exporting.report import CrossCheck, ExportReport, Int8Report, Int8Try
 
-WORDS = ("kit", "self-check", "runtime")
 FIGURES = ("MB", "vectors", "logit error", "ms a picture")
 STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
 

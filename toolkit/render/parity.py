@@ -155,16 +155,16 @@ def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
     return {
         "": MARKS[row.status],
         "runtime": row.runtime,
-        "version": row.version or "",
         "provider": f"{row.provider} (fallback)" if row.fallback else row.provider,
         "precision": row.precision,
         "threads": str(row.threads or "own"),
-        "optimisation": row.optimisation or "",
         counted: f"{row.images:,}" if row.images else "",
         "max error": "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
         "bound": "" if row.bound is None else f"{row.bound:.2g}",
         RATIO: "" if row.error_ratio is None else f"{row.error_ratio:.2f}",
         FLIPS: flips if row.images else "",
+        "version": row.version or "",
+        "optimisation": row.optimisation or "",
     }
 
 

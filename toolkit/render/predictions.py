@@ -6,8 +6,10 @@ __all__ = ["prediction_summary", "predictions_table"]
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
+
+from toolkit.render.tables import RowTable, make_table
+from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
     from toolkit.prediction.pipeline.blocks import Row
@@ -23,7 +25,7 @@ NOTHING_TOLD = {
 STYLES = {"ok": "", "fallback": "yellow", "error": "red"}
 
 
-def predictions_table(report: PredictionReport) -> Table:
+def predictions_table(report: PredictionReport) -> RowTable:
     """Return the report's first rows; doubtful, status and message are columns only where they say something."""
     rows = report.preview
     says = {
@@ -31,15 +33,9 @@ def predictions_table(report: PredictionReport) -> Table:
         "status": any(row.status != "ok" for row in rows),
         "message": any(row.message for row in rows),
     }
-    table = Table(title=None)
     names = ["source", *NUMBERS, *(name for name, is_said in says.items() if is_said)]
-    for name in names:
-        is_text = name in {"source", "message"}
-        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=not is_text, overflow="fold")
-    for row in rows:
-        cells = _cells(row)
-        table.add_row(*(cells[name] for name in names), style=STYLES[row.status])
-    return table
+    cells = ([_cells(row)[name] for name in names] for row in rows)
+    return make_table(names, cells, right=NUMBERS, folded={"message"})
 
 
 def prediction_summary(report: PredictionReport) -> list[Text]:
@@ -47,13 +43,15 @@ def prediction_summary(report: PredictionReport) -> list[Text]:
     count = report.num_ok + report.num_errors
     shown = f"; the first {len(report.preview)} are shown" if count > len(report.preview) else ""
     errors = f", {report.num_errors} without an answer" if report.num_errors else ""
-    lines = [f"{count:,} images, {report.num_ok:,} predicted{errors}{shown}"]
+    lines = [f"{count_of(count, 'image')}, {report.num_ok:,} predicted{errors}{shown}"]
     speed = f", {report.images_per_s:,.0f} images/s with reading and decoding" if report.images_per_s else ""
     lines.append(f"model {report.model}, {_engine(report)}{speed}")
     if report.num_doubtful:
-        lines.append(f"{report.num_doubtful:,} of the answers are doubtful; the column message says why")
+        be = "is" if report.num_doubtful == 1 else "are"
+        lines.append(f"{count_of(report.num_doubtful, 'answer')} {be} doubtful; the column message says why")
     if report.num_resumed:
-        lines.append(f"{report.num_resumed:,} of the rows were written before this run")
+        be = "was" if report.num_resumed == 1 else "were"
+        lines.append(f"{count_of(report.num_resumed, 'row')} {be} written before this run")
     if report.score is not None:
         lines.append(_score(report))
     if report.fallback:
@@ -92,7 +90,7 @@ def _cells(row: Row) -> dict[str, Text]:
         "status": row.status,
         "message": row.message,
     }
-    return {name: Text(_visible(value)) for name, value in values.items()}
+    return {name: Text(_visible(value), STYLES[row.status]) for name, value in values.items()}
 
 
 def _visible(text: str) -> str:

@@ -4,52 +4,58 @@ from __future__ import annotations
 
 __all__ = ["quickstart_screen"]
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import RenderableType
-from rich.panel import Panel
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
+
+from toolkit.render.words import count_of
 
 MARKS = {True: "PASS", False: "FAIL"}
+NEXT = (
+    ("toolkit demo", "draw a digit in the browser"),
+    ("toolkit predict DIR", "your own pictures"),
+    ("toolkit export --kit all", "folders to embed the model: Python, Node, web, C, C++"),
+    ("toolkit parity --runtime all", "every engine that is installed"),
+    ("toolkit bench --provider cuda", "on a GPU; refuses to run on anything else"),
+    ("toolkit train --recipe tutorial", "the tutorial's own training"),
+    ("toolkit doctor", "what works on this machine"),
+)
 
 
 def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:
     """Return accuracy, verdicts, latency, where each file lies, and the commands to go on with."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    lines: list[RenderableType] = [Text("toolkit quickstart", "bold")]
+    # What goes on stands under its beginning; a path is never parted.
+    lines += [Padding(Text(f"{name}: {words}"), (0, 0, 0, 2), expand=False) for name, words in _facts(result)]
+    lines.append(Text("files", "bold"))
+    for name, path in result["files"].items():
+        lines.append(Text(f"  {name:<14} {path}", no_wrap=True, overflow="ignore"))
+    lines.append(Text("go on with", "bold"))
+    width = max(len(command) for command, _ in NEXT)
+    return [*lines, *(Text(f"  {command:<{width}}  {words}") for command, words in NEXT)]
+
+
+def _facts(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     accuracy = result["accuracy"]
     low, high = accuracy["accuracy_ci95"]
-    table.add_row(
-        "accuracy",
-        f"{accuracy['accuracy']:.2%} on {accuracy['count']:,} test images, 95 % interval {low:.2%} to {high:.2%}",
-    )
-    table.add_row("self-test", f"{MARKS[result['selftest']['passed']]} {result['selftest']['vectors']} golden vectors")
-    table.add_row("parity", _parity_line(result["parity"]))
+    images = count_of(accuracy["count"], "test image")
+    yield "accuracy", f"{accuracy['accuracy']:.2%} on {images}, 95 % interval {low:.2%} to {high:.2%}"
+    vectors = count_of(result["selftest"]["vectors"], "golden vector")
+    yield "self-test", f"{MARKS[result['selftest']['passed']]} {vectors}"
+    yield "parity", _parity_line(result["parity"])
     for row in result["bench"]["rows"]:
-        if row["status"] == "skip":
-            continue
-        table.add_row("latency", _latency_line(row))
-    for name, path in result["files"].items():
-        table.add_row(name, path)
-    commands = [
-        "toolkit predict DIR                 your own pictures",
-        "toolkit bench --provider cuda       on a GPU; refuses to run on anything else",
-        "toolkit parity --runtime all        every engine that is installed",
-        "toolkit train --recipe tutorial     the tutorial's own training",
-        "toolkit doctor                      what works on this machine",
-    ]
-    return [
-        Panel(table, title="toolkit quickstart", title_align="left"),
-        "go on with:",
-        *(f"  {line}" for line in commands),
-    ]
+        if row["status"] != "skip":
+            yield "latency", _latency_line(row)
 
 
 def _parity_line(parity: dict[str, Any]) -> str:
     worst = max((row["max_abs_logit_error"] or 0.0 for row in parity["rows"]), default=0.0)
+    rows = count_of(len(parity["rows"]), "row")
     return (
-        f"{MARKS[parity['passed']]} {len(parity['rows'])} rows against {parity['reference']}: "
+        f"{MARKS[parity['passed']]} {rows} against {parity['reference']}: "
         f"largest logit error {worst:.2g}, bound {parity['bound']:.2g}"
     )
 
@@ -61,8 +67,8 @@ def _latency_line(row: dict[str, Any]) -> str:
     shown = ", ".join(
         f"{key} {value:.3f} ms" for key, value in latency.items() if key in {"p50", "p99"} and value is not None
     )
-    steadiness = "" if row["stable"] else ", unstable"
+    steadiness = "" if row["stable"] else ", not steady"
     return (
         f"batch {row['batch']} on {row['provider_active']}: {shown}, "
-        f"{row['throughput_items_per_s']:,.0f} images/s ({row['samples']:,} samples{steadiness})"
+        f"{row['throughput_items_per_s']:,.0f} images/s ({count_of(row['samples'], 'call')}{steadiness})"
     )

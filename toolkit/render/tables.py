@@ -1,4 +1,4 @@
-"""The one style of tables: no figure is ever cut; what does not fit a line goes on in the next, under its own heading."""
+"""The one style of tables: no figure is ever cut; what does not fit a line goes on in the next, under its heading."""
 
 from __future__ import annotations
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 # Classes in a confusion matrix of text.
 MOST_COLUMNS = 20
+# Letters of a class over its column; longer ones have numbers.
+MOST_HEADING = 5
 SHARE = ("training", "95 % interval", "validation", "95 % interval")
-CURVE_COLUMNS = ("images", "epochs", "steps", "seeds", *SHARE, "seconds")
+CURVE_COLUMNS = ("images", *SHARE, "seeds", "epochs", "steps", "seconds")
 
 
 def layer_table(layers: Sequence[LayerShape]) -> RowTable:
@@ -74,9 +76,12 @@ def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> RowTable:
             for label, predicted, images in report.top_confusions(MOST_COLUMNS)
         )
         return make_table(header, top, right=header[2:], folded=header[:2])
-    pairs = zip(classes, report.confusion, strict=True)
+    is_short = all(len(name) <= MOST_HEADING for name in classes)
+    across = classes if is_short else [str(number) for number, _ in enumerate(classes)]
+    names = classes if is_short else [f"{number} {name}" for number, name in enumerate(classes)]
+    pairs = zip(names, report.confusion, strict=True)
     rows = ((name, *(str(count) if count else "." for count in row)) for name, row in pairs)
-    return make_table(("true \\ predicted", *classes), rows, right=classes)
+    return make_table(("true \\ predicted", *across), rows, right=across)
 
 
 def describe_comparison(other: AccuracyReport, paired: PairedReport, *, name: str) -> str:
@@ -153,10 +158,10 @@ def _epochs_words(recipe: Recipe) -> str:
 
 
 def _curve_cells(row: CurveRow) -> list[str]:
-    cells = [f"{row.size:,}", f"{row.epochs:,}", f"{row.steps:,}", str(row.seeds)]
+    cells = [f"{row.size:,}"]
     for share, interval in ((row.train_accuracy, row.train_ci95), (row.validation_accuracy, row.validation_ci95)):
         cells += [_percent(share), f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"]
-    return [*cells, f"{row.seconds:.1f}"]
+    return [*cells, str(row.seeds), f"{row.epochs:,}", f"{row.steps:,}", f"{row.seconds:.1f}"]
 
 
 def _percent(share: float) -> str:
