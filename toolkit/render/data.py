@@ -7,11 +7,10 @@ __all__ = ["describe_info"]
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toolkit.render.tables import make_table
+from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
 # Of a thousand classes nobody reads each line.
 MOST_CLASSES = 40
@@ -71,14 +70,14 @@ def _describe_training(report: Mapping[str, Any]) -> list[str]:
     return [*lines, *(f"warning: {gap}" for gap in report["gaps"])]
 
 
-def _class_table(report: Mapping[str, Any]) -> Table:
+def _class_table(report: Mapping[str, Any]) -> RowTable:
     names = report["classes"]
     rows = [(name, *(f"{report[part]['per_class'][name]:,}" for part in PARTS)) for name in names[:MOST_CLASSES]]
     if len(names) > MOST_CLASSES:
         rest = [sum(report[part]["per_class"][name] for name in names[MOST_CLASSES:]) for part in PARTS]
         rows.append((f"{len(names) - MOST_CLASSES:,} more", *(f"{count:,}" for count in rest)))
     total = (f"{len(names):,} classes", *(f"{report[part]['count']:,}" for part in PARTS))
-    return make_table(("class", *PARTS), [*rows, total], right=PARTS, framed=True, title=report["name"])
+    return make_table(("class", *PARTS), [*rows, total], right=PARTS, title=report["name"])
 
 
 def _name_size(size: Sequence[int]) -> str:
