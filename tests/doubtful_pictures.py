@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from toolkit.card import InputSpec
 from toolkit.data.load import load_mini
 from toolkit.imaging.polarity import invert, is_dark_on_light
-from toolkit.imaging.settings import DOUBT
 from toolkit.prediction.classifier import Classifier
 
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]
@@ -46,11 +45,8 @@ def product_verdicts(model: Path, pictures: Sequence[np.ndarray]) -> list[Verdic
     """Return what `toolkit predict` says, by its own code."""
     with Classifier(model) as classifier:
         answered = classifier.predict(list(pictures), on_error="keep")
-    verdicts = []
-    for label, message in zip(answered.labels, answered.messages, strict=True):
-        doubts = [part.removeprefix(DOUBT) for part in message.split("; ") if label and part.startswith(DOUBT)]
-        verdicts.append(Verdict(label, bool(doubts), "; ".join(doubts), message))
-    return verdicts
+    columns = (answered.labels, answered.doubtful.tolist(), answered.reasons, answered.messages)
+    return [Verdict(*row) for row in zip(*columns, strict=True)]
 
 
 def own_size_pictures(spec: InputSpec) -> list[np.ndarray]:

@@ -291,3 +291,26 @@ def test_golden_of_a_card_without_thresholds_is_replayed_without_doubts(model_pa
     folder = put("python", bare, tmp_path)
     assert run_selfcheck("python", folder).status == "pass"
     assert "no answer is ever doubtful" in (folder / "README.md").read_text()
+
+
+@pytest.mark.kits
+def test_cpp_kit_with_onnx_runtime_compiles_doubts_and_says_in_one_sentence_why_there_is_no_cuda(
+    model_path: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime's headers are not to be had here: compiled against a stand-in of what the kit uses of them."""
+    source = read_kit_source(model_path)
+    folder = put("cpp", source, tmp_path)
+    fake = Path(__file__).parent.parent / "fake_onnxruntime"
+    files = ["classifier.cpp", "classifier_onnxruntime.cpp", "classify.cpp"]
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-DFAKE_CLASSES=10", f"-I{fake}"]
+    subprocess.run(["c++", *flags, *files, "-o", tmp_path / "classify"], cwd=folder, check=True)
+    (picture,) = write_pnm([np.zeros((28, 28), np.uint8)], tmp_path)
+    command = [tmp_path / "classify", picture]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    ((label, reason),) = read_rows(done.stdout)
+    assert (label, reason.split(":")[0]) == ("9", "nothing to see")
+    command = [command[0], "--provider", "cuda", picture]
+    refused = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (5, "")
+    (line,) = refused.stderr.splitlines()
+    assert "provider cuda is not active: libcublasLt.so.13: cannot open shared object file; it needs" in line
