@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -175,3 +177,39 @@ def test_a_training_folder_takes_them_and_says_so(tmp_path: Path) -> None:
     said = [note for note in notes if "EXIF" in note]
     assert len(said) == 1
     assert said[0].startswith(f"{tmp_path}: 3 images: {BROKEN_EXIF}; the first is ")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_large_picture_is_read_in_strips_to_the_same_bytes(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (97, 53, 3), dtype=np.uint8)).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 11)
+    if mode in {"LA", "RGBA"}:
+        image.putalpha(Image.fromarray(rng.integers(0, 256, (97, 53), dtype=np.uint8)))
+    whole = decode_opened(image, name="x")
+    monkeypatch.setattr("toolkit.imaging.pixel_values.STRIP_PIXELS", 53 * 10)
+    strips = decode_opened(image, name="x")
+    assert np.array_equal(strips.pixels, whole.pixels)
+    assert strips.notes == whole.notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "most_mb"), [("JPEG", 600), ("PNG", 600), ("WEBP", 900), ("TIFF", 900), ("PPM", 900)])
+def test_a_photograph_of_64_megapixels_is_prepared_within_memory(kind: str, most_mb: int, tmp_path: Path) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    options = {"WEBP": {"method": 0}, "PNG": {"compress_level": 1}}.get(kind, {})
+    if kind in {"TIFF", "PPM"}:  # uncompressed, colours have more bytes than a file may have
+        small = small[..., 0]
+    Image.fromarray(small).resize((9248, 6944)).save(tmp_path / "x", kind, **options)
+    code = """
+import resource, sys
+from toolkit.card import InputSpec
+from toolkit.imaging.decode import decode_image
+from toolkit.imaging.prepare import prepare_image
+image, _ = prepare_image(decode_image(sys.argv[1]).pixels, InputSpec(height=28, width=28, channels=1, fit="stretch"))
+print(image.shape, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(28, 28) ")
+    assert int(done.stdout.split()[-1]) < most_mb

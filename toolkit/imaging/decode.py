@@ -17,12 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from PIL.Image import Transpose
 
 from toolkit.errors import DataError
 from toolkit.imaging.codecs.picture import refuse_dark_colour
@@ -33,16 +31,11 @@ from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, read_regular
 
-# By EXIF's number: how the stored picture becomes the upright one.
-TURNS = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
+if TYPE_CHECKING:
+    from PIL import Image
+
+# By EXIF's number: how rows and columns of the upright picture, after a quarter turn or without, run backwards.
+BACKWARDS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 # PNG's colour types with more than grey, of which 16 bits are not kept.
 DEEP_COLOUR = (2, 4, 6)
 # Of these, the picture is turned by a quarter: its height and width change places.
@@ -124,7 +117,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
         bits: depth of the pictures that it belongs to, where its numbers are wider than bytes; None: it stands alone.
 
     Raises:
-        DataError: not a regular file, unreadable, empty, over 128 MiB or 64 million pixels (judged from the header,
+        DataError: not a regular file, unreadable, empty, over 128 MiB or 65 million pixels (judged from the header,
             before any pixel is decoded), of another format, animated, truncated, damaged.
     """
     title = _title_of(source, name)
@@ -169,7 +162,7 @@ def decode_opened(image: Image.Image, *, name: str) -> Decoded:
         name: what it is called in messages.
 
     Raises:
-        DataError: over 64 million pixels, truncated, damaged, closed.
+        DataError: over 65 million pixels, truncated, damaged, closed.
     """
     check_size(*image.size, name=name)
     with _failures_named(name):
@@ -193,10 +186,13 @@ def _title_of(source: bytes | str | Path, name: str | None) -> str:
 def _finish(image: Image.Image, *, bits: int | None = None, file_bytes: int | None = None) -> Decoded:
     orientation, damage = read_metadata(image.info, file_bytes=file_bytes)
     turned: tuple[str, ...] = ()
-    if orientation in TURNS:
-        image = image.transpose(TURNS[orientation])
-        turned = ("turned as its EXIF says",)
     pixels, notes = flatten_image(image, bits=bits)
+    if orientation in BACKWARDS:
+        rows, columns = BACKWARDS[orientation]
+        # Mirrored on its diagonal, then turned over: the pixels, not what they were decoded from, which is larger.
+        upright = pixels.swapaxes(0, 1) if orientation in QUARTER_TURNS else pixels
+        pixels = np.ascontiguousarray(upright[::rows, ::columns])
+        turned = ("turned as its EXIF says",)
     return Decoded(pixels=pixels, notes=(*turned, *damage, *notes), damage=damage)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 __all__ = ["FORMATS", "check_size", "load_pixels", "open_picture", "verify_checksums"]
 
 from io import BytesIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -49,7 +50,7 @@ def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
         name: what the picture is called in messages.
 
     Raises:
-        DataError: of another format, over 64 million pixels, animated.
+        DataError: of another format, over 65 million pixels, animated.
         Exception: of any kind, where the header is damaged.
     """
     head = stream.read(WEBP_HEADER_BYTES)
@@ -66,7 +67,7 @@ def check_size(width: int, height: int, *, name: str) -> None:
     """Refuse too large a picture.
 
     Raises:
-        DataError: over 64 million pixels.
+        DataError: over 65 million pixels.
     """
     if width * height > MAX_PIXELS:
         raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
@@ -130,7 +131,7 @@ def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
         if head.startswith(magics):
             return reader(stream, name)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return WebPImageFile(stream)
+        return _WebP(stream)
     if is_pnm(head):
         return PnmPicture(stream, name)
     step = LeftOut([name]).step
@@ -146,6 +147,16 @@ class _Gif(GifImageFile):
     def load_read(self, read_bytes: int) -> bytes:
         assert self.fp is not None
         return refuse_end(self.fp.read(read_bytes))
+
+
+class _WebP(WebPImageFile):
+    def load(self) -> Any:
+        if self._im is None:
+            data, *_ = self._get_next()
+            # It holds two canvases, of a large photograph half a gigabyte.
+            self._decoder = None
+            self.im = Image.frombytes(self.mode, self.size, data, "raw", self.rawmode).im
+        return Image.Image.load(self)
 
 
 class _Bmp(BmpImageFile):

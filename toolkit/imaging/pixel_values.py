@@ -17,10 +17,13 @@ __all__ = [
     "flatten_layers",
     "is_deep_mode",
     "is_grey_mode",
+    "read_rows",
     "refuse_unit_scale",
+    "strips",
     "to_pixels",
 ]
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +40,8 @@ WIDENED = LARGEST // BRIGHTEST  # 257: 0xAB becomes 0xABAB
 # Channels, as they end the shape of pictures: grey or RGB, and alpha.
 WITH_ALPHA = {(2,), (4,)}
 OPAQUE = 255
+# A photograph is gone through in strips of about so many pixels: copies and wide numbers are made of one at a time.
+STRIP_PIXELS = 1 << 20
 MIDDLE = 127.5
 # Of Pillow: whole numbers wider than bytes, and what is one channel of bytes or bits, with alpha or without.
 DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
@@ -120,18 +125,44 @@ def flatten_image(image: Image.Image, *, bits: int | None = None) -> tuple[npt.N
         DataError: numbers that are no pixels.
     """
     if image.mode in DEEP_MODES:
-        return _flatten_deep(np.asarray(image), bits)
+        return _flatten_deep(read_rows(image, image.mode), bits)
     if image.mode == "F":
-        values = np.asarray(image)
+        values = read_rows(image, "F")
         refuse_unit_scale(values, name="the image's")
         return to_pixels(values)[0], ("mode F converted to grey",)
     if image.has_transparency_data:
-        return flatten_layers(np.asarray(image.convert("LA" if image.mode in GREY_MODES else "RGBA")))
+        return flatten_layers(read_rows(image, "LA" if image.mode in GREY_MODES else "RGBA"))
     if image.mode in GREY_MODES:
         notes = () if image.mode == "L" else (f"mode {image.mode} converted to grey",)
-        return np.array(image.convert("L")), notes
+        return read_rows(image, "L"), notes
     notes = () if image.mode == "RGB" else (f"mode {image.mode} converted to RGB",)
-    return np.array(image.convert("RGB")), notes
+    return read_rows(image, "RGB"), notes
+
+
+def read_rows(image: Image.Image, mode: str) -> npt.NDArray[Any]:
+    """Return `numpy.array(image.convert(mode))` without its two copies of the whole; writable."""
+    width, height = image.size
+    if width * height <= STRIP_PIXELS:
+        return np.array(_convert(image, mode))
+    pixels: npt.NDArray[Any] | None = None
+    for rows in strips((height, width)):
+        strip = np.asarray(_convert(image.crop((0, rows.start, width, rows.stop)), mode))
+        if pixels is None:
+            pixels = np.empty((height, *strip.shape[1:]), strip.dtype)
+        pixels[rows] = strip
+    assert pixels is not None
+    return pixels
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the rows of pictures of a shape `[H, W, ...]`, neighbouring ones together, a million pixels at a time."""
+    height, width = shape[:2]
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
@@ -148,9 +179,12 @@ def flatten_layers(layers: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
     if alpha.min() == OPAQUE:
         return np.ascontiguousarray(colour[..., 0] if is_grey else colour), ()
     background = _choose_background(colour, alpha)
-    # In whole numbers, to the nearest: the same bytes on every machine.
-    mixed = (colour * alpha.astype(np.uint32) + background * (OPAQUE - alpha.astype(np.uint32)) + OPAQUE // 2) // OPAQUE
-    pixels = mixed.astype(np.uint8)
+    pixels = np.empty(colour.shape, np.uint8)
+    for strip in strips(layers.shape):
+        # In whole numbers, to the nearest: the same bytes on every machine.
+        visible = alpha[strip].astype(np.uint32)
+        mixed = colour[strip] * visible + background * (OPAQUE - visible) + OPAQUE // 2
+        pixels[strip] = mixed // OPAQUE
     word = "black" if background == 0 else "white"
     return np.ascontiguousarray(pixels[..., 0] if is_grey else pixels), (f"transparency laid over {word}",)
 
@@ -236,5 +270,6 @@ def _flatten_deep(values: npt.NDArray[np.integer], bits: int | None) -> tuple[np
 def _choose_background(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> int:
     # Weighted by alpha: what nobody sees has no say, whatever colour its pixels hold.
     visible = int(alpha.sum(dtype=np.int64)) * colour.shape[-1]
-    brightness = int((colour * alpha.astype(np.uint32)).sum(dtype=np.int64)) / visible if visible else 0.0
+    weighted = (colour[strip] * alpha[strip].astype(np.uint32) for strip in strips(colour.shape))
+    brightness = sum(int(part.sum(dtype=np.int64)) for part in weighted) / visible if visible else 0.0
     return 0 if brightness > MIDDLE else 255

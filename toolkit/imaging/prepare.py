@@ -19,6 +19,7 @@ from toolkit.card import InputSpec
 from toolkit.errors import DataError, UsageError
 from toolkit.imaging.background import FRAME_SHARE, SAMPLED_SIDE
 from toolkit.imaging.fit import fit_image, fit_like_mnist
+from toolkit.imaging.pixel_values import strips
 from toolkit.imaging.polarity import invert, is_dark_on_light
 from toolkit.imaging.settings import AUTO, PrepareSettings
 
@@ -110,12 +111,20 @@ def require_effect(settings: PrepareSettings, spec: InputSpec) -> None:
 
 def _match_channels(pixels: npt.NDArray[np.uint8], channels: int) -> tuple[npt.NDArray[np.uint8], str]:
     if channels == 1 and pixels.ndim == 3:
-        from PIL import Image  # here, because arrays of the model's own kind need no Pillow
-
-        return np.array(Image.fromarray(pixels).convert("L")), "colour turned to grey"
+        return _turn_grey(pixels), "colour turned to grey"
     if channels == 3 and pixels.ndim == 2:
         return np.repeat(pixels[..., np.newaxis], 3, axis=2), "grey repeated as RGB"
     return pixels, ""
+
+
+def _turn_grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return colours as Pillow weighs them, a strip at a time: it keeps four bytes for three."""
+    from PIL import Image  # here, because arrays of the model's own kind need no Pillow
+
+    grey = np.empty(pixels.shape[:2], np.uint8)
+    for rows in strips(pixels.shape):
+        grey[rows] = np.asarray(Image.fromarray(pixels[rows]).convert("L"))
+    return grey
 
 
 def _match_polarity(pixels: npt.NDArray[np.uint8], polarity: str, *, wish: str) -> tuple[npt.NDArray[np.uint8], str]:

@@ -14,7 +14,8 @@ POLARITY_WISHES = (AUTO, "light-on-dark", "dark-on-light")
 # What every note begins with that gives a reason to doubt the answer.
 DOUBT = "doubtful: "
 # How large an image may be, wherever it comes from.
-MAX_PIXELS = 64_000_000
+# What phones call 64 megapixels is 9,248 x 6,944.
+MAX_PIXELS = 65_000_000
 MAX_FILE_BYTES = 128 << 20
 
 
