@@ -181,4 +181,4 @@ def test_messages_and_counts(tmp_path: Path, model_path: Path) -> None:
     assert "doubtful: grain" in messages["noise"]
     assert "doubtful: 2 drawings side by side" in messages["two"]
     assert report.num_doubtful == json.loads(json.dumps(report.to_json()))["doubtful"] == 3
-    assert "3 of the answers are doubtful" in "\n".join(line.plain for line in prediction_summary(report))
+    assert "3 answers are doubtful" in "\n".join(line.plain for line in prediction_summary(report))
