@@ -71,7 +71,7 @@ def inspect_data(
 
     path = find_own(name)
     try:
-        layout = recognise_layout(path)
+        layout = recognise_layout(path, on_note=hear)
     except NoDatasetError as error:
         return _describe_stranger(error.finding)
     report = _inspect_layout(layout, name, size=size, progress=progress, on_note=hear)

@@ -17,8 +17,8 @@ from toolkit.errors import DataError
 from toolkit.progress import OnNote
 
 MAX_CLASSES = 1000
-# As many digits as surely fit into 64 bits.
-WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+# As many digits as surely fit into 64 bits; some programs write 7 as 7.0.
+WHOLE_NUMBER = re.compile(r"(-?\d{1,18})(?:\.0*)?", re.ASCII)
 
 
 class ClassLabels(NamedTuple):
@@ -54,10 +54,10 @@ def number_labels(
     highest = max((int(part.max()) for part in labels.values() if len(part)), default=0)
     if highest - least >= MAX_CLASSES:
         raise DataError(f"{name}: a label is {highest}; expected {least} to {least + MAX_CLASSES - 1}")
-    if least:
-        on_note(f"{name}: labels begin at {least}: there is no class below it")
     last = int(labels["train"].max(initial=least))
     classes = tuple(str(number) for number in range(least, last + 1))
+    if least:
+        on_note(f"{name}: labels begin at {least}, so the classes are {least} to {last}: there is no class 0")
     return ClassLabels({role: part - least for role, part in labels.items()}, classes, has_names=False)
 
 
@@ -79,8 +79,9 @@ def name_labels(
     Raises:
         DataError: a class of another part that no training image has, too many classes, a name that cannot be printed.
     """
-    if texts and all(map(WHOLE_NUMBER.fullmatch, texts)):
-        numbers = np.array([int(text) for text in texts], np.int64)
+    matches = [WHOLE_NUMBER.fullmatch(text) for text in texts]
+    if texts and all(matches):
+        numbers = np.array([int(match[1]) for match in matches if match], np.int64)
         return number_labels({role: numbers[part] for role, part in labels.items()}, name=name, on_note=on_note)
     plain = [unicodedata.normalize("NFC", text) for text in texts]
     if strange := next((text for text in plain if not text.isprintable()), None):

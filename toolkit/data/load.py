@@ -84,7 +84,7 @@ def load_dataset(
         return _load_entry(CATALOG[name], progress)
     from toolkit.data.sources import recognise_layout
 
-    pictures = recognise_layout(find_own(name)).open(on_note)
+    pictures = recognise_layout(find_own(name), on_note=on_note).open(on_note)
     return finish_own(pictures, size=size, polarity=polarity, progress=progress, on_note=on_note)
 
 

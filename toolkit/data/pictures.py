@@ -130,7 +130,7 @@ def load_pictures(
     from toolkit.data.sources import recognise_layout
 
     path = find_own(name)
-    layout = recognise_layout(path)
+    layout = recognise_layout(path, on_note=on_note)
     if layout.find_judged is None:
         pictures = layout.open(on_note)
         if isinstance(pictures, GatheredPictures):

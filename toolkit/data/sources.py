@@ -13,7 +13,7 @@ from toolkit.containers.kinds import Kind, judge_file
 from toolkit.data.formats.class_folders import JudgedFiles, find_class_files, find_judged_files, holds_classes
 from toolkit.data.formats.csv_pixels import CSV_PATTERN, load_csv
 from toolkit.data.formats.idx_sets import find_idx_sets, load_idx_set
-from toolkit.data.formats.shards import FileSet, choose_set, find_sets
+from toolkit.data.formats.shards import ROLES, FileSet, choose_set, find_sets
 from toolkit.data.formats.tree import DiskStore, FoundFile, PictureStore
 from toolkit.data.gathered import GatheredPictures
 from toolkit.data.strangers import explain_file, explain_store
@@ -70,15 +70,22 @@ class Layout:
     find_judged: Callable[[], JudgedPictures] | None = None
 
 
-def recognise_layout(path: Path) -> Layout:
+def recognise_layout(path: Path, *, on_note: OnNote = lambda _: None) -> Layout:
     """Tell what lies at a path that exists.
+
+    Args:
+        path: a file or a folder.
+        on_note: called with a sentence about names in an archive that are not taken as they stand.
 
     Raises:
         DataError: it cannot be a data set; says what it is and what to do. A data set is damaged, or several lie there.
     """
     if path.is_dir():
         return _recognise_store(DiskStore(path), name=path.resolve().name or "folder")
-    return _recognise_file(path, name=_name_of(path))
+    layout = _recognise_file(path, name=_name_of(path))
+    for words in () if layout.store is None else layout.store.notes:
+        on_note(f"{path}: {words}")
+    return layout
 
 
 def _recognise_file(path: Path, *, name: str) -> Layout:
@@ -107,13 +114,13 @@ def _recognise_store(store: PictureStore, *, name: str) -> Layout:
     if holds_classes(store):
         return _open_class_folders(store, name=name)
     if sets := find_sets(store.root, PARQUET_PATTERN):
-        found = choose_set(sets, store=store, kind="Parquet")
-        return _open_parquet({role: _places(files) for (role, _), files in found.files.items()}, store, name=name)
+        parts = _list_parts(choose_set(sets, store=store, kind="Parquet"))
+        return _open_parquet({role: _places(files) for role, files in parts.items()}, store, name=name)
     if shards := [file for file in store.root.files if file.name.lower().endswith(PARQUET_ENDING)]:
         return _open_parquet({"train": _places(shards)}, store, name=name)
     if sets := find_sets(store.root, CSV_PATTERN):
-        found = choose_set(sets, store=store, kind="tables of pixels")
-        return _open_csv({role: files[0].place for (role, _), files in found.files.items()}, store, name=name)
+        parts = _list_parts(choose_set(sets, store=store, kind="tables of pixels"))
+        return _open_csv({role: files[0].place for role, files in parts.items()}, store, name=name)
     tables = [file for file in store.root.files if file.name.lower().endswith(CSV_ENDINGS)]
     if len(tables) == 1:
         return _open_csv({"train": tables[0].place}, store, name=name)
@@ -203,6 +210,11 @@ def _holds_arrays(path: Path) -> bool:
 def _name_of(path: Path) -> str:
     ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def _list_parts(found: FileSet) -> dict[str, list[FoundFile]]:
+    """Return the files of each part there is, the training's first."""
+    return {role: found.files[role, ""] for role in ROLES if (role, "") in found.files}
 
 
 def _places(files: list[FoundFile]) -> list[int]:

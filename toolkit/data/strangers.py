@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from toolkit.containers.kinds import HEAD_BYTES, Kind
+from toolkit.data.formats.shards import ROLE_OF
 from toolkit.data.formats.tree import DiskStore, Folder, PictureStore
 from toolkit.errors import DataError
 from toolkit.imaging.endings import LeftOut, is_image_name
@@ -34,7 +35,7 @@ PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0"
 PICKLE_MAGICS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 AN_ARRAY = "is one array, without labels"
 # A tree, or links that lead in circles, may have no end.
-DEEPEST, MOST_FOLDERS = 6, 10_000
+DEEPEST, MOST_FOLDERS = 10, 10_000
 MOST_NAMED = 5
 EXPECTED = (
     "expected class folders of pictures (plain, ZIP or tar), four IDX files, an NPZ, a CSV of pixels, or Parquet with "
@@ -123,7 +124,7 @@ def explain_store(store: PictureStore) -> NoDataset:
         words = f"{words} and no class folders, so nothing says what they show"
         step = f"{SORT_THEM}; {step}"
     else:
-        inner = next(folder for folder in folders if any(map(_has_pictures, folder.folders.values())))
+        inner = next(folder for folder in folders if any(map(_is_class_or_part, folder.folders.values())))
         words = f"{words} in folders too far down"
         step = f"name the folder that holds the classes, such as {inner.title}; {step}"
     return NoDataset(title=title, words=words, step=step, is_predictable=True, store=store, places=pictures)
@@ -139,7 +140,8 @@ def _judge_names(names: list[str], store: PictureStore) -> tuple[str, str]:
     if inner := [name for name in names if name.lower().endswith(ARCHIVES)]:
         return f"holds {len(inner)} archives ({_list(inner)})", "name one of them"
     if not names:
-        return "is empty" if not store.root.folders else "holds folders and no files", EXPECTED
+        found = "holds folders and no files" if store.root.folders else "is empty"
+        return "; ".join((found, *store.notes)), EXPECTED
     return f"holds no pictures: {len(names)} files ({_list(names)})", EXPECTED
 
 
@@ -175,6 +177,12 @@ def _walk(top: Folder) -> Iterator[Folder]:
     for _ in range(DEEPEST):
         yield from level
         level = [child for folder in level for child in folder.folders.values()]
+
+
+def _is_class_or_part(folder: Folder) -> bool:
+    return _has_pictures(folder) or (
+        folder.name.lower() in ROLE_OF and any(map(_has_pictures, folder.folders.values()))
+    )
 
 
 def _has_pictures(folder: Folder) -> bool:

@@ -52,8 +52,14 @@ class _Archive(PictureStore):
         self._names: list[str] = []
         self.root = Folder(path.name, self._name)
         self._places: dict[str, int] = {}
+        self._repeated = self._outside = 0
         self._list_members()
         self._places = {}  # of use while names may still come twice
+        told = {
+            f"{self._repeated} names stand in it again: the last of each counts, as when unpacked": self._repeated,
+            f"{self._outside} names lead out of it: they are left out": self._outside,
+        }
+        self.notes = tuple(sentence for sentence, count in told.items() if count)
 
     @abstractmethod
     def _list_members(self) -> None:
@@ -83,7 +89,8 @@ class _Archive(PictureStore):
             raise DataError(f"{self._name} holds more than {MAX_MEMBERS:,} files; unpack it and make it smaller")
         self._names.append(name)
         *above, last = [part for part in name.replace("\\", "/").split("/") if part not in {"", "."}] or [""]
-        if not last or OUTSIDE in {*above, last} or any(map(is_hidden, above)):
+        self._outside += OUTSIDE in above
+        if not last or OUTSIDE in above or any(map(is_hidden, above)):
             return
         folder = self.root
         for part in above:
@@ -97,6 +104,7 @@ class _Archive(PictureStore):
         if is_hidden(file.name):
             folder.hidden.append(file.name)
         elif key in self._places:
+            self._repeated += 1
             folder.files[self._places[key]] = file
         else:
             self._places[key] = len(folder.files)

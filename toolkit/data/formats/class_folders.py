@@ -11,16 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.data.classes import list_names, sort_names
+from toolkit.data.formats.shards import ROLE_OF, ROLES
 from toolkit.data.formats.tree import Folder, PictureStore
 from toolkit.errors import DataError, escape_controls
 from toolkit.imaging.endings import LeftOut, is_image_name
 
-ROLES = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-    "validation": ("val", "valid", "validation"),
-}
-ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
 # How many folders may stand around the one that holds the classes.
 MOST_AROUND = 3
 EXPECTED = "expected train/<class>/* and test/<class>/*, or <class>/*"
@@ -131,7 +126,7 @@ def find_class_files(store: PictureStore) -> ClassFiles:
     train = parts["train"]
     classes = sort_names(_list_classes(train))
     if len(classes) < 2:
-        raise DataError(f"{train.title} has {len(classes)} folder(s) of pictures; expected one a class, at least 2")
+        raise DataError(f"{train.title} has {len(classes)} folder(s) of pictures; expected at least 2: {SORT_THEM}")
     found = {role: reader.read_part(part, classes) for role, part in parts.items()}
     counts = np.bincount(found["train"].labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
@@ -186,7 +181,7 @@ def _find_parts(top: Folder, reader: _Reader) -> dict[str, Folder]:
             f"says what they show; {SORT_THEM}: {roles['train'].name}/cat/, {roles['train'].name}/dog/"
         )
     if strange:
-        raise DataError(f"{strange[0].title} stands beside the folder {roles['train'].name}; {EXPECTED}")
+        raise DataError(f"{strange[0].title} stands beside the folder {roles['train'].name}; move it away: {EXPECTED}")
     for role in ("test", "validation"):
         if role in roles and not roles[role].folders:
             reader.note_unlabelled(roles.pop(role), has_other="validation" in roles and role == "test")

@@ -214,7 +214,9 @@ def _explain(reason: str, columns: _Columns, *, row: int) -> str:
         where = columns.name_cell(row + int(bad[2]), int(bad[3]))
         return f"{where} holds {bad[1]}; expected a whole number from 0 to 255"
     if ragged := re.search(r"changed from (\d+) to (\d+) at row (\d+)", reason):
-        return f"row {row + int(ragged[3]) - 1} has {ragged[2]} cells; expected {ragged[1]}, as the rows before it"
+        is_first = int(ragged[1]) != columns.num_cells
+        place, found = (0, ragged[1]) if is_first else (int(ragged[3]) - 1, ragged[2])
+        return f"row {row + place} has {found} cells; expected {columns.num_cells} as above it"
     return reason
 
 

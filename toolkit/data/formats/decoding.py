@@ -133,6 +133,8 @@ class _Decoders:
     def _land(self) -> None:
         future, pixels = self._flying.popleft()
         self._pixels -= pixels
+        if future.exception() is not None:
+            self._flying.clear()  # what is wrong with later ones is not told
         future.result()
 
 

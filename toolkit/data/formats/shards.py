@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FileSet", "choose_set", "find_sets"]
+__all__ = ["ROLES", "ROLE_OF", "FileSet", "choose_set", "find_sets"]
 
 import re
 from collections.abc import Sequence

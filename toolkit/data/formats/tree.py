@@ -58,10 +58,12 @@ class PictureStore(ABC):
     Attributes:
         words: where its files are, such as " in a ZIP archive"; empty for a folder.
         root: its names.
+        notes: what is left out or taken otherwise than it stands there, as the ends of sentences.
     """
 
     words: str
     root: Folder
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def title(self, place: int) -> str:
