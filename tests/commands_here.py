@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from toolkit.cli.app import app
-from toolkit.cli.boundary import run_guarded
+from toolkit.cli.app import run_words
 from toolkit.holding import release_claims
 
 
@@ -23,7 +22,7 @@ def exit_code_of(*arguments: str | Path, debug: bool = True) -> int:
         arguments: after `toolkit`.
         debug: whether a failure's traceback is written too.
     """
-    return run_guarded(lambda: app(args=list(map(str, arguments)), prog_name="toolkit"), debug=debug)
+    return run_words(list(map(str, arguments)), debug=debug)
 
 
 def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:

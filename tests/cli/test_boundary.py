@@ -99,7 +99,29 @@ def test_suggestions_name_the_nearest_or_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["nonsense"], 2, "No such command"),
+        (["nonsense"], 2, "error: there is no command nonsense; for help: toolkit --help\n"),
+        (["trian"], 2, "error: there is no command trian; did you mean train?; for help: toolkit --help\n"),
+        (["runtimes", "lst"], 2, "there is no command lst; did you mean list?; for help: toolkit runtimes --help\n"),
+        (
+            ["bench", "--precison", "fp16"],
+            2,
+            "no option --precison; did you mean --precision?; for help: toolkit bench ",
+        ),
+        (["train", "--foo"], 2, "error: there is no option --foo; for help: toolkit train --help\n"),
+        (
+            ["train", "--seed", "x"],
+            2,
+            "error: --seed is 'x'; expected a whole number; for help: toolkit train --help\n",
+        ),
+        (
+            ["demo", "--port", "99999"],
+            2,
+            "error: --port is 99999; expected 0<=x<=65535; for help: toolkit demo --help\n",
+        ),
+        (["bench", "--batch"], 2, "error: --batch needs a value; for help: toolkit bench --help\n"),
+        (["bench", "--json=3"], 2, "error: --json takes no value; for help: toolkit bench --help\n"),
+        (["compare", "a"], 2, "error: the argument new is missing; for help: toolkit compare --help\n"),
+        (["doctor", "x"], 2, "error: more was given than the command takes: x; for help: toolkit doctor --help\n"),
         (["train", "--recipe", "fats"], 2, "did you mean 'fast'"),
         (["train", "--set", "learning_rat=1"], 2, "did you mean 'learning_rate'"),
         (["train", "--set", "epochs=many"], 2, "whole number"),
@@ -123,6 +145,7 @@ def test_bad_requests_end_with_their_code_and_no_traceback(arguments: list[str],
     done = run_here(*arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

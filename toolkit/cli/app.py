@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run_words"]
 
 import importlib
 import sys
@@ -90,13 +90,19 @@ def _root(
 ) -> None: ...
 
 
+def run_words(words: list[str], *, debug: bool) -> int:
+    """Run what was typed after `toolkit` and return its exit code; tracebacks appear only with `debug`."""
+    # Not alone: else Typer would print errors of its own, in its own form.
+    return run_guarded(lambda: app(args=words, prog_name="toolkit", standalone_mode=False), debug=debug)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     claim_process()
     prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = run_guarded(lambda: app(args=rest, prog_name="toolkit"), debug=debug)
+        code = run_words(rest, debug=debug)
     finally:
         release_claims()
     ignore_sigterm()

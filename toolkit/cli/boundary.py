@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toolkit.cli.output import complain, forget_filled_in, note
+from toolkit.cli.usage import explain_usage
 from toolkit.errors import (
     CheckFailedError,
     DataError,
@@ -27,6 +28,7 @@ from toolkit.errors import (
 
 # Processes that train together meet these all at once, and the first tells them for all.
 MET_BY_ALL = (CheckFailedError, DataError, ModelError, ProviderError, StoppedError, UsageError)
+INTERRUPTED = 130
 OWN_PACKAGES = {"toolkit", "exporters"}
 
 
@@ -66,14 +68,17 @@ def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
     """Run a command and return its exit code; tracebacks appear only with `debug`."""
     forget_filled_in()
     try:
-        call()
+        code = call()
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(bool(leave.code))
     except KeyboardInterrupt:
         note("interrupted")
-        return 130
+        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it but a line and a code
-        known = _as_known(error)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            complain(str(error))
+            return UsageError.exit_code
+        known = explain_usage(error) or _as_known(error)
         if debug:
             traceback.print_exc()
             if known.log:
@@ -81,7 +86,9 @@ def run_guarded(call: Callable[[], object], *, debug: bool) -> int:
         speak = note if isinstance(known, MET_BY_ALL) else complain
         speak(f"error: {' '.join(str(known).split())}")
         return known.exit_code
-    return 0
+    if code == INTERRUPTED:
+        note("interrupted")
+    return code if isinstance(code, int) else 0
 
 
 def _as_known(error: Exception) -> ToolkitError:
