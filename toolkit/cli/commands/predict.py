@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["predict_command"]
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ import typer
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
-from toolkit.cli.output import Output, draw_picture, note
+from toolkit.cli.output import Output, ProgressBar, draw_picture, note
 from toolkit.errors import UsageError
 from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.prediction.config import (
@@ -133,7 +134,9 @@ def _carry_out(request: PredictRequest) -> None:
     config = _make_config(request, store)
     claim_outputs(config.gallery, force=config.force)
     out = Output(as_json=request.as_json or request.to_stdout)
-    with out.progress("predicting", unit="images") as bar:
+    # Rows that go to this terminal are its words: nothing may be drawn among them.
+    is_shown = not (request.to_stdout and sys.stdout.isatty())
+    with out.progress("predicting", unit="images") if is_shown else nullcontext(ProgressBar()) as bar:
         stream = sys.stdout.buffer if request.to_stdout else None
         report = run_prediction(config, progress=bar if bar.is_shown else None, stream=stream)
     if request.model is None:
