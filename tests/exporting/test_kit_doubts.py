@@ -284,6 +284,27 @@ def test_pixels_that_are_no_picture_are_refused_by_the_python_kit_as_by_the_libr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["refused"] * 6, done.stdout
 
 
+def test_deep_pixels_of_an_array_are_taken_by_the_python_kit_as_by_the_library(
+    model_path: Path, tmp_path: Path
+) -> None:
+    from toolkit import Classifier
+    from toolkit.data import load_dataset
+
+    source = read_kit_source(model_path)
+    deep = replace(source, card=replace(source.card, input=replace(source.card.input, bits=12)))
+    folder = put("python", deep, tmp_path)
+    images = load_dataset("mnist-mini").test.images[:4].astype(np.uint16) * 16
+    np.save(tmp_path / "deep.npy", images // 32)  # darker than twelve bits would be by themselves
+    code = (
+        f"from {source.package} import Classifier\nimport numpy as np\nclassifier = Classifier()\n"
+        f"print(*(classifier.predict(image).probability for image in np.load({str(tmp_path / 'deep.npy')!r})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    with Classifier(model_path) as classifier:
+        expected = classifier.predict((images // 32 >> 4).astype(np.uint8)).probability
+    assert [float(value) for value in done.stdout.split()] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
 def test_golden_of_a_card_without_thresholds_is_replayed_without_doubts(model_path: Path, tmp_path: Path) -> None:
     source = read_kit_source(model_path)
     assert isinstance(source.card.golden, Golden)

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -89,7 +90,14 @@ def test_value_that_is_not_given_is_refused() -> None:
 
 
 def test_names_that_would_end_a_comment_or_a_string_cannot() -> None:
-    source = _source(name=NASTY, classes=(NASTY, "b", "c"), author=NASTY, licence=NASTY)
+    source = _source(
+        name=NASTY,
+        classes=(NASTY, "b", "c"),
+        author=NASTY,
+        licence=NASTY,
+        data={"name": NASTY},
+        checkpoint_sha256=NASTY,
+    )
     values = {**kit_values(source), "cgen_version": "1", "c_sizes": ""}
     for kit in KITS:
         for name, text in render_kit(kit, values).items():
@@ -97,6 +105,8 @@ def test_names_that_would_end_a_comment_or_a_string_cannot() -> None:
                 compile(text, str(name), "exec")
             if name.suffix == ".json":
                 json.loads(text)
+            if name.suffix == ".toml":
+                assert re.fullmatch(r"1\.0\.0\+[0-9a-f]+", tomllib.loads(text)["project"]["version"])
             if name.suffix in {".html", ".md"}:
                 assert "</script> |" not in text
     assert "*/" not in safe_words(NASTY)

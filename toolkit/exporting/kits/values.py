@@ -109,7 +109,7 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "package_name": f"{source.identifier.replace('_', '-')}-classifier",
         "python_name": source.package,
         # Another training is another version: pip and people see which one is installed.
-        "python_version": f"1.0.0+{source.card.checkpoint_sha256[:8]}",
+        "python_version": f"1.0.0+{re.sub('[^0-9a-f]', '', source.card.checkpoint_sha256)[:8] or 0}",
         "height": str(spec.height),
         "width": str(spec.width),
         "channels": str(spec.channels),
