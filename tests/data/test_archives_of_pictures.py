@@ -75,8 +75,8 @@ def test_names_that_repeat_mean_the_last_one_and_names_that_lead_out_mean_nothin
     path = write(tmp_path / ("own.zip" if write is write_zip else "own.tar"), files)
     assert load_dataset(str(path), on_note=notes.append).sha256 == expected
     assert [note.partition(": ")[2] for note in notes] == [
-        "1 names stand in it again: the last of each counts, as when unpacked",
-        "1 names lead out of it: they are left out",
+        "names that repeat: 1; the last of each counts, as when unpacked",
+        "names that lead out of it are left out: 1",
     ]
     assert list(tmp_path.iterdir()) == [path]
 

@@ -357,3 +357,100 @@ def test_many_files_are_found_without_opening_any(tmp_path: Path) -> None:
         for index in range(1_000):
             (tmp_path / name / f"{index}.png").touch()
     assert len(open_image_folder(tmp_path).files.train.places) == 2_000
+
+
+def notes_of(folder: Path) -> list[str]:
+    notes: list[str] = []
+    load_image_folder(folder, on_note=notes.append)
+    return notes
+
+
+@pytest.mark.parametrize("part", ["test", "Testing", "val"])
+def test_unlabelled_pictures_of_a_part_are_said_with_the_step(tmp_path: Path, part: str) -> None:
+    fill(tmp_path / "train", {"a": 6, "b": 6})
+    for number in range(5):
+        save(tmp_path / part / f"{number}.png")
+    told, held_out = notes_of(tmp_path)
+    assert told == (
+        f"{tmp_path}/{part} holds 5 pictures without class folders, so without labels: a test split is held out; "
+        f"toolkit predict MODEL {tmp_path}/{part} gives them labels"
+    )
+    assert "2 images, a sixth of each class, are held out" in held_out
+
+
+def test_an_empty_test_folder_is_no_test_part(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 6, "b": 6})
+    (tmp_path / "test").mkdir()
+    assert ["held out" in note for note in notes_of(tmp_path)] == [True]
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("train",), ("Training", "validation")])
+def test_training_pictures_without_class_folders_are_refused_with_the_step(
+    tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    for part in parts:
+        for number in range(5):
+            save(tmp_path / part / f"{number}.png")
+    with pytest.raises(DataError, match=r"holds 5 pictures without class folders.*put the pictures of each class"):
+        load_image_folder(tmp_path)
+
+
+def test_pictures_beside_the_class_folders_are_said_loudly(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 6, "b": 6})
+    save(tmp_path / "train" / "loose.png")
+    loud, _ = notes_of(tmp_path)
+    assert loud == f"warning: loose pictures in {tmp_path}/train itself, in no class's folder, are left out: 1"
+
+
+def test_formats_that_are_not_read_are_counted_loudly(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 6, "b": 6})
+    for number in range(36):
+        (tmp_path / "a" / f"IMG_{number}.HEIC").write_bytes(b"x")
+    loud, _ = notes_of(tmp_path)
+    assert loud.startswith(f"warning: {tmp_path}: left out 36 HEIC; convert HEIC")
+
+
+def test_loose_pictures_are_refused_with_both_steps(tmp_path: Path) -> None:
+    for number in range(4):
+        save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError, match=r"holds 4 pictures and no class folders.*toolkit predict MODEL"):
+        load_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("around", ["", "data", "data/pets/images"])
+def test_folders_around_the_classes_are_seen_through(tmp_path: Path, around: str) -> None:
+    fill(tmp_path / "plain", {"a": 6, "b": 6})
+    fill(tmp_path / "own" / around, {"a": 6, "b": 6})
+    dataset = load_image_folder(tmp_path / "own")
+    assert (dataset.name, dataset.sha256) == ("own", load_image_folder(tmp_path / "plain").sha256)
+
+
+def test_classes_deeper_down_are_named(tmp_path: Path) -> None:
+    fill(tmp_path / "1" / "2" / "3" / "4" / "train", {"a": 6, "b": 6})
+    with pytest.raises(DataError, match=r"name the folder that holds the classes, such as .*1/2/3/4;"):
+        load_image_folder(tmp_path)
+
+
+def test_a_class_of_one_picture_is_learnt_and_not_tested(tmp_path: Path) -> None:
+    dataset = load_image_folder(fill(tmp_path, {"a": 6, "b": 6, "c": 1}))
+    assert Counter(dataset.test.labels.tolist()) == {0: 1, 1: 1}
+    assert dataset.describe_gaps() == ["1 of 3 classes (c) has no test image: the accuracy says nothing of them"]
+
+
+def test_a_thousand_classes_are_the_most(tmp_path: Path) -> None:
+    for number in range(1001):
+        save(tmp_path / str(number) / "0.png")
+        save(tmp_path / str(number) / "1.png", 9)
+    with pytest.raises(DataError, match="has 1,001 classes; the most is 1,000: leave some out"):
+        load_image_folder(tmp_path)
+    for path in (tmp_path / "0").iterdir():
+        path.unlink()
+    (tmp_path / "0").rmdir()
+    assert load_image_folder(tmp_path).classes == tuple(map(str, range(1, 1001)))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM"])
+def test_formats_of_scanners_are_read(tmp_path: Path, kind: str) -> None:
+    fill(tmp_path, {"a": 2, "b": 2})
+    save(tmp_path / "a" / f"x.{ {'TIFF': 'tif', 'PPM': 'pgm'}[kind] }", 200, kind=kind)
+    assert len(load_image_folder(tmp_path).train) == 3

@@ -279,6 +279,15 @@ def test_npz_is_told_by_its_content_too(tmp_path: Path) -> None:
     assert load_dataset(str(tmp_path / "data")).name == "data"
 
 
+def test_the_only_npz_file_of_a_folder_is_its_data_set(tmp_path: Path) -> None:
+    save(tmp_path / "toy.npz")
+    (tmp_path / "README.md").write_text("words")
+    assert load_dataset(str(tmp_path)).sha256 == load_dataset(str(tmp_path / "toy.npz")).sha256
+    save(tmp_path / "other.npz")
+    with pytest.raises(DataError, match=r"holds archives \(other.npz, toy.npz\); name one"):
+        load_dataset(str(tmp_path))
+
+
 def test_images_in_class_order_are_mixed(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(3), 4)
     images = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, np.newaxis, np.newaxis], (12, 4, 5))

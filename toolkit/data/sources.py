@@ -121,9 +121,17 @@ def _recognise_store(store: PictureStore, *, name: str) -> Layout:
     if sets := find_sets(store.root, CSV_PATTERN):
         parts = _list_parts(choose_set(sets, store=store, kind="tables of pixels"))
         return _open_csv({role: files[0].place for role, files in parts.items()}, store, name=name)
+    return _recognise_only_file(store, name=name)
+
+
+def _recognise_only_file(store: PictureStore, *, name: str) -> Layout:
+    """Tell what a folder or an archive with one file for all parts holds."""
     tables = [file for file in store.root.files if file.name.lower().endswith(CSV_ENDINGS)]
     if len(tables) == 1:
         return _open_csv({"train": tables[0].place}, store, name=name)
+    arrays = [file for file in store.root.files if file.name.lower().endswith(NPZ_ENDING)]
+    if len(arrays) == 1 and isinstance(store, DiskStore):
+        return _open_npz(store.path(arrays[0].place))
     raise explain_store(store).as_error()
 
 

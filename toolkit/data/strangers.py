@@ -33,6 +33,7 @@ OTHER_KINDS = {
 }
 PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 PICKLE_MAGICS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+NAME_ONE = "name one of them"
 AN_ARRAY = "is one array, without labels"
 # A tree, or links that lead in circles, may have no end.
 DEEPEST, MOST_FOLDERS = 10, 10_000
@@ -138,7 +139,7 @@ def _judge_names(names: list[str], store: PictureStore) -> tuple[str, str]:
     if left_out.num_pictures:
         return f"holds no picture that is read: {left_out}", left_out.step.removeprefix("; ")
     if inner := [name for name in names if name.lower().endswith(ARCHIVES)]:
-        return f"holds {len(inner)} archives ({_list(inner)})", "name one of them"
+        return f"holds archives ({_list(inner)})", NAME_ONE if not store.words else f"unpack it and {NAME_ONE}"
     if not names:
         found = "holds folders and no files" if store.root.folders else "is empty"
         return "; ".join((found, *store.notes)), EXPECTED

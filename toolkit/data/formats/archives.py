@@ -56,8 +56,8 @@ class _Archive(PictureStore):
         self._list_members()
         self._places = {}  # of use while names may still come twice
         told = {
-            f"{self._repeated} names stand in it again: the last of each counts, as when unpacked": self._repeated,
-            f"{self._outside} names lead out of it: they are left out": self._outside,
+            f"names that repeat: {self._repeated}; the last of each counts, as when unpacked": self._repeated,
+            f"names that lead out of it are left out: {self._outside}": self._outside,
         }
         self.notes = tuple(sentence for sentence, count in told.items() if count)
 

@@ -213,7 +213,7 @@ class _Reader:
         """Take note of pictures beside the folders of classes: nothing says what they show."""
         if count := _count_images(folder):
             self._notes.append(
-                f"warning: {count} pictures lie in {folder.title} itself, in no class's folder, and are left out"
+                f"warning: loose pictures in {folder.title} itself, in no class's folder, are left out: {count}"
             )
 
     def note_unlabelled(self, folder: Folder, *, has_other: bool) -> None:

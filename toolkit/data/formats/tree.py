@@ -104,6 +104,10 @@ class DiskStore(PictureStore):
         self._paths.append(path)
         return len(self._paths) - 1
 
+    def path(self, place: int) -> Path:
+        """Return where a file lies."""
+        return Path(self._paths[place])
+
     def title(self, place: int) -> str:
         """Return the path, as text that can be printed."""
         return printable_name(self._paths[place])
