@@ -34,7 +34,7 @@ def measure_memory(model: Path, folder: Path) -> dict[str, Any]:
     samples: list[tuple[int, float]] = []
     part = output.with_name(output.name + ".part")
     while process.poll() is None:
-        rows = part.stat().st_size // 56 if part.exists() else 0  # a row has 56 bytes, about
+        rows = part.stat().st_size // 62 if part.exists() else 0  # a row has 62 bytes, about
         samples.append((rows, _anonymous_mb(process.pid)))
         time.sleep(PERIOD_S)
     seconds = time.perf_counter() - start

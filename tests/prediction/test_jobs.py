@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -40,6 +42,23 @@ def test_jobs_have_the_asked_number_of_rows_and_keep_their_order(items: list[Ite
     sizes = [sum(item.num_rows for item in job) for job in jobs]
     assert all(size == rows for size in sizes[:-1])
     assert not sizes or 0 <= sizes[-1] <= rows
+
+
+def test_large_pictures_travel_few_at_a_time_and_small_ones_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(3 << 20))
+    (tmp_path / "small").write_bytes(bytes(300))
+    looked: list[str] = []
+    stat = os.stat
+    monkeypatch.setattr("toolkit.prediction.sources.items.os.stat", lambda path: looked.append(path) or stat(path))
+    large, small, missing = (str(tmp_path / name) for name in ("large", "small", "missing"))
+    assert [len(job) for job in group_items([image_item("x", large) for _ in range(7)], 512)] == [3, 3, 1]
+    assert [len(job) for job in group_items([image_item("x", bytes(5 << 20)) for _ in range(5)], 512)] == [2, 2, 1]
+    looked.clear()
+    assert [len(job) for job in group_items([image_item("x", small) for _ in range(1000)], 512)] == [512, 488]
+    assert len(looked) == 2
+    assert [len(job) for job in group_items([image_item("x", missing)], 512)] == [1]
 
 
 @given(items=ITEMS, data=st.data())

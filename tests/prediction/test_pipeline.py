@@ -8,6 +8,8 @@ import threading
 import time
 import types
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,7 @@ def deadly_pool(monkeypatch: pytest.MonkeyPatch, death: str) -> DecoderPool:
     program = (
         "import os, signal, time; os.write(1, b'alive\\n'); import toolkit.imaging.decode as p; import toolkit.prediction.pipeline.decoder as d\n"
         "real = p.decode_image\n"
-        f"p.decode_image = lambda c, name, bits: {death} if name == 'deadly.png' else real(c, name=name, bits=bits)\n"
+        f"p.decode_image = lambda c, name, **how: {death} if name == 'deadly.png' else real(c, name=name, **how)\n"
         "def hurry():\n"
         "    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= d.MOST_SECONDS\n"  # it is timed
         "    signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
@@ -178,6 +180,33 @@ def test_a_picture_that_kills_its_decoder_is_one_row(monkeypatch: pytest.MonkeyP
     assert block.messages == {2: f"deadly.png: its decoder {said}"}
     assert block.places.tolist() == [0, 1, 3, 4]
     assert block.images[:, 0, 0].tolist() == [0, 1, 3, 4]
+
+
+def test_large_pictures_share_one_room_and_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = encode(np.full((2300, 2300, 3), 90, np.uint8), "JPEG")  # of 42 MB while it is decoded
+    items: list[Item] = [image_item(f"{n}", large if n % 2 else png(n)) for n in range(6)]
+    taken: list[int] = []
+    monkeypatch.setattr(decoder_pool, "ROOM_BYTES", 1)
+    take = decoder_pool._Room.take
+    monkeypatch.setattr(decoder_pool._Room, "take", lambda room, size: taken.append(size) or take(room, size))
+    with (
+        DecoderPool(Preparation(spec=replace(SPEC, fit="stretch", polarity="any")), size=2) as pool,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        blocks = list(threads.map(pool.prepare, [items, items]))
+        assert pool._room._free == 1
+    assert [block.places.tolist() for block in blocks] == [list(range(6))] * 2
+    assert taken == [8 * 2300 * 2300] * 6
+
+
+def test_a_decoder_that_dies_with_memory_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = encode(np.full((2300, 2300, 3), 90, np.uint8), "JPEG")
+    death = "(how['reserve'](1 << 30), os.kill(os.getpid(), signal.SIGKILL))"
+    monkeypatch.setattr(decoder_pool, "ROOM_BYTES", 1)
+    with deadly_pool(monkeypatch, death) as pool:
+        block = pool.prepare([image_item("deadly.png", large)])
+        assert "SIGKILL" in block.messages[0]
+        assert pool._room._free == 1
 
 
 def test_a_decoder_that_never_answers_is_ended_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ __all__ = [
     "see_depth",
 ]
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -104,7 +104,13 @@ def read_image_header(source: bytes | str | Path, *, name: str | None = None) ->
             )
 
 
-def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: int | None = None) -> Decoded:
+def decode_image(
+    source: bytes | str | Path,
+    *,
+    name: str | None = None,
+    bits: int | None = None,
+    reserve: Callable[[int], object] | None = None,
+) -> Decoded:
     """Decode one still image: PNG, JPEG, BMP, GIF, WebP, TIFF (one page), PBM, PGM, PPM.
 
     EXIF rotation is applied, 16-bit grey and transparency are flattened (see `flatten_image`). Metadata
@@ -115,6 +121,8 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
         source: the file's bytes, or the path of a regular file.
         name: what the image is called in messages; the path by default.
         bits: depth of the pictures that it belongs to, where its numbers are wider than bytes; None: it stands alone.
+        reserve: called with the bytes of memory that decoding it takes, before any of them is taken; not for a small
+            plain PNG.
 
     Raises:
         DataError: not a regular file, unreadable, empty, over 128 MiB or 65 million pixels (judged from the header,
@@ -129,7 +137,7 @@ def decode_image(source: bytes | str | Path, *, name: str | None = None, bits: i
     with _failures_named(title):
         if data.startswith(PNG_SIGNATURE):
             verify_checksums(data, name=title)
-        with open_picture(BytesIO(data), name=title) as image:
+        with open_picture(BytesIO(data), name=title, reserve=reserve) as image:
             load_pixels(image, num_bytes=len(data), name=title)
             decoded = _finish(image, bits=bits, file_bytes=len(data))
             _check_deep_colour(data, decoded.pixels, name=title)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = ["FORMATS", "check_size", "load_pixels", "open_picture", "verify_checksums"]
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -30,6 +31,9 @@ from toolkit.imaging.settings import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PNM")
 WEBP_HEADER_BYTES = 30
+# Of memory for a pixel, at most: Pillow keeps four bytes of colour and three are made of them; libwebp's canvases, or
+# samples of our own before they are Pillow's.
+DECODER_BYTES, LARGE_DECODER_BYTES = 8, 13
 MOST_FRAMES = 0x80000000  # of an animated PNG, for Pillow
 # At the very best, on a picture of one colour: deflate packs 1,032 bytes into one (zlib's technical details, "Maximum
 # Compression Factor"), each of eight pixels; JPEG's blocks of 8x8 pixels take a bit at least, as no Huffman code is
@@ -40,7 +44,7 @@ MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "GIF": 2560, "BMP": 8}
 BMP_UNPACKED = (0, 3)  # BI_RGB, BI_BITFIELDS
 
 
-def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
+def open_picture(stream: BinaryIO, *, name: str, reserve: Callable[[int], object] | None = None) -> ImageFile:
     """Open the still picture of an allowed format that a stream holds; judged by its header, no pixel is decoded.
 
     A second picture of the same file (a phone's JPEG) is not looked at.
@@ -48,6 +52,7 @@ def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
     Args:
         stream: at its start; has to stay open as long as the picture.
         name: what the picture is called in messages.
+        reserve: called with the bytes of memory that decoding it takes, before any of them is taken.
 
     Raises:
         DataError: of another format, over 65 million pixels, animated.
@@ -55,11 +60,18 @@ def open_picture(stream: BinaryIO, *, name: str) -> ImageFile:
     """
     head = stream.read(WEBP_HEADER_BYTES)
     stream.seek(0)
-    _check_webp_canvas(head, name=name)
+    # libwebp reserves two canvases as soon as it is opened, before Pillow can see the size.
+    width, height = _webp_size(head)
+    check_size(width, height, name=name)
+    if reserve is not None and width:
+        reserve(width * height * LARGE_DECODER_BYTES)
     image = _open(stream, head, name=name)
     check_size(*image.size, name=name)
     if getattr(image, "is_animated", False):
         raise DataError(f"{name} is animated; expected one still image")
+    if reserve is not None and not width:
+        each = LARGE_DECODER_BYTES if isinstance(image, OwnPicture) else DECODER_BYTES
+        reserve(image.size[0] * image.size[1] * each)
     return image
 
 
@@ -116,12 +128,17 @@ def verify_checksums(data: bytes, *, name: str) -> None:
         image.verify()
 
 
-def _check_webp_canvas(head: bytes, *, name: str) -> None:
-    # libwebp reserves two canvases as soon as it is opened, before Pillow can see the size.
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) >= WEBP_HEADER_BYTES:
-        width = 1 + int.from_bytes(head[24:27], "little")
-        height = 1 + int.from_bytes(head[27:30], "little")
-        check_size(width, height, name=name)
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Return width and height as the head of a WebP file says them, in one of three ways; (0, 0) of another file."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < WEBP_HEADER_BYTES:
+        return 0, 0
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
 def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 __all__ = [
     "MOST_SECONDS",
+    "grant_memory",
     "main",
-    "read_block",
     "read_items",
     "read_preparation",
+    "read_reply",
     "write_block",
     "write_items",
     "write_preparation",
@@ -20,6 +21,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +37,8 @@ from toolkit.runtimes.workers.helper_start import READY
 
 # A picture that takes longer ends the process; the parent finds out which one it was.
 MOST_SECONDS = 20
+# A smaller picture is decoded without asking for its memory.
+FREE_BYTES = 32 << 20
 
 
 def main() -> None:
@@ -55,7 +59,7 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
             items = read_items(requests)
         except EOFError:
             return
-        block = prepare_items(items, preparation, before=_start_clock)
+        block = prepare_items(items, preparation, before=_start_clock, reserve=partial(_reserve, requests, replies))
         _stop_clock()
         write_block(replies, block)
 
@@ -109,13 +113,15 @@ def write_items(stream: BinaryIO, items: Sequence[Item]) -> None:
     write_frame(stream, {"items": rows}, arrays=arrays)
 
 
-def read_block(stream: BinaryIO, items: Sequence[Item]) -> Block:
-    """Read what `write_block` wrote, made of these items.
+def read_reply(stream: BinaryIO, items: Sequence[Item]) -> Block | int:
+    """Read what `write_block` wrote, made of these items; or how much memory the process asks for before it goes on.
 
     Raises:
         EOFError: there is nothing.
     """
     header, arrays = _read(stream)
+    if "reserve" in header:
+        return int(header["reserve"])
     return Block(
         sources=[item.source for item in items for _ in range(item.num_rows)],
         messages={int(row): text for row, text in header["messages"].items()},
@@ -127,6 +133,22 @@ def write_block(stream: BinaryIO, block: Block) -> None:
     """Write a block without its sources, which whoever sent the items has."""
     arrays: dict[str, npt.NDArray[Any]] = {"indices": block.indices, "images": block.images, "places": block.places}
     write_frame(stream, {"messages": {str(row): text for row, text in block.messages.items()}}, arrays=arrays)
+
+
+def grant_memory(stream: BinaryIO) -> None:
+    """Write that the memory which was asked for may be taken."""
+    write_frame(stream, {})
+
+
+def _reserve(requests: BinaryIO, replies: BinaryIO, size_bytes: int) -> None:
+    """Ask for a large picture's memory, and wait for it: all decoders together have so much."""
+    if size_bytes < FREE_BYTES:
+        return
+    _stop_clock()
+    write_frame(replies, {"reserve": size_bytes})
+    if read_frame(requests) is None:
+        raise SystemExit  # nobody waits for the picture any more
+    _start_clock()
 
 
 def _be_silent() -> None:

@@ -7,19 +7,28 @@ __all__ = ["DecoderPool"]
 import contextlib
 import queue
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
 from toolkit.closing import Closing
 from toolkit.errors import HelperStartError, ResourceError
 from toolkit.prediction.pipeline.blocks import Block, join_blocks
-from toolkit.prediction.pipeline.decoder import MOST_SECONDS, read_block, write_items, write_preparation
+from toolkit.prediction.pipeline.decoder import (
+    MOST_SECONDS,
+    grant_memory,
+    read_reply,
+    write_items,
+    write_preparation,
+)
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.items import ArrayItem, Item
 from toolkit.runtimes.workers.helper import Helper
 
 # Beyond what all pictures may take.
 SLACK_S = 60.0
+# Of memory for large pictures, in all processes together: one WebP of 64 megapixels, two JPEGs, many smaller ones.
+ROOM_BYTES = 1 << 30
 
 
 class DecoderPool(Closing):
@@ -35,6 +44,8 @@ class DecoderPool(Closing):
 
     def __init__(self, preparation: Preparation, *, size: int) -> None:
         self._preparation = preparation
+        self._size = size
+        self._room = _Room(ROOM_BYTES)
         # None stands at the end of it where there will be no free process any more, and stays there for every thread.
         self._free: queue.SimpleQueue[Helper | None] = queue.SimpleQueue()
         self._all: list[Helper] = []
@@ -97,14 +108,28 @@ class DecoderPool(Closing):
 
     def _exchange(self, helper: Helper, items: Sequence[Item]) -> tuple[Block | None, str]:
         try:
-            # It watches its pictures itself, and knows which one it was; this is for one that answers never.
-            with helper.limit(SLACK_S + MOST_SECONDS * len(items)):
+            # It watches its pictures itself, and knows which one it was; this is for one that answers never. Large
+            # ones wait for those of all other processes.
+            with helper.limit(SLACK_S + MOST_SECONDS * len(items) * self._size):
                 write_items(helper.requests, items)
-                return read_block(helper.replies, items), ""
+                return self._read_block(helper, items), ""
         except (EOFError, OSError, ValueError) as error:
             if self._end is not None:
                 raise self._end from error
             return None, _describe_end(helper)
+
+    def _read_block(self, helper: Helper, items: Sequence[Item]) -> Block:
+        """Return the block, giving the process the memory that it asks for on the way, one picture's at a time."""
+        held = 0
+        try:
+            while not isinstance(reply := read_reply(helper.replies, items), Block):
+                self._room.give(held)
+                held = 0
+                held = self._room.take(reply)
+                grant_memory(helper.requests)
+            return reply
+        finally:
+            self._room.give(held)
 
     def _replace(self, helper: Helper) -> Helper:
         """Start a process in the place of one that died, of which nothing stays open: many pictures may kill one."""
@@ -120,6 +145,29 @@ class DecoderPool(Closing):
         with contextlib.suppress(BrokenPipeError):
             write_preparation(helper.requests, self._preparation)
         return helper
+
+
+class _Room:
+    """Memory that several threads share, given in the order in which it was asked for."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size = self._free = size_bytes
+        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+
+    def take(self, size_bytes: int) -> int:
+        """Wait until there is so much, or all of it, and return what was taken."""
+        wanted = min(size_bytes, self._size)
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        return wanted
+
+    def give(self, size_bytes: int) -> None:
+        """Give back what was taken."""
+        with self._changed:
+            self._free += size_bytes
+            self._changed.notify_all()
 
 
 def _describe_end(helper: Helper) -> str:

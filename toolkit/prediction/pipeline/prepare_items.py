@@ -43,6 +43,7 @@ def prepare_items(
     preparation: Preparation,
     *,
     before: Callable[[], object] | None = None,
+    reserve: Callable[[int], object] | None = None,
 ) -> Block:
     """Return the items' rows, ready for the model, in their order.
 
@@ -50,6 +51,7 @@ def prepare_items(
         items: pictures and blocks of pixels.
         preparation: how they are brought to the model.
         before: called before each encoded picture.
+        reserve: called with the bytes of memory that a picture takes while it is decoded, before it takes them.
     """
     builder = _BlockBuilder(sum(item.num_rows for item in items), preparation)
     for item in items:
@@ -58,7 +60,7 @@ def prepare_items(
         else:
             if before is not None:
                 before()
-            builder.add_picture(item)
+            builder.add_picture(item, reserve)
     return builder.build()
 
 
@@ -87,7 +89,7 @@ class _BlockBuilder:
             self._places[self._num_images] = row
             self._num_images += 1
 
-    def add_picture(self, item: ImageItem) -> None:
+    def add_picture(self, item: ImageItem, reserve: Callable[[int], object] | None = None) -> None:
         """Decode and fit one picture."""
         if item.content is None:
             self.add(item.source, item.index, image=None, message=item.message)
@@ -98,7 +100,7 @@ class _BlockBuilder:
 
             self._decode = decode_image
         try:
-            decoded = self._decode(item.content, name=item.source, bits=self._spec.known_bits)
+            decoded = self._decode(item.content, name=item.source, bits=self._spec.known_bits, reserve=reserve)
             image, note = prepare_image(decoded.pixels, self._spec, settings=self._settings)
         except DataError as error:
             self.add(item.source, item.index, image=None, message=" ".join(str(error).split()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["ArrayItem", "ImageItem", "Item", "PackedFile", "group_items", "rows_per_job", "skip_rows"]
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # Few enough that the first answers come soon, many enough that handing them over costs little.
 JOB_ROWS = 512
 JOB_BYTES = 16 << 20
+# Of encoded pictures.
+JOB_FILE_BYTES = 8 << 20
+# A picture of that size is no small one: those that follow are likely to be as large.
+LARGE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +104,35 @@ def rows_per_job(batch: int, spec: InputSpec) -> int:
 def group_items(items: Iterable[Item], rows: int) -> Iterator[list[Item]]:
     """Yield jobs of exactly `rows` rows, the last one of what is left; arrays are cut where a job ends.
 
+    A job ends before where its encoded pictures are large: of photographs a few travel together, and their rows come.
     Nothing is taken from `items` before it is needed.
     """
     job: list[Item] = []
-    missing = rows
+    missing, size_bytes = rows, 0
     for item in items:
+        size_bytes += _encoded_bytes(item, is_large=not job or size_bytes > LARGE_BYTES * len(job))
         rest: Item | None = item
         while rest is not None:
             piece, rest = _cut(rest, missing)
             job.append(piece)
             missing -= piece.num_rows
-            if not missing:
+            if not missing or size_bytes >= JOB_FILE_BYTES:
                 yield job
-                job, missing = [], rows
+                job, missing, size_bytes = [], rows, 0
     if job:
         yield job
+
+
+def _encoded_bytes(item: Item, *, is_large: bool) -> int:
+    """Return the size of a picture's file; of one on the disk only where it, or those before it, may be large."""
+    if isinstance(item, ArrayItem) or item.content is None:
+        return 0
+    if isinstance(item.content, bytes):
+        return len(item.content)
+    try:
+        return os.stat(item.content).st_size if is_large else 0  # noqa: PTH116 - no Path for every file
+    except (OSError, ValueError):  # whoever reads it says why it cannot
+        return 0
 
 
 def skip_rows(items: Iterable[Item], count: int, *, last: tuple[str, int] | None) -> Iterator[Item]:
