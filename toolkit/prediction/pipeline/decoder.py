@@ -59,7 +59,9 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
             items = read_items(requests)
         except EOFError:
             return
-        block = prepare_items(items, preparation, before=_start_clock, reserve=partial(_reserve, requests, replies))
+        block = prepare_items(
+            items, preparation, before=_start_clock, reserve=partial(_reserve, requests=requests, replies=replies)
+        )
         _stop_clock()
         write_block(replies, block)
 
@@ -140,7 +142,7 @@ def grant_memory(stream: BinaryIO) -> None:
     write_frame(stream, {})
 
 
-def _reserve(requests: BinaryIO, replies: BinaryIO, size_bytes: int) -> None:
+def _reserve(size_bytes: int, *, requests: BinaryIO, replies: BinaryIO) -> None:
     """Ask for a large picture's memory, and wait for it: all decoders together have so much."""
     if size_bytes < FREE_BYTES:
         return
