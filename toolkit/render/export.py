@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.exporting.kits.kits import KitResult
     from toolkit.exporting.report import CrossCheck, ExportReport, Int8Report, Int8Try
 
-FIGURES = ("MB", "vectors", "logit error", "ms a picture")
+FIGURES = ("MB", "logit error", "ms a picture")
 STYLES = {"pass": "green", "fail": "bold red", "not-run": "yellow"}
 
 
@@ -120,7 +120,6 @@ def _kit_cells(result: KitResult) -> tuple[str | Text, ...]:
         # Without what OpenVINO says behind its version of where its sources lay.
         f"{check.runtime} {(check.version or '').partition('-')[0]}".strip(),
         f"{result.size_bytes / 1e6:.2f}",
-        str(check.vectors or ""),
         "" if check.max_abs_logit_error is None else f"{check.max_abs_logit_error:.2g}",
         "" if check.ms_per_image is None else f"{check.ms_per_image:.3g}",
     )
