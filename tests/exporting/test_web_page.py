@@ -25,6 +25,7 @@ from toolkit.exporting.kits.kits import KitConfig, put_kit, read_kit_source
 
 pytestmark = pytest.mark.kits
 PHONE, TABLET, SCREEN = ({"width": width, "height": height} for width, height in ((390, 844), (768, 1024), (1280, 800)))
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan,WebGPU")
 PREDICT = """async ([texts, height, width]) => {
   const answers = [];
   for (const text of texts) {
@@ -43,13 +44,22 @@ def kit(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def driver() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    with sync_playwright() as started:
+        yield started
+
+
+def _launch(driver: Any, *flags: str) -> Any:
+    return driver.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", *flags])
+
+
+@pytest.fixture(scope="module")
+def browser(driver: Any) -> Iterator[Any]:
+    launched = _launch(driver)
+    yield launched
+    launched.close()
 
 
 @contextmanager
@@ -173,6 +183,21 @@ def test_file_that_is_missing_is_told_and_nothing_runs_for_ever(
         assert "running" not in page.inner_text("body")
         assert not page.is_visible("main")
         page.close()
+
+
+def test_drawing_is_answered_while_webgpu_is_busy_with_the_self_check(
+    model_path: Path, driver: Any, tmp_path: Path
+) -> None:
+    config, store = KitConfig(kits=("web",), uses_webgpu=True), ArtifactStore(root=tmp_path)
+    folder = put_kit("web", read_kit_source(model_path), config=config, store=store)
+    browser = _launch(driver, *SOFTWARE_GPU)
+    with opened(browser, folder) as page:
+        if page.evaluate("() => kit.provider") != "webgpu":
+            pytest.skip("this Chromium has no software device for WebGPU")
+        draw(page, STROKES["1"])
+        page.wait_for_function("() => kit.last", timeout=60_000)
+        assert page.get_attribute("#badge", "data-status") == "running"
+    browser.close()
 
 
 def test_of_many_classes_the_likeliest_have_bars(kit: Path, browser: Any) -> None:

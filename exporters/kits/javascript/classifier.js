@@ -24,6 +24,7 @@ export class Classifier {
     this.card = card;
     this.verdicts = verdicts;
     this.classes = card.classes;
+    this.turn = Promise.resolve();
   }
 
   /**
@@ -68,11 +69,14 @@ export class Classifier {
   async run(pixels, count) {
     const { height, width, channels } = this.card.input;
     const shape = channels === 1 ? [count, height, width] : [count, height, width, channels];
-    const outputs = await this.session.run({ images: new this.ort.Tensor("uint8", pixels, shape) });
+    // One at a time: on WebGPU two runs at once never end.
+    const outputs = this.turn.then(() => this.session.run({ images: new this.ort.Tensor("uint8", pixels, shape) }));
+    this.turn = outputs.catch(() => {});
+    const { logits, probabilities, label } = await outputs;
     return {
-      logits: /** @type {Float32Array} */ (outputs.logits.data),
-      probabilities: /** @type {Float32Array} */ (outputs.probabilities.data),
-      label: /** @type {BigInt64Array} */ (outputs.label.data),
+      logits: /** @type {Float32Array} */ (logits.data),
+      probabilities: /** @type {Float32Array} */ (probabilities.data),
+      label: /** @type {BigInt64Array} */ (label.data),
     };
   }
 

@@ -27,7 +27,7 @@ def demo_command(model: ModelPath = None, port: Port = 0, *, no_browser: NoBrows
     source = read_kit_source(resolve_model(model, store=store))
     folder = put_kit("web", source, config=KitConfig(kits=("web",), force=True), store=store)
     with KitServer(folder, port=port, is_isolated=True) as server:
-        note(f"{folder} is at {server.url}; Ctrl-C ends it")
+        note(f"{server.url} serves {folder}; Ctrl-C ends it")  # the address first, so that no terminal breaks it
         if not no_browser:
             webbrowser.open(server.url)
         server.wait()
