@@ -8,6 +8,7 @@ __all__ = [
     "describe_environment",
     "is_own_process",
     "parse_cpuinfo",
+    "sleeping_environment",
     "usable_cores",
 ]
 
@@ -16,6 +17,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +67,21 @@ def claim_process() -> None:
 def is_own_process() -> bool:
     """Tell whether this process is ours; else it is a program's that embeds the library, whose state stays its own."""
     return _Process.is_own
+
+
+def sleeping_environment() -> Path | None:
+    """Return the virtual environment that this process runs in where the shell does not find its commands, else None.
+
+    It is relative where it lies below the working folder.
+    """
+    folder = Path(sys.prefix)
+    commands = folder / "bin"
+    if sys.prefix == sys.base_prefix or not (commands / "activate").is_file():
+        return None
+    if str(commands) in os.environ.get("PATH", "").split(os.pathsep):
+        return None
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def usable_cores(quota: Path = QUOTA) -> int:

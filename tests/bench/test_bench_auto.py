@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bench_samples import make_source
 from clocked import ClockedEngine
 from fake_engine import FakeEngine, make_info
+from rich.console import Console
 
 from toolkit.bench.auto import Goal, search_settings
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.render.bench_search import tried_table
 from toolkit.runtimes.base import RuntimeSettings
 
 MS = 1_000_000
@@ -63,6 +67,22 @@ def _chosen(report: BenchReport) -> tuple[str | None, int | None]:
 def test_lowest_latency_and_highest_throughput_are_different_settings() -> None:
     assert _chosen(_search(Goal(objective="latency"))) == ("cpu", 1)
     assert _chosen(_search(Goal(objective="throughput"))) == ("openvino", 512)
+
+
+def test_what_was_tried_is_told_the_best_first_and_fits_80_columns() -> None:
+    report = _search(Goal(objective="throughput"))
+    rates = [tried.throughput_items_per_s or 0.0 for tried in report.tried]
+    assert rates == sorted(rates, reverse=True)
+    assert len(rates) == len(TIMES) * 5 * len({tried.threads for tried in report.tried})
+    assert report.tried[0].is_finalist
+    assert not report.tried[-1].is_finalist
+    assert report.to_json()["tried"][0]["provider"] == "openvino"
+    console = Console(width=80, file=io.StringIO())
+    console.print(*tried_table(report), sep="\n")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{rates[0]:,.0f}" in text
+    assert "…" not in text
+    assert tried_table(replace(report, tried=())) == []
 
 
 def test_limit_of_p99_takes_the_largest_batch_that_keeps_it() -> None:

@@ -244,6 +244,22 @@ def test_page_has_every_row_and_nothing_that_breaks_its_tables() -> None:
     assert "| ort | 1 | 700 | 0.1 | 0.2 | 10,000 |" in lines
 
 
+def test_rows_of_parity_keep_what_tells_them_apart() -> None:
+    row = {"runtime": "ort", "provider": "cpu", "precision": "fp32", "status": "pass", "images": 64, "flips": 0}
+    rows = [{**row, "threads": count, "optimisation": level} for count in (0, 1) for level in ("none", "all")]
+    value = {
+        "schema": "toolkit/parity/1",
+        "model": {"path": "models/a.onnx"},
+        "command": "toolkit parity models/a.onnx",
+    }
+    page = render_page([Part("p.json", {**value, "rows": rows})], pictures={})
+    shown = [line for line in page.splitlines() if line.startswith("| p.json | a.onnx | ort ")]
+    assert len(set(shown)) == 4
+    assert "| own | none |" in shown[0]
+    assert "| 1 | all |" in shown[3]
+    assert "toolkit parity models/a.onnx" in page
+
+
 # --- results that somebody edited --------------------------------------------------------------------------------
 
 ODD: list[Any] = ["text", [], {}, [1, 2, 3], {"a": 1}, -1, 0, True, None, 1e400, float("nan"), [[]], {"p50": []}]

@@ -99,7 +99,7 @@ def test_the_same_seed_searches_the_same_points_and_another_seed_others(whole: T
 
 def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(whole: TuneReport, tmp_path: Path) -> None:
     per_trial = sum(fold.steps for fold in whole.rows[0].folds)
-    with pytest.raises(StoppedError, match=r"trial 1 is run again; go on with .* --study") as stopped:
+    with pytest.raises(StoppedError, match=r"trial 2 is run again; go on with .* --study") as stopped:
         search(tmp_path / "part.db", config_of(), listener=Listener(stop_after=per_trial + 2))
     assert stopped.value.exit_code == 128 + signal.SIGTERM
     listener = Listener()
@@ -412,7 +412,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Cap
     assert process.stdout is not None
     with process:
         for line in process.stdout:
-            if line.startswith("trial 0"):
+            if line.startswith("trial 1 of 3"):
                 first = line
                 break
         process.kill()

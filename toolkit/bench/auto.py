@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import try_feeds
 from toolkit.bench.measuring.probing import Probe
-from toolkit.bench.report import BenchReport, BenchRow
+from toolkit.bench.report import BenchReport, BenchRow, TriedSetting
 from toolkit.bench.sweep import PreparedBench, prepare_bench
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
@@ -113,7 +113,8 @@ def search_settings(
     final = _narrow(prepared, proper, finalists=finalists).measure()
     rows = tuple(row for row in final.rows if _key(row) in finalists)
     failed = tuple(row for row in screened.rows if row.status != "pass")
-    return _conclude(replace(final, rows=(*rows, *failed)), goal, source=source)
+    tried = _list_tried(screened.rows, goal, finalists=finalists)
+    return _conclude(replace(final, tried=tried, rows=(*rows, *failed)), goal, source=source)
 
 
 def _batches(config: BenchConfig, goal: Goal) -> tuple[int, ...] | None:
@@ -134,6 +135,23 @@ def _choose(rows: tuple[BenchRow, ...], goal: Goal) -> dict[Key, float]:
     ranked = sorted(best, key=best.__getitem__)
     near = [key for key in ranked if best[key] <= NEAR * best[ranked[0]]]
     return {key: best[key] for key in near[:MOST_FINALISTS]}
+
+
+def _list_tried(rows: tuple[BenchRow, ...], goal: Goal, *, finalists: dict[Key, float]) -> tuple[TriedSetting, ...]:
+    return tuple(
+        TriedSetting(
+            runtime=row.runtime,
+            provider=row.provider_active or row.provider_requested,
+            precision=row.precision,
+            threads=row.threads,
+            batch=row.batch,
+            p50_ms=(row.latency_ms or {}).get("p50"),
+            throughput_items_per_s=row.throughput_items_per_s,
+            is_finalist=_key(row) in finalists,
+        )
+        for row in sorted(rows, key=goal.cost)
+        if row.status == "pass"
+    )
 
 
 def _narrow(prepared: PreparedBench, config: BenchConfig, *, finalists: dict[Key, float]) -> PreparedBench:

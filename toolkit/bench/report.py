@@ -114,6 +114,31 @@ class BenchRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriedSetting:
+    """A setting that a search looked at shortly.
+
+    Attributes:
+        runtime: its engine.
+        provider: where it ran, or was asked to run.
+        precision: of the arithmetic.
+        threads: CPU threads; 0 or None: its own number.
+        batch: items in a call.
+        p50_ms: of a call, coarsely; None where it did not run.
+        throughput_items_per_s: coarsely; None where it did not run.
+        is_finalist: whether it was measured properly afterwards.
+    """
+
+    runtime: str
+    provider: str
+    precision: str
+    threads: int | None
+    batch: int | None
+    p50_ms: float | None
+    throughput_items_per_s: float | None
+    is_finalist: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
     """All rows of one benchmark.
 
@@ -126,6 +151,7 @@ class BenchReport:
         floors: what this machine can do at best, of each provider and number of threads.
         advice: which variant to use from which batch size on.
         chosen: of a search: the number of the best row, `objective`, `max_p99_ms`, `settings` as code to copy.
+        tried: of a search: every setting that was looked at shortly, the best first.
         rows: in the order asked for.
         unmet: what a search did not find.
         is_interrupted: whether it was ended before all rows were measured.
@@ -139,6 +165,7 @@ class BenchReport:
     floors: tuple[MachinePeak, ...] = ()
     advice: tuple[str, ...] = ()
     chosen: dict[str, Any] | None = None
+    tried: tuple[TriedSetting, ...] = ()
     rows: tuple[BenchRow, ...]
     unmet: str = ""
     is_interrupted: bool = False

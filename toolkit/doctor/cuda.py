@@ -79,7 +79,7 @@ def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
         row,
         status="fail",
         reason=f"torch is built for CUDA {torch} and onnxruntime for CUDA {ort}; one process can hold only one of them",
-        mend="pip install 'torch>=2.11' 'onnxruntime-gpu>=1.28'  # both for CUDA 13",
+        mend="pip install 'torch>=2.11' 'onnxruntime-gpu>=1.28'",
     )
 
 

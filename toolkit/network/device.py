@@ -9,7 +9,7 @@ from toolkit.nvidia import explain_no_gpu
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 # What PyPI serves for Linux and Windows from torch 2.11 on.
-CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11'  # PyPI's build, for CUDA 13"
+CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11'"
 
 
 class TorchMachine:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from toolkit.runs.history import EpochRow
-    from toolkit.tuning.curve_report import CurveRow
+    from toolkit.tuning.curve_report import CurveReport
     from toolkit.tuning.search_space import Dimension
     from toolkit.tuning.study import TrialRow
 
+LOSS, ACCURACY = "tab:red", "tab:blue"
 PANEL_INCHES = (3.4, 2.8)
 MOST_COLUMNS = 3
 # Beyond this many points a range is drawn to scale, not one place a point.
@@ -25,34 +26,40 @@ MOST_PLACES = 8
 
 
 def draw_history(rows: Sequence[EpochRow]) -> bytes:
-    """Draw loss and accuracy against the epoch on twin axes.
+    """Draw losses and accuracy against the epoch on twin axes, each in its own colour.
 
     Args:
-        rows: the history; validation accuracy is drawn where there is one, else the accuracy while training.
+        rows: the history; what was measured on the validation images is drawn where there are some, else the accuracy
+            while training.
 
     Returns:
         A PNG file's bytes.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(7.0, 4.0)
+    figure = new_figure(7.0, 4.3)
     loss_axes = figure.add_subplot(111)
     accuracy_axes = loss_axes.twinx()
     epochs = [row.epoch for row in rows]
-    kind = "validation" if rows and rows[0].validation_accuracy is not None else "training"
-    accuracies = [row.train_accuracy if row.validation_accuracy is None else row.validation_accuracy for row in rows]
-    loss_line = loss_axes.plot(epochs, [row.train_loss for row in rows], "o-", color="tab:red", label="training loss")
-    accuracy_line = accuracy_axes.plot(
-        epochs, [100 * value for value in accuracies], "s-", color="tab:blue", label=f"{kind} accuracy"
-    )
-    loss_axes.set(xlabel="epoch", ylabel="mean loss")
+    lines = loss_axes.plot(epochs, [row.train_loss for row in rows], "o-", color=LOSS, label="training loss")
+    judged = [row for row in rows if row.validation_loss is not None and row.validation_accuracy is not None]
+    if judged:
+        places = [row.epoch for row in judged]
+        losses = [row.validation_loss or 0.0 for row in judged]
+        lines += loss_axes.plot(places, losses, "o--", color=LOSS, fillstyle="none", label="validation loss")
+        shares = [100 * (row.validation_accuracy or 0.0) for row in judged]
+        lines += accuracy_axes.plot(places, shares, "s-", color=ACCURACY, label="validation accuracy")
+    else:
+        shares = [100 * row.train_accuracy for row in rows]
+        lines += accuracy_axes.plot(epochs, shares, "s-", color=ACCURACY, label="training accuracy")
+    loss_axes.set_xlabel("epoch")
     loss_axes.set_ylim(bottom=0)
-    accuracy_axes.set_ylabel("accuracy, %")
+    for axes, words, color in ((loss_axes, "mean loss", LOSS), (accuracy_axes, "accuracy, %", ACCURACY)):
+        axes.set_ylabel(words, color=color)
+        axes.tick_params(axis="y", colors=color)
     loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     # Over the axes: inside them it hides points of one line or the other.
-    loss_axes.legend(
-        handles=[*loss_line, *accuracy_line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
-    )
+    loss_axes.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     figure.tight_layout()
     return to_png(figure)
 
@@ -117,32 +124,48 @@ def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> 
     return to_png(figure)
 
 
-def draw_learning_curve(rows: Sequence[CurveRow], *, title: str) -> bytes:
-    """Draw training and validation accuracy against training-set size, with 95 % bands.
+def draw_learning_curve(report: CurveReport, *, title: str) -> bytes:
+    """Draw training and validation accuracy against training-set size.
+
+    Every training is a point. The means have 95 % bands where every size has seeds enough for them; of fewer the range
+    of the points is drawn, because their interval would reach from 0 to 100 %.
 
     Args:
-        rows: smallest size first.
+        report: the curve.
         title: a line above.
 
     Returns:
         A PNG file's bytes.
     """
-    figure = new_figure(7.0, 4.2)
+    figure = new_figure(7.0, 4.4)
     axes = figure.add_subplot(111)
+    rows = report.rows()
     sizes = [row.size for row in rows]
-    for label, color, figures in (
-        ("training", "tab:red", [(row.train_accuracy, row.train_ci95) for row in rows]),
-        ("validation", "tab:blue", [(row.validation_accuracy, row.validation_ci95) for row in rows]),
-    ):
-        lows, highs = ([100 * interval[side] for _, interval in figures] for side in (0, 1))
-        axes.fill_between(sizes, lows, highs, color=color, alpha=0.2, linewidth=0)
-        axes.plot(sizes, [100 * share for share, _ in figures], "o-", color=color, label=f"{label} accuracy")
+    at = [item.size for item in report.trainings]
+    train = [item.result.train_correct or 0 for item in report.trainings]
+    reached = [right / item.result.train_count for right, item in zip(train, report.trainings, strict=True)]
+    axes.scatter(at, [100 * share for share in reached], s=16, color=LOSS, linewidths=0)
+    axes.scatter(at, [100 * item.result.accuracy for item in report.trainings], s=16, color=ACCURACY, linewidths=0)
+    ends = [(row.train_ci95, row.validation_ci95) for row in rows]
+    if not report.has_intervals:
+        ends = [(row.train_range, row.validation_range) for row in rows]
+    means = ([row.train_accuracy for row in rows], [row.validation_accuracy for row in rows])
+    for kind, (label, color) in enumerate((("training", LOSS), ("validation", ACCURACY))):
+        lows, highs = ([100 * pair[kind][side] for pair in ends] for side in (0, 1))
+        if report.has_intervals:
+            axes.fill_between(sizes, lows, highs, color=color, alpha=0.2, linewidth=0)
+        else:
+            axes.vlines(sizes, lows, highs, color=color, alpha=0.5)
+        axes.plot(sizes, [100 * share for share in means[kind]], "o-", color=color, label=f"{label} accuracy")
     axes.set_xscale("log")
     axes.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
     axes.minorticks_off()
-    axes.set(xlabel="training images", ylabel="accuracy, % (band: 95 %)")
+    several = "bar: lowest to highest seed" if any(row.seeds > 1 for row in rows) else "one seed"
+    extent = "band: 95 %" if report.has_intervals else several
+    axes.set(xlabel="training images", ylabel=f"accuracy, % ({extent})")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="lower right")
+    # Over the axes, where it hides no point.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.suptitle(as_drawable(title), fontsize=10, parse_math=False)
     figure.tight_layout()
     return to_png(figure)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.render.bench_search import tried_table
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import make_table, split_shared
 from toolkit.render.words import count_of
@@ -43,7 +44,7 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     parts: list[RenderableType] = [*_table(report, measured)] if measured else []
     # Text, not markup: a reason may hold square brackets, such as onnxruntime-gpu[cuda].
     lines = [*_legend(measured), *_remarks(report), *_machine(report), *report.advice]
-    parts += [Text(line) for line in lines] + _chosen(report)
+    parts += [*map(Text, lines), *tried_table(report), *_chosen(report)]
     if report.is_interrupted:
         parts.append(Text("INTERRUPTED  the rows above are finished, the others were not measured"))
     return parts

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 __all__ = ["render_doctor", "runtimes_table"]
 
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.environment import sleeping_environment
 from toolkit.nvidia import JOINT
+from toolkit.render.ending import command_line
 from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ def render_doctor(report: DoctorReport, *, every: bool = False) -> list[Renderab
     lines += _engine_lines([row for row in report.rows if row.name not in known], told=told)
     lines += [f"Machine: {_machine(report)}.", RUN_ON]
     table: list[RenderableType] = ["", _table(report.rows)] if every else []
-    return [*lines, *table]
+    # A remedy is one line to be copied, however long.
+    return [*(command_line(line) if "pip install" in line else line for line in lines), *table]
 
 
 def runtimes_table(rows: Iterable[RuntimeRow]) -> RowTable:
@@ -149,11 +149,9 @@ def _engine_of(row: DoctorRow) -> str:
 
 def _pasted(remedy: str) -> str:
     """Return a remedy as it can be pasted here: pip is this environment's, whether or not that is active."""
-    own = Path(sys.prefix) / ("Scripts" if sys.platform == "win32" else "bin") / "pip"
-    found = shutil.which("pip")
-    if remedy.startswith("pip ") and own.exists() and (found is None or Path(found) != own):
-        place = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
-        return f"{place}{remedy.removeprefix('pip')}"
+    asleep = sleeping_environment()
+    if remedy.startswith("pip ") and asleep is not None and (asleep / "bin" / "pip").exists():
+        return f"{asleep / 'bin' / 'pip'}{remedy.removeprefix('pip')}"
     return f"install {remedy}" if remedy.startswith("an ") else remedy
 
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 __all__ = ["quickstart_screen"]
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from toolkit.render.ending import ending_lines, list_run_files, next_steps
 from toolkit.render.words import count_of
 
 MARKS = {True: "PASS", False: "FAIL"}
-NEXT = (
-    ("toolkit demo", "draw a digit in the browser"),
-    ("toolkit predict DIR", "your own pictures"),
-    ("toolkit export --kit all", "folders to embed the model: Python, Node, web, C, C++"),
-    ("toolkit parity --runtime all", "every engine that is installed"),
-    ("toolkit bench --provider cuda", "on a GPU; refuses to run on anything else"),
-    ("toolkit train --recipe tutorial", "the tutorial's own training"),
-    ("toolkit doctor", "what works on this machine"),
-)
 
 
 def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:
@@ -30,12 +23,9 @@ def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("toolkit quickstart", "bold")]
     # What goes on stands under its beginning; a path is never parted.
     lines += [Padding(Text(f"{name}: {words}"), (0, 0, 0, 2), expand=False) for name, words in _facts(result)]
-    lines.append(Text("files", "bold"))
-    for name, path in result["files"].items():
-        lines.append(Text(f"  {name:<14} {path}", no_wrap=True, overflow="ignore"))
-    lines.append(Text("go on with", "bold"))
-    width = max(len(command) for command, _ in NEXT)
-    return [*lines, *(Text(f"  {command:<{width}}  {words}") for command, words in NEXT)]
+    run, model = Path(result["files"]["run"]), Path(result["files"]["model"])
+    made = [*list_run_files(run), *(path for name, path in result["files"].items() if name != "run")]
+    return [*lines, *ending_lines(made, next_steps(run, model))]
 
 
 def _facts(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -112,8 +112,12 @@ def _parity_rows(part: Part) -> Iterable[list[str]]:
     for row in part.value["rows"]:
         error, bound = row.get("max_abs_logit_error"), row.get("bound")
         share = "" if error is None or not bound else f"{error / bound:.2g}"
+        # Rows that differ in one of these alone would look like copies.
+        threads = row.get("threads")
+        how = ["" if threads is None else str(threads or "own"), row.get("optimisation") or ""]
         yield [
-            *(part.name, row["runtime"], str(row["provider"]), row["precision"], str(row.get("images") or "")),
+            *(part.name, _subject(part), row["runtime"], str(row["provider"]), row["precision"], *how),
+            str(row.get("images") or ""),
             *(share, str(row.get("flips", "")), row["status"], row.get("reason") or ""),
         ]
 
@@ -124,11 +128,18 @@ def _evaluation_rows(part: Part) -> Iterable[list[str]]:
     interval = f"{100 * low:.2f} to {100 * high:.2f}"
     yield [
         part.name,
+        _subject(part),
         value["dataset"],
         f"{value['correct']:,} of {value['count']:,}",
         f"{100 * value['accuracy']:.2f}",
         interval,
     ]
+
+
+def _subject(part: Part) -> str:
+    """Return the file name of the model, or the name of the run, that a result is about."""
+    model = part.value.get("model") or {}
+    return str(model.get("path") or part.value.get("run") or "").replace("\\", "/").rpartition("/")[2]
 
 
 def _doctor_rows(part: Part) -> Iterable[list[str]]:
@@ -143,15 +154,18 @@ def _doctor_rows(part: Part) -> Iterable[list[str]]:
         ]
 
 
+PARITY_HEADER = (
+    "file, model, runtime, provider, precision, threads, optimisation, images, error / bound, flips, status, reason"
+)
 Rows = Callable[[Part], Iterable[list[str]]]
 KINDS: dict[str, tuple[str, str, Rows]] = {
     BENCH_SCHEMA: ("Benchmarks", BENCH_HEADER, _bench_rows),
     "toolkit/parity/1": (
         "Parity",
-        "file, runtime, provider, precision, images, error / bound, flips, status, reason",
+        PARITY_HEADER,
         _parity_rows,
     ),
-    "toolkit/evaluation/1": ("Accuracy", "file, data, right, %, 95 %", _evaluation_rows),
+    "toolkit/evaluation/1": ("Accuracy", "file, model, data, right, %, 95 %", _evaluation_rows),
     "toolkit/doctor/1": ("Providers", "file, name, version, status, reason, mend", _doctor_rows),
 }
 

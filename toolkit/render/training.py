@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 20
 # Letters of a class over its column; longer ones have numbers.
 MOST_HEADING = 5
-SHARE = ("training", "95 % interval", "validation", "95 % interval")
-CURVE_COLUMNS = ("images", *SHARE, "seeds", "epochs", "steps", "seconds")
 
 
 def layer_table(layers: Sequence[LayerShape]) -> RowTable:
@@ -102,7 +100,7 @@ def describe_trial(row: TrialRow) -> str:
     values = ", ".join(f"{key} {_short(value)}" for key, value in row.point.items())
     if row.state == "failed":
         return f"{values}: failed, {row.reason}"
-    again = "" if row.repeats is None else f", the same point as trial {row.repeats}"
+    again = "" if row.repeats is None else ", the same point as an earlier trial"
     return f"{values}: {_percent(row.accuracy)} +- {100 * row.standard_error:.2f}, {row.seconds:.1f} s{again}"
 
 
@@ -112,28 +110,37 @@ def render_tune(report: TuneReport) -> list[RenderableType]:
 
     fields = [dimension.key for dimension in report.config.space]
     figures, ranked = ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"), rank_trials(report.rows)
-    rows = (map(Text, _trial_cells(row, rank, fields=fields)) for rank, row in enumerate(ranked, start=1))
+    # Counted from 1, as in the picture; numbers of the study may skip a trial that was killed.
+    places = {row.number: place for place, row in enumerate(report.rows, start=1)}
+    rows = (
+        map(Text, _trial_cells(row, rank, fields=fields, places=places)) for rank, row in enumerate(ranked, start=1)
+    )
     table = make_table((*figures, "state"), rows, right=figures)
-    return [table, *(Text(line) for line in _tune_lines(report))]
+    return [table, *(Text(line) for line in _tune_lines(report, places=places))]
 
 
 def render_learning_curve(report: CurveReport) -> list[RenderableType]:
     """Return accuracy against training-set size, and what the intervals are."""
-    table = make_table(CURVE_COLUMNS, map(_curve_cells, report.rows()), right=CURVE_COLUMNS)
+    rows = report.rows()
+    # Between one seed's interval, of its images, and three seeds' lies what is none.
+    has_range = not report.has_intervals and any(row.seeds > 1 for row in rows)
+    kind = "range" if has_range else "95 %"
+    header = ("images", "epochs", "steps", "seeds", f"training % ({kind})", f"validation % ({kind})", "s each")
+    table = make_table(header, (_curve_cells(row, has_range=has_range) for row in rows), right=header)
     return [table, *(Text(line) for line in report.notes())]
 
 
-def _trial_cells(row: TrialRow, rank: int, *, fields: list[str]) -> list[str]:
+def _trial_cells(row: TrialRow, rank: int, *, fields: list[str], places: Mapping[int, int]) -> list[str]:
     values = [_short(row.point[key]) if key in row.point else "" for key in fields]
     if row.state == "failed":
         # The rest of a reason says what to do next; the report has it.
-        return ["-", str(row.number), "-", "-", *values, "-", f"failed: {row.reason.partition(';')[0]}"]
-    state = "done" if row.repeats is None else f"as trial {row.repeats}"
+        return ["-", str(places[row.number]), "-", "-", *values, "-", f"failed: {row.reason.partition(';')[0]}"]
+    state = "done" if row.repeats is None else f"as trial {places[row.repeats]}"
     figures = [_percent(row.accuracy), f"{100 * row.standard_error:.2f}"]
-    return [str(rank), str(row.number), *figures, *values, f"{row.seconds:.1f}", state]
+    return [str(rank), str(places[row.number]), *figures, *values, f"{row.seconds:.1f}", state]
 
 
-def _tune_lines(report: TuneReport) -> list[str]:
+def _tune_lines(report: TuneReport, *, places: Mapping[int, int]) -> list[str]:
     config, best = report.config, report.best
     how = f"{config.folds}-fold cross-validation" if config.folds > 1 else "the last of them held out"
     judged = f"judged on {report.images:,} training images ({how}, {_epochs_words(config.recipe)} unless varied)"
@@ -145,7 +152,7 @@ def _tune_lines(report: TuneReport) -> list[str]:
         for row in report.rows
         if row.state == "done" and row is not best and best.accuracy - row.accuracy <= best.standard_error
     ]
-    lines.append(f"best: trial {best.number}, {describe_trial(best)}")
+    lines.append(f"best: trial {places[best.number]}, {describe_trial(best)}")
     lines.append(
         f"other trials within one standard error of it: {len(near)}; "
         "the best of many is flattered by the choice: train it and judge it anew"
@@ -157,11 +164,11 @@ def _epochs_words(recipe: Recipe) -> str:
     return "epochs fitted to their number" if "epochs" in recipe.follows_size else f"{recipe.epochs} epochs"
 
 
-def _curve_cells(row: CurveRow) -> list[str]:
-    cells = [f"{row.size:,}"]
-    for share, interval in ((row.train_accuracy, row.train_ci95), (row.validation_accuracy, row.validation_ci95)):
-        cells += [_percent(share), f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"]
-    return [*cells, str(row.seeds), f"{row.epochs:,}", f"{row.steps:,}", f"{row.seconds:.1f}"]
+def _curve_cells(row: CurveRow, *, has_range: bool) -> list[str]:
+    ends = (row.train_range, row.validation_range) if has_range else (row.train_ci95, row.validation_ci95)
+    shares = zip((row.train_accuracy, row.validation_accuracy), ends, strict=True)
+    told = (f"{100 * share:.2f} ({100 * low:.2f}-{100 * high:.2f})" for share, (low, high) in shares)
+    return [f"{row.size:,}", f"{row.epochs:,}", f"{row.steps:,}", str(row.seeds), *told, f"{row.seconds:.1f}"]
 
 
 def _percent(share: float) -> str:

@@ -14,6 +14,8 @@ from toolkit.intervals import spread, t_interval, wilson_interval
 from toolkit.tuning.fit import FitResult
 
 SCHEMA = "toolkit/learning-curve/1"
+# Student's interval of fewer reaches from 0 to 100 %: what is told of them is their range.
+FEWEST_FOR_INTERVAL = 3
 AT_LEAST_ONE = {"size", "count", "train_count", "epochs", "steps"}
 
 
@@ -44,9 +46,11 @@ class CurveRow:
         train_accuracy: on the training images as they are, after the last epoch.
         train_std: sample standard deviation over the seeds; None for one seed.
         train_ci95: Wilson's interval for one seed, Student's over several.
+        train_range: the lowest and the highest seed's.
         validation_accuracy: on the held-out images.
         validation_std: as `train_std`.
         validation_ci95: as `train_ci95`.
+        validation_range: as `train_range`.
         seconds: mean wall time of a training.
     """
 
@@ -57,9 +61,11 @@ class CurveRow:
     train_accuracy: float
     train_std: float | None
     train_ci95: tuple[float, float]
+    train_range: tuple[float, float]
     validation_accuracy: float
     validation_std: float | None
     validation_ci95: tuple[float, float]
+    validation_range: tuple[float, float]
     seconds: float
 
 
@@ -86,6 +92,12 @@ class CurveReport:
         sizes = sorted({item.size for item in self.trainings})
         return [_summarise([item for item in self.trainings if item.size == size]) for size in sizes]
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether every size has seeds enough for an interval over them."""
+        rows = self.rows()
+        return bool(rows) and all(row.seeds >= FEWEST_FOR_INTERVAL for row in rows)
+
     def notes(self) -> list[str]:
         """Return in words what was equal for all sizes and what the intervals are."""
         epochs, fitted = self.settings["recipe"]["epochs"], self.settings["fitted_to_size"]
@@ -95,14 +107,17 @@ class CurveReport:
             equal = f"{' and '.join(fitted)} fitted to every size as a training fits them"
         else:
             equal = f"every size trained for the recipe's {epochs} epochs, so a larger one for more steps"
+        seeds = max((row.seeds for row in self.rows()), default=1)
         over = (
-            "Student's over the seeds, which differ in the start, the order and the subset; "
+            "95 % intervals: Student's over the seeds, which differ in the start, the order and the subset; "
             "that the validation images are a sample themselves is not in them"
-            if any(row.seeds > 1 for row in self.rows())
-            else "Wilson's, of the images judged"
+            if self.has_intervals
+            else f"in brackets the lowest and the highest of {seeds} seeds: an interval needs {FEWEST_FOR_INTERVAL}"
+            if seeds > 1
+            else "95 % intervals: Wilson's, of the images judged; one seed tells nothing of other seeds"
         )
         held = f"{self.settings['validation_count']:,} held-out training images, the same for all"
-        return [f"validation: {held}; the test images were not touched", equal, f"intervals: {over}"]
+        return [f"validation: {held}; the test images were not touched", equal, over]
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/learning-curve/1`."""
@@ -156,8 +171,9 @@ def _check_training(item: CurveTraining) -> None:
 
 def _summarise(trainings: Sequence[CurveTraining]) -> CurveRow:
     results = [item.result for item in trainings]
-    train = _share([(item.train_correct or 0, item.train_count) for item in results])
-    validation = _share([(item.correct, item.count) for item in results])
+    train_counts = [(item.train_correct or 0, item.train_count) for item in results]
+    counts = [(item.correct, item.count) for item in results]
+    train, validation = _share(train_counts), _share(counts)
     return CurveRow(
         size=trainings[0].size,
         seeds=len(results),
@@ -166,9 +182,11 @@ def _summarise(trainings: Sequence[CurveTraining]) -> CurveRow:
         train_accuracy=train[0],
         train_std=train[1],
         train_ci95=train[2],
+        train_range=_range(train_counts),
         validation_accuracy=validation[0],
         validation_std=validation[1],
         validation_ci95=validation[2],
+        validation_range=_range(counts),
         seconds=statistics.fmean(item.seconds for item in results),
     )
 
@@ -179,3 +197,8 @@ def _share(counts: Sequence[tuple[int, int]]) -> tuple[float, float | None, tupl
     if len(shares) == 1:
         return shares[0], None, wilson_interval(*counts[0])
     return statistics.fmean(shares), spread(shares), t_interval(shares)
+
+
+def _range(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    shares = [right / count for right, count in counts]
+    return min(shares), max(shares)

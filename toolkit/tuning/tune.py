@@ -161,7 +161,7 @@ def _run_trial(
         trial.set_user_attr("reason", str(error) or "out of memory")
         raise
     except StoppedError as stopped:
-        mend = f"trial {trial.number} is run again; go on with the same command and --study {path}"
+        mend = f"trial {len(rows) + 1} is run again; go on with the same command and --study {path}"
         raise _LeftError from StoppedError(f"{stopped}; {mend}", signal=stopped.signal)
     except (Exception, KeyboardInterrupt) as error:
         raise _LeftError from error

@@ -76,5 +76,5 @@ class CurveRecorder:
         write_json(self._path, tell_origin(report.to_json()))
         picture = self._path.with_suffix(".png")
         name, recipe = report.settings["data"]["name"], report.settings["recipe"]["name"]
-        is_there = draw_picture(picture, lambda: draw_learning_curve(report.rows(), title=f"{name}, recipe {recipe}"))
+        is_there = draw_picture(picture, lambda: draw_learning_curve(report, title=f"{name}, recipe {recipe}"))
         return picture if is_there else None

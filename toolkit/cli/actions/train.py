@@ -56,16 +56,21 @@ def show_result(result: Result, *, output: Output) -> None:
     """Say how good the run is and where it lies; nothing in a process that only helps another."""
     if result is None:
         return
+    from toolkit.render.ending import ending_lines, list_run_files, next_steps
+
     report, accuracy, warnings = result
+    files = list_run_files(report.run)
+    model = ArtifactStore.default().model_path(report.run.name)
     output.report(
         {
             "run": str(report.run),
             "evaluation": accuracy.to_json(),
             "checkpoint_sha256": report.checkpoint_sha256,
             "warnings": warnings,
+            "files": list(map(str, files)),
         },
         f"test accuracy {accuracy.describe()}",
-        f"run {report.run}; go on with: toolkit export",
+        *ending_lines(files, next_steps(report.run, model)),
     )
 
 
@@ -77,7 +82,9 @@ def _judge_run(report: TrainReport, dataset: Dataset, *, listener: TrainingListe
     if not report.is_main:
         return None
     result = evaluate_run(report.run, dataset)
-    write_evaluation(result, dataset.test.images, classes=dataset.classes, path=report.run / "evaluation.json")
+    whose = {"run": str(report.run), "checkpoint": "last.safetensors"}
+    path = report.run / "evaluation.json"
+    write_evaluation(result, dataset.test.images, classes=dataset.classes, path=path, extra=whose)
     if listener.board is not None:
         mistakes = find_mistakes(result, dataset.classes)
         images = dataset.test.images[[item.index for item in mistakes]]

@@ -89,7 +89,7 @@ class _Listener:
 
         self._settled = settled
         self._bar(settled, trials)
-        self._output.show(f"trial {row.number}, {settled} of {trials}: {describe_trial(row)}")
+        self._output.show(f"trial {settled} of {trials}: {describe_trial(row)}")
 
 
 def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, output: Output) -> None:
