@@ -19,7 +19,7 @@ from toolkit.bench.config import BenchConfig
 from toolkit.bench.report import BenchReport
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
-from toolkit.render.bench_search import tried_table
+from toolkit.render.bench import tried_table
 from toolkit.runtimes.base import RuntimeSettings
 
 MS = 1_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["render_bench"]
+__all__ = ["render_bench", "tried_table"]
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from toolkit.render.bench_search import tried_table
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import make_table, split_shared
 from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
-    from toolkit.bench.report import BenchReport, BenchRow
+    from toolkit.bench.report import BenchReport, BenchRow, TriedSetting
 
 # What tells one row from another; what all rows say alike is said once.
 SETTINGS = ("runtime", "provider", "precision", "threads", "batch")
@@ -36,6 +35,9 @@ LEGEND = {
     "limited by": "limited by: launch (what a call costs whatever its size), copy (to the device and back) or compute",
     "steady": "steady: the last windows agree within 10 %",
 }
+# Of a search over many settings the rest is in the report.
+MOST_TRIED = 12
+TRIED_FIGURES = ("batch", "threads", "p50 ms", "items/s")
 
 
 def render_bench(report: BenchReport) -> list[RenderableType]:
@@ -48,6 +50,18 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     if report.is_interrupted:
         parts.append(Text("INTERRUPTED  the rows above are finished, the others were not measured"))
     return parts
+
+
+def tried_table(report: BenchReport) -> list[RenderableType]:
+    """Return every setting that was tried shortly, the best first; nothing where nothing was searched."""
+    shown = report.tried[:MOST_TRIED]
+    if not shown:
+        return []
+    header = ("runtime", "provider", "precision", *TRIED_FIGURES, "then")
+    left_out = len(report.tried) - len(shown)
+    more = f" ({left_out} slower ones are in the report)" if left_out else ""
+    line = f"tried shortly, so coarsely, the best first{more}; measured: what is near the best, properly"
+    return ["", line, make_table(header, map(_tried_cells, shown), right=TRIED_FIGURES)]
 
 
 def _table(report: BenchReport, measured: Sequence[BenchRow]) -> Iterator[RenderableType]:
@@ -208,3 +222,17 @@ def _chosen(report: BenchReport) -> list[RenderableType]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if value < 1 else f"{value:,.2f}"
+
+
+def _tried_cells(tried: TriedSetting) -> tuple[str, ...]:
+    p50, rate = tried.p50_ms, tried.throughput_items_per_s
+    return (
+        tried.runtime,
+        tried.provider,
+        tried.precision,
+        str(tried.batch),
+        str(tried.threads or "own"),
+        "-" if p50 is None else f"{p50:.3g}",
+        "-" if rate is None else f"{rate:,.0f}",
+        "measured" if tried.is_finalist else "",
+    )
