@@ -14,22 +14,28 @@ from rich.console import RenderableType
 from toolkit.bench.compare import Comparison, RowChange
 from toolkit.bench.measuring.machine_peak import MachinePeak
 from toolkit.bench.report import BenchReport, BenchRow
+from toolkit.doctor.report import DoctorReport, DoctorRow
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.exporting.kits.kits import KitResult
 from toolkit.exporting.kits.self_check import SelfCheck
+from toolkit.nvidia import DRIVER
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.prediction.pipeline.blocks import Row
 from toolkit.prediction.report import PredictionReport
 from toolkit.render.bench import render_bench
 from toolkit.render.comparison import render_comparison
-from toolkit.render.doctor import runtimes_table
+from toolkit.render.doctor import render_doctor, runtimes_table
 from toolkit.render.export import kits_table
 from toolkit.render.parity import describe_matrix
 from toolkit.render.predictions import prediction_summary, predictions_table
 from toolkit.render.quickstart import quickstart_screen
+from toolkit.render.runs import recipes_table, render_recipe, render_runs
 from toolkit.render.training import confusion_table, layer_table, render_learning_curve, render_tune
 from toolkit.runtimes.installed import RuntimeRow
-from toolkit.training.recipe_catalog import RECIPES
+from toolkit.training.listed_models import Accuracy, ListedModel
+from toolkit.training.listing import ListedRun, RunList
+from toolkit.training.recipe_catalog import RECIPES, SUMMARIES
+from toolkit.training.recipe_fields import list_fields
 from toolkit.tuning.config import TuneConfig
 from toolkit.tuning.curve_report import CurveReport, CurveTraining
 from toolkit.tuning.fit import FitResult
@@ -39,6 +45,7 @@ from toolkit.tuning.tune import TuneReport
 
 FOLDER = "/home/somebody/projects/digits/artifacts"
 MODEL = f"{FOLDER}/models/mnist-fast-s0-20261128-073931.onnx"
+CUDA_PACKAGES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 INSTALL = "install it with: pip install 'onnx-parity-toolkit[runtimes]'"
 
 
@@ -260,15 +267,70 @@ def _runtimes() -> list[RenderableType]:
     return [runtimes_table([engine("ort"), engine("tract", **absent, install=install), private])]
 
 
+def _doctor(*, every: bool) -> list[RenderableType]:
+    def row(name: str, status: str = "absent", **changes: Any) -> DoctorRow:
+        return DoctorRow(**{"name": name, "kind": "provider", "version": "1.31.1", "status": status, **changes})
+
+    loader = "cannot open shared object file: No such file or directory"
+    joined = f"{CUDA_PACKAGES}, and {DRIVER}"
+    rows = (
+        row("onnxruntime installation", "pass", kind="installation", version="onnxruntime-gpu 1.31.1"),
+        row("ort/cpu", "pass", opens=True, runs=True, placement={"cpu": 4}),
+        row("ort/cuda", reason=f"provider cuda is not active: libcublasLt.so.13: {loader}", mend=joined),
+        row("ort/tensorrt", reason=f"provider tensorrt is not active: libnvinfer.so.10: {loader}", mend=joined),
+        row("torch/cpu", "pass", opens=True, runs=True, version="2.13.0+cpu"),
+        row("torch/cuda", reason="torch 2.13.0+cpu is a build without CUDA", mend="pip install 'torch>=2.11'"),
+        row("openvino/cpu", "fail", kind="runtime", version="2026.4.1", reason="the worker was killed by SIGSEGV"),
+        row("tvm/cpu", kind="runtime", version=None, reason="runtime tvm is not installed"),
+        row("cuBLAS", kind="library", reason=f"libcublas.so.13: {loader}", mend=CUDA_PACKAGES),
+        row("cuDNN", kind="library", reason=f"libcudnn.so.9: {loader}", mend=CUDA_PACKAGES),
+        row("GPU", kind="gpu", version=None, reason="no NVIDIA driver answers on this machine", mend=DRIVER),
+    )
+    machine = {"cpu": {"model": "AMD EPYC", "logical_cores": 2}, "gpus": []}
+    machine["platform"] = {"system": "Linux", "machine": "x86_64"}
+    return render_doctor(DoctorReport(command="toolkit doctor", environment=machine, rows=rows), every=every)
+
+
+def _runs() -> list[RenderableType]:
+    accuracy = Accuracy(value=0.9931, correct=9_931, count=10_000, ci95=(0.99128, 0.99454))
+    seen: dict[str, Any] = {"data": "fashion-mnist", "time": "", "size_bytes": 26_798_453, "state": "done"}
+    name, folder = "mnist-fast+learning_rate=0.002-s0-20261128-073931", Path(FOLDER)
+
+    def run(called: str, **changes: Any) -> ListedRun:
+        return ListedRun(**{"name": called, "path": folder / "runs" / called, "recipe": "fast", **seen, **changes})
+
+    changes = {"learning_rate": (0.004, 0.002), "label_smoothing": (0.05, 0.1), "hidden_units": (1024, 64)}
+    changed = {"recipe": "fast+learning_rate=0.002+2-more", "base": "fast", "changes": changes}
+    runs = (
+        run(name, is_latest=True, accuracy=accuracy, **changed),
+        run("half", state="unfinished", reason="8 of 20 epochs; go on with: toolkit train --resume half"),
+        run("broken", state="damaged", data="", reason=f"{folder / 'runs' / 'broken'} is not a run folder"),
+        run("new", base="fast"),
+    )
+    file = folder / "models" / f"{name}.onnx"
+    models = (ListedModel(name=file.name, path=file, accuracy=accuracy, precision="fp32", recipe="fast", **seen),)
+    return [*render_runs(RunList(root=folder, runs=runs, models=models))]
+
+
+def _recipes() -> list[RenderableType]:
+    best = RECIPES["best"]
+    table = recipes_table(RECIPES.values(), summaries=SUMMARIES)
+    return [*table, *render_recipe(best, list_fields(best), summary=SUMMARIES["best"])]
+
+
 SCREENS: dict[str, Callable[[], list[RenderableType]]] = {
     "bench": _bench,
     "bench-devices": _bench_of_devices,
     "compare": _comparison,
+    "doctor": lambda: _doctor(every=False),
+    "doctor-all": lambda: _doctor(every=True),
     "kits": _kits,
     "learning-curve": _learning_curve,
     "parity": _parity,
     "predict": _predictions,
     "quickstart": _quickstart,
+    "recipes": _recipes,
+    "runs": _runs,
     "runtimes": _runtimes,
     "training": _training,
     "tune": _tune,

@@ -51,11 +51,9 @@ def test_every_file_stands_alone_and_commands_have_real_names(tmp_path: Path) ->
     files = list_run_files(run)
     assert [path.name for path in files] == ["config.json", "history.png", "mistakes.png", "checkpoints"]
     model = tmp_path / "models" / "mine.onnx"
-    lines = [str(line).strip() for line in ending_lines(files, next_steps(run, model))]
+    lines = [str(line).strip() for line in ending_lines(files, next_steps(run, model, is_exported=False))]
     assert {str(path) for path in files} <= set(lines)
     assert "toolkit export mine" in lines
     assert f"toolkit demo {model}" in lines
-    model.parent.mkdir()
-    model.touch()
-    steps = [" ".join(command) for command in next_steps(run, model).values()]
-    assert steps == [f"toolkit demo {model}", f"toolkit predict {model} PICTURES", f"toolkit bench {model}"]
+    steps = [" ".join(command) for command in next_steps(run, model, is_exported=True).values()]
+    assert steps == [f"toolkit demo {model}", f"toolkit predict {model} PICTURES", "toolkit export mine --kit all"]

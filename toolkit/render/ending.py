@@ -20,22 +20,21 @@ def list_run_files(run: Path) -> list[Path]:
     return [*files, checkpoint_folder(run)]
 
 
-def next_steps(run: Path, model: Path) -> dict[str, list[str]]:
+def next_steps(run: Path, model: Path, *, is_exported: bool) -> dict[str, list[str]]:
     """Return what to do with a run that was trained, `{what for: command}`.
 
     Args:
         run: its folder.
         model: the file that an export of it makes, or made.
+        is_exported: whether it is there.
     """
-    made = [] if model.is_file() else [("write it as one .onnx file:", ["toolkit", "export", run.name])]
-    return dict(
-        [
-            *made,
-            ("draw digits for it, in the browser:", ["toolkit", "demo", str(model)]),
-            ("let it label your own pictures:", ["toolkit", "predict", str(model), "PICTURES"]),
-            *([] if made else [("how fast it is:", ["toolkit", "bench", str(model)])]),
-        ]
-    )
+    steps = {
+        "write it as one .onnx file:": ["toolkit", "export", run.name],
+        "draw digits for it, in the browser:": ["toolkit", "demo", str(model)],
+        "let it label your own pictures:": ["toolkit", "predict", str(model), "PICTURES"],
+        "embed it in Python, Node, a web page, C or C++:": ["toolkit", "export", run.name, "--kit", "all"],
+    }
+    return dict([*steps.items()][1:] if is_exported else [*steps.items()][:3])
 
 
 def ending_lines(files: Iterable[Path | str], steps: Mapping[str, list[str]]) -> list[Text]:

@@ -25,7 +25,7 @@ def quickstart_screen(result: dict[str, Any]) -> list[RenderableType]:
     lines += [Padding(Text(f"{name}: {words}"), (0, 0, 0, 2), expand=False) for name, words in _facts(result)]
     run, model = Path(result["files"]["run"]), Path(result["files"]["model"])
     made = [*list_run_files(run), *(path for name, path in result["files"].items() if name != "run")]
-    return [*lines, *ending_lines(made, next_steps(run, model))]
+    return [*lines, *ending_lines(made, next_steps(run, model, is_exported=True))]
 
 
 def _facts(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

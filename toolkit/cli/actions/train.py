@@ -70,7 +70,7 @@ def show_result(result: Result, *, output: Output) -> None:
             "files": list(map(str, files)),
         },
         f"test accuracy {accuracy.describe()}",
-        *ending_lines(files, next_steps(report.run, model)),
+        *ending_lines(files, next_steps(report.run, model, is_exported=False)),
     )
 
 
