@@ -124,4 +124,4 @@ def test_a_point_comes_back_from_the_file_of_its_recipe(tmp_path: Path) -> None:
     path.write_text(recipe_to_toml(recipe))
     again = read_recipe(path)
     assert describe_recipe(again) == describe_recipe(recipe)
-    assert (again.name, again.base) == ("tutorial", "tutorial")
+    assert (again.name, again.base) == ("tutorial+epochs=3", "tutorial")

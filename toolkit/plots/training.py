@@ -80,7 +80,8 @@ def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
     done = [(place, row) for place, row in enumerate(rows, start=1) if row.state == "done"]
     places, accuracies = [place for place, _ in done], [100 * row.accuracy for _, row in done]
     errors = [100 * row.standard_error for _, row in done]
-    axes.errorbar(places, accuracies, yerr=errors, fmt="o", color="tab:blue", capsize=2, label="trial, 1 s.e.")
+    told = "trial, 1 standard error"
+    axes.errorbar(places, accuracies, yerr=errors, fmt="o", color="tab:blue", capsize=2, label=told)
     best = [max(accuracies[: index + 1]) for index in range(len(accuracies))]
     axes.step(places, best, where="post", color="tab:red", label="best so far")
     failed = [place for place, row in enumerate(rows, start=1) if row.state == "failed"]
@@ -88,7 +89,7 @@ def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
         axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if place == failed[0] else None)
     axes.set(xlabel="trial", ylabel="validation accuracy, %", xlim=(0.5, len(rows) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     figure.tight_layout()
     return to_png(figure)
 
@@ -119,7 +120,7 @@ def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> 
         axes.set_xlabel(dimension.key)
         if number % columns == 0:
             axes.set_ylabel("validation accuracy, %")
-    figure.suptitle("the later a trial, the darker; bars: 1 s.e.", fontsize=9)
+    figure.suptitle("the later a trial, the darker; bars: 1 standard error", fontsize=9)
     figure.tight_layout()
     return to_png(figure)
 

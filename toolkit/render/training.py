@@ -20,6 +20,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.render.tables import RowTable, make_table
+from toolkit.render.words import count_of
 from toolkit.training.recipe_catalog import RECIPES, diff_recipes
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _tune_lines(report: TuneReport, *, places: Mapping[int, int]) -> list[str]:
 
 
 def _epochs_words(recipe: Recipe) -> str:
-    return "epochs fitted to their number" if "epochs" in recipe.follows_size else f"{recipe.epochs} epochs"
+    return "epochs fitted to their number" if "epochs" in recipe.follows_size else count_of(recipe.epochs, "epoch")
 
 
 def _curve_cells(row: CurveRow, *, has_range: bool) -> list[str]:
