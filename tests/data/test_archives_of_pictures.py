@@ -126,3 +126,20 @@ def test_control_characters_of_a_name_are_told_not_sent(tmp_path: Path, name: st
         load_dataset(str(write_zip(tmp_path / "own.zip", [*FILES, (name, b"no picture")])))
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_tar_is_gone_through_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    from toolkit.data.formats import archives
+
+    path = write_tar(tmp_path / f"own.{ending}", [*FILES, ("notes.txt", b"x"), ("._a.png", b"x")])
+    readings: list[str] = []
+    real = archives.TarReader
+
+    def count(*arguments: object, **options: object) -> archives.TarReader:
+        readings.append("once more")
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(archives, "TarReader", count)
+    load_dataset(str(path))
+    assert len(readings) == 2

@@ -20,8 +20,11 @@ from toolkit.containers.tar import TarReader
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked
 from toolkit.containers.zip import ZipMember, ZipReader
 from toolkit.data.formats.idx import MAX_BODY_BYTES
+from toolkit.data.formats.survey import judge_header
 from toolkit.data.formats.tree import Folder, FoundFile, PictureStore, is_hidden
 from toolkit.errors import DataError, escape_controls
+from toolkit.imaging.decode import ImageHeader
+from toolkit.imaging.endings import is_image_name
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, printable_name
 
@@ -77,7 +80,7 @@ class _Archive(PictureStore):
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[int, bytes | str]]:
         """Yield the members' bytes."""
-        return self._read(places, most_bytes=MAX_FILE_BYTES)
+        return self._read(places, most_bytes=MAX_FILE_BYTES) if places else iter(())
 
     @abstractmethod
     def _read(self, places: Sequence[int], *, most_bytes: int) -> Iterator[tuple[int, bytes]]: ...
@@ -138,15 +141,24 @@ class ZipStore(_Archive):
 
 
 class TarStore(_Archive):
-    """A tar archive's files, packed or not: a stream, so that each reading goes through all of it."""
+    """A tar archive's files, packed or not: a stream, so that each reading goes through all of it.
+
+    Headers of pictures are read with the names, which saves one.
+    """
 
     words = " in a tar archive"
 
     def _list_members(self) -> None:
+        headers: dict[int, ImageHeader | DataError] = {}
         with self._open() as reader:
             for member in reader.members():
-                if not member.is_folder:
-                    self._add(member.name, problem=f"is {member.problem} in the archive" if member.problem else "")
+                if member.is_folder:
+                    continue
+                place = len(self._names)
+                self._add(member.name, problem=f"is {member.problem} in the archive" if member.problem else "")
+                if is_image_name(member.name) and not member.problem and member.size_bytes <= MAX_FILE_BYTES:
+                    headers[place] = judge_header(b"".join(reader.read_chunks()), name=self.title(place))
+        self.headers = headers
 
     def _read(self, places: Sequence[int], *, most_bytes: int) -> Iterator[tuple[int, bytes]]:
         wanted = {place: position for position, place in enumerate(places)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["SizeSeen", "Survey", "choose_spec", "survey_files"]
+__all__ = ["SizeSeen", "Survey", "choose_spec", "judge_header", "survey_files"]
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from toolkit.card import InputSpec
 from toolkit.data.formats.tree import PictureStore
 from toolkit.data.trainable import propose_size
 from toolkit.errors import DataError
-from toolkit.imaging.decode import read_image_header, see_depth
+from toolkit.imaging.decode import ImageHeader, read_image_header, see_depth
 from toolkit.imaging.pixel_values import Depth
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
 from toolkit.progress import OnNote
@@ -69,13 +69,11 @@ def survey_files(store: PictureStore, places: npt.NDArray[np.int64], *, on_damag
     sizes: dict[tuple[int, int], SizeSeen] = {}
     formats: Counter[str] = Counter()
     is_grey, deep = True, []
-    for position, content in store.read(places.tolist()):
-        try:
-            header = read_image_header(content, name=store.title(int(places[position])))
-        except DataError as error:
+    for position, header in _read_headers(store, places):
+        if isinstance(header, DataError):
             if on_damage is None:
-                raise
-            on_damage(str(error))
+                raise header
+            on_damage(str(header))
             continue
         is_grey = is_grey and header.is_grey
         deep += [position] if header.is_deep else []
@@ -93,6 +91,23 @@ def survey_files(store: PictureStore, places: npt.NDArray[np.int64], *, on_damag
         notes = (f"warning: {len(deep)} images of 16-bit grey, as {first}: {said}, all alike",)
     titles = {size: store.title(int(places[seen.first])) for size, seen in sizes.items()}
     return Survey(sizes=sizes, formats=formats, is_grey=is_grey, bits=bits, titles=titles, notes=notes)
+
+
+def _read_headers(store: PictureStore, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, ImageHeader | DataError]]:
+    """Yield every picture's header, or what is wrong with it; those that the store knows are not read again."""
+    unknown = [position for position, place in enumerate(places.tolist()) if place not in store.headers]
+    for position in sorted({*range(len(places))} - {*unknown}):
+        yield position, store.headers[int(places[position])]
+    for number, content in store.read(places[unknown].tolist()):
+        yield unknown[number], judge_header(content, name=store.title(int(places[unknown[number]])))
+
+
+def judge_header(content: bytes | str, *, name: str) -> ImageHeader | DataError:
+    """Return a picture's header, or what is wrong with it."""
+    try:
+        return read_image_header(content, name=name)
+    except DataError as error:
+        return error
 
 
 def choose_spec(survey: Survey, *, size: tuple[int, int] | None) -> InputSpec:

@@ -7,14 +7,18 @@ __all__ = ["DiskStore", "Folder", "FoundFile", "PictureStore", "is_hidden"]
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular, printable_name
+
+if TYPE_CHECKING:
+    from toolkit.imaging.decode import ImageHeader
 
 IGNORED_NAMES = ("__MACOSX", "__pycache__")
 
@@ -59,11 +63,13 @@ class PictureStore(ABC):
         words: where its files are, such as " in a ZIP archive"; empty for a folder.
         root: its names.
         notes: what is left out or taken otherwise than it stands there, as the ends of sentences.
+        headers: of pictures, by their numbers, where these were read with the names; or what is wrong with one.
     """
 
     words: str
     root: Folder
     notes: tuple[str, ...] = ()
+    headers: Mapping[int, ImageHeader | DataError] = MappingProxyType({})
 
     @abstractmethod
     def title(self, place: int) -> str:
