@@ -15,7 +15,7 @@ KITS = ("python", "node", "web", "c", "cpp", "triton")
 # A value in a template: `@{name}`. The languages' own braces and dollars stay as they are.
 VALUE = re.compile(r"@\{([a-z0-9_]+)\}")
 # Files of other folders that a kit carries too.
-SCRIPTS = ("javascript/prepare.js", "javascript/guard.js", "javascript/classifier.js")
+SCRIPTS = tuple(f"javascript/{name}.js" for name in ("classifier", "prepare", "drawing", "ground", "resize", "guard"))
 SHARED = {"node": SCRIPTS, "web": SCRIPTS, "cpp": ("c/golden.h", "c/guard.h")}
 
 

@@ -78,7 +78,7 @@ def test_templates_say_nothing_about_digits(kit: str) -> None:
     values = {**kit_values(_source(classes=("cat", "dog", "owl"))), "cgen_version": "1", "c_sizes": ""}
     for name, text in render_kit(kit, values).items():
         assert not re.search(r"\bdigits?\b|\bten\b|\b28\b(?! pixel)(?!\))", text) or name.name in {
-            "prepare.js",
+            "drawing.js",
             "golden.h",  # whose numbers are the pictures'
         }, name
 
@@ -662,10 +662,11 @@ def test_javascript_prepares_pixels_as_predict_does(tmp_path: Path) -> None:
         for pixels, spec, fit in cases
     ]
     (tmp_path / "cases.json").write_text(json.dumps(given))
-    prepare = Path(sys.modules["exporters.kits"].__file__ or "").parent / "javascript" / "prepare.js"
-    shutil.copy(prepare, tmp_path / "prepare.mjs")
+    scripts = Path(sys.modules["exporters.kits"].__file__ or "").parent / "javascript"
+    shutil.copytree(scripts, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "run.mjs").write_text(
-        "import { readFileSync } from 'node:fs';\nimport { prepare, PictureError } from './prepare.mjs';\n"
+        "import { readFileSync } from 'node:fs';\nimport { prepare, PictureError } from './prepare.js';\n"
         "const answers = JSON.parse(readFileSync('cases.json')).map(({ data, spec, fit, ...picture }) => {\n"
         "  try {\n    const made = prepare({ ...picture, data: new Uint8Array(Buffer.from(data, 'base64')) }, spec, { fit });\n"
         "    return { data: Buffer.from(made.data).toString('base64'), notes: made.notes };\n"
