@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_the_header_is_read_without_the_pixels(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(data: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         decode_image(data)
+
+
+def test_bits_without_spaces_take_a_byte_each() -> None:
+    data = b"P1 3000 3000\n" + b"01" * 4_500_000
+    tracemalloc.start()
+    assert decode_image(data).pixels[:, :2].tolist() == [[255, 0]] * 3000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * len(data)
 
 
 def test_a_long_plain_file_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

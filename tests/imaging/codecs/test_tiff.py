@@ -95,7 +95,7 @@ def write_tiff(
     body = b"".join(bodies)
     entries: dict[int, list[int]] = {256: [width], 257: [height], 258: [8], 259: [1], 262: [1], 277: [1]}
     entries |= {tag: [value] for tag, value in (tags or {}).items()}
-    entries |= {names[0]: offsets, names[1]: [len(part) for part in bodies]}
+    entries = {names[0]: offsets, names[1]: [len(part) for part in bodies], **entries}
     rows, rest, place = b"", b"", 8 + len(body) + 2 + 12 * len(entries) + 4
     for tag, values in sorted(entries.items()):
         packed = struct.pack(f">{len(values)}I", *values)
@@ -173,12 +173,17 @@ def test_several_pages_are_refused_with_the_step() -> None:
         (write_tiff([SEVEN], width=65535, height=65535), "has 65535x65535 pixels; the most is"),
         (write_tiff([SEVEN], width=6000, height=6000), "claims 6000x6000 pixels in a file of"),
         (
-            write_tiff([b""] * 200_000, width=100, height=200_000, tags={278: 1}),
-            "200000 pieces of 100x1 pixels; the most",
+            write_tiff([b""] * 70_000, width=100, height=70_000, tags={278: 1}),
+            "70000 pieces of 100x1 pixels; the most",
         ),
         (write_tiff([SEVEN], width=28, height=28, tags={258: 7}), r"samples of \[7\] bits"),
         (write_tiff([SEVEN], width=28, height=28, tags={277: 200}), "has 200 samples a pixel; expected 1 to 5"),
         (write_tiff([SEVEN, SEVEN], width=28, height=28), "names 2 pieces, and 28x28 pixels are 1"),
+        (write_tiff([SEVEN], width=28, height=28, tags={279: 99_999}), "its pieces have more bytes than the file"),
+        (
+            write_tiff([SEVEN], width=8000, height=8000, tags={258: 64, 339: 3}),
+            "8000x8000 pixels of 8 bytes each",
+        ),
         (b"II*\0\x08\0\0\0", "its TIFF directory cannot be read"),
         (b"II*\0\xff\xff\xff\xff" + bytes(99), "its TIFF directory cannot be read"),
     ],

@@ -17,7 +17,7 @@ _ENTRIES = np.arange(FIRST - 1, 4096)
 _BITS = 9 + np.digitize(_ENTRIES, (511, 1023, 2047))
 _STARTS = np.concatenate([[0], np.cumsum(_BITS)[:-1]])
 # A table is cleared when it is full, after thousands of bytes; nobody waits for one that is cleared all the time.
-BYTES_A_TABLE, SPARE_TABLES = 1024, 16
+BYTES_A_TABLE, SPARE_TABLES = 1024, 4
 
 
 def unpack_lzw(packed: bytes, size_bytes: int) -> bytes:

@@ -70,7 +70,7 @@ class PnmPicture(OwnPicture):
         self.fp.seek(self._start)
         values = self._read_plain() if self._is_plain else self._read_binary()
         if self._has_bits:
-            return Image.fromarray(np.where(values, 0, BRIGHTEST).astype(np.uint8)[..., 0])
+            return Image.fromarray(np.where(values[..., 0], np.uint8(0), np.uint8(BRIGHTEST)))
         pixels = self._scale(values)
         if pixels.dtype == np.uint16 and self._samples > 1:
             pixels = keep_upper_bytes(pixels, name=self.name)
@@ -109,9 +109,9 @@ class PnmPicture(OwnPicture):
             raise ValueError(f"{done} numbers, expected {values.size}")
         return values.reshape(height, width, self._samples)
 
-    def _read_numbers(self, text: bytes) -> npt.NDArray[np.int64]:
+    def _read_numbers(self, text: bytes) -> npt.NDArray[Any]:
         if self._has_bits:  # a digit each, with space between them or without
-            numbers = np.frombuffer(b"".join(text.split()), np.uint8).astype(np.int64) - ord("0")
+            numbers: npt.NDArray[Any] = np.frombuffer(b"".join(text.split()), np.uint8) - np.uint8(ord("0"))
         else:
             numbers = np.array([int(word) for word in text.split()], np.int64)
         if numbers.size and not 0 <= numbers.min() <= numbers.max() <= self._brightest:

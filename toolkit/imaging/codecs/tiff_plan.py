@@ -11,6 +11,7 @@ __all__ = ["Compression", "Photometric", "TiffPlan", "read_plan"]
 
 from dataclasses import dataclass
 from enum import IntEnum
+from io import SEEK_END
 from typing import IO, Any
 
 import numpy as np
@@ -48,7 +49,9 @@ WANTED = frozenset(
     )
 )
 # As the writers of scientific pictures number them; more are no page of a picture.
-MOST_PIECES, MOST_PAGES_SEEN = 1 << 17, 16
+MOST_PIECES, MOST_PAGES_SEEN = 1 << 16, 16
+# Of samples, as they are unpacked; pictures of 64 megapixels have it with four bytes a pixel.
+MOST_BYTES = 4 * MAX_PIXELS
 REDUCED, APART, LOWEST_FIRST, DIFFERENCES = 1, 2, 2, 2
 KINDS = {1: "u", 2: "i", 3: "f"}
 DEPTHS = {"u": (1, 2, 4, 8, 16, 32), "i": (8, 16, 32), "f": (16, 32, 64)}
@@ -175,6 +178,11 @@ def read_plan(stream: IO[bytes], *, name: str) -> TiffPlan:
     is_planar = directory.number(PLANES, 1) == APART and samples > 1
     width, height = directory.number(WIDTH), directory.number(HEIGHT)
     compression, differences = _read_compression(directory, dtype, name=name)
+    if width * height <= MAX_PIXELS and width * height * samples * dtype.itemsize > MOST_BYTES:
+        raise DataError(
+            f"{name} has {width}x{height} pixels of {samples * dtype.itemsize} bytes each; the most are {MOST_BYTES:,} "
+            f"bytes in all: save it with 8 bits a channel, or smaller"
+        )
     return TiffPlan(
         width=width,
         height=height,
@@ -192,7 +200,7 @@ def read_plan(stream: IO[bytes], *, name: str) -> TiffPlan:
         is_planar=is_planar,
         palette=tuple(directory.numbers(PALETTE)),
         tables=directory.values.get(TABLES, b""),
-        **_read_pieces(directory, width=width, height=height, planes=samples if is_planar else 1, name=name),
+        **_read_pieces(directory, stream, size=(width, height), planes=samples if is_planar else 1, name=name),
     )
 
 
@@ -263,7 +271,10 @@ def _read_compression(directory: Directory, dtype: np.dtype[Any], *, name: str) 
     return Compression(number), predictor == DIFFERENCES
 
 
-def _read_pieces(directory: Directory, *, width: int, height: int, planes: int, name: str) -> dict[str, Any]:
+def _read_pieces(
+    directory: Directory, stream: IO[bytes], *, size: tuple[int, int], planes: int, name: str
+) -> dict[str, Any]:
+    width, height = size
     is_tiled = TILE_OFFSETS in directory.values or TILE_WIDTH in directory.values
     if is_tiled:
         piece_width, piece_height = directory.number(TILE_WIDTH), directory.number(TILE_HEIGHT)
@@ -289,4 +300,7 @@ def _read_pieces(directory: Directory, *, width: int, height: int, planes: int, 
             f"{name} is damaged: its directory names {len(pieces)} pieces, and {width}x{height} pixels are "
             f"{across * down * planes}; get the file again"
         )
+    # Pieces that all were the whole file would be read again and again.
+    if sum(packed for _, packed in pieces) > stream.seek(0, SEEK_END):
+        raise DataError(f"{name} is damaged: its pieces have more bytes than the file; get the file again")
     return {"piece_width": piece_width, "piece_height": piece_height, "is_tiled": is_tiled, "pieces": pieces}

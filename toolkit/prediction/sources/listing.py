@@ -49,8 +49,11 @@ def iterate_folder(folder: str, *, on_note: OnNote | None = None) -> Iterator[Im
             left_out.add(path)
     name = printable_name(folder)
     if not found and not problems:
-        seen = f"no image that is read, but {left_out}{left_out.step}" if left_out.num_pictures else "no image"
-        yield ImageItem(name, 0, None, f"{name} holds {seen}; expected files ending in {ENDINGS}")
+        if left_out.num_pictures:
+            reason = f"{name} holds no image that is read, but {left_out}{left_out.step}"
+        else:
+            reason = f"{name} holds no image; expected files ending in {ENDINGS}"
+        yield ImageItem(name, 0, None, reason)
     elif left_out and on_note is not None:
         on_note(f"{name}: left out {left_out}{left_out.step}")
 
