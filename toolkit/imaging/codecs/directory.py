@@ -8,9 +8,10 @@ Source: TIFF 6.0, section 2.
 
 from __future__ import annotations
 
-__all__ = ["Directory", "read_directory"]
+__all__ = ["Directory", "Tag", "read_directory"]
 
-from collections.abc import Collection
+from collections.abc import Container
+from enum import IntEnum
 from io import SEEK_END
 from typing import IO, Literal, NamedTuple
 
@@ -21,6 +22,34 @@ INLINE_BYTES = 4
 ENTRY_BYTES = 12
 # A value that is longer is not taken: the longest that is asked for are a large picture's list of pieces.
 MOST_VALUE_BYTES = 1 << 20
+
+
+class Tag(IntEnum):
+    """What is asked of a TIFF file's directory."""
+
+    SUBFILE = 254
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    FILL_ORDER = 266
+    STRIP_OFFSETS = 273
+    TURN = 274
+    SAMPLES = 277
+    STRIP_ROWS = 278
+    STRIP_BYTES = 279
+    PLANES = 284
+    PREDICTOR = 317
+    PALETTE = 320
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILE_OFFSETS = 324
+    TILE_BYTES = 325
+    EXTRA = 338
+    NUMBERS = 339
+    TABLES = 347
+    DNG = 50706
 
 
 class Directory(NamedTuple):
@@ -50,7 +79,7 @@ class Directory(NamedTuple):
         return [int.from_bytes(value[place : place + size], self.order) for place in range(0, len(value), size)]
 
 
-def read_directory(stream: IO[bytes], wanted: Collection[int], *, start: int | None = None) -> Directory:
+def read_directory(stream: IO[bytes], wanted: Container[int], *, start: int | None = None) -> Directory:
     """Read a directory.
 
     Args:

@@ -17,37 +17,10 @@ from typing import IO, Any
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.imaging.codecs.directory import Directory, read_directory
+from toolkit.imaging.codecs.directory import Directory, Tag, read_directory
 from toolkit.imaging.settings import MAX_PIXELS
 
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, TURN, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANES, PREDICTOR, PALETTE = (
-    273,
-    274,
-    277,
-    278,
-    279,
-    284,
-    317,
-    320,
-)
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA, NUMBERS, TABLES, DNG = (
-    322,
-    323,
-    324,
-    325,
-    338,
-    339,
-    347,
-    50706,
-)
-WANTED = frozenset(
-    (
-        *(SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, TURN, SAMPLES, STRIP_ROWS),
-        *(STRIP_BYTES, PLANES, PREDICTOR, PALETTE, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA, NUMBERS),
-        *(TABLES, DNG),
-    )
-)
+WANTED = frozenset(Tag)
 # As the writers of scientific pictures number them; more are no page of a picture.
 MOST_PIECES, MOST_PAGES_SEEN = 1 << 16, 16
 # Of samples, as they are unpacked; pictures of 64 megapixels have it with four bytes a pixel.
@@ -171,12 +144,12 @@ def read_plan(stream: IO[bytes], *, name: str) -> TiffPlan:
     if not directory.values:
         raise DataError(f"{name} is damaged: its TIFF directory cannot be read; get the file again")
     _refuse_pages(stream, directory, name=name)
-    samples = directory.number(SAMPLES, 1)
+    samples = directory.number(Tag.SAMPLES, 1)
     bits, dtype = _read_type(directory, name=name)
     photometric, colours = _read_meaning(directory, samples=samples, name=name)
     mode, alpha = _choose_mode(directory, dtype, samples=samples, colours=colours, name=name)
-    is_planar = directory.number(PLANES, 1) == APART and samples > 1
-    width, height = directory.number(WIDTH), directory.number(HEIGHT)
+    is_planar = directory.number(Tag.PLANES, 1) == APART and samples > 1
+    width, height = directory.number(Tag.WIDTH), directory.number(Tag.HEIGHT)
     compression, differences = _read_compression(directory, dtype, name=name)
     if width * height <= MAX_PIXELS and width * height * samples * dtype.itemsize > MOST_BYTES:
         raise DataError(
@@ -195,17 +168,17 @@ def read_plan(stream: IO[bytes], *, name: str) -> TiffPlan:
         mode="RGB" if photometric == Photometric.INDEXED else mode,
         compression=compression,
         differences=differences,
-        reversed=directory.number(FILL_ORDER) == LOWEST_FIRST,
-        turn=directory.number(TURN),
+        reversed=directory.number(Tag.FILL_ORDER) == LOWEST_FIRST,
+        turn=directory.number(Tag.TURN),
         is_planar=is_planar,
-        palette=tuple(directory.numbers(PALETTE)),
-        tables=directory.values.get(TABLES, b""),
+        palette=tuple(directory.numbers(Tag.PALETTE)),
+        tables=directory.values.get(Tag.TABLES, b""),
         **_read_pieces(directory, stream, size=(width, height), planes=samples if is_planar else 1, name=name),
     )
 
 
 def _refuse_pages(stream: IO[bytes], directory: Directory, *, name: str) -> None:
-    if DNG in directory.values or directory.number(SUBFILE) & REDUCED:
+    if Tag.DNG in directory.values or directory.number(Tag.SUBFILE) & REDUCED:
         raise DataError(
             f"{name} is a camera's raw file; export it as JPEG or PNG with the camera's program or darktable"
         )
@@ -214,13 +187,13 @@ def _refuse_pages(stream: IO[bytes], directory: Directory, *, name: str) -> None
             return
         directory = read_directory(stream, WANTED, start=directory.following)
         # Beside the page there may be smaller copies of it.
-        if not directory.number(SUBFILE) & REDUCED:
+        if not directory.number(Tag.SUBFILE) & REDUCED:
             break
     raise DataError(f"{name} has several pages; save each as a file of its own: magick NAME.tif page-%d.png")
 
 
 def _read_type(directory: Directory, *, name: str) -> tuple[int, np.dtype[Any]]:
-    depths, numbers = set(directory.numbers(BITS) or [1]), set(directory.numbers(NUMBERS) or [1])
+    depths, numbers = set(directory.numbers(Tag.BITS) or [1]), set(directory.numbers(Tag.NUMBERS) or [1])
     bits, kind = max(depths), KINDS.get(max(numbers), "")
     if len(depths) > 1 or len(numbers) > 1 or bits not in DEPTHS.get(kind, ()):
         raise DataError(
@@ -231,7 +204,7 @@ def _read_type(directory: Directory, *, name: str) -> tuple[int, np.dtype[Any]]:
 
 
 def _read_meaning(directory: Directory, *, samples: int, name: str) -> tuple[Photometric, int]:
-    number, is_jpeg = directory.number(PHOTOMETRIC), directory.number(COMPRESSION, 1) == Compression.JPEG
+    number, is_jpeg = directory.number(Tag.PHOTOMETRIC), directory.number(Tag.COMPRESSION, 1) == Compression.JPEG
     colours = next((count for count, meanings in COLOURS.items() if number in meanings), 0)
     if not colours or (number == Photometric.YCBCR and not is_jpeg):
         raise DataError(f"{name} holds colours of kind {number}; expected grey, RGB, a palette or CMYK; {MEND}")
@@ -243,7 +216,7 @@ def _read_meaning(directory: Directory, *, samples: int, name: str) -> tuple[Pho
 def _choose_mode(
     directory: Directory, dtype: np.dtype[Any], *, samples: int, colours: int, name: str
 ) -> tuple[str, int]:
-    extra = directory.numbers(EXTRA)
+    extra = directory.numbers(Tag.EXTRA)
     # Four samples for RGB are RGB and alpha, where nothing is said.
     kind = extra[0] if extra else STRAIGHT * (samples > colours)
     alpha = kind if kind in {MULTIPLIED, STRAIGHT} and samples > colours and (colours, True) in MODES else 0
@@ -261,8 +234,8 @@ def _choose_mode(
 
 def _read_compression(directory: Directory, dtype: np.dtype[Any], *, name: str) -> tuple[Compression, bool]:
     """Return how pieces are packed, and whether a sample is its difference to the one before."""
-    number = directory.number(COMPRESSION, 1)
-    predictor = directory.number(PREDICTOR, 1) if number in PREDICTED else 1
+    number = directory.number(Tag.COMPRESSION, 1)
+    predictor = directory.number(Tag.PREDICTOR, 1) if number in PREDICTED else 1
     if number not in set(Compression) or predictor not in {1, DIFFERENCES} or (predictor > 1 and dtype.kind == "f"):
         words = NAMES.get(number, f"way {number}" if predictor == 1 else f"predictor {predictor} of {dtype.name}")
         raise DataError(
@@ -275,13 +248,13 @@ def _read_pieces(
     directory: Directory, stream: IO[bytes], *, size: tuple[int, int], planes: int, name: str
 ) -> dict[str, Any]:
     width, height = size
-    is_tiled = TILE_OFFSETS in directory.values or TILE_WIDTH in directory.values
+    is_tiled = Tag.TILE_OFFSETS in directory.values or Tag.TILE_WIDTH in directory.values
     if is_tiled:
-        piece_width, piece_height = directory.number(TILE_WIDTH), directory.number(TILE_HEIGHT)
-        tags = (TILE_OFFSETS, TILE_BYTES)
+        piece_width, piece_height = directory.number(Tag.TILE_WIDTH), directory.number(Tag.TILE_HEIGHT)
+        tags = (Tag.TILE_OFFSETS, Tag.TILE_BYTES)
     else:
-        piece_width, piece_height = width, min(directory.number(STRIP_ROWS, height), height)
-        tags = (STRIP_OFFSETS, STRIP_BYTES)
+        piece_width, piece_height = width, min(directory.number(Tag.STRIP_ROWS, height), height)
+        tags = (Tag.STRIP_OFFSETS, Tag.STRIP_BYTES)
     if not min(width, height, piece_width, piece_height) > 0:
         raise DataError(
             f"{name} is damaged: it claims {width}x{height} pixels in pieces of {piece_width}x{piece_height}"
