@@ -146,7 +146,7 @@ def test_a_grid_goes_through_its_range_in_a_random_order_that_the_seed_decides(t
 def test_a_stopped_grid_tries_the_point_that_was_under_way_too(tmp_path: Path, after_trials: int) -> None:
     config = config_of("learning_rate=1e-3,1e-2", "optimizer=adam,adamw", search="grid", trials=0, folds=1)
     steps = 96 // 16  # images to train on, in batches
-    with pytest.raises(StoppedError, match=f"trial {after_trials} is run again"):
+    with pytest.raises(StoppedError, match=f"trial {after_trials + 1} is run again"):
         search(tmp_path / "a.db", config, listener=Listener(stop_after=after_trials * steps + 1))
     report = search(tmp_path / "a.db", config)
     assert [row.state for row in report.rows] == ["done"] * 4
