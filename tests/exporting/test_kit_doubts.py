@@ -312,6 +312,8 @@ def test_golden_of_a_card_without_thresholds_is_replayed_without_doubts(model_pa
     folder = put("python", bare, tmp_path)
     assert run_selfcheck("python", folder).status == "pass"
     assert "no answer is ever doubtful" in (folder / "README.md").read_text()
+    header = put("cpp", bare, tmp_path) / f"{source.package}.hpp"
+    assert "no answer is ever doubtful" in header.read_text()
 
 
 @pytest.mark.kits

@@ -5,6 +5,7 @@
  *     puts(@{c_name}_classes[result.label]);
  *     if (result.doubtful) puts(result.reason);
  *
+ * @{doubt_note}
  * Nothing is allocated and no state is kept: any number of threads may call it at once, each with a stack that has room
  * for the working memory that the README states.
  */

@@ -4,6 +4,8 @@
 //     const auto prediction = classifier.predict(pixels).front();
 //     std::cout << @{c_name}_classifier::kClasses[prediction.label];
 //     if (prediction.doubtful) std::cout << ", doubtful: " << prediction.reason;
+//
+// @{doubt_note}
 #pragma once
 
 #include <array>
