@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def test_a_file_and_a_run_give_the_same_figures(
     assert stems == {path.stem for path in (artifacts / "reports").glob("*.json")}
     before = (run / "evaluation.json").read_text()
     assert exit_code_of("evaluate", f"{run}@best") == 0
-    assert "mistakes, the worst first; pictures in" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "mistakes, the worst first\npicture " in text
+    assert re.search(r"^picture \S+-mistakes\.png$", text, re.MULTILINE)
     assert (run / "evaluation.json").read_text() == before, "another checkpoint is not the run's evaluation"
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
 from toolkit.cli.actions import bench
-from toolkit.cli.actions.evaluate import summarise_mistakes, write_evaluation
+from toolkit.cli.actions.evaluate import describe_mistakes, write_evaluation
 from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
 from toolkit.cli.output import Output, draw_picture
@@ -66,7 +66,7 @@ def test_an_evaluation_is_written_before_its_pictures_and_without_those_that_fai
     assert report["count"] == len(bars.test)
     assert "confusion" not in report["pictures"]
     assert Path(report["pictures"]["first"]).exists()
-    assert summarise_mistakes({"pictures": {}, "mistakes": []}).endswith("no pictures")
+    assert describe_mistakes({"pictures": {}, "mistakes": []})[1:] == ["picture none"]
 
 
 def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 LEAST_BAR, MOST_BAR = 6, 30
-# Slower than one in ten seconds is no rate that anybody reads.
+# What is counted in hundreds; of trials or rows a rate says less than the time that is left.
+RATED = {"steps", "images", "calls", "bytes"}
 LEAST_RATE = 0.1
 
 
@@ -74,7 +75,7 @@ class _Amount(ProgressColumn):
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.speed
-        if speed is None or speed < LEAST_RATE:
+        if speed is None or speed < LEAST_RATE or task.fields["unit"] not in RATED:
             return Text()
         if task.fields["unit"] == "bytes":
             return Text(f"{speed / 1e6:,.1f} MB/s")

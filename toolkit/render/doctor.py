@@ -69,7 +69,7 @@ def render_doctor(report: DoctorReport, *, every: bool = False) -> list[Renderab
 
 def runtimes_table(rows: Iterable[RuntimeRow]) -> RowTable:
     """Return one row for each runtime: its version, or the command that brings it."""
-    header = ("runtime", "installed", "executes", "runs on", "what brings it")
+    header = ("runtime", "installed", "runs on", "what brings it")
     # References are what engines are compared with, and nobody runs them by name.
     engines = [row for row in rows if not row.is_reference]
     return make_table(header, map(_runtime_cells, engines), below={"what brings it"})
@@ -180,4 +180,6 @@ def _runtime_cells(row: RuntimeRow) -> tuple[str | Text, ...]:
     brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
     found = Text(brought_by) if row.installed else Text("not installed", "yellow")
     # Text, not markup: a command holds square brackets.
-    return row.runtime, found, row.executes, ", ".join(row.devices), Text("" if row.installed else row.install)
+    # Of those that do not open model files.
+    needs = "; a run's network" if row.executes == "run" else ""
+    return row.runtime, found, ", ".join(row.devices) + needs, Text("" if row.installed else row.install)

@@ -62,8 +62,8 @@ def recipe_lines(recipe: Recipe) -> list[str]:
 def contract_table(clauses: Iterable[Clause]) -> RowTable:
     """Return the clauses of the model file's contract with their verdicts."""
     marks = {True: Text("yes", "green"), False: Text("no", "red")}
-    rows = ((marks[clause.met], clause.name, clause.seen) for clause in clauses)
-    return make_table(("", "clause", "seen"), rows, folded={"seen"})
+    rows = ((marks[clause.met], f"{clause.name}: {clause.seen}") for clause in clauses)
+    return make_table(("met", "clause: what was seen"), rows, folded={"clause: what was seen"})
 
 
 def confusion_table(report: AccuracyReport, classes: Sequence[str]) -> RowTable:

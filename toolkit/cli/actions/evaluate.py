@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["evaluate_and_report", "summarise_mistakes", "write_evaluation"]
+__all__ = ["describe_mistakes", "evaluate_and_report", "write_evaluation"]
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +23,7 @@ from toolkit.evaluation.evaluate import EvaluationResult, evaluate_pictures, fin
 from toolkit.holding import hold
 from toolkit.plain import to_plain
 from toolkit.render.training import confusion_table, describe_comparison
+from toolkit.render.words import count_of
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import read_run
 
@@ -77,7 +78,7 @@ def evaluate_and_report(
         f"{'test accuracy' if pictures.sha256 else 'accuracy'} {result.report.describe()}",
         *lines,
         confusion_table(result.report, candidate.classes),
-        summarise_mistakes(report),
+        *describe_mistakes(report),
         f"report {path}",
     )
 
@@ -125,13 +126,11 @@ def write_evaluation(
     return value
 
 
-def summarise_mistakes(report: Mapping[str, Any]) -> str:
-    """Return the line that says where the pictures are, and how many mistakes there were."""
-    paths = [Path(path) for path in report["pictures"].values()]
+def describe_mistakes(report: Mapping[str, Any]) -> list[str]:
+    """Return how many mistakes there were, and where each picture is, a line each."""
     count = len(report["mistakes"])
-    words = f"{count:,} mistakes, the worst first" if count else "no mistakes, so no gallery of them"
-    where = f"pictures in {paths[0].parent}: {', '.join(path.name for path in paths)}" if paths else "no pictures"
-    return f"{words}; {where}"
+    words = f"{count_of(count, 'mistake')}, the worst first" if count else "no mistakes, so no gallery of them"
+    return [words, *(f"picture {path}" for path in report["pictures"].values() or ["none"])]
 
 
 def _resolve(target: Path | None, store: ArtifactStore) -> Path:

@@ -28,6 +28,7 @@ def write_page(files: list[Path], target: Path, *, force: bool) -> None:
         DataError: a file is no result; the page holds the others, if there are any.
     """
     from toolkit.render.report import render_page
+    from toolkit.render.words import count_of
 
     parts, problems = _read_all(files)
     if not parts:
@@ -35,7 +36,9 @@ def write_page(files: list[Path], target: Path, *, force: bool) -> None:
     pictures = _draw(parts, target, force=force, inputs=files)
     page = render_page(parts, pictures={model: path.name for model, path in pictures.items()}, problems=problems)
     write_atomic(target, page.encode())
-    note(f"page: {', '.join(map(str, (target, *pictures.values())))}; {len(parts)} results")
+    note(f"{count_of(len(parts), 'result')} on one page")
+    for path in (target, *pictures.values()):
+        note(f"{'page' if path is target else 'picture'} {path}")
     if problems:
         raise DataError(f"{len(problems)} of {len(files)} files were left out: {problems[0]}")
 
