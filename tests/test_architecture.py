@@ -28,7 +28,7 @@ LAYERS = [
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding", "regular_file", "programs"},
-    {"errors", "closing", "plain", "progress"},
+    {"errors", "closing", "counts", "plain", "progress"},
 ]
 SOURCES = read_sources()
 GRAPH = read_imports(SOURCES, for_types=True)

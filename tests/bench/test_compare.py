@@ -239,7 +239,7 @@ def test_the_command_is_a_gate(tmp_path: Path) -> None:
     gates = ("--fail-if", "p99>+5%", "--fail-if", "throughput<-3%")
     assert run("same", *gates).returncode == 0
     slow = run("slow", *gates)
-    assert (slow.returncode, "1 of 1 rows are worse: p99>+5%" in slow.stderr) == (1, True)
+    assert (slow.returncode, "1 of 1 row got worse: p99>+5%" in slow.stderr) == (1, True)
     report = json.loads(run("slow", "--json").stdout)
     assert (report["schema"], report["passed"]) == ("toolkit/comparison/1", True)  # nothing was asked
     assert run("slow", "--fail-if", "p99").returncode == 2

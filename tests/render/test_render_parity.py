@@ -109,5 +109,5 @@ def test_a_matrix_in_which_nothing_was_judged_does_not_say_that_the_file_failed(
 
 def test_the_end_of_a_matrix_in_which_nothing_was_judged_says_why() -> None:
     report = report_of([replace(REFUSED, status="skip", reason="no run")])
-    with pytest.raises(CheckFailedError, match="parity judged none of 1 rows; openvino: no run"):
+    with pytest.raises(CheckFailedError, match="parity judged none of 1 row; openvino: no run"):
         require_passed(report)

@@ -186,5 +186,5 @@ def test_the_command_saves_its_report_row_by_row(tmp_path: Path, capsys: pytest.
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     again = ["learning-curve", *small, "--sizes", "50,100,200", "--resume", str(path)]
     assert exit_code_of(*again) == 0
-    assert "2 are there already" in capsys.readouterr().out
+    assert "2 of 3 trainings done" in capsys.readouterr().out
     assert len(json.loads(path.read_text())["trainings"]) == 3

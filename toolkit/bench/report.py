@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.counts import count_of
 from toolkit.durable import read_json
 from toolkit.errors import DataError
 from toolkit.plain import to_plain
@@ -180,7 +181,8 @@ class BenchReport:
         """Why the benchmark is not passed, in one sentence; empty where it is."""
         if self.unmet:
             return self.unmet
-        return f"{len(self.failed)} of {len(self.rows)} rows failed: {self.failed[0].reason}" if self.failed else ""
+        rows = f"{len(self.failed)} of {count_of(len(self.rows), 'row')}"
+        return f"{rows} failed: {self.failed[0].reason}" if self.failed else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/bench/1`."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.card import CARD_KEY, Card, read_card
+from toolkit.counts import count_of
 from toolkit.errors import ModelError, ResourceError, escape_controls
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.external_data import Found, look_beside
@@ -207,7 +208,7 @@ def _format_lines(facts: FileFacts) -> Iterator[str]:
 def _card_lines(card: Card) -> Iterator[str]:
     names = ", ".join(card.classes[:12]) + (" ..." if len(card.classes) > 12 else "")
     yield (
-        f"{card.name}: {len(card.classes)} classes ({names}), {card.precision}, "
+        f"{card.name}: {count_of(len(card.classes), 'class', plural='classes')} ({names}), {card.precision}, "
         f"{card.network.get('parameters', '?')} parameters, trained on {card.data.get('name')}"
     )
     if card.test_accuracy:

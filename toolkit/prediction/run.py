@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.artifacts import check_output
+from toolkit.counts import count_of
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError, ToolkitError, UsageError
 from toolkit.onnx_file.source import ModelSource
@@ -182,7 +183,7 @@ def _identity(config: PredictionConfig, model: DescribedModel, *, form: str) -> 
 
 
 def _describe(target: Target, output: Path | None) -> str:
-    rows = f"stopped after {target.progress.rows} rows"
+    rows = f"stopped after {count_of(target.progress.rows, 'row')}"
     if output is None or not target.progress.rows:
         return rows
     return f"{rows}, which lie in {part_of(output)}; go on with the same command and --output {output} --resume"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import make_table, split_shared
-from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
     from toolkit.bench.report import BenchReport, BenchRow, TriedSetting

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.tables import make_table, split_shared
-from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
     from toolkit.bench.compare import Comparison, RowChange

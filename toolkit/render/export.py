@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def describe_export(report: ExportReport, *, asked: str | None) -> list[str]:
 def describe_golden(card: Card, *, asked: str | None) -> str:
     """Return how many golden vectors a card has, or why none; `asked` as in `describe_export`."""
     if card.golden is not None:
-        return f"golden vectors: {card.golden.shape[0]} {card.golden.split or card.golden.origin} images"
+        return f"golden vectors: {count_of(card.golden.shape[0], f'{card.golden.split or card.golden.origin} image')}"
     reason = "as asked" if asked == "none" else f"one image of {card.input.height}x{card.input.width} is over the cap"
     return f"golden vectors: none, {reason}; toolkit selftest has nothing to replay"
 
@@ -45,7 +46,7 @@ def cross_check_words(check: CrossCheck) -> str:
     sizes = ", ".join(map(str, check.batch_sizes))
     errors = " and ".join(f"{error:.2g}" for error in check.max_abs_logit_errors)
     differing = check.labels_differing
-    labels = f"{differing} labels differ, which rounding explains" if differing else "equal labels"
+    labels = f"{count_of(differing, 'label')} changed, which rounding explains" if differing else "equal labels"
     return (
         f"cross-check with {check.exporters[1]} passed on {check.images:,} {check.split} images, batch {sizes} "
         f"and more: largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, "
@@ -74,7 +75,9 @@ def kits_table(results: Sequence[KitResult]) -> RenderableType:
 
 def _describe_file(report: ExportReport, *, asked: str | None) -> tuple[str, ...]:
     state = "unchanged" if report.unchanged else "written"
-    written = f"{report.card.precision}, opset 18, {len(report.operators)} nodes, sha256 {report.sha256[:16]}..."
+    written = (
+        f"{report.card.precision}, opset 18, {count_of(len(report.operators), 'node')}, sha256 {report.sha256[:16]}..."
+    )
     proven = f"largest logit error {report.max_abs_logit_error:.2g}, bound {report.card.bound['logits']:.2g}"
     return (
         f"{report.model} {state}: {report.size_bytes / 1e6:.2f} MB, {written}",

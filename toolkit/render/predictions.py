@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
-from toolkit.render.words import count_of
 
 if TYPE_CHECKING:
     from toolkit.prediction.pipeline.blocks import Row

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.ending import ending_lines, list_run_files, next_steps
-from toolkit.render.words import count_of
 
 MARKS = {True: "PASS", False: "FAIL"}
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
-from toolkit.render.words import count_of
 from toolkit.training.recipe_catalog import RECIPES, diff_recipes
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def render_tune(report: TuneReport) -> list[RenderableType]:
     from toolkit.tuning.study import rank_trials  # who trains has nothing to search
 
     fields = [dimension.key for dimension in report.config.space]
-    figures, ranked = ("rank", "trial", "accuracy", "s.e.", *fields, "seconds"), rank_trials(report.rows)
+    figures, ranked = ("rank", "trial", "accuracy", "+-", *fields, "seconds"), rank_trials(report.rows)
     # Counted from 1, as in the picture; numbers of the study may skip a trial that was killed.
     places = {row.number: place for place, row in enumerate(report.rows, start=1)}
     rows = (
@@ -144,7 +144,9 @@ def _trial_cells(row: TrialRow, rank: int, *, fields: list[str], places: Mapping
 def _tune_lines(report: TuneReport, *, places: Mapping[int, int]) -> list[str]:
     config, best = report.config, report.best
     how = f"{config.folds}-fold cross-validation" if config.folds > 1 else "the last of them held out"
-    judged = f"judged on {report.images:,} training images ({how}, {_epochs_words(config.recipe)} unless varied)"
+    judged = (
+        f"judged on {count_of(report.images, 'training image')} ({how}, {_epochs_words(config.recipe)} unless varied)"
+    )
     lines = [f"{judged}; the test images were not touched"]
     if best is None:
         return [*lines, "every trial failed"]

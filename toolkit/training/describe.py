@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from toolkit.card import BYTE_BITS
+from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset
 from toolkit.data.split import ends_mixed
 from toolkit.runs.run import RUN_SCHEMA
@@ -98,13 +99,13 @@ def _describe_data_use(data: Dataset, session: Session, *, config: TrainConfig) 
     """
     images, held_out = len(session.images), 0 if session.held_out is None else len(session.held_out[0])
     validated = f"{held_out:,} held out, {name_held_out(data, config)}" if held_out else "none held out"
-    lines = [f"{images:,} images to train on, {validated}"]
+    lines = [f"{count_of(images, 'image')} to train on, {validated}"]
     if fitted := _list_fitted(session, config):
         steps = session.recipe.count_steps(images)
         changes = ", ".join(f"{key} {before} -> {after}" for key, (before, after) in fitted.items())
         lines.append(
-            f"fitted to {images:,} images: {changes}; {steps:,} steps an epoch, {steps * session.recipe.epochs:,} in "
-            f"all (--set {next(iter(fitted))}=... chooses otherwise)"
+            f"fitted to {count_of(images, 'image')}: {changes}; {count_of(steps, 'step')} an epoch, "
+            f"{steps * session.recipe.epochs:,} in all (--set {next(iter(fitted))}=... chooses otherwise)"
         )
     return lines
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 from toolkit.intervals import spread, t_interval, wilson_interval
 from toolkit.tuning.fit import FitResult
@@ -102,11 +103,11 @@ class CurveReport:
         """Return in words what was equal for all sizes and what the intervals are."""
         epochs, fitted = self.settings["recipe"]["epochs"], self.settings["fitted_to_size"]
         if self.settings["equal"] == "steps":
-            equal = f"every size trained for {self.settings['steps']:,} steps, rounded up to whole epochs"
+            equal = f"every size trained for {count_of(self.settings['steps'], 'step')}, rounded up to whole epochs"
         elif fitted:
             equal = f"{' and '.join(fitted)} fitted to every size as a training fits them"
         else:
-            equal = f"every size trained for the recipe's {epochs} epochs, so a larger one for more steps"
+            equal = f"every size trained for the recipe's {count_of(epochs, 'epoch')}, so a larger one for more steps"
         seeds = max((row.seeds for row in self.rows()), default=1)
         over = (
             "95 % intervals: Student's over the seeds, which differ in the start, the order and the subset; "

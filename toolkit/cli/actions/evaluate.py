@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import load_recorded_data, resolve_run
 from toolkit.cli.output import Output, draw_picture, note, tell_origin
+from toolkit.counts import count_of
 from toolkit.data.pictures import LabelledPictures, load_pictures
 from toolkit.durable import write_json
 from toolkit.errors import UsageError
@@ -23,7 +24,6 @@ from toolkit.evaluation.evaluate import EvaluationResult, evaluate_pictures, fin
 from toolkit.holding import hold
 from toolkit.plain import to_plain
 from toolkit.render.training import confusion_table, describe_comparison
-from toolkit.render.words import count_of
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import read_run
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import Output, ProgressBar, draw_picture, tell_origin
+from toolkit.counts import count_of
 from toolkit.durable import write_json
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ class CurveRecorder:
     def on_start(self, report: CurveReport, *, trainings: int) -> None:
         """Say how many trainings there are, where they are saved, and how to go on with them."""
         self._output.show(
-            f"{trainings} trainings, saved one by one in {self._path}; {len(report.trainings)} are there already; "
-            f"if it is stopped, go on with the same command and --resume {self._path}"
+            f"{len(report.trainings)} of {count_of(trainings, 'training')} done; each is saved in",
+            str(self._path),
+            f"if it is stopped, go on with the same command and --resume {self._path}",
         )
 
     def on_training(self, report: CurveReport, *, trainings: int) -> None:
@@ -65,7 +67,7 @@ class CurveRecorder:
         self.save(report)
         last = report.trainings[-1]
         self._output.show(
-            f"training {len(report.trainings)}/{trainings}: {last.size:,} images, seed {last.seed}: "
+            f"training {len(report.trainings)}/{trainings}: {count_of(last.size, 'image')}, seed {last.seed}: "
             f"validation accuracy {100 * last.result.accuracy:.2f} %, {last.result.seconds:.1f} s"
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model, load_recorded_data
 from toolkit.cli.output import Output, note, repeat_command
+from toolkit.counts import count_of
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, ModelError, UsageError
 from toolkit.onnx_file.external_data import read_model
@@ -118,16 +119,17 @@ def require_passed(report: ParityReport) -> None:
     """
     if report.passed:
         return
+    rows = count_of(len(report.rows), "row")
     open_rows = [row for row in report.rows if row.status == "undecided"]
     told = report.failed or open_rows or [row for row in report.rows if row.status == "refused"]
     if not told:
         row = report.rows[0]
-        raise CheckFailedError(f"parity judged none of {len(report.rows)} rows; {row.runtime}: {row.reason}")
+        raise CheckFailedError(f"parity judged none of {rows}; {row.runtime}: {row.reason}")
     first = f"{told[0].runtime} on {told[0].provider}: {told[0].reason}"
     first = first if len(first) <= MOST_WORDS else f"{first[:MOST_WORDS]} ..."
     if report.verdict == "undecided":
-        raise CheckFailedError(f"parity is undecided in {len(open_rows)} of {len(report.rows)} rows; {first}")
-    raise CheckFailedError(f"parity failed in {len(report.failed)} of {len(report.rows)} rows; {first}")
+        raise CheckFailedError(f"parity is undecided in {len(open_rows)} of {rows}; {first}")
+    raise CheckFailedError(f"parity failed in {len(report.failed)} of {rows}; {first}")
 
 
 def replay_and_report(sample_path: Path, model: Path | None, *, allow_external_data: bool, output: Output) -> None:

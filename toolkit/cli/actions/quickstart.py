@@ -13,6 +13,7 @@ from toolkit.cli.actions.parity import check_and_report
 from toolkit.cli.actions.train import run_training
 from toolkit.cli.context import load_data
 from toolkit.cli.output import Output, repeat_command
+from toolkit.counts import count_of
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import ModelError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
@@ -93,7 +94,7 @@ class Quickstart:
         """4/6 parity with PyTorch on every test image"""
         options, quiet = ParityOptions(run=self._run), self._output.quiet()
         report, path = check_and_report(self._model, ParityConfig(), options=options, data=self._name, output=quiet)
-        self._output.show(f"{'passed' if report.passed else 'failed'} in {len(report.rows)} rows")
+        self._output.show(f"{'passed' if report.passed else 'failed'} in {count_of(len(report.rows), 'row')}")
         rows = to_plain(report.rows)
         self._result["parity"] = {
             "passed": report.passed,

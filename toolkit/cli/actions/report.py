@@ -27,12 +27,12 @@ def write_page(files: list[Path], target: Path, *, force: bool) -> None:
     Raises:
         DataError: a file is no result; the page holds the others, if there are any.
     """
+    from toolkit.counts import count_of
     from toolkit.render.report import render_page
-    from toolkit.render.words import count_of
 
     parts, problems = _read_all(files)
     if not parts:
-        raise DataError(f"none of {len(files)} files is a result: {problems[0]}")
+        raise DataError(f"none of {count_of(len(files), 'file')} is a result: {problems[0]}")
     pictures = _draw(parts, target, force=force, inputs=files)
     page = render_page(parts, pictures={model: path.name for model, path in pictures.items()}, problems=problems)
     write_atomic(target, page.encode())
@@ -40,7 +40,7 @@ def write_page(files: list[Path], target: Path, *, force: bool) -> None:
     for path in (target, *pictures.values()):
         note(f"{'page' if path is target else 'picture'} {path}")
     if problems:
-        raise DataError(f"{len(problems)} of {len(files)} files were left out: {problems[0]}")
+        raise DataError(f"{len(problems)} of {count_of(len(files), 'file')} left out: {problems[0]}")
 
 
 def _read_all(files: list[Path]) -> tuple[list[Part], list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.cli.output import Output, ProgressBar, draw_picture, repeat_command, tell_origin
+from toolkit.counts import count_of
 from toolkit.durable import write_atomic, write_json
 from toolkit.errors import CheckFailedError
 
@@ -79,7 +80,8 @@ class _Listener:
         self._bar(settled, trials)
         command = repeat_command() + ("" if self._repeats_name else f" --study {shlex.quote(str(study))}")
         self._output.show(
-            f"study {study}: {settled} of {trials} trials done, judged on {images:,} training images only",
+            f"{settled} of {count_of(trials, 'trial')} done, judged on {count_of(images, 'training image')} only",
+            f"study {study}",
             f"if it is stopped, go on with: {command}",
         )
 
@@ -104,9 +106,10 @@ def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, ou
     last: list[str] = []
     if best is not None:
         write_atomic(toml, recipe_to_toml(best).encode())
-        last.append(f"best recipe {toml}; train it with: toolkit train --recipe {toml}")
+        last += [f"best recipe {toml}", f"train it with: toolkit train --recipe {toml}"]
         if base.epochs != report.config.recipe.epochs:
-            last.append(f"its {base.epochs} epochs are the recipe's own; every trial had {report.config.recipe.epochs}")
+            short = count_of(report.config.recipe.epochs, "epoch")
+            last.append(f"it has the recipe's own {count_of(base.epochs, 'epoch')}; every trial had {short}")
     whole = tell_origin({**report.to_json(), "best_recipe": None if best is None else str(toml)})
     write_json(path, whole)
     pictures: dict[Path, Callable[[], bytes]] = {
@@ -116,4 +119,4 @@ def _write_results(report: TuneReport, base: Recipe, *, store: ArtifactStore, ou
     drawn = [f"picture {target}" for target, draw in pictures.items() if draw_picture(target, draw)]
     output.report(whole, *render_tune(report), f"report {path}", *drawn, *last)
     if best is None:
-        raise CheckFailedError(f"none of {len(report.rows)} trials succeeded; see their reasons in {path}")
+        raise CheckFailedError(f"none of {count_of(len(report.rows), 'trial')} succeeded; see their reasons in {path}")

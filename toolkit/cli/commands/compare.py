@@ -36,6 +36,7 @@ def compare_command(
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
     from toolkit.bench.compare import ALLOWANCES, compare_results, parse_threshold
     from toolkit.bench.report import read_result
+    from toolkit.counts import count_of
     from toolkit.render.comparison import render_comparison
 
     thresholds = tuple(parse_threshold(text) for text in fail_if or ())
@@ -52,4 +53,5 @@ def compare_command(
     if comparison.regressions:
         first = comparison.regressions[0]
         reason = first.problem or next(text for text, verdict in first.verdicts.items() if verdict == "regression")
-        raise CheckFailedError(f"{len(comparison.regressions)} of {len(comparison.changes)} rows are worse: {reason}")
+        rows = f"{len(comparison.regressions)} of {count_of(len(comparison.changes), 'row')}"
+        raise CheckFailedError(f"{rows} got worse: {reason}")
