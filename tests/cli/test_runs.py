@@ -98,7 +98,13 @@ def test_what_is_unfinished_or_damaged_is_a_row_that_says_so(store: ArtifactStor
 @pytest.mark.parametrize("content", ['{"correct": 1}', '{"accuracy": 7, "correct": 1, "count": 1}', "[1]", "nothing"])
 def test_an_evaluation_that_cannot_be_is_none(store: ArtifactStore, content: str) -> None:
     (run_of(store) / "evaluation.json").write_text(content)
-    assert listed()["runs"][0]["accuracy"] is None
+    config = json.loads((run_of(store) / "config.json").read_text())
+    config["training"]["fitted"] = {"epochs": 7}  # somebody edited it
+    (run_of(store) / "config.json").write_text(json.dumps(config))
+    (store.root / "runs" / "link").symlink_to(store.root, target_is_directory=True)
+    rows = {row["name"]: row for row in listed()["runs"]}
+    assert rows[run_of(store).name]["accuracy"] is None
+    assert rows["link"]["size_bytes"] == 0
     assert "not evaluated" in run_here("runs").stdout
 
 

@@ -180,12 +180,12 @@ def _entry(path: Path, key: str, *, kind: type = str) -> Any:
 def _changes(run: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Return in what a run's recipe differs from the product's that it started from, as that is today."""
     base = run.recipe.get("base") or run.recipe["name"]
+    fitted = run.training.get("fitted", {})
     try:
         changes = diff_recipes(RECIPES[base], recipe_from_json(run.recipe))
-    except (KeyError, TypeError, UsageError):
+        return {key: pair for key, pair in changes.items() if fitted.get(key, [None])[-1] != pair[1]}
+    except (LookupError, TypeError, UsageError):
         return {}  # of another version: its name has to do
-    fitted = run.training.get("fitted", {})
-    return {key: pair for key, pair in changes.items() if fitted.get(key, [None])[-1] != pair[1]}
 
 
 def _accuracy_of(evaluation: Path) -> Accuracy | None:
@@ -198,6 +198,8 @@ def _accuracy_of(evaluation: Path) -> Accuracy | None:
 def _size_on_disk(folder: Path) -> int:
     """Return the bytes of a folder's files; links are not followed."""
     size = 0
+    if folder.is_symlink():
+        return size
     for where, _, names in os.walk(folder):
         for name in names:
             try:
