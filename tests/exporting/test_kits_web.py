@@ -201,6 +201,8 @@ def test_model_that_takes_no_drawings_offers_pictures_only(rgb_model: Path, brow
         opened.goto(server.url)
         opened.wait_for_selector("#badge[data-status=pass]", timeout=60_000)
         assert not opened.is_visible("#pad")
+        with opened.expect_file_chooser():
+            opened.click("#stage")
         picture = Image.new("RGB", (200, 150), (20, 20, 20))
         ImageDraw.Draw(picture).ellipse((60, 40, 130, 110), fill=(230, 40, 40))
         drop(opened, "circle.png", "image/png", encode_png(np.asarray(picture)))

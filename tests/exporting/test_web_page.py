@@ -116,6 +116,25 @@ def test_chosen_picture_is_shown_until_it_is_cleared(kit: Path, browser: Any, tm
         page.wait_for_selector("#chosen:not([hidden])")
 
 
+def test_picture_that_is_chosen_while_the_model_loads_is_answered(kit: Path, browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    Image.fromarray(load_dataset("mnist-mini").test.images[0]).save(path)
+    with KitServer(kit) as server:
+        page = browser.new_page()
+        waiting: list[Any] = []
+        page.route("**/model.onnx", lambda route: waiting.append(route))  # noqa: PLW0108 - playwright takes no builtin
+        page.goto(server.url)
+        page.set_input_files("#file", path)
+        while not waiting:
+            page.wait_for_timeout(50)
+        assert page.get_attribute("html", "data-ready") is None
+        waiting[0].continue_()
+        wait_until_ready(page)
+        page.wait_for_selector("#chosen:not([hidden])")
+        assert page.inner_text("#answer") != ""
+        page.close()
+
+
 def test_finger_draws(kit: Path, browser: Any) -> None:
     with opened(browser, kit, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         box = page.locator("#pad").bounding_box()

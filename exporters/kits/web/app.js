@@ -44,7 +44,7 @@ async function main() {
   const takesDrawings = card.input.fit === "mnist" && card.input.channels === 1;
   const moveBars = makeBars(find("bars"), card.classes);
   find("runtime").textContent = `onnxruntime-web ${version}, ${model.provider}; model ${card.name}, ${card.precision}`;
-  find("hint").textContent = takesDrawings ? "Draw here" : "Drop a picture here";
+  find("hint").textContent = takesDrawings ? "Draw here" : "Choose a picture, or drop one here";
 
   const forget = () => {
     moveBars(null, -1);
@@ -98,11 +98,14 @@ async function main() {
   const pad = takesDrawings ? new Pad(find("pad"), takeDrawing) : null;
   find("pad").hidden = !pad;
   find("clear").addEventListener("click", clear);
-  find("file").addEventListener("change", ({ target }) => target.files[0] && takeFile(target.files[0]));
+  if (!pad) find("stage").addEventListener("click", () => find("file").click());
+  const takeChosen = () => find("file").files[0] && takeFile(find("file").files[0]);
+  find("file").addEventListener("change", takeChosen);
   listen(takeFile);
 
   const page = { model, provider: model.provider, version, pad, answer, last: null };
   forget();
+  takeChosen(); // while the model was loading
   page.selfCheck = selfCheck(model);
   globalThis.kit = page;
   document.documentElement.dataset.ready = String(performance.now());
