@@ -143,3 +143,11 @@ def test_a_tar_is_gone_through_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(archives, "TarReader", count)
     load_dataset(str(path))
     assert len(readings) == 2
+
+
+def test_more_files_than_can_be_held_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit.data.formats import archives
+
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 59)
+    with pytest.raises(DataError, match="holds more than 59 files"):
+        load_dataset(str(write_zip(tmp_path / "own.zip", FILES)))

@@ -28,8 +28,8 @@ from toolkit.imaging.endings import is_image_name
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, printable_name
 
-# The pixels of no data set are more than a gigabyte, and a picture has 256 of them at least.
-MAX_MEMBERS = MAX_BODY_BYTES // 256
+# Half a gigabyte of names; whoever has more pictures than that keeps them in tables or in several archives.
+MAX_MEMBERS = 1_000_000
 OUTSIDE = ".."
 
 
