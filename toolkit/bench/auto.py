@@ -14,6 +14,7 @@ from toolkit.bench.measuring.inputs import try_feeds
 from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.report import BenchReport, BenchRow, TriedSetting
 from toolkit.bench.sweep import PreparedBench, prepare_bench
+from toolkit.counts import count_of
 from toolkit.environment import usable_cores
 from toolkit.errors import UsageError, require_known
 from toolkit.onnx_file.source import ModelSource
@@ -221,6 +222,6 @@ def _settings_snippet(row: BenchRow, source: ModelSource) -> str:
             "options = onnxruntime.SessionOptions()",
             f"options.intra_op_num_threads = {row.threads or 0}",
             f"session = onnxruntime.InferenceSession({path!r}, options, providers=[{entry}])",
-            f"# {row.batch} items in a call",
+            f"# {count_of(row.batch or 1, 'item')} in a call",
         ]
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from toolkit.bench.measuring.machine_peak import MachinePeak
 from toolkit.bench.report import BenchRow
+from toolkit.counts import count_of
 
 DECISIVE = 0.5
 
@@ -77,7 +78,7 @@ class _Series(NamedTuple):
         """Return what tells it from others: runtime and provider, and what else differs among them."""
         words = [self.runtime if self.runtime == self.provider else f"{self.runtime} on {self.provider}"]
         for field, text in (
-            ("threads", f"{self.threads} threads" if self.threads else "the engine's own threads"),
+            ("threads", count_of(self.threads, "thread") if self.threads else "the engine's own threads"),
             ("io_binding", "with IO binding" if self.io_binding else "without IO binding"),
         ):
             if len({getattr(other, field) for other in others}) > 1:

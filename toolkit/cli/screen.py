@@ -38,7 +38,7 @@ class _Foot:
     """What is live at the foot of this process' terminal; nothing, most of the time."""
 
     progress: Progress | None = None
-    console: Console | None = None
+    stream: TextIO | None = None
 
     @property
     def rows(self) -> int:
@@ -79,8 +79,8 @@ def show_row(label: str, *, unit: str = "") -> Iterator[ProgressBar]:
         from toolkit.cli.foot import make_foot
 
         # Of its own, so that it stays the terminal's while descriptor 2 is turned to a converter's log.
-        _FOOT.console = _FOOT.console or make_console(_reopen(sys.stderr))
-        _FOOT.progress = make_foot(_FOOT.console, window_s=WINDOW_S, frames_per_s=FRAMES_PER_S)
+        _FOOT.stream = _reopen(sys.stderr)
+        _FOOT.progress = make_foot(make_console(_FOOT.stream), window_s=WINDOW_S, frames_per_s=FRAMES_PER_S)
         _FOOT.progress.start()
     progress = _FOOT.progress
     row = progress.add_task(label, total=None, unit=unit)
@@ -91,6 +91,8 @@ def show_row(label: str, *, unit: str = "") -> Iterator[ProgressBar]:
         if _FOOT.rows == 0:
             _FOOT.progress = None
             progress.stop()
+            if _FOOT.stream is not None:
+                _FOOT.stream.close()
 
 
 def write_words(text: str, stream: TextIO, *, is_folded: bool = False) -> None:

@@ -122,7 +122,11 @@ def _remarks(report: BenchReport) -> list[str]:
     for row in report.rows:
         for words in _remarks_of(row):
             told.setdefault(words, []).append(_name(row))
-    skipped = describe_skipped((row.runtime, row.reason) for row in report.rows if row.status == "skip")
+    skipped = describe_skipped(
+        (row.runtime if row.provider_requested == "cpu" else f"{row.runtime} on {row.provider_requested}", row.reason)
+        for row in report.rows
+        if row.status == "skip"
+    )
     return [*(f"{'; '.join(dict.fromkeys(rows))}: {words}" for words, rows in told.items()), *skipped]
 
 

@@ -43,7 +43,7 @@ def describe_matrix(report: ParityReport) -> list[RenderableType]:
     if rows:
         parts.append(make_table(rows[0], (row.values() for row in rows), right={*rows[0]} - {"", *SETTINGS}))
         parts += [Text(f"{name}: {words}") for name, words in _legend(report).items() if name in rows[0]]
-    skipped = describe_skipped((row.runtime, row.reason or "") for row in report.rows if row.status == "skip")
+    skipped = describe_skipped((_engine(row), row.reason or "") for row in report.rows if row.status == "skip")
     return [*parts, *_reasons(judged), *map(Text, skipped)]
 
 
@@ -86,6 +86,10 @@ def _reasons(judged: Sequence[ParityRow]) -> list[Text]:
         where = _set_apart(rows, others) if others else ""
         lines.append(Text(f"{runtime}{where and f' ({where})'}: {reason}"))
     return lines
+
+
+def _engine(row: ParityRow) -> str:
+    return row.runtime if row.provider == "cpu" else f"{row.runtime} on {row.provider}"
 
 
 def _settings_of(row: ParityRow) -> dict[str, str]:

@@ -25,5 +25,7 @@ def _cause(name: str, reason: str) -> str:
     found = MEND.search(reason)
     if found and ("not installed" in reason or "cannot be imported" in reason):
         return f"not installed: {found['mend']}"
+    if reason.startswith("provider "):
+        return "not active here; why, and what brings it: toolkit doctor"
     # What differs in the engine's name alone is one cause.
     return reason.replace(f"runtime {name} ", "the engine ")
