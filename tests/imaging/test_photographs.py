@@ -195,6 +195,34 @@ def test_a_large_picture_is_read_in_strips_to_the_same_bytes(mode: str, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_threads_keep_nothing_of_the_photographs_that_they_decoded(tmp_path: Path) -> None:
+    Image.fromarray(SEVEN).convert("RGB").resize((8000, 6000)).save(tmp_path / "x.jpg")
+    code = """
+import sys, threading
+from toolkit.imaging.decode import decode_image
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) // 256
+def work():
+    with lock:
+        decode_image(sys.argv[1])
+    done.wait()
+lock, done = threading.Lock(), threading.Barrier(5)
+decode_image(sys.argv[1])
+before = resident_mb()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+while done.n_waiting < 4:
+    pass
+print(resident_mb() - before)
+done.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.jpg"], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 300  # 800 where each keeps a picture
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "most_mb"), [("JPEG", 600), ("PNG", 600), ("WEBP", 900), ("TIFF", 900), ("PPM", 900)])
 def test_a_photograph_of_64_megapixels_is_prepared_within_memory(kind: str, most_mb: int, tmp_path: Path) -> None:
     small = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
