@@ -224,7 +224,7 @@ def _check_deep_colour(data: bytes, pixels: npt.NDArray[np.uint8], *, name: str)
 def _release_memory() -> None:
     """Hand what is free back to the system.
 
-    Pillow's blocks of 16 MB stay with the thread that freed them: glibc keeps them for its next picture, so that sixteen
+    Pillow's blocks of 16 MB stay with the thread that freed them: glibc keeps them for its next picture; sixteen
     threads, one after the other, held sixteen photographs.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
