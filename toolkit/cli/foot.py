@@ -11,11 +11,14 @@ from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn, Task, TextColumn
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Column
 from rich.text import Text
 
 LEAST_BAR, MOST_BAR = 6, 30
 # What is counted in hundreds; of trials or rows a rate says less than the time that is left.
 RATED = {"steps", "images", "calls", "bytes"}
+# Trials move by parts of one; rows and engines take times too different to tell from a few what is left.
+FORESEEN = {*RATED, "trials"}
 LEAST_RATE = 0.1
 
 
@@ -28,9 +31,12 @@ def make_foot(console: Console, *, window_s: float, frames_per_s: float) -> Prog
         frames_per_s: how often they are drawn.
     """
     spinner = "dots" if console.encoding.startswith("utf") else "line"
-    columns = (TextColumn("{task.description}", markup=False), _Gauge(spinner), _Amount(), _Rate(), _Time())
+    words = TextColumn("{task.description}", markup=False)
+    whole = (column(table_column=Column(no_wrap=True)) for column in (_Amount, _Rate, _Time))
     return Progress(
-        *columns,
+        words,
+        _Gauge(spinner),
+        *whole,
         console=console,
         transient=True,
         speed_estimate_period=window_s,
@@ -84,7 +90,7 @@ class _Rate(ProgressColumn):
 
 class _Time(ProgressColumn):
     def render(self, task: Task) -> Text:
-        if task.total is None:
+        if task.total is None or task.fields["unit"] not in FORESEEN:
             return Text(_clock(task.elapsed or 0.0))
         left = task.time_remaining
         return Text("" if left is None else f"{_clock(left)} left")

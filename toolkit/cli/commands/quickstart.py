@@ -34,7 +34,7 @@ def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None
         quickstart.predict,
         quickstart.bench,
     )
-    with output.progress("quickstart", unit="steps") as bar:
+    with output.progress("quickstart", unit="parts") as bar:
         for number, step in enumerate(steps):
             bar(number, len(steps))
             output.show(f"\n{step.__doc__}")
