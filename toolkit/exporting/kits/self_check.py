@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["SelfCheck", "run_selfcheck"]
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,9 @@ class _FailedError(Exception):
 
 def _check_python(folder: Path) -> dict[str, Any]:
     (package,) = (path.parent.name for path in folder.glob("*/__main__.py"))
-    _run([sys.executable, "-B", "-m", package, "--selfcheck"], folder)  # -B: what was compiled here is no part of it
+    path = os.pathsep.join(filter(None, (str(folder.resolve()), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-P", "-B", "-m", package, "--selfcheck"]  # -B: what was compiled here is no part of it
+    _run(command, folder, environment={**os.environ, "PYTHONPATH": path})
     return _read(folder)
 
 
@@ -136,8 +139,8 @@ def _copied(folder: Path) -> Iterator[Path]:
         yield copy
 
 
-def _run(command: list[str], folder: Path) -> None:
-    words = run_program(command, folder=folder, timeout_s=SELF_CHECK_S)
+def _run(command: list[str], folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
+    words = run_program(command, folder=folder, environment=environment, timeout_s=SELF_CHECK_S)
     # A check that says no has written why; anything else is told by its last words.
     if words and not (folder / RESULT).exists():
         raise _FailedError(f"{command[0]} failed: {' '.join(words)[-400:]}")
