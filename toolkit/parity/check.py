@@ -135,7 +135,13 @@ def check_parity(
         listener.note(f"recording {options.record}")
     with listener.progress("judging engines", unit="rows") as bar:
         judged = judge_matrix(
-            source, recording, config=config, precision=subject.precision, opener=opener, progress=bar
+            source,
+            recording,
+            config=config,
+            precision=subject.precision,
+            opener=opener,
+            progress=bar,
+            show=listener.progress,
         )
     report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
     report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)

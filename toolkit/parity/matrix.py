@@ -21,7 +21,7 @@ from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
 from toolkit.plain import to_plain
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, ShowWork, show_nothing
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
@@ -135,6 +135,7 @@ def judge_matrix(
     precision: str,
     opener: Opener = open_worker,
     progress: ShowProgress | None = None,
+    show: ShowWork = show_nothing,
 ) -> ParityReport:
     """Compare every engine of the matrix with a reference that is known already.
 
@@ -145,6 +146,7 @@ def judge_matrix(
         precision: arithmetic of the file.
         opener: opens the file in every engine.
         progress: called with the rows done and their number.
+        show: told which engine is judged.
     """
     variants = expand_matrix(config, has_run=source.run is not None)
     reference = recording.reference
@@ -153,7 +155,8 @@ def judge_matrix(
     for variant in variants:
         if progress is not None:
             progress(len(rows), len(variants))
-        rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
+        with show(f"{variant.settings.runtime} on {variant.settings.provider}"):
+            rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
     strange = reference if isinstance(reference, FeedsReference) else None
     if strange is not None and any(map(_is_wrong, rows)):
         strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)
