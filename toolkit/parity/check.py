@@ -134,15 +134,8 @@ def check_parity(
         write_recording(options.record, recording)
         listener.note(f"recording {options.record}")
     with listener.progress("judging engines", unit="rows") as bar:
-        judged = judge_matrix(
-            source,
-            recording,
-            config=config,
-            precision=subject.precision,
-            opener=opener,
-            progress=bar,
-            show=listener.progress,
-        )
+        how: dict[str, Any] = {"progress": bar, "show": listener.progress}
+        judged = judge_matrix(source, recording, config=config, precision=subject.precision, opener=opener, **how)
     report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
     report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)
     return report if options.worst is None else _write_worst(report, recording, source=source, folder=options.worst)
