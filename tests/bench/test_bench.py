@@ -350,7 +350,7 @@ def test_table_shows_fallbacks_skips_and_unstable_rows_with_their_brackets() -> 
     assert "cpu (fallback)" in text
     assert "12.25" in text
     assert "ort on cuda, fp32, batch 1: FALLBACK: it ran on cpu, no lib" in text
-    assert "not run: ort (pip install x[cuda,cudnn])" in text
+    assert "not run: ort on cuda (pip install x[cuda,cudnn])" in text
     assert text.count("no, 25%") == 2
     assert "too few calls" in text
 

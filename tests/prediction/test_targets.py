@@ -167,7 +167,7 @@ def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path: Path, stop: Bas
             target.advance(Progress(rows=1))
             raise stop
 
-    with pytest.raises(StoppedError, match=r"after 1 rows.*o\.csv --resume") as caught:
+    with pytest.raises(StoppedError, match=r"after 1 row,.*o\.csv --resume") as caught:
         work()
     assert caught.value.exit_code == code
     assert json.loads(record_of(path).read_bytes())["rows"] == 1
