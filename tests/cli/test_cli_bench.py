@@ -199,6 +199,23 @@ def test_missing_file_ends_in_2_naming_it(tmp_path: Path) -> None:
     assert "gone.onnx" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "writer"),
+    [
+        (["compare", "GONE", "GONE"], "bench"),
+        (["learning-curve", "--resume", "GONE"], "learning-curve"),
+        (["parity", "--replay", "GONE"], "parity"),
+    ],
+)
+def test_missing_report_ends_in_2_and_names_what_writes_it(words: list[str], writer: str, tmp_path: Path) -> None:
+    done = _toolkit(*[str(tmp_path / "gone") if word == "GONE" else word for word in words])
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: no file {tmp_path / 'gone'}; toolkit {writer} writes such a file\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_batch_beyond_memory_is_a_failed_row_and_the_rest_goes_on(model: Path) -> None:
     done = _toolkit("bench", model, "--json", "--batch", "1,100000000")
     assert done.returncode == 1

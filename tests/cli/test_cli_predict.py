@@ -130,7 +130,9 @@ def test_bad_input_ends_with_3_after_the_rest_is_done(tmp_path: Path, model: Pat
     (tmp_path / "bad.png").write_bytes(b"")
     result = predict_here(model, tmp_path / "bad.png", picture, "-o", "-", code=3)
     assert [row["status"] for row in rows_of(result.stdout)] == ["error", "ok"]
-    assert result.stderr.splitlines()[-1].startswith("error: 1 of 2 rows have no prediction; the first:")
+    assert result.stderr.splitlines()[-1].startswith("error: 1 of 2 rows has no prediction; the first:")
+    alone = predict_here(model, tmp_path / "bad.png", "-o", "-", code=3)
+    assert alone.stderr.splitlines()[-1].startswith("error: 1 of 1 row has no prediction; the first:")
 
 
 def test_model_that_cannot_be_used_ends_with_4_and_one_that_is_not_there_with_2(tmp_path: Path, picture: Path) -> None:

@@ -55,6 +55,8 @@ def test_named_device_that_works_is_taken_even_where_another_is_better(name: str
 def test_unknown_device_is_a_usage_error_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match=r"unknown device 'cudda' \(did you mean 'cuda'\?\)"):
         select_device("cudda", machine=FakeMachine())
+    with pytest.raises(UsageError, match=r"unknown device 'GPU' \(did you mean 'cuda'\?\)"):
+        select_device("GPU", machine=FakeMachine())
 
 
 @pytest.mark.parametrize(

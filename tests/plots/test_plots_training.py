@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,13 +64,24 @@ def test_a_legend_lies_over_the_axes_not_on_the_lines(is_validated: bool, drawn:
         assert legend.get_window_extent().y0 >= figure.axes[0].get_window_extent().y1
 
 
+@pytest.mark.parametrize("is_validated", [True, False])
+def test_no_axis_goes_on_beyond_100_percent_where_there_are_few_points(is_validated: bool, drawn: list[Any]) -> None:
+    draw_history([replace(make_rows(is_validated=is_validated)[-1], train_accuracy=0.99)])
+    draw_learning_curve(make_curve(seeds=20, sizes=(100,)), title="t")
+    for axes in (drawn[0].axes[1], drawn[1].axes[0]):
+        low, high = axes.get_ylim()
+        assert 100 <= high < 101
+        assert not [tick for tick in axes.get_yticks() if 100 < tick <= high]
+        assert low < 100
+
+
 def test_a_history_without_validation_shows_what_there_is(drawn: list[Any]) -> None:
     draw_history(make_rows(is_validated=False))
     labels = [line.get_label() for axes in drawn[0].axes for line in axes.lines]
     assert labels == ["training loss", "training accuracy"]
 
 
-def make_curve(*, seeds: int) -> CurveReport:
+def make_curve(*, seeds: int, sizes: tuple[int, ...] = (100, 200)) -> CurveReport:
     trainings = [
         CurveTraining(
             size=size,
@@ -85,7 +97,7 @@ def make_curve(*, seeds: int) -> CurveReport:
                 seconds=1.0,
             ),
         )
-        for size in (100, 200)
+        for size in sizes
         for seed in range(seeds)
     ]
     settings = {"recipe": {"epochs": 1}, "fitted_to_size": [], "equal": "epochs", "validation_count": 100}

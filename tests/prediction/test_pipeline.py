@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +52,36 @@ def test_answers_come_in_the_order_of_the_jobs() -> None:
     with Pipeline(brightness, PREPARATION, processes=0) as line:
         values = [value for _, answers in line.run(jobs) for value in answers.margin.tolist()]
     assert values == list(range(60))
+
+
+@pytest.mark.parametrize("runs_at_once", [1, 2])
+def test_closing_waits_for_the_picture_under_way_and_for_no_other(
+    runs_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def decode(item: ImageItem) -> None:
+        decoded.append(item.source)
+        begun.set()
+        assert go_on.wait(10)
+
+    def prepare(items: Sequence[ImageItem], _: Preparation, *, before: Callable[[], object]) -> None:
+        for item in items:
+            before()
+            decode(item)
+
+    monkeypatch.setattr(pipeline, "prepare_items", prepare)
+    line = Pipeline(brightness, PREPARATION, processes=0, runs_at_once=runs_at_once)
+    line._submit([image_item(name, png(1)) for name in ("first", "second", "third")])
+    assert begun.wait(10)
+    closing = threading.Thread(target=line.close)
+    closing.start()
+    while not line._is_closed.is_set():
+        time.sleep(0.001)
+    go_on.set()
+    closing.join(10)
+    assert decoded == ["first"]
 
 
 def test_few_jobs_are_taken_ahead() -> None:

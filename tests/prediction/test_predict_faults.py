@@ -61,7 +61,8 @@ def predict_beside_good(model: Path, folder: Path, bad: Mapping[str, bytes]) -> 
         assert row["message"]
         assert "\n" not in row["message"]
         assert (row["label"], row["probability"]) == ("", "")
-    assert done.stderr.splitlines()[-1].startswith(f"error: {len(bad)} of {len(names)} rows have no prediction")
+    have = "has" if len(bad) == 1 else "have"
+    assert done.stderr.splitlines()[-1].startswith(f"error: {len(bad)} of {len(names)} rows {have} no prediction")
     return done
 
 

@@ -257,7 +257,7 @@ def test_bad_file_is_one_row_and_the_rest_is_done(tmp_path: Path, pictures: Path
     config = PredictionConfig(model=save_model(tmp_path / "m.onnx"), inputs=(pictures,), output=tmp_path / "out.csv")
     report = run_prediction(config)
     assert [row["status"] for row in read_rows(tmp_path / "out.csv")] == ["ok", "ok", "error", "ok", "ok"]
-    with pytest.raises(DataError, match=r"1 of 5 rows have no prediction; the first: .*2\.png.*format not allowed"):
+    with pytest.raises(DataError, match=r"1 of 5 rows has no prediction; the first: .*2\.png.*format not allowed"):
         report.raise_for_errors()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from toolkit.bench.report import BenchRow
 from toolkit.bench.rows import _energy, _machine
-from toolkit.render.bench import _disturbances
+from toolkit.render.bench import _busy, _disturbances
 from toolkit.runtimes.timing.meters import GpuReader, Meters
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -127,13 +127,19 @@ def test_shares_are_of_all_processors_and_windows_are_summed() -> None:
 
 def test_busy_machine_is_said_so() -> None:
     shares = {"others_share": 0.25, "steal_share": 0.1, "throttled_s": 1.5, "thermal_events": 3.0}
-    row = BenchRow(runtime="ort", provider_requested="cpu", precision="fp32", machine=shares)
-    first, second, third = _disturbances(row)
-    assert first == "others had 35% of the processors meanwhile"
-    assert second == "its container's quota held it back for 1.50 s"
-    assert third == "the processor throttled 3 times because it was hot"
+    row = BenchRow(runtime="ort", provider_requested="cpu", precision="fp32", machine=shares, status="pass", batch=1)
+    first, second = _disturbances(row)
+    assert first == "its container's quota held it back for 1.50 s"
+    assert second == "the processor throttled 3 times because it was hot"
     calm = {"others_share": 0.02, "steal_share": None, "throttled_s": 0.0, "thermal_events": None}
     assert _disturbances(replace(row, machine=calm)) == []
+    assert _busy([row, replace(row, batch=2, machine=calm), replace(row, batch=3, status="fail")]) == [
+        "ort on cpu, fp32, batch 1: BUSY: others had 35% of the processors meanwhile"
+    ]
+    assert _busy([row, replace(row, batch=2, machine={"others_share": 0.8})]) == [
+        "every row: BUSY: others had 35% to 80% of the processors meanwhile"
+    ]
+    assert _busy([replace(row, machine=calm)]) == []
 
 
 # --- NVML --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ __all__ = [
     "load_data",
     "load_recorded_data",
     "locate_data",
+    "require_there",
     "resolve_model",
     "resolve_run",
 ]
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
     from toolkit.data import Dataset
 
 DEFAULT_DATA = "mnist"
+
+
+def require_there(path: Path, *, made_by: str) -> Path:
+    """Return the path of a file that the user named.
+
+    Args:
+        path: the file.
+        made_by: the command that writes such files, for the message.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    if not path.exists():
+        raise UsageError(f"no file {path}; {made_by} writes such a file")
+    return path
 
 
 def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:

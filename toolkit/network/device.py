@@ -56,7 +56,7 @@ def select_device(name: str, *, machine: TorchMachine) -> str:
         UsageError: the name is unknown.
         ProviderError: the device asked for does not work here.
     """
-    require_known(name, DEVICE_NAMES, what="device")
+    require_known(name, DEVICE_NAMES, what="device", meant="cuda" if name.lower() == "gpu" else "")
     problems = {"cuda": machine.cuda_problem, "mps": machine.mps_problem}
     if name == "auto":
         return next((device for device, problem in problems.items() if problem() is None), "cpu")

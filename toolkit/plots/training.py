@@ -54,6 +54,7 @@ def draw_history(rows: Sequence[EpochRow]) -> bytes:
         lines += accuracy_axes.plot(epochs, shares, "s-", color=ACCURACY, label="training accuracy")
     loss_axes.set_xlabel("epoch")
     loss_axes.set_ylim(bottom=0)
+    _end_at_100(accuracy_axes)
     for axes, words, color in ((loss_axes, "mean loss", LOSS), (accuracy_axes, "accuracy, %", ACCURACY)):
         axes.set_ylabel(words, color=color)
         axes.tick_params(axis="y", colors=color)
@@ -88,6 +89,7 @@ def draw_search_history(rows: Sequence[TrialRow]) -> bytes:
     for place in failed:
         axes.axvline(place, color="tab:gray", linestyle=":", label="failed" if place == failed[0] else None)
     axes.set(xlabel="trial", ylabel="validation accuracy, %", xlim=(0.5, len(rows) + 0.5))
+    _end_at_100(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     figure.tight_layout()
@@ -118,6 +120,7 @@ def draw_search_fields(rows: Sequence[TrialRow], space: Sequence[Dimension]) -> 
             places, heights, c=range(len(done)), cmap="Blues", vmin=-len(done), edgecolors="tab:blue", zorder=2
         )
         axes.set_xlabel(dimension.key)
+        _end_at_100(axes)
         if number % columns == 0:
             axes.set_ylabel("validation accuracy, %")
     figure.suptitle("the later a trial, the darker; bars: 1 standard error", fontsize=9)
@@ -165,11 +168,18 @@ def draw_learning_curve(report: CurveReport, *, title: str) -> bytes:
     extent = "band: 95 %" if report.has_intervals else several
     axes.set(xlabel="training images", ylabel=f"accuracy, % ({extent})")
     axes.grid(visible=True, alpha=0.3)
+    _end_at_100(axes)
     # Over the axes, where it hides no point.
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.suptitle(as_drawable(title), fontsize=10, parse_math=False)
     figure.tight_layout()
     return to_png(figure)
+
+
+def _end_at_100(axes: Axes) -> None:
+    """Let an axis of percents end a marker's width above 100: around few points matplotlib goes on to 104."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 100 + 0.03 * (100 - low)))
 
 
 def _place_values(axes: Axes, dimension: Dimension, *, values: Sequence[Any]) -> Sequence[float]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 from toolkit.intervals import wilson_interval
 from toolkit.plain import to_plain
@@ -114,8 +115,9 @@ class PredictionReport:
             DataError: at least one row has no answer; names how many and the first reason.
         """
         if self.num_errors:
-            count = self.num_ok + self.num_errors
-            raise DataError(f"{self.num_errors} of {count} rows have no prediction; the first: {self.first_error}")
+            rows = count_of(self.num_ok + self.num_errors, "row")
+            have = "has" if self.num_errors == 1 else "have"
+            raise DataError(f"{self.num_errors} of {rows} {have} no prediction; the first: {self.first_error}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, `schema` first; `preview` holds the first rows, the CSV holds all."""

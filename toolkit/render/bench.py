@@ -127,7 +127,24 @@ def _remarks(report: BenchReport) -> list[str]:
         for row in report.rows
         if row.status == "skip"
     )
-    return [*(f"{'; '.join(dict.fromkeys(rows))}: {words}" for words, rows in told.items()), *skipped]
+    remarks = [f"{'; '.join(dict.fromkeys(rows))}: {words}" for words, rows in told.items()]
+    return [*remarks, *_busy(report.rows), *skipped]
+
+
+def _busy(rows: Sequence[BenchRow]) -> list[str]:
+    """Say once which rows others disturbed, and how much: on a busy machine every row has another share."""
+    passed = [row for row in rows if row.status == "pass"]
+    shares = {_name(row): share for row in passed if (share := _others_share(row)) > BUSY_SHARE}
+    if not shares:
+        return []
+    who = "every row" if len(shares) == len(passed) > 1 else "; ".join(shares)
+    extent = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares.values()), max(shares.values()))))
+    return [f"{who}: BUSY: others had {extent} of the processors meanwhile"]
+
+
+def _others_share(row: BenchRow) -> float:
+    machine = row.machine or {}
+    return float((machine.get("others_share") or 0) + (machine.get("steal_share") or 0))
 
 
 def _name(row: BenchRow) -> str:
@@ -156,10 +173,7 @@ def _remarks_of(row: BenchRow) -> list[str]:
 
 def _disturbances(row: BenchRow) -> list[str]:
     machine = row.machine or {}
-    others = (machine.get("others_share") or 0) + (machine.get("steal_share") or 0)
     found = []
-    if others > BUSY_SHARE:
-        found.append(f"others had {others:.0%} of the processors meanwhile")
     if machine.get("throttled_s"):
         found.append(f"its container's quota held it back for {machine['throttled_s']:.2f} s")
     if events := machine.get("thermal_events"):

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.context import require_there
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError, require_known
@@ -43,8 +44,7 @@ def compare_command(
     for word in allow or ():
         require_known(word, ALLOWANCES, what="--allow")
     comparison = compare_results(
-        read_result(old),
-        read_result(new),
+        *(read_result(require_there(path, made_by="toolkit bench")) for path in (old, new)),
         names=(str(old), str(new)),
         thresholds=thresholds,
         allow=frozenset(allow or ()),

@@ -13,7 +13,7 @@ import typer
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.learning_curve import measure_and_report
 from toolkit.cli.commands.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
-from toolkit.cli.context import DEFAULT_DATA, load_data
+from toolkit.cli.context import DEFAULT_DATA, load_data, require_there
 from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
 from toolkit.cli.output import Output
 from toolkit.durable import read_json
@@ -65,7 +65,7 @@ def _carry_out(request: CurveRequest) -> None:
     if request.sizes is not None:
         given["sizes"] = parse_sizes(request.sizes)
     config = CurveConfig(recipe=base, equal_steps=request.equal_steps, **given)
-    if resume is not None and not claim(resume):
+    if resume is not None and not claim(require_there(resume, made_by="toolkit learning-curve")):
         raise ResourceError(f"the report {resume} is gone on with by another process; wait for it or name another")
     before = None if resume is None else read_json(resume)
     dataset = load_data(request.data or DEFAULT_DATA, output, size=split_size(request.size))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
-from toolkit.cli.context import choose_model
+from toolkit.cli.context import choose_model, require_there
 from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import (
     AllowExternalData,
@@ -132,7 +132,8 @@ def _carry_out(request: ParityRequest) -> None:
     if request.replay is not None:
         from toolkit.cli.actions.parity import replay_and_report
 
-        replay_and_report(request.replay, request.model, allow_external_data=request.allow_external_data, output=output)
+        sample = require_there(request.replay, made_by="toolkit parity")
+        replay_and_report(sample, request.model, allow_external_data=request.allow_external_data, output=output)
         return
     config = request.make_config()
     path = choose_model(request.model, store=ArtifactStore.default())

@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from toolkit.closing import Closing
@@ -68,6 +68,7 @@ class Pipeline(Closing):
         self._starvation = _Starvation(self._runners)
         # Two threads that decode at the same time hand Python's one lock to and fro at every system call: half as fast.
         self._decoding = threading.Lock()
+        self._is_closed = threading.Event()
 
     @property
     def num_processes(self) -> int:
@@ -88,6 +89,7 @@ class Pipeline(Closing):
     def close(self) -> None:
         """Stop what is under way and end the processes."""
         # First nothing new begins, then the processes end, so that nobody waits for a picture that never comes.
+        self._is_closed.set()
         executors = [executor for executor in (self._near, self._far, self._runner) if executor is not None]
         for executor in executors:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -113,7 +115,12 @@ class Pipeline(Closing):
         return None if self._near is None else self._near.submit(self._prepare, job)
 
     def _prepare(self, job: Sequence[Item]) -> Block:
-        return prepare_items(job, self._preparation)
+        # A block of large photographs takes most of a minute: who leaves waits for one of them, not for all.
+        return prepare_items(job, self._preparation, before=self._refuse_closed)
+
+    def _refuse_closed(self) -> None:
+        if self._is_closed.is_set():
+            raise CancelledError
 
     def _start_pool(self) -> None:
         from toolkit.prediction.pipeline.decoder_pool import DecoderPool
