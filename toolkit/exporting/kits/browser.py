@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from toolkit.errors import ResourceError
+from toolkit.programs import import_extra
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY_TIMEOUT_MS = 60_000
@@ -94,14 +95,12 @@ def check_in_browser(folder: Path) -> dict[str, Any]:
     """Open a web kit, wait for its badge, and return what its self-check said.
 
     Raises:
-        ImportError: playwright is not installed.
-        ResourceError: there is no browser.
+        ResourceError: playwright is not installed, or there is no browser.
     """
-    from playwright.sync_api import Error, sync_playwright
-
+    playwright = import_extra("playwright.sync_api", extra="kits", user="it")
     browser_path = find_browser()
     try:
-        with KitServer(folder) as server, sync_playwright() as driver:
+        with KitServer(folder) as server, playwright.sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
             page = browser.new_page()
             page.goto(server.url)
@@ -109,6 +108,6 @@ def check_in_browser(folder: Path) -> dict[str, Any]:
             result: dict[str, Any] = page.evaluate("() => kit.selfCheck")
             version = page.evaluate("() => kit.version")
             browser.close()
-    except Error as error:
+    except playwright.Error as error:
         raise ResourceError(f"the browser failed: {error.message.splitlines()[0]}") from error
     return {**result, "version": version}
