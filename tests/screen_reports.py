@@ -30,7 +30,8 @@ from toolkit.render.parity import describe_matrix
 from toolkit.render.predictions import prediction_summary, predictions_table
 from toolkit.render.quickstart import quickstart_screen
 from toolkit.render.runs import recipes_table, render_recipe, render_runs
-from toolkit.render.training import confusion_table, layer_table, render_learning_curve, render_tune
+from toolkit.render.training import confusion_table, contract_table, layer_table, render_learning_curve, render_tune
+from toolkit.runtimes.contract import Clause
 from toolkit.runtimes.installed import RuntimeRow
 from toolkit.training.listed_models import Accuracy, ListedModel
 from toolkit.training.listing import ListedRun, RunList
@@ -304,12 +305,23 @@ def _runs() -> list[RenderableType]:
     runs = (
         run(name, is_latest=True, accuracy=accuracy, **changed),
         run("half", state="unfinished", reason="8 of 20 epochs; go on with: toolkit train --resume half"),
+        run(
+            "half+much",
+            state="unfinished",
+            reason=f"8 of 20 epochs; go on with: toolkit train --resume {name}-and-more-of-it",
+        ),
         run("broken", state="damaged", data="", reason=f"{folder / 'runs' / 'broken'} is not a run folder"),
         run("new", base="fast"),
     )
     file = folder / "models" / f"{name}.onnx"
     models = (ListedModel(name=file.name, path=file, accuracy=accuracy, precision="fp32", recipe="fast", **seen),)
     return [*render_runs(RunList(root=folder, runs=runs, models=models))]
+
+
+def _contract() -> list[RenderableType]:
+    inputs = "one input `images`, uint8, [batch, height, width] or [batch, height, width, 3], batch symbolic"
+    seen = {inputs: "images uint8 ['batch', 28, 28]", "one file, no external data": "everything inside"}
+    return [contract_table(Clause(name=name, met=name == inputs, seen=words) for name, words in seen.items())]
 
 
 def _recipes() -> list[RenderableType]:
@@ -322,6 +334,7 @@ SCREENS: dict[str, Callable[[], list[RenderableType]]] = {
     "bench": _bench,
     "bench-devices": _bench_of_devices,
     "compare": _comparison,
+    "contract": _contract,
     "doctor": lambda: _doctor(every=False),
     "doctor-all": lambda: _doctor(every=True),
     "kits": _kits,

@@ -24,8 +24,8 @@ WINDOW_S = 10.0
 FRAMES_PER_S = 8
 # What a pipe or a file is written for, which has no width: tables must not be folded at 80 columns there.
 PIPE_COLUMNS = 160
-# A remedy inside a sentence; and what stands for its blanks while the sentence is folded.
-COMMAND = re.compile(r"(?<=: )(?:toolkit|pip|python|source|sudo|export) [^;()]+")
+# A remedy inside a sentence or alone on its line; and what stands for its blanks while the sentence is folded.
+COMMAND = re.compile(r"(?:(?<=: )(?:toolkit|pip|python|source|sudo|export)|^ *toolkit) [^;()]+")
 GLUE = "\x00"
 
 

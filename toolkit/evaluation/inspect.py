@@ -207,9 +207,11 @@ def _format_lines(facts: FileFacts) -> Iterator[str]:
 
 def _card_lines(card: Card) -> Iterator[str]:
     names = ", ".join(card.classes[:12]) + (" ..." if len(card.classes) > 12 else "")
+    parameters = card.network.get("parameters", "?")
+    parameters = f"{parameters:,}" if isinstance(parameters, int) else parameters
     yield (
         f"{card.name}: {count_of(len(card.classes), 'class', plural='classes')} ({names}), {card.precision}, "
-        f"{card.network.get('parameters', '?')} parameters, trained on {card.data.get('name')}"
+        f"{parameters} parameters, trained on {card.data.get('name')}"
     )
     if card.test_accuracy:
         low, high = card.test_accuracy["ci95"]

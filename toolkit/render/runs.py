@@ -113,9 +113,13 @@ def _origin_words(row: Any) -> list[str]:
 
 
 def _below(words: str) -> str:
-    """Return words that stand below their name, in as many lines as they need; a path is never parted."""
-    lines = textwrap.wrap(words, LINE_WIDTH - len(INDENT), break_long_words=False, break_on_hyphens=False)
-    return "\n".join(INDENT + line for line in lines)
+    """Return words that stand below their name, in as many lines as they need; no path and no command is parted."""
+    room, command = LINE_WIDTH - len(INDENT), ""
+    if len(words) > room:
+        words, colon, command = words.partition(": toolkit ")
+        words, command = words + colon[:1], colon[2:] + command
+    lines = textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(INDENT + line for line in filter(None, (*lines, command)))
 
 
 def _accuracy_words(accuracy: Accuracy) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Cell", "RowTable", "make_table", "split_shared"]
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
+from rich.containers import Lines
 from rich.text import Text
 
 Cell = str | Text
@@ -58,9 +60,9 @@ class RowTable:
         layout = self._lay_out(options.max_width)
         if self.title:
             yield Text(self.title, "italic")
-        yield from self._row([Text(name, "bold") for name in self.header], layout, console=console, is_header=True)
+        yield from self._row([Text(name, "bold") for name in self.header], layout, is_header=True)
         for row in self.rows:
-            yield from self._row(row, layout, console=console)
+            yield from self._row(row, layout)
         if self.caption:
             yield Text(self.caption)
 
@@ -86,9 +88,7 @@ class RowTable:
     def _column_width(self, place: int) -> int:
         return max(cell_len(self.header[place]), *(cell_len(row[place].plain) for row in self.rows), 0)
 
-    def _row(
-        self, cells: Sequence[Text], layout: _Layout, *, console: Console, is_header: bool = False
-    ) -> Iterator[Text]:
+    def _row(self, cells: Sequence[Text], layout: _Layout, *, is_header: bool = False) -> Iterator[Text]:
         for number, places in enumerate(layout.lines):
             line = self._join(cells, places, indent=INDENT if number else 0)
             if layout.beside is None or not cells[layout.beside]:
@@ -97,7 +97,7 @@ class RowTable:
                     yield line
                 continue
             margin = cell_len(line.plain) + GAP
-            for part, words in enumerate(cells[layout.beside].wrap(console, layout.room, overflow="ignore")):
+            for part, words in enumerate(_fold(cells[layout.beside], layout.room)):
                 words.rstrip()
                 yield _whole(Text.assemble(line if part == 0 else " " * (margin - GAP), " " * GAP, words))
         for place in layout.below:
@@ -150,6 +150,16 @@ def split_shared(
     once |= {name for name in figures if len(told.get(name, set()) - {""}) == 1}
     shared = {name: next(row[name] for row in rows if str(row[name])) for name in told if name in once - empty}
     return [{name: cell for name, cell in row.items() if name not in empty | once} for row in rows], shared
+
+
+def _fold(cell: Text, room: int) -> Lines:
+    """Return a cell's lines, folded at words; a longer word is not parted, which Rich's own folding would do."""
+    places: list[int] = []
+    for word in re.finditer(r"\S+", cell.plain):
+        start = places[-1] if places else 0
+        if word.start() > start and cell_len(cell.plain[start : word.end()]) > room:
+            places += [word.start()]
+    return cell.divide(places)
 
 
 def _whole(line: Text) -> Text:
