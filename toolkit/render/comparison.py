@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["render_comparison"]
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.counts import count_of
-from toolkit.render.tables import make_table, split_shared
+from toolkit.render.tables import Cell, make_table, split_shared
 
 if TYPE_CHECKING:
     from toolkit.bench.compare import Comparison, RowChange
@@ -30,15 +31,32 @@ def render_comparison(comparison: Comparison) -> list[RenderableType]:
     rows, shared = split_shared(cells, settings=SETTINGS[1:])
     lines = [f"every row: {', '.join(f'{name} {cell}' for name, cell in shared.items())}"] if shared else []
     right = {"batch", "threads", *RATIOS}
-    table = make_table(rows[0] if rows else (), (row.values() for row in rows), right=right, folded={"verdict"})
-    after = [LEGEND, *comparison.differences]
+    compared = [row for row, change in zip(rows, comparison.changes, strict=True) if not change.problem]
+    table = [make_table(rows[0], (row.values() for row in compared), right=right, folded={"verdict"})]
+    after = [*([LEGEND] if compared else []), *comparison.differences]
     if comparison.undecided:
         count = f"{len(comparison.undecided)} of {count_of(len(comparison.changes), 'row')}"
         mend = "measure again on an idle machine, or longer (toolkit bench --seconds 10)"
         after.append(f"{count} cannot be decided; {mend}")
     if comparison.added:
         after.append(f"{count_of(len(comparison.added), 'row')} passed in the new result only")
-    return [*map(Text, lines), table, *map(Text, after)]
+    problems = _tell_problems(rows, comparison.changes)
+    return [*map(Text, lines), *(table if compared else []), *problems, *map(Text, after)]
+
+
+def _tell_problems(rows: Sequence[Mapping[str, Cell]], changes: Sequence[RowChange]) -> list[Text]:
+    """Return each reason why rows could not be compared once, with the rows: an engine that is gone has many."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for row, change in zip(rows, changes, strict=True):
+        if change.problem:
+            others = (key for key in SETTINGS if key in row and key != "batch")
+            name = ", ".join(f"threads {row[key]}" if key == "threads" else str(row[key]) for key in others)
+            told.setdefault(change.problem, {}).setdefault(name, []).append(str(change.row["batch"]))
+    lines = []
+    for words, names in told.items():
+        listed = [f"{name}, batch {', '.join(batches)}" for name, batches in names.items()]
+        lines.append(Text(f"{'; '.join(listed)}: {words}", "red"))
+    return lines
 
 
 def _cells(change: RowChange) -> dict[str, str | Text]:
@@ -54,7 +72,5 @@ def _ratio(ratio: dict[str, float] | None) -> str:
 
 
 def _verdict(change: RowChange) -> Text:
-    if change.problem:
-        return Text(change.problem, style="red")
     parts = [Text(f"{condition}: {verdict}", style=STYLES[verdict]) for condition, verdict in change.verdicts.items()]
     return Text("; ").join(parts)

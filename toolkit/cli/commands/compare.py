@@ -54,4 +54,5 @@ def compare_command(
         first = comparison.regressions[0]
         reason = first.problem or next(text for text, verdict in first.verdicts.items() if verdict == "regression")
         rows = f"{len(comparison.regressions)} of {count_of(len(comparison.changes), 'row')}"
-        raise CheckFailedError(f"{rows} got worse: {reason}")
+        is_whole = not any(change.problem for change in comparison.regressions)
+        raise CheckFailedError(f"{rows} got worse{'' if is_whole else ' or cannot be compared'}: {reason}")
