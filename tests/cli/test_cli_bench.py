@@ -296,6 +296,30 @@ def test_interrupt_keeps_the_rows_that_are_finished(model: Path) -> None:
     assert "INTERRUPTED" in stderr
 
 
+# The same while what the machine can do at best is measured, after the last row.
+INTERRUPTED_LATE = """
+import os, signal, sys, time
+from toolkit.bench import sweep
+from toolkit.cli.app import main
+def interrupt(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+sweep.measure_peak, sweep.LEAST_FOR_PEAKS_S = interrupt, 0
+main(sys.argv[1:])
+"""
+
+
+def test_interrupt_after_the_last_row_loses_no_row(model: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_LATE, "bench", str(model), "--batch", "1,2", "--seconds", "0.05"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["interrupted"], report["floors"]) == (True, [])
+    assert [row["status"] for row in report["rows"]] == ["pass", "pass"]
+    (path,) = _reports()
+    assert json.loads(path.read_text()) == report
+
+
 def test_picture_and_page_are_made_of_results(model: Path, tmp_path: Path) -> None:
     first, second, picture = tmp_path / "first.json", tmp_path / "second.json", tmp_path / "own.png"
     assert _toolkit("bench", model, "--batch", "1,8", "-o", first, "--picture", picture).returncode == 0

@@ -155,7 +155,7 @@ class BenchReport:
         tried: of a search: every setting that was looked at shortly, the best first.
         rows: in the order asked for.
         unmet: what a search did not find.
-        is_interrupted: whether it was ended before all rows were measured.
+        is_interrupted: whether it was ended before everything was measured.
     """
 
     command: str

@@ -65,14 +65,19 @@ class PreparedBench:
         return tuple(filter(None, (chosen, *(explain_batches(probe, self.config) for probe in opened))))
 
     def measure(self, *, with_peaks: bool = True) -> BenchReport:
-        """Measure every row; an interrupt ends it with the rows that are finished.
+        """Measure every row; an interrupt ends it with what is finished.
 
         Args:
             with_peaks: also measure what the machine can do at best.
         """
         rows: dict[int, BenchRow] = {}
         is_interrupted = not self._measure_rows(self._plan(rows), rows)
-        peaks = () if is_interrupted or not with_peaks else self._peaks(rows.values())
+        peaks: tuple[MachinePeak, ...] = ()
+        if with_peaks and not is_interrupted:
+            try:
+                peaks = self._peaks(rows.values())
+            except KeyboardInterrupt:
+                is_interrupted = True
         explained = _explain_all([rows[number] for number in sorted(rows)], peaks)
         return BenchReport(
             command=self.command,

@@ -48,7 +48,7 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     lines = [*_legend(measured), *_remarks(report), *_machine(report), *report.advice]
     parts += [*map(Text, lines), *tried_table(report), *_chosen(report)]
     if report.is_interrupted:
-        parts.append(Text("INTERRUPTED  the rows above are finished, the others were not measured"))
+        parts.append(Text("INTERRUPTED  what stands above is finished, the rest was not measured"))
     return parts
 
 
