@@ -293,14 +293,22 @@ def test_empty_class_is_refused(tmp_path: Path) -> None:
 
 
 def test_single_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 folder"):
+    with pytest.raises(DataError, match="has pictures of one class, a; expected at least 2 classes"):
         load_image_folder(fill(tmp_path, {"a": 4}))
+
+
+def test_folders_too_deep_are_no_single_class(tmp_path: Path) -> None:
+    fill(tmp_path / "1" / "2" / "3" / "4", {"a": 4, "b": 4})
+    with pytest.raises(DataError, match=r"1/2/3 has nothing but 4, a folder of folders: they lie too deep; expected"):
+        load_image_folder(tmp_path)
 
 
 def test_test_class_without_training_images_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", {"a": 2, "b": 2})
     fill(tmp_path / "test", {"a": 1, "c": 1})
-    with pytest.raises(DataError, match="c has no class of this name among the training images: a, b"):
+    with pytest.raises(
+        DataError, match="c has no class of this name among the training images: a, b; rename it, or move"
+    ):
         load_image_folder(tmp_path)
 
 
@@ -372,7 +380,7 @@ def test_unlabelled_pictures_of_a_part_are_said_with_the_step(tmp_path: Path, pa
         save(tmp_path / part / f"{number}.png")
     told, held_out = notes_of(tmp_path)
     assert told == (
-        f"{tmp_path}/{part} holds 5 pictures without class folders, so without labels: a test split is held out; "
+        f"{tmp_path}/{part} holds 5 pictures without class folders, so without labels: left out; "
         f"toolkit predict MODEL {tmp_path}/{part} gives them labels"
     )
     assert "2 images, a sixth of each class, are held out" in held_out

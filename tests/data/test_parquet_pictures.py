@@ -62,6 +62,46 @@ def test_text_labels_are_sorted_and_named_ones_keep_their_numbers(tmp_path: Path
     assert (dataset.classes, dataset.has_names) == (("zebra", "ant", "cat"), True)
 
 
+def write_named(path: Path, labels: Sequence[Any], names: Sequence[str], *, pictures: Sequence[Picture]) -> None:
+    write(path, pictures, labels)
+    features = {"label": {"_type": "ClassLabel", "names": names}} if names else {}
+    meta = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(pq.read_table(path).replace_schema_metadata(meta), path)
+
+
+def test_texts_name_themselves_whatever_the_metadata_say(tmp_path: Path) -> None:
+    words = [("zebra", "ant", "cat")[each.label] for each in PICTURES]
+    write_named(tmp_path / "a.parquet", words, ["cat", "zebra", "ant"], pictures=PICTURES)
+    dataset = load_dataset(str(tmp_path / "a.parquet"))
+    write(tmp_path / "b" / "a.parquet", PICTURES, words)
+    assert dataset.sha256 == load_dataset(str(tmp_path / "b" / "a.parquet")).sha256
+
+
+def test_a_label_beyond_the_names_is_told_by_its_row(tmp_path: Path) -> None:
+    write_named(tmp_path / "a.parquet", [0, 1, 0, 2, 1, 0], ["x", "y"], pictures=PICTURES[:6])
+    with pytest.raises(
+        DataError, match=r"row 3 of .*a\.parquet has the label 2; its metadata name the classes 0 to 1: x"
+    ):
+        load_dataset(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("names", [["y", "x", "z"], []])
+def test_files_that_name_classes_otherwise_are_refused(tmp_path: Path, names: list[str]) -> None:
+    for part, given in (("train", ["x", "y", "z"]), ("test", names)):
+        some = parts_of(PICTURES)[part]
+        write_named(tmp_path / f"{part}.parquet", [each.label for each in some], given, pictures=some)
+    with pytest.raises(DataError, match="expected the same names in the same order"):
+        load_dataset(str(tmp_path))
+
+
+def test_numbers_in_one_file_and_words_in_another_are_not_mixed_up(tmp_path: Path) -> None:
+    parts = parts_of(PICTURES)
+    write(tmp_path / "train.parquet", parts["train"], [("b", "c", "a")[each.label] for each in parts["train"]])
+    write(tmp_path / "test.parquet", parts["test"], [each.label for each in parts["test"]])
+    with pytest.raises(DataError, match="no training image is of 0, 1, 2; the classes are a, b, c"):
+        load_dataset(str(tmp_path))
+
+
 def test_a_test_part_without_labels_is_left_out(tmp_path: Path) -> None:
     parts = parts_of(PICTURES)
     write(tmp_path / "hf" / "train.parquet", parts["train"], [each.label for each in parts["train"]])

@@ -82,6 +82,9 @@ def name_labels(
     matches = [WHOLE_NUMBER.fullmatch(text) for text in texts]
     if texts and all(matches):
         numbers = np.array([int(match[1]) for match in matches if match], np.int64)
+        # Their rows are sorted later: a number of a row would then say nothing.
+        if numbers.min() < 0:
+            raise DataError(f"{name}: a label is {numbers.min()}; expected 0 or more, or words")
         return number_labels({role: numbers[part] for role, part in labels.items()}, name=name, on_note=on_note)
     plain = [unicodedata.normalize("NFC", text) for text in texts]
     if strange := next((text for text in plain if not text.isprintable()), None):

@@ -217,10 +217,10 @@ def _least(trained_on: Mapping[str, Any], *, is_whole: bool) -> int:
 
 
 def _name_same(path: Path, same: Dataset) -> str:
-    return f"{path} is what the model was trained on: the {len(same.test)} images held out are judged"
+    return f"{path} is what the model was trained on: the {len(same.test):,} images held out are judged"
 
 
 def _tell_whole(path: Path, count: int, *, trained_on: Mapping[str, Any], on_note: OnNote) -> None:
-    on_note(f"{path} has no test part: all of its {count} images are judged")
+    on_note(f"{path} has no test part: all of its {count:,} images are judged")
     if trained_on.get("source") == str(path.resolve()):
         on_note(f"warning: the model was trained on {path} as it was then: it has seen most of these images")

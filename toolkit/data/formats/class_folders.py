@@ -126,7 +126,7 @@ def find_class_files(store: PictureStore) -> ClassFiles:
     train = parts["train"]
     classes = sort_names(_list_classes(train))
     if len(classes) < 2:
-        raise DataError(f"{train.title} has {len(classes)} folder(s) of pictures; expected at least 2: {SORT_THEM}")
+        raise DataError(f"{_tell_few(train)}; expected at least 2 classes: {SORT_THEM}")
     found = {role: reader.read_part(part, classes) for role, part in parts.items()}
     counts = np.bincount(found["train"].labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
@@ -184,7 +184,7 @@ def _find_parts(top: Folder, reader: _Reader) -> dict[str, Folder]:
         raise DataError(f"{strange[0].title} stands beside the folder {roles['train'].name}; move it away: {EXPECTED}")
     for role in ("test", "validation"):
         if role in roles and not roles[role].folders:
-            reader.note_unlabelled(roles.pop(role), has_other="validation" in roles and role == "test")
+            reader.note_unlabelled(roles.pop(role))
     for folder in roles.values():
         reader.note_loose(folder)
     return roles
@@ -216,13 +216,12 @@ class _Reader:
                 f"warning: loose pictures in {folder.title} itself, in no class's folder, are left out: {count}"
             )
 
-    def note_unlabelled(self, folder: Folder, *, has_other: bool) -> None:
+    def note_unlabelled(self, folder: Folder) -> None:
         """Take note of a part without class folders."""
         if not (count := _count_images(folder)):
             return
-        instead = "the validation part is the test split" if has_other else "a test split is held out"
         self._notes.append(
-            f"{folder.title} holds {count} pictures without class folders, so without labels: {instead}; "
+            f"{folder.title} holds {count} pictures without class folders, so without labels: left out; "
             f"toolkit predict MODEL {folder.title} gives them labels"
         )
 
@@ -238,7 +237,8 @@ class _Reader:
         for name, folders in _list_classes(part).items():
             if name not in numbers:
                 raise DataError(
-                    f"{part.title}/{name} has no class of this name among the training images: {list_names(classes)}"
+                    f"{part.title}/{name} has no class of this name among the training images: {list_names(classes)}; "
+                    "rename it, or move it away: toolkit predict labels pictures of no known class"
                 )
             found = [place for folder in folders for place in self._read_class(folder)]
             places += found
@@ -271,6 +271,15 @@ def _list_classes(part: Folder) -> dict[str, list[Folder]]:
             raise DataError(f"the folder {seen!r} has a name that cannot be printed; rename it: it is a class's name")
         folders.setdefault(unicodedata.normalize("NFC", name), []).append(folder)
     return folders
+
+
+def _tell_few(train: Folder) -> str:
+    """Say what there is in place of two classes."""
+    for only in train.folders.values():
+        if only.folders and not _count_images(only):
+            return f"{train.title} has nothing but {only.name}, a folder of folders: they lie too deep"
+        return f"{train.title} has pictures of one class, {only.name}"
+    return f"{train.title} has no folder of pictures"
 
 
 def _count_images(folder: Folder) -> int:

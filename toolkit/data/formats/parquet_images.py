@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.containers.parquet import choose_image_column, iterate_cells, open_parquet
+from toolkit.data.classes import list_names
 from toolkit.data.formats.class_folders import ClassFiles, LabelledFiles
 from toolkit.data.formats.tree import PictureStore
-from toolkit.data.labels import name_labels, number_labels
+from toolkit.data.labels import name_labels
 from toolkit.errors import DataError, failures_named
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.progress import OnNote
@@ -114,7 +115,12 @@ def read_parquet_labels(store: ParquetStore, *, name: str, on_note: OnNote) -> C
     given: tuple[str, ...] = ()
     notes = []
     for shard in store.shards:
-        found, given = _read_labels(store, shard, texts=texts)
+        found, names = _read_labels(store, shard, texts=texts)
+        if shard is not store.shards[0] and names != given:
+            given_to = f"{list_names(names) or 'no classes'}, the files before it {list_names(given) or 'none'}"
+            raise DataError(f"{store.file_title(shard)} names {given_to}; expected the same names in the same order")
+        given = names
+        _check_named(found, names, store=store, shard=shard)
         if shard.role != "train" and (found == UNKNOWN).all():
             notes.append(f"{store.file_title(shard)} holds no labels, so nothing can be judged by it: it is left out")
             continue
@@ -123,14 +129,9 @@ def read_parquet_labels(store: ParquetStore, *, name: str, on_note: OnNote) -> C
         labels.setdefault(shard.role, []).append(found)
         rows.setdefault(shard.role, []).append(np.array(shard.rows, np.int64))
     joined = {role: np.concatenate(parts) for role, parts in labels.items()}
-    if given:
-        classes = given
-    else:
-        named = (
-            name_labels(joined, list(texts), name=name, on_note=on_note)
-            if texts
-            else number_labels(joined, name=name, on_note=on_note)
-        )
+    classes = given
+    if not classes:
+        named = name_labels(joined, list(texts), name=name, on_note=on_note)
         joined, classes = named.labels, named.classes
     files = {role: LabelledFiles(np.concatenate(rows[role]), joined[role]) for role in joined}
     return ClassFiles.of_parts(files, classes=classes, title=name, notes=notes)
@@ -146,20 +147,37 @@ def _read_labels(
     with store.open(shard.place) as stream:
         file = open_parquet(stream, name=title)
         schema = file.schema_arrow
+        choose_image_column(schema, title)  # Labels beside no pictures are not what is missing.
         named = _read_names(schema, title)
         column = _choose_label_column(schema, named, title=title)
         kind = schema.field(column).type
         if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_text(kind)):
             raise DataError(f"{title} has labels of {kind} in its column {column}; expected whole numbers or texts")
         cells = iterate_cells(file, column, name=title, batch_rows=LABEL_ROWS)
-        numbers = [_to_number(cell, texts) for cell in cells]
-    return np.array(numbers, np.int64), named.get(column, ())
+        # Metadata name numbers; texts name themselves, whatever stands there.
+        names = () if _is_text(kind) else named.get(column, ())
+        numbers = [_to_number(cell, None if names else texts) for cell in cells]
+    return np.array(numbers, np.int64), names
 
 
-def _to_number(cell: Any, texts: dict[str, int]) -> int:  # Any: whatever the cell holds
-    if cell is None or cell == "":
+def _check_named(labels: npt.NDArray[np.int64], names: tuple[str, ...], *, store: ParquetStore, shard: _Shard) -> None:
+    """Hold labels against the names that the metadata give them."""
+    beyond = np.flatnonzero((labels >= len(names)) | (labels < UNKNOWN))
+    if names and len(beyond):
+        row = int(beyond[0])
+        raise DataError(
+            f"{store.title(shard.rows[row])} has the label {labels[row]}; its metadata name the classes 0 to "
+            f"{len(names) - 1}: {list_names(names)}"
+        )
+
+
+def _to_number(cell: Any, texts: dict[str, int] | None) -> int:  # Any: whatever the cell holds
+    """Return a label that metadata name as it is, another by its text: one file may hold 7, the next "7"."""
+    if cell in (None, "", UNKNOWN):
         return UNKNOWN
-    return texts.setdefault(cell, len(texts)) if isinstance(cell, str) else int(cell)
+    if texts is None:
+        return int(cell)
+    return texts.setdefault(cell if isinstance(cell, str) else str(int(cell)), len(texts))
 
 
 def _is_text(kind: Any) -> bool:  # Any: pyarrow is untyped here
