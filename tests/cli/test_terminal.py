@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -129,12 +130,14 @@ def test_a_training_has_one_bar_over_all_epochs(environment: dict[str, str], tmp
     assert all(len(line) <= 80 for line in watched.screen)
 
 
+@pytest.mark.parametrize("piped", ["", " | cat"])
 def test_predictions_that_go_to_the_terminal_are_not_drawn_over(
-    environment: dict[str, str], model_path: Path, tmp_path: Path
+    piped: str, environment: dict[str, str], model_path: Path, tmp_path: Path
 ) -> None:
     for number in range(30):
         Image.fromarray(np.full((28, 28), number * 8, np.uint8)).save(tmp_path / f"{number:02}.png")
-    command = [sys.executable, "-m", "toolkit", "predict", model_path, ".", "--output", "-"]
-    watched = watch(*command, columns=200, environment=environment, cwd=tmp_path)
+    command = shlex.join([sys.executable, "-m", "toolkit", "predict", str(model_path), ".", "--output", "-"])
+    watched = watch("sh", "-c", command + piped, columns=200, environment=environment, cwd=tmp_path)
+    assert "predicting" not in watched.raw
     rows = [line for line in watched.screen if re.match(r"(?:\./)?\d\d\.png,", line)]
     assert len(rows) == 30, watched.screen

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 __all__ = ["predict_command"]
 
+import os
+import stat
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -134,8 +136,7 @@ def _carry_out(request: PredictRequest) -> None:
     config = _make_config(request, store)
     claim_outputs(config.gallery, force=config.force)
     out = Output(as_json=request.as_json or request.to_stdout)
-    # Rows that go to this terminal are its words: nothing may be drawn among them.
-    is_shown = not (request.to_stdout and sys.stdout.isatty())
+    is_shown = not request.to_stdout or _goes_to_file(sys.stdout)
     with out.progress("predicting", unit="images") if is_shown else nullcontext(ProgressBar()) as bar:
         stream = sys.stdout.buffer if request.to_stdout else None
         report = run_prediction(config, progress=bar if bar.is_shown else None, stream=stream)
@@ -143,6 +144,14 @@ def _carry_out(request: PredictRequest) -> None:
         announce_model(config.model, store=store)  # after the refusals, which are one line
     _show(report, config, out=out, to_stdout=request.to_stdout)
     report.raise_for_errors()
+
+
+def _goes_to_file(stream: TextIO) -> bool:
+    """Tell whether rows stay off the terminal, where nothing may be drawn among them, whoever writes them there."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # no descriptor
+        return False
 
 
 def _make_config(request: PredictRequest, store: ArtifactStore) -> PredictionConfig:
