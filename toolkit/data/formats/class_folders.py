@@ -238,7 +238,7 @@ class _Reader:
             if name not in numbers:
                 raise DataError(
                     f"{part.title}/{name} has no class of this name among the training images: {list_names(classes)}; "
-                    "rename it, or move it away: toolkit predict labels pictures of no known class"
+                    "rename it, or move it away; toolkit predict gives labels to pictures without"
                 )
             found = [place for folder in folders for place in self._read_class(folder)]
             places += found
