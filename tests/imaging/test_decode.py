@@ -221,3 +221,8 @@ def test_huge_file_is_refused_unread(tmp_path: Path) -> None:
         stream.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(DataError, match="the most is"):
         decode_image(path)
+
+
+def test_a_phones_picture_under_another_name_is_told() -> None:
+    with pytest.raises(DataError, match=r"a\.jpg: format not allowed.*; it is HEIC under another name: rename it"):
+        decode_image(b"\0\0\0\x18ftypheic" + bytes(40), name="a.jpg")

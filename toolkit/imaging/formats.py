@@ -141,6 +141,10 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
+# How phones' pictures begin, behind four bytes of a length; messengers give them a name in .jpg.
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc")
+
+
 def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
     if head.startswith(PNG_SIGNATURE):
         return _Png(_without_broken_animation(stream))
@@ -152,6 +156,8 @@ def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
     if is_pnm(head):
         return PnmPicture(stream, name)
     step = LeftOut([name]).step
+    if not step and head[4:12] in _HEIC:
+        step = "; it is HEIC under another name: rename it to .heic, and convert it to PNG or JPEG"
     raise DataError(f"{name}: format not allowed; by its content it is none of {', '.join(FORMATS)}{step}")
 
 
