@@ -30,7 +30,7 @@ def next_steps(run: Path, model: Path, *, is_exported: bool) -> dict[str, list[s
     """
     steps = {
         "write it as one .onnx file:": ["toolkit", "export", run.name],
-        "draw digits for it, in the browser:": ["toolkit", "demo", str(model)],
+        "try it in the browser, drawing or with a picture:": ["toolkit", "demo", str(model)],
         "let it label your own pictures:": ["toolkit", "predict", str(model), "PICTURES"],
         "embed it in Python, Node, a web page, C or C++:": ["toolkit", "export", run.name, "--kit", "all"],
     }

@@ -70,8 +70,11 @@ def load_idx_set(
     if missing:
         raise DataError(f"{found.folder.title} lacks {', '.join(missing)}; expected four IDX files, plain or .gz")
     parts = {role: _load_split(found, role, store=store, max_bytes=max_bytes) for role in ("train", "test")}
-    named = number_labels({role: split.labels for role, split in parts.items()}, name=name, on_note=on_note)
-    if (mapping := _read_mapping(found, store)) is not None:
+    mapping = _read_mapping(found, store)
+    labels = {role: split.labels for role, split in parts.items()}
+    # Where characters name the classes, at which number they begin is nobody's concern.
+    named = number_labels(labels, name=name, on_note=on_note if mapping is None else lambda _: None)
+    if mapping is not None:
         file, characters = mapping
         classes = _name_classes(named.classes, characters, title=store.title(file.place))
         named = ClassLabels(named.labels, classes, has_names=True)
