@@ -330,3 +330,17 @@ def test_garbage_named_npz_is_bad_data(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(stream.getvalue())
     with pytest.raises(DataError, match="a ZIP archive without its directory"):
         load_dataset(str(tmp_path / "x.npz"))
+
+
+def test_labels_that_are_words_or_count_from_1_beside_names_say_what_to_do(tmp_path: Path) -> None:
+    words = np.array(["cat", "dog", "cat", "dog", "cat"][: len(make_arrays()["y_train"])])
+    with pytest.raises(
+        DataError, match=r"expected integers .*save numpy\.unique's inverse, and its names as `classes`"
+    ):
+        load_npz(save(tmp_path / "words.npz", y_train=words))
+    arrays = make_arrays()
+    highest = int(max(arrays["y_train"].max(), arrays["y_test"].max()))
+    names = np.array([f"n{number}" for number in range(highest + 1)])
+    later = {key: arrays[key] + 1 for key in ("y_train", "y_test")}
+    with pytest.raises(DataError, match=rf"labels to {highest + 1} for {highest + 1} names; expected 0 to {highest}"):
+        load_npz(save(tmp_path / "from-1.npz", classes=names, **later))

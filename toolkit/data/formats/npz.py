@@ -68,6 +68,10 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
         parts = {part: _read_split(arrays, pair, images=images, path=path) for part, pair in used.items()}
         names = _read_classes(arrays, path)
     labels = {ROLES[key]: part.labels for key, part in parts.items()}
+    if names and max(int(part.max(initial=0)) for part in labels.values()) == len(names):
+        raise DataError(
+            f"{path} has labels to {len(names)} for {len(names)} names; expected 0 to {len(names) - 1}: subtract 1"
+        )
     named = (
         ClassLabels(labels, names, has_names=True) if names else number_labels(labels, name=path.name, on_note=on_note)
     )
@@ -138,7 +142,8 @@ def _to_labels(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.int64]:
     labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if labels.ndim != 1 or labels.dtype.kind not in "biu":
         seen = f"{array.dtype} {list(array.shape)}"
-        raise DataError(f"{name} is {seen}; expected integers [N] or [N, 1], one class an image")
+        step = "; save numpy.unique's inverse, and its names as `classes`" if labels.dtype.kind == "U" else ""
+        raise DataError(f"{name} is {seen}; expected integers [N] or [N, 1], one class an image{step}")
     if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
         raise DataError(f"{name} has a label of {labels.max()}; expected 0 to {MAX_CLASSES - 1}")
     return labels.astype(np.int64)
