@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.cli.help_page import EXAMPLES
+
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
 COMMANDS += ["runs", "recipes"]
@@ -48,3 +50,22 @@ def test_completion_scripts_can_be_made() -> None:
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0
     assert "complete" in done.stdout
+
+
+@pytest.mark.parametrize("verb", EXAMPLES)
+def test_examples_of_a_command_fit_a_narrow_screen_and_know_its_options(verb: str) -> None:
+    page = (GOLDEN / f"help-{verb.replace(' ', '-')}.txt").read_text() if verb in COMMANDS else ""
+    for example in EXAMPLES[verb]:
+        assert len(example) <= 78
+        assert example.startswith(f"toolkit {verb}")
+        if page:
+            assert f"\n  {example}" in page or f"\n    {example}" in page
+            words = page.replace(example, "").split()
+            assert {word for word in example.split() if word.startswith("-")} <= {word.strip(",") for word in words}
+
+
+def test_every_command_has_two_examples_and_no_page_names_a_type_of_python() -> None:
+    leaves = [command for command in COMMANDS if command not in {"", "data", "runtimes"}]
+    assert {len(EXAMPLES[command]) for command in leaves} == {2}
+    for path in GOLDEN.glob("help-*.txt"):
+        assert not re.search(r"<(?:str|int|float|path|list)|\b(?:TEXT|INTEGER)\b", path.read_text()), path.name

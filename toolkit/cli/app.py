@@ -14,6 +14,7 @@ from typer.main import get_command
 
 import toolkit
 from toolkit.cli.boundary import ignore_sigterm, prepare_streams, run_guarded, split_debug
+from toolkit.cli.help_page import GroupedCommand, finish_help
 from toolkit.environment import claim_process
 from toolkit.holding import release_claims
 
@@ -60,10 +61,15 @@ def _load_command(verb: str) -> Any:
     name = verb.replace("-", "_")
     module = importlib.import_module(f"toolkit.cli.commands.{name}")
     if hasattr(module, f"{name}_app"):
-        return get_command(getattr(module, f"{name}_app"))
+        group = get_command(getattr(module, f"{name}_app"))
+        for inner, command in group.commands.items():  # type: ignore[attr-defined]  # Typer's private Click
+            finish_help(command, f"{verb} {inner}")
+        return group
     alone = typer.Typer(add_completion=False, **STYLE)
-    alone.command(verb)(getattr(module, f"{name}_command"))
-    return get_command(alone)
+    alone.command(verb, cls=GroupedCommand)(getattr(module, f"{name}_command"))
+    command = get_command(alone)
+    finish_help(command, verb)
+    return command
 
 
 app = typer.Typer(

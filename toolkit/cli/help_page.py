@@ -1,0 +1,89 @@
+"""What `--help` says of a command beside its own words: examples, groups of options, names of values."""
+
+from __future__ import annotations
+
+__all__ = ["EXAMPLES", "GroupedCommand", "finish_help"]
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+EXAMPLES = {
+    "quickstart": ("toolkit quickstart", "toolkit quickstart --data mnist-mini"),
+    "train": ("toolkit train --recipe best --all-data", "toolkit train --data photos.zip --size 64"),
+    "recipes": ("toolkit recipes", "toolkit recipes fast"),
+    "tune": ("toolkit tune --space dropout=0.2..0.6 --trials 20", "toolkit tune --space learning_rate=0.001,0.003"),
+    "learning-curve": ("toolkit learning-curve --seeds 5", "toolkit learning-curve --data scans/ --sizes 100,400"),
+    "evaluate": ("toolkit evaluate --data scans/", "toolkit evaluate new.onnx --against old.onnx"),
+    "runs": ("toolkit runs", "toolkit runs --delete first-try"),
+    "export": ("toolkit export --precision fp32,int8", "toolkit export digits.onnx --kit python,web"),
+    "inspect": ("toolkit inspect", "toolkit inspect resnet.onnx --json"),
+    "selftest": ("toolkit selftest", "toolkit selftest digits.onnx --provider cuda"),
+    "parity": ("toolkit parity --runtime all", "toolkit parity bert.onnx --shape ids=2,128"),
+    "demo": ("toolkit demo", "toolkit demo digits.onnx --port 8000"),
+    "predict": ("toolkit predict phone.jpg scans/ -o rows.csv", "toolkit predict test.zip --labels-from-folder"),
+    "bench": ("toolkit bench --provider cpu,cuda --batch 1,64", "toolkit bench --auto --goal throughput"),
+    "compare": ("toolkit compare old.json new.json", 'toolkit compare old.json new.json --fail-if "p99>+5%"'),
+    "report": ("toolkit report artifacts/reports/*.json", "toolkit report bench.json --output page.md"),
+    "doctor": ("toolkit doctor", "toolkit doctor --require cuda"),
+    "data fetch": ("toolkit data fetch mnist", "toolkit data fetch kmnist --json"),
+    "data info": ("toolkit data info photos.zip", "toolkit data info mnist-mini --json"),
+    "data show": ("toolkit data show mnist-mini", "toolkit data show photos/ --class cat"),
+    "runtimes list": ("toolkit runtimes list", "toolkit runtimes list --json"),
+    "runtimes install": ("toolkit runtimes install ort-web", "toolkit runtimes install mnn"),
+}
+# Of a command with many options, what stands under a heading of its own; the rest is the command's own.
+MANY_OPTIONS = 12
+GROUPS = {
+    "Pictures and inputs": (
+        *("--data", "--size", "--polarity", "--fit", "--labels-from-filename", "--labels-from-folder"),
+        *("--sample", "--max-images", "--run", "--inputs", "--shape", "--value"),
+    ),
+    "Engine and device": (
+        *("--runtime", "--provider", "--precision", "--threads", "--optimisation", "--batch", "--device", "--driver"),
+        *("--boundary", "--io-binding", "--cuda-graph", "--device-option", "--tf32", "--require-all-nodes"),
+        *("--allow-fallback", "--allow-external-data", "--executor", "--processes"),
+    ),
+    "Output": (
+        *("--output", "--format", "--probabilities", "--gallery", "--picture", "--csv", "--samples", "--record"),
+        *("--tensorboard", "--force", "--json", "--help"),
+    ),
+}
+# What a value is called by Typer's name of its type; of another type, as its option.
+NUMBERS = {"int": "N", "int range": "N", "integer": "N", "integer range": "N", "float": "X", "float range": "X"}
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help has its many options in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Arguments", "Options", *GROUPS)}
+        has_many = len(self.params) > MANY_OPTIONS
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections[_choose_group(parameter) if has_many else _kind(parameter)].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def finish_help(command: Any, verb: str) -> None:
+    """Give a command its examples, and the values of its options names in the place of Python's types."""
+    lines = "".join(f"\n  {example}" for example in EXAMPLES[verb])
+    command.epilog = f"\b\nExamples:{lines}"  # the first sign says: not to be folded
+    for option in command.params:
+        if option.param_type_name == "option" and not option.is_flag:
+            name = option.opts[0].strip("-")
+            own = "VALUE" if "-" in name else name.upper()
+            option.metavar = NUMBERS.get(option.type.name) or ("PATH" if option.type.name == "path" else own)
+
+
+def _kind(parameter: Any) -> str:
+    return "Arguments" if parameter.param_type_name == "argument" else "Options"
+
+
+def _choose_group(parameter: Any) -> str:
+    return next((title for title, names in GROUPS.items() if set(names) & set(parameter.opts)), _kind(parameter))
