@@ -14,7 +14,7 @@ from toolkit.cli.help_page import EXAMPLES
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
-COMMANDS += ["runs", "recipes"]
+COMMANDS += ["runs", "recipes", "demo"]
 COMMANDS += [
     "selftest",
     "parity",

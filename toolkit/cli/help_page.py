@@ -75,7 +75,7 @@ def finish_help(command: Any, verb: str) -> None:
     lines = "".join(f"\n  {example}" for example in EXAMPLES[verb])
     command.epilog = f"\b\nExamples:{lines}"  # the first sign says: not to be folded
     for option in command.params:
-        if option.param_type_name == "option" and not option.is_flag:
+        if option.param_type_name == "option" and not option.is_flag and option.metavar is None:
             name = option.opts[0].strip("-")
             own = "VALUE" if "-" in name else name.upper()
             option.metavar = NUMBERS.get(option.type.name) or ("PATH" if option.type.name == "path" else own)
