@@ -33,6 +33,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from toolkit.cli.completion import data_names, engines, models, one_of, providers, some_of
 from toolkit.errors import ExternalDataError, UsageError
 from toolkit.runtimes.providers import PROVIDERS
 
@@ -43,17 +44,36 @@ DATA_KINDS = (
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 OutputPath = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; a unique name by default.")]
-DataName = Annotated[str | None, typer.Option("--data", help=DATA_KINDS)]
+DataName = Annotated[str | None, typer.Option("--data", help=DATA_KINDS, autocompletion=data_names)]
 ImageSize = Annotated[
     str | None, typer.Option("--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.")
 ]
-Provider = Annotated[str, typer.Option("--provider", help=f"Where an .onnx file runs: {', '.join(PROVIDERS)}.")]
-ProviderOrAuto = Annotated[str, typer.Option("--provider", help=f"{', '.join(PROVIDERS)}, or auto: cuda, else cpu.")]
+Provider = Annotated[
+    str,
+    typer.Option(
+        "--provider", help=f"Where an .onnx file runs: {', '.join(PROVIDERS)}.", autocompletion=one_of(PROVIDERS)
+    ),
+]
+ProviderOrAuto = Annotated[
+    str,
+    typer.Option(
+        "--provider",
+        help=f"{', '.join(PROVIDERS)}, or auto: cuda, else cpu.",
+        autocompletion=one_of((*PROVIDERS, "auto")),
+    ),
+]
 Providers = Annotated[
     str | None,
-    typer.Option("--provider", help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default."),
+    typer.Option(
+        "--provider",
+        help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default.",
+        autocompletion=some_of(providers),
+    ),
 ]
-Runtimes = Annotated[str | None, typer.Option("--runtime", help="Runtimes, comma-separated: ort, torch, all.")]
+Runtimes = Annotated[
+    str | None,
+    typer.Option("--runtime", help="Runtimes, comma-separated: ort, torch, all.", autocompletion=some_of(engines)),
+]
 Batch = Annotated[str | None, typer.Option("--batch", help="Batch sizes, comma-separated.")]
 Threads = Annotated[
     str | None, typer.Option("--threads", help="Thread counts, comma-separated; 0 is the engine's own.")
@@ -62,7 +82,9 @@ AllowFallback = Annotated[
     bool,
     typer.Option("--allow-fallback", help="Go on with the CPU where a provider is not active, and mark every row."),
 ]
-ModelPath = Annotated[Path | None, typer.Argument(help="An .onnx file; the latest one by default.")]
+ModelPath = Annotated[
+    Path | None, typer.Argument(help="An .onnx file; the latest one by default.", autocompletion=models)
+]
 AllowExternalData = Annotated[
     bool,
     typer.Option("--allow-external-data", help="Trust the model: its weights may lie in files in its own folder."),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
+from toolkit.cli.completion import engines, some_of
 from toolkit.cli.context import choose_model
 from toolkit.cli.feed_options import InputsPath, Shapes, Values, read_feed_config
 from toolkit.cli.options import (
@@ -49,7 +50,9 @@ class BenchRequest:
     runtime: Annotated[
         str | None,
         typer.Option(
-            "--runtime", help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default."
+            "--runtime",
+            help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default.",
+            autocompletion=some_of(engines),
         ),
     ] = None
     precision: Annotated[

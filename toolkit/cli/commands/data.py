@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import data_names
 from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
 from toolkit.cli.output import Output, note
@@ -25,7 +26,7 @@ data_app = typer.Typer(
 )
 
 FetchName = Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.")]
-AnyName = Annotated[str, typer.Argument(help=DATA_KINDS)]
+AnyName = Annotated[str, typer.Argument(help=DATA_KINDS, autocompletion=data_names)]
 ClassName = Annotated[
     str | None, typer.Option("--class", help="The class of the second picture; 5 where there is one.")
 ]

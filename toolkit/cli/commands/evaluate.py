@@ -9,14 +9,21 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import runs_or_models
 from toolkit.cli.options import DataName, Json, Provider
 from toolkit.cli.output import Output
 
 Target = Annotated[
-    Path | None, typer.Argument(help="A run folder, a run's name, or an .onnx file; the latest run by default.")
+    Path | None,
+    typer.Argument(
+        help="A run folder, a run's name, or an .onnx file; the latest run by default.", autocompletion=runs_or_models
+    ),
 ]
 Against = Annotated[
-    Path | None, typer.Option("--against", help="Another run or .onnx file to compare with, image by image.")
+    Path | None,
+    typer.Option(
+        "--against", help="Another run or .onnx file to compare with, image by image.", autocompletion=runs_or_models
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.export import export_and_show, export_kits
+from toolkit.cli.completion import kits, runs_or_models, some_of
 from toolkit.cli.options import DataName, Force, Json, OutputPath, command_of, split_names
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
@@ -29,7 +30,8 @@ class ExportRequest:
         Path | None,
         typer.Argument(
             help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default. With "
-            "--kit also an .onnx that is there already."
+            "--kit also an .onnx that is there already.",
+            autocompletion=runs_or_models,
         ),
     ] = None
     name: Annotated[
@@ -60,7 +62,9 @@ class ExportRequest:
     kit: Annotated[
         str | None,
         typer.Option(
-            "--kit", help="Also write kits: python, node, web, c, cpp, triton, or all: those that can be made here."
+            "--kit",
+            help="Also write kits: python, node, web, c, cpp, triton, or all: those that can be made here.",
+            autocompletion=some_of(kits),
         ),
     ] = None
     webgpu: Annotated[bool, typer.Option("--webgpu", help="The web kit carries the larger build with WebGPU.")] = False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
+from toolkit.cli.completion import engines, one_of
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
 from toolkit.cli.output import Output, ProgressBar, draw_picture, note
@@ -60,7 +61,10 @@ class PredictRequest:
         bool, typer.Option("--resume", help="Go on with an unfinished output, by default the latest.")
     ] = False
     runtime: Annotated[
-        str, typer.Option("--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).")
+        str,
+        typer.Option(
+            "--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).", autocompletion=one_of(engines)
+        ),
     ] = DEFAULT_RUNTIME
     provider: ProviderOrAuto = DEFAULT_PROVIDER
     precision: Annotated[str, typer.Option("--precision", help="Arithmetic of the engine: fp32, bf16 or tf32.")] = (

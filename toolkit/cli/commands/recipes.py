@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import one_of, recipes
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.plain import to_plain
 
-Name = Annotated[str | None, typer.Argument(help="One recipe, with every field; or a .toml file.")]
+Name = Annotated[
+    str | None, typer.Argument(help="One recipe, with every field; or a .toml file.", autocompletion=one_of(recipes))
+]
 
 
 def recipes_command(name: Name = None, *, as_json: Json = False) -> None:

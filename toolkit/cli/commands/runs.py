@@ -11,12 +11,16 @@ from typing import Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.cli.completion import one_of, runs
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 
 Delete = Annotated[
-    str | None, typer.Option("--delete", metavar="NAME", help="Delete this run's folder, after a question.")
+    str | None,
+    typer.Option(
+        "--delete", metavar="NAME", help="Delete this run's folder, after a question.", autocompletion=one_of(runs)
+    ),
 ]
 Sure = Annotated[bool, typer.Option("--force", help="Delete without a question.")]
 

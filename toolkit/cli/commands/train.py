@@ -12,6 +12,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.train import resume_training, run_training, show_result
+from toolkit.cli.completion import one_of, recipes, runs, setting_keys
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
 from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
 from toolkit.cli.output import Output, note
@@ -28,14 +29,30 @@ SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
 
 RecipeName = Annotated[
     str | None,
-    typer.Option("--recipe", help=f"How to train: {', '.join(RECIPES)}, or a .toml file; {DEFAULT_RECIPE} by default."),
+    typer.Option(
+        "--recipe",
+        help=f"How to train: {', '.join(RECIPES)}, or a .toml file; {DEFAULT_RECIPE} by default.",
+        autocompletion=one_of(recipes),
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe or the network; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a field of the recipe or the network; repeatable.",
+        autocompletion=one_of(setting_keys),
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps; auto by default.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda or mps; auto by default.",
+        autocompletion=one_of(("auto", "cpu", "cuda", "mps")),
+    ),
+]
 CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.")]
 
 
@@ -66,7 +83,15 @@ class TrainRequest:
     ] = False
     device: Device = None
     threads: CpuThreads = None
-    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN|latest", help="Go on with a run.")] = None
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN|latest",
+            help="Go on with a run.",
+            autocompletion=one_of(lambda: ["latest", *runs()]),
+        ),
+    ] = None
     keep_every: Annotated[
         int | None, typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.")
     ] = None
