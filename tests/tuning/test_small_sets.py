@@ -196,7 +196,7 @@ def test_a_wrong_label_and_chance_are_warned_of_in_train_and_export_and_the_card
         told = capsys.readouterr()
         warnings = json.loads(told.out)["warnings"]
         assert "6 of 10 classes (3, 4, 5, 6, 7, 8) have no training image" in warnings[0]
-        assert "the rarest, 9, has 1, the first of them training image 7" in warnings[0]
+        assert warnings[0].endswith("the rarest, 9, has 1")
         assert "no better than always answering '0' (10 of 30)" in warnings[-1]
         assert any("the card has no guard" in warning for warning in warnings) == (command[0] == "export")
         assert [line for line in told.err.splitlines() if line.startswith("warning: ")] == [

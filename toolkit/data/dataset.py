@@ -175,11 +175,10 @@ class Dataset:
         return told
 
     def _name_rarest(self) -> str:
-        """Return where to look: the first image of the class that has the fewest, but some."""
+        """Return where to look: the class that has the fewest images, but some."""
         labels, counts = np.unique(self.train.labels, return_counts=True)
-        rarest = int(labels[counts.argmin()])
-        first = int(np.flatnonzero(self.train.labels == rarest)[0])
-        return f"the rarest, {self.classes[rarest]}, has {counts.min():,}, the first of them training image {first}"
+        # No number of an image: their order is ours, so it would say nothing of where the image lies.
+        return f"the rarest, {self.classes[int(labels[counts.argmin()])]}, has {counts.min():,}"
 
     def _missing_in(self, split: Split) -> tuple[str, ...]:
         counts = np.bincount(split.labels, minlength=len(self.classes))
