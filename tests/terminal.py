@@ -87,8 +87,8 @@ class Watched:
         self.seen.append(self.lines[self._row])
 
 
-def watch(*command: str | Path, columns: int, environment: Mapping[str, str], cwd: Path) -> Watched:
-    """Run a command in a terminal of so many columns, and watch it to its end."""
+def watch(*command: str | Path, columns: int, environment: Mapping[str, str], cwd: Path, typed: str = "") -> Watched:
+    """Run a command in a terminal of so many columns, where somebody types, and watch it to its end."""
     watched = Watched(columns)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -96,6 +96,7 @@ def watch(*command: str | Path, columns: int, environment: Mapping[str, str], cw
         [*map(str, command)], stdin=theirs, stdout=theirs, stderr=theirs, env=dict(environment), cwd=cwd
     ) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         rest = ""
         for data in _read(ours):
             # A terminal's command may come in two pieces.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["open_regular", "printable_name", "read_regular"]
+__all__ = ["open_regular", "printable_member", "printable_name", "read_regular"]
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +14,7 @@ from toolkit.errors import DataError, ToolkitError
 
 # Non-blocking: a FIFO must not wait for its writer.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def open_regular(
@@ -61,6 +63,12 @@ def read_regular(path: str | Path, *, most_bytes: int, name: str = "", raises: t
 def printable_name(text: str) -> str:
     r"""Return a name as valid Unicode: bytes that are not UTF-8 are written as `\udcXX`."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable_member(archive: str, member: str) -> str:
+    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
+    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
+    return f"{printable_name(archive)}!{printable_name(safe)}"
 
 
 def _open(path: str | Path, title: str, *, most_bytes: int | None, raises: type[ToolkitError]) -> tuple[int, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from commands_here import run_here
 from small_training import SMALL, Listener, make_bars
+from terminal import watch
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
@@ -163,20 +162,10 @@ def test_only_whole_runs_of_the_store_are_deleted_and_links_are_not_followed(
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
 def test_a_terminal_is_asked(store: ArtifactStore, answer: str, code: int) -> None:
     run = run_of(store)
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "toolkit", "runs", "--delete", run.name]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    os.write(ours, f"{answer}\n".encode())
-    said = b""
-    try:
-        while piece := os.read(ours, 4096):
-            said += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait() == code, said
-    assert b"delete it?" in said
+    command = (sys.executable, "-m", "toolkit", "runs", "--delete", run.name)
+    watched = watch(*command, columns=200, environment=os.environ, cwd=Path.cwd(), typed=f"{answer}\n")
+    assert watched.code == code, watched.screen
+    assert "delete it?" in watched.raw
     assert run.exists() == (code != 0)
 
 

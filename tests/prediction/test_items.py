@@ -16,11 +16,10 @@ from item_sources import SEVEN_PNG, list_items, messages_of, npy_bytes, tar_memb
 from prediction_samples import SPEC
 
 from toolkit.prediction.sources import listing
-from toolkit.prediction.sources.archives import printable_member
 from toolkit.prediction.sources.items import ArrayItem, ImageItem
 from toolkit.prediction.sources.listing import expand_glob, iterate_folder, list_folder
 from toolkit.prediction.sources.open import MAX_PATH_BYTES, find_total, open_items, read_paths, tidy_path
-from toolkit.regular_file import printable_name
+from toolkit.regular_file import printable_member, printable_name
 
 OPEN_FILES = Path("/proc/self/fd")
 

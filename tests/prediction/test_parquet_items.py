@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from item_sources import SEVEN_PNG, list_items, messages_of
 
+from toolkit.containers import parquet
 from toolkit.errors import ResourceError
 from toolkit.imaging.settings import MAX_FILE_BYTES
-from toolkit.prediction.sources import parquet
 from toolkit.prediction.sources.items import ImageItem
 from toolkit.prediction.sources.open import open_items
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["choose_image_column", "iterate_cells", "open_parquet"]
+__all__ = ["check_cell", "choose_image_column", "iterate_cells", "open_parquet"]
 
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from toolkit.errors import DataError, failures_named
+from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.programs import import_extra
 from toolkit.regular_file import printable_name
 
@@ -81,6 +82,19 @@ def iterate_cells(
             # Flattened, a field is null where its struct is.
             values = cells.flatten()[0] if column.endswith(f".{BYTES_FIELD}") and hasattr(cells, "flatten") else cells
             yield from (value.as_py() for value in values)
+
+
+def check_cell(cell: Any, *, title: str) -> bytes:  # Any: whatever the cell holds
+    """Return the encoded image that a cell holds.
+
+    Raises:
+        DataError: it holds none, or too large a one.
+    """
+    if not isinstance(cell, bytes):
+        raise DataError(f"{title} has no bytes; expected an encoded image")
+    if len(cell) > MAX_FILE_BYTES:
+        raise DataError(f"{title} has {len(cell)} bytes; the most for an image is {MAX_FILE_BYTES}")
+    return cell
 
 
 def _find_leaf(field: Any) -> str | None:  # Any: pyarrow is untyped here

@@ -64,6 +64,14 @@ class Split:
         """Return the images with these indices, int64 `[M]`, in that order."""
         return Split(images=self.images[indices], labels=self.labels[indices])
 
+    def cut(self, count: int) -> tuple[Split, Split]:
+        """Return the first `count` images and the others, as views: no pixel is copied."""
+        first, rest = slice(count), slice(count, None)
+        return (
+            Split(images=self.images[first], labels=self.labels[first]),
+            Split(images=self.images[rest], labels=self.labels[rest]),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:

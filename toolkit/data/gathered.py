@@ -8,11 +8,12 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["GatheredPictures", "arrange", "digest_pictures", "join_parts"]
+__all__ = ["GatheredPictures", "arrange", "digest_pictures", "join_parts", "settle_parts"]
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,14 @@ from toolkit.progress import OnNote
 TEST_SHARE = 6
 # The seed of the order: another one would give another, equally good test split.
 SALT = b"toolkit/order/2\0"
+
+
+class _Labelled(Protocol):
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...
+
+
+Part = TypeVar("Part", bound=_Labelled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,16 +108,12 @@ def join_parts(
         DataError: the parts' images have different sizes.
     """
     parts = {role: Split(images=array, labels=named.labels[role]) for role, array in images.items()}
-    train, test, validation = parts["train"], parts.get("test"), parts.get("validation")
     sizes = {role: list(part.images.shape[1:]) for role, part in parts.items()}
     if len({str(size) for size in sizes.values()}) > 1:
         seen = ", ".join(f"{role} images are {size}" for role, size in sizes.items())
         raise DataError(f"{name}: {seen}; expected the same size")
-    if validation is not None and test is None:
-        on_note(f"{name}: no test part: its validation part is taken as the test split")
-        test, validation = validation, None
-    elif validation is not None:
-        on_note(f"{name}: its {len(validation)} validation images stand last among the training images")
+    train, validation, test = settle_parts(parts, name=name, on_note=on_note)
+    if validation is not None:
         train = Split(
             images=np.concatenate([train.images, validation.images]),
             labels=np.concatenate([train.labels, validation.labels]),
@@ -122,6 +127,23 @@ def join_parts(
         has_names=named.has_names,
         bits=bits,
     )
+
+
+def settle_parts(parts: Mapping[str, Part], *, name: str, on_note: OnNote) -> tuple[Part, Part | None, Part | None]:
+    """Return what is trained on, what validates, and what tests: where there is no test part, the validation part does.
+
+    Args:
+        parts: `train`, and `validation` and `test` where they are.
+        name: what they are called in notes.
+        on_note: called with a sentence about the validation part.
+    """
+    train, validation, test = parts["train"], parts.get("validation"), parts.get("test")
+    if validation is not None and test is None:
+        on_note(f"{name}: no test part: its validation part is taken as the test split")
+        return train, None, validation
+    if validation is not None:
+        on_note(f"{name}: its {len(validation.labels)} validation images stand last among the training images")
+    return train, validation, test
 
 
 def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> Dataset:
@@ -149,11 +171,11 @@ def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> 
             [kept[spread_classes(train.labels[kept])], held_out[spread_classes(train.labels[held_out])]]
         )
         moved = _permute(train, both)
-        train, test = _cut(moved, len(kept))
+        train, test = moved.cut(len(kept))
         on_note(f"{gathered.name}: no test part: {len(test):,} images, a sixth of each class, are held out as one")
     else:
         cut = len(train) - gathered.num_validation
-        parts = [_mixed_order(part, gathered.classes) for part in _cut(train, cut)]
+        parts = [_mixed_order(part, gathered.classes) for part in train.cut(cut)]
         train = _permute(train, np.concatenate([parts[0], cut + parts[1]]))
         test = _permute(test, _mixed_order(test, gathered.classes))
     return gathered._make(train, test)
@@ -190,13 +212,6 @@ def _choose_test(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         if count > 1:
             is_held_out[end - max(1, count // TEST_SHARE) : end] = True
     return is_held_out
-
-
-def _cut(split: Split, count: int) -> tuple[Split, Split]:
-    return (
-        Split(images=split.images[:count], labels=split.labels[:count]),
-        Split(images=split.images[count:], labels=split.labels[count:]),
-    )
 
 
 def _permute(split: Split, order: npt.NDArray[np.int64]) -> Split:

@@ -19,7 +19,7 @@ from toolkit.card import InputSpec
 from toolkit.data.catalog.entries import dataset_names
 from toolkit.data.dataset import Dataset
 from toolkit.data.gathered import GatheredPictures
-from toolkit.data.load import find_own, load_dataset, recognise_entry, settle_pictures
+from toolkit.data.load import find_own, finish_own, load_dataset, recognise_entry, settle_pictures
 from toolkit.data.split import spread_classes
 from toolkit.errors import DataError
 from toolkit.imaging.prepare import prepare_batch
@@ -28,6 +28,7 @@ from toolkit.progress import OnNote, ShowProgress
 if TYPE_CHECKING:
     from toolkit.data.formats.class_folders import JudgedFiles
     from toolkit.data.formats.tree import PictureStore
+    from toolkit.data.sources import Layout, Pictures
 
 
 class StoredPictures(NamedTuple):
@@ -131,6 +132,7 @@ def load_pictures(
 
     path = find_own(name)
     layout = recognise_layout(path, on_note=on_note)
+    pictures: Pictures | None = None
     if layout.find_judged is None:
         pictures = layout.open(on_note)
         if isinstance(pictures, GatheredPictures):
@@ -138,7 +140,7 @@ def load_pictures(
         store, files = pictures.store, pictures.files.judged()
     else:
         store, files = layout.find_judged()
-    same = _load_same(name, files, trained_on=trained_on, size=size, progress=progress)
+    same = _load_same(layout, files, pictures=pictures, trained_on=trained_on, size=size, progress=progress)
     if same is not None:
         if files.is_whole:
             on_note(_name_same(path, same))
@@ -161,9 +163,10 @@ def _of_files(files: JudgedFiles, store: PictureStore, *, name: str) -> Labelled
 
 
 def _load_same(
-    name: str,
+    layout: Layout,
     files: JudgedFiles,
     *,
+    pictures: Pictures | None,
     trained_on: Mapping[str, Any],
     size: tuple[int, int],
     progress: ShowProgress | None,
@@ -172,7 +175,7 @@ def _load_same(
     if len(files.files.places) < _least(trained_on, is_whole=files.is_whole):
         return None
     try:
-        data = load_dataset(name, size=size, progress=progress)
+        data = finish_own(pictures or layout.open(lambda _: None), size=size, progress=progress)
     except DataError:  # nothing could be trained on it, so nothing was
         return None
     return data if data.sha256 == trained_on["sha256"] else None

@@ -90,7 +90,8 @@ def recognise_layout(path: Path, *, on_note: OnNote = lambda _: None) -> Layout:
 
 def _recognise_file(path: Path, *, name: str) -> Layout:
     if path.name.lower().endswith(CSV_ENDINGS):
-        return _open_csv({"train": _alone(path)[1]}, _alone(path)[0], name=name)
+        store, place = _alone(path)
+        return _open_csv({"train": place}, store, name=name)
     is_npz = path.suffix.lower() == NPZ_ENDING
     kind = Kind.ZIP if is_npz else judge_file(str(path))
     if is_npz or (kind == Kind.ZIP and _holds_arrays(path)):
@@ -170,23 +171,20 @@ def _open_npz(path: Path) -> Layout:
 
 
 def _open_csv(parts: dict[str, int], store: PictureStore, *, name: str) -> Layout:
-    used = parts if "train" in parts else {"train": next(iter(parts.values()))}
     return Layout(
-        words=f"{'tables' if len(used) > 1 else 'a table'} of pixels (CSV)",
+        words=f"{'tables' if len(parts) > 1 else 'a table'} of pixels (CSV)",
         name=name,
         store=store,
-        open=lambda on_note: load_csv(used, store=store, name=name, on_note=on_note),
+        open=lambda on_note: load_csv(parts, store=store, name=name, on_note=on_note),
     )
 
 
 def _open_parquet(parts: dict[str, list[int]], store: PictureStore, *, name: str) -> Layout:
-    used = parts if "train" in parts else {"train": next(iter(parts.values()))}
-
     def open_them(on_note: OnNote) -> Pictures:
         from toolkit.data.formats.encoded import EncodedPictures
         from toolkit.data.formats.parquet_images import ParquetStore, read_parquet_labels
 
-        rows = ParquetStore(used, store)
+        rows = ParquetStore(parts, store)
         return EncodedPictures(name=name, store=rows, files=read_parquet_labels(rows, name=name, on_note=on_note))
 
     return Layout(words="pictures in Parquet files", name=name, store=store, open=open_them)
@@ -221,8 +219,9 @@ def _name_of(path: Path) -> str:
 
 
 def _list_parts(found: FileSet) -> dict[str, list[FoundFile]]:
-    """Return the files of each part there is, the training's first."""
-    return {role: found.files[role, ""] for role in ROLES if (role, "") in found.files}
+    """Return the files of each part there is, the training's first; where that is not there, the first is it alone."""
+    parts = {role: found.files[role, ""] for role in ROLES if (role, "") in found.files}
+    return parts if "train" in parts else {"train": next(iter(parts.values()))}
 
 
 def _places(files: list[FoundFile]) -> list[int]:

@@ -79,11 +79,7 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
     """
     if not 1 <= count < len(split):
         raise UsageError(f"cannot hold out {count} of {len(split)} images; expected 1 to {len(split) - 1}")
-    cut = len(split) - count
-    return (
-        Split(images=split.images[:cut], labels=split.labels[:cut]),
-        Split(images=split.images[cut:], labels=split.labels[cut:]),
-    )
+    return split.cut(len(split) - count)
 
 
 def spread_classes(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

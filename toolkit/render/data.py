@@ -7,6 +7,7 @@ __all__ = ["describe_info"]
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def _describe_pictures(seen: Mapping[str, Any]) -> list[str]:
             f"{seen['sizes']:,} sizes, {_name_size(seen['smallest'])} to {_name_size(seen['largest'])}, "
             f"most often {_name_size(common['size'])} ({common['count']:,})"
         )
-    word = "picture" if seen["count"] == 1 else "pictures"
-    return [f"{seen['count']:,} {word}: {formats}; {depth}", f"size (height x width): {sizes}"]
+    return [f"{count_of(seen['count'], 'picture')}: {formats}; {depth}", f"size (height x width): {sizes}"]
 
 
 def _describe_training(report: Mapping[str, Any]) -> list[str]:

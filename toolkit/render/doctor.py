@@ -179,7 +179,6 @@ def _cells(row: DoctorRow) -> list[Text]:
 def _runtime_cells(row: RuntimeRow) -> tuple[str | Text, ...]:
     brought_by = f"{row.distribution} {row.version}" if row.distribution else "installed, version unknown"
     found = Text(brought_by) if row.installed else Text("not installed", "yellow")
-    # Text, not markup: a command holds square brackets.
     # Of those that do not open model files.
     needs = "; a run's network" if row.executes == "run" else ""
     return row.runtime, found, ", ".join(row.devices) + needs, Text("" if row.installed else row.install)

@@ -110,11 +110,11 @@ def as_accuracy(value: Any, *, interval: str) -> Accuracy | None:
     try:
         share, correct, count = value["accuracy"], value["correct"], value["count"]
         low, high = value[interval]
-        if 0 <= low <= share <= high <= 1 and 0 <= correct <= count:
-            return Accuracy(value=share, correct=int(correct), count=int(count), ci95=(low, high))
+        if not (0 <= low <= share <= high <= 1 and 0 <= correct <= count):
+            return None
+        return Accuracy(value=share, correct=int(correct), count=int(count), ci95=(low, high))
     except (TypeError, KeyError, ValueError):
-        pass
-    return None
+        return None
 
 
 def time_of(*paths: Path) -> str:

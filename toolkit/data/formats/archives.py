@@ -22,11 +22,11 @@ from toolkit.containers.zip import ZipMember, ZipReader
 from toolkit.data.formats.idx import MAX_BODY_BYTES
 from toolkit.data.formats.survey import judge_header
 from toolkit.data.formats.tree import Folder, FoundFile, PictureStore, is_hidden
-from toolkit.errors import DataError, escape_controls
+from toolkit.errors import DataError
 from toolkit.imaging.decode import ImageHeader
 from toolkit.imaging.endings import is_image_name
 from toolkit.imaging.settings import MAX_FILE_BYTES
-from toolkit.regular_file import open_regular, printable_name
+from toolkit.regular_file import open_regular, printable_member, printable_name
 
 # Half a gigabyte of names; whoever has more pictures than that keeps them in tables or in several archives.
 MAX_MEMBERS = 1_000_000
@@ -70,7 +70,7 @@ class _Archive(PictureStore):
 
     def title(self, place: int) -> str:
         """Return `archive!member`, with the control characters of a stranger's name written out."""
-        return f"{self._name}!{printable_name(escape_controls(self._names[place]))}"
+        return printable_member(str(self._path), self._names[place])
 
     @contextmanager
     def open(self, place: int) -> Iterator[BinaryIO]:
@@ -96,10 +96,10 @@ class _Archive(PictureStore):
         if not last or OUTSIDE in above or any(map(is_hidden, above)):
             return
         folder = self.root
-        for part in above:
+        for depth, part in enumerate(above, start=1):
             if part not in folder.folders:
-                joint = "/" if folder is not self.root else "!"
-                folder.folders[part] = Folder(part, f"{folder.title}{joint}{printable_name(escape_controls(part))}")
+                title = printable_member(str(self._path), "/".join(above[:depth]))
+                folder.folders[part] = Folder(part, title)
             folder = folder.folders[part]
         self._add_to(folder, FoundFile(last, place, problem), key="/".join((*above, last)))
 

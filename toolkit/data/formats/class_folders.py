@@ -13,6 +13,7 @@ import numpy.typing as npt
 from toolkit.data.classes import list_names, sort_names
 from toolkit.data.formats.shards import ROLE_OF, ROLES
 from toolkit.data.formats.tree import Folder, PictureStore
+from toolkit.data.gathered import settle_parts
 from toolkit.errors import DataError, escape_controls
 from toolkit.imaging.endings import LeftOut, is_image_name
 
@@ -61,18 +62,10 @@ class ClassFiles(NamedTuple):
         cls, parts: dict[str, LabelledFiles], *, classes: tuple[str, ...], title: str, notes: list[str]
     ) -> ClassFiles:
         """Return parts that lie apart; where there is no test part, the validation part is it."""
-        train, validation, test = (parts.get(role) for role in ("train", "validation", "test"))
-        assert train is not None
-        if validation is not None and test is None:
-            validation, test = None, validation
-            notes = [*notes, f"{title}: no test part: its validation part is taken as the test split"]
-        if validation is not None:
-            notes = [
-                *notes,
-                f"{title}: its {len(validation.places)} validation images stand last among the training images",
-            ]
+        told = [*notes]
+        train, validation, test = settle_parts(parts, name=title, on_note=told.append)
         none = LabelledFiles(np.empty(0, np.int64), np.empty(0, np.int64))
-        return cls(classes, train, validation or none, test, tuple(notes))
+        return cls(classes, train, validation or none, test, tuple(told))
 
     def judged(self) -> JudgedFiles:
         """Return the part that a model is judged on: the test part, else all."""

@@ -12,13 +12,12 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.containers.parquet import choose_image_column, iterate_cells, open_parquet
+from toolkit.containers.parquet import check_cell, choose_image_column, iterate_cells, open_parquet
 from toolkit.data.classes import list_names
 from toolkit.data.formats.class_folders import ClassFiles, LabelledFiles
 from toolkit.data.formats.tree import PictureStore
 from toolkit.data.labels import name_labels
 from toolkit.errors import DataError, failures_named
-from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.progress import OnNote
 
 LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit")
@@ -78,7 +77,7 @@ class ParquetStore(PictureStore):
                 cells = iterate_cells(file, choose_image_column(file.schema_arrow, title), name=title)
                 for row, cell in zip(shard.rows, cells, strict=True):
                     if row in wanted:
-                        yield wanted[row], self._check(cell, row)
+                        yield wanted[row], check_cell(cell, title=f"row {row - shard.rows.start} of {title}")
 
     def open(self, place: int) -> AbstractContextManager[BinaryIO]:
         """Open one of the Parquet files."""
@@ -87,13 +86,6 @@ class ParquetStore(PictureStore):
     def file_title(self, shard: _Shard) -> str:
         """Return what one of the files is called in messages."""
         return self._store.title(shard.place)
-
-    def _check(self, cell: Any, row: int) -> bytes:  # Any: whatever the cell holds
-        if not isinstance(cell, bytes):
-            raise DataError(f"{self.title(row)} has no bytes; expected an encoded image")
-        if len(cell) > MAX_FILE_BYTES:
-            raise DataError(f"{self.title(row)} has {len(cell)} bytes; the most for an image is {MAX_FILE_BYTES}")
-        return cell
 
 
 def read_parquet_labels(store: ParquetStore, *, name: str, on_note: OnNote) -> ClassFiles:

@@ -7,9 +7,8 @@ archives inside, and files of other names are left out and counted.
 
 from __future__ import annotations
 
-__all__ = ["iterate_tar", "iterate_zip", "printable_member"]
+__all__ = ["iterate_tar", "iterate_zip"]
 
-import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -23,14 +22,13 @@ from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.prediction.sources.arrays import ArrayStream, iterate_stream, read_through, tell_flattened
 from toolkit.prediction.sources.items import ImageItem, Item
 from toolkit.progress import OnNote
-from toolkit.regular_file import open_regular, printable_name
+from toolkit.regular_file import open_regular, printable_member, printable_name
 
 NPZ_ENDING, NPY_ENDING = ".npz", ".npy"
 ARRAY_ENDINGS = (".npy", ".idx", "-ubyte")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".parquet", ".7z", ".rar")
 ARCHIVES, ARRAYS = "archives inside, which are not opened", "arrays that are no images"
 MOST_NAMES = 3
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def iterate_zip(path: str, *, on_note: OnNote | None = None, spec: InputSpec | None = None) -> Iterator[Item]:
@@ -64,12 +62,6 @@ def iterate_tar(path: str, *, on_note: OnNote | None = None, spec: InputSpec | N
         name = printable_name(path)
         unpacked = open_unpacked(stream, name=name, budget=UnpackBudget.of_file(stream, name=name))
         yield from _end_in_item(_TarItems(path, unpacked, spec=spec), on_note)
-
-
-def printable_member(archive: str, member: str) -> str:
-    r"""Return `archive!member`; a member's name is a stranger's: its control characters are written as `\xXX`."""
-    safe = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], member)
-    return f"{printable_name(archive)}!{printable_name(safe)}"
 
 
 def _end_in_item(items: _ArchiveItems, on_note: OnNote | None) -> Iterator[Item]:

@@ -7,8 +7,8 @@ __all__ = ["iterate_parquet"]
 from collections.abc import Iterator
 from typing import Any
 
-from toolkit.containers.parquet import choose_image_column, iterate_cells, open_parquet
-from toolkit.imaging.settings import MAX_FILE_BYTES
+from toolkit.containers.parquet import check_cell, choose_image_column, iterate_cells, open_parquet
+from toolkit.errors import DataError
 from toolkit.prediction.sources.items import ImageItem
 from toolkit.regular_file import open_regular, printable_name
 
@@ -32,9 +32,7 @@ def iterate_parquet(path: str) -> Iterator[ImageItem]:
 
 
 def _to_item(value: Any, source: str, *, index: int) -> ImageItem:  # Any: whatever the cell holds
-    if not isinstance(value, bytes):
-        return ImageItem(source, index, None, f"row {index} of {source} has no bytes; expected an encoded image")
-    if len(value) > MAX_FILE_BYTES:
-        seen = f"row {index} of {source} has {len(value)} bytes"
-        return ImageItem(source, index, None, f"{seen}; the most for an image is {MAX_FILE_BYTES}")
-    return ImageItem(source, index, value)
+    try:
+        return ImageItem(source, index, check_cell(value, title=f"row {index} of {source}"))
+    except DataError as error:
+        return ImageItem(source, index, None, str(error))
