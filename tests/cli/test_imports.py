@@ -37,6 +37,7 @@ def test_predict_never_loads_torch_or_matplotlib(artifacts: dict[str, str], tmp_
     for _ in range(2):  # the first time it is probed, the second time remembered
         loaded = modules_after(["predict", "digit.png"], cwd=tmp_path, environment=artifacts)
         assert {"numpy", "onnxruntime", "PIL"} <= loaded
+        assert not loaded & {"toolkit.data", "toolkit.imaging.codecs.tiff"}
         assert not loaded & {"torch", "matplotlib", "onnxscript", "safetensors", "requests"}
 
 

@@ -23,8 +23,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 from toolkit.errors import DataError
 from toolkit.imaging.codecs.jpeg import JpegPicture, refuse_end
 from toolkit.imaging.codecs.picture import OwnPicture
-from toolkit.imaging.codecs.pnm import PnmPicture, is_pnm
-from toolkit.imaging.codecs.tiff import TIFF_MAGICS, TiffPicture
 from toolkit.imaging.endings import LeftOut
 from toolkit.imaging.png import PNG_SIGNATURE
 from toolkit.imaging.settings import MAX_PIXELS
@@ -153,12 +151,22 @@ def _open(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile:
             return reader(stream, name)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return _WebP(stream)
-    if is_pnm(head):
-        return PnmPicture(stream, name)
+    if (rare := _open_rare(stream, head, name=name)) is not None:
+        return rare
     step = LeftOut([name]).step
     if not step and head[4:12] in _HEIC:
         step = "; it is HEIC under another name: rename it to .heic, and convert it to PNG or JPEG"
     raise DataError(f"{name}: format not allowed; by its content it is none of {', '.join(FORMATS)}{step}")
+
+
+def _open_rare(stream: BinaryIO, head: bytes, *, name: str) -> ImageFile | None:
+    """Open a TIFF or a PNM file; their decoders, which other pictures do not need, are loaded here."""
+    from toolkit.imaging.codecs.pnm import PnmPicture, is_pnm
+    from toolkit.imaging.codecs.tiff import TIFF_MAGICS, TiffPicture
+
+    if head.startswith(TIFF_MAGICS):
+        return TiffPicture(stream, name)
+    return PnmPicture(stream, name) if is_pnm(head) else None
 
 
 class _Png(PngImageFile):
@@ -192,7 +200,6 @@ _READERS: dict[tuple[bytes, ...], type[ImageFile]] = {
     (b"\xff\xd8\xff",): JpegPicture,
     (b"BM",): _Bmp,
     (b"GIF87a", b"GIF89a"): _Gif,
-    TIFF_MAGICS: TiffPicture,
 }
 
 

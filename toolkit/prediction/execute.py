@@ -23,7 +23,6 @@ from toolkit.prediction.sinks.sink import open_sink
 from toolkit.prediction.sinks.target import StreamTarget
 from toolkit.prediction.sources.items import group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import find_total, open_items
-from toolkit.prediction.truths import Truths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.sinks.sink import Sink
     from toolkit.prediction.sinks.target import Target
     from toolkit.prediction.sources.items import Item
+    from toolkit.prediction.truths import Truths
     from toolkit.progress import ShowProgress
 
 CANDIDATES = (16, 32, 64, 128, 256, 512)
@@ -83,8 +83,7 @@ class Execution:
         tally = Tally(self.target.progress)
         picker = GalleryPicker() if self.config.gallery is not None else None
         total = find_total(self.config.inputs, self.model.card.input) if progress is not None else None
-        sink = self._open_sink()
-        truths = Truths(self.config.truths, self.model.card.classes) if self.config.truths else None
+        sink, truths = self._open_sink(), self._open_truths()
         with closing(self._answer(batch)) as answered:
             for block, plain in answered:
                 answers = plain if truths is None else replace(plain, truths=truths.of_sources(plain.sources))
@@ -99,6 +98,13 @@ class Execution:
         self.notes += truths.describe() if truths is not None else []
         seconds = time.perf_counter() - start
         return self._report(tally, picker, batch=batch, seconds=seconds, resumed=resumed)
+
+    def _open_truths(self) -> Truths | None:
+        if not self.config.truths:
+            return None
+        from toolkit.prediction.truths import Truths  # which needs what data sets know of classes
+
+        return Truths(self.config.truths, self.model.card.classes)
 
     def _choose_batch(self) -> int:
         if self.config.batch != AUTO_BATCH:
