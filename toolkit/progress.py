@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-# Called with what is done and with all there is to do, in one unit; None where that is not known beforehand.
-ShowProgress = Callable[[int, int | None], None]
+# Called with what is done and with all there is to do, in one unit, where something may be done in part; None where
+# it is not known beforehand.
+ShowProgress = Callable[[float, float | None], None]
 # Called with one line for a person.
 OnNote = Callable[[str], None]
 

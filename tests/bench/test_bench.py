@@ -213,8 +213,8 @@ def test_every_combination_is_one_row() -> None:
     ]
 
 
-def test_progress_is_told_row_by_row() -> None:
-    told: list[tuple[str, int, int | None]] = []
+def test_progress_is_told_row_by_row_and_moves_inside_a_row() -> None:
+    told: list[tuple[str, float, float | None]] = []
 
     @contextmanager
     def show(label: str, *, unit: str = "") -> Iterator[ShowProgress]:
@@ -222,7 +222,13 @@ def test_progress_is_told_row_by_row() -> None:
 
     config, opener = make_config(batches=(1, 2)), make_opener({})
     prepare_bench(config, make_source(), command="c", opener=opener, show=show).measure()
-    assert told == [("engines", 0, 1), ("rows", 0, 2), ("rows", 1, 2), ("rows", 2, 2)]
+    assert told[0] == ("engines", 0, 1)
+    assert {(unit, total) for unit, _, total in told[1:]} == {("rows", 2)}
+    done = [part for _, part, _ in told[1:]]
+    assert done == sorted(done)
+    assert {0, 1, 2} <= {*done}
+    assert any(0 < part < 1 for part in done)
+    assert any(1 < part < 2 for part in done)
 
 
 def test_golden_images_of_the_card_are_what_is_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,3 +159,51 @@ def test_a_silent_listener_loads_what_the_card_names_and_refuses_other_data(tmp_
 def test_a_budget_of_no_time_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="--budget is 0"):
         ParityOptions(budget_s=0.0)
+
+
+class Interrupted(Bands):
+    """Somebody presses Ctrl-C while the third row is judged."""
+
+    def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        if (self.settings.runtime, self.settings.threads, self.settings.optimisation) == ("ort", 1, "all"):
+            raise KeyboardInterrupt
+        return super().run(feeds)
+
+
+def test_an_interrupt_keeps_the_rows_that_are_finished_and_is_no_pass(tmp_path: Path) -> None:
+    config = ParityConfig(runtimes=("ort",), threads=(0, 1), optimisations=("basic", "all"), small_batches=(3,))
+    whole = check(tmp_path, engine=Bands, config=config)
+    keys = [(row.threads, row.optimisation) for row in whole.rows]
+    before = keys.index((1, "all"))
+    report = check(tmp_path, engine=Interrupted, config=config)
+    assert [(row.threads, row.optimisation) for row in report.rows] == keys[:before]
+    assert report.is_interrupted
+    written = report.to_json(command="")
+    assert (written["interrupted"], written["passed"], "is_interrupted" in written) == (True, False, False)
+    assert report.verdict == "undecided"
+    with pytest.raises(KeyboardInterrupt):  # in the first row: there is nothing to keep
+        check(
+            tmp_path, engine=Interrupted, config=ParityConfig(runtimes=("ort",), threads=(1,), optimisations=("all",))
+        )
+
+
+def test_the_images_that_a_row_has_answered_are_told_up_to_all_of_them(tmp_path: Path) -> None:
+    seen: dict[str, list[tuple[float, float | None]]] = {}
+
+    class Watching(Images):
+        def progress(self, label: str, *, unit: str = "") -> Any:
+            def tell(done: float, total: float | None) -> None:
+                seen.setdefault(f"{label} [{unit}]", []).append((done, total))
+
+            return nullcontext(tell)
+
+    report = check(
+        tmp_path, config=ParityConfig(runtimes=("ort",), threads=(1,), small_batches=(3,)), listener=Watching()
+    )
+    told = seen["ort on cpu [images]"]
+    (total,) = {total for _, total in told}
+    per_row = sum(suite["images"] for suite in report.rows[0].suites.values())
+    assert total is not None
+    assert total >= per_row
+    assert max(done for done, _ in told) < total
+    assert len({done for done, _ in told}) > len(report.rows[0].suites)

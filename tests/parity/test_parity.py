@@ -21,11 +21,12 @@ from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity import check, matrix, trial
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import Arithmetics, expand_matrix
+from toolkit.parity.matrix import Arithmetics
 from toolkit.parity.references.images import Reference, SuiteReference, compute_reference, make_suites, special_images
 from toolkit.parity.report import ParityRow, find_worst
 from toolkit.parity.rows import summarise_row
 from toolkit.parity.trial import make_trial, run_trials
+from toolkit.parity.variants import expand_matrix
 from toolkit.runs.origin import find_origin
 from toolkit.runtimes import agreement
 from toolkit.runtimes.agreement import Agreement

@@ -12,8 +12,9 @@ from toolkit.data.load import load_mini
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import Arithmetics, expand_matrix
+from toolkit.parity.matrix import Arithmetics
 from toolkit.parity.references.images import Reference, SuiteReference
+from toolkit.parity.variants import expand_matrix
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.workers.client import open_worker
 
@@ -100,7 +101,7 @@ def test_openvino_passes_in_both_precisions_within_their_own_bounds(model_path: 
 
 def test_onnx_runtimes_provider_is_asked_for_each_arithmetic_that_it_has() -> None:
     from toolkit.parity.config import ParityConfig
-    from toolkit.parity.matrix import expand_matrix
+    from toolkit.parity.variants import expand_matrix
 
     config = ParityConfig(runtimes=("ort",), providers=("cpu", "openvino"), precisions=("all",), optimisations=("all",))
     asked = [(item.settings.provider, item.settings.precision) for item in expand_matrix(config, has_run=True)]

@@ -97,7 +97,8 @@ class PreparedBench:
         with self.show("measuring rows in turn", unit="rows") as tell:
             tell(0, len(planned))
             try:
-                for number, done in enumerate(measure_rows(planned, self.config, opener=self.opener), start=1):
+                measured = measure_rows(planned, self.config, opener=self.opener, progress=tell)
+                for number, done in enumerate(measured, start=1):
                     rows[done.row.number] = make_row(done, self.config.plan_for(done.row.worker.settings))
                     tell(number, len(planned))
             except KeyboardInterrupt:

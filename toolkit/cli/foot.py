@@ -16,7 +16,7 @@ from rich.text import Text
 
 LEAST_BAR, MOST_BAR = 6, 30
 # What is counted in hundreds; of trials or rows a rate says less than the time that is left.
-RATED = {"steps", "images", "calls", "bytes"}
+RATED = {"steps", "images", "items", "calls", "bytes"}
 # Trials move by parts of one; rows and engines take times too different to tell from a few what is left.
 FORESEEN = {*RATED, "trials"}
 LEAST_RATE = 0.1

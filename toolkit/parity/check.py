@@ -111,7 +111,11 @@ def check_parity(
         opener: opens the file in every engine.
         listener: hears of it; nobody does by default.
 
+    Returns:
+        The rows; after an interrupt those that are finished.
+
     Raises:
+        KeyboardInterrupt: no row was finished.
         ProviderError, ResourceError: something that was asked for by name is not here.
         ModelError: the file is refused, or no reference can be computed.
         UsageError: words that make no sense for this file.
@@ -137,7 +141,8 @@ def check_parity(
         how: dict[str, Any] = {"progress": bar, "show": listener.progress}
         judged = judge_matrix(source, recording, config=config, precision=subject.precision, opener=opener, **how)
     report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
-    report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)
+    if not report.is_interrupted:
+        report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)
     return report if options.worst is None else _write_worst(report, recording, source=source, folder=options.worst)
 
 
@@ -238,16 +243,19 @@ def _record(
 def _explain(
     report: ParityReport, source: ModelSource, *, bisect: bool, opener: Opener, listener: ParityListener
 ) -> ParityReport:
-    if any(row.status == "refused" or (row.status == "fail" and row.worst is not None) for row in report.rows):
-        from toolkit.parity.diagnosis.triage import triage_report
+    try:
+        if any(row.status == "refused" or (row.status == "fail" and row.worst is not None) for row in report.rows):
+            from toolkit.parity.diagnosis.triage import triage_report
 
-        with listener.progress("looking for the cause"):
-            report = triage_report(report, source, opener=opener)
-    if bisect and not report.passed:
-        from toolkit.parity.diagnosis.bisect import bisect_report
+            with listener.progress("looking for the cause"):
+                report = triage_report(report, source, opener=opener)
+        if bisect and not report.passed:
+            from toolkit.parity.diagnosis.bisect import bisect_report
 
-        with listener.progress("looking for the first wrong node"):
-            report = bisect_report(report, source, opener=opener, say=listener.note)
+            with listener.progress("looking for the first wrong node"):
+                report = bisect_report(report, source, opener=opener, say=listener.note)
+    except KeyboardInterrupt:  # the rows are whole
+        return replace(report, is_interrupted=True)
     return report
 
 

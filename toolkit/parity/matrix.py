@@ -5,11 +5,10 @@ All rows are held against one reference.
 
 from __future__ import annotations
 
-__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "ParityVariant", "expand_matrix", "judge_matrix"]
+__all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "judge_matrix"]
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
@@ -20,59 +19,18 @@ from toolkit.parity.references.images import Reference, bound_suites
 from toolkit.parity.report import ParityReport, ParityRow
 from toolkit.parity.rows import describe_row, find_baseline, settle_row, summarise_row, with_ratio
 from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
+from toolkit.parity.variants import ParityVariant, expand_matrix
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress, ShowWork, show_nothing
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
-from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
 # factor that a stranger's file is given.
 ERROR_RATIO_LIMIT = 16.0
-DEFAULT_RUNTIMES = ("torch", "ort")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityVariant:
-    """One row to be judged.
-
-    Attributes:
-        settings: how to execute.
-        may_skip: whether it came from `all` or a default, so that its absence is a skip; what was asked for by name
-            may not be absent.
-        was_named: whether the engine itself was asked for by its name, or is the one of the default: it may not refuse.
-    """
-
-    settings: RuntimeSettings
-    may_skip: bool
-    was_named: bool = True
-
-
-def expand_matrix(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant, ...]:
-    """Return the rows of a matrix in order.
-
-    Args:
-        config: the axes.
-        has_run: whether the model's run is at hand; PyTorch executes the run's own network.
-
-    Raises:
-        UsageError: an unknown runtime or provider, or one that none of the runtimes named has.
-    """
-    for provider in config.providers:
-        require_provider(provider)
-    names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
-    rows: list[ParityVariant] = []
-    for name in names:
-        needs_run = find_runtime(name).needs_run
-        if needs_run and not has_run and config.runtimes is None:
-            continue
-        rows += _of_engine(name, config)
-    if not rows:
-        asked = f" in {', '.join(config.precisions)}" if config.precisions else ""
-        raise UsageError(f"none of {', '.join(names)} runs on {', '.join(config.providers)}{asked}")
-    return tuple(rows)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,20 +104,35 @@ def judge_matrix(
         precision: arithmetic of the file.
         opener: opens the file in every engine.
         progress: called with the rows done and their number.
-        show: told which engine is judged.
+        show: told which engine is judged, and how much it has answered.
+
+    Returns:
+        All rows; after an interrupt those that are finished.
+
+    Raises:
+        KeyboardInterrupt: none was finished.
     """
     variants = expand_matrix(config, has_run=source.run is not None)
     reference = recording.reference
     arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
-    rows: list[ParityRow] = []
-    for variant in variants:
-        if progress is not None:
-            progress(len(rows), len(variants))
-        with show(f"{variant.settings.runtime} on {variant.settings.provider}"):
-            rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config))
     strange = reference if isinstance(reference, FeedsReference) else None
-    if strange is not None and any(map(_is_wrong, rows)):
-        strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)
+    rows: list[ParityRow] = []
+    is_interrupted = False
+    try:
+        for variant in variants:
+            if progress is not None:
+                progress(len(rows), len(variants))
+            label, unit = f"{variant.settings.runtime} on {variant.settings.provider}", "items" if strange else "images"
+            with show(label, unit=unit) as tell:
+                rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config, tell=tell))
+        if strange is not None and any(map(_is_wrong, rows)):
+            strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)
+    except KeyboardInterrupt:
+        # What is wrong by a stranger's first bounds waits for the second look.
+        rows = [row for row in rows if strange is None or not _is_wrong(row)]
+        if not rows:
+            raise
+        is_interrupted = True
     baseline, error = find_baseline(rows)
     # A stranger's bound is a multiple of the baseline's error already.
     limit = float("inf") if strange else ERROR_RATIO_LIMIT
@@ -174,51 +147,8 @@ def judge_matrix(
         reference_witnesses=to_plain(strange.witnesses) if strange else None,
         remarks=strange.remarks if strange else (),
         left_out=strange.left_out if strange else (),
+        is_interrupted=is_interrupted,
     )
-
-
-def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
-    entry, is_ort, everything = find_runtime(name), name == "ort", _is_everything(config)
-    # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
-    is_extra = config.runtimes is None and not is_ort
-    devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
-    if is_extra and "cpu" not in devices:
-        devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
-    is_any = config.runtimes == ("all",)
-    for device in devices:
-        # A device computes with its own threads; more counts would be the same row again.
-        several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
-        optimisations = config.optimisations if is_ort else ("all",)
-        for threads, optimisation, precision in product(
-            several, optimisations, _precisions(name, device, config=config)
-        ):
-            settings = RuntimeSettings(
-                runtime=name,
-                provider=device,
-                threads=threads if entry.has_threads else 0,
-                optimisation=optimisation,
-                allow_fallback=config.allow_fallback,
-                precision="fp32" if precision == "tf32" else precision,
-                tf32=precision == "tf32",
-            )
-            yield ParityVariant(
-                settings=settings,
-                # A provider that was named must be there in ONNX Runtime, whatever else is tried.
-                may_skip=everything or is_extra or (is_any and not is_ort),
-                was_named=not (everything or is_extra or is_any),
-            )
-
-
-def _precisions(name: str, device: str, *, config: ParityConfig) -> list[str]:
-    """Return what an engine computes in on a device, of what was asked for."""
-    asked = config.precisions or (("all",) if config.runtimes == ("all",) else ("fp32",))
-    possible = precisions_of(name, device)
-    return [item for item in possible if item in asked or "all" in asked]
-
-
-def _is_everything(config: ParityConfig) -> bool:
-    # A matrix wants every provider that works, so `auto` means the same as `all` here.
-    return not set(WILDCARDS).isdisjoint(config.providers)
 
 
 def _judge_again(
@@ -246,7 +176,12 @@ def _is_wrong(row: ParityRow) -> bool:
 
 
 def _judge_variant(
-    source: ModelSource, variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig
+    source: ModelSource,
+    variant: ParityVariant,
+    *,
+    arithmetics: Arithmetics,
+    config: ParityConfig,
+    tell: ShowProgress | None = None,
 ) -> ParityRow:
     settings, precision = variant.settings, arithmetics.precision
     row = ParityRow(
@@ -265,7 +200,8 @@ def _judge_variant(
         reference = arithmetics.reference_for(settings)
         with arithmetics.opener(source, settings, timeout_s=JUDGE_S) as worker:
             row = describe_row(row, worker.info)
-            row = summarise_row(row, run_trials(worker, _trials(worker, reference, config=config)), settings=settings)
+            outcomes = run_trials(worker, _trials(worker, reference, config=config), progress=tell)
+            row = summarise_row(row, outcomes, settings=settings)
             row = replace(row, notes=worker.notes)
         return settle_row(row, reference) if isinstance(reference, FeedsReference) else row
     except UsageError:

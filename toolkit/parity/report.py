@@ -136,6 +136,7 @@ class ParityReport:
         remarks: what a reader should know of a stranger's outputs that tell little.
         left_out: what was not asked for the budget.
         environment: the machine that it was checked on, before that.
+        is_interrupted: whether it was ended before every row was judged.
     """
 
     reference: str
@@ -151,6 +152,7 @@ class ParityReport:
     remarks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
+    is_interrupted: bool = False
 
     @property
     def failed(self) -> tuple[ParityRow, ...]:
@@ -159,11 +161,11 @@ class ParityReport:
 
     @property
     def verdict(self) -> str:
-        """`pass`: at least one row passes and none fails or is open; `undecided`: some are open, and none fails."""
+        """`pass`: at least one row passes and none fails or is open; `undecided`: some are open or not judged."""
         statuses = {row.status for row in self.rows}
         if self.failed:
             return "fail"
-        if "undecided" in statuses:
+        if "undecided" in statuses or self.is_interrupted:
             return "undecided"
         return "pass" if "pass" in statuses else "fail"
 
@@ -174,12 +176,14 @@ class ParityReport:
 
     def to_json(self, *, command: str) -> dict[str, Any]:
         """Return schema `toolkit/parity/1`."""
+        told = {name: item for name, item in to_plain(self).items() if name != "is_interrupted"}
         return {
             "schema": "toolkit/parity/1",
             "command": command,
             "passed": self.passed,
             "verdict": self.verdict,
-            **to_plain(self),
+            "interrupted": self.is_interrupted,
+            **told,
             "bisect": self.bisect or None,
             "recorded_on": self.recorded_on or None,
         }

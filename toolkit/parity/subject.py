@@ -16,7 +16,7 @@ from toolkit.errors import ModelError, WorkerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import ParityConfig
-from toolkit.parity.matrix import expand_matrix
+from toolkit.parity.variants import expand_matrix
 from toolkit.runtimes.base import Arrays, RuntimeSettings, run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig

@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = ["Expectation", "Outcome", "Trial", "image_trials", "make_trial", "run_trials"]
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from toolkit.errors import ModelError, WorkerError, WrongAnswerError
 from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.references.feeds import FeedExpectation
 from toolkit.parity.references.images import Reference, SuiteReference, spread_indices
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.client import OpenedWorker
@@ -94,18 +96,36 @@ def image_trials(engine: OpenedWorker, reference: Reference, *, config: ParityCo
         yield make_trial(judged[:count], batch)
 
 
-def run_trials(engine: OpenedWorker, trials: Iterable[Trial]) -> list[Outcome]:
+def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowProgress | None = None) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
+
+    Args:
+        engine: opened.
+        trials: what it is asked.
+        progress: called with the items answered and those of all trials: images, or what a stranger's calls hold.
 
     Raises:
         WorkerError: the engine died or hung; the trial is named.
     """
-    return [Outcome(trial=trial, agreement=_judge(engine, trial)) for trial in trials]
+    known = [*trials]  # so that their number is told while the first one runs
+    outcomes: list[Outcome] = []
+    done, total = 0, sum(len(trial.expected) for trial in known)
+    for trial in known:
+        tell = None if progress is None else partial(_tell, progress, before=done, total=total)
+        outcomes.append(Outcome(trial=trial, agreement=_judge(engine, trial, tell=tell)))
+        done += len(trial.expected)
+    return outcomes
 
 
-def _judge(engine: OpenedWorker, trial: Trial) -> Agreement:
+def _tell(progress: ShowProgress, answered: int, *, before: int, total: int) -> None:
+    progress(before + answered, total)
+
+
+def _judge(engine: OpenedWorker, trial: Trial, *, tell: Callable[[int], None] | None) -> Agreement:
     answers: list[Arrays] = []
     for feed in trial.feeds:
+        if tell is not None:
+            tell(len(answers) * trial.batch)
         try:
             answers.append(engine.run(feed))
         except ModelError as error:

@@ -44,7 +44,8 @@ def describe_matrix(report: ParityReport) -> list[RenderableType]:
         parts.append(make_table(rows[0], (row.values() for row in rows), right={*rows[0]} - {"", *SETTINGS}))
         parts += [Text(f"{name}: {words}") for name, words in _legend(report).items() if name in rows[0]]
     skipped = describe_skipped((_engine(row), row.reason or "") for row in report.rows if row.status == "skip")
-    return [*parts, *_reasons(judged), *map(Text, skipped)]
+    ended = ["INTERRUPTED  what stands above is finished, the rest was not judged"] if report.is_interrupted else []
+    return [*parts, *_reasons(judged), *map(Text, (*skipped, *ended))]
 
 
 def _legend(report: ParityReport) -> dict[str, str]:

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -34,6 +34,7 @@ from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.statistics import nearest_rank, sample_floor
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.progress import ShowProgress
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.timing.plan import MeasurePlan, Window
 from toolkit.runtimes.workers.client import OpenedWorker, Opener
@@ -104,12 +105,26 @@ class MeasuredRow(NamedTuple):
     error: ToolkitError | None
 
 
-def measure_rows(planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener) -> Iterator[MeasuredRow]:
+def measure_rows(
+    planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener, progress: ShowProgress | None = None
+) -> Iterator[MeasuredRow]:
     """Measure every row; those with the same batch size take turns: a window of A, one of B, one of A.
+
+    Args:
+        planned: the rows.
+        config: how to measure.
+        opener: opens a model in a worker.
+        progress: called after each window with the rows done and their number; a row under way counts in parts.
 
     Yields:
         Each row when it is done, whatever became of it.
     """
+    done = 0
+
+    def tell(under_way: float) -> None:
+        if progress is not None:
+            progress(done + under_way, len(planned))
+
     for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
@@ -117,7 +132,9 @@ def measure_rows(planned: Sequence[PlannedRow], config: BenchConfig, *, opener: 
             # Taking turns, variants of one batch size meet the same moods of the machine.
             ordered = sorted(mine, key=lambda row: (row.batch, row.number))
             for _, together in groupby(ordered, key=lambda row: row.batch):
-                yield from _take_turns([_RowUnderWay(row, config, pool) for row in together])
+                for measured in _take_turns([_RowUnderWay(row, config, pool) for row in together], tell=tell):
+                    done += 1
+                    yield measured
 
 
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:
@@ -176,10 +193,11 @@ def pool_windows(done: Sequence[Window]) -> tuple[NDArray[np.int64], NDArray[np.
     )
 
 
-def _take_turns(rows: list[_RowUnderWay]) -> Iterator[MeasuredRow]:
+def _take_turns(rows: list[_RowUnderWay], *, tell: Callable[[float], None]) -> Iterator[MeasuredRow]:
     while rows:
         for row in rows:
             row.step()
+            tell(sum(other.share for other in rows))
         yield from (row.finish() for row in rows if row.is_done)
         rows = [row for row in rows if not row.is_done]
 
@@ -222,6 +240,11 @@ class _RowUnderWay:
     _feeds: Feeds | None = None
     _told: dict[str, Any] = field(default_factory=dict)
     _error: ToolkitError | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, at the least: it may have enough before its time is over."""
+        return 1.0 if self.is_done else len(self._windows) / (MOST_WINDOWS + 1)
 
     def step(self) -> None:
         """Measure one window, or find that it is enough."""

@@ -116,7 +116,10 @@ def require_passed(report: ParityReport) -> None:
 
     Raises:
         CheckFailedError: a row failed or is open, or none was judged.
+        KeyboardInterrupt: it was ended before all were.
     """
+    if report.is_interrupted:
+        raise KeyboardInterrupt
     if report.passed:
         return
     rows = count_of(len(report.rows), "row")

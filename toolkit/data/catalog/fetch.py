@@ -80,7 +80,7 @@ def fetch_missing(
     missing = _missing(entry, folder)
     total = _weigh(missing)
 
-    def advance(part: int, _size: int | None) -> None:
+    def advance(part: float, _size: float | None) -> None:
         if progress is not None:
             progress(total - _weigh(_missing(entry, folder)) + part, total)
 
