@@ -160,7 +160,7 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
         config = ParityConfig(runtimes=("ort",), providers=providers, sample=128, small_batches=(3,), small_count=6)
         variant = next(item for item in expand_matrix(config, has_run=False) if item.settings.provider == "cuda")
         arithmetics = Arithmetics(source=source, precision="fp32", reference=good_reference, opener=open_worker)
-        row = matrix._judge_variant(source, variant, arithmetics=arithmetics, config=config)
+        row = matrix._judge_variant(variant, arithmetics=arithmetics, config=config)
         assert (row.status, row.provider) == (status, "cuda")
         assert "cuda" in str(row.reason)
 

@@ -661,7 +661,7 @@ def test_rows_that_fail_are_judged_again_by_the_bounds_of_a_second_look(
     looked = replace(reference, rule="another")
     judged: list[str] = []
 
-    def judge(_: ModelSource, variant: Any, *, arithmetics: Any, **__: Any) -> ParityRow:
+    def judge(variant: Any, *, arithmetics: Any, **__: Any) -> ParityRow:
         judged.append(variant.settings.runtime)
         is_first = arithmetics.reference is reference
         return row("fail" if is_first and variant.settings.runtime == "tract" else "pass", runtime=judged[-1])

@@ -111,11 +111,8 @@ def check_parity(
         opener: opens the file in every engine.
         listener: hears of it; nobody does by default.
 
-    Returns:
-        The rows; after an interrupt those that are finished.
-
     Raises:
-        KeyboardInterrupt: no row was finished.
+        KeyboardInterrupt: no row is finished; those that are make a report of their own.
         ProviderError, ResourceError: something that was asked for by name is not here.
         ModelError: the file is refused, or no reference can be computed.
         UsageError: words that make no sense for this file.

@@ -106,40 +106,26 @@ def judge_matrix(
         progress: called with the rows done and their number.
         show: told which engine is judged, and how much it has answered.
 
-    Returns:
-        All rows; after an interrupt those that are finished.
-
     Raises:
-        KeyboardInterrupt: none was finished.
+        KeyboardInterrupt: no row is finished; those that are make a report of their own.
     """
-    variants = expand_matrix(config, has_run=source.run is not None)
-    reference = recording.reference
+    reference, variants = recording.reference, expand_matrix(config, has_run=source.run is not None)
     arithmetics = Arithmetics(source=source, precision=precision, reference=reference, opener=opener)
-    strange = reference if isinstance(reference, FeedsReference) else None
     rows: list[ParityRow] = []
-    is_interrupted = False
     try:
-        for variant in variants:
-            if progress is not None:
-                progress(len(rows), len(variants))
-            label, unit = f"{variant.settings.runtime} on {variant.settings.provider}", "items" if strange else "images"
-            with show(label, unit=unit) as tell:
-                rows.append(_judge_variant(source, variant, arithmetics=arithmetics, config=config, tell=tell))
-        if strange is not None and any(map(_is_wrong, rows)):
-            strange = _judge_again(strange, rows, variants=variants, arithmetics=arithmetics, config=config)
+        arithmetics = _judge_rows(rows, variants, arithmetics=arithmetics, config=config, progress=progress, show=show)
     except KeyboardInterrupt:
         # What is wrong by a stranger's first bounds waits for the second look.
-        rows = [row for row in rows if strange is None or not _is_wrong(row)]
+        rows = [row for row in rows if isinstance(reference, Reference) or not _is_wrong(row)]
         if not rows:
             raise
-        is_interrupted = True
+    strange = arithmetics.reference if isinstance(arithmetics.reference, FeedsReference) else None
     baseline, error = find_baseline(rows)
-    # A stranger's bound is a multiple of the baseline's error already.
-    limit = float("inf") if strange else ERROR_RATIO_LIMIT
+    limit = float("inf") if strange else ERROR_RATIO_LIMIT  # a stranger's bound is a multiple of the baseline's error
     return ParityReport(
         reference=reference.kind,
-        bound=(strange or reference).suites[0].bound,
-        bound_rule=(strange or reference).rule,
+        bound=arithmetics.reference.suites[0].bound,
+        bound_rule=arithmetics.reference.rule,
         baseline=baseline,
         rows=tuple(with_ratio(row, arithmetics.scale_baseline(error, row.precision), limit=limit) for row in rows),
         model={"path": str(source.path), "sha256": source.sha256},
@@ -147,8 +133,30 @@ def judge_matrix(
         reference_witnesses=to_plain(strange.witnesses) if strange else None,
         remarks=strange.remarks if strange else (),
         left_out=strange.left_out if strange else (),
-        is_interrupted=is_interrupted,
+        is_interrupted=len(rows) < len(variants),
     )
+
+
+def _judge_rows(
+    rows: list[ParityRow],
+    variants: Sequence[ParityVariant],
+    *,
+    arithmetics: Arithmetics,
+    config: ParityConfig,
+    progress: ShowProgress | None,
+    show: ShowWork,
+) -> Arithmetics:
+    """Add a row for each variant; return the bounds that they were judged by in the end."""
+    reference = arithmetics.reference
+    unit = "items" if isinstance(reference, FeedsReference) else "images"
+    for variant in variants:
+        if progress is not None:
+            progress(len(rows), len(variants))
+        with show(f"{variant.settings.runtime} on {variant.settings.provider}", unit=unit) as tell:
+            rows.append(_judge_variant(variant, arithmetics=arithmetics, config=config, tell=tell))
+    if isinstance(reference, FeedsReference) and any(map(_is_wrong, rows)):
+        return _judge_again(reference, rows, variants=variants, arithmetics=arithmetics, config=config)
+    return arithmetics
 
 
 def _judge_again(
@@ -158,8 +166,8 @@ def _judge_again(
     variants: Sequence[ParityVariant],
     arithmetics: Arithmetics,
     config: ParityConfig,
-) -> FeedsReference:
-    """Judge the rows that are wrong by wider bounds, where the file itself moves as far; return who has them."""
+) -> Arithmetics:
+    """Judge the rows that are wrong by wider bounds, where the file itself moves as far; return those bounds."""
     from toolkit.parity.references.second_look import look_again
 
     source = arithmetics.source
@@ -167,8 +175,8 @@ def _judge_again(
     wider = replace(arithmetics, reference=looked)
     for number, row in enumerate(rows):
         if _is_wrong(row) and looked is not reference:
-            rows[number] = _judge_variant(source, variants[number], arithmetics=wider, config=config)
-    return looked
+            rows[number] = _judge_variant(variants[number], arithmetics=wider, config=config)
+    return wider
 
 
 def _is_wrong(row: ParityRow) -> bool:
@@ -176,14 +184,9 @@ def _is_wrong(row: ParityRow) -> bool:
 
 
 def _judge_variant(
-    source: ModelSource,
-    variant: ParityVariant,
-    *,
-    arithmetics: Arithmetics,
-    config: ParityConfig,
-    tell: ShowProgress | None = None,
+    variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig, tell: ShowProgress | None = None
 ) -> ParityRow:
-    settings, precision = variant.settings, arithmetics.precision
+    settings, source, precision = variant.settings, arithmetics.source, arithmetics.precision
     row = ParityRow(
         runtime=settings.runtime,
         provider=settings.provider,
