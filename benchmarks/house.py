@@ -143,7 +143,7 @@ def read_imports(sources: dict[Path, str], *, for_types: bool = False) -> dict[s
     return {
         names[path]: {
             target if target in known else target.rpartition(".")[0]
-            for target in _imported_names(ast.parse(text), for_types=for_types)
+            for target in _imported_names(ast.parse(text), package=_package_of(path), for_types=for_types)
             if target in known or target.rpartition(".")[0] in known
         }
         - {names[path]}
@@ -151,14 +151,20 @@ def read_imports(sources: dict[Path, str], *, for_types: bool = False) -> dict[s
     }
 
 
-def _imported_names(tree: ast.AST, *, for_types: bool) -> Iterator[str]:
+def _package_of(path: Path) -> tuple[str, ...]:
+    return path.relative_to(ROOT).parent.parts
+
+
+def _imported_names(tree: ast.AST, *, package: tuple[str, ...], for_types: bool) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join((*above, *filter(None, (node.module,))))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
         elif for_types or not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _imported_names(node, for_types=for_types)
+            yield from _imported_names(node, package=package, for_types=for_types)
 
 
 def _find_circle(graph: dict[str, set[str]]) -> list[str]:

@@ -14,8 +14,8 @@ __all__ = [
     "quantise_apart",
 ]
 
-from exporters.finish import ExportResult, finish_model
-from exporters.from_torch import export_torch, export_torch_script
-from exporters.spec import ExportError, ExportSpec
-from exporters.to_half import convert_to_half
-from exporters.to_int8 import Int8Setting, quantise_apart
+from .finish import ExportResult, finish_model
+from .from_torch import export_torch, export_torch_script
+from .spec import ExportError, ExportSpec
+from .to_half import convert_to_half
+from .to_int8 import Int8Setting, quantise_apart

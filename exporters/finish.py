@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from exporters.spec import DEFAULT_DOMAINS, ExportError, ExportSpec
+from .spec import DEFAULT_DOMAINS, ExportError, ExportSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any
 import onnx
 from torch import nn
 
-from exporters.quiet import noise_into
-from exporters.spec import ExportError, ExportSpec, first_line
+from .quiet import noise_into
+from .spec import ExportError, ExportSpec, first_line
 
 
 def export_torch(module: nn.Module, spec: ExportSpec, *, log: Path = Path(os.devnull)) -> onnx.ModelProto:

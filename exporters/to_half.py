@@ -9,7 +9,7 @@ from copy import deepcopy
 import numpy as np
 import onnx
 
-from exporters.spec import HEAVY, ExportError
+from .spec import HEAVY, ExportError
 
 HALF = ".half"
 LARGEST_HALF = float(np.finfo(np.float16).max)

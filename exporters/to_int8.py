@@ -23,8 +23,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from exporters.quiet import append_to
-from exporters.spec import DEFAULT_DOMAINS, HEAVY, ExportError, first_line
+from .quiet import append_to
+from .spec import DEFAULT_DOMAINS, HEAVY, ExportError, first_line
 
 LARGEST_PIECE = 100
 TIMEOUT_S = 300.0
@@ -156,11 +156,11 @@ def move_relu_first(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _run(folder: Path, *, log: Path, timeout_s: float) -> int | None:
     """Return the exit code of the process, None where it took too long."""
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[__name__.count(".")])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
     # The quantiser leaves temporary files behind when it is ended; in this folder they go with it.
     environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
-    command = [sys.executable, "-P", "-c", "from exporters.to_int8 import main; main()", str(timeout_s)]
+    command = [sys.executable, "-P", "-c", f"from {__name__} import main; main()", str(timeout_s)]
     with append_to(log) as stream:
         try:
             done = subprocess.run(

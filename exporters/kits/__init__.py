@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import PurePosixPath
 
-from exporters.spec import ExportError
+from ..spec import ExportError
 
 KITS = ("python", "node", "web", "c", "cpp", "triton")
 # A value in a template: `@{name}`. The languages' own braces and dollars stay as they are.

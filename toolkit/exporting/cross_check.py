@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters import ExportError, export_torch_script, finish_model
 from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
+from toolkit.exporters import ExportError, export_torch_script, finish_model
 from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
 from toolkit.exporting.report import CrossCheck

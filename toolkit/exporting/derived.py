@@ -23,10 +23,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from exporters import ExportError, ExportSpec, Int8Setting, convert_to_half, finish_model, quantise_apart
 from toolkit.card import card_beside
 from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError, ModelError, WorkerError
+from toolkit.exporters import ExportError, ExportSpec, Int8Setting, convert_to_half, finish_model, quantise_apart
 from toolkit.exporting.int8_gate import LEAST_TEST_IMAGES, judge_int8
 from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces, read_card_beside
 from toolkit.exporting.reference import split_training

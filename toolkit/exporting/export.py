@@ -10,10 +10,10 @@ from pathlib import Path
 
 import onnx
 
-from exporters import ExportError, export_torch
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, adopt_classes
 from toolkit.errors import ModelError
+from toolkit.exporters import ExportError, export_torch
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8

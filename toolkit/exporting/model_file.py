@@ -18,7 +18,6 @@ import onnx
 from numpy.typing import NDArray
 
 import toolkit
-from exporters import ExportError, ExportResult, ExportSpec, finish_model
 from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
 from toolkit.data.dataset import Dataset, Split, split_images
@@ -26,6 +25,7 @@ from toolkit.data.load import is_public
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.evaluation.accuracy import AccuracyReport, measure_accuracy
+from toolkit.exporters import ExportError, ExportResult, ExportSpec, finish_model
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.reference import ProbeImages, make_golden, make_probe
 from toolkit.exporting.report import ExportReport

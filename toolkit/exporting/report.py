@@ -10,9 +10,9 @@ from typing import Any
 
 import onnx
 
-from exporters import Int8Setting
 from toolkit.card import Card, card_beside
 from toolkit.evaluation.accuracy import AccuracyReport
+from toolkit.exporters import Int8Setting
 from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.plain import to_plain
 

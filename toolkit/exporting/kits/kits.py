@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from exporters.kits import KITS, render_kit
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import replaced_folder, settle_folder, write_atomic
 from toolkit.errors import ModelError, ResourceError, UsageError, require_known
+from toolkit.exporters import kits as templates
 from toolkit.exporting.kits.carried import carried_modules
 from toolkit.exporting.kits.doubts import golden_doubts
 from toolkit.exporting.kits.self_check import SelfCheck, run_selfcheck
@@ -26,6 +26,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
+KITS = templates.KITS
 Files = dict[PurePosixPath, bytes]
 LICENCES = "LICENSES.md"
 # Of the golden vectors, for kits that read the card where they run; those of C have them compiled in.
@@ -224,7 +225,7 @@ def _make_files(kit: str, source: KitSource, *, config: KitConfig) -> Files:
         values |= {"cgen_version": cgen, "c_sizes": SIZES_UNKNOWN}
     if kit == "web":
         files |= web_runtime_files(uses_webgpu=config.uses_webgpu)
-    for name, text in render_kit(kit, values).items():
+    for name, text in templates.render_kit(kit, values).items():
         files[_renamed(name, kit, package=source.package)] = text.encode()
     files[PurePosixPath("model.onnx")] = source.model
     files[PurePosixPath("model.card.json")] = source.card.dumps().encode()

@@ -10,9 +10,9 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
-from exporters.kits import read_licence
 from toolkit.card import Card
 from toolkit.errors import ModelError, ResourceError
+from toolkit.exporters import kits as templates
 from toolkit.exporting.kits.values import KitSource, safe_words
 from toolkit.programs import run_program
 from toolkit.runtimes.installed import find_private_folder, install_private
@@ -91,7 +91,7 @@ def licences_page(card: Card, kit: str) -> str:
         )
     if kit == "c":
         parts.append("- `network.c` and `network_data.c` are the model, written out by emx-onnx-cgen (Apache-2.0).")
-    bundled = ["", "```", read_licence("onnxruntime").strip(), "```"] if kit == "web" else []
+    bundled = ["", "```", templates.read_licence("onnxruntime").strip(), "```"] if kit == "web" else []
     return "\n".join([*parts, *bundled, ""])
 
 
