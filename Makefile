@@ -1,13 +1,14 @@
 # make quickstart   from nothing to a verified .onnx
 # make test         the whole test suite
 # make check        lint, format, types
+# make docs         the documentation site, and its code blocks run
 # make kits         every kit, checked in its own runtime
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all kits check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all kits docs check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -25,9 +26,13 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) --editable '.[docs]'
+	touch $@
+
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not network" \
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not docs and not network" \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
@@ -51,6 +56,11 @@ kits: $(VENV)/.dev
 	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.installed import private_root; print(private_root())')" \
 		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
 		$(BIN)/python -m pytest -m kits tests/exporting
+
+# The documentation site, strictly, into build/site; then every code block of README and the guides.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	$(BIN)/python -m pytest -m docs tests/docs
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

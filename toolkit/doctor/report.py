@@ -61,7 +61,11 @@ class DoctorReport:
     rows: tuple[DoctorRow, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values of schema `toolkit/doctor/1`; `passed` is whether nothing is broken."""
+        """Return plain JSON values of schema `toolkit/doctor/1`; `passed` is whether nothing is broken.
+
+        Keys:
+            passed: whether nothing that is here is broken.
+        """
         passed = not any(row.status == "fail" for row in self.rows)
         return {"schema": DOCTOR_SCHEMA, "passed": passed, **to_plain(self)}
 

@@ -63,7 +63,12 @@ class AccuracyReport:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/evaluation/1`."""
+        """Return schema `toolkit/evaluation/1`.
+
+        Keys:
+            accuracy: share labelled right, 0 to 1.
+            accuracy_ci95: Wilson's 95 % interval of it, `[low, high]`.
+        """
         return {
             "schema": "toolkit/evaluation/1",
             "dataset": self.dataset,

@@ -67,7 +67,30 @@ class InspectReport:
         return CARD_KEY in self.facts.metadata
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/inspect/1`; a domain that is empty is ONNX's default one."""
+        """Return schema `toolkit/inspect/1`; a domain that is empty is ONNX's default one.
+
+        Keys:
+            model: `path`, `sha256`, `size_bytes`.
+            format: `opset`, `opsets` by domain, `domains` that are used (empty is ONNX's own), `ir_version`,
+                `producer`, `nodes`, `local_functions`, `operators` (the name of each node), `node_notes`,
+                `weight_types` (numbers by type).
+            operators: of each kind `domain`, `name`, `version`, `nodes`, `inputs` (the most of one node), `is_local`;
+                nodes of branches, loops and local functions are counted too.
+            weights: of each type `dtype`, `tensors`, `numbers`.
+            inputs: `name`, `dtype`, `shape`; a shape is null where no rank is declared.
+            outputs: the same.
+            beside: files with weights of it: `location`, `tensors`, `ends_at`, `size_bytes`, `state`.
+            training: nodes in training mode.
+            random: nodes that draw numbers.
+            states: the same and more of what an answer may hang on, in sentences.
+            engines: `runtime`, `version`, `lacks`: operators that an installed engine does not have, null where its
+                tables do not tell, with the `reason`.
+            refusal: why no engine is given the file; null where one may be.
+            meets_contract: whether every clause holds.
+            unproven: why a file that meets the others was not run at every batch size; null where it was or need not
+                be.
+            card: its card without the golden vectors; null where it has none that can be read.
+        """
         facts = self.facts
         card = (
             None if self.card is None else {key: value for key, value in self.card.to_json().items() if key != "golden"}
@@ -75,18 +98,7 @@ class InspectReport:
         return {
             "schema": "toolkit/inspect/1",
             "model": self.source.describe(),
-            "format": {
-                "opset": facts.opset,
-                "opsets": facts.opsets,
-                "domains": list(facts.used_domains),
-                "ir_version": facts.ir_version,
-                "producer": facts.producer,
-                "nodes": facts.num_nodes,
-                "local_functions": facts.num_functions,
-                "operators": [use.name for use in facts.operators for _ in range(use.nodes)],
-                "node_notes": facts.node_notes,
-                "weight_types": {item.dtype: item.numbers for item in facts.weights},
-            },
+            "format": _format_json(facts),
             "operators": to_plain(facts.operators),
             "weights": to_plain(facts.weights),
             "inputs": [self._tensor_json(spec) for spec in facts.inputs],
@@ -182,6 +194,21 @@ def _prove_batches(source: ModelSource, opener: Opener) -> Clause:
     except ModelError as error:
         return Clause(name, met=False, seen=str(error))
     return Clause(name, met=True, seen="as many rows as images")
+
+
+def _format_json(facts: FileFacts) -> dict[str, Any]:
+    return {
+        "opset": facts.opset,
+        "opsets": facts.opsets,
+        "domains": list(facts.used_domains),
+        "ir_version": facts.ir_version,
+        "producer": facts.producer,
+        "nodes": facts.num_nodes,
+        "local_functions": facts.num_functions,
+        "operators": [use.name for use in facts.operators for _ in range(use.nodes)],
+        "node_notes": facts.node_notes,
+        "weight_types": {item.dtype: item.numbers for item in facts.weights},
+    }
 
 
 def _size(num_bytes: int) -> str:

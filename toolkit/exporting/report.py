@@ -54,7 +54,17 @@ class ExportReport:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/export/1`."""
+        """Return schema `toolkit/export/1`.
+
+        Keys:
+            model: the file's `path`, `sha256` and `size_bytes`.
+            card: path of its card.
+            test_accuracy: `value`, `correct`, `count` and `ci95` of this file on the test images.
+            bound: `logits`, the largest error that rounding explains, and its `formula`.
+            proven_by: the engine that ran it before it was put in place.
+            precision: `fp32`, `fp16` or `int8`.
+            derived: the same of each file of another precision made from this one.
+        """
         return {
             "schema": "toolkit/export/1",
             "model": {"path": str(self.model), "sha256": self.sha256, "size_bytes": self.size_bytes},
@@ -135,7 +145,11 @@ class Int8Report:
         return next((item for item in self.tries if item.status == "chosen"), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/int8/1`, without command and environment."""
+        """Return schema `toolkit/int8/1`, without command and environment.
+
+        Keys:
+            rows: the tries: one for each setting; keys as in `Int8Try`.
+        """
         return {
             "schema": "toolkit/int8/1",
             "passed": self.passed,

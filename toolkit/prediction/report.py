@@ -120,7 +120,17 @@ class PredictionReport:
             raise DataError(f"{self.num_errors} of {rows} {have} no prediction; the first: {self.first_error}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, `schema` first; `preview` holds the first rows, the CSV holds all."""
+        """Return plain JSON values, `schema` first; `preview` holds the first rows, the CSV holds all.
+
+        Keys:
+            model: `path` and `sha256` of the file that ran.
+            count: rows.
+            ok: rows with an answer.
+            errors: rows without one; `first_error` says why the first of them has none.
+            doubtful: rows with an answer that is doubted; their messages say why.
+            resumed: rows that an earlier, ended run had written.
+            score: `correct` of `count` rows whose class is told, `accuracy`, `ci95`; null where nobody asked.
+        """
         return {
             "schema": SCHEMA,
             "model": {"path": printable_name(str(self.model)), "sha256": self.model_sha256},

@@ -121,7 +121,20 @@ class CurveReport:
         return [f"validation: {held}; the test images were not touched", equal, over]
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/learning-curve/1`."""
+        """Return schema `toolkit/learning-curve/1`.
+
+        Keys:
+            data: `name` and `sha256` of the data set.
+            validation_count: held-out images, the same for every size.
+            equal: what all sizes have in common: `epochs` or `steps`.
+            steps: optimizer steps of each training where those are equal; else null.
+            recipe: every field.
+            fitted_to_size: fields that were fitted to each size.
+            test_images_used: 0: they are not touched.
+            notes: what was equal and what the intervals are, in words.
+            rows: one for each size; keys as in `CurveRow`, and `interval`: `t` (Student) or `wilson`.
+            trainings: `size`, `seed` and how each training ended.
+        """
         return {
             "schema": SCHEMA,
             **self.settings,

@@ -70,7 +70,11 @@ class TrialRow:
         return 0.0 if self.repeats is not None else sum(fold.seconds for fold in self.folds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a row of the report."""
+        """Return a row of the report.
+
+        Keys:
+            values: by field what this trial has.
+        """
         is_done = self.state == "done"
         return {
             "number": self.number,

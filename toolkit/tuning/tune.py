@@ -64,7 +64,20 @@ class TuneReport:
         return ranked[0] if ranked and ranked[0].state == "done" else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/tune/1`, the rows best first."""
+        """Return schema `toolkit/tune/1`, the rows best first.
+
+        Keys:
+            search: `grid` or `tpe`.
+            seed: of the search and of every training.
+            trials: rows that count.
+            folds: of each trial.
+            objective: what is made as large as can be, in words.
+            standard_error: what it is computed from, in words.
+            space: by field: its values, or its ends.
+            recipe: what was varied, with every field.
+            test_images_used: 0: they choose nothing.
+            best: the row of the highest mean accuracy; null where every trial failed.
+        """
         config, best = self.config, self.best
         return {
             "schema": "toolkit/tune/1",

@@ -81,7 +81,17 @@ class ReplayReport:
         return bool(self.agreement)
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/parity-replay/1`."""
+        """Return schema `toolkit/parity-replay/1`.
+
+        Keys:
+            settings: how the engine was opened.
+            suite: the images or inputs that the sample is of.
+            index: its place in what was judged of them.
+            max_abs_logit_error: largest error of the call; null where the values could not be compared.
+            bound: what rounding explains of it.
+            failures: what did not hold.
+            unclear: what rounding may explain or not.
+        """
         agreement, sample = self.agreement, self.sample
         return {
             "schema": "toolkit/parity-replay/1",
