@@ -162,9 +162,12 @@ def find_run(name: Path | None, *, store: ArtifactStore) -> Path:
     candidates = [wanted, store.root / "runs" / wanted]
     if str(wanted) == LATEST and LATEST not in known:
         candidates.append(store.latest_run())
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate if choice is None else candidate.with_name(f"{candidate.name}@{choice}")
+    # A folder of the run's name that is none, such as the pictures it was trained on, does not hide the run.
+    folders = sorted(
+        (path for path in candidates if path.is_dir()), key=lambda path: not (path / "config.json").is_file()
+    )
+    if folders:
+        return folders[0] if choice is None else folders[0].with_name(f"{folders[0].name}@{choice}")
     raise UsageError(f"no run {str(name)!r}{suggest(str(wanted), known)}; runs lie in {store.root / 'runs'}")
 
 
