@@ -35,5 +35,5 @@ def test_a_run_here_comes_before_one_of_the_store(store: ArtifactStore) -> None:
 def test_a_folder_that_is_no_run_is_what_was_named_where_there_is_no_other(store: ArtifactStore) -> None:
     Path("other").mkdir()
     assert find_run(Path("other"), store=store) == Path("other")
-    with pytest.raises(UsageError, match="no run 'shape' .did you mean"):
+    with pytest.raises(UsageError, match="did you mean 'shapes'"):
         find_run(Path("shape"), store=store)
