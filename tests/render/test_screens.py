@@ -32,7 +32,6 @@ def screen(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for variable, value in {"COLUMNS": str(width), "LINES": "50", "NO_COLOR": "1", "TERM": "xterm"}.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setattr(output.sys, "stdout", terminal)
-    monkeypatch.setattr(output.sys, "prefix", output.sys.base_prefix)  # no environment that is to be activated
     Output().show(*SCREENS[name]())
     text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
     assert "\x1b" not in text

@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -24,11 +25,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.cli.remedies import as_pasted
 from toolkit.cli.screen import ProgressBar, is_helper, make_console, show_row, write_words
 from toolkit.errors import ToolkitError, escape_controls, first_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+
+# The commands below it are typed where it was.
+ACTIVATION = re.compile(r" *source \S.*/activate\b")
 
 
 def note(message: str) -> None:
@@ -73,7 +79,7 @@ def draw_picture(path: Path, draw: Callable[[], bytes]) -> bool:
 
 def complain(message: str) -> None:
     """Write one line to stderr, from a helper too."""
-    write_words(escape_controls(message, kept="\n\t"), sys.stderr, is_folded=True)
+    write_words(escape_controls(as_pasted(message), kept="\n\t"), sys.stderr, is_folded=True)
 
 
 # What was chosen where nothing was typed, as it would have been typed; of one command, so of one process.
@@ -118,11 +124,15 @@ class Output:
         """Print human text: to stdout, or to stderr when stdout is kept for JSON."""
         stream = sys.stderr if self._as_json else sys.stdout
         console: Console | None = None
+        is_active = False
         for renderable in renderables:
             if _is_words(renderable):
+                words = str(renderable)
+                is_active = is_active or bool(ACTIVATION.match(words))
                 # As the console would, which takes 40 ms to import, and parts a path that is longer than a line.
                 is_folded = not getattr(renderable, "no_wrap", False)
-                write_words(escape_controls(str(renderable), kept="\n"), stream, is_folded=is_folded)
+                words = words if is_active else as_pasted(words)
+                write_words(escape_controls(words, kept="\n"), stream, is_folded=is_folded)
             else:
                 console = console or make_console(stream)
                 console.print(renderable, highlight=False, crop=False)

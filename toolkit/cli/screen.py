@@ -25,7 +25,9 @@ FRAMES_PER_S = 8
 # What a pipe or a file is written for, which has no width: tables must not be folded at 80 columns there.
 PIPE_COLUMNS = 160
 # A remedy inside a sentence or alone on its line; and what stands for its blanks while the sentence is folded.
-COMMAND = re.compile(r"(?:(?<=: )(?:toolkit|pip|python|source|sudo|export)|^ *toolkit) [^;()]+")
+COMMAND = re.compile(
+    r"(?:(?<=: )(?:\S*/)?(?:toolkit|pip|python|source|sudo|export)|^ *(?:\S*/)?(?:toolkit|pip)) [^;()]+"
+)
 GLUE = "\x00"
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import RenderableType
 from rich.text import Text
 
-from toolkit.environment import sleeping_environment
 from toolkit.nvidia import JOINT
 from toolkit.render.ending import command_line
 from toolkit.render.tables import RowTable, make_table
@@ -124,7 +123,7 @@ def _causes(rows: Sequence[DoctorRow], *, told: set[str]) -> list[list[str]]:
         told.update(new)
         words = "not found" if reason == NO_FILE else reason
         named = ", ".join(filter(None, subjects))
-        causes.append([f"{named}: {words}" if named else words, *(f"      {_pasted(part)}" for part in new)])
+        causes.append([f"{named}: {words}" if named else words, *(f"      {_say_remedy(part)}" for part in new)])
     return causes
 
 
@@ -146,11 +145,7 @@ def _engine_of(row: DoctorRow) -> str:
     return f"{ENGINE_WORDS.get(name, name)} {row.version or ''}".strip()
 
 
-def _pasted(remedy: str) -> str:
-    """Return a remedy as it can be pasted here: pip is this environment's, whether or not that is active."""
-    asleep = sleeping_environment()
-    if remedy.startswith("pip ") and asleep is not None and (asleep / "bin" / "pip").exists():
-        return f"{asleep / 'bin' / 'pip'}{remedy.removeprefix('pip')}"
+def _say_remedy(remedy: str) -> str:
     return f"install {remedy}" if remedy.startswith("an ") else remedy
 
 

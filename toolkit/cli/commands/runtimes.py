@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["runtimes_app"]
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output, note
+from toolkit.cli.remedies import as_pasted
 from toolkit.plain import to_plain
 
 runtimes_app = typer.Typer(
@@ -25,7 +27,8 @@ def list_command(as_json: Json = False) -> None:
 
     rows = list_runtimes()
     report = {"schema": "toolkit/runtimes/1", "rows": to_plain(rows)}
-    Output(as_json=as_json).report(report, runtimes_table(rows))
+    shown = [replace(row, install=as_pasted(row.install)) for row in rows]
+    Output(as_json=as_json).report(report, runtimes_table(shown))
 
 
 @runtimes_app.command("install")
