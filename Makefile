@@ -32,7 +32,7 @@ $(VENV)/.docs: $(VENV)/.dev
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not docs and not network" \
+	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not docs and not wheel and not network" \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
@@ -61,6 +61,10 @@ kits: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	$(BIN)/python -m pytest -m docs tests/docs
+
+# The wheel and the sdist: built, looked into, installed into an empty environment and used from an unrelated folder.
+wheel: $(VENV)/.dev
+	$(BIN)/python -m pytest -m wheel tests/wheel
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +15,6 @@ import pytest
 
 from toolkit.doctor.convolution import build_model
 
-ROOT = Path(__file__).resolve().parent.parent
 PINS = ("onnx==0.0",)
 # The evaluator of `onnx` stands for a private engine: its entry gets pins, so its worker runs in the private interpreter.
 PROGRAM = f"""
@@ -48,23 +46,7 @@ def make_environment(folder: Path) -> tuple[Path, Path]:
     return folder / "bin" / "python", packages
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: building leaves files in its folder."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("toolkit", "exporters"):
-        shutil.copytree(ROOT / name, folder / "source" / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(ROOT / name, folder / "source" / name)
-    command = [sys.executable, "-P", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
-    done = subprocess.run([*command, str(folder / "source")], capture_output=True, text=True, check=False)
-    if "No matching distribution found for setuptools" in done.stderr:
-        pytest.skip("building a wheel needs an index that has setuptools")
-    assert done.returncode == 0, done.stderr
-    return next(folder.glob("*.whl"))
-
-
-@pytest.mark.slow
+@pytest.mark.wheel
 @pytest.mark.skipif(sys.platform == "win32", reason="the folders of an environment are named for POSIX here")
 def test_a_private_engine_gets_its_own_pins_and_not_the_neighbours_of_an_installed_toolkit(
     wheel: Path, tmp_path: Path
