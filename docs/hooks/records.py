@@ -9,9 +9,10 @@ from __future__ import annotations
 __all__ = ["PARTS"]
 
 import ast
+import importlib
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,7 +44,9 @@ REPORTS = {
 # What every report has, told once.
 COMMON = {"schema", "command", "environment"}
 # How a method writes all of its record's fields.
-DUMPS = re.compile(r"(?:to_plain|asdict)\(self\)|getattr\(self, name\)")
+DUMPS = re.compile(r"(?:to_plain|asdict)\(self\)|in self\.__dataclass_fields__")
+# Or those that a constant of its module names.
+SELECTS = re.compile(r"getattr\(self, name\) for name in ([A-Z]+)\b")
 KEY = re.compile(r"^(\S+): (.+(?:\n[ ]{4,}.+)*)", re.MULTILINE)
 JSON_TYPES = {
     "str": "text",
@@ -103,12 +106,12 @@ def _first_line(record: Any) -> str:
 def _keys(record: Any) -> Iterator[_Key]:
     method, words = record.members.get("to_json"), _attributes(record)
     told = dict(KEY.findall(_section(method, "keys"))) if method else {}
-    literal = _literal_keys(method) if method else []
-    dumped = words if method is None or DUMPS.search(method.source) else ()
+    literal, left_out = _literal_keys(method) if method else ([], set())
+    dumped = _dumped(record, method, words)
     for name in dict.fromkeys([*literal, *told, *dumped]):
-        if name in COMMON or "NDArray" in str(getattr(record.members.get(name), "annotation", "")):
+        if name in COMMON | left_out or "NDArray" in str(getattr(record.members.get(name), "annotation", "")):
             continue
-        meaning = told.get(name) or words.get(name) or _property_words(record, name)
+        meaning = told.get(name) or words.get(name) or words.get(f"is_{name}") or _property_words(record, name)
         if not meaning:
             raise PluginError(f"{record.path} writes a key {name!r} that nothing explains; say so in its docstring")
         is_told = name in told  # its words say what it is
@@ -123,13 +126,23 @@ def _attributes(record: Any) -> dict[str, str]:
     return {item.name: item.description for section in sections for item in section.value}
 
 
-def _literal_keys(method: Any) -> list[str]:
-    """Return the keys that stand in the method's own text, of the object that it returns."""
-    tree = ast.parse(textwrap.dedent(method.source))
-    values = [
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+def _dumped(record: Any, method: Any, fields: Iterable[str]) -> Iterable[str]:
+    """Return the fields that are written as they are."""
+    if method is None or DUMPS.search(method.source):
+        return fields
+    selected = SELECTS.search(method.source)
+    return getattr(importlib.import_module(record.module.path), selected[1]) if selected else ()
+
+
+def _literal_keys(method: Any) -> tuple[list[str], set[str]]:
+    """Return the keys that the method itself writes, and the fields that it names to leave them out."""
+    nodes = [*ast.walk(ast.parse(textwrap.dedent(method.source)))]
+    made = [
+        node.value for node in nodes if isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Dict)
     ]
-    return [str(key.value) for value in values for key in value.keys if isinstance(key, ast.Constant)]
+    keys = [str(key.value) for value in made for key in value.keys if isinstance(key, ast.Constant)]
+    compared = [part for node in nodes if isinstance(node, ast.Compare) for part in ast.walk(node)]
+    return keys, {str(part.value) for part in compared if isinstance(part, ast.Constant)}
 
 
 def _property_words(record: Any, name: str) -> str:

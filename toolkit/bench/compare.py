@@ -79,7 +79,12 @@ class Comparison:
         return tuple(change for change in self.changes if {"open", "unstable"} & {*change.verdicts.values()})
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values of schema `toolkit/comparison/1`."""
+        """Return plain JSON values of schema `toolkit/comparison/1`.
+
+        Keys:
+            passed: whether no row is a regression.
+            undecided: rows of which a condition cannot be told.
+        """
         judged = {"passed": not self.regressions, "undecided": len(self.undecided)}
         return {"schema": COMPARISON_SCHEMA, **judged, **to_plain(self)}
 

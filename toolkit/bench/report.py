@@ -185,7 +185,11 @@ class BenchReport:
         return f"{rows} failed: {self.failed[0].reason}" if self.failed else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values of schema `toolkit/bench/1`."""
+        """Return plain JSON values of schema `toolkit/bench/1`.
+
+        Keys:
+            passed: whether every row was measured that had to be, and a search found what it looked for.
+        """
         told = {name: item for name, item in to_plain(self).items() if name not in {"unmet", "is_interrupted"}}
         passed = not self.problem and not self.is_interrupted
         judged = {"passed": passed, "interrupted": self.is_interrupted}

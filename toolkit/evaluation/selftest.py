@@ -52,7 +52,11 @@ class SelftestReport:
         return self.verdict == "pass"
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/selftest/1`."""
+        """Return schema `toolkit/selftest/1`.
+
+        Keys:
+            model: `path` and `sha256` of the file, which `toolkit selftest` adds.
+        """
         return {"schema": "toolkit/selftest/1", "passed": self.passed, **to_plain(self)}
 
 
