@@ -17,6 +17,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"render", "plots"},
+    {"api"},
     {"exporting"},
     {"evaluation", "parity", "prediction", "bench", "doctor", "tuning"},
     {"training"},
@@ -28,7 +29,7 @@ LAYERS = [
     {"card", "artifacts", "environment", "nvidia"},
     {"durable", "intervals"},
     {"holding", "regular_file", "programs"},
-    {"errors", "closing", "counts", "plain", "progress", "exporters"},
+    {"errors", "closing", "counts", "plain", "progress", "telling", "exporters"},
 ]
 SOURCES = read_sources()
 GRAPH = read_imports(SOURCES, for_types=True)
@@ -148,7 +149,10 @@ def test_files_and_functions_stay_small() -> None:
         (path, node) for path in SOURCES for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef)
     ]
     for path, node in functions:
-        if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > 50:
+        # The arguments of the library's functions, and what is said of them, are its reference page: of these the rest.
+        is_face = path.parent.name == "api" and not node.name.startswith("_")
+        first = (node.body[0].end_lineno or 0) + 1 if is_face and ast.get_docstring(node) else node.lineno
+        if (lines := (node.end_lineno or first) - first + 1) > 50:
             long[f"{path.name}: {node.name}"] = lines
     assert long == {}
 

@@ -82,7 +82,7 @@ def test_torch_and_onnx_runtime_agree_on_every_suite(
         assert row.max_abs_logit_error is not None
         assert row.bound is not None
         assert 0 < row.max_abs_logit_error < row.bound
-    value = report.to_json(command="x")
+    value = report.to_json()
     assert value["schema"] == "toolkit/parity/1"
     json.dumps(value, allow_nan=False)
 

@@ -13,8 +13,8 @@ import pytest
 from onnx import numpy_helper
 from strangers import STRANGERS, make_stranger
 
+from toolkit.api.feeds import read_feeds
 from toolkit.cli.app import app
-from toolkit.cli.feed_options import read_feed_config
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, DataError, ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
@@ -94,7 +94,7 @@ def test_made_inputs_have_the_declared_types_and_batches_and_are_the_same_every_
 
 def test_given_inputs_are_used_as_they_are_and_have_to_fit(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", x=np.arange(6, dtype=np.float32).reshape(2, 3))
-    config = read_feed_config(tmp_path / "in.npz", None)
+    config = read_feeds(tmp_path / "in.npz", None)
     (only,) = make_feed_sets((spec("x", "float32", "n", 3),), config)
     assert only.name == "given"
     assert only.arrays["x"].tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -104,7 +104,7 @@ def test_given_inputs_are_used_as_they_are_and_have_to_fit(tmp_path: Path) -> No
         make_feed_sets((spec("y", "float32", "n", 3),), config)
     (tmp_path / "bad.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match=r"bad\.npz"):
-        read_feed_config(tmp_path / "bad.npz", None)
+        read_feeds(tmp_path / "bad.npz", None)
 
 
 def test_float64_is_what_numpy_says() -> None:

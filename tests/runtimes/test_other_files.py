@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from toolkit.api.feeds import read_feeds
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import choose_model
-from toolkit.cli.feed_options import read_feed_config
 from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.vetting import parse_model
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_is_a_slip_of_the_command(tmp_path: Path) -> No
     with pytest.raises(UsageError, match=r"no model .*none\.onnx"):
         choose_model(tmp_path / "none.onnx", store=ArtifactStore.default())
     with pytest.raises(UsageError, match=r"no file .*none\.npz; --inputs takes an \.npz"):
-        read_feed_config(tmp_path / "none.npz", None)
+        read_feeds(tmp_path / "none.npz", None)
 
 
 def test_an_array_of_another_type_is_told_with_its_cast() -> None:

@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from toolkit.api.feeds import read_feeds
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import try_feeds
 from toolkit.cli.app import app
-from toolkit.cli.feed_options import read_feed_config
 from toolkit.errors import ModelError, UsageError, WorkerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
@@ -443,7 +443,7 @@ def test_a_tree_gets_numbers_on_both_sides_of_its_thresholds() -> None:
 def test_what_was_chosen_repeats_itself_word_for_word() -> None:
     chosen = plan_of(text_encoder())
     words = chosen.options().replace("--shape ", "").split()
-    again = plan_of(text_encoder(), read_feed_config(None, words))
+    again = plan_of(text_encoder(), read_feeds(None, words))
     assert shapes_of(again) == shapes_of(chosen)
     assert (again.is_chosen, again.has_open_batch, again.batch) == (False, False, 2)
     first, second = chosen.make("wide"), again.make("wide")
@@ -476,7 +476,7 @@ def test_numbers_that_the_user_gives_fill_an_input_or_are_its_places() -> None:
 
 
 def test_a_large_whole_number_stays_what_it_is() -> None:
-    config = read_feed_config(None, None, values=["seed=9007199254740993"])
+    config = read_feeds(None, None, values=["seed=9007199254740993"])
     plan = first_plan((facts_of_spec(TensorSpec(name="seed", dtype="int64", shape=(1,))),), config)
     assert plan.make()["seed"].tolist() == [9007199254740993]
 
@@ -495,9 +495,9 @@ def test_a_value_is_a_number_that_the_inputs_type_has(dtype: str, wrong: list[st
     facts = (facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),)
     for text in wrong:
         with pytest.raises(UsageError, match=rf"--value x=.+ does not fit the input, which is {dtype}"):
-            first_plan(facts, read_feed_config(None, None, values=[f"x={text}"]))
+            first_plan(facts, read_feeds(None, None, values=[f"x={text}"]))
     for text in right:
-        made = first_plan(facts, read_feed_config(None, None, values=[f"x={text}"])).make()["x"]
+        made = first_plan(facts, read_feeds(None, None, values=[f"x={text}"])).make()["x"]
         assert np.array_equal(made.astype(np.float64), np.full(2, float(text)).astype(made.dtype), equal_nan=True)
 
 
@@ -517,13 +517,13 @@ def test_what_is_no_number_is_refused_with_the_next_step(dtype: str, words: str)
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=two", "=1"])
 def test_a_value_is_a_name_and_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--value"):
-        read_feed_config(None, None, values=[text])
+        read_feeds(None, None, values=[text])
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=0", "x=2,b", "=-1", "x=²"])
 def test_a_shape_is_a_name_and_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="--shape"):
-        read_feed_config(None, [text])
+        read_feeds(None, [text])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from toolkit.counts import count_of
 from toolkit.durable import read_json
 from toolkit.errors import DataError
 from toolkit.plain import to_plain
+from toolkit.telling.summary import Summarised, Summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +110,15 @@ class BenchRow:
     log: str = ""
     samples_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
+    def cells(self) -> tuple[str, ...]:
+        """Return what sets the row apart and its main figures, as text."""
+        latency = self.latency_ms or {}
+        figures = (latency.get("p50"), latency.get("p99"), self.throughput_items_per_s)
+        numbers = ("" if figure is None else f"{figure:.4g}" for figure in figures)
+        where = self.provider_active or self.provider_requested
+        sizes = ("" if size is None else str(size) for size in (self.threads, self.batch))
+        return (self.runtime, where, self.precision, *sizes, *numbers, self.reason or self.status)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "samples_ns"}
@@ -139,8 +149,8 @@ class TriedSetting:
     is_finalist: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class BenchReport(Summarised):
     """All rows of one benchmark.
 
     Attributes:
@@ -183,6 +193,14 @@ class BenchReport:
             return self.unmet
         rows = f"{len(self.failed)} of {count_of(len(self.rows), 'row')}"
         return f"{rows} failed: {self.failed[0].reason}" if self.failed else ""
+
+    def summarise(self) -> Summary:
+        """Return what was measured, a row for each combination."""
+        columns = ("runtime", "provider", "precision", "threads", "batch", "p50 ms", "p99 ms", "items/s", "status")
+        facts = {"model": self.model["path"], **({"problem": self.problem} if self.problem else {})}
+        verdict = "interrupted" if self.is_interrupted else "failed" if self.problem else "passed"
+        title = f"benchmark {verdict}: {count_of(len(self.rows), 'row')}"
+        return Summary(title, facts, [row.cells() for row in self.rows], columns)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values of schema `toolkit/bench/1`.

@@ -20,9 +20,7 @@ __all__ = [
     "Threads",
     "command_of",
     "offer_external_data",
-    "split_names",
-    "split_numbers",
-    "split_size",
+    "options_for",
 ]
 
 import functools
@@ -34,7 +32,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from toolkit.cli.completion import data_names, engines, models, one_of, providers, some_of
-from toolkit.errors import ExternalDataError, UsageError
+from toolkit.errors import ExternalDataError
 from toolkit.runtimes.providers import PROVIDERS
 
 DATA_KINDS = (
@@ -105,45 +103,10 @@ def command_of(request: type[Request], carry_out: Callable[[Request], None]) -> 
     return command
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Split `a,b` into names.
-
-    Raises:
-        UsageError: nothing is left after splitting.
-    """
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names:
-        raise UsageError(f"{text!r} names nothing; give names separated by commas")
-    return names
-
-
-def split_numbers(text: str, *, option: str, least: int) -> tuple[int, ...]:
-    """Split `1,32` into whole numbers.
-
-    Raises:
-        UsageError: a part is not a whole number of at least `least`.
-    """
-    try:
-        numbers = tuple(int(part) for part in split_names(text))
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r} is not a list of whole numbers such as 1,32") from error
-    if min(numbers) < least:
-        raise UsageError(f"{option} {text!r} holds {min(numbers)}; the least is {least}")
-    return numbers
-
-
-def split_size(text: str | None) -> tuple[int, int] | None:
-    """Split `48x64` into (height, width); `64` is a square, None stays None.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if text is None:
-        return None
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
-        raise UsageError(f"--size {text!r} is no size; write it as 64 or 48x64 (height x width)")
-    return int(sides[0]), int(sides[-1])
+def options_for(function: Callable[..., object], request: object) -> dict[str, Any]:
+    """Return what was given of a request's options that a function of the library takes, too, by their common names."""
+    named = ((name, getattr(request, name, None)) for name in inspect.signature(function).parameters)
+    return {name: value for name, value in named if value is not None}
 
 
 def offer_external_data(command: Callable[Words, None]) -> Callable[Words, None]:

@@ -5,7 +5,7 @@ Shapes: N pictures, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["LabelledPictures", "StoredPictures", "load_pictures"]
+__all__ = ["LabelledPictures", "StoredPictures", "judge_arrays", "load_pictures"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def load_pictures(
     if layout.find_judged is None:
         pictures = layout.open(on_note)
         if isinstance(pictures, GatheredPictures):
-            return _judge_arrays(pictures, path, trained_on=trained_on, size=size, on_note=on_note)
+            return judge_arrays(pictures, path, trained_on=trained_on, size=size, on_note=on_note)
         store, files = pictures.store, pictures.files.judged()
     else:
         store, files = layout.find_judged()
@@ -181,7 +181,7 @@ def _load_same(
     return data if data.sha256 == trained_on["sha256"] else None
 
 
-def _judge_arrays(
+def judge_arrays(
     gathered: GatheredPictures,
     path: Path,
     *,
@@ -189,6 +189,15 @@ def _judge_arrays(
     size: tuple[int, int],
     on_note: OnNote,
 ) -> LabelledPictures:
+    """Return what of arrays is to be judged; the rest as `load_pictures`.
+
+    Args:
+        gathered: the arrays.
+        path: where they lie, or what they are called.
+        trained_on: see there, like the others.
+        size: see there.
+        on_note: see there.
+    """
     known = recognise_entry(gathered)
     if known is not None and known.sha256 == trained_on["sha256"]:
         return LabelledPictures.of_test(known)

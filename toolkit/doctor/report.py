@@ -11,6 +11,7 @@ from typing import Any
 
 from toolkit.errors import ProviderError, ToolkitError, UsageError, suggest
 from toolkit.plain import to_plain
+from toolkit.telling.summary import Summarised, Summary
 
 DOCTOR_SCHEMA = "toolkit/doctor/1"
 # Every message of ours that knows a remedy ends in one of these and the command.
@@ -46,8 +47,8 @@ class DoctorRow:
     log: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DoctorReport(Summarised):
     """All that was found.
 
     Attributes:
@@ -68,6 +69,14 @@ class DoctorReport:
         """
         passed = not any(row.status == "fail" for row in self.rows)
         return {"schema": DOCTOR_SCHEMA, "passed": passed, **to_plain(self)}
+
+    def summarise(self) -> Summary:
+        """Return what works, and why the rest does not."""
+        working = [row.name for row in self.rows if row.status == "pass" and row.kind in {"provider", "runtime"}]
+        rows = [(row.name, row.version or "", row.status, row.reason) for row in self.rows]
+        return Summary(
+            f"works here: {', '.join(working) or 'nothing'}", {}, rows, ("name", "version", "status", "reason")
+        )
 
     def find(self, name: str) -> DoctorRow:
         """Return the row of a provider (`cuda` is `ort/cuda`), of a runtime (`torch` is `torch/cpu`) or of both by `/`.

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 __all__ = ["CrossCheck", "ExportReport", "Int8Report", "Int8Try"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from toolkit.card import Card, card_beside
+from toolkit.counts import count_of
+from toolkit.data.dataset import Dataset
 from toolkit.evaluation.accuracy import AccuracyReport
 from toolkit.exporters import Int8Setting
 from toolkit.exporting.int8_gate import Int8Gate
+from toolkit.exporting.kits.kits import WrittenKits
 from toolkit.plain import to_plain
+from toolkit.telling.summary import Summarised, Summary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
-    """What an export left.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExportReport(Summarised):
+    """What an export left. As a path it is the model's file.
 
     Attributes:
         model: the `.onnx` file.
@@ -36,6 +40,9 @@ class ExportReport:
         cross_check: how the other exporter's file compares; None where it was not asked for.
         log: what the exporters printed.
         warnings: of the data, of a guard that is not there, and of an accuracy that chance would reach.
+        kits: which kits were written of the file; None where none was asked for.
+        command: what repeats it.
+        data: what it was trained on, where that lies in no file; None else.
     """
 
     model: Path
@@ -52,6 +59,27 @@ class ExportReport:
     cross_check: CrossCheck | None = None
     log: Path | None = None
     warnings: tuple[str, ...] = ()
+    kits: WrittenKits | None = None
+    command: str = ""
+    data: Dataset | None = field(default=None, compare=False)
+
+    def __fspath__(self) -> str:
+        return str(self.model)
+
+    def summarise(self) -> Summary:
+        """Return the file, what proved it, and its accuracy."""
+        facts: dict[str, object] = {
+            "size": f"{self.size_bytes / 1e6:.2f} MB, {count_of(len(self.operators), 'node')}, {self.card.precision}",
+            "proven by": f"{self.engine}: largest logit error {self.max_abs_logit_error:.2g}, "
+            f"bound {self.card.bound['logits']:.2g}",
+            "test accuracy": self.accuracy.describe(),
+        }
+        facts |= {item.card.precision: f"{item.model}, {item.accuracy.describe()}" for item in self.derived}
+        if self.int8 is not None and not self.int8.passed:
+            facts["no int8"] = "; ".join(self.int8.failures)
+        facts |= {f"kit {kit.kit}": kit.folder for kit in (self.kits.kits if self.kits else ())}
+        facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
+        return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
 
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/export/1`.
@@ -81,6 +109,8 @@ class ExportReport:
             "cross_check": to_plain(self.cross_check),
             "warnings": list(self.warnings),
             "log": None if self.log is None else str(self.log),
+            **({"command": self.command} if self.command else {}),
+            **(to_plain(self.kits) if self.kits else {}),
         }
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.parity.trial import Expectation, Outcome
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.telling.summary import Summarised, Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +119,15 @@ class ParityRow:
     notes: tuple[str, ...] = ()
     log: str | None = None
 
+    def cells(self) -> tuple[str, ...]:
+        """Return what sets the row apart and its main figures, as text."""
+        figures = ("" if item is None else f"{item:.2g}" for item in (self.max_abs_logit_error, self.bound))
+        sizes = (str(self.threads), f"{self.images:,}")
+        return (self.runtime, self.provider, self.precision, *sizes, *figures, str(self.flips), self.status)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityReport:
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ParityReport(Summarised):
     """A whole matrix.
 
     Attributes:
@@ -137,6 +145,7 @@ class ParityReport:
         left_out: what was not asked for the budget.
         environment: the machine that it was checked on, before that.
         is_interrupted: whether it was ended before every row was judged.
+        command: what repeats it.
     """
 
     reference: str
@@ -153,6 +162,7 @@ class ParityReport:
     left_out: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
     is_interrupted: bool = False
+    command: str = ""
 
     @property
     def failed(self) -> tuple[ParityRow, ...]:
@@ -174,12 +184,33 @@ class ParityReport:
         """Whether the verdict is `pass`."""
         return self.verdict == "pass"
 
-    def to_json(self, *, command: str) -> dict[str, Any]:
+    def summarise(self) -> Summary:
+        """Return the verdict, what was judged against what, and a row for each engine and setting."""
+        columns = (
+            "runtime",
+            "provider",
+            "precision",
+            "threads",
+            "images",
+            "largest error",
+            "bound",
+            "changed",
+            "status",
+        )
+        facts = {
+            "model": self.model["path"],
+            "reference": f"{self.reference}, bound {self.bound:.2g}: {self.bound_rule}",
+            "judged on": self.data["name"],
+        }
+        word = "interrupted" if self.is_interrupted else self.verdict
+        title = f"parity {word}: {count_of(len(self.rows), 'row')}"
+        return Summary(title, facts, [row.cells() for row in self.rows], columns)
+
+    def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/parity/1`."""
         told = {name: item for name, item in to_plain(self).items() if name != "is_interrupted"}
         return {
             "schema": "toolkit/parity/1",
-            "command": command,
             "passed": self.passed,
             "verdict": self.verdict,
             "interrupted": self.is_interrupted,

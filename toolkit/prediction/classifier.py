@@ -1,37 +1,31 @@
-"""The library's face of prediction: a model file in, answers out.
-
-Shapes: N images, K classes, H rows, W columns.
-"""
+"""The library's face of prediction: a model file in, answers out."""
 
 from __future__ import annotations
 
-__all__ = ["Classifier", "Prediction"]
+__all__ = ["Classifier"]
 
 import ctypes
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from toolkit.closing import Closing
-from toolkit.errors import DataError, UsageError, require_known
-from toolkit.imaging.settings import AUTO, PrepareSettings, find_doubts
+from toolkit.errors import UsageError, require_known
+from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.onnx_file.source import ModelSource
+from toolkit.prediction.answers import Prediction
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
 from toolkit.prediction.open_model import open_model
-from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
+from toolkit.prediction.pipeline.blocks import Block
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.given import make_items
 from toolkit.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from toolkit.card import Card
     from toolkit.prediction.sources.given import OneImage
     from toolkit.runtimes.base import Runtime
@@ -42,43 +36,6 @@ ON_ERROR = ("raise", "keep")
 BATCH = 64
 # Those of this process that are open; looked at in a forked child only.
 _open: weakref.WeakSet[Classifier] = weakref.WeakSet()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """Answers, in the order of the images.
-
-    Attributes:
-        classes: the K names.
-        labels: N names of classes; "" where an image has no answer.
-        class_indices: int64 `[N]`, their positions in `classes`; -1 where an image has no answer.
-        probability: float32 `[N]`, of the class named, 0 to 1; NaN where there is no answer.
-        probabilities: float32 `[N, K]`, of every class; NaN where there is no answer.
-        margin: float64 `[N]`, largest logit minus the second largest; NaN where there is no answer, and with one class.
-        doubtful: bool `[N]`, whether an answer is to be doubted: the image, or what the model says of it, is unlike the
-            training images; False where there is no answer.
-        reasons: N texts: why an answer is doubtful; "" where it is not.
-        messages: N texts: what was done to an image, why its answer is doubtful, why it has none; "" where nothing is
-            to be said.
-        provider: the provider that answered.
-        fallback: whether that is not the one asked for.
-    """
-
-    classes: tuple[str, ...]
-    labels: tuple[str, ...]
-    class_indices: npt.NDArray[np.int64]
-    probability: npt.NDArray[np.float32]
-    probabilities: npt.NDArray[np.float32]
-    margin: npt.NDArray[np.float64]
-    doubtful: npt.NDArray[np.bool_]
-    reasons: tuple[str, ...]
-    messages: tuple[str, ...]
-    provider: str
-    fallback: bool
-
-    def __len__(self) -> int:
-        """Return N."""
-        return len(self.labels)
 
 
 class Classifier(Closing):
@@ -179,14 +136,11 @@ class Classifier(Closing):
         predictor = self._require_predictor()
         items, notes = make_items(images, self._card.input)
         block = prepare_items(items, self._preparation)
-        answers = predictor.answer(_with_notes(block, notes))
-        if on_error == "raise" and answers.num_errors:
-            first = int(np.flatnonzero(answers.labels < 0)[0])
-            raise DataError(
-                f"{answers.num_errors} of {answers.num_rows} images have no prediction; the first: "
-                f"{answers.messages.get(first, '')}"
-            )
-        return _as_prediction(answers)
+        answered = predictor.answer(_with_notes(block, notes))
+        answers = Prediction.of_blocks([answered], classes=self.classes, provider=self._provider)
+        if on_error == "raise":
+            answers.raise_for_errors()
+        return answers
 
     def close(self) -> None:
         """Release the model; a second call does nothing, nor does one in a forked child."""
@@ -216,24 +170,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _as_prediction(answers: AnsweredBlock) -> Prediction:
-    classes = tuple(answers.classes)
-    messages = tuple(answers.messages.get(place, "") for place in range(answers.num_rows))
-    return Prediction(
-        classes=classes,
-        labels=tuple(classes[label] if label >= 0 else "" for label in answers.labels.tolist()),
-        class_indices=answers.labels,
-        probability=answers.probability,
-        probabilities=answers.probabilities,
-        margin=answers.margin,
-        doubtful=answers.doubtful,
-        reasons=tuple(find_doubts(text) if answers.doubtful[place] else "" for place, text in enumerate(messages)),
-        messages=messages,
-        provider=answers.provider,
-        fallback=answers.status == "fallback",
-    )
 
 
 def _with_notes(block: Block, notes: dict[int, str]) -> Block:

@@ -63,6 +63,7 @@ class Execution:
         notes: one sentence each about what was left out or chosen.
         cluster: what answers; None for this machine alone.
         processes: decoder processes, or workers of the cluster, that were at work.
+        keeper: takes the answers instead of the target; None: they are written as rows.
     """
 
     config: PredictionConfig
@@ -73,6 +74,7 @@ class Execution:
     notes: list[str] = field(default_factory=list)
     cluster: RayCluster | None = None
     processes: int = 0
+    keeper: Sink | None = None
 
     def run(self, progress: ShowProgress | None) -> PredictionReport:
         """Write every row and return the counts; as `run_prediction`."""
@@ -83,7 +85,7 @@ class Execution:
         tally = Tally(self.target.progress)
         picker = GalleryPicker() if self.config.gallery is not None else None
         total = find_total(self.config.inputs, self.model.card.input) if progress is not None else None
-        sink, truths = self._open_sink(), self._open_truths()
+        sink, truths = self.keeper or self._open_sink(), self._open_truths()
         with closing(self._answer(batch)) as answered:
             for block, plain in answered:
                 answers = plain if truths is None else replace(plain, truths=truths.of_sources(plain.sources))
@@ -172,6 +174,7 @@ class Execution:
         return PredictionReport(
             model=self.config.model,
             model_sha256=self.model.source.sha256,
+            classes=self.model.card.classes,
             num_ok=done.rows - done.errors,
             num_errors=done.errors,
             num_doubtful=done.doubtful,

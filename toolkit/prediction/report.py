@@ -19,6 +19,7 @@ from toolkit.plain import to_plain
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Row
 from toolkit.prediction.sinks.target import Progress
 from toolkit.regular_file import printable_name
+from toolkit.telling.summary import Summarised, Summary
 
 SCHEMA = "toolkit/predictions/1"
 # By the names of the fields.
@@ -30,13 +31,14 @@ PREVIEW_ROWS = 20
 MOST_PICTURES = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PredictionReport(Summarised):
     """Counts, places and the first rows; all rows are in the CSV.
 
     Attributes:
         model: the model file.
         model_sha256: hash of the bytes that ran.
+        classes: the model's class names.
         num_ok: rows with an answer.
         num_errors: rows without one.
         num_doubtful: rows with an answer that the guard doubts; their messages say why.
@@ -63,6 +65,7 @@ class PredictionReport:
 
     model: Path
     model_sha256: str
+    classes: tuple[str, ...] = ()
     num_ok: int
     num_errors: int
     num_doubtful: int = 0
@@ -107,6 +110,21 @@ class PredictionReport:
             "accuracy": self.num_right / self.num_truths,
             "ci95": list(wilson_interval(self.num_right, self.num_truths)),
         }
+
+    def summarise(self) -> Summary:
+        """Return the counts and the first rows."""
+        facts: dict[str, object] = {"model": self.model, "rows in": "a stream" if self.output is None else self.output}
+        if (score := self.score) is not None and score["count"]:
+            right = f"{score['correct']:,} of {score['count']:,} right"
+            facts[f"labels from {self.truths}"] = f"{right}, {100 * score['accuracy']:.2f} %"
+        facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
+        count = self.num_ok + self.num_errors
+        parts = [count_of(count, "row"), f"by {self.runtime} on {self.provider_active}"]
+        parts += [f"{self.num_doubtful:,} doubtful"] if self.num_doubtful else []
+        parts += [f"{self.num_errors:,} without an answer: {self.first_error}"] if self.num_errors else []
+        columns = ("source", "index", "label", "probability", "message")
+        rows = [tuple(getattr(row, name) for name in columns) for row in self.preview]
+        return Summary(", ".join(parts), facts, rows, columns, count)
 
     def raise_for_errors(self) -> None:
         """Turn error rows into the command's end; the CSV holds every row by then.

@@ -7,7 +7,8 @@ __all__ = ["run_prediction", "stopping_kept"]
 import os
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from toolkit.artifacts import check_output
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.config import PredictionConfig
     from toolkit.prediction.ray import RayCluster
     from toolkit.prediction.report import PredictionReport
+    from toolkit.prediction.sinks.sink import Sink
     from toolkit.prediction.sinks.target import Target
     from toolkit.progress import ShowProgress
 
@@ -43,6 +45,7 @@ def run_prediction(
     progress: ShowProgress | None = None,
     stream: BinaryIO | None = None,
     stdin: BinaryIO | None = None,
+    keeper: Sink | None = None,
 ) -> PredictionReport:
     """Predict every image of every input and write one row for each, as it is answered.
 
@@ -55,6 +58,7 @@ def run_prediction(
         progress: called with (rows done, rows in all or None) after every block.
         stream: where the rows go instead of `config.output`; binary, left open.
         stdin: where an input called `-` reads names from; this process's own by default.
+        keeper: takes the answers instead of any output.
 
     Raises:
         UsageError: no output, one that would overwrite something, nothing that could be resumed, or a wish that has no
@@ -64,8 +68,11 @@ def run_prediction(
         ResourceError: the output cannot be written, or a package is not installed.
         StoppedError: a signal came; the message says how to go on.
     """
+    if keeper is not None:
+        stream = BytesIO()
     form = choose_format(config.form, config.output if stream is None else None)
-    names = stdin if stdin is not None else sys.stdin.buffer
+    # A notebook's standard input has no bytes.
+    names: BinaryIO = stdin or getattr(sys.stdin, "buffer", None) or BytesIO()
     _check_outputs(config, stdin=names, to_stream=stream is not None)
     source = ModelSource.read(config.model)
     with ExitStack() as stack:
@@ -77,8 +84,10 @@ def run_prediction(
         model = opened if cluster is None else cluster.open_model(source, config)
         target = _open_output(config, _identity(config, model, form=form), stream=stream)
         stack.enter_context(target)
-        execution = Execution(config=config, model=model, form=form, target=target, stdin=names, cluster=cluster)
-        with stopping_kept(target, config.output if stream is None else None):
+        how: dict[str, Any] = {"target": target, "stdin": names, "cluster": cluster, "keeper": keeper}
+        execution = Execution(config=config, model=model, form=form, **how)
+        # Of answers that are only kept in memory an interrupt leaves nothing that could be gone on with.
+        with nullcontext() if keeper else stopping_kept(target, config.output if stream is None else None):
             return execution.run(progress)
 
 

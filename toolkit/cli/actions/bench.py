@@ -4,25 +4,20 @@ from __future__ import annotations
 
 __all__ = ["BenchFiles", "bench_and_report"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from toolkit.api.benchmark import benchmark
 from toolkit.artifacts import ArtifactStore
-from toolkit.bench.sweep import prepare_bench
-from toolkit.cli.context import announce_model
-from toolkit.cli.output import Output, draw_picture, note, repeat_command
-from toolkit.durable import write_atomic, write_json
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.output import Output, draw_picture, note
+from toolkit.durable import write_atomic
 from toolkit.errors import CheckFailedError
-from toolkit.onnx_file.external_data import read_model
 from toolkit.render.bench import render_bench
-from toolkit.runs.origin import find_origin_run
 
 if TYPE_CHECKING:
-    from toolkit.bench.auto import Goal
-    from toolkit.bench.config import BenchConfig
     from toolkit.bench.report import BenchReport
-    from toolkit.onnx_file.source import ModelSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +38,13 @@ class BenchFiles:
 
 
 def bench_and_report(
-    path: Path, config: BenchConfig, *, goal: Goal | None, files: BenchFiles, is_latest: bool, output: Output
+    path: Path, options: dict[str, Any], *, files: BenchFiles, is_latest: bool, output: Output
 ) -> None:
     """Measure, write what was asked for, show it.
 
     Args:
         path: the model.
-        config: what is measured.
-        goal: of a search; None: a sweep.
+        options: what is measured, as `toolkit.benchmark` takes it.
         files: where it is written.
         is_latest: whether nobody named the model, so that it is said which one it is.
         output: where it is shown.
@@ -59,15 +53,10 @@ def bench_and_report(
         CheckFailedError: a row failed, or a search found nothing.
         KeyboardInterrupt: it was interrupted; what is finished is written.
     """
-    store = ArtifactStore.default()
-    source = read_model(path, allow_external_data=config.allow_external_data)
-    source = replace(source, run=find_origin_run(source, store=store))
-    announced = store if is_latest else None
-    if goal is None:
-        report = _sweep(source, config, announced=announced, output=output)
-    else:
-        report = _search(source, config, goal=goal, announced=announced, output=output)
-    written = _write(report, files, target=files.report or store.new_file("reports", "bench", suffix=".json"))
+    target = files.report or ArtifactStore.default().new_file("reports", "bench", suffix=".json")
+    told = CommandListener(output, announced=path if is_latest else None)
+    report = benchmark(**options | {"model": path, "output": target, "listener": told})
+    written = _write(report, files, target=target)
     output.report(report.to_json(), *render_bench(report))
     note(f"report: {written}")
     if report.is_interrupted:
@@ -76,33 +65,10 @@ def bench_and_report(
         raise CheckFailedError(report.problem)
 
 
-def _sweep(source: ModelSource, config: BenchConfig, *, announced: ArtifactStore | None, output: Output) -> BenchReport:
-    prepared = prepare_bench(config, source, command=repeat_command(), show=output.progress)
-    if announced is not None:
-        announce_model(source.path, store=announced)  # after the refusals, which are one line
-    for line in prepared.notes:
-        note(line)
-    return prepared.measure()
-
-
-def _search(
-    source: ModelSource, config: BenchConfig, *, goal: Goal, announced: ArtifactStore | None, output: Output
-) -> BenchReport:
-    from toolkit.bench.auto import search_settings
-
-    if announced is not None:
-        announce_model(source.path, store=announced)
-    report = search_settings(config, goal, source=source, command=repeat_command(), show=output.progress)
-    for line in report.notes:
-        note(line)
-    return report
-
-
 def _write(report: BenchReport, files: BenchFiles, *, target: Path) -> str:
-    """Write every file and return where they lie, in one line."""
+    """Write every file beside the report and return where all lie, in one line."""
     from toolkit.bench.rows import rows_csv, samples_csv
 
-    write_json(target, report.to_json())
     for path, text in ((files.csv, rows_csv), (files.samples, samples_csv)):
         if path is not None:
             write_atomic(path, text(report).encode())

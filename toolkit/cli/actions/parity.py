@@ -4,21 +4,18 @@ from __future__ import annotations
 
 __all__ = ["check_and_report", "replay_and_report", "require_passed"]
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.api.check_parity import check_parity
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.context import announce_model, load_recorded_data
-from toolkit.cli.output import Output, note, repeat_command
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.output import Output, note
 from toolkit.counts import count_of
-from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError, ModelError, UsageError
+from toolkit.errors import CheckFailedError, ModelError
 from toolkit.onnx_file.external_data import read_model
-from toolkit.parity.check import ParityListener, ParityOptions, check_parity
-from toolkit.parity.diagnosis.replay import read_sample, replay_sample, worst_folder
+from toolkit.parity.diagnosis.replay import read_sample, replay_sample
 from toolkit.parity.recording import require_same_model
 from toolkit.render.parity import (
     describe_causes,
@@ -29,84 +26,32 @@ from toolkit.render.parity import (
 )
 
 if TYPE_CHECKING:
-    from toolkit.card import Card
-    from toolkit.data import Dataset
-    from toolkit.parity.config import ParityConfig
     from toolkit.parity.report import ParityReport
-    from toolkit.parity.subject import Subject
-    from toolkit.progress import ShowProgress
 
 # Of a failure in the one line that ends the command; the report has the rest.
 MOST_WORDS = 400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown(ParityListener):
-    """Shows a check on its way, refuses words that mean nothing for the file, and loads the data that was named."""
-
-    path: Path
-    config: ParityConfig
-    options: ParityOptions
-    data: str | None
-    store: ArtifactStore
-    output: Output
-
-    def accept(self, subject: Subject) -> None:
-        name, options = self.path.name, self.options
-        if subject.card is not None and (options.feeds.says_anything or options.budget_s is not None):
-            words = f"{name} carries a card and is judged on images"
-            raise UsageError(f"{words}; leave out --inputs, --shape, --value and --budget")
-        if subject.card is None and (self.data, self.config.sample, options.run) != (None, None, None):
-            raise UsageError(f"{name} carries no card, so --data, --sample and --run mean nothing to it; see --inputs")
-        announce_model(self.path, store=self.store)  # after the refusals, which are one line
-
-    def note(self, words: str) -> None:
-        note(words)
-
-    def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ShowProgress]:
-        return self.output.progress(label, unit=unit)
-
-    def load_images(self, card: Card, recorded: Mapping[str, Any]) -> Dataset:
-        dataset = load_recorded_data(
-            self.data, recorded, output=self.output, size=(card.input.height, card.input.width)
-        )
-        if self.data is None:
-            dataset.require_same(card.data, owner=self.path.name)
-        return dataset
-
-
 def check_and_report(
-    path: Path,
-    config: ParityConfig,
-    *,
-    options: ParityOptions,
-    data: str | None = None,
-    target: Path | None = None,
-    allow_external_data: bool = False,
-    output: Output,
+    path: Path, options: dict[str, Any], *, target: Path | None = None, output: Output
 ) -> tuple[ParityReport, Path]:
     """Check a model, write the report and show it; return it and where it lies.
 
     Args:
         path: the model.
-        config: the axes of the matrix.
-        options: of the check; the worst samples lie beside the report.
-        data: the data set that was named; None for the recorded one.
-        target: where the report goes; a new file by default.
-        allow_external_data: whether weights may lie beside the model.
+        options: of the check, as `toolkit.check_parity` takes them.
+        target: where the report goes, the worst samples beside it; a new file by default.
         output: where it is shown.
     """
-    store = ArtifactStore.default()
-    source = read_model(path, allow_external_data=allow_external_data)
-    target = target or store.new_file("reports", f"parity-{path.stem}", suffix=".json")
-    shown = _Shown(path=path, config=config, options=options, data=data, store=store, output=output)
-    report = check_parity(
-        source, config, options=replace(options, worst=worst_folder(target)), store=store, listener=shown
-    )
-    value = report.to_json(command=repeat_command())
-    write_json(target, value)
+    target = target or ArtifactStore.default().new_file("reports", f"parity-{path.stem}", suffix=".json")
+    told = CommandListener(output, announced=path)
+    report = check_parity(**options | {"model": path, "output": target, "listener": told})
     output.report(
-        value, *describe_matrix(report), *describe_reference(report), *describe_causes(report), f"report {target}"
+        report.to_json(),
+        *describe_matrix(report),
+        *describe_reference(report),
+        *describe_causes(report),
+        f"report {target}",
     )
     return report, target
 

@@ -21,8 +21,6 @@ from toolkit.evaluation.selftest import run_selftest
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.check import ParityOptions
-from toolkit.parity.config import ParityConfig
 from toolkit.parity.diagnosis.replay import encode_png
 from toolkit.plain import to_plain
 from toolkit.runs.checkpoint import read_checkpoint
@@ -92,8 +90,8 @@ class Quickstart:
 
     def parity(self) -> None:
         """4/6 parity with PyTorch on every test image"""
-        options, quiet = ParityOptions(run=self._run), self._output.quiet()
-        report, path = check_and_report(self._model, ParityConfig(), options=options, data=self._name, output=quiet)
+        options = {"run": self._run, "data": self._name}
+        report, path = check_and_report(self._model, options, output=self._output.quiet())
         self._output.show(f"{'passed' if report.passed else 'failed'} in {count_of(len(report.rows), 'row')}")
         rows = to_plain(report.rows)
         self._result["parity"] = {

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["BenchRequest", "bench_command", "make_config"]
+__all__ = ["BenchRequest", "bench_command"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.completion import engines, some_of
 from toolkit.cli.context import choose_model
-from toolkit.cli.feed_options import InputsPath, Shapes, Values, read_feed_config
+from toolkit.cli.feed_options import InputsPath, Shapes, Values
 from toolkit.cli.options import (
     AllowExternalData,
     AllowFallback,
@@ -26,17 +26,9 @@ from toolkit.cli.options import (
     Threads,
     command_of,
     offer_external_data,
-    split_names,
-    split_numbers,
+    options_for,
 )
 from toolkit.cli.output import Output
-from toolkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from toolkit.bench.auto import Goal
-    from toolkit.bench.config import BenchConfig
-    from toolkit.runtimes.providers import DeviceOptions
-    from toolkit.runtimes.timing.plan import MeasurePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,80 +118,20 @@ class BenchRequest:
     as_json: Json = False
 
 
-def make_config(request: BenchRequest, store: ArtifactStore) -> BenchConfig:
-    """Return the settings of the sweep.
-
-    Raises:
-        UsageError: a word is unknown, or the numbers make no sense.
-        DataError: the inputs cannot be read.
-    """
-    from toolkit.bench.config import BenchConfig
-
-    if not request.auto and (request.goal or request.max_p99_ms is not None):
-        raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto")
-    # A search looks everywhere; a sweep measures what is named.
-    everything = "all" if request.auto else None
-    return BenchConfig(
-        runtimes=split_names(request.runtime or everything or "ort"),
-        providers=split_names(request.provider or everything or "cpu"),
-        batches=None if request.batch is None else split_numbers(request.batch, option="--batch", least=1),
-        threads=split_numbers(request.threads or "0", option="--threads", least=0),
-        precisions=() if request.precision is None else split_names(request.precision),
-        io_bindings=split_names(request.io_binding),
-        tf32=request.tf32,
-        device=_make_device_options(request, store),
-        require_all_nodes=request.require_all_nodes,
-        allow_fallback=request.allow_fallback,
-        allow_external_data=request.allow_external_data,
-        feeds=read_feed_config(request.inputs, request.shape, values=request.value),
-        plan=_make_plan(request),
-    )
-
-
-def _make_plan(request: BenchRequest) -> MeasurePlan:
-    from toolkit.bench.config import DEFAULT_PLAN, plan_within
-
-    plan = replace(
-        DEFAULT_PLAN,
-        scenario=request.scenario,
-        streams=request.streams,
-        rate=request.rate,
-        driver=request.driver,
-        boundary=request.boundary,
-    )
-    return plan if request.seconds is None else plan_within(request.seconds, plan)
-
-
-def _make_device_options(request: BenchRequest, store: ArtifactStore) -> DeviceOptions:
-    from toolkit.runtimes.providers import DeviceOptions, parse_device_options
-
-    # TensorRT keeps its engines and timings under the artifacts.
-    cache = str((store.root / "runtimes" / "tensorrt").resolve())
-    return parse_device_options(request.device_option or [], DeviceOptions(cuda_graph=request.cuda_graph, cache=cache))
-
-
 def _carry_out(request: BenchRequest) -> None:
-    store = ArtifactStore.default()
-    config = make_config(request, store)
-    path = choose_model(request.model, store=store)
+    path = choose_model(request.model, store=ArtifactStore.default())
     outputs = (request.output, request.picture, request.csv, request.samples)
     claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
+    from toolkit.api.benchmark import benchmark
     from toolkit.cli.actions.bench import BenchFiles, bench_and_report
 
     bench_and_report(
         path,
-        config,
-        goal=_make_goal(request) if request.auto else None,
+        options_for(benchmark, request),
         files=BenchFiles(report=request.output, picture=request.picture, csv=request.csv, samples=request.samples),
         is_latest=request.model is None,
         output=Output(as_json=request.as_json),
     )
-
-
-def _make_goal(request: BenchRequest) -> Goal:
-    from toolkit.bench.auto import DEFAULT_OBJECTIVE, Goal
-
-    return Goal(objective=request.goal or DEFAULT_OBJECTIVE, max_p99_ms=request.max_p99_ms)
 
 
 bench_command = offer_external_data(command_of(BenchRequest, _carry_out))

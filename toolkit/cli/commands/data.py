@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from toolkit.api.words import split_size
 from toolkit.cli.completion import data_names
 from toolkit.cli.context import load_data
-from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, split_size
+from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath
 from toolkit.cli.output import Output, note
 
 ROWS = 5

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore, claim_outputs
-from toolkit.cli.options import Force, Json, OutputPath, split_names
-from toolkit.cli.output import Output, note, repeat_command
-from toolkit.durable import write_json
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.options import Force, Json, OutputPath
+from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 
 Require = Annotated[
@@ -39,17 +40,16 @@ def doctor_command(
     as_json: Json = False,
 ) -> None:
     """Say which providers really work here. Each runs a convolution; where one does not, why, and what brings it."""
-    from toolkit.doctor.checks import run_doctor
+    from toolkit.api.diagnose import diagnose
     from toolkit.render.doctor import render_doctor
 
     names = () if require is None else split_names(require)
     claim_outputs(output, force=force)
     engines = _choose_engines(runtime, names, every=every)
     shown = Output(as_json=as_json)
-    report = run_doctor(command=repeat_command(), engines=engines, show=shown.progress)
-    rows = [report.find(name) for name in names]
     target = output or ArtifactStore.default().new_file("reports", "doctor", suffix=".json")
-    write_json(target, report.to_json())
+    report = diagnose(runtime=engines, output=target, force=force, listener=CommandListener(shown))
+    rows = [report.find(name) for name in names]
     shown.report(report.to_json(), *render_doctor(report, every=every or runtime is not None))
     if not every:
         note("every engine and version: toolkit doctor --all")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.export import export_and_show, export_kits
 from toolkit.cli.completion import kits, runs_or_models, some_of
-from toolkit.cli.options import DataName, Force, Json, OutputPath, command_of, split_names
+from toolkit.cli.options import DataName, Force, Json, OutputPath, command_of
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ParityRequest", "parity_command"]
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.context import choose_model, require_there
-from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
+from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values
 from toolkit.cli.options import (
     AllowExternalData,
     AllowFallback,
@@ -27,26 +26,18 @@ from toolkit.cli.options import (
     Threads,
     command_of,
     offer_external_data,
-    split_names,
-    split_numbers,
+    options_for,
 )
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
-from toolkit.parity.config import ParityConfig
 
 if TYPE_CHECKING:
     from toolkit.parity.report import ParityReport
 
-DEFAULTS = ParityConfig()
-AGAINST_ALONE = (
-    "--against brings its own inputs and answers; leave out --record, --data, --sample, --run, --inputs, --shape, "
-    "--value and --budget"
-)
 REPLAY_ALONE = (
     "--replay runs a row's engine again as it was opened; only the model, --allow-external-data and --json go with it"
 )
 BESIDE_REPLAY = {"model", "replay", "allow_external_data", "as_json"}
-NOT_BESIDE_AGAINST = ("record", "data", "sample", "run", "inputs", "shape", "value", "budget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,32 +90,9 @@ class ParityRequest:
 
     def __post_init__(self) -> None:
         if self.replay is not None:
-            self._require_none(REPLAY_ALONE, {item.name for item in fields(self)} - BESIDE_REPLAY)
-        if self.against is not None:
-            self._require_none(AGAINST_ALONE, NOT_BESIDE_AGAINST)
-
-    def _require_none(self, words: str, names: Iterable[str]) -> None:
-        """Refuse options that were given beside one that stands alone."""
-        options = [getattr(self, name) for name in names]
-        if any(option is not None and option is not False for option in options):
-            raise UsageError(words)
-
-    def make_config(self) -> ParityConfig:
-        """Return the axes of the matrix.
-
-        Raises:
-            UsageError: they make no sense.
-        """
-        threads, levels = self.threads, self.optimisation
-        return ParityConfig(
-            runtimes=split_names(self.runtime) if self.runtime else None,
-            providers=split_names(self.provider) if self.provider else DEFAULTS.providers,
-            precisions=split_names(self.precision) if self.precision else None,
-            threads=split_numbers(threads, option="--threads", least=0) if threads else DEFAULTS.threads,
-            optimisations=split_names(levels) if levels else DEFAULTS.optimisations,
-            sample=self.sample,
-            allow_fallback=self.allow_fallback,
-        )
+            options = [getattr(self, item.name) for item in fields(self) if item.name not in BESIDE_REPLAY]
+            if any(option is not None and option is not False for option in options):
+                raise UsageError(REPLAY_ALONE)
 
 
 def _carry_out(request: ParityRequest) -> None:
@@ -135,41 +103,21 @@ def _carry_out(request: ParityRequest) -> None:
         sample = require_there(request.replay, made_by="toolkit parity")
         replay_and_report(sample, request.model, allow_external_data=request.allow_external_data, output=output)
         return
-    config = request.make_config()
     path = choose_model(request.model, store=ArtifactStore.default())
     _claim_outputs(request, read=(path, request.against, request.inputs, request.data))
+    from toolkit.api.check_parity import check_parity
     from toolkit.cli.actions.parity import check_and_report, require_passed
-    from toolkit.parity.check import ParityOptions
 
-    report, _ = check_and_report(
-        path,
-        config,
-        options=ParityOptions(
-            run=request.run,
-            feeds=read_feed_config(request.inputs, request.shape, values=request.value),
-            budget_s=request.budget,
-            against=request.against,
-            record=request.record,
-            bisect=request.bisect,
-        ),
-        data=request.data,
-        target=request.output_path,
-        allow_external_data=request.allow_external_data,
-        output=output,
-    )
+    given = options_for(check_parity, request)
+    report, _ = check_and_report(path, given, target=request.output_path, output=output)
     _draw(report, request.picture)
     require_passed(report)
 
 
 def _claim_outputs(request: ParityRequest, *, read: tuple[Path | str | None, ...]) -> None:
-    from toolkit.parity.diagnosis.replay import worst_folder
-
-    output, force = request.output_path, request.force
     check_picture(request.picture)
     inputs = (Path(item) for item in read if item)
-    claim_outputs(output, request.record, request.picture, force=force, inputs=inputs)
-    if output is not None and worst_folder(output).exists() and not force:
-        raise UsageError(f"the folder {worst_folder(output)} of an earlier report exists; give another name or --force")
+    claim_outputs(request.output_path, request.record, request.picture, force=request.force, inputs=inputs)
 
 
 def _draw(report: ParityReport, picture: Path | None) -> None:

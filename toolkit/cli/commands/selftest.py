@@ -6,7 +6,7 @@ __all__ = ["selftest_command"]
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values, read_feed_config
+from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values
 from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
 from toolkit.cli.output import Output
 
@@ -28,6 +28,7 @@ def selftest_command(
 
     A file without a card is run on inputs made from what it declares and compared with itself in float64.
     """
+    from toolkit.api.feeds import read_feeds
     from toolkit.cli.actions.selftest import selftest_and_report
     from toolkit.onnx_file.external_data import read_model
     from toolkit.runtimes.base import RuntimeSettings
@@ -36,7 +37,7 @@ def selftest_command(
     selftest_and_report(
         read_model(path, allow_external_data=allow_external_data),
         RuntimeSettings(provider=provider, allow_fallback=allow_fallback),
-        feeds=read_feed_config(inputs, shape, values=value),
+        feeds=read_feeds(inputs, shape, values=value),
         budget_s=budget,
         output=Output(as_json=as_json),
     )

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.api.words import split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.train import resume_training, run_training, show_result
 from toolkit.cli.completion import one_of, recipes, runs, setting_keys
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
-from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
+from toolkit.cli.options import DataName, ImageSize, Json, command_of
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process

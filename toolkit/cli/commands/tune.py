@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.api.words import split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.tune import search_and_report
 from toolkit.cli.commands.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.context import DEFAULT_DATA, load_data
-from toolkit.cli.options import DataName, ImageSize, Json, command_of, split_size
+from toolkit.cli.options import DataName, ImageSize, Json, command_of
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process

@@ -9,19 +9,17 @@ from __future__ import annotations
 __all__ = ["load_npz"]
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.card import BYTE_BITS
-from toolkit.data.array_layout import check_type, find_layout
 from toolkit.data.dataset import Split
 from toolkit.data.formats.arrays import MAX_ARRAY_BYTES, NpzArrays, open_npz
+from toolkit.data.formats.given_arrays import read_images, read_labels
 from toolkit.data.gathered import GatheredPictures, join_parts
 from toolkit.data.labels import MAX_CLASSES, ClassLabels, number_labels
 from toolkit.errors import DataError
-from toolkit.imaging.pixel_values import WITH_ALPHA, Depth, refuse_unit_scale, to_pixels
 from toolkit.progress import OnNote
 
 CLASS_KEYS = ("classes", "class_names")
@@ -64,7 +62,8 @@ def load_npz(path: Path, *, on_note: OnNote = lambda _: None, max_bytes: int = M
     with open_npz(path, max_bytes=max_bytes) as arrays:
         keys = _choose_keys(arrays, path)
         used = {part: keys.of(part) for part in _list_parts(arrays, keys, path=path)}
-        images, bits = _read_images(arrays, [pair[0] for pair in used.values()], path=path, on_note=on_note)
+        pixels = {pair[0]: arrays.read(pair[0]) for pair in used.values()}
+        images, bits = read_images(pixels, of=f" in {path}", name=path.name, on_note=on_note)
         parts = {part: _read_split(arrays, pair, images=images, path=path) for part, pair in used.items()}
         names = _read_classes(arrays, path)
     labels = {ROLES[key]: part.labels for key, part in parts.items()}
@@ -99,54 +98,11 @@ def _list_parts(arrays: NpzArrays, keys: _Keys, *, path: Path) -> list[str]:
 def _read_split(
     arrays: NpzArrays, keys: tuple[str, str], *, images: dict[str, npt.NDArray[np.uint8]], path: Path
 ) -> Split:
-    labels = _to_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
+    labels = read_labels(arrays.read(keys[1]), name=f"{keys[1]} in {path}")
     try:
         return Split(images=images[keys[0]], labels=labels)
     except DataError as error:
         raise DataError(f"{keys[0]} and {keys[1]} in {path}: {error}") from error
-
-
-def _read_images(
-    arrays: NpzArrays, keys: list[str], *, path: Path, on_note: OnNote
-) -> tuple[dict[str, npt.NDArray[np.uint8]], int]:
-    """Return the images of every part, and how many bits their numbers have: all parts have one depth."""
-    depth, values = Depth(), {}
-    for key in keys:
-        name = f"{key} in {path}"
-        array = arrays.read(key)
-        check_type(array.dtype, name=name)
-        values[key] = find_layout(array.shape, name=name, is_set=True).view(array)
-        depth.see(values[key])
-    bits = depth.bits()
-    if bits > BYTE_BITS:
-        said = depth.describe(bits)
-        on_note(f"warning: {path.name}: image {said}, all alike" if said else f"{path.name}: {bits}-bit images")
-    return {key: _to_images(values.pop(key), bits=bits, name=f"{key} in {path}") for key in keys}, bits
-
-
-def _to_images(values: npt.NDArray[Any], *, bits: int, name: str) -> npt.NDArray[np.uint8]:
-    channels = values.shape[3:]
-    if values.dtype == np.uint8 and channels not in WITH_ALPHA:
-        return np.ascontiguousarray(values)
-    refuse_unit_scale(values, name=f"{name}: its")
-    images = np.empty((*values.shape[:3], *((3,) if channels in {(3,), (4,)} else ())), np.uint8)
-    for index, image in enumerate(values):
-        try:
-            images[index], _ = to_pixels(image, bits=bits)
-        except DataError as error:
-            raise DataError(f"{name}, image {index}: {error}") from error
-    return images
-
-
-def _to_labels(array: npt.NDArray[Any], *, name: str) -> npt.NDArray[np.int64]:
-    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if labels.ndim != 1 or labels.dtype.kind not in "biu":
-        seen = f"{array.dtype} {list(array.shape)}"
-        step = "; save numpy.unique's inverse, and its names as `classes`" if labels.dtype.kind == "U" else ""
-        raise DataError(f"{name} is {seen}; expected integers [N] or [N, 1], one class an image{step}")
-    if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
-        raise DataError(f"{name} has a label of {labels.max()}; expected 0 to {MAX_CLASSES - 1}")
-    return labels.astype(np.int64)
 
 
 def _read_classes(arrays: NpzArrays, path: Path) -> tuple[str, ...]:

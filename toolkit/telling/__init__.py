@@ -1,0 +1,1 @@
+"""How a report is told where it is shown by itself."""
