@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PARTS = re.compile(r"\x1b\[(\?25[lh]|[\d;]*m|\d*[AK])|(\r)|(\n)|([^\x1b\r\n]+)")
+PARTS = re.compile(r"\x1b\[(\?25[lh]|[\d;]*m|\d*[ACJK])|(\r)|(\n)|([^\x1b\r\n]+)")
 
 
 @dataclass(slots=True)
@@ -61,8 +61,12 @@ class Watched:
             command, is_return, is_end, words = found.groups()
             if command and command.endswith("A"):
                 self._row = max(0, self._row - int(command[:-1] or 1))
+            elif command and command.endswith("C"):
+                self._column = min(self.columns - 1, self._column + int(command[:-1] or 1))
             elif command and command.endswith("K"):
                 self.lines[self._row] = ""
+            elif command == "J":
+                self.lines[self._row :] = [self.lines[self._row][: self._column]]
             elif is_return:
                 self._column = 0
             elif is_end:
@@ -70,6 +74,18 @@ class Watched:
             elif words:
                 self._write(words)
         assert place == len(text), text[place:]
+
+    def narrow(self, columns: int) -> None:
+        """Fold what is wider, as a terminal does that is made narrower; the cursor stays at its letter."""
+        self.columns, lines = columns, self.lines
+        self.lines = []
+        for number, line in enumerate(lines):
+            parts = [line[start : start + columns] for start in range(0, max(len(line), 1), columns)]
+            if number == self._row:
+                row = len(self.lines) + min(self._column // columns, len(parts) - 1)
+                column = self._column - columns * (row - len(self.lines))
+            self.lines += parts
+        self._row, self._column = row, column
 
     def _go_down(self) -> None:
         self._row += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -12,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from terminal import Watched, watch
+
+from toolkit.cli.foot import make_foot
 
 BAR = re.compile("[━╸╺⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
 ROOT = Path(__file__).parents[2]
@@ -72,7 +76,16 @@ def test_words_stand_above_one_live_row_and_are_what_is_left(
     assert "\x1b[?25h" in watched.raw[watched.raw.rfind("\x1b[?25l") :], "the cursor was not given back"
 
 
-@pytest.mark.parametrize("change", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"NO_COLOR": "1"},
+        {"TERM": "dumb"},
+        {"LC_ALL": "C"},
+        {"LANG": "POSIX"},
+        {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
+    ],
+)
 def test_a_terminal_that_asks_for_less_gets_less(
     change: dict[str, str], environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -83,8 +96,9 @@ def test_a_terminal_that_asks_for_less_gets_less(
         assert not re.search(r"\x1b\[[\d;]*3\dm", watched.raw)
     if "TERM" in change:
         assert "\x1b" not in watched.raw
-    if "LC_ALL" in change:
+    if {"LC_ALL", "LANG"} & {*change}:
         assert watched.raw.isascii()
+        assert any("#." in line for line in watched.seen)
         assert "?" not in watched.raw.replace("\x1b[?25", "")
 
 
@@ -108,6 +122,33 @@ def test_words_to_a_file_stay_out_of_the_terminal_that_has_the_bar(environment: 
     assert any("training" in state for state in watched.seen)
     assert not any("epoch" in state for state in watched.seen)
     assert (tmp_path / "words.txt").read_text().splitlines()[-1] == "it is done"
+
+
+def test_a_window_that_is_made_narrower_keeps_no_row_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    written, watched = io.StringIO(), Watched(columns=90)
+    console = Console(file=written, force_terminal=True, width=90, color_system=None)
+    progress = make_foot(console, window_s=10.0, frames_per_s=0.01)
+    rows = [progress.add_task(f"what is done, in so many words: {name}", total=9, unit="") for name in "ab"]
+    progress.start()
+    console.print("words")
+    watched.feed(written.getvalue().replace("\n", "\r\n"))
+    assert [line.split(" ")[0] for line in watched.screen] == ["words", "what", "what"]
+    watched.narrow(50)
+    console.width = 50
+    written.seek(0)
+    written.truncate()
+    console.print("more words")
+    watched.feed(written.getvalue().replace("\n", "\r\n"))
+    assert watched.screen[:2] == ["words", "more words"]
+    assert sum("what is done" in line for line in watched.screen) == 2
+    for row in rows:
+        progress.remove_task(row)
+    written.seek(0)
+    written.truncate()
+    progress.stop()
+    watched.feed(written.getvalue().replace("\n", "\r\n"))
+    assert watched.screen == ["words", "more words"]
 
 
 @pytest.mark.slow

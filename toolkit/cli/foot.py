@@ -4,12 +4,17 @@ from __future__ import annotations
 
 __all__ = ["make_foot"]
 
+import os
 from datetime import timedelta
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderResult
+from rich.control import Control
+from rich.live import Live
+from rich.live_render import LiveRender
 from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn, Task, TextColumn
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType, Segment
 from rich.spinner import Spinner
 from rich.table import Column
 from rich.text import Text
@@ -30,19 +35,63 @@ def make_foot(console: Console, *, window_s: float, frames_per_s: float) -> Prog
         window_s: the last seconds, of which the rate is.
         frames_per_s: how often they are drawn.
     """
-    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    is_ascii = not console.encoding.startswith("utf") or _is_plain_locale()
     words = TextColumn("{task.description}", markup=False)
     whole = (column(table_column=Column(no_wrap=True)) for column in (_Amount, _Rate, _Time))
-    return Progress(
+    progress = Progress(
         words,
-        _Gauge(spinner),
+        _Gauge(is_ascii=is_ascii),
         *whole,
         console=console,
-        transient=True,
         speed_estimate_period=window_s,
+    )
+    progress.live = _Rows(
+        console=console,
+        transient=True,
         refresh_per_second=frames_per_s,
         redirect_stdout=False,  # words are written above it by name; a redirected stdout is a file's
+        get_renderable=progress.get_renderable,
     )
+    return progress
+
+
+def _is_plain_locale() -> bool:
+    """Tell whether the user asks for ASCII: in a C locale Python writes UTF-8 nevertheless, and says so in LC_CTYPE."""
+    return (os.environ.get("LC_ALL") or os.environ.get("LANG")) in {"C", "POSIX"}
+
+
+class _Rows(Live):
+    """Rows that are erased from the first one's beginning, where the cursor waits while they stand.
+
+    A terminal that is made narrower folds them, so that nobody could count the lines to go up from their end.
+    """
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        processed = super().process_renderables(renderables)
+        if len(processed) == len(renderables):  # no terminal
+            return processed
+        _, *words, rows = processed
+        assert isinstance(rows, LiveRender)
+        return [_erase_below(), *words, rows, _GoBack(rows)]
+
+
+class _GoBack:
+    """The way from the last row to the beginning of the first; how many there are is known when they are drawn."""
+
+    def __init__(self, rows: LiveRender) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console, options
+        up = self._rows.last_render_height - 1
+        yield Control(ControlType.CARRIAGE_RETURN, *([(ControlType.CURSOR_UP, up)] if up > 0 else []))
+
+
+def _erase_below() -> Control:
+    """Return what Rich has no name for; from a second letter on, as tmux keeps what is erased from the very first."""
+    control = Control()
+    control.segment = Segment("\x1b[2K\x1b[1C\x1b[J\r", None, [(ControlType.ERASE_IN_LINE, 2)])
+    return control
 
 
 class _Bar(ProgressBar):
@@ -53,14 +102,21 @@ class _Bar(ProgressBar):
         return Measurement(LEAST_BAR, max(LEAST_BAR, min(MOST_BAR, options.max_width)))
 
 
+class _AsciiBar(_Bar):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
+        done = min(options.max_width, int(options.max_width * self.completed / (self.total or 1.0)))
+        yield Segment("#" * done + "." * (options.max_width - done))
+
+
 class _Gauge(ProgressColumn):
-    def __init__(self, spinner: str) -> None:
-        self._spinner = spinner
+    def __init__(self, *, is_ascii: bool) -> None:
+        self._bar, self._spinner = (_AsciiBar, "line") if is_ascii else (_Bar, "dots")
         super().__init__()
 
     def render(self, task: Task) -> RenderableType:
         if task.total is not None:
-            return _Bar(total=max(task.total, 1e-9), completed=task.completed)
+            return self._bar(total=max(task.total, 1e-9), completed=task.completed)
         # Its frame follows from the time alone, so that a row needs no spinner of its own.
         spinner = Spinner(self._spinner)
         spinner.start_time = 0.0
