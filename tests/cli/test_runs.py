@@ -63,6 +63,19 @@ def test_the_list_fits_80_columns_but_for_paths(store: ArtifactStore) -> None:
     assert not any(line.endswith((" ", "…")) for line in lines)
 
 
+def test_a_copied_run_keeps_its_date_and_a_star_is_explained_where_there_is_one(store: ArtifactStore) -> None:
+    begun = json.loads((run_of(store) / "config.json").read_text())["training"]["begun_at"]
+    os.utime(run_of(store) / "checkpoints" / "last.json", (0, 0))
+    assert [row["time"] for row in listed()["runs"]] == [begun]
+    assert "* is used where none is named" in run_here("runs").stdout
+    config = json.loads((run_of(store) / "config.json").read_text())
+    config["training"]["begun_at"] = "yesterday"  # somebody edited it
+    (run_of(store) / "config.json").write_text(json.dumps(config))
+    (store.root / "latest.json").unlink()
+    assert [row["time"] for row in listed()["runs"]] == ["1970-01-01T00:00:00+00:00"]
+    assert "*" not in run_here("runs").stdout
+
+
 def test_nothing_there_says_what_makes_something() -> None:
     done = run_here("runs")
     assert done.returncode == 0

@@ -38,7 +38,8 @@ def render_runs(listed: RunList) -> list[str]:
         if not rows:
             lines.append(f"no {kind} in {where}; {nothing}")
             continue
-        lines.append(f"{kind} in {where}, the newest first; * is used where none is named:")
+        star = "; * is used where none is named" if any(row.is_latest for row in rows) else ""
+        lines.append(f"{kind} in {where}, the newest first{star}:")
         lines += [line for row in rows for line in _row_lines(row)]
     if listed.runs:
         lines.append("go on with: toolkit evaluate RUN, toolkit export RUN, toolkit runs --delete RUN")

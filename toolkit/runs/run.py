@@ -54,7 +54,15 @@ WANTED: dict[str, dict[str, Kind]] = {
 # Runs of earlier versions lack some of these.
 POSSIBLE: dict[str, dict[str, Kind]] = {
     "data": {"source": str},
-    "training": {"processes": int, "cycles": list, "keep_every": int, "drift": list, "held_out": str, "fitted": dict},
+    "training": {
+        "begun_at": str,
+        "processes": int,
+        "cycles": list,
+        "keep_every": int,
+        "drift": list,
+        "held_out": str,
+        "fitted": dict,
+    },
 }
 MOST_EPOCHS = 1_000_000
 # No separators, no @ (which names a checkpoint), nothing that a shell reads otherwise.
@@ -74,7 +82,7 @@ class RunConfig:
         classes: class names.
         input: height, width, channels, polarity and fit of one image.
         standardisation: `std`, a summary of `mean`, and what it was `computed_on`.
-        training: seed, device, precision, threads, cycles and library versions.
+        training: when it began, seed, device, precision, threads, cycles and library versions.
     """
 
     path: Path

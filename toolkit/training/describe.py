@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["LAST_ONES", "LIBRARIES", "describe_run", "describe_start", "name_held_out", "version_of"]
 
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
@@ -63,6 +64,7 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
         },
         "standardisation": _describe_standardisation(session, data.name),
         "training": {
+            "begun_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": config.seed,
             "all_data": config.all_data,
             "device": machine.device,

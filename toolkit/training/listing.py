@@ -6,6 +6,7 @@ __all__ = ["RUNS_SCHEMA", "ListedRun", "RunList", "list_runs"]
 
 import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class ListedRun:
         data: the data set's name.
         epochs: done.
         planned_epochs: in all.
-        time: when it was last trained, ISO 8601 in UTC.
+        time: when its training began, as the run says; else when it was last saved. ISO 8601 in UTC.
         size_bytes: on the disk, of all its files.
         models: the names of the models that were made of its checkpoints.
     """
@@ -123,7 +124,7 @@ def _list_run(path: Path, *, is_latest: bool, models: list[Path]) -> ListedRun:
         if is_training:
             return ListedRun(state="training", reason="it begins just now", **seen)
         return ListedRun(state="damaged", reason=str(error), **seen)
-    seen |= {"recipe": run.recipe["name"], "data": run.data["name"]}
+    seen |= {"recipe": run.recipe["name"], "data": run.data["name"], "time": _begun_at(run) or seen["time"]}
     seen |= {"base": str(run.recipe.get("base") or run.recipe["name"]), "changes": _changes(run)}
     state, reason = _state_of(run, done, planned=planned)
     if is_training:
@@ -131,6 +132,15 @@ def _list_run(path: Path, *, is_latest: bool, models: list[Path]) -> ListedRun:
     accuracy = _accuracy_of(path / "evaluation.json") if state == "done" else None
     seen |= {"epochs": done or 0, "planned_epochs": planned, "accuracy": accuracy}
     return ListedRun(state=state, reason=reason, **seen)
+
+
+def _begun_at(run: RunConfig) -> str:
+    """Return what a run says of itself, which a copy does not change; empty where it says nothing that is a time."""
+    try:
+        begun = datetime.fromisoformat(run.training.get("begun_at", ""))
+        return begun.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _state_of(run: RunConfig, done: int | None, *, planned: int) -> tuple[str, str]:
