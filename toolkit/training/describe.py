@@ -29,7 +29,7 @@ def version_of(library: str) -> str:
 
 
 def describe_run(data: Dataset, session: Session, *, machine: Machine, config: TrainConfig) -> dict[str, Any]:
-    """Return the description that `read_run` reads back.
+    """Return the description that `read_run` reads back; its training begins now.
 
     Args:
         data: the data set.
@@ -37,11 +37,8 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
         machine: where it is trained.
         config: seed and what is held out.
     """
-    counts = {
-        "train_count": len(session.images),
-        "validation_count": 0 if session.held_out is None else len(session.held_out[0]),
-        "test_count": len(data.test),
-    }
+    held_out = 0 if session.held_out is None else len(session.held_out[0])
+    counts = {"train_count": len(session.images), "validation_count": held_out, "test_count": len(data.test)}
     return {
         "schema": RUN_SCHEMA,
         "recipe": session.recipe.to_json(),
