@@ -59,12 +59,15 @@ def finish_model(
 
 def _strip(model: onnx.ModelProto) -> None:
     """Remove stack traces, absolute source paths and other notes that exporters leave; they are private and vary."""
-    graph = model.graph
-    del model.metadata_props[:], graph.metadata_props[:]
-    graph.doc_string = ""
-    for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        item.doc_string = ""
-        del item.metadata_props[:]
+    del model.metadata_props[:]
+    pending = [model.graph]
+    while pending:
+        graph = pending.pop()
+        for item in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+            item.doc_string = ""
+            del item.metadata_props[:]
+        attributes = [item for node in graph.node for item in node.attribute]
+        pending += [part for item in attributes for part in (*item.graphs, *([item.g] if item.HasField("g") else []))]
 
 
 def _check_spec(model: onnx.ModelProto, spec: ExportSpec) -> None:
@@ -81,10 +84,12 @@ def _check_spec(model: onnx.ModelProto, spec: ExportSpec) -> None:
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
         raise ExportError("the graph keeps weights outside the file")
     names = ([item.name for item in graph.input], [item.name for item in graph.output])
-    if names != ([spec.input_name], list(spec.output_names)):
-        raise ExportError(
-            f"the graph's inputs and outputs are {names}; expected {[spec.input_name]} and {list(spec.output_names)}"
-        )
-    for item in (*graph.input, *graph.output):
-        if item.type.tensor_type.shape.dim[0].dim_param != spec.batch_axis:
-            raise ExportError(f"the first axis of {item.name} is not the symbolic {spec.batch_axis!r}")
+    if names != (list(spec.input_names), list(spec.output_names)):
+        wanted = f"{list(spec.input_names)} and {list(spec.output_names)}"
+        raise ExportError(f"the graph's inputs and outputs are {names[0]} and {names[1]}; expected {wanted}")
+    for item in graph.input:
+        dims = item.type.tensor_type.shape.dim
+        seen = {axis: dim.dim_param for axis, dim in enumerate(dims) if not dim.HasField("dim_value")}
+        asked = dict(spec.dynamic.get(item.name, {}))
+        if seen != asked:
+            raise ExportError(f"the open axes of {item.name!r} are {seen or 'none'}; expected {asked or 'none'}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 __all__ = ["DEFAULT_DOMAINS", "HEAVY", "ExportError", "ExportSpec", "first_line"]
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
 # What makes a graph heavy.
@@ -22,22 +24,20 @@ def first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
-    """Names, shapes and versions of the file.
+    """Names, sizes left open and versions of the file; by default those of an image classifier of ours.
 
     Attributes:
-        input_name: name of the one input.
-        input_dtype: NumPy name of its element type, e.g. `uint8`.
-        input_shape: shape of one item, without the batch axis.
+        input_names: names of the inputs, in the order in which the module takes them.
         output_names: names of the outputs, in the order in which the module returns them.
-        batch_axis: name of the symbolic first axis.
+        dynamic: name of each symbolic axis, by input and dimension; every other size is the example's.
         opset: version of the default ONNX operator set.
         max_ir_version: newest file format version allowed.
     """
 
-    input_name: str = "images"
-    input_dtype: str = "uint8"
-    input_shape: tuple[int, ...]
+    input_names: tuple[str, ...] = ("images",)
     output_names: tuple[str, ...] = ("logits", "probabilities", "label")
-    batch_axis: str = "batch"
+    dynamic: Mapping[str, Mapping[int, str]] = field(
+        default_factory=lambda: MappingProxyType({"images": MappingProxyType({0: "batch"})})
+    )
     opset: int = 18
     max_ir_version: int = 10

@@ -123,8 +123,8 @@ def test_the_largest_files_are_as_large_as_reckoned(name: str, height: int, widt
     from exporters import ExportSpec, export_torch, finish_model
 
     config = of_size(name, height=height, width=width)
-    spec = ExportSpec(input_shape=(height, width, 3))
-    graph = export_torch(ContractNetwork(CNN(config).eval()), spec)
+    spec, example = ExportSpec(), torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    graph = export_torch(ContractNetwork(CNN(config).eval()), (example,), spec=spec)
     size = len(finish_model(graph, spec, metadata={}, producer="x").model)
     reckoned = 4 * (config.num_parameters + height * width * 3)
     # A fresh network's normalisations are all ones and zeros, which the exporter writes once.

@@ -154,7 +154,7 @@ def test_every_kind_of_network_has_a_bound_that_holds_and_is_not_loose(name: str
     torch.manual_seed(0)
     network = make_lively(CNN(config, mean=torch.rand(shape) * 50, std=torch.tensor(70.0)))
     images = np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8)
-    model = export_torch(ContractNetwork(network), ExportSpec(input_shape=shape))
+    model = export_torch(ContractNetwork(network), (torch.zeros((2, *shape), dtype=torch.uint8),), spec=ExportSpec())
     assert "BatchNormalization" in {node.op_type for node in model.graph.node}
     values, sigma = evaluate_with_rounding(model, images, roundoff=U)
     with torch.inference_mode():
@@ -231,7 +231,7 @@ def test_a_network_with_test_time_shifts_is_evaluated_and_bounded(channels: int)
     config = NetworkConfig(height=20, width=20, channels=channels, hidden_units=16, test_shift_pixels=2)
     shape = (20, 20) if channels == 1 else (20, 20, 3)
     network = CNN(config, mean=torch.rand(shape) * 50, std=torch.tensor(60.0)).eval()
-    model = export_torch(ContractNetwork(network), ExportSpec(input_shape=shape))
+    model = export_torch(ContractNetwork(network), (torch.zeros((2, *shape), dtype=torch.uint8),), spec=ExportSpec())
     images = np.random.default_rng(0).integers(0, 256, (7, *shape), np.uint8)
     logits, sigma = evaluate_with_rounding(model, images, roundoff=U)
     with torch.inference_mode():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ExportConfig"]
+__all__ = ["EXPORTED_PRECISIONS", "ExportConfig", "check_target"]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,16 @@ class ExportConfig:
             )
         if self.golden is not None:
             require_known(self.golden, GOLDEN_KINDS, what="golden vectors")
-        if self.output is not None and self.output.suffix != ".onnx":
-            raise UsageError(f"the output {self.output} does not end in .onnx, by which every command knows a model")
-        if self.name is not None and (not self.name or set(self.name) & set("/\\\0") or self.name.startswith(".")):
-            raise UsageError(f"{self.name!r} cannot name a file")
+        check_target(self.output, name=self.name)
+
+
+def check_target(output: Path | None, *, name: str | None) -> None:
+    """Refuse an output that is no model by its name, and a name that no file can have.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    if output is not None and output.suffix != ".onnx":
+        raise UsageError(f"the output {output} does not end in .onnx, by which every command knows a model")
+    if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
+        raise UsageError(f"{name!r} cannot name a file")

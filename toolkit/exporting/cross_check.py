@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toolkit.data.dataset import split_images
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporters import ExportError, export_torch_script, finish_model
-from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces
+from toolkit.exporting.model_file import SPEC, FileMaker, Proven, answer_pieces
 from toolkit.exporting.reference import float64_logits, split_training
 from toolkit.exporting.report import CrossCheck
 from toolkit.network.cnn import ContractNetwork
@@ -44,11 +44,11 @@ def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCh
     """
     import torch
 
-    network, spec, bound = maker.checkpoint.network, maker.spec, proven.probe.bound
+    network, bound = maker.checkpoint.network, proven.probe.bound
     pool = split_training(maker.data)[1]
     try:
-        graph = export_torch_script(ContractNetwork(network), spec, log=log)
-        other = finish_model(graph, spec, metadata={}, producer=OTHER_PRODUCER)
+        graph = export_torch_script(ContractNetwork(network), maker.example, spec=SPEC, log=log)
+        other = finish_model(graph, SPEC, metadata={}, producer=OTHER_PRODUCER)
     except ExportError as error:
         raise ModelError(
             f"no cross-check of this network: {error}; what torch said is in {log}; export without --cross-check"

@@ -156,10 +156,9 @@ def _try_setting(
     A setting that cannot be had is a row of the table, not the end of it.
     """
     tried = Int8Try(name=name, setting=INT8_SETTINGS[name])
-    shape = held_out.images.shape[1:]
     try:
         quantised = quantise_apart(graph, calibration, setting=INT8_SETTINGS[name], log=log)
-        model = finish_model(quantised, ExportSpec(input_shape=shape), metadata={}, producer="int8").model
+        model = finish_model(quantised, ExportSpec(), metadata={}, producer="int8").model
         seen = _answer(ModelSource.in_memory(model, Path(name)), held_out.images)
     except (ExportError, ModelError, WorkerError) as error:
         return replace(tried, status="failed", reason=str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["choose_name", "export_run"]
+__all__ = ["begin_log", "choose_name", "export_run"]
 
 import os
 from dataclasses import replace
@@ -18,7 +18,7 @@ from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.cross_check import compare_exporters
 from toolkit.exporting.derived import derive_half, derive_int8
 from toolkit.exporting.guard import LEAST_GUARD_IMAGES
-from toolkit.exporting.model_file import FileMaker, read_card_beside
+from toolkit.exporting.model_file import SPEC, FileMaker, read_card_beside
 from toolkit.exporting.report import ExportReport
 from toolkit.holding import hold
 from toolkit.network.cnn import ContractNetwork
@@ -90,9 +90,22 @@ def choose_name(stem: str, checkpoint_sha256: str, *, store: ArtifactStore) -> s
     return name
 
 
+def begin_log(store: ArtifactStore, name: str) -> Path:
+    """Return the log of this export, empty: what an exporter prints belongs to one export only.
+
+    Args:
+        store: holds it.
+        name: of the file, which this process holds.
+    """
+    path = store.root / "reports" / f"export-{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
 def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: ShowProgress | None) -> ExportReport:
     config, data = maker.config, maker.data
-    log = _begin_log(store, target.stem)
+    log = begin_log(store, target.stem)
     graph = _trace(maker, log=log)
     proven = maker.prove(graph, precision="fp32")
     checked = compare_exporters(maker, proven, log=log) if config.cross_check else None
@@ -118,22 +131,9 @@ def _require_data(data: Dataset, run: RunConfig) -> Dataset:
     return data
 
 
-def _begin_log(store: ArtifactStore, name: str) -> Path:
-    """Return the log of this export, empty: what an exporter prints belongs to one export only.
-
-    Args:
-        store: holds it.
-        name: of the file, which this process holds.
-    """
-    path = store.root / "reports" / f"export-{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
-    return path
-
-
 def _trace(maker: FileMaker, *, log: Path) -> onnx.ModelProto:
     checkpoint = maker.checkpoint
     try:
-        return export_torch(ContractNetwork(checkpoint.network), maker.spec, log=log)
+        return export_torch(ContractNetwork(checkpoint.network), maker.example, spec=SPEC, log=log)
     except ExportError as error:
         raise ModelError(f"{checkpoint.path} cannot be exported: {error}; what torch said is in {log}") from error

@@ -5,7 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["FileMaker", "Proof", "Proven", "answer_pieces", "prove_model", "read_card_beside"]
+__all__ = ["SPEC", "FileMaker", "Proof", "Proven", "answer_pieces", "prove_model", "read_card_beside"]
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 
 import toolkit
@@ -40,6 +41,8 @@ from toolkit.runtimes.references.rounding import BOUND_FORMULA
 from toolkit.runtimes.workers.client import OpenedWorker, open_worker
 
 PRODUCER = "onnx-parity-toolkit"
+# What every file of ours looks like.
+SPEC = ExportSpec()
 # onnxruntime 1.18 is the first that reads IR version 10 (its compatibility table).
 MINIMUM = {"opset": 18, "ir": 10, "onnxruntime": "1.18"}
 
@@ -63,9 +66,9 @@ class FileMaker:
     name: str
 
     @property
-    def spec(self) -> ExportSpec:
-        """What every file must look like."""
-        return ExportSpec(input_shape=self.data.test.images.shape[1:])
+    def example(self) -> tuple[torch.Tensor]:
+        """Two images for tracing, whatever is on them."""
+        return (torch.zeros((2, *self.data.test.images.shape[1:]), dtype=torch.uint8),)
 
     def prove(self, graph: onnx.ModelProto, *, precision: str, bound: float | None = None) -> Proven:
         """Run a graph at every batch size and over all test images.
@@ -118,7 +121,7 @@ class FileMaker:
 
     def _finish(self, graph: onnx.ModelProto, metadata: dict[str, str]) -> ExportResult:
         try:
-            return finish_model(graph, self.spec, metadata=metadata, producer=PRODUCER)
+            return finish_model(graph, SPEC, metadata=metadata, producer=PRODUCER)
         except ExportError as error:
             raise ModelError(f"{self.name} cannot be exported: {error}") from error
 

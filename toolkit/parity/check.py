@@ -17,7 +17,7 @@ from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment
 from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import Recording, read_recording, write_recording
+from toolkit.parity.recording import Recording, load_recording, read_recording, recording_beside, write_recording
 from toolkit.parity.references.images import compute_reference, make_suites
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.progress import show_nothing
@@ -44,7 +44,8 @@ class ParityOptions:
         run: the run that a model of ours came from; found by the hash of its checkpoint by default.
         feeds: where a stranger's inputs come from.
         budget_s: seconds for a stranger's reference; the default of `Budget` where it is None.
-        against: a recording to judge by; nothing is computed then.
+        against: a recording to judge by, by default the one that a module's export left beside the file; nothing is
+            computed then.
         record: where the reference is written for another machine.
         worst: a folder for the worst sample of each row; None for none.
         bisect: whether the first wrong node of the first failed row is looked for.
@@ -120,7 +121,7 @@ def check_parity(
     """
     options, store = options or ParityOptions(), store or ArtifactStore.default()
     listener = listener or ParityListener()
-    recording = None if options.against is None else read_recording(options.against, source)
+    recording = found = _find_recording(source, options, listener=listener)
     feeds = options.feeds if recording is None else FeedConfig(given=recording.first_feeds)
     with listener.progress("opening the model in what was asked for"):
         subject = require_providers(source, config, feeds=feeds, opener=opener)
@@ -137,7 +138,7 @@ def check_parity(
     with listener.progress("judging engines", unit="rows") as bar:
         how: dict[str, Any] = {"progress": bar, "show": listener.progress}
         judged = judge_matrix(source, recording, config=config, precision=subject.precision, opener=opener, **how)
-    report = replace(judged, environment=environment, recorded_on=recording.environment if options.against else {})
+    report = replace(judged, environment=environment, recorded_on=recording.environment if found else {})
     if not report.is_interrupted:
         report = _explain(report, source, bisect=options.bisect, opener=opener, listener=listener)
     return report if options.worst is None else _write_worst(report, recording, source=source, folder=options.worst)
@@ -202,6 +203,21 @@ def record_feeds(
         model_sha256=source.sha256,
         data={"name": name, "sha256": sha256_bytes(joined), **told},
     )
+
+
+def _find_recording(source: ModelSource, options: ParityOptions, *, listener: ParityListener) -> Recording | None:
+    """Return the recording that was named, else what the export of a module has left beside its file."""
+    if options.against is not None:
+        return read_recording(options.against, source)
+    beside = recording_beside(source.path)
+    if options.feeds.says_anything or options.budget_s is not None or not beside.is_file():
+        return None
+    recording = load_recording(beside)
+    if recording.model_sha256 != source.sha256:
+        listener.note(f"{beside} is of another file and is passed over")
+        return None
+    listener.note(f"judged by the answers in {beside}, recorded at its export; --shape or --inputs asks anew")
+    return recording
 
 
 def _find_run(card: Card, options: ParityOptions, *, store: ArtifactStore) -> Path | None:

@@ -7,6 +7,7 @@ __all__ = [
     "load_recording",
     "pack_suites",
     "read_recording",
+    "recording_beside",
     "require_same_model",
     "unpack_reference",
     "write_recording",
@@ -91,6 +92,11 @@ def read_recording(path: Path, source: ModelSource) -> Recording:
         raise DataError(f"{path} holds one row's worst sample, no whole check; run it with: toolkit parity --replay")
     require_same_model(recording, source, owner=path)
     return recording
+
+
+def recording_beside(model: Path) -> Path:
+    """Return where the export of a module leaves the module's own answers."""
+    return model.with_suffix(".parity")
 
 
 def load_recording(path: Path) -> Recording:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses", "compare_feeds"]
+__all__ = ["NEXT_STEP", "UNDECIDED", "FeedExpectation", "FeedsReference", "Witnesses", "compare_feeds"]
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar

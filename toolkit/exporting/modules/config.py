@@ -1,0 +1,56 @@
+"""How to export a module of one's own."""
+
+from __future__ import annotations
+
+__all__ = ["ModuleExportConfig"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import UsageError, require_known
+from toolkit.exporting.config import EXPORTED_PRECISIONS, check_target
+
+DEFAULT_BUDGET_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleExportConfig:
+    """How to export a module.
+
+    Attributes:
+        name: the file's; by default that of the module's class in small letters, with `-2`, `-3` ... where files of
+            other content have the names before it.
+        output: where to write; `models/<name>.onnx` by default.
+        input_names: by default as `forward` calls its parameters.
+        output_names: by default the keys or fields of what `forward` returns, else `output`, or `output_0` and so on.
+        dynamic: name of each axis that stays open, by input and dimension; None: dimension 0 of every input is `batch`.
+            What it leaves out has the example's size.
+        precisions: `fp32`, the module as it is, which is always made.
+        budget_s: seconds for the module's own answers; sizes whose answers would take longer are left out, and named.
+        force: replace a file that exists.
+    """
+
+    name: str | None = None
+    output: Path | None = None
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    dynamic: Mapping[str, Mapping[int, str]] | None = None
+    precisions: tuple[str, ...] = ("fp32",)
+    budget_s: float = DEFAULT_BUDGET_S
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        for precision in self.precisions:
+            require_known(precision, EXPORTED_PRECISIONS, what="precision")
+            if precision != "fp32":
+                raise UsageError(
+                    f"{precision} is made of the runs of toolkit train only; a module is exported in the type of its "
+                    "own weights: leave out the precision"
+                )
+        if not self.budget_s > 0:
+            raise UsageError(f"the budget is {self.budget_s:g} s; expected a number over 0")
+        for names in (self.input_names, self.output_names):
+            if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
+                raise UsageError(f"the names {list(names)} are not all different words; give each its own")
+        check_target(self.output, name=self.name)

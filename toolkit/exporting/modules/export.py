@@ -1,0 +1,158 @@
+"""A module of one's own becomes a file beside a record of the module's answers, proven before it is put in place."""
+
+from __future__ import annotations
+
+__all__ = ["export_module"]
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+from torch import nn
+
+from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.durable import write_atomic
+from toolkit.environment import describe_environment
+from toolkit.errors import ModelError
+from toolkit.exporters import ExportError, ExportSpec, export_torch, finish_model
+from toolkit.exporting.export import begin_log
+from toolkit.exporting.model_file import PRODUCER
+from toolkit.exporting.modules.borrowed import Borrowed, borrow_module, undisturbed
+from toolkit.exporting.modules.config import ModuleExportConfig
+from toolkit.exporting.modules.example import to_tensors
+from toolkit.exporting.modules.open_sizes import open_sizes
+from toolkit.exporting.modules.proof import prove_module
+from toolkit.exporting.modules.reference import ask_module
+from toolkit.exporting.modules.report import ModuleExportReport
+from toolkit.holding import hold
+from toolkit.onnx_file.source import ModelSource
+from toolkit.parity.recording import Recording, recording_beside, write_recording
+from toolkit.progress import ShowWork, show_nothing
+
+TRAINING = (
+    "the module is in training mode and was exported as in eval mode: no dropout, and normalisation by the running "
+    "numbers"
+)
+FIXED = (
+    "forward fixes a size that is to stay open: name the others with dynamic={...}, or fix all of them with dynamic={}"
+)
+# What a word in torch's message means for the module.
+ADVICE = {
+    "data-dependent": "forward chooses its way by numbers that it computes: use torch.where or torch.cond",
+    "No ONNX function": "write forward with operations that ONNX has",
+    "inferred": FIXED,
+    "open axes": FIXED,
+}
+
+
+def export_module(
+    module: nn.Module,
+    example: Any,
+    *,
+    config: ModuleExportConfig | None = None,
+    store: ArtifactStore,
+    progress: ShowWork = show_nothing,
+) -> ModuleExportReport:
+    """Export a module as one file and put it in place once its answers are the module's own.
+
+    A copy is exported and the module is left as it was. The file is held against the copy's answers in float64, within
+    16 times the error that the module itself makes in float32: stated before any engine runs.
+
+    Args:
+        module: of float32 or float16 weights, on any device.
+        example: a tensor or array, a tuple of them, or a dictionary of them by parameter of `forward`, with typical
+            numbers: calls of other sizes are made from them.
+        config: how.
+        store: where the file goes by default, and what torch prints.
+        progress: told what is being done.
+
+    Raises:
+        UsageError: the example, names or axes do not fit the module; the output exists and `force` is not set.
+        ModelError: the module cannot be exported, or answers by chance.
+        CheckFailedError: the file's answers are not the module's; nothing is written.
+        ResourceError: another process exports to the same name.
+    """
+    config = config or ModuleExportConfig()
+    name = config.name or type(module).__name__.lower()
+    target = config.output or store.model_path(name)
+    with hold(target, taken=f"{target} is being exported by another process; wait for it or choose another name"):
+        report = _export(module, example, config=config, name=name, target=target, store=store, progress=progress)
+    store.record(model=report.model)
+    return report
+
+
+def _export(
+    module: nn.Module,
+    example: Any,
+    *,
+    config: ModuleExportConfig,
+    name: str,
+    target: Path,
+    store: ArtifactStore,
+    progress: ShowWork,
+) -> ModuleExportReport:
+    log = begin_log(store, target.stem)
+    with undisturbed():
+        with progress("tracing the module"):
+            borrowed = borrow_module(module, example, config=config, name=name)
+            graph, spec = _trace(borrowed, name=name, log=log)
+        reference = ask_module(borrowed, budget_s=config.budget_s, progress=progress)
+    open_sizes(graph, reference, example=borrowed.example)
+    finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
+    source = ModelSource.in_memory(finished.model, target)
+    proof = prove_module(reference, source, example=borrowed.example, progress=progress)
+    place, unchanged = _put(source, proof.recording, config=config)
+    return ModuleExportReport(
+        model=place,
+        recording=recording_beside(place),
+        sha256=source.sha256,
+        size_bytes=len(source.model),
+        unchanged=unchanged,
+        operators=finished.operators,
+        parameters=borrowed.parameters,
+        precision=borrowed.precision,
+        bound_rule=reference.rule,
+        log=log,
+        warnings=(*([TRAINING] if borrowed.was_training else []), *reference.left_out),
+        **proof.figures,
+    )
+
+
+def _trace(borrowed: Borrowed, *, name: str, log: Path) -> tuple[onnx.ModelProto, ExportSpec]:
+    """Return the graph of a module, of which a file can be made, and what that has to look like."""
+    example = borrowed.example
+    spec = ExportSpec(input_names=tuple(example.arrays), output_names=borrowed.outputs, dynamic=example.dynamic)
+    # While tracing 0 and 1 are specialised.
+    tensors = to_tensors(example.resize({axis: max(size, 2) for axis, size in example.sizes.items()}))
+    try:
+        graph = export_torch(borrowed.face, tensors, spec=spec, log=log)
+        finish_model(graph, spec, metadata={}, producer=PRODUCER)
+    except ExportError as error:
+        advice = next((f"; {words}" for sign, words in ADVICE.items() if sign in str(error)), "")
+        raise ModelError(f"{name} cannot be exported: {error}{advice}; what torch said is in {log}") from error
+    return graph, spec
+
+
+def _put(source: ModelSource, recording: Recording, *, config: ModuleExportConfig) -> tuple[Path, bool]:
+    """Write a file and the record beside it; return where it lies, and whether it lay there already.
+
+    A name that nobody asked for gives way to other files: `-2`, `-3` ... are behind it then.
+
+    Raises:
+        UsageError: another file has the name that was asked for, and `force` is not set.
+    """
+    path, count = source.path, 1
+    while (is_there := os.path.lexists(path)) and not (path.is_file() and path.read_bytes() == source.model):
+        if config.name or config.output or config.force:
+            check_output(path, force=config.force)
+            is_there = False
+            break
+        count += 1
+        path = source.path.with_stem(f"{source.path.stem}-{count}")
+    # The record goes first: a model without its own beside it would be the worse half.
+    write_recording(recording_beside(path), replace(recording, environment=describe_environment()))
+    if not is_there:
+        write_atomic(path, source.model)
+    return path, is_there

@@ -1,0 +1,87 @@
+"""What the export of a module left."""
+
+from __future__ import annotations
+
+__all__ = ["ModuleExportReport"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.plain import to_plain
+from toolkit.telling.summary import Summarised, Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ModuleExportReport(Summarised):
+    """What the export of a module left. As a path it is the model's file.
+
+    Attributes:
+        model: the `.onnx` file.
+        recording: the calls with the module's own answers in float64, beside it; `toolkit parity` judges by them.
+        sha256: the file's hash.
+        size_bytes: its size.
+        unchanged: whether exactly these bytes lay there before.
+        operators: operator types in graph order.
+        inputs: what the file takes.
+        outputs: what it answers.
+        parameters: numbers in the module's parameters.
+        precision: arithmetic of the file.
+        proven: the sizes of each open axis at which the file was run and held.
+        max_abs_error: the largest difference of an output of floats to the module's float64 answers.
+        bound: what rounding explains of it in that call.
+        bound_rule: how bounds are made.
+        share_of_bound: the largest share of its own bound that a difference takes.
+        engine: what proved it.
+        log: what torch printed.
+        warnings: what the user should know: the mode it was in, sizes left out.
+        command: what repeats it.
+    """
+
+    model: Path
+    recording: Path
+    sha256: str
+    size_bytes: int
+    unchanged: bool
+    operators: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameters: int
+    precision: str
+    proven: dict[str, tuple[int, ...]]
+    bound: float
+    bound_rule: str
+    max_abs_error: float
+    share_of_bound: float
+    engine: str
+    log: Path
+    warnings: tuple[str, ...] = ()
+    command: str = ""
+
+    def __fspath__(self) -> str:
+        return str(self.model)
+
+    def summarise(self) -> Summary:
+        """Return the file, what it takes and answers, and what proved it."""
+        sizes = "; ".join(f"{axis} {', '.join(map(str, known))}" for axis, known in self.proven.items())
+        facts: dict[str, object] = {
+            "size": f"{self.size_bytes / 1e6:.2f} MB, {self.parameters:,} parameters, {self.precision}",
+            "inputs": _words(self.inputs),
+            "outputs": _words(self.outputs),
+            "proven by": f"{self.engine}: largest error {self.max_abs_error:.2g}, bound {self.bound:.2g}",
+            "proven at": sizes or "the example's own sizes, which are fixed",
+            "its answers": f"{self.recording}, by which parity judges",
+        }
+        facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
+        return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return schema `toolkit/module-export/1`: `model` with `path`, `sha256` and `size_bytes`, and all fields."""
+        told = to_plain(self)
+        file = {"path": told.pop("model"), "sha256": told.pop("sha256"), "size_bytes": told.pop("size_bytes")}
+        return {"schema": "toolkit/module-export/1", "model": file, **told}
+
+
+def _words(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.dtype} [{', '.join(map(str, spec.shape))}]" for spec in specs)
