@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+from artifacts_page import named_patterns, unnamed_files
 
 from toolkit.artifacts import ArtifactStore, check_output, check_picture, claim_outputs
 from toolkit.durable import read_json, sha256_bytes, sha256_file, write_atomic, write_json
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.holding import is_claimed, release_claims
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_write_atomic_replaces_the_whole_content(tmp_path: Path) -> None:
@@ -188,3 +192,24 @@ def test_a_picture_is_called_one() -> None:
 def test_read_json_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.json"):
         read_json(tmp_path / "none.json")
+
+
+def test_the_page_in_artifacts_names_every_file_of_a_real_tree(trained: Path) -> None:
+    made_by_the_fixture = {"modules-train.json", "modules-export.json"}
+    assert set(unnamed_files(trained)) <= made_by_the_fixture
+
+
+def test_the_page_in_artifacts_names_every_place_that_the_code_writes_to() -> None:
+    texts = [path.read_text() for path in (ROOT / "toolkit").rglob("*.py")]
+    named = {pattern.partition("/")[0] for pattern in named_patterns()}
+    written = {name for text in texts for name in re.findall(r'(?:store|self)\.root / "([a-z.]+)"', text)}
+    files = {name for text in texts for name in re.findall(r'new_file\("([a-z]+)"', text)}
+    assert len(files) >= 3
+    assert written | files == named
+
+
+def test_a_file_in_a_place_of_its_own_is_not_named(tmp_path: Path) -> None:
+    for name in ("models/a.onnx", "notes/a.txt", "runs/a/b.txt", "kits/a-web/ort/c/d.wasm"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert sorted(unnamed_files(tmp_path)) == ["notes/a.txt", "runs/a/b.txt"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.cli.help_page import EXAMPLES
+from toolkit.cli.variables import VARIABLES
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
@@ -69,3 +70,15 @@ def test_every_command_has_two_examples_and_no_page_names_a_type_of_python() -> 
     assert {len(EXAMPLES[command]) for command in leaves} == {2}
     for path in GOLDEN.glob("help-*.txt"):
         assert not re.search(r"<(?:str|int|float|path|list)|\b(?:TEXT|INTEGER)\b", path.read_text()), path.name
+
+
+def test_the_first_screen_tells_where_results_go_and_what_changes_it() -> None:
+    """It fits a screen of 40 lines, the prompt among them, and 80 columns."""
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+    arguments = [sys.executable, "-m", "toolkit", "--help"]
+    text = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout
+    places = [name for name, words in VARIABLES.items() if words.startswith("Where")]
+    assert {"TOOLKIT_ARTIFACTS", "TOOLKIT_DATA", "TOOLKIT_CACHE", "TOOLKIT_RUNTIMES"} == set(places)
+    assert all(f"{name} " in text and VARIABLES[name] in text for name in places)
+    assert len(text.splitlines()) < 40
+    assert max(map(len, text.splitlines())) <= 80

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from artifacts_page import unnamed_files
 from distributed import ROOT, Installation
 from PIL import Image
 
@@ -136,3 +137,10 @@ def test_nothing_of_the_working_folder_is_run_for_its_name(
         ("parity", model, "--runtime", "ort", "--sample", "8"),
     ):
         installation.run("toolkit", *words, cwd=tmp_path)
+
+
+def test_what_the_commands_left_is_told_by_the_page_of_artifacts(trained: Path, installation: Installation) -> None:
+    """Of every test before; the studies' and the curves' too."""
+    small = [f"--set={setting}" for setting in SMALL]
+    installation.run("toolkit", "learning-curve", "--data", "mnist-mini", "--sizes", "100,200", "--epochs", "1", *small)
+    assert unnamed_files(trained) == []

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 import toolkit
 from toolkit.cli.boundary import ignore_sigterm, prepare_streams, run_guarded, split_debug
-from toolkit.cli.help_page import GroupedCommand, finish_help
+from toolkit.cli.help_page import ROOT_EPILOG, GroupedCommand, finish_help
 from toolkit.environment import claim_process
 from toolkit.holding import release_claims
 
@@ -77,7 +77,7 @@ app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
     help="Train a small image classifier, ship it as one self-contained .onnx, and prove that its answers hold.",
-    epilog="--debug after any command shows the traceback of a failure.",
+    epilog=ROOT_EPILOG,
     **STYLE,
 )
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLES", "GroupedCommand", "finish_help"]
+__all__ = ["EXAMPLES", "ROOT_EPILOG", "GroupedCommand", "finish_help"]
 
 from typing import Any
 
 from typer.core import TyperCommand
+
+from toolkit.cli.variables import VARIABLES
+
+# The first sign says: not to be folded. Of the variables only those that say where things lie: a screen has 40 lines.
+ROOT_EPILOG = """\b
+--debug after any command shows the traceback of a failure.
+Results go to ./artifacts. Variables of the environment that change places:
+""" + "\n".join(f"  {name:17} {words}" for name, words in VARIABLES.items() if words.startswith("Where"))
 
 EXAMPLES = {
     "quickstart": ("toolkit quickstart", "toolkit quickstart --data mnist-mini"),

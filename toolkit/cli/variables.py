@@ -6,9 +6,9 @@ __all__ = ["OTHER_VARIABLES", "VARIABLES"]
 
 VARIABLES = {
     "TOOLKIT_ARTIFACTS": "Where results go; ./artifacts by default.",
-    "TOOLKIT_DATA": "Where fetched data sets are kept; the user's cache by default.",
-    "TOOLKIT_CACHE": "Where that is kept which can be made again; the user's cache by default.",
-    "TOOLKIT_RUNTIMES": "Where engines are installed to; the user's data folder by default.",
+    "TOOLKIT_DATA": "Where fetched data sets lie; the user's cache by default.",
+    "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
+    "TOOLKIT_RUNTIMES": "Where added engines lie; the user's own data by default.",
     "TOOLKIT_TIME_LIMIT": "Most seconds that one request to an engine may take; none by default.",
     "TOOLKIT_AUTHOR": "The author in an exported card, as --author.",
     "TOOLKIT_LICENCE": "The licence in an exported card, as --licence.",
