@@ -13,33 +13,37 @@ import importlib
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import griffe
 from markdown_text import table
 from mkdocs.exceptions import PluginError
+from source import read_code
 
 from toolkit.prediction.pipeline.blocks import COLUMNS
 
-ROOT = Path(__file__).resolve().parents[2]
-# Schema: what prints it, and the record or the function that makes it.
+RECIPES = "Each of `rows` has the recipe's `name`, its `base`, and `fields`; each of these:"
+# Kind: what prints it; the record or the function that makes it; where that record stands, if it is not the whole.
 REPORTS = {
-    "evaluation": ("evaluate", "evaluation.accuracy.AccuracyReport"),
-    "parity": ("parity", "parity.report.ParityReport"),
-    "parity-replay": ("parity --replay", "parity.diagnosis.replay.ReplayReport"),
-    "bench": ("bench", "bench.report.BenchReport"),
-    "comparison": ("compare", "bench.compare.Comparison"),
-    "inspect": ("inspect", "evaluation.inspect.InspectReport"),
-    "selftest": ("selftest", "evaluation.selftest.SelftestReport"),
-    "doctor": ("doctor", "doctor.report.DoctorReport"),
-    "export": ("export", "exporting.report.ExportReport"),
-    "int8": ("export --precision int8", "exporting.report.Int8Report"),
-    "predictions": ("predict", "prediction.report.PredictionReport"),
-    "runs": ("runs", "training.listing.RunList"),
-    "tune": ("tune", "tuning.tune.TuneReport"),
-    "learning-curve": ("learning-curve", "tuning.curve_report.CurveReport"),
+    "evaluation": ("evaluate", "evaluation.report.EvaluationReport", ""),
+    "export": ("export", "exporting.report.ExportReport", ""),
+    "int8": ("export --precision int8", "exporting.report.Int8Report", ""),
+    "kits": ("export MODEL --kit", "exporting.kits.kits.WrittenKits", ""),
+    "parity": ("parity", "parity.report.ParityReport", ""),
+    "parity-replay": ("parity --replay", "parity.diagnosis.replay.ReplayReport", ""),
+    "predictions": ("predict", "prediction.report.PredictionReport", ""),
+    "bench": ("bench", "bench.report.BenchReport", ""),
+    "comparison": ("compare", "bench.compare.Comparison", ""),
+    "inspect": ("inspect", "evaluation.inspect.InspectReport", ""),
+    "selftest": ("selftest", "evaluation.selftest.SelftestReport", ""),
+    "doctor": ("doctor", "doctor.report.DoctorReport", ""),
+    "runtimes": ("runtimes list", "runtimes.installed.RuntimeRow", "Each of `rows` has:"),
+    "runs": ("runs", "training.listing.RunList", ""),
+    "recipes": ("recipes", "training.recipe_fields.RecipeField", RECIPES),
+    "tune": ("tune", "tuning.tune.TuneReport", ""),
+    "learning-curve": ("learning-curve", "tuning.curve_report.CurveReport", ""),
+    "data": ("data info", "data.info", ""),
+    "data-fetch": ("data fetch", "data.describe.fetch_by_name", ""),
 }
 # What every report has, told once.
 COMMON = {"schema", "command", "environment"}
@@ -51,6 +55,8 @@ KEY = re.compile(r"^(\S+): (.+(?:\n[ ]{4,}.+)*)", re.MULTILINE)
 JSON_TYPES = {
     "str": "text",
     "Path": "text",
+    "Status": "text",
+    "bytes": "text",
     "int": "integer",
     "float": "number",
     "bool": "true or false",
@@ -68,24 +74,21 @@ class _Key(NamedTuple):
     record: griffe.Class | None
 
 
-@cache
-def _code() -> Any:
-    return griffe.load("toolkit", search_paths=[ROOT], docstring_parser="google", resolve_aliases=False)
-
-
 def _tell_reports() -> str:
-    return "\n".join(
-        f"## toolkit/{name}/1 {{#{name}}}\n\nPrinted by `toolkit {verb} --json`.\n\n{_describe(_code()[path], set())}"
-        for name, (verb, path) in REPORTS.items()
-    )
+    return "\n".join(_tell_report(kind, *report) for kind, report in REPORTS.items())
+
+
+def _tell_report(kind: str, verb: str, path: str, where: str) -> str:
+    head = f"## toolkit/{kind}/1 {{#{kind}}}\n\nPrinted by `toolkit {verb} --json`. {where}"
+    return f"{head}\n\n{_describe(read_code()[path], set())}"
 
 
 def _tell_card() -> str:
-    return _describe(_code()["card.Card"], set())
+    return _describe(read_code()["card.Card"], set())
 
 
 def _tell_columns() -> str:
-    words = _attributes(_code()["prediction.pipeline.blocks.Row"])
+    words = _attributes(read_code()["prediction.pipeline.blocks.Row"])
     return table(("column", "meaning"), [(f"`{name}`", _cell(words[name])) for name in COLUMNS])
 
 
@@ -93,10 +96,11 @@ def _describe(record: Any, seen: set[str]) -> str:
     """Return what a record says of itself and its keys, then the records inside it."""
     seen.add(record.name)
     keys = [*_keys(record)]
-    rows = [(f"`{key.name}`", key.kind, key.words) for key in keys]
+    rows = [(f"`{key.name}`" + f"<br><small>{key.kind}</small>" * bool(key.kind), key.words) for key in keys]
     inner = [key for key in keys if key.record is not None and key.record.name not in seen]
-    further = [f"**{key.name}.** {_describe(key.record, seen)}" for key in inner]
-    return "\n".join([f"{_first_line(record)}\n\n{table(('key', 'type', 'meaning'), rows)}", *further])
+    further = [f"**{key.record.name}.** {_describe(key.record, seen)}" for key in inner]
+    words = _first_line(record) if record.is_class else ""
+    return "\n".join([f"{words}\n\n{table(('key', 'meaning'), rows)}", *further])
 
 
 def _first_line(record: Any) -> str:
@@ -104,9 +108,10 @@ def _first_line(record: Any) -> str:
 
 
 def _keys(record: Any) -> Iterator[_Key]:
-    method, words = record.members.get("to_json"), _attributes(record)
+    method = record.members.get("to_json") if record.is_class else record
+    words = _attributes(record)
     told = dict(KEY.findall(_section(method, "keys"))) if method else {}
-    literal, left_out = _literal_keys(method) if method else ([], set())
+    literal, left_out = _literal_keys(method) if method and record.is_class else ([], set())
     dumped = _dumped(record, method, words)
     for name in dict.fromkeys([*literal, *told, *dumped]):
         if name in COMMON | left_out or "NDArray" in str(getattr(record.members.get(name), "annotation", "")):
@@ -128,6 +133,8 @@ def _attributes(record: Any) -> dict[str, str]:
 
 def _dumped(record: Any, method: Any, fields: Iterable[str]) -> Iterable[str]:
     """Return the fields that are written as they are."""
+    if not record.is_class:
+        return ()
     if method is None or DUMPS.search(method.source):
         return fields
     selected = SELECTS.search(method.source)
@@ -195,7 +202,7 @@ def _look_up(record: Any, path: str) -> griffe.Class | None:
 
 def _cell(words: str) -> str:
     """Return a docstring's words as a cell: Markdown already, on one line."""
-    return " ".join(words.split()).replace("|", "\\|")
+    return re.sub(r"\bNone\b", "null", " ".join(words.split()).replace("|", "\\|"))
 
 
 PARTS = {"reports": _tell_reports, "card": _tell_card, "columns": _tell_columns}

@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 
-HOOKS = Path(__file__).parents[2] / "docs" / "hooks"
+ROOT = Path(__file__).parents[2]
+HOOKS = ROOT / "docs" / "hooks"
+# What lies in files of the product's own, and what ends a question.
+NO_REPORTS = {"card", "run", "unfinished", "private-runtime", "quickstart", "runs-deleted"}
 # What is there sometimes.
-OPTIONAL = {"evaluation": {"run", "against"}}
+OPTIONAL = {"evaluation": {"run", "checkpoint", "against"}, "data": {"problem", "predicts"}}
+# Whose table is of the rows alone.
+ROWS = {"runtimes", "recipes"}
 COMMON = {"schema", "command", "environment"}
 MODEL = "digits.onnx"
 COMMANDS = {
@@ -29,6 +34,10 @@ COMMANDS = {
     "export": ("export", "first", "--name", "again"),
     "predictions": ("predict", MODEL, "digits.card.json"),
     "runs": ("runs",),
+    "runtimes": ("runtimes", "list"),
+    "recipes": ("recipes", "fast"),
+    "data": ("data", "info", "mnist-mini"),
+    "data-fetch": ("data", "fetch", "mnist-mini"),
     "comparison": ("compare", "bench.json", "bench.json"),
 }
 pytestmark = pytest.mark.docs
@@ -67,13 +76,22 @@ def test_keys_of_a_report_are_those_that_are_told(kind: str, told: dict[str, lis
     report = run(folder, *COMMANDS[kind])
     assert report["schema"] == f"toolkit/{kind}/1"
     first, *further = told[kind]
-    assert {*report} - COMMON <= first
-    assert first - {*report} <= OPTIONAL.get(kind, set())
+    whole = report["rows"][0].get("fields", report["rows"])[0] if kind in ROWS else report
+    assert {*whole} - COMMON <= first
+    assert first - {*whole} <= OPTIONAL.get(kind, set())
+    if kind in ROWS:
+        return
     inner = set().union(*further, first)
     for rows in ("rows", "clauses", "changes", "runs", "models", "preview"):
         items = report.get(rows) or []
         seen = {key for row in items if isinstance(row, Mapping) for key in row}
         assert seen <= inner, f"{rows}: {seen - inner}"
+
+
+def test_every_schema_of_the_code_is_told(told: dict[str, list[set[str]]]) -> None:
+    texts = [path.read_text() for path in (ROOT / "toolkit").rglob("*.py")]
+    written = {kind for text in texts for kind in re.findall(r"\"toolkit/([\w-]+)/1\"", text)}
+    assert written - NO_REPORTS == {*told}
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ OTHER_VARIABLES = {
     "XDG_CACHE_HOME": "The user's cache: ~/.cache by default; a relative one is ignored.",
     "XDG_DATA_HOME": "The user's data folder: ~/.local/share by default; a relative one is ignored.",
     "TERM": "Where it is dumb or unknown, no progress bars are drawn.",
+    "LC_ALL": "Where it names the locale C or POSIX, bars are drawn in ASCII.",
+    "LANG": "As LC_ALL, where that is not set.",
     "PATH": "Where programs are looked for: node, npm, a C compiler, nvidia-smi.",
     "CC": "The C compiler that the C kit's check and the engine plain-c use; cc, gcc or clang by default.",
     "PYTHONPATH": "Passed on to child processes, but not to engines with an environment of their own.",

@@ -57,6 +57,13 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 def fetch_by_name(name: str, *, progress: ShowProgress | None = None) -> dict[str, Any]:
     """Fetch a data set and return a JSON-ready report of its folder and its verified files.
 
+    Keys:
+        name: of the data set.
+        folder: where it lies.
+        files: `name`, `size_bytes` and `sha256` of each.
+        licence: of the pictures.
+        attribution: whom to name, in a sentence.
+
     Raises:
         UsageError: no such name.
         DataError: the embedded subset is damaged.

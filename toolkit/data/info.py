@@ -1,4 +1,26 @@
-"""What lies at a path and what a training would make of it, as a report: before anybody trains."""
+"""What lies at a path and what a training would make of it, as a report: before anybody trains.
+
+Keys:
+    name: of the data set.
+    taken_for: what it is taken for.
+    sha256: of all pictures and class names: the data set's own hash.
+    licence: of the pictures.
+    classes: names, in the order of the labels.
+    input: `height`, `width`, `channels`, `polarity` and `fit` of one picture, as in a card.
+    train: `count`, and `per_class` how many.
+    test: the same of the test part.
+    train_pixels: `mean`, `std`, `min` and `max` of the training pixels, 0 to 255.
+    bits: depth of the numbers that the pictures have.
+    in_both: test images that also stand among the training images.
+    validation: training images that a training holds out.
+    gaps: classes that a part has no picture of, in sentences.
+    pictures: `formats`, `sizes` and `bits`: of each how many.
+    trains: whether a training takes it; else `problem` says why not.
+    problem: why a training does not take it.
+    predicts: of what is no data set: whether `toolkit predict` takes it.
+    next: what to do.
+    notes: what was told meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +62,7 @@ def inspect_data(
 ) -> dict[str, Any]:
     """Return a JSON-ready report on whatever a name or a path stands for.
 
-    `taken_for` says what it is. Of a data set that has a size: all that `describe_dataset` tells. `pictures` has
-    `formats`, `sizes` and `bits`; `in_both` counts test images that also stand among the training images; `trains` is
-    whether a training takes it, else `problem` says why not; `next` is what to do; `notes` is what was told meanwhile.
-    What is no data set has `problem` and `next`, and `predicts`: whether `toolkit predict` takes it.
+    What is no data set has `taken_for`, `trains`, `predicts`, `problem`, `next` and `notes`.
 
     Args:
         name: a name or a path.

@@ -63,23 +63,7 @@ class AccuracyReport:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/evaluation/1`.
-
-        Keys:
-            dataset: name of the data set.
-            count: images judged.
-            correct: images labelled right.
-            accuracy: share labelled right, 0 to 1.
-            accuracy_ci95: Wilson's 95 % interval of it, `[low, high]`.
-            model: `path` and `sha256` of the file, where one was judged; added by `toolkit evaluate` as the rest is.
-            provider: where it ran.
-            run: the run, where one was judged, and its `checkpoint`.
-            notes: what was done to the images, in sentences.
-            pictures: where the confusion matrix, the first answers and the mistakes are drawn.
-            first: the first answers: one for each image, with its `index` and class.
-            mistakes: the same of every image labelled wrong, the worst first.
-            against: with `--against` the other's figures, and how the two differ on the same images.
-        """
+        """Return schema `toolkit/evaluation/1`, the figures of it."""
         return {
             "schema": "toolkit/evaluation/1",
             "dataset": self.dataset,

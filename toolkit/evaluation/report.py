@@ -107,7 +107,22 @@ class EvaluationReport(Summarised):
         return find_mistakes(self.result, self.classes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/evaluation/1`."""
+        """Return schema `toolkit/evaluation/1`.
+
+        Keys:
+            dataset: name of the data set.
+            count: images judged.
+            correct: images labelled right.
+            accuracy: share labelled right, 0 to 1.
+            accuracy_ci95: Wilson's 95 % interval of it, `[low, high]`.
+            confusion: `[true class][predicted class]` counts.
+            model: of a file its `path` and `sha256`.
+            provider: of a file where it ran.
+            run: of a run its folder.
+            checkpoint: of a run which of its checkpoints.
+            against: with `--against` the other's figures, and how the two differ on the same images.
+            first: the answers to the first images.
+        """
         return {
             **self.figures.to_json(),
             **self.identity,
