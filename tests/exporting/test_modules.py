@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +15,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from own_modules import Pairs, make_module
-from torch import nn
+from onnx import numpy_helper
+from own_modules import Encoder, Pairs, ResNet18, Sums, make_module
+from torch import Tensor, nn
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.errors import ModelError, ToolkitError, UsageError
+from toolkit.cli.app import app
+from toolkit.errors import CheckFailedError, ModelError, ToolkitError, UsageError
+from toolkit.exporting.modules import export as export_file
 from toolkit.exporting.modules.config import ModuleExportConfig
+from toolkit.exporting.modules.example import make_calls, read_example
 from toolkit.exporting.modules.export import export_module
 from toolkit.exporting.modules.report import ModuleExportReport
 from toolkit.onnx_file.source import ModelSource
@@ -161,3 +166,182 @@ def test_what_does_not_fit_is_refused_before_anything_is_traced(tmp_path: Path) 
         with pytest.raises(kind, match=words):
             export(module, example, tmp_path, **config)
     assert not list(tmp_path.rglob("*.onnx"))
+
+
+def test_other_sizes_are_made_of_the_examples_own_numbers() -> None:
+    module = make_module(lambda self, x, tokens, scale: self.layer(x) * scale)
+    tokens = torch.tensor([[3, 1, 4, 1], [9, 2, 6, 5]])
+    read = read_example(module, (X, tokens, torch.tensor(2.0)), config=ModuleExportConfig())
+    assert read.dynamic == {"x": {0: "batch"}, "tokens": {0: "batch"}}
+    calls = {feed.name: feed.arrays for feed in make_calls(read)}
+    assert list(calls) == ["example", "batch 1", "batch 2", "batch 3", "batch 17", "batch 64"]
+    large = calls["batch 17"]
+    np.testing.assert_array_equal(large["x"][:2], X)
+    np.testing.assert_array_equal(np.sort(large["tokens"][16]), [1, 1, 3, 4])
+    assert len(np.unique(large["x"], axis=0)) > 10  # rows that an engine might mix up
+    assert large["scale"] == 2
+    kept = {feed.name: feed.arrays for feed in make_calls(read, shuffled=False)}
+    np.testing.assert_array_equal(kept["batch 17"]["tokens"][15], tokens[1])
+    flat = read_example(module, (torch.zeros(1, 4), tokens[:1], torch.tensor(2.0)), config=ModuleExportConfig())
+    assert make_calls(flat)[1].arrays["x"].std() > 0.1
+
+
+@pytest.mark.slow
+def test_a_network_of_torchvisions_size_is_exported_and_its_parity_seen_by_engines_of_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    module = ResNet18()
+    report = export(module, torch.randn(1, 3, 64, 64), tmp_path, output_names=("logits",))
+    assert report.parameters == 11_689_512
+    assert report.proven == {"batch": (1, 2, 3, 17, 64)}
+    assert report.share_of_bound < 0.5
+    assert capfd.readouterr() == ("", "")
+    again = export(module, torch.randn(1, 3, 64, 64), tmp_path, output_names=("logits",))
+    assert (again.model, again.unchanged) == (report.model, True)  # the same bytes
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path))
+    for words in (
+        ["parity", "--runtime", "ort,openvino,onnx", "--json"],
+        ["bench", "--batch", "1", "--seconds", "0.2", "--json"],
+        ["inspect", "--json"],
+        ["selftest", "--json"],
+    ):
+        app(args=[words[0], str(report.model), *words[1:]], standalone_mode=False)
+        told = json.loads(capfd.readouterr().out)
+        if words[0] == "parity":
+            assert told["reference"] == "pytorch-float64"
+            assert {row["status"] for row in told["rows"]} == {"pass"}
+
+
+@pytest.mark.slow
+def test_a_length_stays_open_and_weights_may_be_shared(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    report = export(
+        Encoder(), {"tokens": torch.randint(0, 30, (1, 7))}, tmp_path, dynamic={"tokens": {0: "batch", 1: "length"}}
+    )
+    assert report.proven == {"batch": (1, 2, 3, 17, 64), "length": (1, 2, 3, 7, 8, 14)}
+    assert [(spec.name, spec.shape) for spec in report.outputs] == [("output", ("batch", "length", 30))]
+    session = onnxruntime.InferenceSession(report.model, providers=["CPUExecutionProvider"])
+    assert session.run(None, {"tokens": np.ones((5, 40), np.int64)})[0].shape == (5, 40, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "example", "config", "outputs"),
+    [
+        (make_module(lambda self, x: Sums(x.sum(1), (x, self.layer(x)))), X, {}, ["total", "parts_0", "parts_1"]),
+        (make_module(lambda self, *xs: [self.layer(x) for x in xs]), (X, X), {}, ["output_0", "output_1"]),
+        (make_module(lambda self, x, mask=None: self.layer(x)), X.numpy(), {"output_names": ("y",)}, ["y"]),
+        (make_module(lambda self, x: self.layer(x).mean()), X, {"input_names": ("pixels",)}, ["output"]),
+        (make_module(lambda self, x: self.layer(x.float()) + torch.ones(3, dtype=torch.float32)), X, {}, ["output"]),
+        (make_module(lambda self, x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))), X, {}, ["output"]),
+        (make_module(lambda self, x: self.layer(x)).half(), X.half(), {}, ["output"]),
+        (make_module(lambda self, x: self.layer(x[:2].reshape(2, 4))), X, {"dynamic": {}}, ["output"]),
+        (nn.DataParallel(nn.Linear(4, 3)), X, {}, ["output"]),
+        (
+            make_module(lambda self, x: self.recurrent(x), recurrent=nn.GRU(4, 3, batch_first=True)),
+            X[None],
+            {"dynamic": {"x": {0: "batch", 1: "length"}}},
+            ["output_0", "output_1"],
+        ),
+    ],
+    ids=[
+        "dataclass",
+        "any number",
+        "array",
+        "scalar",
+        "float by name",
+        "cond",
+        "half",
+        "fixed",
+        "wrapped",
+        "recurrent",
+    ],
+)
+def test_whatever_forward_takes_and_returns(
+    module: nn.Module, example: Any, config: dict[str, Any], outputs: list[str], tmp_path: Path
+) -> None:
+    report = export(module, example, tmp_path, **config)
+    assert [spec.name for spec in report.outputs] == outputs
+    assert report.share_of_bound <= 1
+    assert report.precision == (
+        "fp16" if example is not X and getattr(example, "dtype", None) == torch.float16 else "fp32"
+    )
+    if "recurrent" in vars(module).get("_modules", {}):  # torch writes the length that it saw
+        assert report.outputs[0].shape == ("batch", "length", 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("forward", "words"),
+    [
+        (lambda self, x: self.layer(x) if x.sum() > 0 else x, "data-dependent.*use torch.where or torch.cond"),
+        (lambda self, x: torch.linalg.svd(x)[1], "aten._linalg_svd.*operations that ONNX has"),
+        (lambda self, x: self.layer(x.reshape(2, 4)), r"static shape of 2.*dynamic=\{\}"),
+    ],
+)
+def test_what_torch_cannot_export_is_told_with_the_step(
+    forward: Callable[..., Any], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match=f"own cannot be exported: .*{words}.*what torch said is in"):
+        export(make_module(forward), X, tmp_path)
+    assert not list(tmp_path.rglob("*.onnx"))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_file_that_answers_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = make_module(lambda self, x: self.layer(x))
+    traced = export_file.export_torch
+
+    def damage(*asked: Any, **how: Any) -> onnx.ModelProto:
+        graph = traced(*asked, **how)
+        bias = next(item for item in graph.graph.initializer if item.name.endswith("bias"))
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) * np.float32(1.0001), bias.name))
+        return graph
+
+    monkeypatch.setattr(export_file, "export_torch", damage)
+    with pytest.raises(
+        CheckFailedError, match=r"differs from the module itself in the call 'example': 'output' differs"
+    ):
+        export(module, X, tmp_path)
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
+@pytest.mark.slow
+def test_names_give_way_only_where_nobody_asked_for_them(tmp_path: Path) -> None:
+    first, second = nn.Linear(4, 3), nn.Linear(4, 3)
+    assert export(first, X, tmp_path).model.name == "linear.onnx"
+    assert export(second, X, tmp_path).model.name == "linear-2.onnx"
+    assert export(second, X, tmp_path).unchanged
+    asked = tmp_path / "asked.onnx"
+    export(first, X, tmp_path, output=asked)
+    with pytest.raises(UsageError, match="exists"):
+        export(second, X, tmp_path, output=asked)
+    assert not export(second, X, tmp_path, output=asked, force=True).unchanged
+
+
+@pytest.mark.slow
+def test_what_takes_longer_than_the_budget_and_what_the_module_refuses_is_named(tmp_path: Path) -> None:
+    report = export(make_module(lambda self, x: self.layer(x)), X, tmp_path, budget_s=1e-9)
+    assert report.proven == {"batch": (2,)}
+    assert "the budget of 1e-09 s is spent" in report.warnings[0]
+
+    def at_least_two(self: Any, x: Tensor) -> Tensor:
+        torch._check(x.shape[0] > 1)
+        return self.layer(x)  # type: ignore[no-any-return]
+
+    report = export(make_module(at_least_two), X, tmp_path)
+    assert report.proven == {"batch": (2, 3, 17, 64)}
+    assert "not proven at batch 1: the module itself refuses it" in report.warnings[0]
+
+
+@pytest.mark.slow
+def test_parity_passes_over_the_answers_of_another_file(pairs: Exported, tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    model = onnx.load(pairs.report.model)
+    model.doc_string = "changed"
+    onnx.save(model, other)
+    (tmp_path / "other.parity").write_bytes(pairs.report.recording.read_bytes())
+    config = ParityConfig(runtimes=("ort",), threads=(0,), optimisations=("all",))
+    assert check_parity(ModelSource.read(other), config).reference == "onnx-float64"

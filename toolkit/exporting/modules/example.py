@@ -125,7 +125,7 @@ def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
 
 def _vary(array: NDArray[Any], *, own: int, shuffled: bool, random: np.random.Generator) -> NDArray[Any]:
     is_float = array.dtype.kind == "f"
-    if is_float and array.size and (array == array.flat[0]).all():
+    if is_float and array.size > 1 and (array == array.flat[0]).all():
         return random.random(array.shape).astype(array.dtype)
     varied = array.copy()
     if (is_float or shuffled) and array.ndim > 1:
