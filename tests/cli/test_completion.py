@@ -7,9 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer import Context
 
 from exporters.kits import KITS
-from toolkit.cli.completion import KIT_NAMES
+from toolkit.bench import auto, compare
+from toolkit.bench import config as bench_config
+from toolkit.cli import completion
+from toolkit.cli.app import _load_command
+from toolkit.network.device import DEVICE_NAMES
+from toolkit.parity import config as parity_config
+from toolkit.runtimes.base import OPTIMISATIONS
+from toolkit.runtimes.timing import plan
+from toolkit.runtimes.timing.plan import MeasurePlan
+from toolkit.tuning import config as tuning_config
 
 
 def complete(words: str, folder: Path) -> set[str]:
@@ -36,7 +46,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (made / "artifacts" / name).mkdir(parents=True)
     (made / "artifacts/models/digits.onnx").touch()
     (made / "photos/other.onnx").touch()
+    (made / "photos/old.json").touch()
+    (made / "artifacts/tune").mkdir()
+    (made / "artifacts/tune/mine.db").touch()
     return made
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("toolkit train --data ph", {"photos/"}),
+        ("toolkit bench --provider cpu,cu", {"cpu,cuda"}),
+        ("toolkit data inf", {"info"}),
+        ("toolkit data fetch km", {"kmnist"}),
+    ],
+)
+def test_a_shell_is_offered_what_begins_so(words: str, expected: set[str], folder: Path) -> None:
+    assert complete(words, folder) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,20 +71,45 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("toolkit train --recipe sp", {"speedrun"}),
         ("toolkit train --set learning_r", {"learning_rate="}),
         ("toolkit train --data mnist-", {"mnist-mini"}),
-        ("toolkit train --data ph", {"photos/"}),
         ("toolkit train --device cu", {"cuda"}),
         ("toolkit train --resume f", {"first", "fashion"}),
         ("toolkit runs --delete fi", {"first"}),
-        ("toolkit bench --provider cpu,cu", {"cpu,cuda"}),
         ("toolkit parity --runtime ort,openv", {"ort,openvino"}),
         ("toolkit export --kit python,w", {"python,web"}),
         ("toolkit evaluate fa", {"fashion"}),
         ("toolkit selftest photos/o", {"photos/other.onnx"}),
-        ("toolkit data inf", {"info"}),
+        ("toolkit doctor --runtime ort,openv", {"ort,openvino"}),
+        ("toolkit doctor --require torch/cu", {"torch/cuda"}),
+        ("toolkit runtimes install ort-", {"ort-node", "ort-web"}),
+        ("toolkit compare photos/", {"photos/old.json"}),
+        ("toolkit report photos/o", {"photos/old.json"}),
+        ("toolkit learning-curve --resume photos/o", {"photos/old.json"}),
+        ("toolkit tune --space learning_r", {"learning_rate="}),
+        ("toolkit tune --study mi", {"mine"}),
+        ("toolkit train --polarity dark", {"dark-on-light"}),
+        ("toolkit bench --scenario off", {"offline"}),
+        ("toolkit bench --precision fp16,b", {"fp16,bf16"}),
+        ("toolkit parity --optimisation all,n", {"all,none"}),
+        ("toolkit parity --run fi", {"first"}),
+        ("toolkit predict --format js", {"jsonl"}),
+        ("toolkit predict --executor r", {"ray"}),
+        ("toolkit export --golden sy", {"synthetic"}),
+        ("toolkit quickstart --data mnist-", {"mnist-mini"}),
     ],
 )
-def test_values_are_completed(words: str, expected: set[str], folder: Path) -> None:
-    assert complete(words, folder) == expected
+def test_values_are_completed(words: str, expected: set[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(folder / "artifacts"))
+    _, verb, *typed, last = words.split()
+    command = _load_command(verb)
+    while hasattr(command, "commands"):
+        command = command.commands[typed.pop(0)]
+    named = typed[-1] if typed and typed[-1].startswith("--") else ""
+    parameter = next(
+        item for item in command.params if (named in item.opts if named else item.param_type_name == "argument")
+    )
+    offered = parameter.shell_complete(Context(command), last)
+    assert {item.value for item in offered} == expected
 
 
 def test_a_model_in_artifacts_is_offered_and_no_reference_is_an_engine(folder: Path) -> None:
@@ -67,5 +118,15 @@ def test_a_model_in_artifacts_is_offered_and_no_reference_is_an_engine(folder: P
     assert not {name for name in complete("toolkit bench --runtime onnx", folder) if "widened" in name}
 
 
-def test_the_kits_are_those_that_there_are() -> None:
-    assert KIT_NAMES == KITS
+def test_a_closed_set_of_values_is_the_codes_own() -> None:
+    assert completion.KIT_NAMES == KITS
+    assert completion.SEARCHES == tuning_config.SEARCHES
+    assert completion.ARITHMETICS == parity_config.ARITHMETICS
+    assert completion.OPTIMISATIONS == OPTIMISATIONS
+    assert (completion.SCENARIOS, completion.DRIVERS) == (plan.SCENARIOS, plan.DRIVERS)
+    assert completion.BINDINGS == bench_config.BINDINGS
+    assert completion.OBJECTIVES == auto.OBJECTIVES
+    assert completion.ALLOWANCES == compare.ALLOWANCES
+    for boundary in completion.BOUNDARIES:
+        MeasurePlan(boundary=boundary)
+    assert completion.DEVICES == DEVICE_NAMES

@@ -6,12 +6,27 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer import Context
+from typer.core import TyperCommand
 
+from toolkit.bench.auto import DEFAULT_OBJECTIVE
+from toolkit.bench.config import DEFAULT_BATCHES, DEFAULT_PLAN, BenchConfig
+from toolkit.cli.app import _load_command
+from toolkit.cli.context import DEFAULT_DATA
 from toolkit.cli.help_page import EXAMPLES
 from toolkit.cli.variables import VARIABLES
+from toolkit.doctor.checks import DEFAULT_ENGINES
+from toolkit.parity.config import DEFAULT_BUDGET_S, SHORT_MULTIPLY_ADDS, ParityConfig
+from toolkit.parity.variants import DEFAULT_RUNTIMES
+from toolkit.training.config import TrainConfig
+from toolkit.training.recipe_catalog import RECIPES
+from toolkit.tuning.config import TuneConfig
+from toolkit.tuning.learning_curve import USUAL_SIZES, CurveConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
@@ -82,3 +97,73 @@ def test_the_first_screen_tells_where_results_go_and_what_changes_it() -> None:
     assert all(f"{name} " in text and VARIABLES[name] in text for name in places)
     assert len(text.splitlines()) < 40
     assert max(map(len, text.splitlines())) <= 80
+
+
+# What does nothing where it is not given.
+WITHOUT_DEFAULT = {
+    *("--set", "--space", "--resume", "--against", "--delete", "--kit", "--inputs", "--shape", "--value", "--record"),
+    *("--picture", "--replay", "--gallery", "--rate", "--max-p99-ms", "--device-option", "--csv", "--samples"),
+    *("--fail-if", "--allow", "--require"),
+}
+
+
+def parameters() -> Iterator[tuple[str, Any]]:
+    """Yield every option and argument that takes a value, with its command."""
+    for command in COMMANDS:
+        words = command.split()
+        if command in {"", "data", "runtimes"}:
+            continue
+        loaded = _load_command(words[0])
+        for parameter in (loaded.commands[words[1]] if words[1:] else loaded).params:
+            if not getattr(parameter, "is_flag", False):
+                yield command, parameter
+
+
+def told_default(parameter: Any) -> str | None:
+    """Return what the page says of a parameter's default."""
+    _, words = parameter.get_help_record(Context(TyperCommand("x")))
+    found = re.search(r"\[(?:env var: \w+; )?default: (.*?)(?:; (?!with).*)?\]", words)
+    return found and found[1]
+
+
+def test_every_default_is_on_the_page_and_in_one_form() -> None:
+    for command, parameter in parameters():
+        if parameter.opts[0] not in WITHOUT_DEFAULT and not parameter.required:
+            assert told_default(parameter), f"{command} {parameter.opts[0]}"
+        assert not {*parameter.opts} & WITHOUT_DEFAULT or told_default(parameter) is None
+    pages = "".join((GOLDEN / f"help-{command.replace(' ', '-')}.txt").read_text() for command in COMMANDS if command)
+    assert "by default" not in " ".join(pages.split())
+
+
+def test_a_default_on_the_page_is_the_codes_own() -> None:
+    told = {f"{command} {parameter.opts[0]}": told_default(parameter) for command, parameter in parameters()}
+    recipe = RECIPES["fast"]
+    train, tune, curve = TrainConfig(recipe=recipe), TuneConfig(recipe=recipe, space=()), CurveConfig(recipe=recipe)
+    bench, parity = BenchConfig(), ParityConfig()
+    for verb, config in (("train", train), ("tune", tune), ("learning-curve", curve)):
+        assert (told[f"{verb} --seed"], told[f"{verb} --device"]) == (str(config.seed), config.device)
+        assert told[f"{verb} --threads"] == "torch's own choice"
+        assert (config.threads, told[f"{verb} --recipe"], told[f"{verb} --data"]) == (0, recipe.name, DEFAULT_DATA)
+    assert (train.keep_every, tune.max_images, curve.sizes) == (0, 0, None)
+    assert told["tune --search"] == tune.search
+    assert (told["tune --folds"], told["learning-curve --seeds"]) == (str(tune.folds), str(curve.seeds))
+    assert told["tune --trials"] == f"{tune.num_trials}, of a grid every point"
+    sizes = ",".join(map(str, USUAL_SIZES))
+    assert told["learning-curve --sizes"] == f"{sizes} as far as there are, and all"
+    assert told["bench --seconds"] == f"{DEFAULT_PLAN.max_s:g}"
+    assert told["bench --batch"] == f"{','.join(map(str, DEFAULT_BATCHES))} as far as the time allows"
+    assert told["bench --threads"] == ",".join(map(str, bench.threads))
+    assert told["bench --provider"] == f"{','.join(bench.providers)}; with --auto all"
+    assert told["bench --runtime"] == f"{','.join(bench.runtimes)}; with --auto all"
+    assert (told["bench --io-binding"], told["bench --goal"]) == (",".join(bench.io_bindings), DEFAULT_OBJECTIVE)
+    for name in ("scenario", "streams", "driver", "boundary"):
+        assert told[f"bench --{name}"] == str(getattr(DEFAULT_PLAN, name))
+    assert told["parity --threads"] == ",".join(map(str, parity.threads))
+    assert told["parity --optimisation"] == ",".join(parity.optimisations)
+    assert told["parity --provider"] == ",".join(parity.providers)
+    assert told["parity --runtime"] == f"{DEFAULT_RUNTIMES[1]}, and {DEFAULT_RUNTIMES[0]} where the run is here"
+    assert (parity.sample, parity.precisions) == (None, None)
+    assert told["parity --budget"] == f"{DEFAULT_BUDGET_S:g}"
+    assert told["selftest --budget"] == f"so many calls as take {SHORT_MULTIPLY_ADDS / 1e9:g}e9 multiply-adds"
+    assert told["doctor --runtime"] == ",".join(DEFAULT_ENGINES)
+    assert told["predict --processes"] == "one for each core"

@@ -24,6 +24,18 @@ from toolkit.runtimes.providers import PROVIDERS
 
 # `exporters.kits.KITS`, whose package loads torch; a test compares them.
 KIT_NAMES = ("python", "node", "web", "c", "cpp", "triton")
+# What modules know that take NumPy to load; a test compares them.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+POLARITIES = ("light-on-dark", "dark-on-light", "any")
+SEARCHES = ("tpe", "grid")
+ARITHMETICS = ("fp32", "tf32", "bf16", "all")
+OPTIMISATIONS = ("all", "extended", "basic", "none")
+SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
+DRIVERS = ("toolkit", "loadgen")
+BOUNDARIES = ("host", "device")
+BINDINGS = ("auto", "on", "off")
+OBJECTIVES = ("latency", "throughput")
+ALLOWANCES = ("machine", "model", "settings")
 Look = Callable[[], Iterable[str]]
 
 
@@ -64,9 +76,7 @@ def setting_keys() -> list[str]:
 
 def data_names(incomplete: str) -> list[str]:
     """Return the names of data sets, and the files and folders on the way to one's own."""
-    from toolkit.data.catalog.entries import dataset_names
-
-    return [name for name in (*dataset_names(), *_paths(incomplete)) if name.startswith(incomplete)]
+    return [name for name in (*catalogue(), *_paths(incomplete)) if name.startswith(incomplete)]
 
 
 def providers() -> Iterable[str]:
@@ -81,6 +91,38 @@ def engines() -> Iterable[str]:
     return (*ENGINES, "all")
 
 
+def private_engines() -> Iterable[str]:
+    """Return the engines that `runtimes install` brings."""
+    from toolkit.runtimes.registry import RUNTIMES
+
+    return [name for name, entry in RUNTIMES.items() if entry.private]
+
+
+def requirements() -> list[str]:
+    """Return what `doctor --require` takes: providers, engines, and engines on devices."""
+    from toolkit.runtimes.registry import ENGINES, find_runtime
+
+    on_devices = [f"{name}/{device}" for name in ENGINES for device in find_runtime(name).devices]
+    return [*PROVIDERS, *ENGINES, *on_devices]
+
+
+def catalogue() -> Iterable[str]:
+    """Return the data sets that can be fetched."""
+    from toolkit.data.catalog.entries import dataset_names
+
+    return dataset_names()
+
+
+def studies() -> list[str]:
+    """Return the studies under `artifacts/`."""
+    return sorted(path.stem for path in _list(ArtifactStore.default().root / "tune") if path.suffix == ".db")
+
+
+def json_files(incomplete: str) -> list[str]:
+    """Return the reports under `artifacts/`, and files and folders on the way to others."""
+    return _files(incomplete, "reports", ending=".json")
+
+
 def kits() -> Iterable[str]:
     """Return the kits."""
     return (*KIT_NAMES, "all")
@@ -93,14 +135,19 @@ def runs() -> list[str]:
 
 def models(incomplete: str) -> list[str]:
     """Return the models under `artifacts/`, and files and folders on the way to others."""
-    stored = [str(path) for path in _list(ArtifactStore.default().root / "models") if path.suffix == ".onnx"]
-    nearby = [path for path in _paths(incomplete) if path.endswith(("/", ".onnx"))]
-    return [path for path in dict.fromkeys([*sorted(stored), *nearby]) if path.startswith(incomplete)]
+    return _files(incomplete, "models", ending=".onnx")
 
 
 def runs_or_models(incomplete: str) -> list[str]:
     """Return the names of runs, and what `models` does."""
     return [*one_of(runs)(incomplete), *models(incomplete)]
+
+
+def _files(incomplete: str, kept: str, *, ending: str) -> list[str]:
+    """Return the files of an ending that are kept below the artifacts, those nearby, and folders."""
+    stored = [str(path) for path in _list(ArtifactStore.default().root / kept) if path.suffix == ending]
+    nearby = [path for path in _paths(incomplete) if path.endswith(("/", ending))]
+    return [path for path in dict.fromkeys([*sorted(stored), *nearby]) if path.startswith(incomplete)]
 
 
 def _paths(incomplete: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BUDGET",
     "BudgetSeconds",
     "InputsPath",
     "Shapes",
@@ -14,11 +15,13 @@ from typing import Annotated
 
 import typer
 
+BUDGET = "For a file without a card: seconds for its reference; what it leaves out is said."
 BudgetSeconds = Annotated[
     float | None,
     typer.Option(
         "--budget",
-        help="For a file without a card: seconds for its reference, 30 by default; what it leaves out is said.",
+        help=BUDGET,
+        show_default="30",
     ),
 ]
 InputsPath = Annotated[

@@ -79,10 +79,12 @@ class GroupedCommand(TyperCommand):
 
 
 def finish_help(command: Any, verb: str) -> None:
-    """Give a command its examples, and the values of its options names in the place of Python's types."""
+    """Give a command its examples, its defaults, and the values of its options names in the place of Python's types."""
     lines = "".join(f"\n  {example}" for example in EXAMPLES[verb])
     command.epilog = f"\b\nExamples:{lines}"  # the first sign says: not to be folded
     for option in command.params:
+        if isinstance(option.show_default, str):  # what the code takes where nothing is given; Typer would bracket it
+            option.help, option.show_default = f"{option.help}  [default: {option.show_default}]", False
         if option.param_type_name == "option" and not option.is_flag and option.metavar is None:
             name = option.opts[0].strip("-")
             own = "VALUE" if "-" in name else name.upper()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "DATA_KINDS",
+    "THREADS",
     "AllowExternalData",
     "AllowFallback",
     "Batch",
@@ -17,7 +18,9 @@ __all__ = [
     "ProviderOrAuto",
     "Providers",
     "Runtimes",
+    "SearchedProviders",
     "Threads",
+    "TrainingData",
     "command_of",
     "offer_external_data",
     "options_for",
@@ -32,6 +35,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from toolkit.cli.completion import data_names, engines, models, one_of, providers, some_of
+from toolkit.cli.context import DEFAULT_DATA
 from toolkit.errors import ExternalDataError
 from toolkit.runtimes.providers import PROVIDERS
 
@@ -41,10 +45,23 @@ DATA_KINDS = (
 )
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
-OutputPath = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; a unique name by default.")]
-DataName = Annotated[str | None, typer.Option("--data", help=DATA_KINDS, autocompletion=data_names)]
+OutputPath = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Where to write.", show_default="a unique name")
+]
+DataName = Annotated[
+    str | None,
+    typer.Option("--data", help=DATA_KINDS, show_default="what the model was made with", autocompletion=data_names),
+]
+TrainingData = Annotated[
+    str | None, typer.Option("--data", help=DATA_KINDS, show_default=DEFAULT_DATA, autocompletion=data_names)
+]
 ImageSize = Annotated[
-    str | None, typer.Option("--size", help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.")
+    str | None,
+    typer.Option(
+        "--size",
+        help="Resize your own images: 64, or 48x64 (height x width); 16 to 128.",
+        show_default="as they are",
+    ),
 ]
 Provider = Annotated[
     str,
@@ -60,28 +77,35 @@ ProviderOrAuto = Annotated[
         autocompletion=one_of((*PROVIDERS, "auto")),
     ),
 ]
-Providers = Annotated[
-    str | None,
-    typer.Option(
-        "--provider",
-        help=f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all; cpu by default.",
-        autocompletion=some_of(providers),
-    ),
+PROVIDERS_ASKED: dict[str, Any] = {
+    "help": f"Providers, comma-separated: {', '.join(PROVIDERS)}, auto, all.",
+    "autocompletion": some_of(providers),
+}
+Providers = Annotated[str | None, typer.Option("--provider", show_default="cpu", **PROVIDERS_ASKED)]
+SearchedProviders = Annotated[
+    str | None, typer.Option("--provider", show_default="cpu; with --auto all", **PROVIDERS_ASKED)
 ]
 Runtimes = Annotated[
     str | None,
-    typer.Option("--runtime", help="Runtimes, comma-separated: ort, torch, all.", autocompletion=some_of(engines)),
+    typer.Option(
+        "--runtime",
+        help="Runtimes, comma-separated: ort, torch, all.",
+        show_default="ort, and torch where the run is here",
+        autocompletion=some_of(engines),
+    ),
 ]
-Batch = Annotated[str | None, typer.Option("--batch", help="Batch sizes, comma-separated.")]
-Threads = Annotated[
-    str | None, typer.Option("--threads", help="Thread counts, comma-separated; 0 is the engine's own.")
+Batch = Annotated[
+    str | None,
+    typer.Option("--batch", help="Batch sizes, comma-separated.", show_default="1,32,256 as far as the time allows"),
 ]
+THREADS = "Thread counts, comma-separated; 0 is the engine's own."
+Threads = Annotated[str | None, typer.Option("--threads", help=THREADS, show_default="0")]
 AllowFallback = Annotated[
     bool,
     typer.Option("--allow-fallback", help="Go on with the CPU where a provider is not active, and mark every row."),
 ]
 ModelPath = Annotated[
-    Path | None, typer.Argument(help="An .onnx file; the latest one by default.", autocompletion=models)
+    Path | None, typer.Argument(help="An .onnx file.", show_default="the latest one", autocompletion=models)
 ]
 AllowExternalData = Annotated[
     bool,

@@ -243,8 +243,8 @@ class _RowUnderWay:
 
     @property
     def share(self) -> float:
-        """How much of it is done, at the least: it may have enough before its time is over."""
-        return 1.0 if self.is_done else len(self._windows) / (MOST_WINDOWS + 1)
+        """How much of it is done, at the least, and never all: it may have enough before its time is over."""
+        return min(len(self._windows), MOST_WINDOWS) / (MOST_WINDOWS + 1)
 
     def step(self) -> None:
         """Measure one window, or find that it is enough."""

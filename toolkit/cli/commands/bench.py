@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
-from toolkit.cli.completion import engines, some_of
+from toolkit.cli.completion import BINDINGS, BOUNDARIES, DRIVERS, OBJECTIVES, SCENARIOS, engines, one_of, some_of
 from toolkit.cli.context import choose_model
 from toolkit.cli.feed_options import InputsPath, Shapes, Values
 from toolkit.cli.options import (
@@ -22,7 +22,7 @@ from toolkit.cli.options import (
     Json,
     ModelPath,
     OutputPath,
-    Providers,
+    SearchedProviders,
     Threads,
     command_of,
     offer_external_data,
@@ -36,14 +36,15 @@ class BenchRequest:
     """Measure latency and throughput of a model. Any .onnx file; variants take turns, each in a process of its own."""
 
     model: ModelPath = None
-    provider: Providers = None
+    provider: SearchedProviders = None
     batch: Batch = None
     threads: Threads = None
     runtime: Annotated[
         str | None,
         typer.Option(
             "--runtime",
-            help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all; ort by default.",
+            help="Runtimes, comma-separated: ort, torch, torch-compile, openvino ... all.",
+            show_default="ort; with --auto all",
             autocompletion=some_of(engines),
         ),
     ] = None
@@ -51,35 +52,52 @@ class BenchRequest:
         str | None,
         typer.Option(
             "--precision",
-            help="Precisions, comma-separated: fp32, fp16, int8 (the files beside the model), bf16; its own by "
-            "default.",
+            help="Precisions, comma-separated: fp32, fp16, int8 (the files beside the model), bf16.",
+            show_default="the model's own",
+            autocompletion=some_of(("fp32", "fp16", "int8", "bf16")),
         ),
     ] = None
     scenario: Annotated[
         str,
-        typer.Option("--scenario", help="MLPerf's words: single-stream, multi-stream, server, offline."),
+        typer.Option(
+            "--scenario",
+            help="MLPerf's words: single-stream, multi-stream, server, offline.",
+            autocompletion=one_of(SCENARIOS),
+        ),
     ] = "single-stream"
     streams: Annotated[int, typer.Option("--streams", help="multi-stream: calls that arrive together.")] = 8
     rate: Annotated[
         float | None, typer.Option("--rate", help="server: calls a second that arrive, at random; their wait counts.")
     ] = None
     driver: Annotated[
-        str, typer.Option("--driver", help="Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).")
+        str,
+        typer.Option(
+            "--driver",
+            help="Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).",
+            autocompletion=one_of(DRIVERS),
+        ),
     ] = "toolkit"
     inputs: InputsPath = None
     shape: Shapes = None
     value: Values = None
     seconds: Annotated[
-        float | None, typer.Option("--seconds", help="Most seconds counted for one row; 3.5 by default.")
+        float | None, typer.Option("--seconds", help="Most seconds counted for one row.", show_default="3.5")
     ] = None
     boundary: Annotated[
         str,
         typer.Option(
-            "--boundary", help="host: from host to host memory; device: inputs and outputs stay on the device."
+            "--boundary",
+            help="host: from host to host memory; device: inputs and outputs stay on the device.",
+            autocompletion=one_of(BOUNDARIES),
         ),
     ] = "host"
     io_binding: Annotated[
-        str, typer.Option("--io-binding", help="On devices: on, off, or on,off for both; on by default.")
+        str,
+        typer.Option(
+            "--io-binding",
+            help="Buffers that stay on a device: on, off, on,off for both, or auto: on where there is a device.",
+            autocompletion=some_of(BINDINGS),
+        ),
     ] = "auto"
     cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Capture each shape once and replay it.")] = False
     device_option: Annotated[
@@ -103,7 +121,12 @@ class BenchRequest:
     ] = False
     goal: Annotated[
         str | None,
-        typer.Option("--goal", help="auto: latency (the lowest of a call, the default) or throughput (the highest)."),
+        typer.Option(
+            "--goal",
+            help="auto: latency (the lowest of a call) or throughput (the highest).",
+            show_default="latency",
+            autocompletion=one_of(OBJECTIVES),
+        ),
     ] = None
     max_p99_ms: Annotated[
         float | None, typer.Option("--max-p99-ms", help="auto: 99 % of the calls have to answer within so long.")

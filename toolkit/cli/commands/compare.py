@@ -9,20 +9,26 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import ALLOWANCES, json_files, one_of
 from toolkit.cli.context import require_there
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError, require_known
 
-Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.")]
-New = Annotated[Path, typer.Argument(help="What it has written now.")]
+Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.", autocompletion=json_files)]
+New = Annotated[Path, typer.Argument(help="What it has written now.", autocompletion=json_files)]
 FailIf = Annotated[
     list[str] | None,
     typer.Option("--fail-if", metavar="METRIC>+N%", help="A regression: 'p99>+5%', 'throughput<-3%'; repeatable."),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="WHAT", help="What may differ: machine, model or settings; repeatable."),
+    typer.Option(
+        "--allow",
+        metavar="WHAT",
+        help="What may differ: machine, model or settings; repeatable.",
+        autocompletion=one_of(ALLOWANCES),
+    ),
 ]
 
 
@@ -35,7 +41,7 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Hold two bench results beside one another; intervals decide. Exit 1 on a regression: a gate for CI."""
-    from toolkit.bench.compare import ALLOWANCES, compare_results, parse_threshold
+    from toolkit.bench.compare import compare_results, parse_threshold
     from toolkit.bench.report import read_result
     from toolkit.counts import count_of
     from toolkit.render.comparison import render_comparison

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from toolkit.api.words import split_size
-from toolkit.cli.completion import data_names
+from toolkit.cli.completion import catalogue, data_names, one_of
 from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath
 from toolkit.cli.output import Output, note
@@ -26,10 +26,12 @@ data_app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Data sets: fetch, describe, look at them."
 )
 
-FetchName = Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.")]
+FetchName = Annotated[
+    str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.", autocompletion=one_of(catalogue))
+]
 AnyName = Annotated[str, typer.Argument(help=DATA_KINDS, autocompletion=data_names)]
 ClassName = Annotated[
-    str | None, typer.Option("--class", help="The class of the second picture; 5 where there is one.")
+    str | None, typer.Option("--class", help="The class of the second picture.", show_default="5, else the first")
 ]
 
 

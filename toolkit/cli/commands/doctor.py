@@ -10,6 +10,7 @@ import typer
 
 from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore, claim_outputs
+from toolkit.cli.completion import engines, requirements, some_of
 from toolkit.cli.hearing import CommandListener
 from toolkit.cli.options import Force, Json, OutputPath
 from toolkit.cli.output import Output, note
@@ -17,14 +18,21 @@ from toolkit.errors import UsageError
 
 Require = Annotated[
     str | None,
-    typer.Option("--require", help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ..."),
+    typer.Option(
+        "--require",
+        help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ...",
+        autocompletion=some_of(requirements),
+    ),
 ]
 
 
 Engines = Annotated[
     str | None,
     typer.Option(
-        "--runtime", help="Examine these engines, comma-separated: ort, torch, openvino ...; ort and torch by default."
+        "--runtime",
+        help="Examine these engines, comma-separated: ort, torch, openvino ...",
+        show_default="ort,torch",
+        autocompletion=some_of(engines),
     ),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]

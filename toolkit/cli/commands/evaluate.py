@@ -16,7 +16,9 @@ from toolkit.cli.output import Output
 Target = Annotated[
     Path | None,
     typer.Argument(
-        help="A run folder, a run's name, or an .onnx file; the latest run by default.", autocompletion=runs_or_models
+        help="A run folder, a run's name, or an .onnx file.",
+        show_default="the latest run",
+        autocompletion=runs_or_models,
     ),
 ]
 Against = Annotated[

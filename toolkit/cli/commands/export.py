@@ -13,10 +13,11 @@ import typer
 from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.export import export_and_show, export_kits
-from toolkit.cli.completion import kits, runs_or_models, some_of
-from toolkit.cli.options import DataName, Force, Json, OutputPath, command_of
+from toolkit.cli.completion import kits, one_of, runs_or_models, some_of
+from toolkit.cli.options import DataName, Force, Json, command_of
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
+from toolkit.exporting.config import EXPORTED_PRECISIONS, GOLDEN_KINDS
 
 if TYPE_CHECKING:
     from toolkit.exporting.config import ExportConfig
@@ -30,8 +31,9 @@ class ExportRequest:
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="A run folder or a run's name, with @12 or @best for a kept checkpoint; the latest by default. With "
-            "--kit also an .onnx that is there already.",
+            help="A run folder or a run's name, with @12 or @best for a kept checkpoint. With --kit also an .onnx "
+            "that is there already.",
+            show_default="the latest run",
             autocompletion=runs_or_models,
         ),
     ] = None
@@ -39,12 +41,21 @@ class ExportRequest:
         str | None,
         typer.Option(
             "--name",
-            help="The model's name, the run's by default; also what kits are called, by default as the data set.",
+            help="The model's name; also what kits are called.",
+            show_default="the run's, of kits the data set's",
         ),
     ] = None
-    output_path: OutputPath = None
+    output_path: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write.", show_default="models/NAME.onnx under artifacts"),
+    ] = None
     precision: Annotated[
-        str, typer.Option("--precision", help="fp32, which is always made; fp16 and int8 are derived from it.")
+        str,
+        typer.Option(
+            "--precision",
+            help="fp32, which is always made; fp16 and int8 are derived from it.",
+            autocompletion=some_of(EXPORTED_PRECISIONS),
+        ),
     ] = "fp32"
     calibration: Annotated[int, typer.Option("--calibration", help="Training images that int8 is calibrated on.")] = (
         1_000
@@ -57,7 +68,9 @@ class ExportRequest:
         str | None,
         typer.Option(
             "--golden",
-            help="Golden vectors: data (catalogue sets' default), synthetic (your own data's default), none.",
+            help="Golden vectors: data, synthetic, none.",
+            show_default="data for catalogue sets, synthetic for your own",
+            autocompletion=one_of(GOLDEN_KINDS),
         ),
     ] = None
     kit: Annotated[

@@ -14,8 +14,9 @@ from toolkit.api.words import split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.learning_curve import measure_and_report
 from toolkit.cli.commands.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.cli.completion import json_files
 from toolkit.cli.context import DEFAULT_DATA, load_data, require_there
-from toolkit.cli.options import DataName, ImageSize, Json, command_of
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
 from toolkit.cli.output import Output
 from toolkit.durable import read_json
 from toolkit.errors import ResourceError
@@ -28,19 +29,22 @@ from toolkit.training.recipe_catalog import resolve_recipe
 class CurveRequest:
     """Measure accuracy against training-set size, on held-out training images; the test images stay untouched."""
 
-    data: DataName = None
+    data: TrainingData = None
     size: ImageSize = None
     recipe: RecipeName = None
     settings: Settings = None
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Short for --set epochs=N.")] = None
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Short for --set epochs=N.", show_default="the recipe's")
+    ] = None
     sizes: Annotated[
         str | None,
         typer.Option(
             "--sizes",
-            help="Numbers of training images, or all; 500,1000,2000,5000,10000 as far as there are and all by default.",
+            help="Numbers of training images, or all.",
+            show_default="500,1000,2000,5000,10000 as far as there are, and all",
         ),
     ] = None
-    seeds: Annotated[int | None, typer.Option("--seeds", help="Trainings of each size; 3 by default.")] = None
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Trainings of each size.", show_default="3")] = None
     seed: Seed = None
     equal_steps: Annotated[
         bool, typer.Option("--equal-steps", help="Train every size for the steps of the largest, not for equal epochs.")
@@ -49,7 +53,12 @@ class CurveRequest:
     threads: CpuThreads = None
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="REPORT", help="Go on with a report; sizes and seeds may be more."),
+        typer.Option(
+            "--resume",
+            metavar="REPORT",
+            help="Go on with a report; sizes and seeds may be more.",
+            autocompletion=json_files,
+        ),
     ] = None
     as_json: Json = False
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
+from toolkit.cli.completion import ARITHMETICS, OPTIMISATIONS, one_of, runs, some_of
 from toolkit.cli.context import choose_model, require_there
 from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values
 from toolkit.cli.options import (
+    THREADS,
     AllowExternalData,
     AllowFallback,
     DataName,
@@ -23,7 +25,6 @@ from toolkit.cli.options import (
     OutputPath,
     Providers,
     Runtimes,
-    Threads,
     command_of,
     offer_external_data,
     options_for,
@@ -51,17 +52,33 @@ class ParityRequest:
         str | None,
         typer.Option(
             "--precision",
-            help="What engines compute a float32 file in: fp32, bf16, tf32, all; fp32, and all with --runtime all.",
+            help="What engines compute a float32 file in: fp32, bf16, tf32, all.",
+            show_default="fp32; with --runtime all: all",
+            autocompletion=some_of(ARITHMETICS),
         ),
     ] = None
-    threads: Threads = None
+    threads: Annotated[str | None, typer.Option("--threads", help=THREADS, show_default="0,1")] = None
     optimisation: Annotated[
-        str | None, typer.Option("--optimisation", help="ONNX Runtime's levels: all, extended, basic, none.")
+        str | None,
+        typer.Option(
+            "--optimisation",
+            help="ONNX Runtime's levels: all, extended, basic, none.",
+            show_default="all,none",
+            autocompletion=some_of(OPTIMISATIONS),
+        ),
     ] = None
     data: DataName = None
-    sample: Annotated[int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.")] = None
+    sample: Annotated[
+        int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default="all")
+    ] = None
     run: Annotated[
-        Path | None, typer.Option("--run", help="The run that the model came from, found by its hash by default.")
+        Path | None,
+        typer.Option(
+            "--run",
+            help="The run that the model came from.",
+            show_default="found by its hash",
+            autocompletion=one_of(runs),
+        ),
     ] = None
     inputs: InputsPath = None
     shape: Shapes = None

@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
-from toolkit.cli.completion import engines, one_of
+from toolkit.cli.completion import ARITHMETICS, engines, one_of
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
 from toolkit.cli.output import Output, ProgressBar, draw_picture, note
 from toolkit.errors import UsageError
-from toolkit.imaging.settings import AUTO, PrepareSettings
+from toolkit.imaging.settings import AUTO, FIT_WISHES, POLARITY_WISHES, PrepareSettings
 from toolkit.prediction.config import (
     AUTO_BATCH,
     DEFAULT_BATCH,
     DEFAULT_PROVIDER,
     DEFAULT_RUNTIME,
+    EXECUTORS,
     FROM_FILENAME,
     FROM_FOLDER,
+    LOCAL,
     EngineChoice,
     PredictionConfig,
 )
@@ -51,14 +53,20 @@ class PredictRequest:
         ),
     ]
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout; a unique name by default.")
+        Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout.", show_default="a unique name")
     ] = None
     form: Annotated[
-        str | None, typer.Option("--format", help="csv, jsonl, parquet or npy; by the output's ending, else csv.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="csv, jsonl, parquet or npy.",
+            show_default="by the output's ending, else csv",
+            autocompletion=one_of(FORMAT_ENDINGS),
+        ),
     ] = None
     force: Force = False
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an unfinished output, by default the latest.")
+        bool, typer.Option("--resume", help="Go on with an unfinished output, the latest where none is named.")
     ] = False
     runtime: Annotated[
         str,
@@ -67,14 +75,29 @@ class PredictRequest:
         ),
     ] = DEFAULT_RUNTIME
     provider: ProviderOrAuto = DEFAULT_PROVIDER
-    precision: Annotated[str, typer.Option("--precision", help="Arithmetic of the engine: fp32, bf16 or tf32.")] = (
-        "fp32"
-    )
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            help="Arithmetic of the engine: fp32, bf16 or tf32.",
+            autocompletion=one_of([name for name in ARITHMETICS if name != "all"]),
+        ),
+    ] = "fp32"
     fit: Annotated[
-        str, typer.Option("--fit", help="How a picture becomes the model's size: auto, mnist, stretch or none.")
+        str,
+        typer.Option(
+            "--fit",
+            help="How a picture becomes the model's size: auto, mnist, stretch or none.",
+            autocompletion=one_of(FIT_WISHES),
+        ),
     ] = AUTO
     polarity: Annotated[
-        str, typer.Option("--polarity", help="What pictures are: auto, light-on-dark or dark-on-light.")
+        str,
+        typer.Option(
+            "--polarity",
+            help="What pictures are: auto, light-on-dark or dark-on-light.",
+            autocompletion=one_of(POLARITY_WISHES),
+        ),
     ] = AUTO
     batch: Annotated[
         str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
@@ -89,9 +112,14 @@ class PredictRequest:
         bool, typer.Option("--labels-from-folder", help="Score against the class that each picture's folder is named.")
     ] = False
     gallery: Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")] = None
-    executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines (extra: ray).")] = "local"
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor", help="local, or ray for many machines (extra: ray).", autocompletion=one_of(EXECUTORS)
+        ),
+    ] = LOCAL
     processes: Annotated[
-        int | None, typer.Option("--processes", help="Most decoder processes; one for each core by default.")
+        int | None, typer.Option("--processes", help="Most decoder processes.", show_default="one for each core")
     ] = None
     allow_fallback: AllowFallback = False
     threads: Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")] = 0

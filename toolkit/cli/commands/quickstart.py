@@ -8,12 +8,18 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import data_names
 from toolkit.cli.context import DEFAULT_DATA
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError
 
-Data = Annotated[str, typer.Option("--data", help="mnist, mnist-mini (needs no network), or a folder with IDX files.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", help="mnist, mnist-mini (needs no network), or a folder with IDX files.", autocompletion=data_names
+    ),
+]
 
 
 def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:

@@ -14,7 +14,10 @@ from toolkit.cli.output import Output
 from toolkit.plain import to_plain
 
 Name = Annotated[
-    str | None, typer.Argument(help="One recipe, with every field; or a .toml file.", autocompletion=one_of(recipes))
+    str | None,
+    typer.Argument(
+        help="One recipe, with every field; or a .toml file.", show_default="all", autocompletion=one_of(recipes)
+    ),
 ]
 
 

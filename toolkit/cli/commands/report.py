@@ -11,9 +11,13 @@ import typer
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.actions.report import write_page
+from toolkit.cli.completion import json_files
 from toolkit.cli.options import Force, OutputPath
 
-Files = Annotated[list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).", autocompletion=json_files),
+]
 
 
 def report_command(files: Files, output: OutputPath = None, *, force: Force = False) -> None:

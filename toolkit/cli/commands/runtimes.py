@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.completion import one_of, private_engines
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output, note
 from toolkit.cli.remedies import as_pasted
@@ -32,7 +33,11 @@ def list_command(as_json: Json = False) -> None:
 
 
 @runtimes_app.command("install")
-def install_command(name: Annotated[str, typer.Argument(help="A runtime that lives in a private folder.")]) -> None:
+def install_command(
+    name: Annotated[
+        str, typer.Argument(help="A runtime that lives in a private folder.", autocompletion=one_of(private_engines))
+    ],
+) -> None:
     """Bring an engine that cannot share this environment into a private folder of yours (TOOLKIT_RUNTIMES)."""
     from toolkit.runtimes.installed import install_private, private_packages
 

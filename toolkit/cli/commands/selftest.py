@@ -4,9 +4,13 @@ from __future__ import annotations
 
 __all__ = ["selftest_command"]
 
+from typing import Annotated
+
+import typer
+
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values
+from toolkit.cli.feed_options import BUDGET, InputsPath, Shapes, Values
 from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
 from toolkit.cli.output import Output
 
@@ -19,7 +23,10 @@ def selftest_command(
     inputs: InputsPath = None,
     shape: Shapes = None,
     value: Values = None,
-    budget: BudgetSeconds = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help=BUDGET, show_default="so many calls as take 1.5e9 multiply-adds"),
+    ] = None,
     allow_fallback: AllowFallback = False,
     allow_external_data: AllowExternalData = False,
     as_json: Json = False,

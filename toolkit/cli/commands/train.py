@@ -13,9 +13,9 @@ import typer
 from toolkit.api.words import split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.train import resume_training, run_training, show_result
-from toolkit.cli.completion import one_of, recipes, runs, setting_keys
+from toolkit.cli.completion import DEVICES, POLARITIES, one_of, recipes, runs, setting_keys
 from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
-from toolkit.cli.options import DataName, ImageSize, Json, command_of
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
@@ -32,7 +32,8 @@ RecipeName = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help=f"How to train: {', '.join(RECIPES)}, or a .toml file; {DEFAULT_RECIPE} by default.",
+        help=f"How to train: {', '.join(RECIPES)}, or a .toml file.",
+        show_default=DEFAULT_RECIPE,
         autocompletion=one_of(recipes),
     ),
 ]
@@ -45,39 +46,45 @@ Settings = Annotated[
         autocompletion=one_of(setting_keys),
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random; 0 by default.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.", show_default="0")]
 Device = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="auto, cpu, cuda or mps; auto by default.",
-        autocompletion=one_of(("auto", "cpu", "cuda", "mps")),
+        help="auto, cpu, cuda or mps.",
+        show_default="auto",
+        autocompletion=one_of(DEVICES),
     ),
 ]
-CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads; torch's own choice by default.")]
+CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads.", show_default="torch's own choice")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
     """Train the network, or go on with a run, and judge it on the test images."""
 
-    data: DataName = None
+    data: TrainingData = None
     size: ImageSize = None
     polarity: Annotated[
         str | None,
         typer.Option(
             "--polarity",
-            help="What your own images are: light-on-dark, dark-on-light or any; told from them by default.",
+            help="What your own images are: light-on-dark, dark-on-light or any.",
+            show_default="told from them",
+            autocompletion=one_of(POLARITIES),
         ),
     ] = None
     recipe: RecipeName = None
     settings: Settings = None
     epochs: Annotated[
-        str | None, typer.Option("--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.")
+        str | None,
+        typer.Option(
+            "--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default="the recipe's"
+        ),
     ] = None
     seed: Seed = None
     name: Annotated[
-        str | None, typer.Option("--name", help="What the run is called; by default data, recipe, seed and time.")
+        str | None, typer.Option("--name", help="What the run is called.", show_default="data, recipe, seed and time")
     ] = None
     all_data: Annotated[
         bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")
@@ -94,7 +101,10 @@ class TrainRequest:
         ),
     ] = None
     keep_every: Annotated[
-        int | None, typer.Option("--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.")
+        int | None,
+        typer.Option(
+            "--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default="the last and the best"
+        ),
     ] = None
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")

@@ -14,8 +14,9 @@ from toolkit.api.words import split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.tune import search_and_report
 from toolkit.cli.commands.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.cli.completion import SEARCHES, one_of, setting_keys, studies
 from toolkit.cli.context import DEFAULT_DATA, load_data
-from toolkit.cli.options import DataName, ImageSize, Json, command_of
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
@@ -30,7 +31,7 @@ PASSED_ON = ("search", "trials", "folds", "max_images", "seed", "device", "threa
 class TuneRequest:
     """Search recipe fields by cross-validation on the training images; the test images stay untouched."""
 
-    data: DataName = None
+    data: TrainingData = None
     size: ImageSize = None
     recipe: RecipeName = None
     settings: Settings = None
@@ -41,26 +42,41 @@ class TuneRequest:
             metavar="KEY=VALUES",
             help="Vary a field of the recipe or the network: batch_size=64,128 or dropout=0.2..0.6, with :log for a "
             "logarithmic range and /5 for five points of it; repeatable.",
+            autocompletion=one_of(setting_keys),
         ),
     ] = None
     search: Annotated[
-        str | None, typer.Option("--search", help="tpe (ten random trials, then guided) or grid; tpe by default.")
+        str | None,
+        typer.Option(
+            "--search",
+            help="tpe (ten random trials, then guided) or grid.",
+            show_default="tpe",
+            autocompletion=one_of(SEARCHES),
+        ),
     ] = None
     trials: Annotated[
-        int | None, typer.Option("--trials", help="Of the study in all; 20 by default, for a grid every point.")
+        int | None, typer.Option("--trials", help="Of the study in all.", show_default="20, of a grid every point")
     ] = None
     folds: Annotated[
-        int | None, typer.Option("--folds", help="Of the cross-validation; 3 by default; 1 holds the last images out.")
+        int | None,
+        typer.Option("--folds", help="Of the cross-validation; 1 holds the last images out.", show_default="3"),
     ] = None
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every trial; the recipe's by default.")] = None
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every trial.", show_default="the recipe's")] = None
     max_images: Annotated[
-        int | None, typer.Option("--max-images", help="Use so many of the training images; all by default.")
+        int | None, typer.Option("--max-images", help="Use so many of the training images.", show_default="all")
     ] = None
     seed: Seed = None
     device: Device = None
     threads: CpuThreads = None
     study: Annotated[
-        str | None, typer.Option("--study", metavar="NAME|PATH", help="Go on with a study, or begin it.")
+        str | None,
+        typer.Option(
+            "--study",
+            metavar="NAME|PATH",
+            help="Go on with a study, or begin it.",
+            show_default="a new one",
+            autocompletion=one_of(studies),
+        ),
     ] = None
     as_json: Json = False
 
