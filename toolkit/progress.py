@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OnNote", "ShowProgress", "ShowWork", "show_nothing"]
+__all__ = ["OnNote", "ShowProgress", "ShowWork", "heard_by", "show_nothing", "tell_nobody"]
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -25,4 +25,14 @@ class ShowWork(Protocol):
 def show_nothing(label: str, *, unit: str = "") -> AbstractContextManager[ShowProgress]:
     """Tell nobody."""
     del label, unit
-    return nullcontext(lambda _, __: None)
+    return nullcontext(tell_nobody)
+
+
+def tell_nobody(done: float, total: float | None) -> None:
+    """Drop what is told."""
+    del done, total
+
+
+def heard_by(bar: ShowProgress) -> ShowProgress | None:
+    """Return what is told how far it is; None where nobody sees it, so that nothing has to be counted for it."""
+    return bar if bar is not tell_nobody and getattr(bar, "is_shown", True) else None

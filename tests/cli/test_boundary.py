@@ -132,8 +132,8 @@ def test_suggestions_name_the_nearest_or_nothing() -> None:
         (["selftest", "none.onnx"], 2, "none.onnx"),
         (["inspect", "none.onnx"], 2, "none.onnx"),
         (["parity", "none.onnx"], 2, "none.onnx"),
-        (["parity", "--runtime", ","], 2, "names nothing"),
-        (["parity", "--threads", "x"], 2, "--threads"),
+        (["parity", __file__, "--runtime", ","], 2, "names nothing"),
+        (["parity", __file__, "--threads", "x"], 2, "--threads"),
     ],
 )
 def test_bad_requests_end_with_their_code_and_no_traceback(arguments: list[str], code: int, words: str) -> None:

@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 from small_training import SMALL, begin, make_bars, small_recipe
 
+from toolkit.api.evaluate import evaluate
+from toolkit.api.train import train
 from toolkit.cli.actions import bench
 from toolkit.cli.actions.evaluate import describe_mistakes, write_evaluation
 from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
 from toolkit.cli.output import Output, draw_picture
 from toolkit.errors import ResourceError
-from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.plots import bench as bench_pictures
 from toolkit.plots import evaluation, training
 
@@ -60,7 +61,7 @@ def test_an_evaluation_is_written_before_its_pictures_and_without_those_that_fai
         raise ValueError("image size of 22000x22000 pixels is too large\nand more")
 
     monkeypatch.setattr(evaluation, "draw_confusion", look_and_fail)
-    report = write_evaluation(evaluate_run(run, bars), bars.test.images, classes=bars.classes, path=path)
+    report = write_evaluation(evaluate(run, bars), path=path)
     assert written == [{}]
     assert report == json.loads(path.read_text())
     assert report["count"] == len(bars.test)
@@ -77,8 +78,8 @@ def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypa
         return fail()
 
     monkeypatch.setattr(training, "draw_history", draw)
-    with Output().progress("training") as bar:
-        report = begin(tmp_path, small_recipe(), listener=TrainingListener(Output(), bar, tensorboard=False, words=[]))  # type: ignore[arg-type]  # hears what a Listener hears
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path))
+    report = train(make_bars(), recipe=small_recipe(), device="cpu", threads=1, listener=TrainingListener(Output()))
     assert len(report.rows) == 2
     assert drawn[-1] == 2
     assert not (report.run / "history.png").exists()

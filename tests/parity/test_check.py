@@ -178,7 +178,7 @@ def test_an_interrupt_keeps_the_rows_that_are_finished_and_is_no_pass(tmp_path: 
     report = check(tmp_path, engine=Interrupted, config=config)
     assert [(row.threads, row.optimisation) for row in report.rows] == keys[:before]
     assert report.is_interrupted
-    written = report.to_json(command="")
+    written = report.to_json()
     assert (written["interrupted"], written["passed"], "is_interrupted" in written) == (True, False, False)
     assert report.verdict == "undecided"
     with pytest.raises(KeyboardInterrupt):  # in the first row: there is nothing to keep

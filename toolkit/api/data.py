@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_DATA", "Data", "load_given", "load_judged", "load_recorded", "locate_data", "remember_data"]
+__all__ = ["Data", "load_given", "load_judged", "load_recorded", "locate_data", "remember_data"]
 
 import os
 from collections.abc import Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
         | tuple[tuple[ArrayLike, ArrayLike], tuple[ArrayLike, ArrayLike]]
         | Dataset
     )
-
-DEFAULT_DATA = "mnist"
 
 
 def load_given(

@@ -101,7 +101,8 @@ def report_evaluation(
     if judged.rival is not None and judged.paired is not None and rival is not None:
         against = Rival(title=rival.title, identity=rival.identity, figures=judged.rival.report, paired=judged.paired)
     return EvaluationReport(
-        title=candidate.title,
+        kind=candidate.kind,
+        name=candidate.name,
         identity=candidate.identity,
         classes=candidate.classes,
         figures=judged.result.report,

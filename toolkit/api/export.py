@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["export"]
+__all__ = ["export", "make_kit_config", "write_kits_of"]
 
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +85,7 @@ def export(
         licence=licence,
         force=force,
     )
-    kits = make_kit_config(kit, name=name, webgpu=webgpu, force=force)
+    kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
     store = ArtifactStore.default()
     found = find_run(Path(run), store=store)
     described, kept = read_run(found), remember_data(run, None)
@@ -96,7 +96,7 @@ def export(
     return replace(report, command=told.repeat(call), kits=written, data=dataset if kept is not None else None)
 
 
-def make_kit_config(kit: Names | None, *, name: str | None, webgpu: bool, force: bool) -> KitConfig | None:
+def make_kit_config(*, kit: Names | None, name: str | None, webgpu: bool, force: bool) -> KitConfig | None:
     """Return which kits to write, None for none.
 
     Raises:

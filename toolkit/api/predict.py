@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict, Unpack, overload
 
 from toolkit.api.listener import Listener
-from toolkit.api.subjects import find_model
+from toolkit.api.subjects import MODEL, as_path, find_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError, require_known
 from toolkit.imaging.settings import AUTO, PrepareSettings
@@ -24,6 +24,7 @@ from toolkit.prediction.config import (
     EngineChoice,
     PredictionConfig,
 )
+from toolkit.progress import heard_by
 
 if TYPE_CHECKING:
     from toolkit.api.subjects import PathLike
@@ -136,11 +137,11 @@ def predict(
     require_known(on_error, ON_ERROR, what="on_error")
     engine: dict[str, Any] = {"runtime": runtime, "provider": provider, "precision": precision, "threads": threads}
     engine |= {"allow_fallback": allow_fallback}
-    path, told = find_model(model, store=ArtifactStore.default()), listener or Listener()
-    paths = _as_paths(images)
+    path, told, paths = as_path(model, expected=MODEL), listener or Listener(), _as_paths(images)
     if paths is None:
         if output is not None:
             raise UsageError("output is for images that lie in files; save the arrays as .npy, or leave it out")
+        find_model(path, store=ArtifactStore.default())
         return _answer_here(path, images, on_error=on_error, fit=fit, polarity=polarity, **engine)
     config = PredictionConfig(
         model=path,
@@ -158,6 +159,7 @@ def predict(
         executor=executor,
         processes=processes,
     )
+    find_model(path, store=ArtifactStore.default())  # where the words make sense, its file has to be there
     if output is None:
         return _keep(config, on_error=on_error, listener=told)
     return _write(config, output, on_error=on_error, listener=told)
@@ -184,7 +186,7 @@ def _keep(config: PredictionConfig, *, on_error: str, listener: Listener) -> Pre
 
     keeper = AnswerKeeper()
     with listener.progress("predicting", unit="images") as bar:
-        report = run_prediction(config, progress=bar, keeper=keeper)
+        report = run_prediction(config, progress=heard_by(bar), keeper=keeper)
     for note in report.notes:
         listener.note(note)
     answers = Prediction.of_blocks(keeper.blocks, classes=report.classes, provider=report.provider_active)
@@ -200,7 +202,7 @@ def _write(
 
     stream = None if isinstance(output, str | os.PathLike) else output
     with listener.progress("predicting", unit="images") as bar:
-        report = run_prediction(config, progress=bar, stream=stream)
+        report = run_prediction(config, progress=heard_by(bar), stream=stream)
     for note in report.notes:
         listener.note(note)
     if on_error == "raise":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PathLike", "find_model", "find_run_or_model", "held_output", "write_report"]
+__all__ = ["MODEL", "PathLike", "as_path", "find_model", "find_run_or_model", "held_output", "write_report"]
 
 import contextlib
 import os
@@ -16,6 +16,7 @@ from toolkit.holding import hold
 
 # A report that made a file is its path, too.
 PathLike: TypeAlias = str | os.PathLike[str]
+MODEL = "an .onnx file's path, or what toolkit.export returned"
 
 
 def find_model(model: PathLike, *, store: ArtifactStore) -> Path:
@@ -24,7 +25,7 @@ def find_model(model: PathLike, *, store: ArtifactStore) -> Path:
     Raises:
         UsageError: it is no path, or there is no such file.
     """
-    path = _as_path(model, expected="an .onnx file's path, or what toolkit.export returned")
+    path = as_path(model, expected=MODEL)
     if not path.exists():
         raise UsageError(f"no model {path}; models lie in {store.root / 'models'}")
     return path
@@ -38,7 +39,7 @@ def find_run_or_model(subject: PathLike, *, store: ArtifactStore) -> Path:
     """
     from toolkit.runs.run import find_run
 
-    path = _as_path(subject, expected="a run, an .onnx file's path, or what train or export returned")
+    path = as_path(subject, expected="a run, an .onnx file's path, or what train or export returned")
     return find_model(path, store=store) if path.suffix.lower() == ".onnx" else find_run(path, store=store)
 
 
@@ -53,7 +54,7 @@ def held_output(output: PathLike | None, *, force: bool, inputs: Iterable[Path] 
     if output is None:
         yield None
         return
-    path = _as_path(output, expected="a path")
+    path = as_path(output, expected="a path")
     check_output(path, force=force, inputs=tuple(inputs))
     with hold(path):
         yield path
@@ -67,7 +68,12 @@ def write_report(path: Path | None, report: Any) -> None:
         write_json(path, report.to_json())
 
 
-def _as_path(given: PathLike, *, expected: str) -> Path:
+def as_path(given: PathLike, *, expected: str) -> Path:
+    """Return the path that was given.
+
+    Raises:
+        UsageError: it is none; `expected` says what would be.
+    """
     try:
         return Path(given)
     except TypeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_RECIPE", "train"]
+__all__ = ["train"]
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.api.data import DEFAULT_DATA, load_given, load_recorded, locate_data, remember_data
+from toolkit.api.data import load_given, load_recorded, locate_data, remember_data
 from toolkit.api.evaluate import report_evaluation
 from toolkit.api.listener import Listener
 from toolkit.api.run_report import RunReport
-from toolkit.api.words import split_size, write_call
+from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset
 from toolkit.data.pictures import LabelledPictures
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from toolkit.network.config import NetworkConfig
     from toolkit.training.session import Machine
 
-DEFAULT_RECIPE = "fast"
 # Of a run, when it begins.
 SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Names", "Numbers", "split_names", "split_numbers", "split_size", "write_call"]
+__all__ = [
+    "DEFAULT_DATA",
+    "DEFAULT_RECIPE",
+    "Names",
+    "Numbers",
+    "split_names",
+    "split_numbers",
+    "split_size",
+    "write_call",
+]
 
 import inspect
 import os
@@ -15,6 +24,9 @@ from toolkit.errors import UsageError
 Names: TypeAlias = str | Iterable[str]
 # 1, [1, 64] or "1,64".
 Numbers: TypeAlias = int | str | Iterable[int]
+# What is trained on, and how, where nobody says.
+DEFAULT_DATA = "mnist"
+DEFAULT_RECIPE = "fast"
 # Of a call's arguments those that say how it is watched, not what it does.
 WATCHING = ("listener", "on_epoch")
 

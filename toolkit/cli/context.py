@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 __all__ = [
-    "DEFAULT_DATA",
     "announce_model",
     "choose_model",
     "load_data",
-    "load_recorded_data",
-    "locate_data",
     "require_there",
     "resolve_model",
     "resolve_run",
 ]
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.output import Output, fill_in, note
@@ -24,8 +20,6 @@ from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from toolkit.data import Dataset
-
-DEFAULT_DATA = "mnist"
 
 
 def require_there(path: Path, *, made_by: str) -> Path:
@@ -99,38 +93,3 @@ def load_data(
 
     with output.progress(f"loading {Path(name).name}", unit="bytes") as bar:
         return load_dataset(name, size=size, polarity=polarity, progress=bar, on_note=note)
-
-
-def locate_data(name: str | None) -> str:
-    """Return where data that is no catalogue name lies, as an absolute path; an empty string for a catalogue name."""
-    from toolkit.data.catalog.entries import dataset_names
-
-    return "" if name is None or name in dataset_names() else str(Path(name).resolve())
-
-
-def load_recorded_data(
-    name: str | None, recorded: Mapping[str, Any], *, output: Output, size: tuple[int, int]
-) -> Dataset:
-    """Load the data set named, else the one that a run or a card records, where it was then or by its name.
-
-    Args:
-        name: as given; None where nothing was.
-        recorded: the `data` of a run or a card.
-        output: shows the bar.
-        size: height and width of the model's images, to which a user's own are brought as they were for the training.
-
-    Raises:
-        UsageError: the recorded one is a folder that has to be named again.
-    """
-    try:
-        chosen = name or recorded.get("source") or recorded["name"]
-        dataset = load_data(chosen, output, size=size if locate_data(chosen) else None)
-    except UsageError as error:
-        if name is not None:
-            raise
-        raise UsageError(
-            f"the data set {recorded['name']!r} is not in the catalogue; name its folder or file with --data"
-        ) from error
-    if name is None:
-        fill_in("--data", chosen)
-    return dataset

@@ -11,7 +11,7 @@ from toolkit.api.listener import Listener
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import announce_model
 from toolkit.cli.output import Output, fill_in, note, repeat_command
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, show_nothing
 
 
 class CommandListener(Listener):
@@ -20,11 +20,13 @@ class CommandListener(Listener):
     Args:
         output: where words and bars go.
         announced: the model to be named once the work is accepted: refusals are one line. None: none is.
+        shows_bars: whether bars may be drawn where the output goes.
     """
 
-    def __init__(self, output: Output, *, announced: Path | None = None) -> None:
+    def __init__(self, output: Output, *, announced: Path | None = None, shows_bars: bool = True) -> None:
         self.output = output
         self._announced = announced
+        self._shows_bars = shows_bars
 
     def note(self, words: str) -> None:
         """Write a remark to stderr."""
@@ -32,7 +34,7 @@ class CommandListener(Listener):
 
     def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[ShowProgress]:
         """Show a bar at the terminal's foot."""
-        return self.output.progress(label, unit=unit)
+        return self.output.progress(label, unit=unit) if self._shows_bars else show_nothing(label, unit=unit)
 
     def accept(self) -> None:
         """Name the model."""

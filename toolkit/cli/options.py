@@ -34,8 +34,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from toolkit.api.words import DEFAULT_DATA
 from toolkit.cli.completion import data_names, engines, models, one_of, providers, some_of
-from toolkit.cli.context import DEFAULT_DATA
 from toolkit.errors import ExternalDataError
 from toolkit.runtimes.providers import PROVIDERS
 

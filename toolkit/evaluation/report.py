@@ -47,7 +47,8 @@ class EvaluationReport(Summarised):
     """How a run or a model file answers labelled images.
 
     Attributes:
-        title: `run NAME` or `model NAME`.
+        kind: `run` or `model`.
+        name: what it is called.
         identity: what the report records about it: its path and hash, or its run and checkpoint.
         classes: its class names.
         figures: accuracy and confusion matrix.
@@ -62,7 +63,8 @@ class EvaluationReport(Summarised):
         pictures: where drawings of it lie, by what they show.
     """
 
-    title: str
+    kind: str
+    name: str
     identity: Mapping[str, Any]
     classes: tuple[str, ...]
     figures: AccuracyReport
@@ -106,6 +108,11 @@ class EvaluationReport(Summarised):
         """Every wrong answer, the surest first; `index` is the image's place in `images`."""
         return find_mistakes(self.result, self.classes)
 
+    @property
+    def first(self) -> tuple[Answer, ...]:
+        """The answers on the first images, at most ten."""
+        return first_answers(self.result, self.classes)
+
     def to_json(self) -> dict[str, Any]:
         """Return schema `toolkit/evaluation/1`.
 
@@ -129,7 +136,7 @@ class EvaluationReport(Summarised):
             "notes": list(self.notes),
             **({} if self.against is None else {"against": self.against.to_json()}),
             "pictures": dict(self.pictures),
-            "first": to_plain(first_answers(self.result, self.classes)),
+            "first": to_plain(self.first),
             "mistakes": to_plain(self.mistakes),
             "command": self.command,
             "environment": self.environment,
@@ -151,4 +158,4 @@ class EvaluationReport(Summarised):
         facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
         right = f"{'test accuracy' if self.is_test else 'accuracy'} {self.figures.describe()}"
         wrong = count_of(self.count - self.correct, "mistake")
-        return Summary(f"{self.title}: {right}, {wrong}", facts)
+        return Summary(f"{self.kind} {self.name}: {right}, {wrong}", facts)

@@ -5,9 +5,11 @@ from __future__ import annotations
 __all__ = ["export_and_show", "export_kits"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.context import load_recorded_data, resolve_run
+from toolkit.api.export import export, make_kit_config, write_kits_of
+from toolkit.cli.context import resolve_run
+from toolkit.cli.hearing import CommandListener
 from toolkit.cli.output import Output, note, tell_origin, warn
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, ResourceError, UsageError
@@ -15,28 +17,18 @@ from toolkit.plain import to_plain
 
 if TYPE_CHECKING:
     from toolkit.artifacts import ArtifactStore
-    from toolkit.exporting.config import ExportConfig
-    from toolkit.exporting.kits.kits import KitConfig, WrittenKits
+    from toolkit.exporting.kits.kits import WrittenKits
     from toolkit.exporting.report import ExportReport
 
 
 def export_and_show(
-    run: Path | None,
-    config: ExportConfig,
-    *,
-    data: str | None,
-    kits: KitConfig | None,
-    check: bool,
-    store: ArtifactStore,
-    output: Output,
+    run: Path | None, options: dict[str, Any], *, check: bool, store: ArtifactStore, output: Output
 ) -> None:
     """Export a run, write kits of the file where they are asked for, and say what became of each.
 
     Args:
         run: the run; None is the latest.
-        config: of the export.
-        data: the data set that was named; None is the one that the run records.
-        kits: which; None for none.
+        options: of the export, as `toolkit.export` takes them.
         check: a kit's self-check that cannot run is an error.
         store: where files go.
         output: where words go.
@@ -45,15 +37,15 @@ def export_and_show(
         CheckFailedError: int8 was asked for and no file of it holds, or a kit's self-check failed.
         ResourceError: a self-check did not run and `check` insists.
     """
-    report = _export(resolve_run(run, store=store), config, data=data, store=store, output=output)
-    written = _write_kits(report.model, kits, store=store, output=output) if kits else None
-    _show(report, written, output=output, asked=config.golden)
+    path = resolve_run(run, store=store)
+    report = export(**options | {"run": path, "listener": CommandListener(output)})
+    _show(report, output=output, asked=options.get("golden"))
     _judge_int8(report, store=store)
-    if written:
-        _judge_kits(written, check=check)
+    if report.kits:
+        _judge_kits(report.kits, check=check)
 
 
-def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: ArtifactStore, output: Output) -> None:
+def export_kits(model: Path, options: dict[str, Any], *, check: bool, store: ArtifactStore, output: Output) -> None:
     """Write kits of a model that is there, and say what became of each.
 
     Raises:
@@ -63,44 +55,24 @@ def export_kits(model: Path, config: KitConfig | None, *, check: bool, store: Ar
     """
     from toolkit.render.export import kits_table
 
+    how: dict[str, Any] = {key: options.get(key) for key in ("kit", "name", "webgpu", "force")}
+    config = make_kit_config(**how)
     if config is None:
         raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")
-    written = _write_kits(model, config, store=store, output=output)
+    written = write_kits_of(model, config, store=store, listener=CommandListener(output))
     output.report({"schema": "toolkit/kits/1", "model": str(model), **to_plain(written)}, kits_table(written.kits))
     _judge_kits(written, check=check)
 
 
-def _export(run: Path, config: ExportConfig, *, data: str | None, store: ArtifactStore, output: Output) -> ExportReport:
-    from toolkit.exporting.export import export_run
-    from toolkit.runs.run import read_run
-
-    described = read_run(run)
-    dataset = load_recorded_data(data, described.data, output=output, size=described.image_size)
-    with output.progress("writing the model and proving it", unit="int8 settings") as bar:
-        return export_run(run, dataset, config=config, store=store, progress=bar)
-
-
-def _write_kits(model: Path, config: KitConfig, *, store: ArtifactStore, output: Output) -> WrittenKits:
-    """Write a model's kits behind a progress bar."""
-    from toolkit.exporting.kits.kits import read_kit_source, write_kits
-
-    with output.progress("writing kits", unit="kits") as bar:
-        return write_kits(read_kit_source(model, name=config.name), config, store=store, progress=bar)
-
-
-def _show(report: ExportReport, written: WrittenKits | None, *, output: Output, asked: str | None) -> None:
+def _show(report: ExportReport, *, output: Output, asked: str | None) -> None:
     from toolkit.render.export import describe_export, int8_table, kits_table
 
     warn(report.warnings)
     tables = [
         *([] if report.int8 is None else int8_table(report.int8)),
-        *([kits_table(written.kits)] if written else []),
+        *([kits_table(report.kits.kits)] if report.kits else []),
     ]
-    output.report(
-        {**report.to_json(), **(to_plain(written) if written else {})},
-        *describe_export(report, asked=asked),
-        *tables,
-    )
+    output.report(report.to_json(), *describe_export(report, asked=asked), *tables)
 
 
 def _judge_int8(report: ExportReport, *, store: ArtifactStore) -> None:

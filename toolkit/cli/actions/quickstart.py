@@ -7,19 +7,20 @@ __all__ = ["Quickstart"]
 from pathlib import Path
 from typing import Any
 
+from toolkit.api.export import export
+from toolkit.api.predict import predict
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
 from toolkit.cli.actions.parity import check_and_report
-from toolkit.cli.actions.train import run_training
+from toolkit.cli.actions.train import train_and_draw
 from toolkit.cli.context import load_data
-from toolkit.cli.output import Output, repeat_command
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.output import Output
 from toolkit.counts import count_of
-from toolkit.durable import write_atomic, write_json
+from toolkit.durable import write_atomic
 from toolkit.errors import ModelError, UsageError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest
-from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.export import export_run
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.diagnosis.replay import encode_png
 from toolkit.plain import to_plain
@@ -63,18 +64,18 @@ class Quickstart:
             self._store.record(run=reused)
             self._output.show(f"reusing {reused}: same data, recipe and seed, its checkpoint's hash holds")
         else:
-            result = run_training(self._data, config, output=self._output)
-            if result is None:
+            how = {"data": self._data, "recipe": config.recipe, "seed": config.seed, "all_data": config.all_data}
+            report = train_and_draw(how, output=self._output)
+            if report.judged is None:
                 raise UsageError("the quickstart runs as one process; run it without torchrun")
-            self._run, accuracy = result[0].run, result[1]
+            self._run, accuracy = report.run, report.judged.figures
         self._output.show(f"test accuracy {accuracy.describe()}")
         self._result.update(reused_run=reused is not None, accuracy=accuracy.to_json())
         self._files["run"] = str(self._run)
 
     def export(self) -> None:
         """2/6 export, proven before it is put in place"""
-        with self._output.progress("writing the model and proving it"):
-            report = export_run(self._run, self._data, config=ExportConfig(), store=self._store)
+        report = export(self._run, data=self._data, listener=CommandListener(self._output))
         self._model, self._card = report.model, report.card
         state = "unchanged" if report.unchanged else "written"
         self._output.show(f"{report.model} {state}, {report.size_bytes / 1e6:.2f} MB, sha256 {report.sha256[:16]}...")
@@ -104,15 +105,9 @@ class Quickstart:
 
     def predict(self) -> None:
         """5/6 prediction of a folder of PNG digits"""
-        from toolkit.prediction.config import PredictionConfig
-        from toolkit.prediction.run import run_prediction
-
         folder = self._write_samples(self._card)
         target = self._store.new_file("predictions", self._model.stem, suffix=".csv")
-        with self._output.progress("predicting", unit="images") as bar:
-            config = PredictionConfig(model=self._model, inputs=(folder,), output=target)
-            report = run_prediction(config, progress=bar)
-        report.raise_for_errors()
+        report = predict(self._model, [folder], output=target, listener=CommandListener(self._output))
         right = sum(row.label == Path(row.source).name.split("-")[0] for row in report.preview)
         self._output.show(f"{right} of {SAMPLE_COUNT} file names agree with their predicted label")
         self._result["predict"] = {"images": report.num_ok, "right": right}
@@ -120,17 +115,15 @@ class Quickstart:
 
     def bench(self) -> None:
         """6/6 benchmark"""
-        from toolkit.bench.config import BenchConfig
-        from toolkit.bench.sweep import run_bench
+        from toolkit.api.benchmark import benchmark
         from toolkit.render.bench import render_bench
 
         # On a GPU every provider is tried and the ones that do not work say why; elsewhere that would be noise.
         on_gpu = read_run(self._run).training["device"] == "cuda"
-        config = BenchConfig(batches=(1, 256), providers=("all",) if on_gpu else ("cpu",))
-        source, show = ModelSource.read(self._model), self._output.progress
-        report = run_bench(config, source, command=repeat_command(), show=show)
         target = self._store.new_file("reports", "bench", suffix=".json")
-        write_json(target, report.to_json())
+        told = CommandListener(self._output)
+        provider = "all" if on_gpu else "cpu"
+        report = benchmark(self._model, batch=(1, 256), provider=provider, output=target, listener=told)
         self._output.show(*render_bench(report))
         self._result["bench"] = report.to_json()
         self._files["benchmark"] = str(target)

@@ -6,22 +6,16 @@ __all__ = ["export_command"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.export import export_and_show, export_kits
 from toolkit.cli.completion import kits, one_of, runs_or_models, some_of
-from toolkit.cli.options import DataName, Force, Json, command_of
+from toolkit.cli.options import DataName, Force, Json, command_of, options_for
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 from toolkit.exporting.config import EXPORTED_PRECISIONS, GOLDEN_KINDS
-
-if TYPE_CHECKING:
-    from toolkit.exporting.config import ExportConfig
-    from toolkit.exporting.kits.kits import KitConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +39,7 @@ class ExportRequest:
             show_default="the run's, of kits the data set's",
         ),
     ] = None
-    output_path: Annotated[
+    output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to write.", show_default="models/NAME.onnx under artifacts"),
     ] = None
@@ -95,50 +89,21 @@ class ExportRequest:
     force: Force = False
     as_json: Json = False
 
-    def make_config(self) -> ExportConfig:
-        """Return the settings of the export.
-
-        Raises:
-            UsageError: a word is unknown, or a number makes no sense.
-        """
-        from toolkit.exporting.config import ExportConfig
-
-        return ExportConfig(
-            name=self.name,
-            output=self.output_path,
-            precisions=split_names(self.precision),
-            calibration_count=self.calibration,
-            cross_check=self.cross_check,
-            golden=self.golden,
-            author=self.author,
-            licence=self.licence,
-            force=self.force,
-        )
-
-    def make_kit_config(self) -> KitConfig | None:
-        """Return which kits to write, None for none.
-
-        Raises:
-            UsageError: a kit is unknown, or an option of kits is given without one.
-        """
-        if self.kit is None:
-            if self.webgpu or self.check:
-                raise UsageError(f"{'--webgpu' if self.webgpu else '--check'} is about kits; name some with --kit")
-            return None
-        from toolkit.exporting.kits.kits import KitConfig
-
-        return KitConfig(kits=split_names(self.kit), name=self.name, uses_webgpu=self.webgpu, force=self.force)
-
 
 def _carry_out(request: ExportRequest) -> None:
+    from toolkit.api.export import export
+    from toolkit.cli.actions.export import export_and_show, export_kits
+
     output, store = Output(as_json=request.as_json), ArtifactStore.default()
-    config, kits, run = request.make_config(), request.make_kit_config(), request.run
+    if request.check and request.kit is None:
+        raise UsageError("--check is about kits; name some with --kit")
+    options, run = options_for(export, request), request.run
     if run is None or run.suffix != ".onnx":
-        export_and_show(run, config, data=request.data, kits=kits, check=request.check, store=store, output=output)
+        export_and_show(run, options, check=request.check, store=store, output=output)
         return
-    if request.output_path is not None or config.precisions != ("fp32",):
+    if request.output is not None or request.precision != "fp32":
         raise UsageError("--output and --precision are for runs; kits of a model lie in artifacts/kits")
-    export_kits(run, kits, check=request.check, store=store, output=output)
+    export_kits(run, options, check=request.check, store=store, output=output)
 
 
 export_command = command_of(ExportRequest, _carry_out)

@@ -7,32 +7,21 @@ __all__ = ["predict_command"]
 import os
 import stat
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO, cast
 
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.completion import ARITHMETICS, engines, one_of
 from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of
-from toolkit.cli.output import Output, ProgressBar, draw_picture, note
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of, options_for
+from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
-from toolkit.imaging.settings import AUTO, FIT_WISHES, POLARITY_WISHES, PrepareSettings
-from toolkit.prediction.config import (
-    AUTO_BATCH,
-    DEFAULT_BATCH,
-    DEFAULT_PROVIDER,
-    DEFAULT_RUNTIME,
-    EXECUTORS,
-    FROM_FILENAME,
-    FROM_FOLDER,
-    LOCAL,
-    EngineChoice,
-    PredictionConfig,
-)
+from toolkit.imaging.settings import AUTO, FIT_WISHES, POLARITY_WISHES
+from toolkit.prediction.config import DEFAULT_BATCH, DEFAULT_PROVIDER, DEFAULT_RUNTIME, EXECUTORS, LOCAL
 
 if TYPE_CHECKING:
     from toolkit.prediction.report import PredictionReport
@@ -55,7 +44,7 @@ class PredictRequest:
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout.", show_default="a unique name")
     ] = None
-    form: Annotated[
+    format: Annotated[
         str | None,
         typer.Option(
             "--format",
@@ -132,19 +121,12 @@ class PredictRequest:
             raise UsageError("--output - and --json both want stdout; choose one")
         if self.to_stdout and self.resume:
             raise UsageError("--resume goes on with a file; it cannot with --output -")
-        if self.labels_from_filename and self.labels_from_folder:
-            raise UsageError("--labels-from-filename and --labels-from-folder tell two truths; choose one")
         check_picture(self.gallery)
 
     @property
     def to_stdout(self) -> bool:
         """Whether rows go to stdout."""
         return self.output == STDOUT
-
-    @property
-    def truths(self) -> str:
-        """What tells a row's class."""
-        return FROM_FILENAME if self.labels_from_filename else FROM_FOLDER if self.labels_from_folder else ""
 
     @property
     def model(self) -> Path | None:
@@ -162,19 +144,20 @@ class PredictRequest:
 
 
 def _carry_out(request: PredictRequest) -> None:
-    from toolkit.prediction.run import run_prediction
+    from toolkit.api.predict import predict
 
     store = ArtifactStore.default()
-    config = _make_config(request, store)
-    claim_outputs(config.gallery, force=config.force)
+    model = request.model or choose_model(None, store=store)
+    claim_outputs(request.gallery, force=request.force)
     out = Output(as_json=request.as_json or request.to_stdout)
-    is_shown = not request.to_stdout or _goes_to_file(sys.stdout)
-    with out.progress("predicting", unit="images") if is_shown else nullcontext(ProgressBar()) as bar:
-        stream = sys.stdout.buffer if request.to_stdout else None
-        report = run_prediction(config, progress=bar if bar.is_shown else None, stream=stream)
+    listener = CommandListener(out, shows_bars=not request.to_stdout or _goes_to_file(sys.stdout))
+    output = sys.stdout.buffer if request.to_stdout else _choose_output(request, model, store=store)
+    told = {"model": model, "images": request.images, "output": output, "on_error": "keep", "listener": listener}
+    # With an output it is a report, which no checker sees in a table of options.
+    report = cast("PredictionReport", predict(**options_for(predict, request) | told))
     if request.model is None:
-        announce_model(config.model, store=store)  # after the refusals, which are one line
-    _show(report, config, out=out, to_stdout=request.to_stdout)
+        announce_model(model, store=store)  # after the refusals, which are one line
+    _show(report, request.gallery, out=out, to_stdout=request.to_stdout)
     report.raise_for_errors()
 
 
@@ -186,72 +169,21 @@ def _goes_to_file(stream: TextIO) -> bool:
         return False
 
 
-def _make_config(request: PredictRequest, store: ArtifactStore) -> PredictionConfig:
-    """Return the settings of a prediction.
-
-    Raises:
-        UsageError: they make no sense, or there is no such model.
-        ModelError: the latest model is not there any more.
-    """
-    model = request.model or choose_model(None, store=store)
-    config = PredictionConfig(
-        model=model,
-        inputs=request.images,
-        output=_choose_output(request, model, store=store),
-        form=request.form,
-        force=request.force,
-        resume=request.resume,
-        engine=EngineChoice(
-            runtime=request.runtime,
-            provider=request.provider,
-            precision=request.precision,
-            threads=request.threads,
-            allow_fallback=request.allow_fallback,
-        ),
-        settings=PrepareSettings(fit=request.fit, polarity=request.polarity),
-        batch=_read_batch(request.batch),
-        probabilities=request.probabilities,
-        truths=request.truths,
-        gallery=request.gallery,
-        executor=request.executor,
-        processes=request.processes,
-    )
-    if request.model is not None:
-        choose_model(model, store=store)  # where the words make sense, its file has to be there
-    return config
-
-
-def _choose_output(request: PredictRequest, model: Path, *, store: ArtifactStore) -> Path | None:
-    if request.to_stdout:
-        return None
+def _choose_output(request: PredictRequest, model: Path, *, store: ArtifactStore) -> Path:
     if request.output is not None:
         return request.output
     if request.resume:
         from toolkit.prediction.sinks.target import latest_unfinished
 
         return latest_unfinished(store.root / "predictions")
-    return store.new_file("predictions", model.stem, suffix=FORMAT_ENDINGS.get(request.form or "csv", ".csv"))
+    return store.new_file("predictions", model.stem, suffix=FORMAT_ENDINGS.get(request.format or "csv", ".csv"))
 
 
-def _read_batch(text: str) -> int:
-    if text == "auto":
-        return AUTO_BATCH
-    try:
-        batch = int(text)
-    except ValueError as error:
-        raise UsageError(f"--batch {text!r} is neither a whole number nor auto") from error
-    if batch == AUTO_BATCH:
-        raise UsageError(f"the batch is {batch}; expected 1 to 65536, or auto")
-    return batch
-
-
-def _show(report: PredictionReport, config: PredictionConfig, *, out: Output, to_stdout: bool) -> None:
+def _show(report: PredictionReport, gallery: Path | None, *, out: Output, to_stdout: bool) -> None:
     from toolkit.render.predictions import prediction_summary, predictions_table
 
-    for sentence in report.notes:
-        note(sentence)
-    if config.gallery is not None:
-        _draw_gallery(report, config)
+    if gallery is not None:
+        _draw_gallery(report, gallery)
     table = [predictions_table(report)] if report.preview else []
     if to_stdout:
         out.show(*prediction_summary(report))
@@ -259,15 +191,14 @@ def _show(report: PredictionReport, config: PredictionConfig, *, out: Output, to
         out.report(report.to_json(), *table, *prediction_summary(report))
 
 
-def _draw_gallery(report: PredictionReport, config: PredictionConfig) -> None:
-    assert config.gallery is not None
+def _draw_gallery(report: PredictionReport, gallery: Path) -> None:
     if not report.gallery:
-        note(f"no image has an answer, so there is no gallery at {config.gallery}")
+        note(f"no image has an answer, so there is no gallery at {gallery}")
         return
     from toolkit.plots.evaluation import draw_gallery
 
-    if draw_picture(config.gallery, lambda: draw_gallery(report)):
-        note(f"the {len(report.gallery)} least sure images are shown in {config.gallery}")
+    if draw_picture(gallery, lambda: draw_gallery(report)):
+        note(f"the {len(report.gallery)} least sure images are shown in {gallery}")
 
 
 predict_command = command_of(PredictRequest, _carry_out)

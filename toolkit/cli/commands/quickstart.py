@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from toolkit.api.words import DEFAULT_DATA
 from toolkit.cli.completion import data_names
-from toolkit.cli.context import DEFAULT_DATA
 from toolkit.cli.options import Json
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_RECIPE", "CpuThreads", "Device", "RecipeName", "Seed", "Settings", "train_command"]
+__all__ = ["CpuThreads", "Device", "RecipeName", "Seed", "Settings", "train_command"]
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from toolkit.api.words import split_size
-from toolkit.artifacts import ArtifactStore
-from toolkit.cli.actions.train import resume_training, run_training, show_result
+from toolkit.api.words import DEFAULT_RECIPE
 from toolkit.cli.completion import DEVICES, POLARITIES, one_of, recipes, runs, setting_keys
-from toolkit.cli.context import DEFAULT_DATA, load_data, load_recorded_data, locate_data
-from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
-from toolkit.cli.output import Output, note
-from toolkit.errors import UsageError
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of, options_for
+from toolkit.cli.output import Output
 from toolkit.training.process import prepare_process
-from toolkit.training.recipe_catalog import RECIPES, change_recipe, recipe_from_json, resolve_recipe
-
-if TYPE_CHECKING:
-    from toolkit.cli.actions.train import Result
-
-DEFAULT_RECIPE = "fast"
-# Of a run, when it begins.
-SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
+from toolkit.training.recipe_catalog import RECIPES
 
 RecipeName = Annotated[
     str | None,
@@ -75,7 +63,7 @@ class TrainRequest:
         ),
     ] = None
     recipe: RecipeName = None
-    settings: Settings = None
+    set: Settings = None
     epochs: Annotated[
         str | None,
         typer.Option(
@@ -117,64 +105,15 @@ class TrainRequest:
     ] = False
     as_json: Json = False
 
-    def given(self, *more: str) -> dict[str, Any]:
-        """Return what was given of how to train, by its name."""
-        asked = {name: getattr(self, name) for name in ("seed", "device", "threads", "keep_every", *more)}
-        return {name: value for name, value in asked.items() if value is not None}
-
 
 def _carry_out(request: TrainRequest) -> None:
     prepare_process()
+    from toolkit.api.train import train
+    from toolkit.cli.actions.train import show_result, train_and_draw
+
     output = Output(as_json=request.as_json)
-    show_result((_begin if request.resume is None else _resume)(request, output), output=output)
-
-
-def _begin(request: TrainRequest, output: Output) -> Result:
-    from toolkit.runs.run import check_run_name
-    from toolkit.training.config import TrainConfig
-
-    settings, epochs, sides = [*(request.settings or [])], request.epochs, split_size(request.size)
-    if request.allow_drift:
-        raise UsageError("--allow-drift belongs to --resume")
-    if epochs is not None and epochs.startswith("+"):
-        raise UsageError(f"--epochs {epochs} adds to a run; name it with --resume, or write --epochs {epochs[1:]}")
-    settings += [f"epochs={epochs}"] if epochs is not None else []
-    recipe = resolve_recipe(request.recipe or DEFAULT_RECIPE, settings=settings)
-    if request.name is not None:
-        check_run_name(request.name, store=ArtifactStore.default())  # before data are fetched for it
-    how = {
-        "all_data": request.all_data,
-        "data_source": locate_data(request.data),
-        **request.given("cuda_graph", "name"),
-    }
-    config = TrainConfig(recipe=recipe, **how)
-    dataset = load_data(request.data or DEFAULT_DATA, output, size=sides, polarity=request.polarity)
-    if config.data_source and dataset.polarity != "any":
-        told = "as asked" if request.polarity else "as its training images show"
-        note(f"{dataset.name} is {dataset.polarity}, {told}: a picture that is not will be inverted for a prediction")
-    return run_training(dataset, config, output=output, tensorboard=request.tensorboard)
-
-
-def _resume(request: TrainRequest, output: Output) -> Result:
-    from toolkit.runs.run import find_run, read_run
-    from toolkit.training.config import ResumeConfig
-
-    assert request.resume is not None
-    settled = next((name for name in SETTLED if getattr(request, name) not in {None, False}), None)
-    if settled is not None:
-        raise UsageError(f"--{settled.replace('_', '-')} is settled when a run begins; it cannot change with --resume")
-    store = ArtifactStore.default()
-    run = store.latest_started_run() if request.resume == "latest" else find_run(Path(request.resume), store=store)
-    recorded = read_run(run)
-    dataset = load_recorded_data(request.data, recorded.data, output=output, size=recorded.image_size)
-    is_asked = request.recipe is not None or request.settings
-    base = recipe_from_json(recorded.recipe) if request.recipe is None else resolve_recipe(request.recipe)
-    config = ResumeConfig(
-        recipe=change_recipe(base, request.settings or []) if is_asked else None,
-        data_source=locate_data(request.data),
-        **request.given("epochs", "allow_drift"),
-    )
-    return resume_training(run, dataset, config=config, output=output, tensorboard=request.tensorboard)
+    report = train_and_draw(options_for(train, request), output=output, tensorboard=request.tensorboard)
+    show_result(report, output=output)
 
 
 train_command = command_of(TrainRequest, _carry_out)

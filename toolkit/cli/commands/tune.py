@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.api.words import split_size
+from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.tune import search_and_report
-from toolkit.cli.commands.train import DEFAULT_RECIPE, CpuThreads, Device, RecipeName, Seed, Settings
+from toolkit.cli.commands.train import CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.completion import SEARCHES, one_of, setting_keys, studies
-from toolkit.cli.context import DEFAULT_DATA, load_data
+from toolkit.cli.context import load_data
 from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
