@@ -152,7 +152,7 @@ def test_another_machine_needs_neither_data_nor_run(
     app(args=["parity", str(model_path), *NARROW, "--sample", "64", "--record", str(proof)], standalone_mode=False)
     capsys.readouterr()
     monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path / "there"))
-    monkeypatch.setattr("toolkit.cli.actions.parity.load_recorded_data", None)
+    monkeypatch.setattr("toolkit.api.check_parity.load_recorded", None)
     app(args=["parity", str(model_path), *NARROW, "--against", str(proof), "--json"], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
     assert report["passed"]
