@@ -14,10 +14,10 @@ import pytest
 from typer import Context
 from typer.core import TyperCommand
 
+from toolkit.api.words import DEFAULT_DATA
 from toolkit.bench.auto import DEFAULT_OBJECTIVE
 from toolkit.bench.config import DEFAULT_BATCHES, DEFAULT_PLAN, BenchConfig
 from toolkit.cli.app import _load_command
-from toolkit.cli.context import DEFAULT_DATA
 from toolkit.cli.help_page import EXAMPLES
 from toolkit.cli.variables import VARIABLES
 from toolkit.doctor.checks import DEFAULT_ENGINES
