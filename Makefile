@@ -59,7 +59,7 @@ kits: $(VENV)/.dev
 
 # The documentation site, strictly, into build/site; then every code block of README and the guides.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
 # The wheel and the sdist: built, looked into, installed into an empty environment and used from an unrelated folder.

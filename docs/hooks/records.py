@@ -8,25 +8,29 @@ from __future__ import annotations
 
 __all__ = ["PARTS"]
 
-import ast
-import importlib
 import re
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import griffe
 from markdown_text import table
 from mkdocs.exceptions import PluginError
 from source import read_code
+from written_keys import find_keys
 
 from toolkit.prediction.pipeline.blocks import COLUMNS
 
 RECIPES = "Each of `rows` has the recipe's `name`, its `base`, and `fields`; each of these:"
+MODULES = "What `toolkit.export` of a module of your own returns, as `.to_json()`."
 # Kind: what prints it; the record or the function that makes it; where that record stands, if it is not the whole.
 REPORTS = {
     "evaluation": ("evaluate", "evaluation.report.EvaluationReport", ""),
     "export": ("export", "exporting.report.ExportReport", ""),
+    "module-export": (
+        "",
+        "exporting.modules.report.ModuleExportReport",
+        "What `toolkit.export` of a module of yours says.",
+    ),
     "int8": ("export --precision int8", "exporting.report.Int8Report", ""),
     "kits": ("export MODEL --kit", "exporting.kits.kits.WrittenKits", ""),
     "parity": ("parity", "parity.report.ParityReport", ""),
@@ -47,10 +51,6 @@ REPORTS = {
 }
 # What every report has, told once.
 COMMON = {"schema", "command", "environment"}
-# How a method writes all of its record's fields.
-DUMPS = re.compile(r"(?:to_plain|asdict)\(self\)|in self\.__dataclass_fields__")
-# Or those that a constant of its module names.
-SELECTS = re.compile(r"getattr\(self, name\) for name in ([A-Z]+)\b")
 KEY = re.compile(r"^(\S+): (.+(?:\n[ ]{4,}.+)*)", re.MULTILINE)
 JSON_TYPES = {
     "str": "text",
@@ -79,8 +79,8 @@ def _tell_reports() -> str:
 
 
 def _tell_report(kind: str, verb: str, path: str, where: str) -> str:
-    head = f"## toolkit/{kind}/1 {{#{kind}}}\n\nPrinted by `toolkit {verb} --json`. {where}"
-    return f"{head}\n\n{_describe(read_code()[path], set())}"
+    words = f"Printed by `toolkit {verb} --json`. {where}" if verb else where
+    return f"## toolkit/{kind}/1 {{#{kind}}}\n\n{words}\n\n{_describe(read_code()[path], set())}"
 
 
 def _tell_card() -> str:
@@ -111,10 +111,9 @@ def _keys(record: Any) -> Iterator[_Key]:
     method = record.members.get("to_json") if record.is_class else record
     words = _attributes(record)
     told = dict(KEY.findall(_section(method, "keys"))) if method else {}
-    literal, left_out = _literal_keys(method) if method and record.is_class else ([], set())
-    dumped = _dumped(record, method, words)
-    for name in dict.fromkeys([*literal, *told, *dumped]):
-        if name in COMMON | left_out or "NDArray" in str(getattr(record.members.get(name), "annotation", "")):
+    written = [*words] if method is None else find_keys(method, fields=words) if record.is_class else []
+    for name in dict.fromkeys([*written, *told]):
+        if name in COMMON or "NDArray" in str(getattr(record.members.get(name), "annotation", "")):
             continue
         meaning = told.get(name) or words.get(name) or words.get(f"is_{name}") or _property_words(record, name)
         if not meaning:
@@ -129,27 +128,6 @@ def _attributes(record: Any) -> dict[str, str]:
         section for section in record.docstring.parsed if section.kind is griffe.DocstringSectionKind.attributes
     ]
     return {item.name: item.description for section in sections for item in section.value}
-
-
-def _dumped(record: Any, method: Any, fields: Iterable[str]) -> Iterable[str]:
-    """Return the fields that are written as they are."""
-    if not record.is_class:
-        return ()
-    if method is None or DUMPS.search(method.source):
-        return fields
-    selected = SELECTS.search(method.source)
-    return getattr(importlib.import_module(record.module.path), selected[1]) if selected else ()
-
-
-def _literal_keys(method: Any) -> tuple[list[str], set[str]]:
-    """Return the keys that the method itself writes, and the fields that it names to leave them out."""
-    nodes = [*ast.walk(ast.parse(textwrap.dedent(method.source)))]
-    made = [
-        node.value for node in nodes if isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Dict)
-    ]
-    keys = [str(key.value) for value in made for key in value.keys if isinstance(key, ast.Constant)]
-    compared = [part for node in nodes if isinstance(node, ast.Compare) for part in ast.walk(node)]
-    return keys, {str(part.value) for part in compared if isinstance(part, ast.Constant)}
 
 
 def _property_words(record: Any, name: str) -> str:
