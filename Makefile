@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits]'
+	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits,serve]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

@@ -19,6 +19,7 @@ LAYERS = [
     {"render", "plots"},
     {"api"},
     {"exporting"},
+    {"serving"},
     {"evaluation", "parity", "prediction", "bench", "doctor", "tuning"},
     {"training"},
     {"runtimes"},

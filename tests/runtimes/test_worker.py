@@ -206,7 +206,7 @@ def test_hang_is_ended_at_the_time_limit_and_named(strange_python: str) -> None:
         runtime._timeout_s = 0.5  # only now: to start takes as long as it takes
         with pytest.raises(WorkerError, match=r"hung for 0\.5 s and was ended during 'run'"):
             runtime.run({"images": IMAGES})
-        process = runtime._helper.process
+        process = runtime.helper.process
     assert process.poll() is not None
 
 

@@ -32,6 +32,7 @@ VERBS = {
     "selftest": "Replay the golden vectors of a model's card.",
     "parity": "Compare engines with the float64 reference.",
     "demo": "Serve a model's web kit on this machine and open it.",
+    "serve": "Answer over HTTP, by the Open Inference Protocol v2.",
     "predict": "Predict images: one row each, -o - for stdout.",
     "bench": "Measure latency and throughput of a model.",
     "compare": "Hold two bench results beside one another.",

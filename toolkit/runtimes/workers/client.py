@@ -91,6 +91,7 @@ class WorkerProcess(Closing):
     Attributes:
         notes: what its runtime has passed over until now, one line each.
         left_out: outputs that have no form as arrays, and why.
+        helper: the process; who speaks with it otherwise reads and writes its streams.
 
     Args:
         timeout_s: most seconds for one request; `TOOLKIT_TIME_LIMIT` lowers it.
@@ -107,7 +108,7 @@ class WorkerProcess(Closing):
         self.left_out: dict[str, str] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         try:
-            self._helper = Helper(
+            self.helper = Helper(
                 "toolkit.runtimes.workers.worker",
                 title="a worker",
                 python=python,
@@ -127,7 +128,7 @@ class WorkerProcess(Closing):
             ModelError, ProviderError, UsageError, ResourceError: as they were raised there.
         """
         words = f"the engine {{end}} during {header['verb']!r}"
-        frame = self._helper.ask(header, arrays, seconds=self._timeout_s, words=words)
+        frame = self.helper.ask(header, arrays, seconds=self._timeout_s, words=words)
         if "error" in frame[0]:
             error = error_from_json(frame[0]["error"])
             error.log = self.log
@@ -138,13 +139,13 @@ class WorkerProcess(Closing):
     @property
     def log(self) -> str:
         """The last lines that the worker wrote on its standard error."""
-        return self._helper.log
+        return self.helper.log
 
     def close(self) -> None:
         """End the worker; a second call does nothing."""
         with contextlib.suppress(OSError, ValueError):
-            write_frame(self._helper.requests, {"verb": "stop"})
-        self._helper.close(patience_s=2)
+            write_frame(self.helper.requests, {"verb": "stop"})
+        self.helper.close(patience_s=2)
         self._folder.cleanup()
 
 

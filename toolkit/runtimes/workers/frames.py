@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Frame", "read_frame", "write_frame"]
+__all__ = ["Frame", "FrameBuffer", "read_frame", "write_frame"]
 
+import io
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -56,6 +57,43 @@ def read_frame(stream: BinaryIO) -> Frame | None:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
     return header, arrays
+
+
+class FrameBuffer:
+    """Frames out of bytes that come in pieces, as to who may not wait for them."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._needed = 8
+
+    def feed(self, piece: bytes) -> Iterator[Frame]:
+        """Take a piece and return the frames that are whole by now.
+
+        Raises:
+            ValueError: the bytes are no frames.
+        """
+        self._bytes += piece
+        while len(self._bytes) >= self._needed:
+            size = _frame_size(self._bytes)
+            if len(self._bytes) < size:
+                self._needed = size
+                return
+            frame = read_frame(io.BytesIO(memoryview(self._bytes)[:size]))
+            del self._bytes[:size]
+            self._needed = 8
+            if frame is not None:
+                yield frame
+
+
+def _frame_size(start: bytearray) -> int:
+    """Return the bytes of a frame as far as its beginning tells: to the end of its header, or of its arrays."""
+    length = 8 + struct.unpack_from("<I", start, 4)[0]
+    if start[:4] != MAGIC or length > HEADER_CAP_BYTES:
+        raise ValueError("the other side did not write a frame")
+    if len(start) < length:
+        return int(length)
+    items = json.loads(start[8:length])["arrays"]
+    return int(length + sum(math.prod(item["shape"]) * find_dtype(item["dtype"]).itemsize for item in items))
 
 
 def _dtype_word(dtype: np.dtype[Any]) -> str:

@@ -1,7 +1,7 @@
 """One engine in its own process, spoken to in frames.
 
 Verbs: `load` (the model's bytes), `run` (feeds), `measure` (feeds and a plan), `stop`; without an engine, `describe`
-(the model's bytes) and `infer` (its shapes).
+(the model's bytes) and `infer` (its shapes); `beat`, which answers that it lives.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class _Worker:
             "count": self._count,
             "describe": self._describe,
             "infer": self._infer,
+            "beat": lambda *_: ({}, {}),
         }
         told, answers = verbs[header["verb"]](header, arrays)
         return {**told, **self._passed_over()}, answers

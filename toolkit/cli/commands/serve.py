@@ -1,0 +1,142 @@
+"""`toolkit serve`: its options, and the settings that follow."""
+
+from __future__ import annotations
+
+__all__ = ["ServeRequest", "serve_command"]
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.artifacts import ArtifactStore
+from toolkit.cli.completion import engines, models, one_of
+from toolkit.cli.context import announce_model, choose_model
+from toolkit.cli.options import AllowExternalData, AllowFallback, Provider, command_of, offer_external_data
+from toolkit.cli.output import note
+from toolkit.errors import UsageError
+from toolkit.prediction.config import DEFAULT_RUNTIME, EngineChoice
+from toolkit.programs import import_extra
+from toolkit.serving.config import ServeConfig
+
+if TYPE_CHECKING:
+    from toolkit.serving.served_model import ServedModel
+
+DEFAULTS = ServeConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """Answer over HTTP by the Open Inference Protocol v2, and prove each model first. SIGTERM or Ctrl-C ends it."""
+
+    model: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Any .onnx, or NAME=FILE; several of one name are its versions. The latest by default.",
+            autocompletion=models,
+        ),
+    ] = None
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = DEFAULTS.host
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = DEFAULTS.port
+    public: Annotated[
+        bool, typer.Option("--public", help="Let others than this machine in: every address, or --host.")
+    ] = False
+    provider: Provider = DEFAULTS.engine.provider
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="The engine: ort, openvino, ...", autocompletion=one_of(engines))
+    ] = DEFAULT_RUNTIME
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Threads inside one operator; 0: all cores but one.")
+    ] = 0
+    max_batch: Annotated[int, typer.Option("--max-batch", help="Most rows in a call, and in a request.")] = (
+        DEFAULTS.max_batch
+    )
+    max_wait_ms: Annotated[
+        float,
+        typer.Option("--max-wait-ms", help="How long a batch waits for more rows; 0: only while the engine is busy."),
+    ] = DEFAULTS.max_wait_ms
+    max_queue: Annotated[int, typer.Option("--max-queue", help="Most rows that wait for one model.")] = (
+        DEFAULTS.max_queue
+    )
+    timeout_ms: Annotated[
+        float,
+        typer.Option("--timeout-ms", help="How long a request may take; 0: 1 s, or ten of the largest batches."),
+    ] = DEFAULTS.timeout_ms
+    max_connections: Annotated[int, typer.Option("--max-connections", min=1, help="Most at the same time.")] = (
+        DEFAULTS.max_connections
+    )
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="Clients have to send what it holds as a bearer token.")
+    ] = None
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificates of the server, PEM.")] = None
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None
+    tls_client_ca: Annotated[
+        Path | None, typer.Option("--tls-client-ca", help="Clients have to show a certificate signed by this one.")
+    ] = None
+    allow_fallback: AllowFallback = False
+    allow_external_data: AllowExternalData = False
+
+
+def _carry_out(request: ServeRequest) -> None:
+    config = ServeConfig(
+        engine=EngineChoice(
+            runtime=request.runtime,
+            provider=request.provider,
+            threads=request.threads,
+            allow_fallback=request.allow_fallback,
+        ),
+        host="0.0.0.0" if request.public and request.host == DEFAULTS.host else request.host,  # noqa: S104 - asked for
+        port=request.port,
+        public=request.public,
+        max_batch=request.max_batch,
+        max_wait_ms=request.max_wait_ms,
+        max_queue=request.max_queue,
+        timeout_ms=request.timeout_ms,
+        max_connections=request.max_connections,
+        allow_external_data=request.allow_external_data,
+        token_file=request.token_file,
+        tls_certificate=request.tls_cert,
+        tls_key=request.tls_key,
+        tls_client_authority=request.tls_client_ca,
+    )
+    for path in (request.token_file, request.tls_cert, request.tls_key, request.tls_client_ca):
+        if path is not None and not path.exists():
+            raise UsageError(f"no file {path}")
+    store = ArtifactStore.default()
+    named = [_read_name(text, store) for text in request.model or ()]
+    if not named:
+        path = choose_model(None, store=store)
+        announce_model(path, store=store)
+        named = [(path.stem, path)]
+    _serve_and_tell(named, config)
+
+
+def _serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig) -> None:
+    started = time.monotonic()
+    import_extra("uvicorn", extra="serve", user="toolkit serve")
+    from toolkit.serving.serve import ServedFile, serve
+
+    def tell_ready(address: str, models: list[ServedModel]) -> None:
+        for line in (line for model in models for line in model.engine.opened.notes):
+            note(line)
+        if config.public and config.token_file is None and config.tls_client_authority is None:
+            note("warning: whoever reaches this address may use it; --token-file and --tls-client-ca keep others out")
+        names = ", ".join(f"{model.name} (version {model.version})" for model in models)
+        provider = models[0].engine.opened.worker.info.provider_active
+        took = time.monotonic() - started
+        note(f"{address} serves {names} on {provider}, ready after {took:.1f} s; Ctrl-C ends it")
+
+    serve([ServedFile(*item) for item in named], config, tell=note, on_ready=tell_ready)
+
+
+def _read_name(text: str, store: ArtifactStore) -> tuple[str, Path]:
+    """Return the name and the path of `FILE` or `NAME=FILE`."""
+    name, separator, rest = text.partition("=")
+    path = Path(rest if separator and not Path(text).exists() else text)
+    choose_model(path, store=store)
+    return (name if path == Path(rest) else path.stem), path
+
+
+serve_command = offer_external_data(command_of(ServeRequest, _carry_out))

@@ -1,0 +1,95 @@
+"""An answer as bytes: JSON, or JSON with raw tensors behind it, or the most likely classes in words.
+
+Source: Open Inference Protocol v2 with Triton's extensions for binary tensors and classification.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Reply", "json_reply", "write_reply"]
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.onnx_file.element_types import type_name
+from toolkit.serving.codec.request import InferRequest
+from toolkit.serving.codec.tensors import DATATYPES, to_json, to_raw
+
+HEADER_LENGTH = b"inference-header-content-length"
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class Reply(NamedTuple):
+    """What goes back to a client.
+
+    Attributes:
+        status: of HTTP.
+        headers: names and values, without the length.
+        body: all of it.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def json_reply(told: Any, *, status: int = 200) -> Reply:
+    """Return an answer of JSON."""
+    return Reply(status, (JSON_TYPE,), _dump(told))
+
+
+def write_reply(
+    request: InferRequest, values: Mapping[str, NDArray[Any]], *, head: dict[str, str], classes: Sequence[str] = ()
+) -> Reply:
+    """Return the answer to a request.
+
+    Args:
+        request: what was asked for.
+        values: every output by name, of the request's rows.
+        head: `model_name` and `model_version`.
+        classes: their names, where the model's card has them.
+
+    Raises:
+        RefusedError: a value is none that JSON can carry, and JSON was asked for.
+    """
+    outputs, blocks = [], []
+    for wanted in request.outputs:
+        value = values[wanted.name]
+        if wanted.classes:
+            value = _name_classes(value, wanted.classes, names=classes)
+        told: dict[str, Any] = {
+            "name": wanted.name,
+            "datatype": DATATYPES[type_name(value.dtype)],
+            "shape": list(value.shape),
+        }
+        if wanted.binary:
+            blocks.append(to_raw(value))
+            told["parameters"] = {"binary_data_size": len(blocks[-1])}
+        else:
+            told["data"] = to_json(value, name=wanted.name)
+        outputs.append(told)
+    text = _dump({**head, **({} if request.id is None else {"id": request.id}), "outputs": outputs})
+    if not blocks:
+        return Reply(200, (JSON_TYPE,), text)
+    headers = ((b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % len(text)))
+    return Reply(200, headers, b"".join((text, *blocks)))
+
+
+def _name_classes(value: NDArray[Any], count: int, *, names: Sequence[str]) -> NDArray[np.str_]:
+    """Return `score:index[:label]` of the largest values along the last axis, the largest first."""
+    rows = value.reshape(-1, value.shape[-1]) if value.ndim > 1 else value.reshape(1, -1)
+    count = min(count, rows.shape[1])
+    order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    has_names = len(names) == rows.shape[1]
+    texts = [
+        [f"{row[at].item()}:{at}" + (f":{names[at]}" if has_names else "") for at in places]
+        for row, places in zip(rows, order.tolist(), strict=True)
+    ]
+    return np.array(texts, np.str_).reshape(*value.shape[:-1], count)
+
+
+def _dump(told: Any) -> bytes:
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies under caps, and the library's server with limits of ours."""

@@ -1,0 +1,138 @@
+"""A server, from models in files to its last answer."""
+
+from __future__ import annotations
+
+__all__ = ["ServedFile", "serve"]
+
+import asyncio
+import socket
+import stat
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from toolkit.environment import usable_cores
+from toolkit.errors import ResourceError, StoppedError
+from toolkit.onnx_file.external_data import read_model
+from toolkit.regular_file import read_regular
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.serving.config import ServeConfig
+from toolkit.serving.engine import Engine
+from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
+from toolkit.serving.http.server import HttpServer, bind
+from toolkit.serving.served_model import ServedModel
+
+MOST_TOKEN_BYTES = 4096
+
+
+class ServedFile(NamedTuple):
+    """A model file and the name that it is served under."""
+
+    name: str
+    path: Path
+
+
+def serve(
+    files: Sequence[ServedFile],
+    config: ServeConfig,
+    *,
+    tell: Callable[[str], None],
+    on_ready: Callable[[str, list[ServedModel]], None],
+    make_page: Callable[[ServedModel], Page] | None = None,
+) -> None:
+    """Serve models until a signal ends it; what was accepted by then is answered.
+
+    Args:
+        files: at least one; several of one name are its versions 1, 2 ..., of which the last answers where none is
+            asked for.
+        config: how.
+        tell: is given a line where something is worth one.
+        on_ready: is given the address and the models once requests are taken.
+        make_page: what `GET /` shows of the first model; None: nothing.
+
+    Raises:
+        StoppedError: a second signal did not wait for the end.
+        ModelError, ProviderError, CheckFailedError, ResourceError: a model cannot be served, the port is in use, a
+            certificate or the token cannot be read.
+    """
+    token = _read_token(config.token_file) if config.token_file else b""
+    with bind(config.host, config.port) as bound:
+        models = _open_all(files, config)
+        by_name: dict[str, dict[str, ServedModel]] = {}
+        for model in models:
+            by_name.setdefault(model.name, {})[model.version] = model
+        page = make_page(models[0]) if make_page else None
+        application = Application(by_name, token=token, page=page, tell=tell)
+        server = HttpServer(
+            application,
+            config,
+            most_body_bytes=max(MOST_PICTURE_BYTES, *(model.most_body_bytes for model in models)),
+            on_started=lambda: on_ready(_address(bound, config), models),
+        )
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_live(server, models, bound=bound, tell=tell))
+    if server.forced_by:
+        raise StoppedError("ended without waiting for what was asked", signal=server.forced_by)
+
+
+async def _live(
+    server: HttpServer, models: list[ServedModel], *, bound: socket.socket, tell: Callable[[str], None]
+) -> None:
+    try:
+        for model in models:
+            await model.attach(tell)
+        await server.serve(sockets=[bound])
+    finally:
+        await asyncio.gather(*(model.engine.close() for model in models))
+
+
+def _open_all(files: Sequence[ServedFile], config: ServeConfig) -> list[ServedModel]:
+    """Open all models at the same time; where one cannot be served, none is."""
+    choice = config.engine
+    settings = RuntimeSettings(
+        runtime=choice.runtime,
+        provider=choice.provider,
+        precision="fp32" if choice.precision == "tf32" else choice.precision,
+        tf32=choice.precision == "tf32",
+        threads=choice.threads or max(1, usable_cores() - 1),
+        io_binding=True,
+        allow_fallback=choice.allow_fallback,
+    )
+    sources = [read_model(file.path, allow_external_data=config.allow_external_data) for file in files]
+    with ThreadPoolExecutor(len(files)) as pool:
+        opening = [pool.submit(Engine, source, settings, max_batch=config.max_batch) for source in sources]
+    engines = [task.result() for task in opening if task.exception() is None]
+    try:
+        for task in opening:
+            task.result()
+    except BaseException:
+        for engine in engines:
+            engine.opened.worker.close()
+        raise
+    seen: Counter[str] = Counter()
+    models = []
+    for file, engine in zip(files, engines, strict=True):
+        seen[file.name] += 1
+        models.append(ServedModel(file.name, str(seen[file.name]), engine=engine, config=config))
+    return models
+
+
+def _read_token(path: Path) -> bytes:
+    """Return the token that a file holds, one that nobody else on this machine can read."""
+    token = read_regular(path, most_bytes=MOST_TOKEN_BYTES, name=f"the token file {path}", raises=ResourceError).strip()
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ResourceError(
+            f"the token file {path} is open to others (mode {mode & 0o777:o}); close it: chmod 600 {path}"
+        )
+    if not token or not token.isascii() or b"\n" in token:
+        raise ResourceError(f"the token file {path} holds no token; expected one line of ASCII")
+    return token
+
+
+def _address(bound: socket.socket, config: ServeConfig) -> str:
+    host, port = bound.getsockname()[:2]
+    scheme = "https" if config.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
