@@ -77,7 +77,7 @@ app = typer.Typer(
     name="toolkit",
     cls=Verbs,
     no_args_is_help=True,
-    help="Train a small image classifier, ship it as one self-contained .onnx, and prove that its answers hold.",
+    help="Train a small image classifier, ship it as one .onnx, prove its answers.",
     epilog=ROOT_EPILOG,
     **STYLE,
 )

@@ -34,35 +34,42 @@ class ServeRequest:
     model: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Any .onnx, or NAME=FILE; several of one name are its versions. The latest by default.",
+            help="Any .onnx, or NAME=FILE; several of one name are its versions.",
+            show_default="the latest one",
             autocompletion=models,
         ),
     ] = None
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = DEFAULTS.host
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = DEFAULTS.port
     public: Annotated[
-        bool, typer.Option("--public", help="Let others than this machine in: every address, or --host.")
+        bool, typer.Option("--public", help="Let others than this machine in, at every address or --host.")
     ] = False
     provider: Provider = DEFAULTS.engine.provider
     runtime: Annotated[
         str, typer.Option("--runtime", help="The engine: ort, openvino, ...", autocompletion=one_of(engines))
     ] = DEFAULT_RUNTIME
     threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Threads inside one operator; 0: all cores but one.")
+        int, typer.Option("--threads", help="Threads inside one operator.", show_default="all cores but one")
     ] = 0
     max_batch: Annotated[int, typer.Option("--max-batch", help="Most rows in a call, and in a request.")] = (
         DEFAULTS.max_batch
     )
     max_wait_ms: Annotated[
         float,
-        typer.Option("--max-wait-ms", help="How long a batch waits for more rows; 0: only while the engine is busy."),
+        typer.Option(
+            "--max-wait-ms", help="How long a batch waits for more rows while the engine is free.", show_default="0"
+        ),
     ] = DEFAULTS.max_wait_ms
     max_queue: Annotated[int, typer.Option("--max-queue", help="Most rows that wait for one model.")] = (
         DEFAULTS.max_queue
     )
     timeout_ms: Annotated[
         float,
-        typer.Option("--timeout-ms", help="How long a request may take; 0: 1 s, or ten of the largest batches."),
+        typer.Option(
+            "--timeout-ms",
+            help="How long a request may take that does not say itself.",
+            show_default="1000, or ten of the largest batches",
+        ),
     ] = DEFAULTS.timeout_ms
     max_connections: Annotated[int, typer.Option("--max-connections", min=1, help="Most at the same time.")] = (
         DEFAULTS.max_connections
