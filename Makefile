@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda parity-all kits docs check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform parity-all kits docs check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -32,7 +32,8 @@ $(VENV)/.docs: $(VENV)/.dev
 
 # The quick suite: no network, nothing over seconds.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 -m "not slow and not hostile and not fuzz and not kits and not docs and not wheel and not network" \
+	$(BIN)/python -m pytest -n 3 \
+		-m "not slow and not hostile and not fuzz and not kits and not docs and not wheel and not oip and not network" \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-slow: $(VENV)/.dev
@@ -65,6 +66,11 @@ docs: $(VENV)/.docs
 # The wheel and the sdist: built, looked into, installed into an empty environment and used from an unrelated folder.
 wheel: $(VENV)/.dev
 	$(BIN)/python -m pytest -m wheel tests/wheel
+
+# Every row of the Open Inference Protocol against a server: `make conform URL=http://127.0.0.1:8000 [MODEL=digits]`.
+# Without URL against a small double of the suite's own.
+conform: $(VENV)/.dev
+	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip tests/oip
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

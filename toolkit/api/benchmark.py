@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.api.feeds import read_feeds
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import find_model, held_output, write_report
-from toolkit.api.words import Names, Numbers, split_names, split_numbers, write_call
+from toolkit.api.words import Names, Numbers, name_runtimes, split_names, split_numbers, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.bench.config import DEFAULT_PLAN, BenchConfig, plan_within
 from toolkit.bench.sweep import prepare_bench
@@ -50,6 +50,7 @@ def benchmark(
     device_option: Mapping[str, object] | Iterable[str] | None = None,
     tf32: bool = False,
     require_all_nodes: bool = False,
+    at: str | None = None,
     allow_fallback: bool = False,
     allow_external_data: bool = False,
     auto: bool = False,
@@ -82,6 +83,7 @@ def benchmark(
         device_option: `{"nhwc": True}` ..., as `--device-option`.
         tf32: let CUDA round float32 products to TF32.
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU.
+        at: URL of a server of the Open Inference Protocol, which `oip-http` asks, or `oip-json`.
         allow_fallback: go on with the CPU where a provider is not active, and mark every row.
         allow_external_data: trust the model: its weights may lie in files in its own folder.
         auto: search runtime, provider, threads and batch for the best settings.
@@ -101,13 +103,15 @@ def benchmark(
         ResourceError, ProviderError: something that was asked for by name is not here.
     """
     call, told = write_call(benchmark, locals()), listener or Listener()
+    if auto and at:
+        raise UsageError("--auto searches the engines of this machine, and --at asks a server; leave one of them out")
     if not auto and (goal or max_p99_ms is not None):
         raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto")
     plan = replace(DEFAULT_PLAN, scenario=scenario, streams=streams, rate=rate, driver=driver, boundary=boundary)
     store = ArtifactStore.default()
     config = BenchConfig(
         # A search looks everywhere; a sweep measures what is named.
-        runtimes=split_names(runtime or ("all" if auto else "ort")),
+        runtimes=name_runtimes(runtime, at=at, default="all" if auto else "ort") or (),
         providers=split_names(provider or ("all" if auto else "cpu")),
         batches=None if batch is None else split_numbers(batch, option="--batch", least=1),
         threads=split_numbers(threads, option="--threads", least=0),
@@ -117,6 +121,7 @@ def benchmark(
         device=_make_device_options(device_option, cuda_graph=cuda_graph, store=store),
         require_all_nodes=require_all_nodes,
         allow_fallback=allow_fallback,
+        at=at or "",
         allow_external_data=allow_external_data,
         feeds=read_feeds(inputs, shape, values=value),
         plan=plan if seconds is None else plan_within(seconds, plan),

@@ -14,7 +14,7 @@ from toolkit.api.data import load_recorded, remember_data
 from toolkit.api.feeds import read_feeds
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import find_model, held_output, write_report
-from toolkit.api.words import Names, Numbers, split_names, split_numbers, write_call
+from toolkit.api.words import Names, Numbers, name_runtimes, split_names, split_numbers, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
 from toolkit.onnx_file.external_data import read_model
@@ -59,6 +59,7 @@ def check_parity(
     record: PathLike | None = None,
     against: PathLike | None = None,
     bisect: bool = False,
+    at: str | None = None,
     allow_fallback: bool = False,
     allow_external_data: bool = False,
     output: PathLike | None = None,
@@ -84,6 +85,7 @@ def check_parity(
         record: write images, reference answers and bounds there, for another machine.
         against: judge by what another machine recorded.
         bisect: where a row fails, find the first node whose output leaves the bound.
+        at: URL of a server of the Open Inference Protocol, which `oip-http` asks, or `oip-json`.
         allow_fallback: go on with the CPU where a provider is not active, and mark the row.
         allow_external_data: trust the model: its weights may lie in files in its own folder.
         output: where the report is written as JSON, the worst samples beside it; nowhere by default.
@@ -104,13 +106,14 @@ def check_parity(
     if against is not None and any(given[name] is not None for name in NOT_BESIDE_AGAINST):
         raise UsageError(AGAINST_ALONE)
     config = ParityConfig(
-        runtimes=split_names(runtime) if runtime else None,
+        runtimes=name_runtimes(runtime, at=at, default=None),
         providers=split_names(provider) if provider else DEFAULTS.providers,
         precisions=split_names(precision) if precision else None,
         threads=DEFAULTS.threads if threads is None else split_numbers(threads, option="--threads", least=0),
         optimisations=split_names(optimisation) if optimisation else DEFAULTS.optimisations,
         sample=sample,
         allow_fallback=allow_fallback,
+        at=at or "",
     )
     options = ParityOptions(
         run=None if run is None else Path(run),

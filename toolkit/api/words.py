@@ -7,6 +7,7 @@ __all__ = [
     "DEFAULT_RECIPE",
     "Names",
     "Numbers",
+    "name_runtimes",
     "split_names",
     "split_numbers",
     "split_size",
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from toolkit.errors import UsageError
+from toolkit.runtimes.registry import RUNTIMES
 
 # "ort,torch" or ["ort", "torch"].
 Names: TypeAlias = str | Iterable[str]
@@ -42,6 +44,26 @@ def split_names(given: Names) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"{given!r} names nothing; give names separated by commas")
     return names
+
+
+def name_runtimes(given: Names | None, *, at: str | None, default: str | None) -> tuple[str, ...] | None:
+    """Return the runtimes that are named; where only a server is, the one that asks it.
+
+    Args:
+        given: of `--runtime`.
+        at: the server's URL.
+        default: where neither is given.
+
+    Raises:
+        UsageError: a server is named that nobody asks, or none that is asked.
+    """
+    names = split_names(given) if given else ("oip-http",) if at else None
+    asks = any(name in RUNTIMES and RUNTIMES[name].is_remote for name in names or ())
+    if at and not asks:
+        raise UsageError(f"--at names a server, which {', '.join(names or ())} does not ask; add --runtime oip-http")
+    if asks and not at:
+        raise UsageError(f"runtime {', '.join(names or ())} asks a server; name it with --at http://127.0.0.1:8000")
+    return names or (None if default is None else (default,))
 
 
 def split_numbers(given: Numbers, *, option: str, least: int) -> tuple[int, ...]:

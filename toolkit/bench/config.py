@@ -41,6 +41,7 @@ class BenchConfig:
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU; else they are listed.
         allow_fallback: measure on the CPU where a provider is not active, and mark the row.
         allow_external_data: the model's weights may lie in files beside it.
+        at: URL of the server that remote runtimes ask.
         feeds: arrays, shapes or numbers that the user gave.
         feed_plan: what a stranger's file is fed, as a trial chose it; None where there was none.
         plan: scenario, warm-up and length of one row.
@@ -57,6 +58,7 @@ class BenchConfig:
     require_all_nodes: bool = False
     allow_fallback: bool = False
     allow_external_data: bool = False
+    at: str = ""
     feeds: FeedConfig = field(default_factory=FeedConfig)
     feed_plan: FeedPlan | None = None
     plan: MeasurePlan = DEFAULT_PLAN

@@ -14,6 +14,7 @@ import numpy as np
 from toolkit.bench.measuring.machine_peak import MachinePeak
 from toolkit.bench.report import BenchRow
 from toolkit.counts import count_of
+from toolkit.runtimes.providers import REMOTE
 
 DECISIVE = 0.5
 
@@ -26,7 +27,8 @@ def explain_rows(rows: Sequence[BenchRow], peaks: Sequence[MachinePeak]) -> dict
     """
     groups: dict[_Series, list[int]] = {}
     for number, row in enumerate(rows):
-        if row.status == "pass" and row.latency_ms and row.batch and row.scenario == "single-stream":
+        is_here = row.provider_active != REMOTE  # what a call costs on its way is not the engine's launch
+        if is_here and row.status == "pass" and row.latency_ms and row.batch and row.scenario == "single-stream":
             groups.setdefault(_Series.of(row), []).append(number)
     verdicts: dict[int, str] = {}
     for numbers in groups.values():

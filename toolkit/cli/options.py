@@ -7,6 +7,7 @@ __all__ = [
     "THREADS",
     "AllowExternalData",
     "AllowFallback",
+    "At",
     "Batch",
     "DataName",
     "Force",
@@ -92,6 +93,12 @@ Runtimes = Annotated[
         help="Runtimes, comma-separated: ort, torch, all.",
         show_default="ort, and torch where the run is here",
         autocompletion=some_of(engines),
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", help="URL of a server of the Open Inference Protocol, which runtime oip-http asks (or oip-json)."
     ),
 ]
 Batch = Annotated[

@@ -10,6 +10,7 @@ VARIABLES = {
     "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
     "TOOLKIT_RUNTIMES": "Where added engines lie; the user's own data by default.",
     "TOOLKIT_TIME_LIMIT": "Most seconds that one request to an engine may take; none by default.",
+    "TOOLKIT_TOKEN_FILE": "File of the bearer token that --at sends to a server; none by default.",
     "TOOLKIT_AUTHOR": "The author in an exported card, as --author.",
     "TOOLKIT_LICENCE": "The licence in an exported card, as --licence.",
 }

@@ -38,6 +38,7 @@ class ParityConfig:
         small_count: images for the small batches; not a multiple of most of them, so that a rest occurs.
         sample: judge only so many evenly spaced test images; None for all.
         allow_fallback: let a provider fall back to the CPU, marked.
+        at: URL of the server that remote runtimes ask.
     """
 
     runtimes: tuple[str, ...] | None = None
@@ -49,6 +50,7 @@ class ParityConfig:
     small_count: int = 514
     sample: int | None = None
     allow_fallback: bool = False
+    at: str = ""
 
     def __post_init__(self) -> None:
         for name in self.precisions or ():

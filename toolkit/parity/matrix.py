@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.config import ParityConfig
+from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.recording import Recording
 from toolkit.parity.references.feeds import FeedsReference
 from toolkit.parity.references.images import Reference, bound_suites
@@ -23,6 +23,7 @@ from toolkit.parity.variants import ParityVariant, expand_matrix
 from toolkit.plain import to_plain
 from toolkit.progress import ShowProgress, ShowWork, show_nothing
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.providers import REMOTE
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
@@ -192,6 +193,7 @@ def _judge_variant(
         provider=settings.provider,
         precision=precision if settings.arithmetic == "fp32" else settings.arithmetic,
         threads=settings.threads,
+        runs_at_once=settings.runs_at_once,
         optimisation=settings.optimisation if settings.runtime == "ort" else None,
         status="fail",
         was_named=variant.was_named,
@@ -231,4 +233,7 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, *, precision: 
 def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, *, config: ParityConfig) -> Iterable[Trial]:
     if isinstance(reference, FeedsReference):
         return map(make_trial, reference.suites)
+    if engine.info.provider_active == REMOTE:
+        # A server's largest batch is its own; what a test set is asked in has to be in it.
+        config = replace(config, small_batches=tuple(size for size in config.small_batches if size <= WHOLE_BATCH))
     return image_trials(engine, reference, config=config)

@@ -70,6 +70,7 @@ class ParityRow:
         provider: the provider that was active, or the one asked for where none was.
         precision: arithmetic of the file, or the one that the engine was asked to compute it in.
         threads: threads asked for; 0 is the engine's own choice.
+        runs_at_once: requests that a server was sent at the same time; 1 elsewhere.
         optimisation: graph optimisation level; None where the engine has none.
         batch_sizes: every batch size that was run.
         native_batch: whether the engine took every batch size itself, or was called in a loop.
@@ -98,6 +99,7 @@ class ParityRow:
     provider: str
     precision: str
     threads: int
+    runs_at_once: int = 1
     optimisation: str | None
     batch_sizes: tuple[int, ...] = ()
     native_batch: bool = True

@@ -81,11 +81,15 @@ def require_providers(
     opened = set()
     for variant in expand_matrix(config, has_run=source.run is not None):
         # One opening for each engine and provider: threads and levels change the answer, not whether it is there.
-        settings = replace(variant.settings, threads=0, optimisation="all")
-        has_no_run = find_runtime(settings.runtime).needs_run and source.run is None
+        settings = replace(variant.settings, threads=0, optimisation="all", runs_at_once=1)
+        entry = find_runtime(settings.runtime)
+        has_no_run = entry.needs_run and source.run is None
         if variant.may_skip or has_no_run or settings in opened or settings == RuntimeSettings():
             continue
         opened.add(settings)
+        if entry.is_remote:
+            with opener(source, settings, timeout_s=JUDGE_S):
+                continue  # what it answers is for the matrix; another server or model than was named is not
         with (
             contextlib.suppress(WorkerError, ModelError),  # a crash or a wrong answer is a row of the matrix
             opener(source, settings, timeout_s=JUDGE_S) as worker,

@@ -14,6 +14,8 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
 
 DEFAULT_RUNTIMES = ("torch", "ort")
+# A server is asked alone, and with so many requests at once: what it puts together it may hand to the wrong one.
+LOAD = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,8 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
     entry, is_ort, everything = find_runtime(name), name == "ort", _is_everything(config)
     # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
     is_extra = config.runtimes is None and not is_ort
-    devices = entry.devices if everything else tuple(item for item in config.providers if item in entry.devices)
+    is_whole = everything or entry.is_remote
+    devices = entry.devices if is_whole else tuple(item for item in config.providers if item in entry.devices)
     if is_extra and "cpu" not in devices:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with
     is_any = config.runtimes == ("all",)
@@ -69,14 +72,16 @@ def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
         # A device computes with its own threads; more counts would be the same row again.
         several = config.threads if entry.has_threads and device == "cpu" else config.threads[:1]
         optimisations = config.optimisations if is_ort else ("all",)
-        for threads, optimisation, precision in product(
-            several, optimisations, _precisions(name, device, config=config)
-        ):
+        loads = (1, LOAD) if entry.is_remote else (1,)
+        precisions = _precisions(name, device, config=config)
+        for threads, optimisation, precision, load in product(several, optimisations, precisions, loads):
             settings = RuntimeSettings(
                 runtime=name,
                 provider=device,
                 threads=threads if entry.has_threads else 0,
                 optimisation=optimisation,
+                runs_at_once=load,
+                at=config.at,
                 allow_fallback=config.allow_fallback,
                 precision="fp32" if precision == "tf32" else precision,
                 tf32=precision == "tf32",

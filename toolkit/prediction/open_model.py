@@ -104,7 +104,7 @@ def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once
 
 def _check_choice(choice: EngineChoice) -> None:
     entry = find_runtime(choice.runtime)
-    if entry.needs_run or entry.is_reference:
+    if entry.needs_run or entry.is_reference or entry.is_remote:
         raise UsageError(f"runtime {choice.runtime} does not execute a file by itself; toolkit parity compares it")
     devices = (*entry.devices, *([AUTO] if len(entry.devices) > 1 else []))
     if choice.provider not in devices and len(entry.devices) == 1:

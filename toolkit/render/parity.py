@@ -12,12 +12,13 @@ from rich.text import Text
 
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import RowTable, make_table, split_shared
+from toolkit.runtimes.providers import REMOTE
 
 if TYPE_CHECKING:
     from toolkit.parity.diagnosis.replay import ReplayReport
     from toolkit.parity.report import ParityReport, ParityRow
 
-SETTINGS = ("runtime", "version", "provider", "precision", "threads", "optimisation")
+SETTINGS = ("runtime", "version", "provider", "precision", "threads", "at once", "optimisation")
 RATIO, FLIPS = "x baseline", "changed"
 MOST_VALUES = 40
 MOST_WORDS = 300
@@ -162,7 +163,8 @@ def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
         "runtime": row.runtime,
         "provider": f"{row.provider} (fallback)" if row.fallback else row.provider,
         "precision": row.precision,
-        "threads": str(row.threads or "own"),
+        "threads": "" if row.provider == REMOTE else str(row.threads or "own"),
+        "at once": str(row.runs_at_once) if row.provider == REMOTE else "",
         counted: f"{row.images:,}" if row.images else "",
         "max error": "" if row.max_abs_logit_error is None else f"{row.max_abs_logit_error:.2g}",
         "bound": "" if row.bound is None else f"{row.bound:.2g}",

@@ -16,7 +16,7 @@ from toolkit.closing import Closing
 from toolkit.errors import ModelError, ProviderError, UsageError, WrongAnswerError, require_known
 from toolkit.onnx_file.element_types import TensorSpec, type_name
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.providers import DeviceOptions
+from toolkit.runtimes.providers import REMOTE, DeviceOptions
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
@@ -43,6 +43,7 @@ class RuntimeSettings:
         device: options of the providers that have a device of their own.
         require_all_nodes: refuse a model of which the provider leaves nodes to the CPU.
         allow_fallback: go on with the CPU where the provider is not active, and mark the result.
+        at: URL of the server that a remote runtime asks.
     """
 
     runtime: str = "ort"
@@ -56,6 +57,7 @@ class RuntimeSettings:
     device: DeviceOptions = field(default_factory=DeviceOptions)
     require_all_nodes: bool = True
     allow_fallback: bool = False
+    at: str = ""
 
     def __post_init__(self) -> None:
         require_known(self.precision, PRECISIONS, what="precision")
@@ -265,7 +267,7 @@ def run_first(opened: Opened, feeds: Arrays) -> dict[str, NDArray[Any]]:
         return opened.run(feeds)
     except ModelError as error:
         provider = opened.info.provider_active
-        if provider == "cpu":
+        if provider in {"cpu", REMOTE}:
             raise
         raise ProviderError(
             f"provider {provider} opens but cannot run this model: {error}; see what is missing with: toolkit doctor"

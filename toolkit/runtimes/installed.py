@@ -52,7 +52,7 @@ class RuntimeRow:
         distribution: what brought it, as pip names it; None where nothing did.
         version: the distribution's.
         devices: what it can be asked to run on.
-        executes: `file`, or `run` where it executes the run's own network.
+        executes: `file`; `run` where it executes the run's own network; `server` where it asks one.
         is_reference: whether it is what others are compared with.
         install: the command that brings it.
     """
@@ -181,7 +181,7 @@ def _describe(name: str, entry: RuntimeEntry, *, distributions: Any) -> RuntimeR
         distribution=brought_by,
         version=version,
         devices=entry.devices,
-        executes="run" if entry.needs_run else "file",
+        executes="run" if entry.needs_run else "server" if entry.is_remote else "file",
         is_reference=entry.is_reference,
         install=entry.install,
     )

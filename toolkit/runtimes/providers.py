@@ -6,6 +6,7 @@ __all__ = [
     "CUDA_PROVIDERS",
     "OTHER_NAMES",
     "PROVIDERS",
+    "REMOTE",
     "DeviceOptions",
     "ProviderSpec",
     "find_provider",
@@ -18,6 +19,8 @@ from typing import Any
 
 from toolkit.errors import UsageError, require_known, suggest
 
+# Where a server runs a model that is asked through it: its own business.
+REMOTE = "remote"
 SEARCHES = ("heuristic", "exhaustive", "default")
 ARENAS = ("next-power-of-two", "same-as-requested")
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}

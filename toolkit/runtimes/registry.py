@@ -21,7 +21,7 @@ import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, require_known
-from toolkit.runtimes.providers import OTHER_NAMES, PROVIDERS
+from toolkit.runtimes.providers import OTHER_NAMES, PROVIDERS, REMOTE
 
 if TYPE_CHECKING:
     from toolkit.onnx_file.source import ModelSource
@@ -44,6 +44,7 @@ class RuntimeEntry(NamedTuple):
         precisions: what it can compute a float32 file in; `tf32` on CUDA only.
         reentrant: devices on which an opened model can be run several times at once.
         is_reference: whether it computes what others are compared with, and is no engine itself.
+        is_remote: whether it asks a server, which is named (`--at`): nothing asks one by saying `all`.
     """
 
     module: str
@@ -58,6 +59,7 @@ class RuntimeEntry(NamedTuple):
     precisions: tuple[str, ...] = ("fp32",)
     reentrant: tuple[str, ...] = ()
     is_reference: bool = False
+    is_remote: bool = False
 
     @property
     def private(self) -> tuple[str, ...]:
@@ -71,6 +73,15 @@ WORKER_PINS = ("numpy==2.4.6", "onnx==1.23.2", "protobuf==7.36.2", "ml_dtypes==0
 TORCH_DEVICES = ("cpu", "cuda", "mps")
 # Instead of the name of a provider: those that work here.
 WILDCARDS = ("auto", "all")
+OIP = RuntimeEntry(
+    ".oip.runtime",
+    "OipHttpRuntime",
+    "http.client",
+    "a server, named by --at",
+    devices=(REMOTE,),
+    reentrant=(REMOTE,),
+    is_remote=True,
+)
 TORCH = RuntimeEntry(
     ".engines.torch_eager",
     "TorchEagerRuntime",
@@ -148,6 +159,8 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         "toolkit runtimes install tinygrad",
         pip=("tinygrad==0.14.0", "ziglang==0.17.0", *WORKER_PINS),
     ),
+    "oip-http": OIP,
+    "oip-json": OIP._replace(class_name="OipJsonRuntime"),
     "onnx-float64": RuntimeEntry(
         ".references.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
     ),
@@ -169,7 +182,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         ".references.perturbed", "PerturbedRuntime", "onnxruntime", "pip install onnxruntime-gpu", is_reference=True
     ),
 }
-ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference)
+ENGINES = tuple(name for name, entry in RUNTIMES.items() if not entry.is_reference and not entry.is_remote)
 
 
 def find_runtime(name: str) -> RuntimeEntry:

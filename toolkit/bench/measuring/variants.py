@@ -25,10 +25,12 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.providers import CUDA_PROVIDERS
+from toolkit.runtimes.providers import CUDA_PROVIDERS, REMOTE
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider
 
 # TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
+# In flight at a server that is kept busy.
+REMOTE_CALLS = 16
 AUTO_ORDER = ("cuda", "mps", "openvino", "cpu")
 
 
@@ -115,6 +117,7 @@ def settings_for(
         device=config.device,
         require_all_nodes=config.require_all_nodes or config.device.cuda_graph,
         allow_fallback=config.allow_fallback,
+        at=config.at,
     )
 
 
@@ -161,17 +164,20 @@ def _runtimes(words: tuple[str, ...]) -> list[tuple[str, bool]]:
 
 def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> list[Variant]:
     own = _providers_of(runtime)
+    if find_runtime(runtime).is_remote and word == "cpu":  # the default, which is said of the other runtimes
+        word = own[0]
     if word == "all":
         return [
             Variant(runtime=runtime, provider=name, runtime_named=runtime_named, provider_named=False) for name in own
         ]
     if word == "auto":
-        order = [name for name in AUTO_ORDER if name in own]
+        order = [name for name in (*AUTO_ORDER, REMOTE) if name in own]
         return [
             Variant(runtime=runtime, provider=name, runtime_named=runtime_named, provider_named=False, group=group)
             for name in order
         ]
-    require_provider(word)
+    if word != REMOTE:
+        require_provider(word)
     impossible = "" if word in own else f"runtime {runtime} has no provider {word}; it has {', '.join(own)}"
     if impossible and runtime_named:
         raise UsageError(impossible)
@@ -200,6 +206,8 @@ def _runs_at_once(variant: Variant, config: BenchConfig, *, threads: int) -> int
         return 1
     if variant.provider not in find_runtime(variant.runtime).reentrant:
         return 1
+    if variant.provider == REMOTE:  # a call in flight keeps no core of this machine
+        return min(REMOTE_CALLS, config.plan.streams) if scenario == "multi-stream" else REMOTE_CALLS
     cores = max(usable_cores() // max(threads, 1), 1)
     return min(cores, config.plan.streams) if scenario == "multi-stream" else cores
 

@@ -17,6 +17,7 @@ from toolkit.cli.feed_options import InputsPath, Shapes, Values
 from toolkit.cli.options import (
     AllowExternalData,
     AllowFallback,
+    At,
     Batch,
     Force,
     Json,
@@ -114,6 +115,7 @@ class BenchRequest:
     require_all_nodes: Annotated[
         bool, typer.Option("--require-all-nodes", help="Refuse a model of which a provider leaves nodes to the CPU.")
     ] = False
+    at: At = None
     allow_fallback: AllowFallback = False
     allow_external_data: AllowExternalData = False
     auto: Annotated[

@@ -18,6 +18,7 @@ from toolkit.cli.options import (
     THREADS,
     AllowExternalData,
     AllowFallback,
+    At,
     DataName,
     Force,
     Json,
@@ -99,6 +100,7 @@ class ParityRequest:
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
     ] = False
+    at: At = None
     allow_fallback: AllowFallback = False
     allow_external_data: AllowExternalData = False
     output_path: OutputPath = None

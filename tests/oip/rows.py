@@ -1,0 +1,22 @@
+"""What the rows of the suite share: their mark, and how an error has to look."""
+
+from __future__ import annotations
+
+__all__ = ["FORMS", "oip", "require_error"]
+
+import pytest
+from oip.wire import Answer
+
+oip = pytest.mark.oip
+FORMS = ["json", "binary"]
+
+
+def require_error(answer: Answer, status: int) -> str:
+    """Return the message of an error, whose body is `{"error": "..."}` and nothing else."""
+    assert answer.status == status, f"{answer.status} {answer.body[:300]!r}"
+    assert answer.headers["content-type"].startswith("application/json")
+    assert list(answer.document) == ["error"], answer.body
+    message = answer.document["error"]
+    assert isinstance(message, str)
+    assert message
+    return message

@@ -1,0 +1,199 @@
+"""A server as a runtime: whom it takes for one, what it makes of another model, and what it does when there is no room."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oip.double import Double, Model, RefusedError, open_double
+from oip.wire import Tensor
+from tiny_models import build_model
+
+from toolkit.errors import ModelError, ResourceError, UsageError
+from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.registry import open_runtime
+
+FEEDS = {"images": np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8)}
+
+
+def answer(feeds: Any) -> dict[str, Any]:
+    first = feeds["images"][:, 0, :3].astype(np.float32)
+    return {"logits": first, "probabilities": first / 2, "label": first.argmax(axis=1)}
+
+
+IMAGES = Tensor(name="images", datatype="UINT8", shape=(-1, 8, 8))
+OUTPUTS = (
+    Tensor(name="logits", datatype="FP32", shape=(-1, 3)),
+    Tensor(name="probabilities", datatype="FP32", shape=(-1, 3)),
+    Tensor(name="label", datatype="INT64", shape=(-1,)),
+)
+TINY = Model(name="tiny", inputs=(IMAGES,), outputs=OUTPUTS, run=answer)
+SOURCE = ModelSource.in_memory(build_model().SerializeToString(), Path("tiny.onnx"))
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    with open_double(TINY) as opened:
+        yield opened
+
+
+def open_at(url: str, runtime: str = "oip-http", **settings: Any) -> Runtime:
+    return open_runtime(SOURCE, RuntimeSettings(runtime=runtime, provider="remote", at=url, **settings))
+
+
+@pytest.mark.parametrize("runtime", ["oip-http", "oip-json"])
+@pytest.mark.parametrize("runs_at_once", [1, 2, 16])
+def test_answers_come_whole_and_in_order(double: Double, runtime: str, runs_at_once: int) -> None:
+    with open_at(double.url, runtime, runs_at_once=runs_at_once) as opened:
+        for _ in range(3):
+            outputs = opened.run(FEEDS)
+            for name, array in answer(FEEDS).items():
+                np.testing.assert_array_equal(outputs[name], array)
+                assert outputs[name].dtype == array.dtype
+        assert opened.info.version == "double 1.0"
+        assert opened.info.provider_active == "remote"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://a:99999", "http://a/?b=c", "http://[1"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match=r"http://127\.0\.0\.1:8000"):
+        open_at(url)
+
+
+@contextlib.contextmanager
+def saying(data: bytes) -> Iterator[str]:
+    """Answer every connection with these bytes, whatever it asks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(data)
+                    connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not answer in HTTP"),
+        (b"", "does not answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>hi!", "does not speak the Open Inference Protocol"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "does not speak the Open Inference Protocol"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: http://a\r\nContent-Length: 0\r\n\r\n", "301"),
+        (b"HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}', "401: who"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n" + b'{"name":"a","version":"1","x":[1]}'[:33], "Protocol"),
+    ],
+)
+def test_what_speaks_something_else_is_told_in_a_line(data: bytes, words: str) -> None:
+    with saying(data) as url, pytest.raises(ResourceError) as caught:
+        open_at(url)
+    assert words in str(caught.value)
+    assert url in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_there_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(ResourceError, match=f"{port} does not answer in HTTP: Connection refused"):
+        open_at(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": (replace(IMAGES, shape=(-1, 9, 8)),)},
+        {"inputs": (replace(IMAGES, shape=(1, 8, 8)),)},
+        {"inputs": (replace(IMAGES, shape=(8, 8)),)},
+        {"inputs": (replace(IMAGES, datatype="FP32"),)},
+        {"inputs": (replace(IMAGES, name="pixels"),)},
+        {"inputs": (IMAGES, replace(IMAGES, name="more"))},
+        {"outputs": OUTPUTS[:2]},
+        {"outputs": (replace(OUTPUTS[0], shape=(-1, 4)), *OUTPUTS[1:])},
+    ],
+)
+def test_another_model_under_the_name_is_refused(changes: dict[str, Any]) -> None:
+    with open_double(replace(TINY, **changes)) as double, pytest.raises(ModelError) as caught:
+        open_at(double.url)
+    assert "the file has" in str(caught.value)
+
+
+def test_a_model_can_be_named_in_the_url(double: Double) -> None:
+    with open_at(f"{double.url}/v2/models/tiny/versions/1") as opened:
+        assert opened.run(FEEDS)
+    for path, words in (("other", "'other'"), ("tiny/versions/2", "'tiny' of version 2")):
+        with pytest.raises(ResourceError, match=f"{double.url} serves no model {words}"):
+            open_at(f"{double.url}/v2/models/{path}")
+
+
+def test_a_full_server_is_asked_again_but_not_by_a_stopwatch() -> None:
+    refusals: list[float] = []
+
+    def run(feeds: Any) -> Any:
+        if len(refusals) < 2:
+            refusals.append(time.monotonic())
+            raise RefusedError(429, "the queue is full", **{"Retry-After": "0"})
+        return answer(feeds)
+
+    with open_double(replace(TINY, run=run)) as double, open_at(double.url) as opened:
+        assert len(opened.run(FEEDS)["label"]) == 5
+        refusals.clear()
+        with pytest.raises(ResourceError, match="429: the queue is full"):
+            opened.prepare(FEEDS)()
+
+
+def test_a_server_that_breaks_is_a_failed_call() -> None:
+    def run(_: Any) -> Any:
+        raise RefusedError(500, "the engine\nbroke")
+
+    server = open_double(replace(TINY, run=run))
+    with server as double, open_at(double.url) as opened, pytest.raises(ModelError, match="500: the engine broke"):
+        opened.run(FEEDS)
+
+
+def test_the_bearer_token_comes_from_a_file(double: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    monkeypatch.setenv("TOOLKIT_TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(ResourceError, match="TOOLKIT_TOKEN_FILE"):
+        open_at(double.url)
+    (tmp_path / "token").write_text("secret\n")
+    double.on_headers = lambda headers: seen.append(headers["authorization"])
+    open_at(double.url).close()
+    assert set(seen) == {"Bearer secret"}
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(double: Double) -> None:
+    with open_at(double.url) as opened:
+        opened.run(FEEDS)
+        double.keeps = False  # from here on it closes after each answer
+        for _ in range(3):
+            assert opened.run(FEEDS)
+            time.sleep(0.02)
+
+
+def test_a_number_that_json_does_not_have_is_a_wrong_answer(double: Double) -> None:
+    def spoil(document: dict[str, Any], _: Any) -> None:
+        document["outputs"][0]["data"][0] = json.loads("NaN")
+
+    double.rewrite = spoil
+    with open_at(double.url, "oip-json") as opened, pytest.raises(ModelError, match="NaN is no number in JSON"):
+        opened.run(FEEDS)

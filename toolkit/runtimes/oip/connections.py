@@ -1,0 +1,125 @@
+"""Requests to one server over HTTP, on connections that are kept; each is one thread's at a time."""
+
+from __future__ import annotations
+
+__all__ = ["Connections", "ServerAnswer"]
+
+import http.client
+import json
+import os
+import queue
+import re
+import select
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from toolkit.errors import ResourceError, UsageError, WrongAnswerError
+
+TOKEN_VARIABLE = "TOOLKIT_TOKEN_FILE"  # noqa: S105 - the name of a variable
+# Of one answer.
+MOST_S = 60.0
+MOST_BYTES = 1 << 30
+AT = re.compile(r"(?P<base>.*?)(?:/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?)?/?")
+
+
+class ServerAnswer(NamedTuple):
+    """What came back: of HTTP the status and the headers, and the body whole."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def words(self) -> str:
+        """What the server says of an error, and the status."""
+        try:
+            told = json.loads(self.body)["error"]
+        except (ValueError, TypeError, KeyError):
+            told = self.body[:80].decode("ascii", "replace")
+        return f"{self.status}: {' '.join(str(told).split())[:300]}"
+
+
+class Connections:
+    """Connections to one server that are kept between requests; each is one thread's at a time."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port, found = parts.hostname, parts.port, AT.fullmatch(parts.path)
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"} or found is None or parts.query:
+            raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8000")
+        self.url, self.root = url, f"{parts.scheme}://{parts.netloc}{found['base']}"
+        self.model, self.version = (word and unquote(word) for word in (found["model"], found["version"]))
+        self._base = found["base"]
+        self._idle: queue.SimpleQueue[http.client.HTTPConnection] = queue.SimpleQueue()
+        if parts.scheme == "https":
+            self._connect: Callable[[], http.client.HTTPConnection] = partial(
+                http.client.HTTPSConnection, host, port, timeout=MOST_S, context=ssl.create_default_context()
+            )
+        else:
+            self._connect = partial(http.client.HTTPConnection, host, port, timeout=MOST_S)
+        self._always = _read_token()
+
+    def ask(
+        self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> ServerAnswer:
+        """Send one request and read its answer.
+
+        Raises:
+            ResourceError: nobody answers, or not in HTTP.
+        """
+        try:
+            with self._borrow() as connection:
+                connection.request(method, self._base + path, body or None, {**self._always, **(headers or {})})
+                answer = connection.getresponse()
+                data = answer.read(MOST_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
+            raise ResourceError(
+                f"{self.url} does not answer in HTTP: {' '.join(reason.split())[:200]}; see that a server runs there, "
+                "or name another with --at"
+            ) from error
+        if len(data) > MOST_BYTES:
+            raise WrongAnswerError(f"{self.url} answers with more than {MOST_BYTES >> 20} MiB")
+        return ServerAnswer(answer.status, answer.headers, data)
+
+    @contextmanager
+    def _borrow(self) -> Iterator[http.client.HTTPConnection]:
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        if connection.sock is not None and _is_ended(connection):
+            connection.close()  # the server closed it while it was idle; it connects anew by itself
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.put(connection)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+
+def _is_ended(connection: http.client.HTTPConnection) -> bool:
+    return bool(select.select([connection.sock], [], [], 0)[0])
+
+
+def _read_token() -> dict[str, str]:
+    path = os.environ.get(TOKEN_VARIABLE)
+    if not path:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {Path(path).read_text().strip()}"}
+    except OSError as error:
+        raise ResourceError(f"{TOKEN_VARIABLE} names {path}, which cannot be read: {error.strerror}") from error
