@@ -98,7 +98,10 @@ Runtimes = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", help="URL of a server of the Open Inference Protocol, which runtime oip-http asks (or oip-json)."
+        "--at",
+        metavar="URL",
+        help="A server of the Open Inference Protocol, which runtime oip-http asks, or oip-json.",
+        show_default="none",
     ),
 ]
 Batch = Annotated[
