@@ -103,7 +103,7 @@ def test_the_first_screen_tells_where_results_go_and_what_changes_it() -> None:
 WITHOUT_DEFAULT = {
     *("--set", "--space", "--resume", "--against", "--delete", "--kit", "--inputs", "--shape", "--value", "--record"),
     *("--picture", "--replay", "--gallery", "--rate", "--max-p99-ms", "--device-option", "--csv", "--samples"),
-    *("--fail-if", "--allow", "--require", "--token-file", "--tls-cert", "--tls-key", "--tls-client-ca"),
+    *("--at", "--fail-if", "--allow", "--require", "--token-file", "--tls-cert", "--tls-key", "--tls-client-ca"),
 }
 
 

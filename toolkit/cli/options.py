@@ -101,7 +101,6 @@ At = Annotated[
         "--at",
         metavar="URL",
         help="A server of the Open Inference Protocol, which runtime oip-http asks, or oip-json.",
-        show_default="none",
     ),
 ]
 Batch = Annotated[
