@@ -31,6 +31,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.check import check_parity
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import load_recording
+from toolkit.prediction.classifier import Classifier
 
 X = torch.arange(8.0).reshape(2, 4) / 3 - 1
 
@@ -161,6 +162,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_traced(tmp_path: Path) 
         (large, X, {}, ModelError, "take 2.24 GiB; one .onnx file holds less than 2 GiB"),
         (script, X, {}, ModelError, "TorchScript"),
         (len, X, {}, UsageError, "no torch.nn.Module"),  # type: ignore[list-item]
+    ]
+    images = torch.zeros(2, 6, 5, 3, dtype=torch.uint8)
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(90, 3))
+    known: dict[str, Any] = {"classes": ("a", "b"), "mean": (0.5,), "std": (0.25,)}
+    cases += [
+        (classifier, images, known, ModelError, r"the answer is \[2, 3\]; expected logits \[N, 2\]"),
+        (classifier, images.float(), known, ModelError, "images are torch.float32 .* expected uint8 pixels"),
+        (classifier, images, {**known, "std": ()}, UsageError, "do not normalise pixels"),
+        (classifier, images, {**known, "std": (0.0,)}, UsageError, "those of std over 0"),
+        (classifier, images, {**known, "classes": ()}, UsageError, "name its classes"),
+        (classifier, images, {**known, "dynamic": {}}, UsageError, "names and open sizes are those of the contract"),
     ]
     for module, example, config, kind, words in cases:
         with pytest.raises(kind, match=words):
@@ -345,3 +357,44 @@ def test_parity_passes_over_the_answers_of_another_file(pairs: Exported, tmp_pat
     (tmp_path / "other.parity").write_bytes(pairs.report.recording.read_bytes())
     config = ParityConfig(runtimes=("ort",), threads=(0,), optimisations=("all",))
     assert check_parity(ModelSource.read(other), config).reference == "onnx-float64"
+
+
+@pytest.mark.slow
+def test_a_classifier_of_images_is_a_model_of_ours_to_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 2))
+    images = np.random.default_rng(0).integers(0, 256, (4, 12, 10, 3), np.uint8)
+    known: dict[str, Any] = {"classes": ("cat", "dog"), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    report = export(module, images, tmp_path, name="pets", **known)
+    assert report.card is not None
+    assert report.card.golden is not None
+    assert report.card.golden.origin == "synthetic"  # the example's own pictures do not leave with the file
+    assert images[0].tobytes() not in report.card.golden.images
+    with torch.no_grad():
+        pixels = (images.transpose(0, 3, 1, 2) / 255 - np.reshape(known["mean"], (3, 1, 1))) / np.reshape(
+            known["std"], (3, 1, 1)
+        )
+        logits = module(torch.from_numpy(pixels.astype(np.float32)))
+    with Classifier(report.model) as classifier:
+        answers = classifier.predict(images)
+    np.testing.assert_allclose(answers.probabilities, logits.softmax(1), atol=1e-6)
+
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(tmp_path))
+    for words in (
+        ["selftest"],
+        ["parity", "--runtime", "ort,openvino"],
+        ["export", "--kit", "python"],
+        ["bench", "--batch", "1"],
+    ):
+        app(args=[words[0], str(report.model), *words[1:], "--json"], standalone_mode=False)
+        told = json.loads(capfd.readouterr().out)
+        assert told.get("reference", "pytorch-float64") in {"golden", "pytorch-float64"}
+    app(args=["inspect", str(report.model)], standalone_mode=False)
+    assert "it meets every clause of the contract" in capfd.readouterr().out
+    report.recording.unlink()
+    with pytest.raises(ModelError, match="judged by the answers of the module that it was exported from"):
+        check_parity(ModelSource.read(report.model), ParityConfig())
+    with pytest.raises(UsageError, match=r"does not tell what it was trained on; name .* --data"):
+        app(args=["evaluate", str(report.model)], standalone_mode=False)

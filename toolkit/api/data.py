@@ -73,6 +73,10 @@ def load_recorded(
     if data is not None:
         is_own = not isinstance(data, Dataset) and bool(not isinstance(data, str | os.PathLike) or locate_data(data))
         return load_given(data, listener=listener, size=size if is_own else None)
+    if not recorded.get("name"):
+        raise UsageError(
+            "the model does not tell what it was trained on; name a folder, a file or a data set with --data"
+        )
     chosen = recorded.get("source") or recorded["name"]
     try:
         dataset = load_given(chosen, listener=listener, size=size if locate_data(chosen) else None)

@@ -238,7 +238,7 @@ def _card_lines(card: Card) -> Iterator[str]:
     parameters = f"{parameters:,}" if isinstance(parameters, int) else parameters
     yield (
         f"{card.name}: {count_of(len(card.classes), 'class', plural='classes')} ({names}), {card.precision}, "
-        f"{parameters} parameters, trained on {card.data.get('name')}"
+        f"{parameters} parameters, trained on {card.data.get('name') or 'data that it does not name'}"
     )
     if card.test_accuracy:
         low, high = card.test_accuracy["ci95"]

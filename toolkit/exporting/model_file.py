@@ -5,7 +5,20 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-__all__ = ["SPEC", "FileMaker", "Proof", "Proven", "answer_pieces", "prove_model", "read_card_beside"]
+__all__ = [
+    "MINIMUM",
+    "PRODUCER",
+    "SPEC",
+    "FileMaker",
+    "Proof",
+    "Proven",
+    "answer_pieces",
+    "card_properties",
+    "prove_contract",
+    "prove_model",
+    "read_card_beside",
+    "tell_versions",
+]
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -103,9 +116,8 @@ class FileMaker:
             UsageError: an output exists with other content and `force` is not set.
         """
         card = replace(self._make_card(proven), **card_changes)
-        properties = {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
-        finished = self._finish(proven.graph, properties)
-        _prove_contract(ModelSource.in_memory(finished.model, output))
+        finished = self._finish(proven.graph, card_properties(card))
+        prove_contract(ModelSource.in_memory(finished.model, output))
         unchanged = _put(output, finished.model, card=card, force=self.config.force)
         return ExportReport(
             model=output,
@@ -132,7 +144,6 @@ class FileMaker:
         # A run may have been stopped early or made longer, and this may be an earlier checkpoint of it.
         recipe |= {"epochs": self.checkpoint.epoch, **{key: run.training[key] for key in ("seed", "all_data")}}
         data = {key: run.data[key] for key in ("name", "sha256", "train_count", "test_count", "licence")}
-        versions = {package: metadata.version(package) for package in ("torch", "onnx", "onnxscript")}
         kind = self.config.golden or ("data" if is_public(self.data) else "synthetic")
         return Card(
             name=self.name,
@@ -154,7 +165,7 @@ class FileMaker:
             guard=proven.probe.guard,
             golden=make_golden(kind, proven.probe, network=self.checkpoint.network, graph=proven.graph),
             minimum=MINIMUM,
-            versions={**versions, "toolkit": toolkit.__version__},
+            versions=tell_versions(),
             author=self.config.author,
             licence=self.config.licence,
         )
@@ -234,6 +245,17 @@ def answer_pieces(runtime: OpenedWorker, pieces: Iterable[NDArray[np.uint8]]) ->
     return {name: np.concatenate([item[name] for item in answers]) for name in answers[0]}
 
 
+def card_properties(card: Card) -> dict[str, str]:
+    """Return what a file's metadata say of it."""
+    return {CARD_KEY: card.dumps(), "model_author": card.author, "model_license": card.licence}
+
+
+def tell_versions() -> dict[str, str]:
+    """Return the versions of what made a file."""
+    versions = {package: metadata.version(package) for package in ("torch", "onnx", "onnxscript")}
+    return {**versions, "toolkit": toolkit.__version__}
+
+
 def read_card_beside(model: Path) -> Card | None:
     """Return the card that lies beside a model; None where there is none, or somebody else's."""
     try:
@@ -242,7 +264,7 @@ def read_card_beside(model: Path) -> Card | None:
         return None
 
 
-def _prove_contract(source: ModelSource) -> None:
+def prove_contract(source: ModelSource) -> None:
     """Open the finished file, its card inside, and hold it against every clause of the contract.
 
     Raises:

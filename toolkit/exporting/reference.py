@@ -12,6 +12,7 @@ __all__ = [
     "float64_logits",
     "make_golden",
     "make_probe",
+    "pack_golden",
     "split_training",
     "synthetic_images",
 ]
@@ -118,13 +119,27 @@ def make_golden(kind: str, probe: ProbeImages, *, network: CNN, graph: onnx.Mode
         images = synthetic_images(shape, count=count)
         logits = float64_logits(network, images)
         bound = max(bound, _bound_others(graph, images, logits=logits, precision=probe.precision))
+    return pack_golden(images, logits, tolerance=bound, split=probe.split if kind == "data" else None)
+
+
+def pack_golden(
+    images: NDArray[np.uint8], logits: NDArray[np.float64], *, tolerance: float, split: str | None = None
+) -> Golden:
+    """Return golden vectors as a card has them.
+
+    Args:
+        images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+        logits: float64 `[N, K]`.
+        tolerance: largest logit error that rounding explains.
+        split: what the images were to the training; None for synthetic ones.
+    """
     return Golden(
-        origin=kind,
-        split=probe.split if kind == "data" else None,
+        origin="data" if split else "synthetic",
+        split=split,
         images=images.tobytes(),
         shape=images.shape,
         logits=tuple(tuple(float(f"{item:.{GOLDEN_DIGITS}g}") for item in row) for row in logits),
-        tolerance=bound,
+        tolerance=tolerance,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment
+from toolkit.errors import ModelError
 from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import Recording, load_recording, read_recording, recording_beside, write_recording
@@ -244,6 +245,12 @@ def _record(
             return record_feeds(
                 source, subject, feeds=options.feeds, budget=budget, opener=opener, progress=bar, say=listener.note
             )
+    if not subject.card.data.get("name"):
+        beside = recording_beside(source.path)
+        raise ModelError(
+            f"{source.path} is judged by the answers of the module that it was exported from; {beside} is not there, "
+            "or of another file: put it there, or export the module again"
+        )
     if source.run is None:
         listener.note(NO_RUN)
     # A card must not tell where a user's own data lie; the run does.

@@ -60,7 +60,7 @@ class KitSource:
     @property
     def stable_name(self) -> str:
         """What an app that embeds the model calls it: the next training's kits are called so, too."""
-        return self.given_name or str(self.card.data.get("name") or "model")
+        return self.given_name or str(self.card.data.get("name") or self.card.name or "model")
 
     @property
     def identifier(self) -> str:

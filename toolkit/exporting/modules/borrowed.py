@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.errors import ModelError, UsageError, first_line
+from toolkit.exporting.modules.classifier import ImageClassifier, make_golden_call
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import Example, read_example, to_tensors
 from toolkit.exporting.modules.face import FlatModule
@@ -73,15 +74,20 @@ def borrow_module(module: nn.Module, example: Any, *, config: ModuleExportConfig
     module = module.module if isinstance(module, WRAPPERS) else module
     module = getattr(module, "_orig_mod", module)  # what torch.compile returns
     precision = _require_exportable(module, name=name)
+    if config.classes:
+        module = ImageClassifier(module, config)
     read = read_example(module, example, config=config)
     try:
         face = FlatModule(deepcopy(module).cpu().eval(), read.keywords)
     except Exception as error:  # so many classes have ways of their own
         raise ModelError(f"{name} cannot be copied, and itself it must not be changed: {first_line(error)}") from error
+    outputs = _name_outputs(face, read, config=config, name=name)
+    if config.classes:
+        read = replace(read, further=make_golden_call(read.arrays["images"], classes=len(config.classes)))
     return Borrowed(
         face=face,
         example=read,
-        outputs=_name_outputs(face, read, config=config, name=name),
+        outputs=outputs,
         precision=precision,
         parameters=sum(item.numel() for item in module.parameters()),
         was_training=module.training,

@@ -28,6 +28,13 @@ class ModuleExportConfig:
             What it leaves out has the example's size.
         precisions: `fp32`, the module as it is, which is always made.
         budget_s: seconds for the module's own answers; sizes whose answers would take longer are left out, and named.
+        classes: of a module that classifies images: its classes' names in the order of its logits. The file then meets
+            the contract of a model of ours and carries a card: raw pixels in; logits, probabilities and label out.
+        mean: of each channel of pixels from 0 to 1, or one for all; taken away from them before the module, which is
+            handed float32 `[batch, channels, height, width]`. Empty: it is handed the raw pixels, uint8.
+        std: by which they are divided then.
+        author: written into the card.
+        licence: SPDX identifier of the file, written into the card.
         force: replace a file that exists.
     """
 
@@ -38,6 +45,11 @@ class ModuleExportConfig:
     dynamic: Mapping[str, Mapping[int, str]] | None = None
     precisions: tuple[str, ...] = ("fp32",)
     budget_s: float = DEFAULT_BUDGET_S
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    author: str = "unspecified"
+    licence: str = "NOASSERTION"
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -54,3 +66,16 @@ class ModuleExportConfig:
             if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
                 raise UsageError(f"the names {list(names)} are not all different words; give each its own")
         check_target(self.output, name=self.name)
+        self._check_classifier()
+
+    def _check_classifier(self) -> None:
+        """Refuse what makes no classifier of images."""
+        if not self.classes and (self.mean or self.std):
+            raise UsageError("mean and std are of a classifier's pixels; name its classes, or normalise in the module")
+        if self.classes and (self.input_names or self.output_names or self.dynamic is not None):
+            raise UsageError("a classifier's names and open sizes are those of the contract; leave them out")
+        if len(self.mean) != len(self.std) or len(self.mean) not in {0, 1, 3} or not all(part > 0 for part in self.std):
+            raise UsageError(
+                f"mean {list(self.mean)} and std {list(self.std)} do not normalise pixels; expected one number or "
+                "three for each, those of std over 0"
+            )

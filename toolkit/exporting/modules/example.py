@@ -33,11 +33,13 @@ class Example:
         arrays: every input by its name in the file, in the order of `forward`.
         keywords: the parameters that they are handed to; empty where they are handed over in their order.
         dynamic: name of each axis that stays open, by input and dimension.
+        further: calls that are asked besides those made from it.
     """
 
     arrays: dict[str, NDArray[Any]]
     keywords: tuple[str, ...]
     dynamic: dict[str, dict[int, str]]
+    further: tuple[FeedSet, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -97,7 +99,7 @@ def read_example(module: nn.Module, example: Any, *, config: ModuleExportConfig)
 
 
 def make_calls(example: Example, *, shuffled: bool = True) -> tuple[FeedSet, ...]:
-    """Return the example as it is, then one call for each further size of each open axis.
+    """Return the example as it is, further calls, then one call for each other size of each open axis.
 
     Rows behind the example's own hold its numbers in another order, so that every number is one that the module takes;
     floats that are all the same are drawn from 0 to 1, because an answer would hardly depend on them.
@@ -106,7 +108,7 @@ def make_calls(example: Example, *, shuffled: bool = True) -> tuple[FeedSet, ...
         example: of the module.
         shuffled: whether whole numbers change places, too; of those some columns may take fewer values than others.
     """
-    sets = [FeedSet("example", example.arrays)]
+    sets = [FeedSet("example", example.arrays), *example.further]
     for axis in example.sizes:
         for other in example.other_sizes(axis):
             random = np.random.default_rng(SEED + other)

@@ -13,13 +13,15 @@ import onnx
 from torch import nn
 
 from toolkit.artifacts import ArtifactStore, check_output
-from toolkit.durable import write_atomic
+from toolkit.card import Card, card_beside
+from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.environment import describe_environment
 from toolkit.errors import ModelError
 from toolkit.exporters import ExportError, ExportSpec, export_torch, finish_model
 from toolkit.exporting.export import begin_log
-from toolkit.exporting.model_file import PRODUCER
+from toolkit.exporting.model_file import PRODUCER, card_properties, prove_contract
 from toolkit.exporting.modules.borrowed import Borrowed, borrow_module, undisturbed
+from toolkit.exporting.modules.classifier import make_card
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import to_tensors
 from toolkit.exporting.modules.open_sizes import open_sizes
@@ -101,9 +103,17 @@ def _export(
         reference = ask_module(borrowed, budget_s=config.budget_s, progress=progress)
     open_sizes(graph, reference, example=borrowed.example)
     finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
+    card = None
+    if config.classes:
+        network = {"preset": type(module).__name__, "parameters": borrowed.parameters}
+        sha256 = sha256_bytes(finished.model)
+        card = make_card(reference, config=config, name=target.stem, network=network, sha256=sha256)
+        finished = finish_model(graph, spec, metadata=card_properties(card), producer=PRODUCER)
     source = ModelSource.in_memory(finished.model, target)
     proof = prove_module(reference, source, example=borrowed.example, progress=progress)
-    place, unchanged = _put(source, proof.recording, config=config)
+    if card is not None:
+        prove_contract(source)
+    place, unchanged = _put(source, proof.recording, card=card, config=config)
     return ModuleExportReport(
         model=place,
         recording=recording_beside(place),
@@ -114,6 +124,7 @@ def _export(
         parameters=borrowed.parameters,
         precision=borrowed.precision,
         bound_rule=reference.rule,
+        card=card,
         log=log,
         warnings=(*([TRAINING] if borrowed.was_training else []), *reference.left_out),
         **proof.figures,
@@ -135,8 +146,10 @@ def _trace(borrowed: Borrowed, *, name: str, log: Path) -> tuple[onnx.ModelProto
     return graph, spec
 
 
-def _put(source: ModelSource, recording: Recording, *, config: ModuleExportConfig) -> tuple[Path, bool]:
-    """Write a file and the record beside it; return where it lies, and whether it lay there already.
+def _put(
+    source: ModelSource, recording: Recording, *, card: Card | None, config: ModuleExportConfig
+) -> tuple[Path, bool]:
+    """Write a file, and the record and card beside it; return where it lies, and whether it lay there already.
 
     A name that nobody asked for gives way to other files: `-2`, `-3` ... are behind it then.
 
@@ -151,8 +164,10 @@ def _put(source: ModelSource, recording: Recording, *, config: ModuleExportConfi
             break
         count += 1
         path = source.path.with_stem(f"{source.path.stem}-{count}")
-    # The record goes first: a model without its own beside it would be the worse half.
+    # They go first: a model without its own beside it would be the worse half.
     write_recording(recording_beside(path), replace(recording, environment=describe_environment()))
+    if card is not None:
+        write_atomic(card_beside(path), (card.dumps() + "\n").encode())
     if not is_there:
         write_atomic(path, source.model)
     return path, is_there

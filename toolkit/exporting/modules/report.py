@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.card import Card, card_beside
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.plain import to_plain
 from toolkit.telling.summary import Summarised, Summary
@@ -34,6 +35,7 @@ class ModuleExportReport(Summarised):
         bound_rule: how bounds are made.
         share_of_bound: the largest share of its own bound that a difference takes.
         engine: what proved it.
+        card: of a classifier of images, what the file says of itself; None else.
         log: what torch printed.
         warnings: what the user should know: the mode it was in, sizes left out.
         command: what repeats it.
@@ -55,6 +57,7 @@ class ModuleExportReport(Summarised):
     max_abs_error: float
     share_of_bound: float
     engine: str
+    card: Card | None
     log: Path
     warnings: tuple[str, ...] = ()
     command: str = ""
@@ -80,6 +83,7 @@ class ModuleExportReport(Summarised):
         """Return schema `toolkit/module-export/1`: `model` with `path`, `sha256` and `size_bytes`, and all fields."""
         told = to_plain(self)
         file = {"path": told.pop("model"), "sha256": told.pop("sha256"), "size_bytes": told.pop("size_bytes")}
+        told["card"] = None if self.card is None else str(card_beside(self.model))
         return {"schema": "toolkit/module-export/1", "model": file, **told}
 
 
