@@ -55,13 +55,20 @@ def _relinker(source: str, uri: str) -> Callable[[re.Match[str]], str]:
     def relink(link: re.Match[str]) -> str:
         path = link["path"] or link["file"]
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        page = PAGES.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else None)
+        page = PAGES.get(target) or (_page_at(target) if target.startswith("docs/") else None)
         if page is None:
             return f"{link['text']} (`{target}`)" if link["path"] else link[0]
         relative = posixpath.relpath(page, posixpath.dirname(uri) or ".")
         return f'{link["src"]}{relative}"' if link["src"] else f"{link['head']}{relative}{link['anchor'] or ''})"
 
     return relink
+
+
+def _page_at(target: str) -> str:
+    """Return the page at a path of the repository; a folder's is its index, or the first notebook in it."""
+    first = next(iter(sorted((ROOT / target).glob("*.ipynb"))), Path("index.ipynb"))
+    name = f"{target}/{first.stem}.md" if (ROOT / target).is_dir() else target
+    return name.removeprefix("docs/")
 
 
 def _names(nav: Any) -> Iterator[str]:
