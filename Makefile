@@ -55,7 +55,7 @@ kits: $(VENV)/.dev
 	$(BIN)/toolkit export $$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
 		--kit all --check --force
 	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.installed import private_root; print(private_root())')" \
-		TOOLKIT_KITS_MODEL=$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())') \
+		TOOLKIT_KITS_MODEL="$(CURDIR)/$$($(BIN)/python -c 'from toolkit.artifacts import ArtifactStore; print(ArtifactStore.default().latest_model())')" \
 		$(BIN)/python -m pytest -m kits tests/exporting
 
 # The documentation site, strictly, into build/site; then every code block of README and the guides.
