@@ -63,14 +63,11 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
-# The wheel and the sdist: built, looked into, installed into an empty environment and used from an unrelated folder.
+# The wheel and the sdist, in dist/: built, looked into, installed into an empty environment, used from an unrelated folder.
 wheel: $(VENV)/.dev
-	$(BIN)/python -m pytest -m wheel tests/wheel
-
-# Every row of the Open Inference Protocol against a server: `make conform URL=http://127.0.0.1:8000 [MODEL=digits]`.
-# Without URL against a small double of the suite's own.
-conform: $(VENV)/.dev
-	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip tests/oip
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
+	TOOLKIT_DIST=dist $(BIN)/python -m pytest -m wheel tests/wheel
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

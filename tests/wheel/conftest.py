@@ -13,7 +13,9 @@ from distributed import CONSTRAINTS, Installation, build
 
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was built from it."""
+    """A folder with the sdist, and the wheel that was built from it; `TOOLKIT_DIST` where they were built already."""
+    if built := os.environ.get("TOOLKIT_DIST"):
+        return Path(built).absolute()
     pytest.importorskip("build", reason="the extra `dev` has not been installed since it holds `build`")
     folder = tmp_path_factory.mktemp("distributions")
     build(folder)

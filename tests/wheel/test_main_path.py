@@ -154,6 +154,7 @@ def test_nothing_of_the_working_folder_is_run_for_its_name(
         ("parity --runtime tract", "runtimes", 5),
         ("selftest --provider openvino", "openvino", 5),
         ("export MODEL --kit c", "kit-c", 5),
+        ("serve MODEL", "serve", 5),
     ],
 )
 def test_a_command_without_its_extra_says_what_brings_it(
