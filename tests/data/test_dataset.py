@@ -52,8 +52,8 @@ def test_sizes_come_from_the_images() -> None:
         (np.zeros((2, 0, 5), np.uint8), np.zeros(2, np.int64), "height or width of 0"),
         (np.zeros((2, 4, 5), np.uint8), np.zeros(2, np.uint8), "labels are uint8"),
         (np.zeros((2, 4, 5), np.uint8), np.zeros((2, 1), np.int64), r"int64 \[2, 1\]"),
-        (np.zeros((2, 4, 5), np.uint8), np.zeros(1, np.int64), "2 images but 1 labels: image 1"),
-        (np.zeros((1, 4, 5), np.uint8), np.zeros(3, np.int64), "1 images but 3 labels: label 1"),
+        (np.zeros((2, 4, 5), np.uint8), np.zeros(1, np.int64), "2 images but 1 label: image 1"),
+        (np.zeros((1, 4, 5), np.uint8), np.zeros(3, np.int64), "1 image but 3 labels: label 1"),
     ],
 )
 def test_split_refuses_arrays_of_another_kind(images: np.ndarray, labels: np.ndarray, message: str) -> None:

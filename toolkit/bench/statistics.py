@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toolkit.counts import count_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -118,7 +120,7 @@ def summarise(
         max_ms=int(ordered[-1]) / 1e6,
         percentiles_ms={name: nearest_rank(ordered, name) / 1e6 if enough[name] else None for name in PERCENTILES},
         missing={
-            name: f"{count} samples; {name} needs {sample_floor(name)} for {CONFIDENCE:.0%} confidence"
+            name: f"{count_of(count, 'sample')}; {name} needs {sample_floor(name)} for {CONFIDENCE:.0%} confidence"
             for name in PERCENTILES
             if not enough[name]
         },

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 
 CHUNK_BYTES = 1 << 18
@@ -166,7 +167,7 @@ class TarReader:
 
     def _read_extra(self) -> bytes:
         if self._left > MAX_HEADER_BYTES:
-            seen = f"a name or header of {self._left} bytes"
+            seen = f"a name or header of {count_of(self._left, 'byte')}"
             raise DataError(f"{self._name} has {seen}; the most is {MAX_HEADER_BYTES}: the rest was not opened")
         return b"".join(self.read_chunks())
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from toolkit.containers.unpacked import UnpackBudget
 from toolkit.containers.zip_directory import find_directory, unpack_zip64
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 
 ENTRY_MAGIC, LOCAL_MAGIC = b"PK\1\2", b"PK\3\4"
@@ -101,14 +102,16 @@ class ZipReader:
                 buffer, used = self._read_at(place, min(end - place, PLAIN_CHUNK_BYTES)), 0
                 entry_bytes = self._entry_bytes(buffer, 0)
             if entry_bytes > len(buffer) - used or buffer[used : used + 4] != ENTRY_MAGIC:
-                raise DataError(f"{self._name} has a damaged directory after {count} members; get the file again")
+                raise DataError(
+                    f"{self._name} has a damaged directory after {count_of(count, 'member')}; get the file again"
+                )
             yield self._parse_entry(buffer, used)
             used += entry_bytes
             place += entry_bytes
             count += 1
         # The end record of a plain ZIP counts in 16 bits: of 65,536 members it says 0, and writers leave it at that.
         if count % self._directory.modulus != self._directory.num_members:
-            said = f"{count} members where its end says {self._directory.num_members}"
+            said = f"{count_of(count, 'member')} where its end says {self._directory.num_members}"
             raise DataError(f"{self._name} has a damaged directory: {said}; get the file again")
 
     def read_chunks(self, member: ZipMember, *, name: str) -> Iterator[bytes]:

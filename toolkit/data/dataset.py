@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
+from toolkit.counts import count_of
 from toolkit.data.classes import list_names, match_classes
 from toolkit.errors import DataError
 
@@ -55,7 +56,10 @@ class Split:
         images, labels = len(self.images), len(self.labels)
         if images != labels:
             lonely = "image" if images > labels else "label"
-            raise DataError(f"{images} images but {labels} labels: {lonely} {min(images, labels)} has no partner")
+            raise DataError(
+                f"{count_of(images, 'image')} but {count_of(labels, 'label')}: {lonely} {min(images, labels)} has "
+                "no partner"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
+from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.labels import MAX_CLASSES, ClassLabels
 from toolkit.data.split import spread_classes
@@ -142,7 +143,10 @@ def settle_parts(parts: Mapping[str, Part], *, name: str, on_note: OnNote) -> tu
         on_note(f"{name}: no test part: its validation part is taken as the test split")
         return train, None, validation
     if validation is not None:
-        on_note(f"{name}: its {len(validation.labels)} validation images stand last among the training images")
+        held = count_of(len(validation.labels), "validation image")
+        on_note(
+            f"{name}: its {held} {'stands' if len(validation.labels) == 1 else 'stand'} last among the training images"
+        )
     return train, validation, test
 
 

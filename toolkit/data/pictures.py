@@ -229,10 +229,13 @@ def _least(trained_on: Mapping[str, Any], *, is_whole: bool) -> int:
 
 
 def _name_same(path: Path, same: Dataset) -> str:
-    return f"{path} is what the model was trained on: the {len(same.test):,} images held out are judged"
+    count = len(same.test)
+    held_out = f"the {count:,} images held out are judged" if count > 1 else "the image held out is judged"
+    return f"{path} is what the model was trained on: {held_out}"
 
 
 def _tell_whole(path: Path, count: int, *, trained_on: Mapping[str, Any], on_note: OnNote) -> None:
-    on_note(f"{path} has no test part: all of its {count:,} images are judged")
+    judged = f"all of its {count:,} images are judged" if count > 1 else "its only image is judged"
+    on_note(f"{path} has no test part: {judged}")
     if trained_on.get("source") == str(path.resolve()):
         on_note(f"warning: the model was trained on {path} as it was then: it has seen most of these images")

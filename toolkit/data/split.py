@@ -18,6 +18,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.counts import count_of
 from toolkit.data.dataset import Split
 from toolkit.errors import UsageError
 
@@ -78,7 +79,7 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
         UsageError: `count` leaves one part empty.
     """
     if not 1 <= count < len(split):
-        raise UsageError(f"cannot hold out {count} of {len(split)} images; expected 1 to {len(split) - 1}")
+        raise UsageError(f"cannot hold out {count} of {count_of(len(split), 'image')}; expected 1 to {len(split) - 1}")
     return split.cut(len(split) - count)
 
 

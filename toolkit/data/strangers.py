@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from toolkit.containers.kinds import HEAD_BYTES, Kind
+from toolkit.counts import count_of
 from toolkit.data.formats.shards import ROLE_OF
 from toolkit.data.formats.tree import DiskStore, Folder, PictureStore
 from toolkit.errors import DataError
@@ -120,9 +121,12 @@ def explain_store(store: PictureStore) -> NoDataset:
     if not pictures:
         words, step = _judge_names([file.name for folder in folders for file in folder.files], store)
         return NoDataset(title=title, words=words, step=step)
-    words, step = f"holds {len(pictures):,} pictures", f"toolkit predict MODEL {title} gives them labels"
+    given = "it a label" if len(pictures) == 1 else "them labels"
+    words, step = f"holds {count_of(len(pictures), 'picture')}", f"toolkit predict MODEL {title} gives {given}"
     if _has_pictures(top):
-        words = f"{words} and no class folders, so nothing says what they show"
+        words = (
+            f"{words} and no class folders, so nothing says what {'it shows' if len(pictures) == 1 else 'they show'}"
+        )
         step = f"{SORT_THEM}; {step}"
     else:
         inner = next(folder for folder in folders if any(map(_is_class_or_part, folder.folders.values())))
@@ -143,7 +147,7 @@ def _judge_names(names: list[str], store: PictureStore) -> tuple[str, str]:
     if not names:
         found = "holds folders and no files" if store.root.folders else "is empty"
         return "; ".join((found, *store.notes)), EXPECTED
-    return f"holds no pictures: {len(names)} files ({_list(names)})", EXPECTED
+    return f"holds no pictures: {count_of(len(names), 'file')} ({_list(names)})", EXPECTED
 
 
 def _judge_other(path: Path, head: bytes) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset
 from toolkit.errors import DataError
 from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE
@@ -25,8 +26,9 @@ def check_data(data: Dataset) -> None:
         DataError: too few images or classes; images under 16 or over 128 pixels a side.
     """
     if len(data.classes) < 2 or len(data.train) < LEAST_IMAGES:
+        classes = count_of(len(data.classes), "class", plural="classes")
         raise DataError(
-            f"{data.name} has {len(data.train)} training images in {len(data.classes)} classes; "
+            f"{data.name} has {count_of(len(data.train), 'training image')} in {classes}; "
             f"expected at least {LEAST_IMAGES} images in 2 classes"
         )
     sides = (data.height, data.width)

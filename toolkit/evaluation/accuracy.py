@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 from toolkit.intervals import paired_interval, wilson_interval
 
@@ -96,7 +97,8 @@ class AccuracyReport:
             return []
         words = (
             f"{self.correct:,} of {self.count:,} right is no better than always answering "
-            f"{classes[counts.index(most)]!r} ({most:,} of {self.count:,}), as far as {self.count:,} test images can "
+            f"{classes[counts.index(most)]!r} ({most:,} of {self.count:,}), as far as "
+            f"{count_of(self.count, 'test image')} can "
             "tell; give it more images, train longer, and look at the labels"
         )
         return [words]
@@ -170,7 +172,10 @@ def measure_accuracy(
         DataError: the counts differ or there are no images.
     """
     if labels.shape != predicted.shape or not len(labels):
-        raise DataError(f"{len(predicted)} predictions for {len(labels)} labels; expected as many, at least one")
+        raise DataError(
+            f"{count_of(len(predicted), 'prediction')} for {count_of(len(labels), 'label')}; expected as many, at "
+            "least one"
+        )
     # Every pair of classes as one number, so that one pass counts them all.
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     return AccuracyReport(

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
@@ -164,7 +165,8 @@ def suit_images(
         notes.append(f"{pictures.name} has no images of {len(missing)} of the model's classes: {list_names(missing)}")
     if changes:
         notes.append(
-            f"{len(changes)} of {len(labels)} images were brought to the model's input, the first: {changes[0]}"
+            f"brought to the model's input: {len(changes):,} of {count_of(len(labels), 'image')}, the first: "
+            f"{changes[0]}"
         )
     return SuitedImages(split=Split(images=images, labels=labels), notes=tuple(notes))
 

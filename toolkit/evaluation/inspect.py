@@ -212,7 +212,7 @@ def _format_json(facts: FileFacts) -> dict[str, Any]:
 
 
 def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e6:.2f} MB" if num_bytes >= 100_000 else f"{num_bytes:,} bytes"
+    return f"{num_bytes / 1e6:.2f} MB" if num_bytes >= 100_000 else count_of(num_bytes, "byte")
 
 
 def _count(number: int, noun: str) -> str:
@@ -225,7 +225,7 @@ def _format_lines(facts: FileFacts) -> Iterator[str]:
     by = f", written by {facts.producer}" if facts.producer else ""
     yield f"opset {imports}{f' (imported and not used: {unused})' if unused else ''}, IR {facts.ir_version}{by}"
     kinds = [f"{use.nodes} {use.full_name}" if use.nodes > 1 else use.full_name for use in facts.operators]
-    more = f" and {len(kinds) - MOST_KINDS} kinds more" if len(kinds) > MOST_KINDS else ""
+    more = f" and {count_of(len(kinds) - MOST_KINDS, 'kind')} more" if len(kinds) > MOST_KINDS else ""
     functions = f" and {_count(facts.num_functions, 'local function')}" if facts.num_functions else ""
     yield f"{_count(facts.num_nodes, 'node')}{functions}: {', '.join(kinds[:MOST_KINDS])}{more}"
     weights = (f"{item.numbers:,} {item.dtype} in {_count(item.tensors, 'tensor')}" for item in facts.weights)
@@ -253,7 +253,7 @@ def _beside_line(found: Found) -> str:
     size = "" if found.size_bytes is None else f", {_size(found.size_bytes)}"
     state = {
         "present": "present",
-        "short": f"shorter than the {file.ends_at:,} bytes that the model reads of it",
+        "short": f"shorter than the {count_of(file.ends_at, 'byte')} that the model reads of it",
         "missing": "missing",
         "no file": "no file",
         "outside": "outside the model's own folder, where nothing is opened",

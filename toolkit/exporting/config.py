@@ -48,7 +48,7 @@ class ExportConfig:
             require_known(precision, EXPORTED_PRECISIONS, what="precision")
         if self.calibration_count < LEAST_CALIBRATION:
             raise UsageError(
-                f"{self.calibration_count} calibration images are too few; the least is {LEAST_CALIBRATION}"
+                f"too few images to calibrate on: {self.calibration_count}; the least is {LEAST_CALIBRATION}"
             )
         if self.golden is not None:
             require_known(self.golden, GOLDEN_KINDS, what="golden vectors")

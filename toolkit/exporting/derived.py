@@ -24,6 +24,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolkit.card import card_beside
+from toolkit.counts import count_of
 from toolkit.data.dataset import Split, split_images
 from toolkit.errors import CheckFailedError, ModelError, WorkerError
 from toolkit.exporters import ExportError, ExportSpec, Int8Setting, convert_to_half, finish_model, quantise_apart
@@ -90,7 +91,8 @@ def derive_int8(
     count = len(maker.data.test)
     if count < LEAST_TEST_IMAGES:
         return _refuse(
-            report, f"{count:,} test images cannot show that it loses little; {LEAST_TEST_IMAGES:,} are the least"
+            report,
+            f"{count_of(count, 'test image')} cannot show that it loses little; {LEAST_TEST_IMAGES:,} are the least",
         )
     tries = try_settings(
         proven.graph, proven.source, held_out=held_out, calibration=calibration, log=log, progress=progress

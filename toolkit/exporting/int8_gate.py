@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.evaluation.accuracy import PairedReport, compare_paired
 from toolkit.intervals import Z95, paired_interval
 
@@ -54,7 +55,10 @@ class Int8Gate:
         found = []
         pairs, (_, most) = self.pairs, self.pairs.interval
         if most > MOST_LOSS:
-            seen = f"it may lose {100 * most:.3f} points of accuracy (upper 95 % bound on {pairs.count:,} test images)"
+            seen = (
+                f"it may lose {100 * most:.3f} points of accuracy (upper 95 % bound on "
+                f"{count_of(pairs.count, 'test image')})"
+            )
             found.append(f"{seen}; the limit is {100 * MOST_LOSS:g}{_advise(pairs)}")
         if self.agreement < LEAST_AGREEMENT:
             seen = f"its labels agree with float32 on {100 * self.agreement:.2f} %"
@@ -134,4 +138,4 @@ def _advise(pairs: PairedReport) -> str:
     needed = count_needed(pairs.only_first / pairs.count, pairs.only_second / pairs.count)
     if needed is None:
         return ""
-    return f"; at this rate {needed:,} test images would show that it holds"
+    return f"; at this rate {count_of(needed, 'test image')} would show that it holds"

@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
+from toolkit.counts import count_of
 from toolkit.errors import ModelError
 from toolkit.onnx_file.graph_parts import fed_inputs, names_used
 from toolkit.onnx_file.source import ModelSource
@@ -218,7 +219,7 @@ def _describe(number: int, node: NodeProto, *, opsets: Mapping[str, int]) -> Loo
 
 def _in_words(attribute: AttributeProto) -> str:
     if attribute.HasField("g"):
-        return f"a graph of {len(attribute.g.node)} nodes"
+        return f"a graph of {count_of(len(attribute.g.node), 'node')}"
     if attribute.HasField("t"):
         return f"a tensor of {list(attribute.t.dims)}"
     value = helper.get_attribute_value(attribute)

@@ -9,6 +9,7 @@ import math
 import shlex
 from typing import Any
 
+from toolkit.counts import count_of
 from toolkit.errors import ExternalDataError, ModelError
 from toolkit.onnx_file.graph_parts import (
     DEFAULT_DOMAINS,
@@ -74,7 +75,10 @@ def parse_model(data: bytes, *, name: str) -> Any:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        cut = f"its {len(data):,} bytes are no protobuf, or only a part of one; fetch or export the file again"
+        cut = (
+            f"its {count_of(len(data), 'byte')} {'is' if len(data) == 1 else 'are'} no protobuf, or only a part "
+            "of one; fetch or export the file again"
+        )
         raise ModelError(f"{name} is not an ONNX model: {_describe_other_file(data) or cut}") from error
     if not model.HasField("graph") or not model.opset_import or not model.ir_version:
         lack = "it has no graph, no opset or no IR version"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from toolkit.counts import count_of
 from toolkit.plots.canvas import CELL_INCHES, as_drawable, image_grid, new_figure, shorten, to_png
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def draw_mistakes(images_NHW: npt.NDArray[np.uint8], mistakes: Sequence[Answer],
     shown = mistakes[:MOST_MISTAKES]
     every = f"all {len(shown)} mistakes" if len(shown) > 1 else "the only mistake"
     which = f"the worst {len(shown)} of {len(mistakes):,} mistakes" if len(shown) < len(mistakes) else every
-    title = f"{which} in {count:,} test images: predicted (was true), probability"
+    title = f"{which} in {count_of(count, 'test image')}: predicted (was true), probability"
     return _draw_answers(images_NHW, shown, title=title)
 
 
@@ -109,7 +110,8 @@ def draw_first(images_NHW: npt.NDArray[np.uint8], answers: Sequence[Answer]) -> 
     Returns:
         A PNG file's bytes.
     """
-    title = f"the first {len(answers)} test images: predicted, probability"
+    which = f"the first {len(answers)} test images" if len(answers) > 1 else "the only test image"
+    title = f"{which}: predicted, probability"
     return _draw_answers(images_NHW, answers, title=title)
 
 

@@ -172,7 +172,7 @@ class Prediction(Summarised):
         doubtful, errors = int(self.doubtful.sum()), self.num_errors
         parts = [count_of(len(self), "answer"), f"by {self.provider}"]
         parts += [f"{doubtful:,} doubtful"] if doubtful else []
-        parts += [f"{errors:,} images without one"] if errors else []
+        parts += [f"{count_of(errors, 'image')} without one"] if errors else []
         columns = ("source", "index", "label", "probability", "message")
         return Summary(", ".join(parts), {}, rows, columns, len(self))
 

@@ -59,7 +59,7 @@ def tried_table(report: BenchReport) -> list[RenderableType]:
         return []
     header = ("runtime", "provider", "precision", *TRIED_FIGURES, "then")
     left_out = len(report.tried) - len(shown)
-    more = f" ({left_out} slower ones are in the report)" if left_out else ""
+    more = f" ({count_of(left_out, 'slower one')} in the report)" if left_out else ""
     line = f"tried shortly, so coarsely, the best first{more}; measured: what is near the best, properly"
     return ["", line, make_table(header, map(_tried_cells, shown), right=TRIED_FIGURES)]
 

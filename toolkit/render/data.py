@@ -66,7 +66,8 @@ def _describe_training(report: Mapping[str, Any]) -> list[str]:
         f"licence {report['licence']}",
     ]
     if report["in_both"]:
-        lines.append(f"warning: {report['in_both']:,} pictures of train stand in test too: the accuracy will flatter")
+        both = count_of(report["in_both"], "picture")
+        lines.append(f"warning: test holds {both} of train too: the accuracy will flatter")
     return [*lines, *(f"warning: {gap}" for gap in report["gaps"])]
 
 
@@ -76,7 +77,7 @@ def _class_table(report: Mapping[str, Any]) -> RowTable:
     if len(names) > MOST_CLASSES:
         rest = [sum(report[part]["per_class"][name] for name in names[MOST_CLASSES:]) for part in PARTS]
         rows.append((f"{len(names) - MOST_CLASSES:,} more", *(f"{count:,}" for count in rest)))
-    total = (f"{len(names):,} classes", *(f"{report[part]['count']:,}" for part in PARTS))
+    total = (count_of(len(names), "class", plural="classes"), *(f"{report[part]['count']:,}" for part in PARTS))
     return make_table(("class", *PARTS), [*rows, total], right=PARTS, title=report["name"])
 
 

@@ -48,7 +48,8 @@ def cross_check_words(check: CrossCheck) -> str:
     differing = check.labels_differing
     labels = f"{count_of(differing, 'label')} changed, which rounding explains" if differing else "equal labels"
     return (
-        f"cross-check with {check.exporters[1]} passed on {check.images:,} {check.split} images, batch {sizes} "
+        f"cross-check with {check.exporters[1]} passed on {count_of(check.images, f'{check.split} image')}, batch "
+        f"{sizes} "
         f"and more: largest difference {check.max_abs_difference:.2g}, errors {errors}, bound {check.bound:.2g}, "
         f"{labels}"
     )
@@ -56,8 +57,8 @@ def cross_check_words(check: CrossCheck) -> str:
 
 def int8_table(report: Int8Report) -> list[RowTable | str]:
     """Return one row for each setting, then a line about the test images."""
-    calibration = f"calibrated on {report.calibration['images']:,} training images"
-    ranked = f"ranked on {report.ranking['images']:,} {report.ranking['split']} images"
+    calibration = f"calibrated on {count_of(report.calibration['images'], 'training image')}"
+    ranked = f"ranked on {count_of(report.ranking['images'], report.ranking['split'] + ' image')}"
     title = f"int8, {calibration}, {ranked}; logit errors against float32's"
     figures = ("MB", "changed", "right", "rms", "max")
     header, rows = ("", "setting", *figures, "reason"), map(_cells, report.tries)
@@ -109,7 +110,7 @@ def _gate_words(report: Int8Report) -> str:
     loss, (low, high) = pairs.difference, pairs.interval
     verdict = "holds" if report.passed else "does not hold"
     return (
-        f"gate {verdict} on {pairs.count:,} test images: {100 * loss:.3f} points lost "
+        f"gate {verdict} on {count_of(pairs.count, 'test image')}: {100 * loss:.3f} points lost "
         f"(95 % interval {100 * low:.3f} to {100 * high:.3f}), labels agree on {100 * gate.agreement:.2f} %, "
         f"logits differ by {gate.max_logit_error:.2g} at most, bound {gate.bound:.2g}"
     )

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.counts import count_of
 from toolkit.durable import read_json
 from toolkit.errors import DataError, ModelError, UsageError, suggest
 
@@ -241,7 +242,7 @@ def _check_description(value: dict[str, Any]) -> None:
     if len(set(value["classes"])) != len(value["classes"]):
         raise ValueError("its class names repeat")
     if value["recipe"]["network"].get("classes") != len(value["classes"]):
-        raise ValueError(f"{len(value['classes'])} class names for another number of classes")
+        raise ValueError(f"{count_of(len(value['classes']), 'class name')} for another number of classes")
 
 
 def _choose_checkpoint(folder: Path, choice: str | None) -> Path:

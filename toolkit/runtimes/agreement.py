@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.imaging.guard import measure_margins
 
 # |d softmax_i| = p_i |dz_i - sum p_j dz_j| <= 2 p_i (1 - p_i) max|dz| <= max|dz| / 2; exp and the sum add a few
@@ -88,9 +89,10 @@ def compare_outputs(outputs: Mapping[str, NDArray[Any]], reference: NDArray[np.f
         index = int((labels != outputs["logits"].argmax(axis=1)).argmax())
         failures.append((index, "`label` is not the argmax of the engine's own `logits`"))
     if (flipped & ~excused).any():
-        index = int(np.flatnonzero(flipped & ~excused)[0])
+        wrong, index = int((flipped & ~excused).sum()), int(np.flatnonzero(flipped & ~excused)[0])
         text = (
-            f"{int((flipped & ~excused).sum())} labels differ from the reference, first at image {index} "
+            f"{count_of(wrong, 'label')} {'differs' if wrong == 1 else 'differ'} from the reference, first at "
+            f"image {index} "
             f"({labels[index]} for {reference[index].argmax()}, reference margin {margins[index]:.3g})"
         )
         failures.append((index, text))
@@ -121,7 +123,7 @@ def _find_infinite(name: str, array: NDArray[Any]) -> Failure | None:
     if not bad.any():
         return None
     index = int(bad.argmax())
-    return index, f"`{name}` is not finite for {int(bad.sum())} images, first image {index}"
+    return index, f"`{name}` is not finite for {count_of(int(bad.sum()), 'image')}, first image {index}"
 
 
 def _value_failures(

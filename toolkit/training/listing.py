@@ -12,6 +12,7 @@ from typing import Any
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card
+from toolkit.counts import count_of
 from toolkit.durable import read_json
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.holding import is_held
@@ -128,7 +129,7 @@ def _list_run(path: Path, *, is_latest: bool, models: list[Path]) -> ListedRun:
     seen |= {"base": str(run.recipe.get("base") or run.recipe["name"]), "changes": _changes(run)}
     state, reason = _state_of(run, done, planned=planned)
     if is_training:
-        state, reason = "training", f"{done or 0} of {planned} epochs are done"
+        state, reason = "training", f"{done or 0} of {count_of(planned, 'epoch')} done"
     accuracy = _accuracy_of(path / "evaluation.json") if state == "done" else None
     seen |= {"epochs": done or 0, "planned_epochs": planned, "accuracy": accuracy}
     return ListedRun(state=state, reason=reason, **seen)
@@ -148,7 +149,10 @@ def _state_of(run: RunConfig, done: int | None, *, planned: int) -> tuple[str, s
     if done is None:
         return "unfinished", f"stopped before its first save; delete it with: toolkit runs --delete {run.path.name}"
     if done < planned:
-        return "unfinished", f"{done} of {planned} epochs; go on with: toolkit train --resume {run.path.name}"
+        return (
+            "unfinished",
+            f"{done} of {count_of(planned, 'epoch')}; go on with: toolkit train --resume {run.path.name}",
+        )
     if not run.checkpoint_path.is_file():
         return "damaged", f"{run.checkpoint_path} is not there"
     return "done", ""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.trainable import LEAST_IMAGES, check_data
 from toolkit.errors import StoppedError, UsageError
@@ -54,7 +55,10 @@ class CurveConfig:
         if self.sizes is not None and (not self.sizes or len(set(self.sizes)) != len(self.sizes)):
             raise UsageError(f"the sizes are {list(self.sizes)}; expected at least one, each once")
         if self.seeds < 1 or self.threads < 0:
-            raise UsageError(f"{self.seeds} seeds, {self.threads} threads; expected at least 1 seed and 0 threads")
+            raise UsageError(
+                f"{count_of(self.seeds, 'seed')}, {count_of(self.threads, 'thread')}; expected at least 1 seed "
+                "and 0 threads"
+            )
         if not 0 <= self.seed < 2**63 - self.seeds:
             raise UsageError(f"the seed is {self.seed}; expected 0 to 2^63 - 1")
 

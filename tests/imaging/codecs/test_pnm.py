@@ -90,7 +90,7 @@ def test_the_header_is_read_without_the_pixels(tmp_path: Path) -> None:
         (b"P5 1 1 9\n\x0a", "values to 10, expected 9 at most"),
         (b"P2 2 1 9\n1 10", "values from 1 to 10, expected 0 to 9"),
         (b"P2 2 1 9\n1 -1", "values from -1 to 1, expected 0 to 9"),
-        (b"P2 2 1 9\n1         ", "1 numbers, expected 2"),
+        (b"P2 2 1 9\n1         ", "1 number, expected 2"),
         (b"P1 2 1\n12  ", "values from 1 to 2"),
         (b"P3 1 1 9\n1 x 3", "is damaged"),
         (b"P5 28\n", "its header cannot be read"),

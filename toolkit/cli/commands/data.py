@@ -13,6 +13,7 @@ from toolkit.cli.completion import catalogue, data_names, one_of
 from toolkit.cli.context import load_data
 from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath
 from toolkit.cli.output import Output, note
+from toolkit.counts import count_of
 
 ROWS = 5
 ONE_CLASS_COUNT = 10
@@ -112,4 +113,7 @@ def show_pictures(
     for each, picture in zip(paths, pictures, strict=True):
         write_atomic(each, picture)
         typer.echo(each)
-    note(f"{dataset.name}: {grid.size} images by class, {len(row)} of class {one}; numbers are training indices")
+    note(
+        f"{dataset.name}: {count_of(grid.size, 'image')} by class, {len(row)} of class {one}; numbers are "
+        "training indices"
+    )

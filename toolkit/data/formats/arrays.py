@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from toolkit.containers.unpacked import read_up_to
 from toolkit.containers.zip_directory import find_directory
+from toolkit.counts import count_of
 from toolkit.errors import failures_named
 from toolkit.regular_file import open_regular
 
@@ -130,7 +131,7 @@ class NpzArrays:
             raise ValueError(f"its shape {list(header.shape)} needs {expected} bytes; the cap is {self._max_bytes}")
         body = read_up_to(member, expected + 1)
         if len(body) != expected:
-            more = "more" if len(body) > expected else f"{len(body)} bytes"
+            more = "more" if len(body) > expected else count_of(len(body), "byte")
             raise ValueError(f"it has {more} where its header says {expected}")
         if not body:  # nothing can be viewed
             return np.empty(header.shape, header.dtype)

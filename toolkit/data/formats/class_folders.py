@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.counts import count_of
 from toolkit.data.classes import list_names, sort_names
 from toolkit.data.formats.shards import ROLE_OF, ROLES
 from toolkit.data.formats.tree import Folder, PictureStore
@@ -143,7 +144,7 @@ def find_judged_files(store: PictureStore) -> JudgedFiles:
     classes = sort_names(_list_classes(parts[role]))
     files = reader.read_part(parts[role], classes)
     if not len(files.places):
-        raise DataError(f"{parts[role].title} has no picture in its {len(classes)} folders; {EXPECTED}")
+        raise DataError(f"{parts[role].title} has no picture in its {count_of(len(classes), 'folder')}; {EXPECTED}")
     return JudgedFiles(classes, files, role == "train", tuple(reader.describe()))
 
 
@@ -170,8 +171,9 @@ def _find_parts(top: Folder, reader: _Reader) -> dict[str, Folder]:
         return {"train": top}
     if not roles["train"].folders:
         raise DataError(
-            f"{roles['train'].title} holds {_count_images(roles['train'])} pictures without class folders, so nothing "
-            f"says what they show; {SORT_THEM}: {roles['train'].name}/cat/, {roles['train'].name}/dog/"
+            f"{roles['train'].title} holds {count_of(_count_images(roles['train']), 'picture')} without class "
+            f"folders, so nothing says what they show; {SORT_THEM}: {roles['train'].name}/cat/, "
+            f"{roles['train'].name}/dog/"
         )
     if strange:
         raise DataError(f"{strange[0].title} stands beside the folder {roles['train'].name}; move it away: {EXPECTED}")
@@ -214,8 +216,8 @@ class _Reader:
         if not (count := _count_images(folder)):
             return
         self._notes.append(
-            f"{folder.title} holds {count} pictures without class folders, so without labels: left out; "
-            f"toolkit predict MODEL {folder.title} gives them labels"
+            f"{folder.title} holds {count_of(count, 'picture')} without class folders, so without labels: left out; "
+            f"toolkit predict MODEL {folder.title} gives {'it a label' if count == 1 else 'them labels'}"
         )
 
     def read_part(self, part: Folder, classes: tuple[str, ...]) -> LabelledFiles:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked
+from toolkit.counts import count_of
 from toolkit.data.dataset import Split
 from toolkit.data.formats.idx import MAX_BODY_BYTES
 from toolkit.data.formats.tree import PictureStore
@@ -167,7 +168,8 @@ def _find_columns(line: str, title: str, *, on_note: OnNote) -> _Columns | None:
     if side * side != len(pixels) or side < 2:
         besides = "besides its labels" if label is not None else f"and none of them called {', '.join(LABEL_NAMES)}"
         raise DataError(
-            f"{title} is no table of pixels: it has {len(pixels):,} columns {besides}; expected the grey values of a "
+            f"{title} is no table of pixels: it has {count_of(len(pixels), 'column')} {besides}; expected the "
+            "grey values of a "
             "square, such as 784 for 28x28"
         )
     if label is None:
@@ -204,7 +206,9 @@ def _parse(lines: list[str], columns: _Columns, *, title: str, row: int, numbers
     except ValueError as error:
         raise DataError(f"{title}: {_explain(str(error), columns, row=row)}") from error
     if values.shape[1] != columns.num_cells:
-        raise DataError(f"{title}: row {row} has {values.shape[1]} cells; expected {columns.num_cells} as above it")
+        raise DataError(
+            f"{title}: row {row} has {count_of(values.shape[1], 'cell')}; expected {columns.num_cells} as above it"
+        )
     return values
 
 
@@ -216,7 +220,7 @@ def _explain(reason: str, columns: _Columns, *, row: int) -> str:
     if ragged := re.search(r"changed from (\d+) to (\d+) at row (\d+)", reason):
         is_first = int(ragged[1]) != columns.num_cells
         place, found = (0, ragged[1]) if is_first else (int(ragged[3]) - 1, ragged[2])
-        return f"row {row + place} has {found} cells; expected {columns.num_cells} as above it"
+        return f"row {row + place} has {count_of(int(found), 'cell')}; expected {columns.num_cells} as above it"
     return reason
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import InputSpec
+from toolkit.counts import count_of
 from toolkit.data.formats.tree import PictureStore
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header
@@ -56,7 +57,7 @@ class DecodedFiles:
             for kind in self.damage[position]:
                 by_kind.setdefault(kind, []).append(self.titles[position])
         for kind, titles in by_kind.items():
-            on_note(f"{title}: {len(titles)} images: {kind}; the first is {min(titles)}")
+            on_note(f"{title}: {count_of(len(titles), 'image')}: {kind}; the first is {min(titles)}")
 
 
 def decode_files(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import InputSpec
+from toolkit.counts import count_of
 from toolkit.data.formats.tree import PictureStore
 from toolkit.data.trainable import propose_size
 from toolkit.errors import DataError
@@ -88,7 +89,7 @@ def survey_files(store: PictureStore, places: npt.NDArray[np.int64], *, on_damag
     bits, notes = depth.bits(), tuple[str, ...]()
     if said := depth.describe(bits):
         first = store.title(int(deep_places[0]))
-        notes = (f"warning: {len(deep)} images of 16-bit grey, as {first}: {said}, all alike",)
+        notes = (f"warning: {count_of(len(deep), 'image')} of 16-bit grey, as {first}: {said}, all alike",)
     titles = {size: store.title(int(places[seen.first])) for size, seen in sizes.items()}
     return Survey(sizes=sizes, formats=formats, is_grey=is_grey, bits=bits, titles=titles, notes=notes)
 

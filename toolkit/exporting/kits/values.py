@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.card import Card
+from toolkit.counts import count_of
 from toolkit.errors import UsageError
 from toolkit.exporting.kits.doubts import golden_doubts, guard_values
 from toolkit.runtimes.agreement import probability_bound
@@ -138,7 +139,7 @@ def _summarise(card: Card) -> str:
     more = f" and {len(card.classes) - len(names)} more" if len(card.classes) > len(names) else ""
     colour = "grey" if spec.channels == 1 else "RGB"
     right = card.test_accuracy
-    accuracy = f" {right['correct']:,} of {right['count']:,} test pictures right." if right else ""
+    accuracy = f" {right['correct']:,} of {count_of(right['count'], 'test picture')} right." if right else ""
     return (
         f"Pictures of {spec.width} x {spec.height} pixels, {colour}, in {len(card.classes)} classes: "
         f"{', '.join(names)}{more}.{accuracy}"

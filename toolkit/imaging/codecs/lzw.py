@@ -10,6 +10,8 @@ __all__ = ["unpack_lzw"]
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.counts import count_of
+
 CLEAR, END, FIRST = 256, 257, 258
 # Codes have 9 bits, and one more from the code on before which the table's entry 511, 1023, 2047 was made: so the
 # places of all codes are known from one clearing of the table to the next.
@@ -38,7 +40,7 @@ def unpack_lzw(packed: bytes, size_bytes: int) -> bytes:
         if used == len(codes) or codes[used] == END:
             break
         place += int(_STARTS[used] + _BITS[used])
-    raise ValueError(f"its LZW data give {len(out)} bytes, expected {size_bytes}")
+    raise ValueError(f"its LZW data give {count_of(len(out), 'byte')}, expected {size_bytes}")
 
 
 def _read_codes(data: npt.NDArray[np.uint32], place: int, *, end: int) -> list[int]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 from toolkit.imaging.codecs.picture import BYTE_BITS, OwnPicture, keep_upper_bytes
 
@@ -83,7 +84,7 @@ class PnmPicture(OwnPicture):
         row = (width + 7) // 8 if self._has_bits else width * self._samples * dtype.itemsize
         data = self.fp.read(height * row)
         if len(data) < height * row:
-            raise ValueError(f"{len(data)} bytes of pixels, expected {height * row}")
+            raise ValueError(f"{count_of(len(data), 'byte')} of pixels, expected {height * row}")
         if is_pnm(self.fp.read(3)):
             raise DataError(f"{self.name} holds several pictures; save each as a file of its own: pamsplit NAME")
         if self._has_bits:
@@ -106,7 +107,7 @@ class PnmPicture(OwnPicture):
             values[done : done + len(some)] = some
             done, place = done + len(some), end
         if done < values.size:
-            raise ValueError(f"{done} numbers, expected {values.size}")
+            raise ValueError(f"{count_of(done, 'number')}, expected {values.size}")
         return values.reshape(height, width, self._samples)
 
     def _read_numbers(self, text: bytes) -> npt.NDArray[Any]:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from toolkit.counts import count_of
 from toolkit.imaging.codecs.jpeg import JpegPicture
 from toolkit.imaging.codecs.lzw import unpack_lzw
 from toolkit.imaging.codecs.picture import BYTE_BITS, ORIENTATION, OwnPicture, keep_upper_bytes
@@ -119,7 +120,7 @@ def _unpack(packed: bytes, plan: TiffPlan, *, rows: int) -> bytes:
         raw = stream.decompress(packed, size_bytes)
         stream.decompress(stream.unconsumed_tail, 1)  # the checksum stands behind the last byte
     if len(raw) < size_bytes:
-        raise ValueError(f"a piece of it has {len(raw)} bytes, expected {size_bytes}")
+        raise ValueError(f"a piece of it has {count_of(len(raw), 'byte')}, expected {size_bytes}")
     return raw
 
 
@@ -153,7 +154,7 @@ def _spread_bits(raw: npt.NDArray[np.uint8], plan: TiffPlan) -> npt.NDArray[np.u
 
 def _look_up(indices: npt.NDArray[np.uint8], plan: TiffPlan) -> npt.NDArray[np.uint8]:
     if len(plan.palette) != 3 << plan.bits:
-        raise ValueError(f"its palette has {len(plan.palette)} numbers, expected {3 << plan.bits}")
+        raise ValueError(f"its palette has {count_of(len(plan.palette), 'number')}, expected {3 << plan.bits}")
     table = np.array(plan.palette).reshape(3, -1).T
     # By the specification of 16 bits; of programs that write bytes all are under 256.
     return (table if table.max() < 1 << BYTE_BITS else table >> BYTE_BITS).astype(np.uint8)[indices]

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from toolkit.counts import count_of
 from toolkit.errors import DataError
 from toolkit.imaging.codecs.directory import Directory, Tag, read_directory
 from toolkit.imaging.settings import MAX_PIXELS
@@ -270,7 +271,7 @@ def _read_pieces(
     pieces = tuple(zip(*(directory.numbers(tag) for tag in tags), strict=False))
     if len(pieces) != across * down * planes:
         raise DataError(
-            f"{name} is damaged: its directory names {len(pieces)} pieces, and {width}x{height} pixels are "
+            f"{name} is damaged: its directory names {count_of(len(pieces), 'piece')}, and {width}x{height} pixels are "
             f"{across * down * planes}; get the file again"
         )
     # Pieces that all were the whole file would be read again and again.

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.errors import ModelError, ResourceError, ToolkitError, WorkerError
 from toolkit.onnx_file.cutting import InnerTensor, cut_model, list_inner_tensors, list_inputs
 from toolkit.onnx_file.source import ModelSource
@@ -58,7 +59,7 @@ class Finding:
     def describe(self) -> str:
         """Return the finding in one line."""
         if self.tensor is None:
-            return f"all {self.count} nodes: {self.problem}"
+            return f"of {count_of(self.count, 'node')} all: {self.problem}"
         takes = ", ".join(name for name in self.tensor.inputs if name)
         node = f"{self.tensor.operator} ({takes}) -> {self.tensor.name}"
         return f"node {self.number} of {self.count}, {node}: {self.problem}"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.onnx_file.element_types import is_float
 from toolkit.onnx_file.source import ModelSource
@@ -134,7 +135,7 @@ def _causes_in_file(worst: WorstSample, source: ModelSource, *, opener: Opener) 
         outputs = graph.run({"images": images})
     seen = outputs["logits"]
     if seen.shape != reference.shape:
-        yield f"the file: its logits are {list(seen.shape)} for {len(images)} images"
+        yield f"the file: its logits are {list(seen.shape)} for {count_of(len(images), 'image')}"
         return
     error = float(np.abs(seen - reference).max())
     if error <= bound:

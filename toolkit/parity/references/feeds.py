@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.onnx_file.element_types import find_finite, type_name
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
@@ -168,7 +169,7 @@ class FeedsReference:
         return ""
 
     def _explain_open(self, name: str, decided: int) -> str:
-        seen = f"output {name!r} is decided in {decided} of {len(self.suites)} calls only"
+        seen = f"output {name!r} is decided in {decided} of {count_of(len(self.suites), 'call')} only"
         capped = [item for item in self.suites if name in item.reach]
         if capped:
             return (
@@ -255,7 +256,7 @@ def _compare_floats(name: str, array: NDArray[Any], *, expected: FeedExpectation
     if strange.any():
         place = np.unravel_index(int(strange.argmax()), strange.shape)
         text = f"{name!r} is {seen[place]} at {[int(item) for item in place]}; the reference has {right[place]:.6g}"
-        return Agreement(bound=bound, failures=(f"{text} ({int(strange.sum())} such numbers)",))
+        return Agreement(bound=bound, failures=(f"{text} ({count_of(int(strange.sum()), 'such number')})",))
     compared = finite & decided
     error = np.abs(np.where(compared, seen, 0.0) - np.where(compared, right, 0.0))
     worst = float(error.max(initial=0.0))

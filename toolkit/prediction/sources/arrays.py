@@ -30,6 +30,7 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.containers.kinds import Kind
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
+from toolkit.counts import count_of
 from toolkit.data.array_layout import ArrayLayout, check_type, expected_bits, find_layout
 from toolkit.data.formats.arrays import NpyHeader, read_npy_header
 from toolkit.data.formats.idx import read_idx_shape
@@ -93,7 +94,7 @@ def open_array_file(path: str, kind: Kind, *, spec: InputSpec | None = None) -> 
         found = stream.seek(0, os.SEEK_END) - start
         if found != header.size_bytes:
             word = "is short" if found < header.size_bytes else "has trailing bytes"
-            seen = f"{found} bytes of elements, expected {header.size_bytes} for {list(header.shape)}"
+            seen = f"{count_of(found, 'byte')} of elements, expected {header.size_bytes} for {list(header.shape)}"
             raise DataError(f"{name} {word}: {seen}")
         return _map(stream, header, start=start, name=name, spec=spec)
 
@@ -165,9 +166,9 @@ def tell_flattened(layout: ArrayLayout, name: str, *, on_note: OnNote | None) ->
     """Say that an array's rows are taken for pictures, as the model's size made us read it."""
     if layout.is_flattened and on_note is not None:
         height, width = layout.shape
-        on_note(
-            f"{name}: {layout.num_pictures} rows of {height * width} values are taken for pictures of {height}x{width}"
-        )
+        rows, values = layout.num_pictures, height * width
+        taken = "is taken for a picture" if rows == 1 else "are taken for pictures"
+        on_note(f"{name}: {count_of(rows, 'row')} of {values} values {taken} of {height}x{width}")
 
 
 def block_length(image_bytes: int) -> int:

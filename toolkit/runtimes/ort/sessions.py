@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from toolkit.counts import count_of
 from toolkit.errors import ModelError, ProviderError, ResourceError
 from toolkit.nvidia import mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
@@ -176,7 +177,10 @@ def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], *, error: Exc
     except Exception as second:  # noqa: BLE001 - ONNX Runtime's exceptions share no public base; the first one is told
         return f"{sum_up(error)} (and without that demand: {sum_up(second)})"
     total = sum(left.counts.values())
-    return f"only {left.counts.get(spec.name, 0)} of {total} nodes run there; elsewhere: {', '.join(left.elsewhere)}"
+    return (
+        f"only {left.counts.get(spec.name, 0)} of {count_of(total, 'node')} run there; elsewhere: "
+        f"{', '.join(left.elsewhere)}"
+    )
 
 
 def _plugin_devices(spec: ProviderSpec, *, api: OrtApi) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.counts import count_of
 from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype
 
 MAGIC = b"TKF1"
@@ -115,6 +116,6 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
     while done < size:
         count = stream.readinto(view[done:])  # type: ignore[attr-defined]  # BinaryIO lacks readinto; every binary file has it
         if not count:
-            raise EOFError(f"the stream ended {size - done} bytes before the end of a frame")
+            raise EOFError(f"the stream ended {count_of(size - done, 'byte')} before the end of a frame")
         done += count
     return buffer
