@@ -79,7 +79,7 @@ def test_pictures_that_stand_in_both_parts_are_counted(tmp_path: Path, capsys: p
     path = Writer(pictures + copied, seed=0).folders(tmp_path / "own")
     assert info(capsys, path)["in_both"] == 7
     assert run(path) == 0
-    assert "7 pictures of train stand in test too" in capsys.readouterr().out
+    assert "test holds 7 pictures of train too" in capsys.readouterr().out
 
 
 def save_onnx(path: Path) -> Path:

@@ -67,7 +67,7 @@ def test_sixty_scans_are_sixty_of_sixty_by_each(
     for target in (trained_run, model_path):
         report = evaluate(capsys, target, scans)
         assert (report["correct"], report["count"]) == (60, 60)
-        assert "60 of 60 images were brought to the model's input, the first: inverted: dark" in str(report["notes"])
+        assert "brought to the model's input: 60 of 60 images, the first: inverted: dark" in str(report["notes"])
     config = PredictionConfig(
         model=model_path,
         inputs=(scans,),
