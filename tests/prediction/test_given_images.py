@@ -62,7 +62,8 @@ def test_the_library_and_the_command_count_every_shape_alike(
         config = PredictionConfig(model=model_path, inputs=(file,), output=tmp_path / f"{file.name}.csv")
         report = run_prediction(config)
         assert [row["label"] for row in read_rows(tmp_path / f"{file.name}.csv")] == expected[:count], file
-        said = f"{count} rows of 784 values are taken for pictures of 28x28"
+        rows = f"{count} rows of 784 values are taken for pictures" if count > 1 else "1 row of 784 values is taken"
+        said = f"{rows} of 28x28" if count > 1 else f"{rows} for a picture of 28x28"
         assert any(said in note for note in report.notes) == (array.shape[-1] == 784)
 
 
