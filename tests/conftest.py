@@ -96,6 +96,12 @@ def probed_once(module_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is a command's, which hears signals; else it is a program's that uses the library."""
+    monkeypatch.setattr("toolkit.environment._Process.is_own", True)
+
+
+@pytest.fixture
 def little_noise(monkeypatch: pytest.MonkeyPatch) -> int:
     """Parity checks of few noise images, and how many: their float64 reference takes most of a small check's time."""
     monkeypatch.setattr("toolkit.parity.references.images.NOISE_COUNT", 16)

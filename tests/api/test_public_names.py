@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +30,31 @@ NAMES = [
     "predict",
     "train",
 ]
-FUNCTIONS = ("benchmark", "check_parity", "diagnose", "evaluate", "export", "load_dataset", "predict", "train")
+# Without a guard for __main__, inside a running event loop, as in a notebook; nothing is said.
+TWICE = """
+import asyncio, importlib, pkgutil
+import numpy as np
+import toolkit
+for module in pkgutil.walk_packages(toolkit.__path__, "toolkit."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ImportError:
+            pass  # an engine that is not installed
+SMALL = {"hidden_units": 32, "conv1_channels": 8, "conv2_channels": 16}
+async def use():
+    for turn in range(2):
+        run = toolkit.train("mnist-mini", epochs=1, set=SMALL, threads=1, name=f"run{turn}")
+        model = toolkit.export(run)
+        assert toolkit.evaluate(model).count == 1000
+        assert toolkit.check_parity(model, runtime="ort", threads=1, optimisation="all", sample=32).passed
+        assert len(toolkit.predict(model, np.zeros((2, 28, 28), np.uint8))) == 2
+        assert not toolkit.benchmark(model, batch=[1, 2], seconds=0.05).problem
+        assert toolkit.diagnose(runtime="ort").find("cpu").status == "pass"
+        with toolkit.Classifier(model) as classifier:
+            assert classifier.predict(toolkit.load_dataset("mnist-mini").test.images[:2])[1].label
+asyncio.run(use())
+"""
 
 
 def test_the_public_names_are_these_and_no_more() -> None:
@@ -54,3 +80,19 @@ def test_importing_toolkit_loads_only_the_standard_library() -> None:
     strange = loaded - {name.split(".")[0] for name in site} - set(sys.stdlib_module_names)
     assert strange == {"toolkit"}
     assert [name for name in json.loads(done.stdout) if name.startswith("toolkit.")] == []
+
+
+def test_no_public_function_bears_a_module_s_name() -> None:
+    assert [name for name in NAMES if importlib.util.find_spec(f"toolkit.{name}")] == ["errors"]
+
+
+@pytest.mark.slow
+def test_every_function_works_twice_after_every_submodule_was_imported(tmp_path: Path) -> None:
+    (tmp_path / "use.py").write_text(TWICE)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "use.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    written = {path.relative_to(tmp_path / "artifacts").parts[0] for path in (tmp_path / "artifacts").rglob("*")}
+    assert written == {"runs", "models", "reports", "latest.json"}
+    assert {path.suffix for path in (tmp_path / "artifacts" / "reports").iterdir()} == {".log"}  # of the exports

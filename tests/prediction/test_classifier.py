@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -209,3 +210,59 @@ def test_the_package_gives_it_when_asked_for() -> None:
         _ = toolkit.Classifer
     code = "import sys, toolkit; assert not [m for m in sys.modules if m.startswith('numpy')]; print('lean')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "lean\n"
+
+
+def test_a_pickled_classifier_opens_the_same_file_with_the_same_arguments(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(model_path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    with Classifier("model.onnx", threads=1, polarity="light-on-dark") as first:
+        data, labels = pickle.dumps(first), first.predict(images).labels
+    assert len(data) < 2_000  # neither the model nor the engine
+    monkeypatch.chdir("/")
+    with pickle.loads(data) as second:
+        assert second.predict(images).labels == labels
+        assert pickle.dumps(second) == data
+
+
+def test_a_pickled_classifier_refuses_a_file_that_changed_or_is_gone(model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_path.read_bytes())
+    with Classifier(path) as classifier:
+        data = pickle.dumps(classifier)
+    with pytest.raises(UsageError, match="closed, so it cannot be pickled"):
+        pickle.dumps(classifier)
+    path.write_bytes(model_path.read_bytes() + b"\x00")
+    with pytest.raises(ModelError, match=r"model\.onnx is not the one that was pickled: its SHA-256 is .* expected "):
+        pickle.loads(data)
+    path.unlink()
+    with pytest.raises(ModelError, match="a pickled Classifier cannot be opened here: cannot read the model"):
+        pickle.loads(data)
+
+
+def test_answers_can_be_indexed_iterated_and_cut(model_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    with Classifier(model_path) as classifier:
+        answers = classifier.predict([*images, b"no picture"], on_error="keep")
+    assert len(answers) == 6
+    assert [answer.label for answer in answers] == list(answers.labels)
+    first, last = answers[0], answers[np.int64(-1)]
+    assert (first.label, first.probability) == (answers.labels[0], float(answers.probability[0]))
+    assert (first.margin, first.doubtful, first.reason) == (
+        float(answers.margin[0]),
+        bool(answers.doubtful[0]),
+        answers.reasons[0],
+    )
+    assert (last.label, last.class_index, last.source) == ("", -1, "images[5]")
+    assert last.message
+    assert last.message in repr(answers)
+    part = answers[1:3]
+    assert (part.labels, part.classes, len(part)) == (answers.labels[1:3], answers.classes, 2)
+    assert part.probabilities.shape == (2, 10)
+    assert len(answers[6:]) == 0
+    with pytest.raises(IndexError, match="answer 6 of 6 answers"):
+        answers[6]
+    with pytest.raises(TypeError):
+        answers["label"]  # type: ignore[call-overload]  # that it is no table

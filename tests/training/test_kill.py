@@ -68,7 +68,9 @@ def test_a_stopped_command_saves_says_how_to_go_on_and_leaves_within_five_second
 
 EAR = """
 import time
+from toolkit.environment import claim_process
 from toolkit.training.process import hear_stop_signals
+claim_process()
 with hear_stop_signals() as stop:
     print("ready", flush=True)
     while stop.signal is None:

@@ -29,6 +29,9 @@ from toolkit.training.recipe import Recipe
 from toolkit.training.run_writer import save_state
 from toolkit.training.train import TrainReport
 
+# Signals are a command's to hear.
+pytestmark = pytest.mark.usefixtures("own_process")
+
 STEPS = 10  # 80 images in batches of 16, twice
 
 

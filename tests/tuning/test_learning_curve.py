@@ -23,6 +23,9 @@ from toolkit.tuning import learning_curve
 from toolkit.tuning.curve_report import CurveReport
 from toolkit.tuning.learning_curve import CurveConfig, measure_curve, parse_sizes
 
+# Signals are a command's to hear.
+pytestmark = pytest.mark.usefixtures("own_process")
+
 BARS = make_bars()
 
 

@@ -31,6 +31,9 @@ from toolkit.tuning.learning_curve import CurveConfig, measure_curve
 from toolkit.tuning.search_space import parse_space
 from toolkit.tuning.tune import tune
 
+# Signals are a command's to hear.
+pytestmark = pytest.mark.usefixtures("own_process")
+
 TINY = [setting for setting in SMALL if not setting.startswith(("epochs", "batch_size"))]
 
 

@@ -29,6 +29,9 @@ from toolkit.tuning.search_space import parse_space
 from toolkit.tuning.study import TrialRow, make_sampler, open_study, rank_trials, settled_rows
 from toolkit.tuning.tune import TuneReport, best_recipe, tune
 
+# Signals are a command's to hear.
+pytestmark = pytest.mark.usefixtures("own_process")
+
 tuning = import_module("toolkit.tuning.tune")
 
 BARS = make_bars()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from toolkit.api.failures import in_callers_words
 from toolkit.api.feeds import read_feeds
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import find_model, held_output, write_report
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from toolkit.onnx_file.source import ModelSource
 
 
+@in_callers_words
 def benchmark(
     model: PathLike,
     *,

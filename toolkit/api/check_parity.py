@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.api.data import load_recorded, remember_data
+from toolkit.api.failures import in_callers_words
 from toolkit.api.feeds import read_feeds
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import find_model, held_output, write_report
@@ -41,6 +42,7 @@ AGAINST_ALONE = (
 NOT_BESIDE_AGAINST = ("record", "data", "sample", "run", "inputs", "shape", "value", "budget")
 
 
+@in_callers_words
 def check_parity(
     model: PathLike,
     *,

@@ -128,6 +128,6 @@ def remember_data(subject: object, data: Data | None) -> Data | None:
 def _name_of(data: object) -> str:
     if not isinstance(data, str | os.PathLike):
         raise UsageError(
-            f"the data are a {type(data).__name__}; expected a name, a path, (images, labels) or a toolkit.Dataset"
+            f"the data are of type {type(data).__name__}; expected a name, a path, (images, labels), a toolkit.Dataset"
         )
     return os.fspath(data)

@@ -6,6 +6,7 @@ __all__ = ["diagnose"]
 
 from typing import TYPE_CHECKING
 
+from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import held_output, write_report
 from toolkit.api.words import Names, split_names, write_call
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from toolkit.doctor.report import DoctorReport
 
 
+@in_callers_words
 def diagnose(
     *,
     runtime: Names = DEFAULT_ENGINES,

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from toolkit.api.data import load_judged, load_recorded, remember_data
+from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import find_run_or_model
 from toolkit.api.words import write_call
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 RUNS_PROVIDER = "cpu"
 
 
+@in_callers_words
 def evaluate(
     model: PathLike,
     data: Data | None = None,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 __all__ = ["export", "make_kit_config", "write_kits_of"]
 
+import inspect
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack, overload
 
 from toolkit.api.data import load_recorded, remember_data
+from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
+from toolkit.api.subjects import as_path
 from toolkit.api.words import Names, split_names, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
@@ -17,18 +22,62 @@ from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.report import ExportReport
 from toolkit.runs.run import find_run, read_run
+from toolkit.training.borrowed import torch_borrowed
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from toolkit.api.data import Data
     from toolkit.api.subjects import PathLike
     from toolkit.exporting.kits.kits import KitConfig, WrittenKits
+    from toolkit.exporting.modules.report import ModuleExportReport
 
 DEFAULTS = ExportConfig()
+RUN = "a run's name or folder, what toolkit.train returned, or a torch.nn.Module with example="
+OF_RUNS = ("calibration", "cross_check", "golden", "kit", "webgpu", "data", "author", "licence")
+OF_MODULES = ("example", "input_names", "output_names", "dynamic", "budget")
 
 
+class _RunOptions(TypedDict, total=False):
+    name: str | None
+    output: PathLike | None
+    precision: Names
+    calibration: int
+    cross_check: bool
+    golden: str | None
+    kit: Names | None
+    webgpu: bool
+    data: Data | None
+    author: str
+    licence: str
+    force: bool
+    listener: Listener | None
+
+
+class _ModuleOptions(TypedDict, total=False):
+    input_names: Names
+    output_names: Names
+    dynamic: Mapping[str, Mapping[int, str]] | None
+    budget: float | None
+    name: str | None
+    output: PathLike | None
+    force: bool
+    listener: Listener | None
+
+
+@overload
+def export(run: PathLike, **options: Unpack[_RunOptions]) -> ExportReport: ...
+@overload
+def export(run: nn.Module, *, example: Any, **options: Unpack[_ModuleOptions]) -> ModuleExportReport: ...
+@in_callers_words
 def export(
-    run: PathLike,
+    run: PathLike | nn.Module,
     *,
+    example: Any = None,
+    input_names: Names = (),
+    output_names: Names = (),
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    budget: float | None = None,
     name: str | None = None,
     output: PathLike | None = None,
     precision: Names = "fp32",
@@ -42,38 +91,56 @@ def export(
     licence: str = DEFAULTS.licence,
     force: bool = False,
     listener: Listener | None = None,
-) -> ExportReport:
-    """Write a run as one self-contained `.onnx` with its card, proven before it is put in place.
+) -> ExportReport | ModuleExportReport:
+    """Write a run, or a module of your own, as one self-contained `.onnx`, proven before it is put in place.
 
     Args:
-        run: what `toolkit.train` returned, a run's name or folder, with `@12` or `@best` for a kept checkpoint.
-        name: the model's name, the run's by default; also what kits are called, by default as the data set.
+        run: what `toolkit.train` returned, a run's name or folder, with `@12` or `@best` for a kept checkpoint; or a
+            `torch.nn.Module`, which needs an `example`.
+        example: of a module: what it takes: a tensor or array, a tuple of them, or a dictionary by parameter of
+            `forward`, with typical numbers.
+        input_names: of a module: what the file's inputs are called; as `forward` calls its parameters by default.
+        output_names: of a module: what the file's outputs are called.
+        dynamic: of a module: axes that stay open, `{"tokens": {0: "batch", 1: "length"}}`; dimension 0 of every input
+            by default, none for `{}`.
+        budget: of a module: seconds for its own answers, by which the file is judged.
+        name: the model's name, by default the run's or the module's class; also what kits are called.
         output: where to write; `models/<name>.onnx` below the artifacts by default.
-        precision: `fp32`, which is always made; `fp16` and `int8` are derived from it.
-        calibration: training images that int8 is calibrated on.
-        cross_check: also write with torch's other exporter and require equal answers.
-        golden: golden vectors, which anybody can replay: `data` (catalogue sets' default), `synthetic` (your own
-            data's default), `none`.
-        kit: also write kits, folders to embed the model elsewhere: `python`, `node`, `web`, `c`, `cpp`, `triton`, or
-            `all`: those that can be made here.
+        precision: of a run: `fp32`, which is always made; `fp16` and `int8` are derived from it.
+        calibration: of a run: training images that int8 is calibrated on.
+        cross_check: of a run: also write with torch's other exporter and require equal answers.
+        golden: of a run: golden vectors, which anybody can replay: `data` (catalogue sets' default), `synthetic` (your
+            own data's default), `none`.
+        kit: of a run: also write kits, folders to embed the model elsewhere: `python`, `node`, `web`, `c`, `cpp`,
+            `triton`, or `all`: those that can be made here.
         webgpu: the web kit carries the larger build with WebGPU.
         data: what the run was trained on, where it does not lie there any more.
-        author: written into the card.
-        licence: SPDX identifier, written into the card.
+        author: written into a run's card.
+        licence: SPDX identifier, written into a run's card.
         force: overwrite what exists.
         listener: hears how far it is.
 
     Returns:
-        The file, its card, what proved it. An int8 file that was refused is no error: `int8` says why there is none.
+        The file and what proved it; of a run also its card. An int8 file that was refused is no error: `int8` says why
+        there is none.
 
     Raises:
-        UsageError: there is no such run or data, or an output exists with other content.
+        UsageError: there is no such run or data, words are not for what is exported, or an output exists with other
+            content.
         DataError: the data are not those that the run was trained on.
-        ModelError: the run's checkpoint cannot be used or exported.
-        CheckFailedError: the file's answers differ from the float64 reference; nothing is put in place.
+        ModelError: the run's checkpoint cannot be used, or it or the module cannot be exported.
+        CheckFailedError: the file's answers are not the run's or the module's; nothing is put in place.
         ResourceError: the results cannot be written.
     """
-    call, told = write_call(export, locals()), listener or Listener()
+    given = locals()
+    call, told, store = write_call(export, given), listener or Listener(), ArtifactStore.default()
+    if _is_module(run):
+        _refuse(given, OF_RUNS, what="a run that toolkit.train made")
+        if example is None:
+            raise UsageError("a module is exported with an example of what it takes: export(module, example=tensor)")
+        report = _export_module(run, given, store=store, listener=told)
+        return replace(report, command=told.repeat(call))
+    _refuse(given, OF_MODULES, what="a torch.nn.Module")
     config = ExportConfig(
         name=name,
         output=None if output is None else Path(output),
@@ -86,14 +153,52 @@ def export(
         force=force,
     )
     kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
-    store = ArtifactStore.default()
-    found = find_run(Path(run), store=store)
+    found = find_run(as_path(run, expected=RUN), store=store)
     described, kept = read_run(found), remember_data(run, None)
     dataset = load_recorded(remember_data(run, data), described.data, listener=told, size=described.image_size)
-    with told.progress("writing the model and proving it", unit="int8 settings") as bar:
-        report = export_run(found, dataset, config=config, store=store, progress=bar)
-    written = None if kits is None else write_kits_of(report.model, kits, store=store, listener=told)
-    return replace(report, command=told.repeat(call), kits=written, data=dataset if kept is not None else None)
+    with torch_borrowed(), told.progress("writing the model and proving it", unit="int8 settings") as bar:
+        exported = export_run(found, dataset, config=config, store=store, progress=bar)
+    written = None if kits is None else write_kits_of(exported.model, kits, store=store, listener=told)
+    return replace(exported, command=told.repeat(call), kits=written, data=None if kept is None else dataset)
+
+
+def _is_module(value: Any) -> TypeGuard[nn.Module]:
+    """Tell a module of torch's; nobody holds one who has not imported torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _refuse(given: Mapping[str, Any], names: tuple[str, ...], *, what: str) -> None:
+    """Refuse options that are about something else than what is exported."""
+    defaults = inspect.signature(export).parameters
+    strange = [name for name in names if given[name] is not defaults[name].default]
+    if strange:
+        raise UsageError(f"{', '.join(strange)}: for {what} only, and this is a {type(given['run']).__name__}")
+
+
+def _export_module(
+    module: nn.Module, given: Mapping[str, Any], *, store: ArtifactStore, listener: Listener
+) -> ModuleExportReport:
+    from toolkit.exporting.modules.config import ModuleExportConfig
+    from toolkit.exporting.modules.export import export_module
+
+    how: dict[str, Any] = {} if given["budget"] is None else {"budget_s": given["budget"]}
+    config = ModuleExportConfig(
+        name=given["name"],
+        output=None if given["output"] is None else Path(given["output"]),
+        input_names=_split(given["input_names"]),
+        output_names=_split(given["output_names"]),
+        dynamic=given["dynamic"],
+        precisions=split_names(given["precision"]),
+        force=given["force"],
+        **how,
+    )
+    with torch_borrowed():
+        return export_module(module, given["example"], config=config, store=store, progress=listener.progress)
+
+
+def _split(names: Names) -> tuple[str, ...]:
+    return split_names(names) if names else ()
 
 
 def make_kit_config(*, kit: Names | None, name: str | None, webgpu: bool, force: bool) -> KitConfig | None:

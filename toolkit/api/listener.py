@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.api.failures import name_arguments
 from toolkit.progress import ShowProgress, show_nothing
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Listener:
 
     def on_epoch(self, rows: list[EpochRow], *, epochs: int, run: Path) -> None:
         """Hear that an epoch is over and saved; the last row is its own."""
+
+    def reword(self, words: str) -> str:
+        """Return a failure's message as the caller can use it: with keyword arguments in the place of options."""
+        return name_arguments(words)
 
     def repeat(self, call: str) -> str:
         """Return what a report names as its command: the call itself, unless something else made it."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict, Unpack, overload
 
+from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import MODEL, as_path, find_model
 from toolkit.artifacts import ArtifactStore
@@ -73,6 +74,7 @@ def predict(
     output: PathLike | BinaryIO,
     **options: Unpack[_Options],
 ) -> PredictionReport: ...
+@in_callers_words
 def predict(
     model: PathLike,
     images: Any,

@@ -68,13 +68,12 @@ def write_report(path: Path | None, report: Any) -> None:
         write_json(path, report.to_json())
 
 
-def as_path(given: PathLike, *, expected: str) -> Path:
+def as_path(given: object, *, expected: str) -> Path:
     """Return the path that was given.
 
     Raises:
         UsageError: it is none; `expected` says what would be.
     """
-    try:
-        return Path(given)
-    except TypeError as error:
-        raise UsageError(f"{given!r} is a {type(given).__name__}; expected {expected}") from error
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"{given!r} is of type {type(given).__name__}; expected {expected}")
+    return Path(given)

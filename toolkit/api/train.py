@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.api.data import load_given, load_recorded, locate_data, remember_data
 from toolkit.api.evaluate import report_evaluation
+from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
 from toolkit.api.run_report import RunReport
 from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size, write_call
@@ -26,6 +27,7 @@ from toolkit.evaluation.report import EvaluationReport
 from toolkit.progress import ShowProgress
 from toolkit.runs.history import EpochRow
 from toolkit.runs.run import check_run_name, find_run, read_run
+from toolkit.training.borrowed import torch_borrowed
 from toolkit.training.config import ResumeConfig, TrainConfig
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import change_recipe, recipe_from_json, resolve_recipe
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
 
 
+@in_callers_words
 def train(
     data: Data | None = None,
     *,
@@ -202,13 +205,14 @@ def _carry_out(
     listener, gaps = told.listener, dataset.describe_gaps()
     for words in gaps:
         listener.note(f"warning: {words}")
-    with listener.progress("training", unit="steps") as bar:
-        told.on_step = bar
-        trained = work()
     judged = None
-    if trained.is_main:
-        with listener.progress("judging the run on the test images"):
-            judged = _judge(trained.run, dataset, command=listener.repeat(call))
+    with torch_borrowed():
+        with listener.progress("training", unit="steps") as bar:
+            told.on_step = bar
+            trained = work()
+        if trained.is_main:
+            with listener.progress("judging the run on the test images"):
+                judged = _judge(trained.run, dataset, command=listener.repeat(call))
     doubts = [] if judged is None else judged.figures.describe_chance(dataset.classes)
     for words in doubts:
         listener.note(f"warning: {words}")

@@ -17,7 +17,7 @@ __all__ = [
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.registry import RUNTIMES
@@ -25,7 +25,7 @@ from toolkit.runtimes.registry import RUNTIMES
 # "ort,torch" or ["ort", "torch"].
 Names: TypeAlias = str | Iterable[str]
 # 1, [1, 64] or "1,64".
-Numbers: TypeAlias = int | str | Iterable[int]
+Numbers: TypeAlias = SupportsIndex | str | Iterable[int]
 # What is trained on, and how, where nobody says.
 DEFAULT_DATA = "mnist"
 DEFAULT_RECIPE = "fast"
@@ -73,7 +73,7 @@ def split_numbers(given: Numbers, *, option: str, least: int) -> tuple[int, ...]
         UsageError: one is not a whole number of at least `least`, or there is none.
     """
     try:
-        parts = split_names(given) if isinstance(given, str) else [given] if isinstance(given, int) else given
+        parts = split_names(given) if isinstance(given, str) else [given] if isinstance(given, SupportsIndex) else given
         numbers = tuple(int(part) for part in parts)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{option} {given!r} is not a list of whole numbers such as 1,32") from error
@@ -110,7 +110,7 @@ def write_call(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
         if name in WATCHING or (parameter.default is not parameter.empty and value is parameter.default):
             continue
         text = _write_value(value)
-        words.append(text if parameter.default is parameter.empty else f"{name}={text}")
+        words.append(f"{name}={text}" if parameter.kind is parameter.KEYWORD_ONLY else text)
     return f"toolkit.{function.__name__}({', '.join(words)})"
 
 
@@ -126,4 +126,5 @@ def _write_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         inner = ", ".join(map(_write_value, value[:8])) + (", ..." if len(value) > 8 else "")
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
-    return f"<{type(value).__name__}>"
+    name = getattr(value, "name", None)
+    return f"<{type(value).__name__} {name}>" if isinstance(name, str) else f"<{type(value).__name__}>"

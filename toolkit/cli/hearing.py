@@ -41,6 +41,10 @@ class CommandListener(Listener):
         if self._announced is not None:
             announce_model(self._announced, store=ArtifactStore.default())
 
+    def reword(self, words: str) -> str:
+        """Return the message: its options are those of the command."""
+        return words
+
     def repeat(self, call: str) -> str:
         """Return the command as it was typed, and what was filled in."""
         del call

@@ -7,15 +7,16 @@ __all__ = ["Classifier"]
 import ctypes
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from toolkit.closing import Closing
-from toolkit.errors import UsageError, require_known
+from toolkit.errors import ModelError, UsageError, require_known
 from toolkit.imaging.settings import AUTO, PrepareSettings
 from toolkit.onnx_file.source import ModelSource
+from toolkit.plain import to_plain
 from toolkit.prediction.answers import Prediction
 from toolkit.prediction.config import DEFAULT_PROVIDER, DEFAULT_RUNTIME, EngineChoice
 from toolkit.prediction.open_model import open_model
@@ -44,13 +45,15 @@ class Classifier(Closing):
     The file is opened in this process and not tried in another one first, as the commands do: for files that you trust.
     May be used by several threads at the same time; nothing of the process is changed (but for what importing another
     engine than `ort` does). It belongs to the process that opened it: a forked child, which has none of its engine's
-    threads, opens its own. Close it, or use it in a `with` statement.
+    threads, opens its own. It can be pickled, for another process: there the same file is opened with the same
+    arguments, and one that has changed is refused. Close it, or use it in a `with` statement.
 
         with Classifier("digits.onnx") as classifier:
             print(classifier.predict("seven.png").labels)
 
     Args:
-        model: the `.onnx` file, with the card that `toolkit export` wrote into it.
+        model: the `.onnx` file, with the card that `toolkit export` wrote into it; its path, what `toolkit.export`
+            returned, or a `ModelSource`, its bytes.
         provider: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` (CUDA where it works, else the CPU). One that is
             asked for by name and not active is an error.
         runtime: the engine: `ort`, `openvino` and the others of `toolkit runtimes list`.
@@ -69,7 +72,7 @@ class Classifier(Closing):
 
     def __init__(
         self,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | ModelSource,
         *,
         provider: str = DEFAULT_PROVIDER,
         runtime: str = DEFAULT_RUNTIME,
@@ -83,7 +86,9 @@ class Classifier(Closing):
         choice = EngineChoice(
             runtime=runtime, provider=provider, precision=precision, threads=threads, allow_fallback=allow_fallback
         )
-        opened = open_model(ModelSource.read(Path(model)), choice, wishes=settings, probe=False)
+        source = model if isinstance(model, ModelSource) else ModelSource.read(Path(model))
+        opened = open_model(source, choice, wishes=settings, probe=False)
+        self._origin = (str(source.path.absolute()), source.sha256, {**to_plain(choice), **to_plain(settings)})
         self._process, self._card = os.getpid(), opened.card
         self._provider = opened.info.provider_active
         # An engine that several threads may call at once runs on a CPU, which takes a batch of any size as it comes.
@@ -142,6 +147,11 @@ class Classifier(Closing):
             answers.raise_for_errors()
         return answers
 
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[Any, ...]]:
+        if self._runtime is None:
+            raise UsageError("this Classifier is closed, so it cannot be pickled; open another one")
+        return _reopen, self._origin
+
     def close(self) -> None:
         """Release the model; a second call does nothing, nor does one in a forked child."""
         runtime, self._runtime, self._predictor = self._runtime, None, None
@@ -161,6 +171,24 @@ class Classifier(Closing):
         # An engine that is released ends its threads, and a fork copies none: the child would crash or wait for ever.
         if self._runtime is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
+
+
+def _reopen(path: str, sha256: str, options: dict[str, Any]) -> Classifier:
+    """Return what was pickled.
+
+    Raises:
+        ModelError: the file is not there any more, or is another one now; and what `Classifier` raises.
+    """
+    try:
+        source = ModelSource.read(Path(path))
+    except ModelError as error:
+        raise ModelError(f"a pickled Classifier cannot be opened here: {error}") from error
+    if source.sha256 != sha256:
+        raise ModelError(
+            f"the model {path} is not the one that was pickled: its SHA-256 is {source.sha256[:12]}..., expected "
+            f"{sha256[:12]}...; open it anew with Classifier(...)"
+        )
+    return Classifier(source, **options)
 
 
 def _after_fork() -> None:

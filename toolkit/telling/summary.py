@@ -53,7 +53,7 @@ class Summarised:
         label = max((len(name) for name in told.facts), default=0)
         lines = [
             _line(told.title),
-            *(f"  {name:<{label}}  {_line(value)}" for name, value in told.facts.items()),
+            *(f"  {_line(name):<{label}}  {_line(value)}" for name, value in told.facts.items()),
             *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
             *([f"  ... and {told.num_left_out:,} more"] if told.num_left_out else []),
         ]

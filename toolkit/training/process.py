@@ -24,6 +24,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from toolkit.environment import is_own_process
+
 # GNU OpenMP spins 300,000 times before a waiting thread sleeps. Where something else wants the cores, a spinning thread
 # keeps out the very one it waits for. Measured on two cores, a training step alone and beside two busy processes: with
 # the default 22 to 26 ms and 399 ms, with this count 23 and 51 ms, without any spinning 29 and 65 ms. The same bits.
@@ -84,10 +86,11 @@ class StopRequest:
 def hear_stop_signals() -> Iterator[StopRequest]:
     """Note the first signal instead of dying of it; handlers are put back at the end.
 
-    Outside the main thread, where Python hears no signals, nothing changes.
+    Nothing changes outside the main thread, where Python hears no signals, and in a process that is a program's: its
+    signals are its own, and Ctrl-C is a KeyboardInterrupt there.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    if not is_own_process() or threading.current_thread() is not threading.main_thread():
         yield request
         return
 

@@ -26,7 +26,6 @@ from toolkit.cli.options import (
     SearchedProviders,
     Threads,
     command_of,
-    offer_external_data,
     options_for,
 )
 from toolkit.cli.output import Output
@@ -159,4 +158,4 @@ def _carry_out(request: BenchRequest) -> None:
     )
 
 
-bench_command = offer_external_data(command_of(BenchRequest, _carry_out))
+bench_command = command_of(BenchRequest, _carry_out)

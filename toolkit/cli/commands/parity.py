@@ -120,7 +120,9 @@ def _carry_out(request: ParityRequest) -> None:
         from toolkit.cli.actions.parity import replay_and_report
 
         sample = require_there(request.replay, made_by="toolkit parity")
-        replay_and_report(sample, request.model, allow_external_data=request.allow_external_data, output=output)
+        offer_external_data(replay_and_report)(
+            sample, request.model, allow_external_data=request.allow_external_data, output=output
+        )
         return
     path = choose_model(request.model, store=ArtifactStore.default())
     _claim_outputs(request, read=(path, request.against, request.inputs, request.data))
@@ -148,4 +150,4 @@ def _draw(report: ParityReport, picture: Path | None) -> None:
         note(f"picture {picture}")
 
 
-parity_command = offer_external_data(command_of(ParityRequest, _carry_out))
+parity_command = command_of(ParityRequest, _carry_out)

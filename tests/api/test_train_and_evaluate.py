@@ -1,0 +1,186 @@
+"""`toolkit.train`, `evaluate`, and the data that they take; what they leave in the program's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_training import make_bars, small_recipe
+
+import toolkit
+from toolkit.errors import DataError, UsageError
+
+BARS = make_bars()
+ARRAYS = (BARS.train.images, BARS.train.labels), (BARS.test.images, BARS.test.labels)
+HOW: dict[str, Any] = {"recipe": small_recipe(), "device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(autouse=True)
+def _one_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLKIT_ARTIFACTS", str(root))
+
+
+@pytest.fixture(scope="module")
+def run(root: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLKIT_ARTIFACTS", str(root))
+        return toolkit.train(ARRAYS, **HOW)
+
+
+def test_a_training_tells_every_epoch_and_returns_its_run(root: Path) -> None:
+    heard: list[int] = []
+    report = toolkit.train(BARS, **HOW, name="told", on_epoch=lambda row: heard.append(row.epoch))
+    assert heard == [row.epoch for row in report.rows] == [1, 2]
+    assert os.fspath(report) == str(root / "runs" / "told")
+    assert report.accuracy == report.evaluation.correct / report.evaluation.count
+    written = json.loads((report.run / "evaluation.json").read_text())
+    assert written["command"] == report.command
+    assert written["accuracy"] == report.accuracy
+    recipe = f"<Recipe {HOW['recipe'].name}>"
+    assert report.command == f"toolkit.train(<Dataset bars>, recipe={recipe}, name='told', device='cpu', threads=1)"
+    assert f"run told: test accuracy {report.evaluation.figures.describe()}" in repr(report)
+    assert not list(report.run.glob("*.png"))
+
+
+def test_a_run_goes_on_with_the_arrays_that_its_report_has_at_hand() -> None:
+    run = toolkit.train(ARRAYS, **HOW)
+    longer = toolkit.train(resume=run, epochs="+1")
+    assert longer.run == run.run
+    assert len(longer.rows) == 3
+    with pytest.raises(UsageError, match=r"'arrays' is not in the catalogue; name its folder or file with data=$"):
+        toolkit.train(resume=str(run.run), epochs="+1")
+    with pytest.raises(UsageError, match="all_data= is settled when a run begins; it cannot change with resume="):
+        toolkit.train(resume=run, all_data=True)
+
+
+def test_an_evaluation_of_a_run_is_its_training_s(run: Any, root: Path) -> None:
+    report = toolkit.evaluate(run)
+    assert (report.correct, report.count, report.interval) == (
+        run.evaluation.correct,
+        20,
+        run.evaluation.interval,
+    )
+    assert report.command == f"toolkit.evaluate({str(run.run)!r})"
+    assert len(report.mistakes) == report.count - report.correct
+    assert not (root / "reports").exists()  # nothing is written that nobody asked for
+
+
+def test_arrays_without_a_test_part_are_judged_all(run: Any) -> None:
+    images, labels = BARS.test.images[:7], BARS.test.labels[:7]
+    report = toolkit.evaluate(run, (images.copy(), labels))
+    assert (report.count, report.is_test) == (7, False)
+    assert "arrays has no test part: all of its 7 images" not in "".join(report.notes)  # which nobody heard
+    assert repr(report).startswith(f"run {run.run.name}: accuracy ")
+
+
+def test_arrays_are_left_as_they_were_and_become_the_same_data_set() -> None:
+    before = [array.copy() for pair in ARRAYS for array in pair]
+    data = toolkit.train(ARRAYS, **HOW).data
+    assert all((a == b).all() for a, b in zip(before, (array for pair in ARRAYS for array in pair), strict=True))
+    assert data is not None
+    assert sorted(map(bytes, data.train.images)) == sorted(map(bytes, BARS.train.images))
+    assert data.classes == ("0", "1")
+
+
+def test_words_as_labels_name_the_classes() -> None:
+    labels = np.array(["row", "column"])[BARS.train.labels]
+    data = toolkit.train((BARS.train.images, labels), **HOW).data
+    assert data is not None
+    assert set(data.classes) == {"row", "column"}
+    assert len(data.test) > 10
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "words"),
+    [
+        (3, UsageError, "the data are of type int; expected a name, a path"),
+        ("nowhere", UsageError, "no data set, file or folder 'nowhere'"),
+        ((BARS.train.images,), UsageError, "the data are a tuple of 1: ndarray; expected .images, labels."),
+        ((BARS.train.images, BARS.train.labels[:-1]), DataError, "100 images but 99 labels: image 99 has no partner"),
+        ((BARS.train.images[0], BARS.train.labels), DataError, r"train images has shape \[28, 28\]"),
+        ((BARS.train.images / 255, BARS.train.labels), DataError, "between 0 and 1; multiply them by 255"),
+        ((BARS.train.images, BARS.train.labels / 2), DataError, "train labels is float64"),
+        ((BARS.train.images[:0], BARS.train.labels[:0]), DataError, "holds no training images"),
+        (([[1, 2], [3]], [0, 1]), UsageError, "cannot be read as a NumPy array"),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused_with_the_step(data: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        toolkit.train(data, **HOW)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"set": {"dropuot": 0.3}}, "set=: unknown recipe key 'dropuot' .did you mean 'dropout'"),
+        ({"epochs": "+3"}, r"epochs=\+3 adds to a run; name it with resume=, or write epochs=3"),
+        ({"epochs": 2.5}, "epochs is '2.5'; expected a whole number"),
+        ({"allow_drift": True}, "allow_drift= belongs to resume="),
+        ({"size": "x"}, "size='x' is no size"),
+        ({"recipe": "fasst"}, "did you mean 'fast'"),
+        ({"name": "../x"}, "a run cannot be called"),
+    ],
+)
+def test_refusals_name_keyword_arguments(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        toolkit.train("mnist-mini", **words)
+
+
+def test_a_training_leaves_the_program_s_process_as_it_was() -> None:
+    """Torch's random numbers, threads, types and switches; signals, environment, streams, threads; no pictures."""
+    torch.set_default_dtype(torch.float64)
+    before_seed, flags = torch.random.get_rng_state(), torch.backends.cudnn.allow_tf32
+    threads, environment = torch.get_num_threads(), dict(os.environ)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    seen: list[Any] = []
+
+    def look(_: object) -> None:
+        seen.extend(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+
+    try:
+        toolkit.train(BARS, recipe=small_recipe(), device="cpu", threads=threads + 1, on_epoch=look)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert seen == handlers * 2
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert torch.equal(torch.random.get_rng_state(), before_seed)
+    assert torch.get_num_threads() == threads
+    assert torch.backends.cudnn.allow_tf32 == flags
+    assert dict(os.environ) == environment
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_what_a_callback_raises_ends_the_training_and_the_run_can_go_on(root: Path) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toolkit.train(BARS, **HOW, name="stopped", on_epoch=stop)
+    assert torch.get_num_threads() > 0
+    longer = toolkit.train(BARS, resume=root / "runs" / "stopped")
+    assert [row.epoch for row in longer.rows] == [1, 2]
+
+
+def test_trainings_of_several_threads_take_turns_and_are_those_of_one() -> None:
+    reports: list[Any] = []
+    work = [threading.Thread(target=lambda: reports.append(toolkit.train(BARS, **HOW))) for _ in range(2)]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert len({report.trained.checkpoint_sha256 for report in reports}) == 1
+    assert len({report.run for report in reports}) == 2

@@ -1,0 +1,43 @@
+"""A failure in the caller's words: what the command line calls `--batch` is `batch=` to a program."""
+
+from __future__ import annotations
+
+__all__ = ["in_callers_words", "name_arguments"]
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from toolkit.errors import ExternalDataError, ToolkitError
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+# A command that can be pasted, which stays as it is; or an option, with the blank before a value behind it.
+OPTION = re.compile(r"(?:(?<=: )|^)(?:toolkit|pip|python|torchrun) [^;()]*|--([a-z][a-z0-9-]*)(?: (?=['\"+\d]))?")
+
+
+def name_arguments(words: str) -> str:
+    """Return a message that names keyword arguments in the place of options."""
+    return OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=" if found[1] else found[0], words)
+
+
+def in_callers_words(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let a function of the library tell its failures as its caller, a program or a command, can use them."""
+    takes_external_data = "allow_external_data" in inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except ToolkitError as error:
+            words = str(error)
+            if takes_external_data and isinstance(error, ExternalDataError):
+                words += "; or read them from its own folder: --allow-external-data"
+            listener = kwargs.get("listener")
+            reword = name_arguments if listener is None else listener.reword  # type: ignore[attr-defined]  # a Listener
+            error.args = (reword(words), *error.args[1:])
+            raise
+
+    return call
