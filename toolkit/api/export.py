@@ -6,7 +6,7 @@ __all__ = ["export", "make_kit_config", "write_kits_of"]
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack, overload
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 DEFAULTS = ExportConfig()
 RUN = "a run's name or folder, what toolkit.train returned, or a torch.nn.Module with example="
-OF_RUNS = ("calibration", "cross_check", "golden", "kit", "webgpu", "data", "author", "licence")
-OF_MODULES = ("example", "input_names", "output_names", "dynamic", "budget")
+OF_RUNS = ("calibration", "cross_check", "golden", "data")
+OF_MODULES = ("example", "input_names", "output_names", "dynamic", "budget", "classes", "mean", "std")
 
 
 class _RunOptions(TypedDict, total=False):
@@ -59,8 +59,15 @@ class _ModuleOptions(TypedDict, total=False):
     output_names: Names
     dynamic: Mapping[str, Mapping[int, str]] | None
     budget: float | None
+    classes: Names
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
     name: str | None
     output: PathLike | None
+    kit: Names | None
+    webgpu: bool
+    author: str
+    licence: str
     force: bool
     listener: Listener | None
 
@@ -78,6 +85,9 @@ def export(
     output_names: Names = (),
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     budget: float | None = None,
+    classes: Names = (),
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
     name: str | None = None,
     output: PathLike | None = None,
     precision: Names = "fp32",
@@ -104,6 +114,11 @@ def export(
         dynamic: of a module: axes that stay open, `{"tokens": {0: "batch", 1: "length"}}`; dimension 0 of every input
             by default, none for `{}`.
         budget: of a module: seconds for its own answers, by which the file is judged.
+        classes: of a module that classifies images: its classes' names in the order of its logits. The example is then
+            images, uint8 `[N, H, W]` or `[N, H, W, 3]`, and the file has a card, as a run's has.
+        mean: of each channel of such images' pixels, from 0 to 1, or one for all, taken away before the module, which
+            is then handed float32 `[N, C, H, W]`; without it the raw pixels.
+        std: by which they are divided then.
         name: the model's name, by default the run's or the module's class; also what kits are called.
         output: where to write; `models/<name>.onnx` below the artifacts by default.
         precision: of a run: `fp32`, which is always made; `fp16` and `int8` are derived from it.
@@ -111,12 +126,12 @@ def export(
         cross_check: of a run: also write with torch's other exporter and require equal answers.
         golden: of a run: golden vectors, which anybody can replay: `data` (catalogue sets' default), `synthetic` (your
             own data's default), `none`.
-        kit: of a run: also write kits, folders to embed the model elsewhere: `python`, `node`, `web`, `c`, `cpp`,
-            `triton`, or `all`: those that can be made here.
+        kit: of a file with a card: also write kits, folders to embed the model elsewhere: `python`, `node`, `web`,
+            `c`, `cpp`, `triton`, or `all`: those that can be made here.
         webgpu: the web kit carries the larger build with WebGPU.
         data: what the run was trained on, where it does not lie there any more.
-        author: written into a run's card.
-        licence: SPDX identifier, written into a run's card.
+        author: written into the card.
+        licence: SPDX identifier, written into the card.
         force: overwrite what exists.
         listener: hears how far it is.
 
@@ -138,8 +153,12 @@ def export(
         _refuse(given, OF_RUNS, what="a run that toolkit.train made")
         if example is None:
             raise UsageError("a module is exported with an example of what it takes: export(module, example=tensor)")
+        kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
+        if kits is not None and not classes:
+            raise UsageError("kits are of a model that classifies images; name the module's classes=")
         report = _export_module(run, given, store=store, listener=told)
-        return replace(report, command=told.repeat(call))
+        written = None if kits is None else write_kits_of(report.model, kits, store=store, listener=told)
+        return replace(report, command=told.repeat(call), kits=written)
     _refuse(given, OF_MODULES, what="a torch.nn.Module")
     config = ExportConfig(
         name=name,
@@ -190,11 +209,20 @@ def _export_module(
         output_names=_split(given["output_names"]),
         dynamic=given["dynamic"],
         precisions=split_names(given["precision"]),
+        classes=_split(given["classes"]),
+        mean=_as_numbers(given["mean"]),
+        std=_as_numbers(given["std"]),
+        author=given["author"],
+        licence=given["licence"],
         force=given["force"],
         **how,
     )
     with torch_borrowed():
         return export_module(module, given["example"], config=config, store=store, progress=listener.progress)
+
+
+def _as_numbers(given: float | Sequence[float]) -> tuple[float, ...]:
+    return tuple(map(float, given)) if isinstance(given, Sequence) else (float(given),)
 
 
 def _split(names: Names) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.card import Card, card_beside
+from toolkit.exporting.kits.kits import WrittenKits
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.plain import to_plain
 from toolkit.telling.summary import Summarised, Summary
@@ -39,6 +40,7 @@ class ModuleExportReport(Summarised):
         log: what torch printed.
         warnings: what the user should know: the mode it was in, sizes left out.
         command: what repeats it.
+        kits: which kits were written of the file; None where none was asked for.
     """
 
     model: Path
@@ -61,6 +63,7 @@ class ModuleExportReport(Summarised):
     log: Path
     warnings: tuple[str, ...] = ()
     command: str = ""
+    kits: WrittenKits | None = None
 
     def __fspath__(self) -> str:
         return str(self.model)
@@ -76,6 +79,7 @@ class ModuleExportReport(Summarised):
             "proven at": sizes or "the example's own sizes, which are fixed",
             "its answers": f"{self.recording}, by which parity judges",
         }
+        facts |= {f"kit {kit.kit}": kit.folder for kit in (self.kits.kits if self.kits else ())}
         facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
         return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
 
@@ -83,8 +87,9 @@ class ModuleExportReport(Summarised):
         """Return schema `toolkit/module-export/1`: `model` with `path`, `sha256` and `size_bytes`, and all fields."""
         told = to_plain(self)
         file = {"path": told.pop("model"), "sha256": told.pop("sha256"), "size_bytes": told.pop("size_bytes")}
+        kits = told.pop("kits") or {}
         told["card"] = None if self.card is None else str(card_beside(self.model))
-        return {"schema": "toolkit/module-export/1", "model": file, **told}
+        return {"schema": "toolkit/module-export/1", "model": file, **told, **kits}
 
 
 def _words(specs: tuple[TensorSpec, ...]) -> str:
