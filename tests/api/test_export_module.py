@@ -43,7 +43,7 @@ def test_words_that_are_not_a_module_s_are_refused(words: dict[str, Any], messag
 
 
 def test_words_of_a_module_are_not_a_run_s() -> None:
-    with pytest.raises(UsageError, match="example, classes: for a torch.nn.Module only, and this is a str"):
+    with pytest.raises(UsageError, match=r"example, classes: for a torch\.nn\.Module only, and this is a str"):
         toolkit.export("some-run", example=3, classes=["a"])  # type: ignore[call-overload]  # that it is refused
     with pytest.raises(UsageError, match="3 is of type int; expected a run's name or folder"):
         toolkit.export(3)  # type: ignore[call-overload]  # that it is refused
