@@ -88,7 +88,7 @@ class Classifier(Closing):
         )
         source = model if isinstance(model, ModelSource) else ModelSource.read(Path(model))
         opened = open_model(source, choice, wishes=settings, probe=False)
-        self._origin = (str(source.path.absolute()), source.sha256, {**to_plain(choice), **to_plain(settings)})
+        self._origin = str(source.path.absolute()), (source.sha256, {**to_plain(choice), **to_plain(settings)})
         self._process, self._card = os.getpid(), opened.card
         self._provider = opened.info.provider_active
         # An engine that several threads may call at once runs on a CPU, which takes a batch of any size as it comes.
@@ -173,12 +173,17 @@ class Classifier(Closing):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
 
 
-def _reopen(path: str, sha256: str, options: dict[str, Any]) -> Classifier:
+def _reopen(path: str, known: tuple[str, dict[str, Any]]) -> Classifier:
     """Return what was pickled.
+
+    Args:
+        path: where the file lay.
+        known: its hash then, and the arguments that it was opened with.
 
     Raises:
         ModelError: the file is not there any more, or is another one now; and what `Classifier` raises.
     """
+    sha256, options = known
     try:
         source = ModelSource.read(Path(path))
     except ModelError as error:
