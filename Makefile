@@ -3,6 +3,7 @@
 # make check        lint, format, types
 # make docs         the documentation site, and its code blocks run
 # make kits         every kit, checked in its own runtime
+# make wheel        the wheel in dist/, installed elsewhere and used
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

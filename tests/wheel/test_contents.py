@@ -82,4 +82,5 @@ def test_no_link_of_the_packages_page_leads_into_the_repository(metadata: Messag
     addresses = [str(token.attrGet("href") or token.attrGet("src")) for token in inline if token.attrs]
     assert not [address for address in addresses if not address.startswith(("https://", "#"))]
     assert len(page) > 5_000  # the README's words are there
+    assert not re.search(r"\((?:guide|how|results)\)", page)
     assert not re.search(r"""(?:src|href)=["'](?!https:|#)""", page)  # pictures as HTML
