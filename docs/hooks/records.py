@@ -97,8 +97,8 @@ def _describe(record: Any, seen: set[str]) -> str:
     seen.add(record.name)
     keys = [*_keys(record)]
     rows = [(f"`{key.name}`" + f"<br><small>{key.kind}</small>" * bool(key.kind), key.words) for key in keys]
-    inner = [key for key in keys if key.record is not None and key.record.name not in seen]
-    further = [f"**{key.record.name}.** {_describe(key.record, seen)}" for key in inner]
+    inner = [key.record for key in keys if key.record is not None and key.record.name not in seen]
+    further = [f"**{each.name}.** {_describe(each, seen)}" for each in inner]
     words = _first_line(record) if record.is_class else ""
     return "\n".join([f"{words}\n\n{table(('key', 'meaning'), rows)}", *further])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["PARTS"]
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from markdown_text import as_cell, table
@@ -50,7 +50,7 @@ def _tell_variables(variables: Mapping[str, str]) -> str:
     return table(("variable", "what it does"), [(f"`{name}`", as_cell(words)) for name, words in variables.items()])
 
 
-PARTS = {
+PARTS: dict[str, Callable[[], str]] = {
     "recipes": _tell_recipes,
     "recipe-fields": _tell_fields,
     "recipe-values": _tell_values,

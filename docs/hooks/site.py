@@ -32,6 +32,7 @@ LINK = re.compile(
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file holds, and fill the navigation."""
     made: dict[str, str | bytes] = {page: (ROOT / name).read_text() for name, page in PAGES.items()}
+    made["index.md"] = f"---\nhide: [navigation]\n---\n{made['index.md']}"  # it would say "Home" and nothing else
     made |= commands.make_pages()
     for path in sorted(DOCS.glob("tutorial/*.ipynb")):
         files.remove(files.src_uris[path.relative_to(DOCS).as_posix()])
