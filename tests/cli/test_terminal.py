@@ -151,6 +151,19 @@ def test_a_window_that_is_made_narrower_keeps_no_row_of_before(monkeypatch: pyte
     assert watched.screen == ["words", "more words"]
 
 
+@pytest.mark.parametrize(
+    ("done", "total", "words"),
+    [(0, 1, "0/1 row"), (1, None, "1 row"), (1, 2, "1/2 rows"), (2, None, "2 rows"), (0.9, 2, "0/2 rows")],
+)
+def test_a_count_and_its_unit_agree(done: float, total: float | None, words: str) -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=90)
+    progress = make_foot(console, window_s=10.0, frames_per_s=0.01)
+    progress.add_task("judging", total=total, completed=done, unit="rows")  # type: ignore[arg-type]  # Rich takes parts
+    console.print(progress.get_renderable())
+    assert f" {words} " in written.getvalue()
+
+
 @pytest.mark.slow
 def test_a_training_has_one_bar_over_all_epochs(environment: dict[str, str], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (400, 16, 16), np.uint8)

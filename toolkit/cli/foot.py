@@ -131,7 +131,8 @@ class _Amount(ProgressColumn):
             whole = "" if task.total is None else f"/{task.total / 1e6:,.1f}"
             return Text(f"{task.completed / 1e6:,.1f}{whole} MB")
         whole = "" if task.total is None else f"/{int(task.total):,}"
-        return Text(f"{int(task.completed):,}{whole} {task.fields['unit']}")
+        count, unit = int(task.completed if task.total is None else task.total), task.fields["unit"]
+        return Text(f"{int(task.completed):,}{whole} {unit.removesuffix('s') if count == 1 else unit}")
 
 
 class _Rate(ProgressColumn):
