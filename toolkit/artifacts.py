@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ArtifactStore", "cache_folder", "check_output", "check_picture", "claim_outputs", "user_folder"]
+__all__ = [
+    "ArtifactStore",
+    "cache_folder",
+    "check_output",
+    "check_picture",
+    "claim_outputs",
+    "recording_beside",
+    "user_folder",
+]
 
 import os
 import time
@@ -223,6 +231,11 @@ class ArtifactStore:
             return path.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
             return str(path.resolve())
+
+
+def recording_beside(model: Path) -> Path:
+    """Return where the export of a module leaves the module's own answers."""
+    return model.with_suffix(".parity")
 
 
 def check_output(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:

@@ -32,6 +32,8 @@ from toolkit.parity.check import check_parity
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.recording import load_recording
 from toolkit.prediction.classifier import Classifier
+from toolkit.render.runs import render_runs
+from toolkit.training.listing import list_runs
 
 X = torch.arange(8.0).reshape(2, 4) / 3 - 1
 
@@ -85,6 +87,12 @@ def test_the_file_is_one_file_with_the_names_of_forward_and_nothing_private(pair
     assert report.proven == {"batch": (1, 2, 3, 17, 64)}
     assert 0 < report.max_abs_error <= report.bound
     json.dumps(report.to_json())
+
+
+def test_it_is_listed_as_a_module_of_ones_own(pairs: Exported) -> None:
+    listed = list_runs(ArtifactStore(root=pairs.report.model.parent.parent))
+    assert [row.state for row in listed.models] == ["done"]
+    assert "a torch module of your own" in "\n".join(render_runs(listed))
 
 
 def test_the_module_and_the_process_are_left_as_they_were(pairs: Exported) -> None:
@@ -220,8 +228,9 @@ def test_a_network_of_torchvisions_size_is_exported_and_its_parity_seen_by_engin
     ):
         app(args=[words[0], str(report.model), *words[1:]], standalone_mode=False)
         told = json.loads(capfd.readouterr().out)
-        if words[0] == "parity":
+        if words[0] in {"parity", "selftest"}:
             assert told["reference"] == "pytorch-float64"
+        if words[0] == "parity":
             assert {row["status"] for row in told["rows"]} == {"pass"}
 
 

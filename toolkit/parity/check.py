@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.artifacts import ArtifactStore
+from toolkit.artifacts import ArtifactStore, recording_beside
 from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment
 from toolkit.errors import ModelError
 from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import Recording, load_recording, read_recording, recording_beside, write_recording
+from toolkit.parity.recording import Recording, find_recording, read_recording, write_recording
 from toolkit.parity.references.images import compute_reference, make_suites
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.progress import show_nothing
@@ -210,15 +210,9 @@ def _find_recording(source: ModelSource, options: ParityOptions, *, listener: Pa
     """Return the recording that was named, else what the export of a module has left beside its file."""
     if options.against is not None:
         return read_recording(options.against, source)
-    beside = recording_beside(source.path)
-    if options.feeds.says_anything or options.budget_s is not None or not beside.is_file():
+    if options.feeds.says_anything or options.budget_s is not None:
         return None
-    recording = load_recording(beside)
-    if recording.model_sha256 != source.sha256:
-        listener.note(f"{beside} is of another file and is passed over")
-        return None
-    listener.note(f"judged by the answers in {beside}, recorded at its export; --shape or --inputs asks anew")
-    return recording
+    return find_recording(source, listener.note)
 
 
 def _find_run(card: Card, options: ParityOptions, *, store: ArtifactStore) -> Path | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = [
     "Recording",
+    "find_recording",
     "load_recording",
     "pack_suites",
     "read_recording",
-    "recording_beside",
     "require_same_model",
     "unpack_reference",
     "write_recording",
@@ -23,12 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.artifacts import recording_beside
 from toolkit.durable import open_atomic
 from toolkit.errors import DataError, ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
 from toolkit.parity.references.images import Reference, SuiteReference
 from toolkit.plain import from_plain, to_plain
+from toolkit.progress import OnNote
 from toolkit.regular_file import open_regular
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.frames import read_frame, write_frame
@@ -94,9 +96,21 @@ def read_recording(path: Path, source: ModelSource) -> Recording:
     return recording
 
 
-def recording_beside(model: Path) -> Path:
-    """Return where the export of a module leaves the module's own answers."""
-    return model.with_suffix(".parity")
+def find_recording(source: ModelSource, say: OnNote) -> Recording | None:
+    """Return the answers that the export of a module has left beside its file; None for no such, or another file's.
+
+    Raises:
+        DataError: what lies there cannot be read.
+    """
+    beside = recording_beside(source.path)
+    if not beside.is_file():
+        return None
+    recording = load_recording(beside)
+    if recording.model_sha256 != source.sha256:
+        say(f"{beside} is of another file and is passed over")
+        return None
+    say(f"judged by the answers in {beside}, recorded at its export; --shape or --inputs asks anew")
+    return recording
 
 
 def load_recording(path: Path) -> Recording:

@@ -101,6 +101,8 @@ def _row_lines(row: ListedRun | ListedModel) -> list[str]:
 def _origin_words(row: Any) -> list[str]:
     """Return how a run was trained, or what a model was made of."""
     recipe = f"recipe {row.recipe}" if row.recipe else ""
+    if hasattr(row, "precision") and not row.data:
+        return [row.precision, "a torch module of your own"]
     if hasattr(row, "precision"):
         origin = (
             "" if row.run and row.name.startswith(row.run) else f"from run {row.run}" if row.run else "its run is gone"

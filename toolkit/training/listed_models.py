@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from toolkit.artifacts import recording_beside
 from toolkit.card import Card, card_beside
 from toolkit.errors import ToolkitError
 from toolkit.regular_file import read_regular
@@ -46,7 +47,7 @@ class ListedModel:
         accuracy: of this file, as its card has it.
         precision: `fp32`, `fp16` or `int8`.
         recipe: the name of how it was trained.
-        data: the data set's name.
+        data: the data set's name; empty for a module of a user's own.
         run: the run that holds its checkpoint; empty where none does any more.
         time: of the file, ISO 8601 in UTC.
         size_bytes: of the file.
@@ -67,11 +68,13 @@ class ListedModel:
 
 
 def read_card_beside(model: Path) -> Card | str:
-    """Return the card that lies beside a model, or what is wrong with it."""
+    """Return the card that lies beside a model, or what is wrong with it; empty where a module's export leaves none."""
     beside = card_beside(model)
     try:
         return Card.loads(read_regular(beside, most_bytes=CARD_CAP_BYTES))
     except (ToolkitError, ValueError) as error:
+        if not beside.exists() and recording_beside(model).exists():
+            return ""
         return f"no card beside it can be read ({error}); see what it is with: toolkit inspect {model}"
 
 
@@ -92,7 +95,7 @@ def list_model(path: Path, card: Card | str, *, run: Path | None, is_latest: boo
         "size_bytes": path.stat().st_size,
     }
     if isinstance(card, str):
-        return ListedModel(state="damaged", reason=card, **seen)
+        return ListedModel(state="damaged" if card else "done", reason=card, **seen)
     told = card.test_accuracy
     return ListedModel(
         state="done",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # What a stranger's answers are held against, in words.
 REFERENCES = {
     "onnx-float64": "its own float64",
+    "pytorch-float64": "the module that it was exported from",
     "ort-unoptimised": "unoptimised ONNX Runtime",
     "undecided": "witnesses that part",
 }
@@ -81,8 +82,10 @@ def _judge_stranger(
     from toolkit.parity.check import record_feeds
     from toolkit.parity.config import SHORT_MULTIPLY_ADDS, Budget, ParityConfig
     from toolkit.parity.matrix import judge_matrix
+    from toolkit.parity.recording import find_recording
     from toolkit.parity.subject import require_providers
     from toolkit.render.parity import describe_reference
+    from toolkit.runtimes.feed_config import FeedConfig
     from toolkit.runtimes.registry import WILDCARDS
 
     if settings.provider in WILDCARDS:
@@ -95,13 +98,16 @@ def _judge_stranger(
         allow_fallback=settings.allow_fallback,
     )
     asked = None if budget_s is None else Budget(seconds=budget_s)
+    recording = None if feeds.says_anything or asked else find_recording(source, note)
+    feeds = feeds if recording is None else FeedConfig(given=recording.first_feeds)
     with output.progress("opening the model"):
         subject = require_providers(source, config, feeds=feeds)
     if subject.plan is not None and (words := subject.plan.describe()):
         note(words)
     budget = asked or Budget(multiply_adds=SHORT_MULTIPLY_ADDS)
-    with output.progress("computing the reference", unit="calls") as bar:
-        recording = record_feeds(source, subject, feeds=feeds, budget=budget, progress=bar, say=note)
+    if recording is None:
+        with output.progress("computing the reference", unit="calls") as bar:
+            recording = record_feeds(source, subject, feeds=feeds, budget=budget, progress=bar, say=note)
     with output.progress("judging", unit="rows") as bar:
         report = judge_matrix(source, recording, config=config, precision=subject.precision, progress=bar)
     (row,) = report.rows

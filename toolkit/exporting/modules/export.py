@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from torch import nn
 
-from toolkit.artifacts import ArtifactStore, check_output
+from toolkit.artifacts import ArtifactStore, check_output, recording_beside
 from toolkit.card import Card, card_beside
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.environment import describe_environment
@@ -30,7 +30,7 @@ from toolkit.exporting.modules.reference import ask_module
 from toolkit.exporting.modules.report import ModuleExportReport
 from toolkit.holding import hold
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.recording import Recording, recording_beside, write_recording
+from toolkit.parity.recording import Recording, write_recording
 from toolkit.progress import ShowWork, show_nothing
 
 TRAINING = (

@@ -49,8 +49,8 @@ def ask_module(borrowed: Borrowed, *, budget_s: float, progress: ShowWork) -> Fe
     reference = FeedsReference(
         kind=MODULE_FLOAT64,
         rule=(
-            f"{limits.factor:g} x the error of the module itself in {precision} against itself in float64 in the same "
-            f"call, at least its median over the calls ({describe_limit(limits)})"
+            f"{limits.factor:g} x the module's own error in {precision} in the same call, at least its median over the "
+            f"calls ({describe_limit(limits)})"
         ),
         witnesses=Witnesses(
             believed=MODULE_FLOAT64,

@@ -72,7 +72,7 @@ class ModuleExportReport(Summarised):
         """Return the file, what it takes and answers, and what proved it."""
         sizes = "; ".join(f"{axis} {', '.join(map(str, known))}" for axis, known in self.proven.items())
         facts: dict[str, object] = {
-            "size": f"{self.size_bytes / 1e6:.2f} MB, {self.parameters:,} parameters, {self.precision}",
+            "size": f"{self.size_bytes:,} bytes, {self.parameters:,} parameters, {self.precision}",
             "inputs": _words(self.inputs),
             "outputs": _words(self.outputs),
             "proven by": f"{self.engine}: largest error {self.max_abs_error:.2g}, bound {self.bound:.2g}",
