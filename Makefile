@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform parity-all kits docs check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform parity-all kits docs docs-full check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -69,6 +69,10 @@ wheel: $(VENV)/.dev
 	rm -rf dist
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
 	TOOLKIT_DIST=dist $(BIN)/python -m pytest -m wheel tests/wheel
+
+# The tutorial's notebook with its published settings: fetches MNIST, trains twice, stores its outputs.
+docs-full: $(VENV)/.docs
+	$(BIN)/python benchmarks/tutorial.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev
