@@ -34,5 +34,6 @@ def test_interrupt_writes_the_rows_that_are_finished(model_path: Path) -> None:
     assert [row["status"] for row in report["rows"]] == ["pass"]
     (path,) = (ArtifactStore.default().root / "reports").glob("parity-*.json")
     assert json.loads(path.read_text()) == report
+    assert "parity INTERRUPTED against" in done.stderr
     assert "INTERRUPTED  what stands above is finished" in done.stderr
     assert done.stderr.endswith("interrupted\n")

@@ -59,6 +59,7 @@ def _legend(report: ParityReport) -> dict[str, str]:
 def _headline(report: ParityReport) -> str:
     suite = next((f" ({name})" for row in report.rows for name in row.suites), "")
     verdict = report.verdict.upper() if any(row.status != "skip" for row in report.rows) else "judged nothing"
+    verdict = "INTERRUPTED" if report.is_interrupted and not report.failed else verdict
     return f"parity {verdict} against {report.reference}, bound {report.bound:.2g}{suite}"
 
 
