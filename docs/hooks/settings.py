@@ -17,6 +17,7 @@ from toolkit.training.recipe_fields import list_fields
 
 DEFAULT = "fast"
 FITTED = " [Fitted](../decisions/0018-small-sets.md) to the number of images where nobody sets it."
+BUG = "A bug of ours, and the class of all failures; --debug shows where it is."
 FIELDS = {name: {field.key: field for field in list_fields(recipe)} for name, recipe in RECIPES.items()}
 
 
@@ -42,7 +43,8 @@ def _tell_codes() -> str:
     rows = [("0", "", "Everything that was asked for is done.")]
     for kind in sorted(kinds, key=lambda kind: (kind is errors.StoppedError, kind.exit_code)):
         code = "130, 143" if kind is errors.StoppedError else str(kind.exit_code)
-        rows.append((code, f"`{kind.__name__}`", as_cell(str(inspect.getdoc(kind)).partition("\n")[0])))
+        words = BUG if kind is errors.ToolkitError else str(inspect.getdoc(kind)).partition("\n")[0]
+        rows.append((code, f"`{kind.__name__}`", as_cell(words)))
     return table(("code", "error", "meaning"), rows)
 
 
