@@ -63,7 +63,6 @@ def test_a_command_line_that_would_be_refused_is_found(line: str, problem: str) 
     assert bool(problem) == bool(found[-1])
 
 
-@pytest.mark.docs
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_relative_links_lead_to_a_file_and_a_heading(path: Path) -> None:
     for link in links_of(path):
