@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from terminal import Watched, watch
 
-from toolkit.cli.foot import make_foot
+from toolkit.cli.foot import _is_plain_locale, make_foot
 
 BAR = re.compile("[━╸╺⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,6 @@ def test_words_stand_above_one_live_row_and_are_what_is_left(
         {"NO_COLOR": "1"},
         {"TERM": "dumb"},
         {"LC_ALL": "C"},
-        {"LANG": "POSIX"},
         {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
     ],
 )
@@ -96,7 +95,7 @@ def test_a_terminal_that_asks_for_less_gets_less(
         assert not re.search(r"\x1b\[[\d;]*3\dm", watched.raw)
     if "TERM" in change:
         assert "\x1b" not in watched.raw
-    if {"LC_ALL", "LANG"} & {*change}:
+    if "LC_ALL" in change:
         assert watched.raw.isascii()
         assert any("#." in line for line in watched.seen)
         assert "?" not in watched.raw.replace("\x1b[?25", "")
@@ -149,6 +148,21 @@ def test_a_window_that_is_made_narrower_keeps_no_row_of_before(monkeypatch: pyte
     progress.stop()
     watched.feed(written.getvalue().replace("\n", "\r\n"))
     assert watched.screen == ["words", "more words"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_plain"),
+    [({"LC_ALL": "C"}, True), ({"LANG": "POSIX"}, True), ({"LC_ALL": "C.UTF-8", "LANG": "C"}, False), ({}, False)],
+)
+def test_a_c_locale_is_told_though_python_writes_utf_8_in_it(
+    variables: dict[str, str], is_plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_CTYPE", "C.UTF-8")  # as Python itself sets it
+    for name in ("LC_ALL", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert _is_plain_locale() == is_plain
 
 
 @pytest.mark.parametrize(
