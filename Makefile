@@ -74,6 +74,11 @@ wheel: $(VENV)/.dev
 docs-full: $(VENV)/.docs
 	$(BIN)/python benchmarks/tutorial.py
 
+# Every row of the Open Inference Protocol against a server: `make conform URL=http://127.0.0.1:8000 [MODEL=digits]`.
+# Without URL against `toolkit serve`, with the rows about load, the end and hostile clients.
+conform: $(VENV)/.dev
+	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip tests/oip
+
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev
 	for name in ort-node ort-web mnn ncnn tinygrad; do $(BIN)/toolkit runtimes install $$name || exit; done

@@ -1,4 +1,4 @@
-"""Which server the suite is held against: the one at `TOOLKIT_OIP_URL`, or a double in this process."""
+"""Which server the suite is held against: the one at `TOOLKIT_OIP_URL`, or our own, started for it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from oip.own_models import write_slow_model, write_types_model
 from oip.wire import Wire, ask
+from served import Served, serving
 
-URL = os.environ.get("TOOLKIT_OIP_URL", "")
-MODEL = os.environ.get("TOOLKIT_OIP_MODEL", "")
+URL = os.environ.get("TOOLKIT_OIP_URL", "").rstrip("/")
+# Of ours: the product's own model in two versions, and one with an input of each datatype.
+MODELS = os.environ.get("TOOLKIT_OIP_MODEL", "" if URL else "digits,types").split(",")
 
 
 @pytest.fixture(scope="session")
-def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    """The model that the rows are about."""
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Our own server."""
+    pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
     if URL:
-        yield Wire.find(URL, MODEL or _only_model(URL))
-        return
-    from oip.double import open_double
-    from oip.onnx_model import load_onnx
-
+        pytest.skip("the row needs a server of its own")
     path: Path = request.getfixturevalue("model_path")
-    with open_double(load_onnx(path)) as double:
-        yield Wire.find(double.url, path.stem)
+    folder = tmp_path_factory.mktemp("served")
+    types, half = (write_types_model(folder, is_half=is_half) for is_half in (False, True))
+    with serving(f"digits={path}", f"digits={path}", f"types={types}", f"half={half}") as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def wire(request: pytest.FixtureRequest) -> Wire:
+    """The model that the rows are about."""
+    if not URL:
+        return Wire.find(request.getfixturevalue("own").url.rstrip("/"), request.param)
+    return Wire.find(URL, request.param or _only_model(URL))
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that takes a noticeable part of a second for each row."""
+    return write_slow_model(tmp_path_factory.mktemp("slow"))
 
 
 def _only_model(url: str) -> str:

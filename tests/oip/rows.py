@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMS", "oip", "require_error"]
+__all__ = ["FORMS", "oip", "own_server", "require_error"]
+
+import importlib.util
+import os
 
 import pytest
 from oip.wire import Answer
 
 oip = pytest.mark.oip
+own_server = pytest.mark.skipif(
+    bool(os.environ.get("TOOLKIT_OIP_URL")) or importlib.util.find_spec("uvicorn") is None,
+    reason="the row needs a server of its own, and the extra `serve`",
+)
 FORMS = ["json", "binary"]
 
 

