@@ -143,3 +143,9 @@ def test_arguments_are_words_numbers_or_lists_of_them() -> None:
 def test_numbers_that_are_none_are_refused(given: Any) -> None:
     with pytest.raises(UsageError):
         split_numbers(given, option="--batch", least=1)
+
+
+def test_a_cell_that_is_too_long_is_cut_on_a_line_and_whole_on_a_page() -> None:
+    told = Told(Summary("x", {}, [("a" * 200,)], ("n",)))
+    assert max(map(len, repr(told).splitlines())) == 2 + 72
+    assert "a" * 200 in told._repr_html_()

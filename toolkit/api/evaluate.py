@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["evaluate", "report_evaluation"]
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.api.data import load_judged, load_recorded, remember_data
 from toolkit.api.failures import in_callers_words
-from toolkit.api.listener import Listener
+from toolkit.api.listener import Listener, NoteKeeper
 from toolkit.api.subjects import find_run_or_model
 from toolkit.api.words import write_call
 from toolkit.artifacts import ArtifactStore
@@ -59,7 +60,7 @@ def evaluate(
         ModelError: the model or run cannot be used.
         ProviderError: the provider asked for is not active.
     """
-    call, told = write_call(evaluate, locals()), listener or Listener()
+    call, told = write_call(evaluate, locals()), NoteKeeper(listener)
     store = ArtifactStore.default()
     with ExitStack() as stack:
         candidate, *rivals = (
@@ -79,7 +80,10 @@ def evaluate(
             )
         with told.progress(f"judging {pictures.name.rpartition('/')[2]}", unit="images") as bar:
             judged = evaluate_pictures(candidate, pictures, rival=rival, progress=bar)
-    return report_evaluation(candidate, judged, pictures=pictures, rival=rival, command=told.repeat(call))
+    for words in judged.images.notes:
+        told.note(words)
+    report = report_evaluation(candidate, judged, pictures=pictures, rival=rival, command=told.repeat(call))
+    return replace(report, notes=tuple(told.notes))
 
 
 def report_evaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "NoteKeeper"]
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -76,3 +76,25 @@ class Listener:
 
     def choose(self, *words: str) -> None:
         """Hear what was chosen where nothing was named, as it would be typed."""
+
+
+class NoteKeeper(Listener):
+    """Keeps the remarks for a report, in the caller's words, and passes everything on.
+
+    Attributes:
+        notes: what was heard, in order.
+
+    Args:
+        listener: the caller's.
+    """
+
+    def __init__(self, listener: Listener | None) -> None:
+        self.notes: list[str] = []
+        self._listener = listener or Listener()
+        for name in ("progress", "accept", "on_start", "on_resume", "on_epoch", "reword", "repeat", "choose"):
+            setattr(self, name, getattr(self._listener, name))
+
+    def note(self, words: str) -> None:
+        """Keep a remark."""
+        self.notes.append(self.reword(words))
+        self._listener.note(self.notes[-1])

@@ -25,6 +25,7 @@ class RunReport(Summarised):
         trained: what the training left: history, device, hash of the checkpoint.
         judged: the run on the test images; None in a process that only helps another.
         warnings: of the data, and of an accuracy that chance would reach.
+        notes: every remark on the way, these warnings among them: what was left out, held out or changed.
         command: what repeats it.
         data: what it was trained on, where that lies in no file; None else.
     """
@@ -32,6 +33,7 @@ class RunReport(Summarised):
     trained: TrainReport
     judged: EvaluationReport | None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     command: str
     data: Dataset | None = field(default=None)
 
@@ -81,7 +83,7 @@ class RunReport(Summarised):
             "folder": self.run,
             "trained": f"{count_of(len(self.rows), 'epoch')} on {self.trained.device} in {self.trained.precision}",
         }
-        facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
+        facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
         facts |= {
             "last epochs" if not place else f"{'':{place}}": row.describe(len(self.rows))
             for place, row in enumerate(self.rows[-3:])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.api.data import load_given, load_recorded, locate_data, remember_data
 from toolkit.api.evaluate import report_evaluation
 from toolkit.api.failures import in_callers_words
-from toolkit.api.listener import Listener
+from toolkit.api.listener import Listener, NoteKeeper
 from toolkit.api.run_report import RunReport
 from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size, write_call
 from toolkit.artifacts import ArtifactStore
@@ -101,7 +101,7 @@ def train(
         ResourceError: the results cannot be written.
     """
     given = locals()
-    call, told = write_call(train, given), _Hearing(listener or Listener(), on_epoch)
+    call, told = write_call(train, given), _Hearing(NoteKeeper(listener), on_epoch)
     settings = [f"{key}={value}" for key, value in set.items()] if isinstance(set, Mapping) else [*(set or ())]
     how = {key: given[key] for key in ("seed", "device", "threads", "keep_every") if given[key] is not None}
     if resume is None:
@@ -120,7 +120,7 @@ def train(
 class _Hearing:
     """A training's listener that tells the caller's, and what is called after every epoch."""
 
-    def __init__(self, listener: Listener, on_epoch: Callable[[EpochRow], object] | None) -> None:
+    def __init__(self, listener: NoteKeeper, on_epoch: Callable[[EpochRow], object] | None) -> None:
         self.listener = listener
         self.recipe: Recipe | None = None
         self.on_step: ShowProgress = lambda _, __: None
@@ -166,7 +166,8 @@ def _begin(
     if config.name:
         check_run_name(config.name, store=store)  # before data are fetched for it
     dataset = load_given(DEFAULT_DATA if data is None else data, listener=listener, size=size, polarity=polarity)
-    if config.data_source and dataset.polarity != "any":
+    is_own = bool(config.data_source) or isinstance(data, tuple | list)
+    if is_own and dataset.polarity != "any":
         words = "as asked" if polarity else "as its training images show"
         listener.note(
             f"{dataset.name} is {dataset.polarity}, {words}: a picture that is not will be inverted for a prediction"
@@ -220,6 +221,7 @@ def _carry_out(
         trained=trained,
         judged=judged,
         warnings=(*gaps, *doubts),
+        notes=tuple(listener.notes),
         command=listener.repeat(call),
         data=None if given is None or isinstance(given, str | os.PathLike) else dataset,
     )

@@ -26,8 +26,8 @@ BENCH_SCHEMA = "toolkit/bench/1"
 IDENTITY = ("runtime", "provider_active", "precision", "batch", "threads", "scenario", "boundary", "io_binding")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRow:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class BenchRow(Summarised):
     """One measured combination, or why it was not measured.
 
     Attributes:
@@ -109,6 +109,12 @@ class BenchRow:
     notes: tuple[str, ...] = ()
     log: str = ""
     samples_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+
+    def summarise(self) -> Summary:
+        """Return the row in a line."""
+        runtime, provider, precision, threads, batch, p50, _, rate, status = self.cells()
+        where = f"{runtime} on {provider}, {precision}, {threads or 'any number of'} threads, batch {batch or 'any'}"
+        return Summary(f"{where}: {f'p50 {p50} ms, {rate} items/s' if p50 else status}")
 
     def cells(self) -> tuple[str, ...]:
         """Return what sets the row apart and its main figures, as text."""

@@ -18,8 +18,8 @@ DOCTOR_SCHEMA = "toolkit/doctor/1"
 MEND = re.compile(r"; (?:get it(?: again)?|mend it|install it) with: (?P<mend>.+)$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorRow:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DoctorRow(Summarised):
     """One thing examined.
 
     Attributes:
@@ -45,6 +45,11 @@ class DoctorRow:
     reason: str = ""
     mend: str = ""
     log: str = ""
+
+    def summarise(self) -> Summary:
+        """Return the row in a line."""
+        reason = f"; {self.reason}" if self.reason else ""
+        return Summary(f"{self.name} {self.version or ''}: {self.status}{reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

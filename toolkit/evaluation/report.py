@@ -54,7 +54,7 @@ class EvaluationReport(Summarised):
         figures: accuracy and confusion matrix.
         result: every answer: `labels`, `predicted`, `probabilities`.
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`, as the model took them.
-        notes: what was done to the images, one sentence each.
+        notes: every remark on the way: what was left out, and what was done to the images.
         against: another model on the same images; None where none was asked for.
         is_test: whether the images are the test split of a data set.
         is_own: whether that is the data set that the model was made with.

@@ -60,8 +60,8 @@ class WorstSample:
         return {"suite": self.suite, "batch": self.batch, "index": self.index, "error": self.error}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityRow:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ParityRow(Summarised):
     """One engine with one set of settings. Keys as in `toolkit/parity/1`.
 
     Attributes:
@@ -121,10 +121,19 @@ class ParityRow:
     notes: tuple[str, ...] = ()
     log: str | None = None
 
+    def summarise(self) -> Summary:
+        """Return the row in a line."""
+        runtime, provider, precision, threads, level, images, error, bound, changed, status = self.cells()
+        where = (
+            f"{runtime} on {provider}, {precision}, {threads} threads{f', level {level}' if level else ''}: {status}"
+        )
+        figures = f", largest error {error}, bound {bound}, {changed} changed of {images}" if error else ""
+        return Summary(f"{where}{figures}{f'; {self.reason}' if self.reason else ''}")
+
     def cells(self) -> tuple[str, ...]:
         """Return what sets the row apart and its main figures, as text."""
         figures = ("" if item is None else f"{item:.2g}" for item in (self.max_abs_logit_error, self.bound))
-        sizes = (str(self.threads), f"{self.images:,}")
+        sizes = (str(self.threads), self.optimisation or "", f"{self.images:,}")
         return (self.runtime, self.provider, self.precision, *sizes, *figures, str(self.flips), self.status)
 
 
@@ -193,8 +202,9 @@ class ParityReport(Summarised):
             "provider",
             "precision",
             "threads",
+            "level",
             "images",
-            "largest error",
+            "error",
             "bound",
             "changed",
             "status",

@@ -39,9 +39,13 @@ class EpochRow:
     learning_rate: float
     seconds: float
 
-    def describe(self, epochs: int) -> str:
-        """Return one line for people."""
-        parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.train_loss:.4f}"]
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, epochs: int | None = None) -> str:
+        """Return one line for people; `epochs` are those of the whole training, where they are known."""
+        number = f"{self.epoch}" if epochs is None else f"{self.epoch:>{len(str(epochs))}}/{epochs}"
+        parts = [f"epoch {number}", f"loss {self.train_loss:.4f}"]
         parts.append(f"train {self.train_accuracy:.2%}")
         if self.validation_accuracy is not None:
             parts.append(f"validation {self.validation_loss:.4f}, {self.validation_accuracy:.2%}")

@@ -11,7 +11,10 @@ from typing import NamedTuple
 # What a person takes in at a glance; a report's own attributes hold all of them.
 MOST_ROWS = 8
 # No colour of its own: a notebook's text is dark on light or light on dark.
-CELL = "text-align:left;padding:.15em .8em .15em 0"
+CELL = "text-align:left;vertical-align:top;padding:.15em .8em .15em 0"
+HEAD = f"{CELL};white-space:nowrap"
+# Of a cell, on a line that is not folded.
+MOST_CHARACTERS = 72
 
 
 class Summary(NamedTuple):
@@ -48,7 +51,7 @@ class Summarised:
 
     def __repr__(self) -> str:
         told = self.summarise()
-        rows = [[_line(cell) for cell in row] for row in (told.columns, *told.rows[:MOST_ROWS]) if row]
+        rows = [[_cut(_line(cell)) for cell in row] for row in (told.columns, *told.rows[:MOST_ROWS]) if row]
         widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
         label = max((len(name) for name in told.facts), default=0)
         lines = [
@@ -63,20 +66,24 @@ class Summarised:
         told = self.summarise()
         facts = "".join(_row((value,), name) for name, value in told.facts.items())
         rows = "".join(_row(row) for row in told.rows[:MOST_ROWS])
-        head = "".join(f"<th style='{CELL}'>{_safe(name)}</th>" for name in told.columns)
+        head = "".join(f"<th style='{HEAD}'>{_safe(name)}</th>" for name in told.columns)
         tables = "".join(f"<table>{body}</table>" for body in (facts, rows and f"<tr>{head}</tr>{rows}") if body)
         left_out = f"<p>... and {told.num_left_out:,} more</p>" if told.num_left_out else ""
         return f"<div><p><b>{_safe(told.title)}</b></p>{tables}{left_out}</div>"
 
 
 def _row(cells: Sequence[object], head: str = "") -> str:
-    first = f"<th style='{CELL}'>{_safe(head)}</th>" if head else ""
+    first = f"<th style='{HEAD}'>{_safe(head)}</th>" if head else ""
     return f"<tr>{first}{''.join(f'<td style={CELL!r}>{_safe(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _line(value: object) -> str:
     """Return a value on one line that no terminal takes for a command: it may be a stranger's file's."""
     return "".join(character if character.isprintable() else " " for character in str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 4]} ..."
 
 
 def _safe(value: object) -> str:

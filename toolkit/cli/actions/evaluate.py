@@ -13,7 +13,7 @@ from toolkit.api.evaluate import evaluate
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_run
 from toolkit.cli.hearing import CommandListener
-from toolkit.cli.output import Output, draw_picture, note
+from toolkit.cli.output import Output, draw_picture
 from toolkit.counts import count_of
 from toolkit.durable import write_json
 from toolkit.holding import hold
@@ -41,8 +41,6 @@ def evaluate_and_report(
     store = ArtifactStore.default()
     subject = target or resolve_run(None, store=store)
     report = evaluate(subject, data, provider=provider, against=against, listener=CommandListener(output))
-    for sentence in report.notes:
-        note(sentence)
     lines = []
     if (rival := report.against) is not None:
         lines.append(describe_comparison(rival.figures, rival.paired, name=rival.title))
