@@ -24,6 +24,8 @@ PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 # What stands in the place of `<!-- made: NAME -->`.
 PARTS: dict[str, Callable[[], str]] = {**commands.PARTS, **library.PARTS, **records.PARTS, **settings.PARTS}
 MADE = re.compile(r"<!-- made: (?P<name>[\w-]+) -->")
+# A block that begins with a prompt.
+SESSION = re.compile(r"^```(?=\n\$ )", re.MULTILINE)
 LINK = re.compile(
     r"(?P<head>!?\[(?P<text>[^\]]*)\]\()(?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)|(?P<src> src=\")(?P<file>[^\":]+)\""
 )
@@ -48,6 +50,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Put in what is made from the code; a link to a file of the repository that is no page becomes its name."""
     source = next((name for name, uri in PAGES.items() if uri == page.file.src_uri), f"docs/{page.file.src_uri}")
+    markdown = SESSION.sub("```console", markdown)
     linked = LINK.sub(_relinker(source, page.file.src_uri), markdown)
     return MADE.sub(lambda mark: PARTS[mark["name"]](), linked)
 
