@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.evaluation.selftest import run_selftest
+from toolkit.onnx_file.element_types import STRING, find_dtype
 from toolkit.runtimes.base import run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
@@ -36,7 +37,7 @@ WARM_CALLS = 3
 # How far rows of a batch may be from the same rows alone, relative to the largest: sums in another order are rounded
 # otherwise.
 SAME_ROWS = 1e-3
-MakeFeeds = Callable[[int], dict[str, NDArray[Any]]]
+MakeFeeds = Callable[[int | None], dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +88,11 @@ def _prove(worker: WorkerRuntime, reopen: Callable[[], WorkerRuntime], *, max_ba
     card = require_contract(worker.info, name=name) if CARD_KEY in worker.info.metadata else None
     inputs, outputs, left_out = _servable(worker.info.inputs, worker.info.outputs, name=name)
     notes = [f"output {output} of {name} is no tensor and is not served" for output in left_out]
-    make: MakeFeeds
-    if card is not None:
-        make, shares = functools.partial(_pictures, card), True
-    else:
-        plan = choose_feeds(worker, FeedConfig(), name=name, reopen=reopen)
-        make = lambda rows: plan.make(batch=rows)  # noqa: E731 - as the other
-        shares = plan.has_open_batch and _rows_are_apart(worker, make)
+    make = _feeds_of(worker, card, reopen=reopen, name=name)
+    shares = card is not None or _rows_are_apart(worker, make)
     line = CallTime()
     for size in call_sizes(max_batch) if shares else (1,):
-        _warm(worker, make(size) if shares else make(1) if card else plan.make(), line=line, rows=size)
+        _warm(worker, make(size if shares else None), line=line, rows=size)
     if card is not None and card.golden is not None:
         report = run_selftest(worker, card)  # type: ignore[arg-type]  # a worker has a runtime's face
         if not report.passed:
@@ -117,8 +113,21 @@ def _servable(
     return {spec.name: spec for spec in inputs}, given, [spec.name for spec in outputs if spec.name not in given]
 
 
-def _pictures(card: Card, rows: int) -> dict[str, NDArray[Any]]:
-    return {"images": np.random.default_rng(rows).integers(0, 256, (rows, *card.input.shape), np.uint8)}
+def _feeds_of(worker: WorkerRuntime, card: Card | None, *, reopen: Callable[[], WorkerRuntime], name: str) -> MakeFeeds:
+    """Return what makes the inputs of a call of so many rows; None: of as many as the file says or leaves open."""
+    if card is not None:
+        shape = card.input.shape
+        return lambda rows: {"images": np.random.default_rng(rows).integers(0, 256, (rows or 1, *shape), np.uint8)}
+    specs = worker.info.inputs
+    if any(spec.dtype == STRING for spec in specs):
+        return lambda rows: {spec.name: _plain_tensor(spec, rows or 1) for spec in specs}
+    plan = choose_feeds(worker, FeedConfig(), name=name, reopen=reopen)
+    return lambda rows: plan.make(batch=rows)
+
+
+def _plain_tensor(spec: TensorSpec, rows: int) -> NDArray[Any]:
+    shape = [size if isinstance(size, int) else 1 if place else rows for place, size in enumerate(spec.shape)]
+    return np.full(shape, "a") if spec.dtype == STRING else np.ones(shape, find_dtype(spec.dtype))
 
 
 def _rows_are_apart(worker: WorkerRuntime, make: MakeFeeds) -> bool:
@@ -127,6 +136,8 @@ def _rows_are_apart(worker: WorkerRuntime, make: MakeFeeds) -> bool:
     if any(not spec.shape or isinstance(spec.shape[0], int) for spec in specs):
         return False
     feeds = make(2)
+    if any(len(array) != 2 for array in feeds.values()):  # the first axis is no axis of rows
+        return False
     try:
         both = worker.run(feeds)
         alone = [worker.run({name: array[at : at + 1] for name, array in feeds.items()}) for at in range(2)]

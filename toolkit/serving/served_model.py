@@ -138,15 +138,15 @@ class ServedModel:
         self._batcher.submit(job)
         try:
             outputs = await wait(job.answer)
-        except asyncio.CancelledError:
-            self._batcher.forget(job)
-            raise
         except WrongAnswerError as error:
             raise RefusedError(str(error), status=500) from error
         except ModelError as error:  # it ran with other inputs: these are none that it can compute
             raise RefusedError(str(error)) from error
         except ToolkitError as error:
             raise RefusedError(f"{error}; it was tried twice", status=503, retry_after_s=1) from error
+        finally:
+            if job.answer.cancelled():
+                self._batcher.forget(job)
         return outputs, job.sent_at
 
     @property

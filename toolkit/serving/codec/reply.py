@@ -92,4 +92,4 @@ def _name_classes(value: NDArray[Any], count: int, *, names: Sequence[str]) -> N
 
 
 def _dump(told: Any) -> bytes:
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(told, separators=(",", ":")).encode()

@@ -20,9 +20,10 @@ from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.tensors import DATATYPES, NOT_IN_JSON, from_json, from_raw
 
 MOST_DEPTH = 8
-BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 MOST_TIMEOUT_US = 2**63 - 1
+MOST_SIZE = 2**31 - 1
 # Parameters that mean something, and what they have to be.
 MEANT = {
     "binary_data": bool,
@@ -134,11 +135,13 @@ def read_json(text: bytes) -> dict[str, Any]:
 
 
 def _depth(text: bytes) -> int:
-    """Return how deep brackets are nested, those inside strings counted, too."""
+    """Return how deep brackets are nested, those inside strings among them; no further than one past what may be."""
     deepest = depth = 0
-    for byte in text.translate(None, BRACKETS):
+    for byte in text.translate(None, NO_BRACKETS):
         depth += 1 if byte in b"[{" else -1
         deepest = max(deepest, depth)
+        if deepest > MOST_DEPTH:
+            break
     return deepest
 
 
@@ -236,8 +239,8 @@ def _read_shape(item: Mapping[str, Any], spec: TensorSpec) -> tuple[int, ...]:
         raise RefusedError(
             f"input {spec.name!r} has datatype {str(datatype)[:20]!r}; expected {DATATYPES[spec.dtype]!r}"
         )
-    if not isinstance(shape, list) or any(type(size) is not int or size < 0 for size in shape):
-        raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; expected a list of whole numbers")
+    if not isinstance(shape, list) or any(type(size) is not int or not 0 <= size <= MOST_SIZE for size in shape):
+        raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; expected a list of sizes")
     wanted = [size if isinstance(size, int) else -1 for size in spec.shape]
     if len(shape) != len(wanted) or any(want not in {-1, size} for want, size in zip(wanted, shape, strict=True)):
         raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; the model takes {wanted}")
@@ -266,15 +269,15 @@ def _read_outputs(told: Mapping[str, Any], tensors: ServedTensors, *, binary: bo
             raise RefusedError(f"output {str(name)[:60]!r} is {problem}; the model gives {', '.join(tensors.outputs)}")
         parameters = _read_parameters(item, f"output {name!r}")
         output = WantedOutput(name, parameters.get("binary_data", binary), parameters.get("classification", 0))
-        _check_output(output, tensors.outputs[name])
+        _check_output(output, tensors.outputs[name], has_rows=bool(tensors.largest))
         wanted[name] = output
     return tuple(wanted.values())
 
 
-def _check_output(output: WantedOutput, spec: TensorSpec) -> None:
+def _check_output(output: WantedOutput, spec: TensorSpec, *, has_rows: bool) -> None:
     """Refuse what cannot be given before anything is computed."""
     datatype = DATATYPES[spec.dtype]
-    if output.classes and datatype in {"BYTES", "BOOL"}:
+    if output.classes and (datatype in {"BYTES", "BOOL"} or len(spec.shape) <= has_rows):
         raise RefusedError(
             f"output {spec.name!r} is {datatype}, of which there are no classes; leave classification out"
         )

@@ -61,7 +61,7 @@ def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: 
         return _whole_numbers(flat, dtype, name=name).reshape(shape)
     if dtype.kind == "f":
         return _floats(flat, dtype, name=name).reshape(shape)
-    return np.array(flat, dtype).reshape(shape)
+    return (_texts(flat, name=name) if dtype.kind == "U" else np.array(flat, dtype)).reshape(shape)
 
 
 def from_raw(data: memoryview, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -150,7 +150,15 @@ def _from_lengths(data: bytes, shape: tuple[int, ...], *, name: str) -> NDArray[
         at = end
     if len(texts) != math.prod(shape):
         raise RefusedError(f"input {name!r} has {len(texts)} strings; shape {list(shape)} needs {math.prod(shape)}")
-    return np.array(texts, np.str_).reshape(shape)
+    return _texts(texts, name=name).reshape(shape)
+
+
+def _texts(flat: list[str], *, name: str) -> NDArray[np.str_]:
+    for at, text in enumerate(flat):
+        # NumPy takes zeros at the end for no part of a string, and half of a pair is no character.
+        if text.endswith("\0") or any("\ud800" <= character <= "\udfff" for character in text):
+            raise RefusedError(f"input {name!r}, element {at} ends in a zero byte or holds half a character")
+    return np.array(flat, np.str_)
 
 
 def _bad_element(name: str, at: int, *, value: Any, datatype: str) -> RefusedError:

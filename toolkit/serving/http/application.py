@@ -13,12 +13,14 @@ import toolkit
 from toolkit.serving.classify import classify
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import Reply, json_reply
-from toolkit.serving.http.exchange import Exchange, Message, Receive, Send
+from toolkit.serving.http.exchange import Exchange, HeldBytes, Message, Receive, Send
 from toolkit.serving.metrics import CONTENT_TYPE, render_metrics
 from toolkit.serving.served_model import ServedModel
 
 EXTENSIONS = ("binary_tensor_data", "classification", "statistics", "model_configuration", "parameters")
 MOST_PICTURE_BYTES = 16 << 20
+# Of all bodies together, in memory: so much, or so many of the largest.
+LEAST_HELD_BYTES, LARGEST_HELD = 256 << 20, 4
 # Of a page: its bytes and their type by the path after the address' slash.
 Page = Mapping[str, tuple[bytes, str]]
 REASONS = {
@@ -54,11 +56,13 @@ class Application:
         tell: Callable[[str], None],
     ) -> None:
         self.is_draining, self.at_work = False, 0
+        most_body = max(model.most_body_bytes for versions in models.values() for model in versions.values())
+        self._held = HeldBytes(max(LEAST_HELD_BYTES, LARGEST_HELD * most_body))
         self._models, self._token, self._page, self._tell = models, token, page or {}, tell
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens is an answer."""
-        exchange = Exchange(scope, receive=receive, send=send)
+        exchange = Exchange(scope, receive=receive, send=send, held=self._held)
         try:
             answer = await self._route(scope, exchange)
         except RefusedError as error:
@@ -66,6 +70,8 @@ class Application:
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client is told so and the server lives on
             self._tell(f"{exchange.method} {scope['path']!r} failed: {type(error).__name__}: {error}")
             answer = json_reply({"error": "the server failed; its own log says how"}, status=500)
+        finally:
+            exchange.let_go()
         await exchange.send(answer)
 
     async def _route(self, scope: Message, exchange: Exchange) -> Reply:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "HeldBytes"]
 
 import asyncio
 import hmac
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from toolkit.serving.codec.refusal import RefusedError
@@ -25,6 +26,19 @@ GZIP_OR_ZLIB = 47
 HEADER_LENGTH = b"inference-header-content-length"
 
 
+@dataclass(slots=True)
+class HeldBytes:
+    """Bytes of bodies that are in memory, of all requests together.
+
+    Attributes:
+        most: at the same time.
+        now: at this time.
+    """
+
+    most: int
+    now: int = 0
+
+
 class Exchange:
     """A request as an ASGI server hands it over.
 
@@ -34,12 +48,14 @@ class Exchange:
         wants_close: whether the connection is to end after the answer, because the rest of the body is not read.
     """
 
-    def __init__(self, scope: Message, *, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Message, *, receive: Receive, send: Send, held: HeldBytes) -> None:
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.wants_close = False
         self._receive, self._send = receive, send
         self._watching: asyncio.Task[None] | None = None
+        self._is_gone = False
+        self._held, self._taken = held, 0
 
     async def read_body(self, most_bytes: int) -> bytes:
         """Return the body, unpacked.
@@ -52,8 +68,7 @@ class Exchange:
             raise self._cut(
                 f"Content-Encoding {packing[:20].decode('latin-1')!r} is unknown; expected gzip", status=415
             )
-        length = self.headers.get(b"content-length", b"0")
-        if int(length) > most_bytes:
+        if int(self.headers.get(b"content-length", b"0")) > most_bytes:
             raise self._too_large(most_bytes)
         body, more = bytearray(), True
         while more:
@@ -64,8 +79,10 @@ class Exchange:
             more = message.get("more_body", False)
             if len(body) > most_bytes:
                 raise self._too_large(most_bytes)
+            self._hold(len(body))
         if packing in {b"gzip", b"deflate"}:
-            return await asyncio.to_thread(self._unpack, bytes(body), most_bytes)
+            body = bytearray(await asyncio.to_thread(self._unpack, bytes(body), most_bytes))
+            self._hold(len(body))
         return bytes(body)
 
     def header_length(self) -> int | None:
@@ -102,6 +119,10 @@ class Exchange:
         timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch, answer)
         try:
             return await answer
+        except asyncio.CancelledError as error:
+            if self._is_gone:
+                raise RefusedError("the client went away", status=CLIENT_GONE) from error
+            raise
         finally:
             timer.cancel()
             if self._watching is not None:
@@ -115,10 +136,22 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": answer.body})
 
+    def let_go(self) -> None:
+        """Forget the body."""
+        self._hold(0)
+
+    def _hold(self, size: int) -> None:
+        if size > self._taken and self._held.now + size - self._taken > self._held.most:
+            self.wants_close = True
+            raise RefusedError("too many large requests at the same time", status=429, retry_after_s=1)
+        self._held.now += size - self._taken
+        self._taken = size
+
     def _watch(self, answer: asyncio.Future[Arrays]) -> None:
         async def watch() -> None:
             while (await self._receive())["type"] != "http.disconnect":
                 pass
+            self._is_gone = True
             answer.cancel()
 
         self._watching = asyncio.create_task(watch())
