@@ -9,13 +9,15 @@ import os
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
-from torch import Tensor, nn
 
 from .quiet import noise_into
 from .spec import ExportError, ExportSpec, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def export_torch(

@@ -40,7 +40,9 @@ def wait_until_ready(server: Served, *, worker: int) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+@pytest.mark.parametrize(
+    "sent", [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="hung", marks=pytest.mark.slow)]
+)
 def test_another_engine_takes_its_place_and_what_was_asked_is_answered(server: Served, sent: signal.Signals) -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     expected = server.infer(image, model="digits")

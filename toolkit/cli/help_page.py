@@ -58,6 +58,7 @@ GROUPS = {
         "--host",
         "--port",
         "--public",
+        "--page",
         "--token-file",
         "--tls-cert",
         "--tls-key",

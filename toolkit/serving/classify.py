@@ -51,8 +51,7 @@ async def classify(model: ServedModel, picture: bytes, *, wait: Wait) -> dict[st
     if not len(block.images):
         raise RefusedError(block.messages[0])
     outputs, _ = await model.run({"images": block.images}, rows=1, wait=wait)
-    provider = model.engine.opened.worker.info.provider_active
-    row = Predictor(_Answered(outputs), model.card, batch=1, provider=provider, pads=False).answer(block)
+    row = Predictor(_Answered(outputs), model.card, batch=1, provider=model.provider, pads=False).answer(block)
     if row.num_errors:
         raise RefusedError(row.messages[0], status=500)
     return {
@@ -65,5 +64,5 @@ async def classify(model: ServedModel, picture: bytes, *, wait: Wait) -> dict[st
         "margin": float(row.margin[0]) if len(model.card.classes) > 1 else None,
         "doubtful": bool(row.doubtful[0]),
         "message": row.messages.get(0, ""),
-        "provider": provider,
+        "provider": model.provider,
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ServedFile", "serve"]
+__all__ = ["ServedFile", "read_token", "serve"]
 
 import asyncio
+import functools
 import socket
 import stat
 from collections import Counter
@@ -57,14 +58,15 @@ def serve(
         ModelError, ProviderError, CheckFailedError, ResourceError: a model cannot be served, the port is in use, a
             certificate or the token cannot be read.
     """
-    token = _read_token(config.token_file) if config.token_file else b""
+    token = read_token(config.token_file) if config.token_file else b""
     with bind(config.host, config.port) as bound:
         models = _open_all(files, config)
         by_name: dict[str, dict[str, ServedModel]] = {}
         for model in models:
             by_name.setdefault(model.name, {})[model.version] = model
-        page = make_page(models[0]) if make_page else None
-        application = Application(by_name, token=token, page=page, tell=tell)
+        application = Application(
+            by_name, token=token, make_page=functools.partial(make_page, models[0]) if make_page else dict, tell=tell
+        )
         server = HttpServer(
             application,
             config,
@@ -119,8 +121,12 @@ def _open_all(files: Sequence[ServedFile], config: ServeConfig) -> list[ServedMo
     return models
 
 
-def _read_token(path: Path) -> bytes:
-    """Return the token that a file holds, one that nobody else on this machine can read."""
+def read_token(path: Path) -> bytes:
+    """Return the token that a file holds.
+
+    Raises:
+        ResourceError: others can read it, too, or it is no token.
+    """
     token = read_regular(path, most_bytes=MOST_TOKEN_BYTES, name=f"the token file {path}", raises=ResourceError).strip()
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):

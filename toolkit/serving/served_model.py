@@ -82,6 +82,11 @@ class ServedModel:
         await self.engine.attach(on_lost=pause, on_ready=resume)
 
     @property
+    def provider(self) -> str:
+        """Where the engine runs."""
+        return self.engine.opened.worker.info.provider_active
+
+    @property
     def is_ready(self) -> bool:
         """Whether a request would be taken."""
         return self.engine.is_ready
@@ -168,7 +173,6 @@ class ServedModel:
     def to_config(self) -> dict[str, Any]:
         """Return the configuration extension's object, as far as it says anything here."""
         largest = self.tensors.largest
-        provider = self.engine.opened.worker.info.provider_active
         batching = {"max_queue_delay_microseconds": round(self._config.max_wait_ms * 1e3)}
         return {
             "name": self.name,
@@ -179,7 +183,7 @@ class ServedModel:
             "input": [_configure(spec, largest) for spec in self.tensors.inputs.values()],
             "output": [_configure(spec, largest) for spec in self.tensors.outputs.values()],
             "instance_group": [
-                {"name": self.name, "kind": "KIND_CPU" if provider == "cpu" else "KIND_GPU", "count": 1}
+                {"name": self.name, "kind": "KIND_CPU" if self.provider == "cpu" else "KIND_GPU", "count": 1}
             ],
             **({"dynamic_batching": batching} if largest else {}),
         }

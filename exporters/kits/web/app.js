@@ -1,5 +1,5 @@
 // The page: a pad to draw on where the model takes drawings, pictures chosen, dropped or pasted, and what it answers.
-import { load, PictureError, readPicture, version } from "./index.js";
+import { engine, load, PictureError, readPicture, version } from "./index.js";
 import { Pad } from "./pad.js";
 import { makeBars, showDoubts, showPixels } from "./answer.js";
 
@@ -43,7 +43,7 @@ async function main() {
   const { card } = model;
   const takesDrawings = card.input.fit === "mnist" && card.input.channels === 1;
   const moveBars = makeBars(find("bars"), card.classes);
-  find("runtime").textContent = `onnxruntime-web ${version}, ${model.provider}; model ${card.name}, ${card.precision}`;
+  find("runtime").textContent = `${engine} ${version}, ${model.provider}; model ${card.name}, ${card.precision}`;
   find("hint").textContent = takesDrawings ? "Draw here" : "Choose a picture, or drop one here";
 
   const forget = () => {

@@ -8,7 +8,8 @@ export { Classifier, PictureError, readPicture };
 /** What this kit's build of ONNX Runtime runs on, the fastest first. */
 export const PROVIDERS = @{ort_web_providers};
 
-/** The version of the runtime. */
+/** What runs the model, and its version. */
+export const engine = "onnxruntime-web";
 export const version = ort.env.versions.web;
 
 const WHOLE = "copy the kit's folder whole";

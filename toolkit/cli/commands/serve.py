@@ -4,10 +4,9 @@ from __future__ import annotations
 
 __all__ = ["ServeRequest", "serve_command"]
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,14 +14,9 @@ from toolkit.artifacts import ArtifactStore
 from toolkit.cli.completion import engines, models, one_of
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.options import AllowExternalData, AllowFallback, Provider, command_of, offer_external_data
-from toolkit.cli.output import note
 from toolkit.errors import UsageError
 from toolkit.prediction.config import DEFAULT_RUNTIME, EngineChoice
-from toolkit.programs import import_extra
 from toolkit.serving.config import ServeConfig
-
-if TYPE_CHECKING:
-    from toolkit.serving.served_model import ServedModel
 
 DEFAULTS = ServeConfig()
 
@@ -44,6 +38,12 @@ class ServeRequest:
     public: Annotated[
         bool, typer.Option("--public", help="Let others than this machine in, at every address or --host.")
     ] = False
+    page: Annotated[
+        bool | None,
+        typer.Option(
+            "--page/--no-page", help="Show a page at / to try the first model.", show_default="unless --public"
+        ),
+    ] = None
     provider: Provider = DEFAULTS.engine.provider
     runtime: Annotated[
         str, typer.Option("--runtime", help="The engine: ort, openvino, ...", autocompletion=one_of(engines))
@@ -117,25 +117,12 @@ def _carry_out(request: ServeRequest) -> None:
         path = choose_model(None, store=store)
         announce_model(path, store=store)
         named = [(path.stem, path)]
-    _serve_and_tell(named, config)
+    if request.page and request.token_file is not None:
+        raise UsageError("--page needs a server that asks for no token: a browser has none to send; leave one out")
+    has_page = (not request.public and request.token_file is None) if request.page is None else request.page
+    from toolkit.cli.actions.serve import serve_and_tell
 
-
-def _serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig) -> None:
-    started = time.monotonic()
-    import_extra("uvicorn", extra="serve", user="toolkit serve")
-    from toolkit.serving.serve import ServedFile, serve
-
-    def tell_ready(address: str, models: list[ServedModel]) -> None:
-        for line in (line for model in models for line in model.engine.opened.notes):
-            note(line)
-        if config.public and config.token_file is None and config.tls_client_authority is None:
-            note("warning: whoever reaches this address may use it; --token-file and --tls-client-ca keep others out")
-        names = ", ".join(f"{model.name} (version {model.version})" for model in models)
-        provider = models[0].engine.opened.worker.info.provider_active
-        took = time.monotonic() - started
-        note(f"{address} serves {names} on {provider}, ready after {took:.1f} s; Ctrl-C ends it")
-
-    serve([ServedFile(*item) for item in named], config, tell=note, on_ready=tell_ready)
+    serve_and_tell(named, config, has_page=has_page)
 
 
 def _read_name(text: str, store: ArtifactStore) -> tuple[str, Path]:

@@ -106,6 +106,7 @@ def kit_values(source: KitSource, *, uses_webgpu: bool = False) -> dict[str, str
         "model_name": safe_words(card.name),
         "summary": _summarise(card),
         "html_name": html.escape(source.stable_name),
+        "html_where": "It runs in your browser: no picture leaves this page.",
         "html_summary": html.escape(_summarise(card)),
         "package_name": f"{source.identifier.replace('_', '-')}-classifier",
         "python_name": source.package,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Application", "Page"]
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,7 +44,7 @@ class Application:
     Args:
         models: by name and version, the versions in their order.
         token: what clients have to send; empty: nothing.
-        page: what `GET /` shows; empty: nothing.
+        make_page: returns what `GET /` shows, once somebody asks for it.
         tell: is given a line where the server itself failed.
     """
 
@@ -52,13 +53,14 @@ class Application:
         models: Mapping[str, Mapping[str, ServedModel]],
         *,
         token: bytes = b"",
-        page: Page | None = None,
+        make_page: Callable[[], Page] = dict,
         tell: Callable[[str], None],
     ) -> None:
         self.is_draining, self.at_work = False, 0
         most_body = max(model.most_body_bytes for versions in models.values() for model in versions.values())
         self._held = HeldBytes(max(LEAST_HELD_BYTES, LARGEST_HELD * most_body))
-        self._models, self._token, self._page, self._tell = models, token, page or {}, tell
+        self._models, self._token, self._make_page, self._tell = models, token, make_page, tell
+        self._page: Page | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens is an answer."""
@@ -88,6 +90,8 @@ class Application:
             return json_reply({"name": "toolkit", "version": toolkit.__version__, "extensions": EXTENSIONS})
         if parts == ["metrics"]:
             return Reply(200, ((b"content-type", CONTENT_TYPE),), render_metrics(self._all()))
+        if self._page is None:
+            self._page = await asyncio.to_thread(self._make_page)
         name = "/".join(parts) or "index.html"
         if name in self._page:
             body, kind = self._page[name]
