@@ -53,7 +53,7 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
 
 def _make_page(model: ServedModel) -> Page:
     """Return the page of a model; made when somebody comes to see it."""
-    from toolkit.exporting.kits.served_page import make_served_page
+    from toolkit.exporting.kits.browser import make_served_page
 
     if model.card is None:
         return {}

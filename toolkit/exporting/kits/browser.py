@@ -1,21 +1,30 @@
-"""The web kit in a real headless browser, served as anybody would serve it."""
+"""The web kit in a browser: served as anybody would serve it, looked at headless, or its page before another server."""
 
 from __future__ import annotations
 
-__all__ = ["KitServer", "check_in_browser", "find_browser"]
+__all__ = ["KitServer", "check_in_browser", "find_browser", "make_served_page"]
 
 import functools
+import html
+import json
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import toolkit
+from toolkit.card import Card
 from toolkit.errors import ResourceError
+from toolkit.exporters import kits as templates
+from toolkit.exporting.kits.doubts import golden_doubts
+from toolkit.exporting.kits.values import KitSource, kit_values
 from toolkit.programs import import_extra
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY_TIMEOUT_MS = 60_000
+MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css"}
+SERVED = "Its server runs it: the pixels that the model is given are sent there, and nowhere else."
 # Headers with which a page may use several threads.
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
@@ -111,3 +120,29 @@ def check_in_browser(folder: Path) -> dict[str, Any]:
     except playwright.Error as error:
         raise ResourceError(f"the browser failed: {error.message.splitlines()[0]}") from error
     return {**result, "version": version}
+
+
+def make_served_page(card: Card, *, name: str, address: str, provider: str) -> dict[str, tuple[bytes, str]]:
+    """Return the files of a page by their names, each with its media type.
+
+    Args:
+        card: the model's card.
+        name: what the page calls the model.
+        address: the model's, from the page's own: `v2/models/digits`.
+        provider: what runs it there.
+    """
+    values = kit_values(KitSource(path=Path(f"{name}.onnx"), model=b"", card=card))
+    values |= {
+        "html_name": html.escape(name),
+        "html_where": SERVED,
+        "toolkit_version": toolkit.__version__,
+        "model_address": address,
+        "provider": provider,
+    }
+    files = {**templates.render_kit("web", values), **templates.render_kit("served", values)}
+    kinds = {path: MEDIA_TYPES[path.suffix] for path in files if path.suffix in MEDIA_TYPES}
+    return {
+        **{path.name: (files[path].encode(), kind) for path, kind in kinds.items()},
+        "model.card.json": (card.dumps().encode(), "application/json"),
+        "golden_doubts.json": (json.dumps(golden_doubts(card)).encode(), "application/json"),
+    }

@@ -24,6 +24,8 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 MOST_TIMEOUT_US = 2**63 - 1
 MOST_SIZE = 2**31 - 1
+# A surrogate, of which JSON can write one alone and UTF-8 cannot.
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 # Parameters that mean something, and what they have to be.
 MEANT = {
     "binary_data": bool,
@@ -124,7 +126,7 @@ def read_json(text: bytes) -> dict[str, Any]:
     if _depth(text) > MOST_DEPTH and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH:
         raise RefusedError(f"the request's JSON is nested more than {MOST_DEPTH} deep")
     try:
-        told = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        told = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RefusedError:
         raise
     except (ValueError, RecursionError) as error:
@@ -182,9 +184,10 @@ def _read_raw(body: bytes, tensors: ServedTensors) -> InferRequest:
 
 
 def _read_id(told: Mapping[str, Any]) -> str | None:
-    if told.get("id") is not None and not isinstance(told["id"], str):
-        raise RefusedError(f"the request's id is {str(told['id'])[:40]}; expected a string")
-    return told.get("id")
+    name = told.get("id")
+    if name is not None and (not isinstance(name, str) or HALF_CHARACTER.search(name)):
+        raise RefusedError(f"the request's id is {str(name)[:40]!r}; expected a string of whole characters")
+    return name
 
 
 def _read_parameters(told: Mapping[str, Any], where: str) -> dict[str, Any]:
