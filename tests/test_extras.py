@@ -19,6 +19,7 @@ from toolkit.runtimes.registry import EXTRA, RUNTIMES
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAMED = re.compile(rf"pip install '{PROJECT['name']}\[([a-z-]+)\]'")
+DISTRIBUTIONS = packages_distributions()
 # A module of torch that is nothing without another package.
 BROUGHT_BY_ANOTHER = {"torch.utils.tensorboard": "tensorboard"}
 
@@ -45,7 +46,7 @@ def test_every_extra_that_a_message_names_is_one_of_ours() -> None:
 def test_the_extra_that_is_named_brings_the_module(module: str, extra: str) -> None:
     top = BROUGHT_BY_ANOTHER.get(module, module).partition(".")[0]
     brought = {re.split(r"[\[<>=; ]", wish)[0] for wish in PROJECT["optional-dependencies"][extra]}
-    given = {name.lower().replace("_", "-") for name in packages_distributions().get(top, [])}
+    given = {name.lower().replace("_", "-") for name in DISTRIBUTIONS.get(top, [])}
     if not given:
         pytest.skip(f"{top} is not installed")
     assert given & brought
