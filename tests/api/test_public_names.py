@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,32 @@ def test_every_function_works_twice_after_every_submodule_was_imported(tmp_path:
     written = {path.relative_to(tmp_path / "artifacts").parts[0] for path in (tmp_path / "artifacts").rglob("*")}
     assert written == {"runs", "models", "reports", "latest.json"}
     assert {path.suffix for path in (tmp_path / "artifacts" / "reports").iterdir()} == {".log"}  # of the exports
+
+
+TYPED = """
+import numpy as np
+import torch
+import toolkit
+run = toolkit.train((np.zeros((9, 28, 28), np.uint8), [0, 1]), set={"dropout": 0.3}, on_epoch=print)
+model = toolkit.export(run)
+reveal_type(model.accuracy.accuracy)
+reveal_type(toolkit.export(torch.nn.Linear(2, 2), example=torch.zeros(1, 2)).parameters)
+reveal_type(toolkit.evaluate(model).interval)
+reveal_type(toolkit.check_parity(model, runtime=["ort"], threads=[0, 1]).passed)
+reveal_type(toolkit.predict(model, "pictures/")[0].label)
+reveal_type(toolkit.predict(model, ["a.png"], output="rows.csv").num_ok)
+reveal_type(toolkit.benchmark(model, batch=[1, 64], provider="cpu").problem)
+toolkit.diagnose(runtimes="ort")
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_real_signatures(tmp_path: Path) -> None:
+    (tmp_path / "use.py").write_text(TYPED)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", "use.py"]
+    environment = {**os.environ, "MYPYPATH": str(Path(toolkit.__file__).parent.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert revealed == ["float", "int", "tuple[float, float]", "bool", "str", "int", "str"], done.stdout
+    assert 'error: Unexpected keyword argument "runtimes" for "diagnose"' in done.stdout
+    assert "Found 1 error" in done.stdout

@@ -86,6 +86,11 @@ def test_what_a_stranger_s_file_is_called_is_neither_markup_nor_a_terminal_s_com
         ("name the same data with --data", "name the same data with data="),
         ("--threads 'x' is no number", "threads='x' is no number"),
         ("leave out --all-data, --size and --run", "leave out all_data=, size= and run="),
+        ("--threads -1 holds -1", "threads=-1 holds -1"),
+        (
+            "a driver (start it with its GPU, docker run --gpus all)",
+            "a driver (start it with its GPU, docker run --gpus all)",
+        ),
         ("saved, go on with: toolkit train --resume runs/x", "saved, go on with: toolkit train --resume runs/x"),
         (
             "get it with: pip install --upgrade x; or --runtime ort",

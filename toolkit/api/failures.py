@@ -15,7 +15,8 @@ from toolkit.errors import ExternalDataError, ToolkitError
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 # A command that can be pasted, which stays as it is; or an option, with the blank before a value behind it.
-OPTION = re.compile(r"(?:(?<=: )|^)(?:toolkit|pip|python|torchrun) [^;()]*|--([a-z][a-z0-9-]*)(?: (?=['\"+\d]))?")
+COMMAND = r"(?:(?<=: )|^)(?:toolkit|pip|python|torchrun) [^;()]*|\bdocker run [^;()]*"
+OPTION = re.compile(rf"{COMMAND}|--([a-z][a-z0-9-]*)(?: (?=['\"+\d]|-\d))?")
 
 
 def name_arguments(words: str) -> str:
