@@ -115,7 +115,7 @@ def test_its_answers_and_those_recorded_are_the_modules_in_eval_mode(pairs: Expo
     reference = load_recording(pairs.report.recording).reference
     assert reference.kind == "pytorch-float64"
     wide = copy.deepcopy(pairs.module).eval().double()
-    wide.shift = wide.shift.double()
+    wide.mix = wide.mix.double()
     for entry in reference.suites:  # in float64 to the last digits: no float32 stands between
         fed = {name: torch.from_numpy(array) for name, array in entry.feeds.items()}
         with torch.no_grad():
