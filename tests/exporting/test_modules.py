@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.app import app
 from toolkit.errors import CheckFailedError, ModelError, ToolkitError, UsageError
+from toolkit.exporting.modules import answers
 from toolkit.exporting.modules import export as export_file
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import make_calls, read_example
@@ -150,6 +151,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_traced(tmp_path: Path) 
         (plain, X.to(torch.complex64), {}, UsageError, "complex64; expected floats"),
         (plain, X, {"dynamic": {"z": {0: "b"}}}, UsageError, "no input is called 'z'"),
         (plain, X, {"dynamic": {"x": {2: "b"}}}, UsageError, "no axis 2 can stay open"),
+        (plain, X, {"dynamic": {0: "b"}}, UsageError, "expected names of axes by input and dimension"),
+        (plain, X, {"dynamic": {"x": {0: 1}}}, UsageError, "expected names of axes by input and dimension"),
         (plain, X, {"dynamic": {"x": {0: "n", 1: "n"}}}, UsageError, "size 2 in 'x' and 4 in 'x'"),
         (plain, X, {"input_names": ("a", "b")}, UsageError, "2 input names for the inputs x"),
         (plain, X, {"output_names": ("x",)}, UsageError, "x names two tensors"),
@@ -346,7 +349,7 @@ def test_names_give_way_only_where_nobody_asked_for_them(tmp_path: Path) -> None
 def test_what_takes_longer_than_the_budget_and_what_the_module_refuses_is_named(tmp_path: Path) -> None:
     report = export(make_module(lambda self, x: self.layer(x)), X, tmp_path, budget_s=1e-9)
     assert report.proven == {"batch": (2,)}
-    assert "the budget of 1e-09 s is spent" in report.warnings[0]
+    assert "would take more than the budget of 1e-09 s or the memory" in report.warnings[0]
 
     def at_least_two(self: Any, x: Tensor) -> Tensor:
         torch._check(x.shape[0] > 1)
@@ -407,3 +410,11 @@ def test_a_classifier_of_images_is_a_model_of_ours_to_every_command(
         check_parity(ModelSource.read(report.model), ParityConfig())
     with pytest.raises(UsageError, match=r"does not tell what it was trained on; name .* --data"):
         app(args=["evaluate", str(report.model)], standalone_mode=False)
+
+
+@pytest.mark.slow
+def test_no_call_is_asked_that_memory_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "available_memory_bytes", lambda: 8 * 20 * 4 * 8)  # 20 rows of 4 numbers in float64
+    report = export(make_module(lambda self, x: self.layer(x)), X, tmp_path)
+    assert report.proven == {"batch": (1, 2, 3, 17)}
+    assert "not proven at batch 64" in report.warnings[0]

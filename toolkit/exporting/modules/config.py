@@ -7,6 +7,7 @@ __all__ = ["ModuleExportConfig"]
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import UsageError, require_known
 from toolkit.exporting.config import EXPORTED_PRECISIONS, check_target
@@ -65,6 +66,11 @@ class ModuleExportConfig:
         for names in (self.input_names, self.output_names):
             if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
                 raise UsageError(f"the names {list(names)} are not all different words; give each its own")
+        if self.dynamic is not None and not _names_axes(self.dynamic):
+            raise UsageError(
+                f"dynamic is {self.dynamic!r}; expected names of axes by input and dimension, "
+                "{'tokens': {0: 'batch', 1: 'length'}}"
+            )
         check_target(self.output, name=self.name)
         self._check_classifier()
 
@@ -79,3 +85,12 @@ class ModuleExportConfig:
                 f"mean {list(self.mean)} and std {list(self.std)} do not normalise pixels; expected one number or "
                 "three for each, those of std over 0"
             )
+
+
+def _names_axes(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not all(isinstance(axes, Mapping) for axes in value.values()):
+        return False
+    pairs = [pair for axes in value.values() for pair in axes.items()]
+    return all(isinstance(name, str) for name in value) and all(
+        isinstance(place, int) and isinstance(axis, str) and axis for place, axis in pairs
+    )

@@ -66,11 +66,12 @@ def ask_module(borrowed: Borrowed, *, budget_s: float, progress: ShowWork) -> Fe
 
 
 def _explain_left(own: ModuleAnswers, exact: ModuleAnswers, *, budget: Budget) -> tuple[str, ...]:
-    refused, unasked = own.refused | exact.refused, (*own.unasked, *exact.unasked)
+    refused, unasked = own.refused | exact.refused, (*exact.unasked, *own.unasked)
     lines = []
     if refused:
         why = next(iter(refused.values()))
         lines.append(f"not proven at {', '.join(refused)}: the module itself refuses it ({why})")
     if unasked:
-        lines.append(f"not proven at {', '.join(unasked)}: {budget.describe()} is spent by the module's own answers")
+        words = f"the module's own answers would take more than {budget.describe()} or the memory that is free"
+        lines.append(f"not proven at {', '.join(unasked)}: {words}")
     return tuple(lines)
