@@ -49,9 +49,7 @@ def read_frame(stream: BinaryIO) -> Frame | None:
     start = stream.read(8)
     if not start:
         return None
-    length = struct.unpack("<I", start[4:])[0] if len(start) == 8 else 0
-    if start[:4] != MAGIC or length > HEADER_CAP_BYTES:
-        raise ValueError("the other side did not write a frame")
+    length = _header_length(start)
     try:
         header = json.loads(_read_exactly(stream, length))
         arrays = {str(item["name"]): _read_array(stream, item) for item in header.pop("arrays")}
@@ -65,6 +63,8 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
+        self._header: dict[str, Any] | None = None
+        self._length = 0
         self._needed = 8
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
@@ -75,26 +75,31 @@ class FrameBuffer:
         """
         self._bytes += piece
         while len(self._bytes) >= self._needed:
-            size = _frame_size(self._bytes)
-            if len(self._bytes) < size:
-                self._needed = size
-                return
-            frame = read_frame(io.BytesIO(memoryview(self._bytes)[:size]))
-            del self._bytes[:size]
-            self._needed = 8
-            if frame is not None:
-                yield frame
+            if self._header is not None:
+                whole = io.BytesIO(self._bytes)
+                whole.seek(8 + self._length)
+                header, self._header = self._header, None
+                arrays = {str(item["name"]): _read_array(whole, item) for item in header.pop("arrays")}
+                del self._bytes[: self._needed]
+                self._needed = 8
+                yield header, arrays
+            elif self._needed == 8:
+                self._length = _header_length(self._bytes[:8])
+                self._needed += self._length
+            else:
+                self._header = json.loads(self._bytes[8 : self._needed])
+                self._needed += sum(_size_bytes(item) for item in self._header["arrays"])
 
 
-def _frame_size(start: bytearray) -> int:
-    """Return the bytes of a frame as far as its beginning tells: to the end of its header, or of its arrays."""
-    length = 8 + struct.unpack_from("<I", start, 4)[0]
+def _header_length(start: bytes | bytearray) -> int:
+    length = int(struct.unpack("<I", start[4:])[0]) if len(start) == 8 else 0
     if start[:4] != MAGIC or length > HEADER_CAP_BYTES:
         raise ValueError("the other side did not write a frame")
-    if len(start) < length:
-        return int(length)
-    items = json.loads(start[8:length])["arrays"]
-    return int(length + sum(math.prod(item["shape"]) * find_dtype(item["dtype"]).itemsize for item in items))
+    return length
+
+
+def _size_bytes(item: dict[str, Any]) -> int:
+    return int(math.prod(item["shape"]) * find_dtype(item["dtype"]).itemsize)
 
 
 def _dtype_word(dtype: np.dtype[Any]) -> str:
@@ -104,7 +109,7 @@ def _dtype_word(dtype: np.dtype[Any]) -> str:
 
 def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:
     dtype = find_dtype(item["dtype"])
-    size = math.prod(item["shape"]) * dtype.itemsize
+    size = _size_bytes(item)
     if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
         raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
     return np.frombuffer(_read_exactly(stream, size), dtype).reshape(item["shape"])

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.onnx_file.element_types import type_name
 from toolkit.serving.codec.request import InferRequest
-from toolkit.serving.codec.tensors import DATATYPES, to_json, to_raw
+from toolkit.serving.codec.tensors import datatype_of, to_json, to_raw
 
 HEADER_LENGTH = b"inference-header-content-length"
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -62,7 +62,7 @@ def write_reply(
             value = _name_classes(value, wanted.classes, names=classes)
         told: dict[str, Any] = {
             "name": wanted.name,
-            "datatype": DATATYPES[type_name(value.dtype)],
+            "datatype": datatype_of(value.dtype),
             "shape": list(value.shape),
         }
         if wanted.binary:
@@ -92,4 +92,4 @@ def _name_classes(value: NDArray[Any], count: int, *, names: Sequence[str]) -> N
 
 
 def _dump(told: Any) -> bytes:
-    return json.dumps(told, separators=(",", ":")).encode()
+    return ENCODER.encode(told).encode()

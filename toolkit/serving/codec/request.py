@@ -123,10 +123,13 @@ def read_json(text: bytes) -> dict[str, Any]:
     Raises:
         RefusedError: it is none.
     """
-    if _depth(text) > MOST_DEPTH and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH:
+    if (
+        text.count(b"[") + text.count(b"{") > MOST_DEPTH < _depth(text)
+        and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH
+    ):
         raise RefusedError(f"the request's JSON is nested more than {MOST_DEPTH} deep")
     try:
-        told = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        told = DECODER.decode(text.decode())
     except RefusedError:
         raise
     except (ValueError, RecursionError) as error:
@@ -158,6 +161,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(word: str) -> Any:
     raise RefusedError(f"the request is not JSON: it holds {word}, which JSON does not know")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
 def _read_raw(body: bytes, tensors: ServedTensors) -> InferRequest:

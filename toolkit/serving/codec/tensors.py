@@ -5,8 +5,9 @@ Source: Open Inference Protocol v2, "Tensor Data", and Triton's extension for bi
 
 from __future__ import annotations
 
-__all__ = ["DATATYPES", "from_json", "from_raw", "to_json", "to_raw"]
+__all__ = ["DATATYPES", "datatype_of", "from_json", "from_raw", "to_json", "to_raw"]
 
+import functools
 import itertools
 import math
 import struct
@@ -33,6 +34,12 @@ EXPECTED = {"BOOL": "true or false", "BYTES": "a string"}
 LENGTH = struct.Struct("<I")
 
 
+@functools.lru_cache(maxsize=1000)  # to ask NumPy for a type's name takes longer than to read a tensor
+def datatype_of(dtype: np.dtype[Any]) -> str:
+    """Return the protocol's word for an element type."""
+    return DATATYPES[type_name(dtype)]
+
+
 def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """Return a tensor of a JSON list, flat or nested, row by row.
 
@@ -45,7 +52,7 @@ def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: 
     Raises:
         RefusedError: another number of elements, or one that the type cannot hold; says which and where.
     """
-    datatype = DATATYPES[type_name(dtype)]
+    datatype = datatype_of(dtype)
     if datatype in NOT_IN_JSON:
         raise RefusedError(f"input {name!r} is {datatype}, which JSON cannot carry; send it as binary data")
     if type(data) is not list:
@@ -71,8 +78,7 @@ def from_raw(data: memoryview, shape: tuple[int, ...], *, dtype: np.dtype[Any], 
     size = math.prod(shape) * dtype.itemsize
     if len(data) != size:
         raise RefusedError(
-            f"input {name!r} has {len(data)} bytes of binary data; "
-            f"{DATATYPES[type_name(dtype)]} {list(shape)} needs {size}"
+            f"input {name!r} has {len(data)} bytes of binary data; {datatype_of(dtype)} {list(shape)} needs {size}"
         )
     if dtype.kind == "b" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
         raise RefusedError(f"input {name!r} is BOOL and has a byte over 1; expected 0 or 1")
@@ -85,7 +91,7 @@ def to_json(array: NDArray[Any], *, name: str) -> list[Any]:
     Raises:
         RefusedError: JSON cannot carry them.
     """
-    datatype = DATATYPES[type_name(array.dtype)]
+    datatype = datatype_of(array.dtype)
     if datatype in NOT_IN_JSON:
         raise RefusedError(f"output {name!r} is {datatype}, which JSON cannot carry; ask for it with binary_data")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -101,7 +107,7 @@ def to_raw(array: NDArray[Any]) -> bytes:
     if array.dtype.kind == "U":
         texts = [text.encode() for text in array.ravel().tolist()]
         return b"".join(itertools.chain.from_iterable((LENGTH.pack(len(text)), text) for text in texts))
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return array.tobytes()  # little-endian as every machine that ONNX Runtime is built for
 
 
 def _flatten(data: list[Any], shape: tuple[int, ...], *, name: str) -> list[Any]:
@@ -117,10 +123,15 @@ def _flatten(data: list[Any], shape: tuple[int, ...], *, name: str) -> list[Any]
 
 def _whole_numbers(flat: list[int], dtype: np.dtype[Any], *, name: str) -> NDArray[Any]:
     limits = np.iinfo(dtype)
-    if flat and not limits.min <= min(flat) <= max(flat) <= limits.max:
+    try:
+        numbers = np.fromiter(flat, np.int64 if dtype != np.uint64 else dtype, len(flat))
+        is_held = limits.min <= numbers.min(initial=0) and numbers.max(initial=0) <= limits.max
+    except OverflowError:
+        is_held = False
+    if not is_held:
         at = next(at for at, value in enumerate(flat) if not limits.min <= value <= limits.max)
-        raise _bad_element(name, at, value=flat[at], datatype=DATATYPES[dtype.name])
-    return np.array(flat, dtype)
+        raise _bad_element(name, at, value=flat[at], datatype=datatype_of(dtype))
+    return numbers.astype(dtype, copy=False)
 
 
 def _floats(flat: list[float], dtype: np.dtype[Any], *, name: str) -> NDArray[Any]:
@@ -131,7 +142,7 @@ def _floats(flat: list[float], dtype: np.dtype[Any], *, name: str) -> NDArray[An
             numbers = np.array([np.inf if abs(value) > 1e308 else value for value in flat], dtype)
     if not np.isfinite(numbers).all():
         at = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise _bad_element(name, at, value=flat[at], datatype=DATATYPES[dtype.name])
+        raise _bad_element(name, at, value=flat[at], datatype=datatype_of(dtype))
     return numbers
 
 
