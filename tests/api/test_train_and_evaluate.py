@@ -165,6 +165,16 @@ def test_a_training_leaves_the_program_s_process_as_it_was() -> None:
     assert "matplotlib.pyplot" not in sys.modules
 
 
+def test_a_training_in_bfloat16_is_the_command_s_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast keeps rounded weights until the outermost context ends, and in a program's process there is one around."""
+    monkeypatch.setattr("toolkit.training.session.has_fast_bfloat16", lambda *_, **__: True)
+    how = {**HOW, "recipe": small_recipe("precision=auto")}
+    ours = toolkit.train(BARS, **how)
+    monkeypatch.setattr("toolkit.training.borrowed.is_own_process", lambda: True)
+    assert toolkit.train(BARS, **how).trained.checkpoint_sha256 == ours.trained.checkpoint_sha256
+    assert ours.rows[1].train_loss < ours.rows[0].train_loss
+
+
 def test_what_a_callback_raises_ends_the_training_and_the_run_can_go_on(root: Path) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt

@@ -17,6 +17,11 @@ def printed(notebook: Any) -> str:
     return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
+def accuracy(said: str) -> float:
+    (found,) = re.findall(r"^run final: test accuracy ([\d.]+) %", said, re.MULTILINE)
+    return float(found)
+
+
 @pytest.mark.filterwarnings("default")  # of the kernel's client
 def test_tutorial_runs_on_the_small_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tutorial import TUTORIAL, execute
@@ -24,6 +29,7 @@ def test_tutorial_runs_on_the_small_set(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("TOOLKIT_ARTIFACTS", raising=False)
     said = printed(execute(TUTORIAL, folder=tmp_path, settings=SMALL))
     assert "of 1,000)" in said
+    assert accuracy(said) > 90
     assert "PASS 16 golden vectors" in said
     assert "passed: True" in said
     assert re.search(r"\d+ of 20 agree with their file's name", said)
@@ -41,6 +47,7 @@ def test_published_outputs_are_of_one_run_with_the_published_settings() -> None:
     assert 'DATA = "mnist"' in cells[0].source
     said = printed(notebook)
     assert "of 10,000)" in said
+    assert accuracy(said) > 99.3
     assert "passed: True" in said
     assert TUTORIAL.stat().st_size <= MOST_BYTES
     assert not re.search(r"/(tmp|root|home|work)/", TUTORIAL.read_text("utf-8"))

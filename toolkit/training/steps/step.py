@@ -209,7 +209,8 @@ def _run_backward(
     Returns:
         Sum of the losses and number of images labelled right, of this process's images.
     """
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=state.bfloat16):
+    # Its cache of rounded weights is emptied when the outermost autocast ends: inside a program's they'd never change.
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=state.bfloat16, cache_enabled=False):
         logits = state.forward(batch)
     loss_sum = functional.cross_entropy(logits.float(), target, label_smoothing=recipe.label_smoothing, reduction="sum")
     state.optimizer.zero_grad(set_to_none=True)
