@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_training import make_bars, small_recipe
+from small_training import begin, make_bars, small_recipe
 
 import toolkit
 from toolkit.errors import DataError, UsageError
@@ -140,6 +141,7 @@ def test_refusals_name_keyword_arguments(words: dict[str, Any], message: str) ->
         toolkit.train("mnist-mini", **words)
 
 
+@pytest.mark.usefixtures("run")  # torch's optimizers name a cache in the environment when they are first used
 def test_a_training_leaves_the_program_s_process_as_it_was() -> None:
     """Torch's random numbers, threads, types and switches; signals, environment, streams, threads; no pictures."""
     torch.set_default_dtype(torch.float64)
@@ -195,3 +197,26 @@ def test_trainings_of_several_threads_take_turns_and_are_those_of_one() -> None:
         thread.join()
     assert len({report.trained.checkpoint_sha256 for report in reports}) == 1
     assert len({report.run for report in reports}) == 2
+
+
+@pytest.mark.parametrize("surroundings", ["plain", "autocast", "inference"])
+def test_a_program_s_training_is_bit_for_bit_the_command_s(
+    surroundings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 too, whose casts torch remembers as long as any autocast is open around them."""
+    recipe = small_recipe("precision=auto", "epochs=4")
+    around = {
+        "plain": contextlib.nullcontext(),
+        "autocast": torch.autocast("cpu", dtype=torch.bfloat16),
+        "inference": torch.inference_mode(),
+    }[surroundings]
+    with around:
+        report = toolkit.train(BARS, recipe=recipe, device="cpu", threads=1)
+    monkeypatch.setattr("toolkit.environment._Process.is_own", True)
+    threads = torch.get_num_threads()
+    try:
+        assert begin(tmp_path, recipe).checkpoint_sha256 == report.trained.checkpoint_sha256
+    finally:
+        torch.set_num_threads(threads)
+    losses = [row.train_loss for row in report.rows]
+    assert losses[-1] < losses[0]

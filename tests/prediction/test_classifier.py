@@ -257,7 +257,7 @@ def test_answers_can_be_indexed_iterated_and_cut(model_path: Path) -> None:
     )
     assert (last.label, last.class_index, last.source) == ("", -1, "images[5]")
     assert last.message
-    assert last.message in repr(answers)
+    assert last.message[:60] in repr(answers)
     part = answers[1:3]
     assert (part.labels, part.classes, len(part)) == (answers.labels[1:3], answers.classes, 2)
     assert part.probabilities.shape == (2, 10)

@@ -31,7 +31,6 @@ def torch_borrowed() -> Iterator[None]:
         torch.random.fork_rng(devices=_devices()),
         torch.inference_mode(mode=False),
         torch.enable_grad(),
-        torch.autocast("cpu", enabled=False),
     ):
         yield
 
@@ -41,11 +40,18 @@ def _settings_kept() -> Iterator[None]:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
     switches = (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32)
+    casts, caches = torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()
+    # Not by a context: the weights that a step casts are forgotten when the outermost one ends, so inside another every
+    # step would see the first one's.
+    torch.set_autocast_enabled("cpu", False)
+    torch.set_autocast_cache_enabled(caches and not casts)
     torch.set_default_dtype(torch.float32)
     torch.set_default_device(None)
     try:
         yield
     finally:
+        torch.set_autocast_enabled("cpu", casts)
+        torch.set_autocast_cache_enabled(caches)
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         torch.set_default_device(None if device.type == "cpu" else device)
