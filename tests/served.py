@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loaded_modules import spied
 from numpy.typing import NDArray
 
 # What takes longer hangs, also on a machine that does other work.
@@ -64,9 +65,16 @@ class Served:
 
 
 @contextmanager
-def serving(*arguments: str | Path, **environment: str) -> Iterator[Served]:
-    """Start `toolkit serve` with these arguments on a free port, and end it whatever happens."""
-    command = [sys.executable, "-m", "toolkit", "serve", "--port", "0", *map(str, arguments)]
+def serving(*arguments: str | Path, loaded: Path | None = None, **environment: str) -> Iterator[Served]:
+    """Start `toolkit serve` on a free port, and end it whatever happens.
+
+    Args:
+        arguments: of the command.
+        loaded: where it leaves the names of the heavy modules that it loaded.
+        environment: variables besides those of this process.
+    """
+    words = ["serve", "--port", "0", *map(str, arguments)]
+    command = spied(words, loaded) if loaded else [sys.executable, "-m", "toolkit", *words]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
     assert process.stderr is not None
     try:

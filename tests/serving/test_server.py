@@ -164,8 +164,10 @@ def test_the_page_is_the_web_kits_and_asks_this_server(server: Served) -> None:
     assert b"your browser" not in page
 
 
-def test_sigterm_answers_what_was_taken_refuses_the_rest_and_ends_with_0(model_path: Path) -> None:
-    with serving(f"digits={model_path}", "--max-wait-ms", "700", "--no-page", "--timeout-ms", "10000") as server:
+def test_sigterm_answers_what_was_taken_refuses_the_rest_and_ends_with_0(model_path: Path, tmp_path: Path) -> None:
+    with serving(
+        f"digits={model_path}", "--max-wait-ms", "700", "--no-page", "--timeout-ms", "10000", loaded=tmp_path / "m"
+    ) as server:
         assert server.ask("/")[0] == 404
         taken: list[int] = []
         waiting = threading.Thread(
@@ -186,3 +188,5 @@ def test_sigterm_answers_what_was_taken_refuses_the_rest_and_ends_with_0(model_p
         waiting.join()
         assert server.process.wait(60) == 0
         assert taken == [200]
+    # The engine and its libraries are the worker's; pictures wait for the first one.
+    assert set(json.loads((tmp_path / "m").read_text())) <= {"numpy", "onnx", "toolkit.data"}

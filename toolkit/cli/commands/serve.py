@@ -127,10 +127,10 @@ def _carry_out(request: ServeRequest) -> None:
 
 def _read_name(text: str, store: ArtifactStore) -> tuple[str, Path]:
     """Return the name and the path of `FILE` or `NAME=FILE`."""
-    name, separator, rest = text.partition("=")
-    path = Path(rest if separator and not Path(text).exists() else text)
-    choose_model(path, store=store)
-    return (name if path == Path(rest) else path.stem), path
+    name, _, rest = text.partition("=")
+    if not name or not rest or Path(text).exists():
+        name, rest = Path(text).stem, text
+    return name, choose_model(Path(rest), store=store)
 
 
 serve_command = offer_external_data(command_of(ServeRequest, _carry_out))

@@ -74,6 +74,7 @@ class Application:
             answer = json_reply({"error": "the server failed; its own log says how"}, status=500)
         finally:
             exchange.let_go()
+        exchange.wants_close |= self.is_draining
         await exchange.send(answer)
 
     async def _route(self, scope: Message, exchange: Exchange) -> Reply:
