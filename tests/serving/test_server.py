@@ -164,6 +164,17 @@ def test_the_page_is_the_web_kits_and_asks_this_server(server: Served) -> None:
     assert b"your browser" not in page
 
 
+def test_a_flood_of_requests_on_one_connection_ends_it_and_nothing_else(server: Served) -> None:
+    flood = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 20_000
+    with (
+        socket.create_connection((server.host, int(server.port))) as connection,
+        pytest.raises(OSError, match="rese|pipe"),
+    ):
+        while True:
+            connection.sendall(flood)
+    assert server.ask("/v2/health/ready")[0] == 200
+
+
 def test_sigterm_answers_what_was_taken_refuses_the_rest_and_ends_with_0(model_path: Path, tmp_path: Path) -> None:
     with serving(
         f"digits={model_path}", "--max-wait-ms", "700", "--no-page", "--timeout-ms", "10000", loaded=tmp_path / "m"

@@ -23,6 +23,8 @@ from toolkit.serving.http.application import Application
 
 # Address and headers of a request, together.
 MOST_HEAD_BYTES = 32 << 10
+# Requests on one connection that wait for the answers to those before them. The library takes as many as come.
+MOST_PIPELINED = 16
 # A body in chunks of one byte each takes six times its size on the wire; this bounds what chunks say besides, too.
 CHUNKED = 8
 KEEP_ALIVE_S = 75
@@ -46,6 +48,7 @@ class _Connection(HttpToolsProtocol):
         self._settings, self._most_body_bytes = settings, most_body_bytes
         self._taken = 0
         self._is_in_head = True
+        self._read_at = time.monotonic()
         # Since when a request comes in; None while none does.
         self.receiving_since: float | None = time.monotonic()
 
@@ -66,6 +69,10 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # What is raised here ends the parser's work: one piece from the network may hold thousands more.
+            self.transport.abort()
+            raise ConnectionAbortedError
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
             self.refuse(431, f"the request's headers are over {MOST_HEAD_BYTES} bytes")
         else:
@@ -76,10 +83,14 @@ class _Connection(HttpToolsProtocol):
         self._taken, self._is_in_head, self.receiving_since = 0, True, None
 
     def check_time(self, now: float) -> None:
-        """Close where a request takes too long to come in."""
+        """Close where a request takes too long to come in, or its answer to be read."""
         limit_s = self._settings.receive_s
         if self.receiving_since is not None and now - self.receiving_since > limit_s:
             self.refuse(408, f"the request did not come in within {limit_s:g} s")
+        if not self.transport.get_write_buffer_size():
+            self._read_at = now
+        elif now - self._read_at > limit_s:
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(400, msg)
