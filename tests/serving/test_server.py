@@ -166,9 +166,9 @@ def test_the_page_is_the_web_kits_and_asks_this_server(server: Served) -> None:
 
 def test_a_flood_of_requests_on_one_connection_ends_it_and_nothing_else(server: Served) -> None:
     flood = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 200_000
-    with socket.create_connection((server.host, int(server.port))) as connection:
-        with pytest.raises(OSError, match=r"reset|[Pp]ipe"):
-            connection.sendall(flood)
+    address = server.host, int(server.port)
+    with socket.create_connection(address) as connection, pytest.raises(OSError, match=r"reset|[Pp]ipe"):
+        connection.sendall(flood)
     assert server.ask("/v2/health/ready")[0] == 200
 
 
