@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SMALL_BITS", "STRING", "TensorSpec", "find_dtype", "find_finite", "float_limits", "is_float", "type_name"]
 
+import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class FloatLimits(NamedTuple):
     tiny: float
 
 
+@functools.lru_cache(maxsize=1000)  # NumPy makes the name anew each time, which takes as long as to read a small tensor
 def type_name(dtype: np.dtype[Any]) -> str:
     """Return the name of an element type; `string` whatever the longest of an array is."""
     return STRING if dtype.kind in "US" else dtype.name

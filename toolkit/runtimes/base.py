@@ -233,7 +233,8 @@ class Runtime(Closing, ABC):
         # Brackets are of what is no tensor: its arrays have types of their own.
         if "(" not in spec.dtype and type_name(array.dtype) != spec.dtype:
             raise WrongAnswerError(f"output {spec.explain_mismatch(array)}")
-        told = replace(spec, shape=self.declared.get(spec.name, spec.shape))
+        shape = self.declared.get(spec.name, spec.shape)
+        told = spec if shape == spec.shape else replace(spec, shape=shape)
         if not told.has_sizes(array) and spec.name not in self._misdeclared:
             self._misdeclared.add(spec.name)
             self.note(f"output {spec.name!r} comes as {list(array.shape)}; the file declares {list(told.shape)}")

@@ -7,7 +7,6 @@ __all__ = ["CONTENT_TYPE", "render_metrics"]
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from toolkit.programs import import_extra
 from toolkit.serving.served_model import ServedModel
 from toolkit.serving.stats import Spread
 
@@ -17,10 +16,11 @@ LABELS = ("model", "version")
 
 def render_metrics(models: Iterable[ServedModel]) -> bytes:
     """Return a page that Prometheus reads."""
-    registry = import_extra("prometheus_client", extra="serve", user="the server").CollectorRegistry()
+    from prometheus_client import CollectorRegistry, generate_latest  # nobody may ever ask
+
+    registry = CollectorRegistry()
     registry.register(_Collector(list(models)))
-    page: bytes = import_extra("prometheus_client", extra="serve", user="the server").generate_latest(registry)
-    return page
+    return bytes(generate_latest(registry))
 
 
 class _Collector:
@@ -31,7 +31,8 @@ class _Collector:
 
     def collect(self) -> Iterator[Any]:
         """Return every metric of every model."""
-        core = import_extra("prometheus_client.core", extra="serve", user="the server")
+        from prometheus_client import core
+
         counter, gauge = core.CounterMetricFamily, core.GaugeMetricFamily
         requests = counter(
             "toolkit_requests", "Requests for inference, by the status answered.", labels=[*LABELS, "code"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.counts import count_of
-from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype
+from toolkit.onnx_file.element_types import SMALL_BITS, find_dtype, type_name
 
 MAGIC = b"TKF1"
 HEADER_CAP_BYTES = 64 << 20
@@ -104,7 +104,7 @@ def _size_bytes(item: dict[str, Any]) -> int:
 
 def _dtype_word(dtype: np.dtype[Any]) -> str:
     """Return what tells the type to the other side: NumPy's own word, but where it has none."""
-    return dtype.name if dtype.name in SMALL_BITS else dtype.str
+    return type_name(dtype) if type_name(dtype) in SMALL_BITS else dtype.str
 
 
 def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.onnx_file.element_types import type_name
 from toolkit.serving.codec.request import InferRequest
-from toolkit.serving.codec.tensors import datatype_of, to_json, to_raw
+from toolkit.serving.codec.tensors import DATATYPES, to_json, to_raw
 
 HEADER_LENGTH = b"inference-header-content-length"
 ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -62,7 +63,7 @@ def write_reply(
             value = _name_classes(value, wanted.classes, names=classes)
         told: dict[str, Any] = {
             "name": wanted.name,
-            "datatype": datatype_of(value.dtype),
+            "datatype": DATATYPES[type_name(value.dtype)],
             "shape": list(value.shape),
         }
         if wanted.binary:

@@ -37,6 +37,7 @@ MEANT = {
     "sequence_start": bool,
     "sequence_end": bool,
 }
+NOTHING: Mapping[str, Any] = {}
 WORDS = {bool: "true or false", int: "a whole number of 0 or more"}
 
 
@@ -196,8 +197,10 @@ def _read_id(told: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _read_parameters(told: Mapping[str, Any], where: str) -> dict[str, Any]:
-    parameters = told.get("parameters", {})
+def _read_parameters(told: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    parameters: Mapping[str, Any] = told.get("parameters", NOTHING)
+    if parameters is NOTHING:
+        return NOTHING
     if not isinstance(parameters, dict):
         raise RefusedError(f"{where} has parameters that are no object")
     for name, value in parameters.items():

@@ -5,9 +5,8 @@ Source: Open Inference Protocol v2, "Tensor Data", and Triton's extension for bi
 
 from __future__ import annotations
 
-__all__ = ["DATATYPES", "datatype_of", "from_json", "from_raw", "to_json", "to_raw"]
+__all__ = ["DATATYPES", "from_json", "from_raw", "to_json", "to_raw"]
 
-import functools
 import itertools
 import math
 import struct
@@ -34,12 +33,6 @@ EXPECTED = {"BOOL": "true or false", "BYTES": "a string"}
 LENGTH = struct.Struct("<I")
 
 
-@functools.lru_cache(maxsize=1000)  # to ask NumPy for a type's name takes longer than to read a tensor
-def datatype_of(dtype: np.dtype[Any]) -> str:
-    """Return the protocol's word for an element type."""
-    return DATATYPES[type_name(dtype)]
-
-
 def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """Return a tensor of a JSON list, flat or nested, row by row.
 
@@ -52,7 +45,7 @@ def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: 
     Raises:
         RefusedError: another number of elements, or one that the type cannot hold; says which and where.
     """
-    datatype = datatype_of(dtype)
+    datatype = DATATYPES[type_name(dtype)]
     if datatype in NOT_IN_JSON:
         raise RefusedError(f"input {name!r} is {datatype}, which JSON cannot carry; send it as binary data")
     if type(data) is not list:
@@ -77,9 +70,8 @@ def from_raw(data: memoryview, shape: tuple[int, ...], *, dtype: np.dtype[Any], 
         return _from_lengths(bytes(data), shape, name=name)
     size = math.prod(shape) * dtype.itemsize
     if len(data) != size:
-        raise RefusedError(
-            f"input {name!r} has {len(data)} bytes of binary data; {datatype_of(dtype)} {list(shape)} needs {size}"
-        )
+        needed = f"{DATATYPES[type_name(dtype)]} {list(shape)} needs {size}"
+        raise RefusedError(f"input {name!r} has {len(data)} bytes of binary data; {needed}")
     if dtype.kind == "b" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
         raise RefusedError(f"input {name!r} is BOOL and has a byte over 1; expected 0 or 1")
     return np.frombuffer(data, dtype).reshape(shape)
@@ -91,7 +83,7 @@ def to_json(array: NDArray[Any], *, name: str) -> list[Any]:
     Raises:
         RefusedError: JSON cannot carry them.
     """
-    datatype = datatype_of(array.dtype)
+    datatype = DATATYPES[type_name(array.dtype)]
     if datatype in NOT_IN_JSON:
         raise RefusedError(f"output {name!r} is {datatype}, which JSON cannot carry; ask for it with binary_data")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -130,7 +122,7 @@ def _whole_numbers(flat: list[int], dtype: np.dtype[Any], *, name: str) -> NDArr
         is_held = False
     if not is_held:
         at = next(at for at, value in enumerate(flat) if not limits.min <= value <= limits.max)
-        raise _bad_element(name, at, value=flat[at], datatype=datatype_of(dtype))
+        raise _bad_element(name, at, value=flat[at], datatype=DATATYPES[type_name(dtype)])
     return numbers.astype(dtype, copy=False)
 
 
@@ -142,7 +134,7 @@ def _floats(flat: list[float], dtype: np.dtype[Any], *, name: str) -> NDArray[An
             numbers = np.array([np.inf if abs(value) > 1e308 else value for value in flat], dtype)
     if not np.isfinite(numbers).all():
         at = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise _bad_element(name, at, value=flat[at], datatype=datatype_of(dtype))
+        raise _bad_element(name, at, value=flat[at], datatype=DATATYPES[type_name(dtype)])
     return numbers
 
 
