@@ -1,0 +1,64 @@
+"""JSON of strangers: no key twice, no NaN, not deep, and UTF-8."""
+
+from __future__ import annotations
+
+__all__ = ["read_json"]
+
+import json
+import re
+from typing import Any
+
+from toolkit.serving.codec.refusal import RefusedError
+
+MOST_DEPTH = 8
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def read_json(text: bytes) -> dict[str, Any]:
+    """Return an object of JSON: no key twice, no NaN, at most eight deep.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    if (
+        text.count(b"[") + text.count(b"{") > MOST_DEPTH < _depth(text)
+        and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH
+    ):
+        raise RefusedError(f"the request's JSON is nested more than {MOST_DEPTH} deep")
+    try:
+        told = DECODER.decode(text.decode())
+    except RefusedError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"the request is not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise RefusedError('the request is not a JSON object; expected {"inputs": [...]}')
+    return told
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep brackets are nested, those inside strings among them; no further than one past what may be."""
+    deepest = depth = 0
+    for byte in text.translate(None, NO_BRACKETS):
+        depth += 1 if byte in b"[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > MOST_DEPTH:
+            break
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RefusedError(f"the request's JSON has the key {twice[:60]!r} twice")
+    return told
+
+
+def _refuse_constant(word: str) -> Any:
+    raise RefusedError(f"the request is not JSON: it holds {word}, which JSON does not know")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
