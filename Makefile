@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform parity-all kits docs docs-full check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform test-oip parity-all kits docs docs-full check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -78,6 +78,14 @@ docs-full: $(VENV)/.docs
 # Without URL against `toolkit serve`, with the rows about load, the end and hostile clients.
 conform: $(VENV)/.dev
 	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip tests/oip
+
+# The same rows against real Triton, whose server a wheel carries: what it answers otherwise is listed, and held to the list.
+TRITON := build/triton
+test-oip: $(VENV)/.dev
+	test -x $(TRITON)/bin/python || $(PYTHON) -m venv $(TRITON)
+	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check numpy==1.26.4 onnxruntime==1.32.0
+	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0
+	TOOLKIT_TRITON=$(TRITON) $(BIN)/python -m pytest -m oip tests/oip
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

@@ -12,7 +12,8 @@ from oip.wire import Answer
 
 oip = pytest.mark.oip
 own_server = pytest.mark.skipif(
-    bool(os.environ.get("TOOLKIT_OIP_URL")) or importlib.util.find_spec("uvicorn") is None,
+    any(os.environ.get(name) for name in ("TOOLKIT_OIP_URL", "TOOLKIT_TRITON"))
+    or importlib.util.find_spec("uvicorn") is None,
     reason="the row needs a server of its own, and the extra `serve`",
 )
 FORMS = ["json", "binary"]

@@ -137,6 +137,17 @@ def test_another_model_under_the_name_is_refused(changes: dict[str, Any]) -> Non
     assert "the file has" in str(caught.value)
 
 
+def test_one_number_a_row_may_come_as_a_row_of_one() -> None:
+    """As Triton tells it."""
+
+    def run(feeds: Any) -> dict[str, Any]:
+        return {name: array[:, None] if name == "label" else array for name, array in answer(feeds).items()}
+
+    outputs = (*OUTPUTS[:2], replace(OUTPUTS[2], shape=(-1, 1)))
+    with open_double(replace(TINY, outputs=outputs, run=run)) as double, open_at(double.url) as opened:
+        np.testing.assert_array_equal(opened.run(FEEDS)["label"], answer(FEEDS)["label"])
+
+
 def test_a_model_can_be_named_in_the_url(double: Double) -> None:
     with open_at(f"{double.url}/v2/models/tiny/versions/1") as opened:
         assert opened.run(FEEDS)

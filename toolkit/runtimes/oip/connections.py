@@ -9,13 +9,11 @@ import json
 import os
 import queue
 import re
-import select
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from toolkit.errors import ResourceError, UsageError, WrongAnswerError
@@ -75,44 +73,43 @@ class Connections:
         Raises:
             ResourceError: nobody answers, or not in HTTP.
         """
+        request = method, self._base + path, body or None, {**self._always, **(headers or {})}
         try:
-            with self._borrow() as connection:
-                connection.request(method, self._base + path, body or None, {**self._always, **(headers or {})})
-                answer = connection.getresponse()
-                data = answer.read(MOST_BYTES + 1)
+            try:
+                return self._exchange(request, self._take_idle())
+            except ConnectionError:  # a kept connection may end while a request is on its way
+                self.close()
+                return self._exchange(request, self._connect())
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
             raise ResourceError(
                 f"{self.url} does not answer in HTTP: {' '.join(reason.split())[:200]}; see that a server runs there, "
                 "or name another with --at"
             ) from error
-        if len(data) > MOST_BYTES:
-            raise WrongAnswerError(f"{self.url} answers with more than {MOST_BYTES >> 20} MiB")
-        return ServerAnswer(answer.status, answer.headers, data)
 
-    @contextmanager
-    def _borrow(self) -> Iterator[http.client.HTTPConnection]:
+    def _exchange(self, request: tuple[Any, ...], connection: http.client.HTTPConnection) -> ServerAnswer:
         try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = self._connect()
-        if connection.sock is not None and _is_ended(connection):
-            connection.close()  # the server closed it while it was idle; it connects anew by itself
-        try:
-            yield connection
+            connection.request(*request)
+            answer = connection.getresponse()
+            data = answer.read(MOST_BYTES + 1)
         except BaseException:
             connection.close()
             raise
         self._idle.put(connection)
+        if len(data) > MOST_BYTES:
+            raise WrongAnswerError(f"{self.url} answers with more than {MOST_BYTES >> 20} MiB")
+        return ServerAnswer(answer.status, answer.headers, data)
+
+    def _take_idle(self) -> http.client.HTTPConnection:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._connect()
 
     def close(self) -> None:
         """Close what is idle."""
         while not self._idle.empty():
             self._idle.get_nowait().close()
-
-
-def _is_ended(connection: http.client.HTTPConnection) -> bool:
-    return bool(select.select([connection.sock], [], [], 0)[0])
 
 
 def _read_token() -> dict[str, str]:

@@ -26,7 +26,7 @@ from toolkit.errors import ModelError, ResourceError, UsageError, WrongAnswerErr
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
 from toolkit.runtimes.oip.connections import Connections, ServerAnswer
-from toolkit.runtimes.oip.tensors import DATATYPES, from_bytes, from_json, require_same, to_bytes
+from toolkit.runtimes.oip.tensors import DATATYPES, drop_ones, from_bytes, from_json, require_same, to_bytes
 from toolkit.runtimes.providers import REMOTE
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -64,6 +64,9 @@ class OipHttpRuntime(Runtime):
             raise ResourceError(f"{self.settings.at} has no extension binary_tensor_data; use --runtime oip-json")
         told = self._find_model([self._server.model] if self._server.model else [source.path.stem])
         info = self._describe_file(source, version=f"{server['name']} {server['version']}")
+        ranks = {spec.name: len(spec.shape) for spec in info.outputs}
+        for item in told["outputs"]:
+            item["shape"] = drop_ones(item["shape"], ranks.get(item["name"], 0))
         for role, specs in (("inputs", info.inputs), ("outputs", info.outputs)):
             require_same(told[role], specs, words=f"model {self._model!r} at {self.settings.at} has the {role}")
         details = {"at": self.settings.at, "model": self._model, "versions": told.get("versions")}
@@ -193,7 +196,7 @@ class OipHttpRuntime(Runtime):
                 raise WrongAnswerError(f"output {item['name']!r} comes as {item['datatype']}; expected {self._specs}")
             values = from_json(item["data"], spec.dtype) if size is None else from_bytes(rest[:size], spec.dtype)
             rest = rest[size or 0 :]
-            found[spec.name] = values.reshape(item["shape"])
+            found[spec.name] = values.reshape(drop_ones(item["shape"], len(spec.shape)))
         if len(rest):
             raise WrongAnswerError(f"{len(rest)} bytes are behind the last output")
         return found

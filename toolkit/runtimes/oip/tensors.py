@@ -5,10 +5,10 @@ The server of this product has a codec of its own: were it this one, a fault in 
 
 from __future__ import annotations
 
-__all__ = ["DATATYPES", "from_bytes", "from_json", "require_same", "to_bytes"]
+__all__ = ["DATATYPES", "drop_ones", "from_bytes", "from_json", "require_same", "to_bytes"]
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,16 @@ DATATYPES = {
 }
 # A datatype and sizes, -1 where one is open.
 _Told = tuple[str | None, tuple[int, ...]]
+
+
+def drop_ones(shape: Sequence[int], rank: int) -> list[int]:
+    """Return an output's shape without sizes of 1 past the file's rank: Triton tells one number a row as a row of one.
+
+    Args:
+        shape: as a server tells it.
+        rank: of the file's output; 0 where that is not told.
+    """
+    return list(shape[:rank] if rank and all(size == 1 for size in shape[rank:]) else shape)
 
 
 def require_same(told: list[dict[str, Any]], specs: tuple[TensorSpec, ...], *, words: str) -> None:
