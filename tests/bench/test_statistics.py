@@ -76,7 +76,8 @@ def test_percentile_is_null_with_a_reason_exactly_below_its_floor(samples: np.nd
     for name, value in summary.percentiles_ms.items():
         assert (value is None) == (samples.size < FLOORS[name]) == (name in summary.missing)
     for name, reason in summary.missing.items():
-        assert reason == f"{samples.size} samples; {name} needs {FLOORS[name]} for 99% confidence"
+        counted = "1 sample" if samples.size == 1 else f"{samples.size} samples"
+        assert reason == f"{counted}; {name} needs {FLOORS[name]} for 99% confidence"
 
 
 @pytest.mark.parametrize("name", PERCENTILES)

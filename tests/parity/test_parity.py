@@ -377,7 +377,7 @@ def test_one_logit_outside_the_bound_fails(amount: float, row: int, column: int)
         (lambda out: out.update(extra=out["label"]), "not part of the contract"),
         (lambda out: out.update(label=out["label"].astype(np.int32)), "int32"),
         (lambda out: out.update(logits=out["logits"][:, :2]), r"\[4, 2\]"),
-        (lambda out: out["logits"].__setitem__((2, 0), np.nan), "not finite for 1 images, first image 2"),
+        (lambda out: out["logits"].__setitem__((2, 0), np.nan), "not finite for 1 image, first image 2"),
         (lambda out: out["probabilities"].__setitem__((1, 1), np.inf), "`probabilities` is not finite"),
         (lambda out: out.update(label=(out["label"] + 1) % K), "argmax"),
         (lambda out: out["probabilities"].__setitem__((0, 0), 0.5), "`probabilities` differ"),
@@ -439,7 +439,7 @@ def test_a_flip_is_excused_only_where_the_reference_hardly_decides() -> None:
     outputs["label"] = np.array([1])
     not_excused = compare_outputs(outputs, reference_of(clear))
     assert (not_excused.flips, not_excused.flips_excused) == (1, 0)
-    assert "labels differ" in " ".join(not_excused.failures)
+    assert "1 label differs" in " ".join(not_excused.failures)
 
 
 def test_special_images_hold_the_extremes() -> None:

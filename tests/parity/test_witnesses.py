@@ -315,7 +315,7 @@ def test_a_branch_is_given_what_it_reads_of_the_graph_around_it() -> None:
     }
     _, feeds, nodes = take_apart(source_of("branches"), {**values, "s": np.asarray(values["s"])})
     assert set(feeds) == {"x", "s", "positive"}
-    assert nodes[-1].attributes == {"then_branch": "a graph of 1 nodes", "else_branch": "a graph of 1 nodes"}
+    assert nodes[-1].attributes == {"then_branch": "a graph of 1 node", "else_branch": "a graph of 1 node"}
     exposed = onnx.ModelProto.FromString(expose_tensors(source_of("branches")).model)
     assert [item.name for item in exposed.graph.output] == ["y", "positive", "s"]
 

@@ -221,7 +221,7 @@ def test_a_damaged_directory_ends_in_one_error_after_what_came_before_it(tmp_pat
     path.write_bytes(data)
     items = list_items(path)
     assert list(contents(items).values()) == [SEVEN_PNG, None]
-    assert "damaged directory after 1 members" in messages_of(items)[0]
+    assert "damaged directory after 1 member" in messages_of(items)[0]
 
 
 def test_a_directory_of_another_length_than_it_says_is_an_error(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_directory_of_another_length_than_it_says_is_an_error(tmp_path: Path) 
     data = bytearray(path.read_bytes())
     struct.pack_into("<H", data, len(data) - 12, 7)
     path.write_bytes(data)
-    assert "1 members where its end says 7" in messages_of(list_items(path))[0]
+    assert "1 member where its end says 7" in messages_of(list_items(path))[0]
 
 
 def test_a_zip_behind_other_bytes_and_with_a_comment_is_read(tmp_path: Path) -> None:
