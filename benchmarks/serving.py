@@ -157,6 +157,7 @@ def _overload(arguments: argparse.Namespace, images: Any) -> list[dict[str, Any]
                     "unexplained": told.offered - sum(told.statuses[status] for status in (200, 429, 503, 504)),
                     "memory_growth": round(server.memory_bytes() / before - 1, 3),
                     "health_p99_ms": health.end(),
+                    "health_failures": health.failures[:3],
                     **_tell(told),
                 }
             )
@@ -170,13 +171,17 @@ class _Health(threading.Thread):
         super().__init__()
         self._url = f"http://127.0.0.1:{server.port}/v2/health/ready"
         self._is_over, self._times = threading.Event(), []
+        self.failures: list[str] = []
         self.start()
 
     def run(self) -> None:
         while not self._is_over.wait(0.1):
             start = time.perf_counter()
-            with urllib.request.urlopen(self._url, timeout=10) as answer:
-                answer.read()
+            try:
+                with urllib.request.urlopen(self._url, timeout=10) as answer:
+                    answer.read()
+            except OSError as error:
+                self.failures.append(str(error))
             self._times.append(time.perf_counter() - start)
 
     def end(self) -> float:

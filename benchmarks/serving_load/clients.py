@@ -21,7 +21,7 @@ from serving_load.servers import RunningServer, Wire
 
 CONNECTIONS = 16
 # Of the open loop: a request that finds no idle connection opens one, up to so many.
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS = 400
 # What is on its way when the arrivals end is waited for.
 LINGER_S = 15.0
 
