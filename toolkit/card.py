@@ -234,7 +234,7 @@ def read_card(metadata: dict[str, str], *, name: str) -> Card:
     if CARD_KEY not in metadata:
         raise ModelError(
             f"{name} carries no {CARD_KEY!r}, so its classes and input are unknown; "
-            "make a model that does with: toolkit export"
+            "make a model that does with: toolkit export (a module of your own: toolkit.export(module, classes=[...]))"
         )
     return Card.loads(metadata[CARD_KEY])
 

@@ -128,6 +128,7 @@ def test_data_that_cannot_be_used_are_refused_with_the_step(data: Any, kind: typ
     ("words", "message"),
     [
         ({"set": {"dropuot": 0.3}}, "set=: unknown recipe key 'dropuot' .did you mean 'dropout'"),
+        ({"set": "dropuot=0.3"}, "set=: unknown recipe key 'dropuot' .did you mean 'dropout'"),
         ({"epochs": "+3"}, r"epochs=\+3 adds to a run; name it with resume=, or write epochs=3"),
         ({"epochs": 2.5}, "epochs is '2.5'; expected a whole number"),
         ({"allow_drift": True}, "allow_drift= belongs to resume="),

@@ -15,7 +15,7 @@ from toolkit.api.evaluate import report_evaluation
 from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener, NoteKeeper
 from toolkit.api.run_report import RunReport
-from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size, write_call
+from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_settings, split_size, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset
 from toolkit.data.pictures import LabelledPictures
@@ -25,7 +25,7 @@ from toolkit.evaluation.candidate import RunCandidate
 from toolkit.evaluation.evaluate import evaluate_pictures
 from toolkit.evaluation.report import EvaluationReport
 from toolkit.progress import ShowProgress
-from toolkit.runs.history import EpochRow
+from toolkit.runs.history import EpochRow, describe_divergence
 from toolkit.runs.run import check_run_name, find_run, read_run
 from toolkit.training.borrowed import torch_borrowed
 from toolkit.training.config import ResumeConfig, TrainConfig
@@ -50,7 +50,7 @@ def train(
     data: Data | None = None,
     *,
     recipe: str | os.PathLike[str] | Recipe | None = None,
-    set: Mapping[str, object] | Iterable[str] | None = None,  # noqa: A002 - the option's own name
+    set: Mapping[str, object] | Iterable[str] | str | None = None,  # noqa: A002 - the option's own name
     epochs: int | str | None = None,
     seed: int | None = None,
     size: int | tuple[int, int] | str | None = None,
@@ -102,7 +102,7 @@ def train(
     """
     given = locals()
     call, told = write_call(train, given), _Hearing(NoteKeeper(listener), on_epoch)
-    settings = [f"{key}={value}" for key, value in set.items()] if isinstance(set, Mapping) else [*(set or ())]
+    settings = [f"{key}={value}" for key, value in set.items()] if isinstance(set, Mapping) else split_settings(set)
     how = {key: given[key] for key in ("seed", "device", "threads", "keep_every") if given[key] is not None}
     if resume is None:
         if allow_drift:
@@ -215,6 +215,7 @@ def _carry_out(
             with listener.progress("judging the run on the test images"):
                 judged = _judge(trained.run, dataset, command=listener.repeat(call))
     doubts = [] if judged is None else judged.figures.describe_chance(dataset.classes)
+    doubts += describe_divergence(trained.rows, num_classes=len(dataset.classes))
     for words in doubts:
         listener.note(f"warning: {words}")
     return RunReport(

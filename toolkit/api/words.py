@@ -10,6 +10,7 @@ __all__ = [
     "name_runtimes",
     "split_names",
     "split_numbers",
+    "split_settings",
     "split_size",
     "write_call",
 ]
@@ -81,6 +82,11 @@ def split_numbers(given: Numbers, *, option: str, least: int) -> tuple[int, ...]
         seen = f"holds {min(numbers)}" if numbers else "is empty"
         raise UsageError(f"{option} {given!r} {seen}; the least is {least}")
     return numbers
+
+
+def split_settings(given: str | Iterable[str] | None) -> list[str]:
+    """Return the settings `key=value`, one or many."""
+    return [given] if isinstance(given, str) else [*(given or ())]
 
 
 def split_size(given: str | int | tuple[int, int] | None) -> tuple[int, int] | None:

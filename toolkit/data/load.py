@@ -45,7 +45,7 @@ MINI_SHA256 = "f666245e32b0a988556b1fca6fdd2dedada07f6849e9a495fe0046044ef14e91"
 def load_dataset(
     name: str,
     *,
-    size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
     polarity: str | None = None,
     progress: ShowProgress | None = None,
     on_note: OnNote = lambda _: None,
@@ -64,7 +64,7 @@ def load_dataset(
 
     Args:
         name: a name or a path.
-        size: (height, width) in pixels, 16 to 128, to which a user's own images are resized; None leaves them.
+        size: pixels a side, or (height, width), 16 to 128, to which a user's own images are resized; None leaves them.
         polarity: what a user's own images are, see `Dataset`; None: told from the training images.
         progress: called with (bytes done, bytes in all or None).
         on_note: called with one sentence about each thing that was left out, held out or changed on purpose.
@@ -76,6 +76,7 @@ def load_dataset(
         DownloadError: the data could not be fetched, or a cached file has changed since.
         ResourceError: the cache cannot be written.
     """
+    size = (size, size) if isinstance(size, int) else size
     check_size(size, name)
     _check_polarity(polarity, name)
     if name == MINI_NAME:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["EpochRow", "History"]
+__all__ = ["EpochRow", "History", "describe_divergence"]
 
 import csv
 import io
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from toolkit.durable import write_atomic
 from toolkit.errors import ModelError
 
+# Times the loss of guessing: a network that has learnt a little and doubts too little stays below.
+DIVERGED = 5
 MEND = "put it back as it was, or train again"
 
 
@@ -50,6 +53,23 @@ class EpochRow:
         if self.validation_accuracy is not None:
             parts.append(f"validation {self.validation_loss:.4f}, {self.validation_accuracy:.2%}")
         return "  ".join([*parts, f"{self.seconds:.1f} s"])
+
+
+def describe_divergence(rows: Sequence[EpochRow], *, num_classes: int) -> list[str]:
+    """Return a sentence where the last validation loss is far above ln K, that of guessing; none else.
+
+    Args:
+        rows: the history.
+        num_classes: K.
+    """
+    loss, guessed = rows[-1].validation_loss if rows else None, math.log(max(num_classes, 2))
+    if loss is None or loss < DIVERGED * guessed:
+        return []
+    words = (
+        f"the validation loss {loss:,.1f} is far above {guessed:.1f}, that of guessing: the training diverged and the "
+        "model is sure where it is wrong; train longer, or with a smaller learning_rate"
+    )
+    return [words]
 
 
 class History:

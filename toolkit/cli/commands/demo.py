@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["demo_command"]
 
+import contextlib
 import webbrowser
 from typing import Annotated
 
@@ -30,4 +31,5 @@ def demo_command(model: ModelPath = None, port: Port = 0, *, no_browser: NoBrows
         note(f"{server.url} serves {folder}; Ctrl-C ends it")  # the address first, so that no terminal breaks it
         if not no_browser:
             webbrowser.open(server.url)
-        server.wait()
+        with contextlib.suppress(KeyboardInterrupt):  # which is how it ends
+            server.wait()
