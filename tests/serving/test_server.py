@@ -20,6 +20,7 @@ from served import Served, serving
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 INFER = "/v2/models/digits/infer"
+CLASSIFY = "/v2/models/digits/classify"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,19 @@ def test_many_at_once_get_their_own_answers_and_metrics_count_them_all(server: S
     )
 
 
+def test_what_was_classified_is_counted_as_what_was_inferred_is(server: Served) -> None:
+    encoded = io.BytesIO()
+    Image.new("L", (28, 28)).save(encoded, "PNG")
+    before = count_answered(server)
+    assert server.ask(CLASSIFY, encoded.getvalue())[0] == 200
+    assert count_answered(server) == before + 1
+    newest = json.loads(server.ask("/v2/models/digits/versions/2/stats")[2])["model_stats"][0]
+    assert newest["inference_stats"]["success"]["count"] == before + 1
+    assert newest["inference_count"] == sum(
+        item["batch_size"] * item["compute_infer"]["count"] for item in newest["batch_stats"]
+    )
+
+
 def count_answered(server: Served) -> int:
     page = server.ask("/metrics")[2].decode()
     return int(float(re.findall(r'^toolkit_requests_total\{code="200",.*version="2"\} (\S+)', page, re.MULTILINE)[0]))
@@ -97,7 +111,7 @@ def test_a_picture_is_classified_as_predict_does(server: Served, model_path: Pat
     for form in ("PNG", "JPEG"):
         encoded = io.BytesIO()
         Image.fromarray(pixels).save(encoded, form)
-        status, _, body = server.ask("/v2/models/digits/classify", encoded.getvalue())
+        status, _, body = server.ask(CLASSIFY, encoded.getvalue())
         told = json.loads(body)
         with Classifier(model_path) as classifier:
             expected = classifier.predict(encoded.getvalue())
@@ -105,7 +119,7 @@ def test_a_picture_is_classified_as_predict_does(server: Served, model_path: Pat
         assert told["message"] == expected.messages[0]
         assert told["doubtful"] == bool(expected.doubtful[0])
         assert told["probability"] == pytest.approx(float(expected.probability[0]), abs=1e-5)
-    status, _, body = server.ask("/v2/models/digits/classify", b"no picture")
+    status, _, body = server.ask(CLASSIFY, b"no picture")
     assert (status, "picture" in json.loads(body)["error"]) == (400, True)
 
 
@@ -122,6 +136,9 @@ def test_a_picture_is_classified_as_predict_does(server: Served, model_path: Pat
         (INFER, b"nothing packed", {"Content_Encoding": "gzip"}, 400, "cannot decompress"),
         (INFER, gzip.compress(b"0" * 10_000_000), {"Content_Encoding": "gzip"}, 413, "larger than"),
         (INFER, b"0" * 200_000, {}, 413, "larger than"),
+        (INFER, b"\x89PNG" + b"[" * 9, {}, 400, "is not JSON: 'utf-8'"),
+        (INFER, b"--a", {"Content_Type": "Multipart/form-data; boundary=a"}, 415, "--data-binary @FILE"),
+        (CLASSIFY, b"--a", {"Content_Type": "multipart/form-data; boundary=a"}, 415, "bytes of a picture alone"),
         (INFER, b"{}", {"Inference_Header_Content_Length": "abc"}, 400, "Content-Length is 'abc'"),
         (INFER, b"{}", {"Inference_Header_Content_Length": "-1"}, 400, "Content-Length is '-1'"),
         (INFER, b"{}", {"X": "y" * 60_000}, 431, "headers are over"),

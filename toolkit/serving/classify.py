@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["classify"]
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,15 +46,19 @@ async def classify(model: ServedModel, picture: bytes, *, wait: Wait) -> dict[st
         raise RefusedError(
             f"model {model.name} carries no card: what its pictures are is unknown; use infer", status=404
         )
+    came = time.monotonic()
     item = ImageItem(source="the picture", index=0, content=picture)
     async with DECODERS:
         block = await asyncio.to_thread(prepare_items, [item], Preparation(spec=model.card.input))
     if not len(block.images):
         raise RefusedError(block.messages[0])
-    outputs, _ = await model.run({"images": block.images}, rows=1, wait=wait)
+    read = time.monotonic()
+    outputs, sent = await model.run({"images": block.images}, rows=1, wait=wait)
+    done = time.monotonic()
     row = Predictor(_Answered(outputs), model.card, batch=1, provider=model.provider, pads=False).answer(block)
     if row.num_errors:
         raise RefusedError(row.messages[0], status=500)
+    model.stats.add_answer(1, (read - came, sent - read, done - sent, time.monotonic() - done))
     return {
         "model_name": model.name,
         "model_version": model.version,

@@ -23,7 +23,10 @@ DEFAULTS = ServeConfig()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeRequest:
-    """Answer over HTTP by the Open Inference Protocol v2, and prove each model first. SIGTERM or Ctrl-C ends it."""
+    """Answer over HTTP by the Open Inference Protocol v2, and prove each model first. SIGTERM or Ctrl-C ends it.
+
+    The bytes of a picture, sent to /v2/models/NAME/classify, are answered with its label.
+    """
 
     model: Annotated[
         list[str] | None,

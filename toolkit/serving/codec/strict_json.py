@@ -21,13 +21,10 @@ def read_json(text: bytes) -> dict[str, Any]:
     Raises:
         RefusedError: it is none.
     """
-    if (
-        text.count(b"[") + text.count(b"{") > MOST_DEPTH < _depth(text)
-        and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH
-    ):
-        raise RefusedError(f"the request's JSON is nested more than {MOST_DEPTH} deep")
     try:
-        told = DECODER.decode(text.decode())
+        characters = text.decode()
+        _require_shallow(text)
+        told = DECODER.decode(characters)
     except RefusedError:
         raise
     except (ValueError, RecursionError) as error:
@@ -35,6 +32,14 @@ def read_json(text: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise RefusedError('the request is not a JSON object; expected {"inputs": [...]}')
     return told
+
+
+def _require_shallow(text: bytes) -> None:
+    if (
+        text.count(b"[") + text.count(b"{") > MOST_DEPTH < _depth(text)
+        and _depth(JSON_STRING.sub(b"", text)) > MOST_DEPTH
+    ):
+        raise RefusedError(f"the request's JSON is nested more than {MOST_DEPTH} deep")
 
 
 def _depth(text: bytes) -> int:

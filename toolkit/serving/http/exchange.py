@@ -24,6 +24,10 @@ WATCH_AFTER_S = 0.1
 CLIENT_GONE = 499
 GZIP_OR_ZLIB = 47
 HEADER_LENGTH = b"inference-header-content-length"
+FORM_REFUSED = (
+    "the body is a form (multipart), as curl -F sends; infer takes JSON, and /v2/models/NAME/classify the bytes of a"
+    " picture alone: curl --data-binary @FILE"
+)
 
 
 @dataclass(slots=True)
@@ -61,8 +65,11 @@ class Exchange:
         """Return the body, unpacked.
 
         Raises:
-            RefusedError: it is larger than the cap, packed in a way that is not known, or not packed as it says.
+            RefusedError: it is a form, larger than the cap, packed in a way that is not known, or not packed as
+                it says.
         """
+        if self.headers.get(b"content-type", b"").strip().lower().startswith(b"multipart/"):
+            raise self._cut(FORM_REFUSED, status=415)
         packing = self.headers.get(b"content-encoding", b"identity").strip().lower()
         if packing not in {b"identity", b"gzip", b"deflate", b""}:
             raise self._cut(
