@@ -104,6 +104,7 @@ def settle_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # a server of the reader's own
     for name, value in {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "HOME": str(folder)}.items():
         monkeypatch.setenv(name, value)
 
