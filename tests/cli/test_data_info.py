@@ -63,6 +63,7 @@ def test_pictures_of_several_sizes_are_described_and_a_size_is_proposed(
             Image.fromarray(np.full((*shape, 3), 20 * number, np.uint8)).save(path)
     report = info(capsys, tmp_path / "photos")
     assert report["next"].endswith("photos --size 48x64")
+    assert "pictures are decoded when a training begins" in report["notes"][-1]
     assert (report["pictures"]["smallest"], report["pictures"]["largest"]) == ([150, 200], [600, 400])
     assert report["pictures"]["most_common"] == {"size": [300, 400], "count": 4}
     assert "sha256" not in report
@@ -70,6 +71,7 @@ def test_pictures_of_several_sizes_are_described_and_a_size_is_proposed(
     assert "a training refuses it as it is: its pictures have 3 sizes" in capsys.readouterr().out
     sized = info(capsys, tmp_path / "photos", "--size", "48x64")
     assert (sized["trains"], sized["input"]["height"], sized["input"]["width"]) == (False, 48, 64)
+    assert not any("are decoded when" in note for note in sized["notes"])
     assert "expected at least 10 images" in sized["problem"]
 
 

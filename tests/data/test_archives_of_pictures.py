@@ -105,6 +105,20 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
         load_dataset(str(path))
 
 
+@pytest.mark.parametrize("ending", ["zip", "tar"])
+def test_unusable_members_are_told_together(tmp_path: Path, ending: str) -> None:
+    bad = [("train/0/empty.jpg", b""), ("train/0/text.jpg", b"hello")]
+    path = (write_zip if ending == "zip" else write_tar)(tmp_path / f"own.{ending}", [*bad, *FILES])
+    with pytest.raises(DataError, match=r"^2 pictures cannot be used: .*empty\.jpg is empty.*; .*text\.jpg"):
+        load_dataset(str(path))
+
+
+def test_links_are_told_together(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "own.tar", FILES, links=("train/0/a.png", "train/0/b.png"))
+    with pytest.raises(DataError, match=r"^2 pictures cannot be used: \S*a\.png is a link in the archive; \S*b\.png"):
+        load_dataset(str(path))
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "own.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, _ in FILES:

@@ -258,6 +258,29 @@ def test_unusable_image_is_an_error_that_names_it(tmp_path: Path, damage: Any, s
         load_image_folder(tmp_path, size=size)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_unusable_images_are_told_together_in_a_pass_of_headers_and_one_of_pixels(
+    tmp_path: Path, *, deep: bool
+) -> None:
+    pixels = np.full((16, 16), 7, np.uint16 if deep else np.uint8)
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        (tmp_path / f"{name}-cut.png").write_bytes(path.read_bytes()[:-20])
+    (tmp_path / "a" / "empty.jpg").touch()
+    (tmp_path / "b" / "text.jpg").write_text("hello")
+    cuts = "; ".join(rf"\S*{name}-cut\.png is damaged: [^;]*" for name in ("a/0", "a/1", "b/0", "b/1"))
+    # Of 16-bit grey the depth is looked at with the headers: it takes pixels.
+    headers = r"^2 pictures cannot be used: \S*a/empty\.jpg is empty \(0 bytes\); \S*b/text\.jpg[^;]*; remove them"
+    with pytest.raises(DataError, match="^6 pictures cannot be used: .*; 1 more; remove" if deep else headers):
+        load_image_folder(tmp_path)
+    (tmp_path / "a" / "empty.jpg").unlink()
+    (tmp_path / "b" / "text.jpg").unlink()
+    with pytest.raises(DataError, match=f"^4 pictures cannot be used: {cuts}; remove them"):
+        load_image_folder(tmp_path)
+
+
 def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
     fill(tmp_path / "train", {"a": 2, "b": 2})
     fill(tmp_path / "test", {"a": 1, "b": 1})

@@ -127,11 +127,13 @@ def test_tables_of_something_else_are_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1], "label": [0]}), tmp_path / "numbers.parquet")
     pq.write_table(pa.table({"image": [b"x"], "words": ["a"]}), tmp_path / "bare.parquet")
     pq.write_table(pa.table({"image": [b"x", None], "label": [0, 1]}), tmp_path / "gap.parquet")
+    pq.write_table(pa.table({"image": [b"x", b"y"], "label": [0, 1]}), tmp_path / "junk.parquet")
     (tmp_path / "cut.parquet").write_bytes(b"PAR1" + bytes(100))
     for name, message in {
         "numbers": "no column of binary values",
         "bare": "no column of labels among image, words; expected one called label",
         "gap": "row 0 of .*gap.parquet",
+        "junk": "^2 pictures cannot be used: row 0 of .*junk.parquet: .*; row 1 of .*junk.parquet: ",
         "cut": "cannot be read as Parquet",
     }.items():
         with pytest.raises(DataError, match=message):

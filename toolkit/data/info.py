@@ -109,6 +109,7 @@ def _inspect_layout(
     if size is None and len(survey.sizes) > 1:
         for sentence in (*pictures.files.notes, *survey.notes):
             on_note(sentence)
+        on_note(_tell_undecoded(name, survey))
         return {**_describe_unsized(pictures, survey, name=name), **seen}
     dataset = finish_own(pictures, survey=survey, size=size, progress=progress, on_note=on_note)
     return {**_describe(dataset, name, size=size), **seen}
@@ -198,6 +199,14 @@ def _describe_sizes(sizes: Mapping[tuple[int, int], int]) -> dict[str, Any]:
         "largest": list(by_area[-1]),
         "most_common": {"size": list(common), "count": sizes[common]},
     }
+
+
+def _tell_undecoded(name: str, survey: Survey) -> str:
+    path, (height, width) = shlex.quote(printable_name(name)), survey.proposed_size
+    return (
+        f"{name}: only headers were read; pictures are decoded when a training begins, or by "
+        f"toolkit data info {path} --size {height}x{width}: one that is cut is told then"
+    )
 
 
 def _train(name: str, size: tuple[int, int] | None) -> str:

@@ -14,6 +14,7 @@ from toolkit.counts import count_of
 from toolkit.data.classes import list_names, sort_names
 from toolkit.data.formats.shards import ROLE_OF, ROLES
 from toolkit.data.formats.tree import Folder, PictureStore
+from toolkit.data.formats.unusable import UnusablePictures
 from toolkit.data.gathered import settle_parts
 from toolkit.errors import DataError, escape_controls
 from toolkit.imaging.endings import LeftOut, is_image_name
@@ -122,6 +123,7 @@ def find_class_files(store: PictureStore) -> ClassFiles:
     if len(classes) < 2:
         raise DataError(f"{_tell_few(train)}; expected at least 2 classes: {SORT_THEM}")
     found = {role: reader.read_part(part, classes) for role, part in parts.items()}
+    reader.unusable.check()
     counts = np.bincount(found["train"].labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
         if not count:
@@ -143,6 +145,7 @@ def find_judged_files(store: PictureStore) -> JudgedFiles:
     role = next(role for role in ("test", "validation", "train") if role in parts)
     classes = sort_names(_list_classes(parts[role]))
     files = reader.read_part(parts[role], classes)
+    reader.unusable.check()
     if not len(files.places):
         raise DataError(f"{parts[role].title} has no picture in its {count_of(len(classes), 'folder')}; {EXPECTED}")
     return JudgedFiles(classes, files, role == "train", tuple(reader.describe()))
@@ -190,12 +193,14 @@ class _Reader:
 
     Attributes:
         left_out: files that are not taken.
+        unusable: images by their names that cannot be read.
     """
 
     def __init__(self, store: PictureStore) -> None:
         self._store = store
         self._notes: list[str] = []
         self.left_out = LeftOut()
+        self.unusable = UnusablePictures()
 
     def describe(self) -> list[str]:
         """Return sentences about what was left out; of pictures in other formats loudly."""
@@ -248,7 +253,8 @@ class _Reader:
             if not is_image_name(file.name):
                 self.left_out.add(file.name)
             elif file.problem:
-                raise DataError(f"{self._store.title(file.place)} {file.problem}; expected an image")
+                title = self._store.title(file.place)
+                self.unusable.add(file.place, title=title, problem=f"{title} {file.problem}; expected an image")
             else:
                 places.append(file.place)
         for name in folder.hidden:

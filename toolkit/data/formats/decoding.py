@@ -21,6 +21,7 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.counts import count_of
 from toolkit.data.formats.tree import PictureStore
+from toolkit.data.formats.unusable import UnusablePictures
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header
 from toolkit.imaging.prepare import prepare_image
@@ -72,7 +73,7 @@ def decode_files(
         progress: called with (pictures done, N).
 
     Raises:
-        DataError: a picture that cannot be used; it is named.
+        DataError: pictures that cannot be used; all are counted, the first are named.
     """
     decoded = DecodedFiles(images=np.empty((len(places), *spec.shape), np.uint8))
 
@@ -88,7 +89,7 @@ def decode_files(
         if picture.damage:
             decoded.damage[position], decoded.titles[position] = picture.damage, title
 
-    with _Decoders(decode) as decoders:
+    with UnusablePictures() as unusable, _Decoders(decode, unusable) as decoders:
         for done, (position, content) in enumerate(store.read(places.tolist()), start=1):
             decoders.take(position, content, title=store.title(int(places[position])))
             if progress is not None:
@@ -101,12 +102,14 @@ class _Decoders:
 
     Args:
         decode: called with a picture's position and content.
+        unusable: is told of those that cannot be decoded.
     """
 
-    def __init__(self, decode: Callable[[int, bytes | str], None]) -> None:
+    def __init__(self, decode: Callable[[int, bytes | str], None], unusable: UnusablePictures) -> None:
         self._decode = decode
+        self._unusable = unusable
         self._pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
-        self._flying: deque[tuple[Future[None], int]] = deque()
+        self._flying: deque[tuple[Future[None], int, str, int]] = deque()
         self._pixels = 0
 
     def __enter__(self) -> Self:
@@ -114,7 +117,6 @@ class _Decoders:
 
     def __exit__(self, *caught: object) -> None:
         try:
-            # What was begun earlier is told first, as one thread would tell it.
             while self._flying:
                 self._land()
         finally:
@@ -122,21 +124,21 @@ class _Decoders:
 
     def take(self, position: int, content: bytes | str, *, title: str) -> None:
         """Decode a picture, now or soon."""
-        pixels = _count_pixels(content, title)
-        if pixels <= SMALL_PIXELS:
-            self._decode(position, content)
-            return
-        while self._flying and (self._pixels + pixels > PIXELS_IN_FLIGHT or len(self._flying) >= MOST_THREADS):
-            self._land()
-        self._pixels += pixels
-        self._flying.append((self._pool.submit(self._decode, position, content), pixels))
+        with self._unusable.caught(position, title=title):
+            pixels = _count_pixels(content, title)
+            if pixels <= SMALL_PIXELS:
+                self._decode(position, content)
+                return
+            while self._flying and (self._pixels + pixels > PIXELS_IN_FLIGHT or len(self._flying) >= MOST_THREADS):
+                self._land()
+            self._pixels += pixels
+            self._flying.append((self._pool.submit(self._decode, position, content), position, title, pixels))
 
     def _land(self) -> None:
-        future, pixels = self._flying.popleft()
+        future, position, title, pixels = self._flying.popleft()
         self._pixels -= pixels
-        if future.exception() is not None:
-            self._flying.clear()  # what is wrong with later ones is not told
-        future.result()
+        with self._unusable.caught(position, title=title):
+            future.result()
 
 
 def _count_pixels(content: bytes | str, title: str) -> int:

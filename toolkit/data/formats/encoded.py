@@ -37,7 +37,7 @@ class EncodedPictures:
         """Read every header.
 
         Raises:
-            DataError: a picture is damaged; it is named.
+            DataError: pictures are damaged; all are counted, the first are named.
         """
         return survey_files(self.store, self._list_all().places)
 
@@ -63,8 +63,8 @@ class EncodedPictures:
             max_bytes: the most bytes of pixels.
 
         Raises:
-            DataError: an image that is damaged, of another size than the first or not 16 to 128 pixels a side (it is
-                named); more pixels than `max_bytes`.
+            DataError: images that are damaged (the first are named), one of another size than the first or not 16 to
+                128 pixels a side (it is named); more pixels than `max_bytes`.
         """
         files, title = self.files, self.store.root.title
         every = self._list_all()

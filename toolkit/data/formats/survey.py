@@ -15,6 +15,7 @@ import numpy.typing as npt
 from toolkit.card import InputSpec
 from toolkit.counts import count_of
 from toolkit.data.formats.tree import PictureStore
+from toolkit.data.formats.unusable import UnusablePictures
 from toolkit.data.trainable import propose_size
 from toolkit.errors import DataError
 from toolkit.imaging.decode import ImageHeader, read_image_header, see_depth
@@ -65,27 +66,32 @@ def survey_files(store: PictureStore, places: npt.NDArray[np.int64], *, on_damag
         on_damage: called with what is wrong with a picture, which is then left out; None: that is an error.
 
     Raises:
-        DataError: a picture is damaged; it is named.
+        DataError: pictures are damaged; all are counted, the first are named.
     """
     sizes: dict[tuple[int, int], SizeSeen] = {}
     formats: Counter[str] = Counter()
     is_grey, deep = True, []
-    for position, header in _read_headers(store, places):
-        if isinstance(header, DataError):
-            if on_damage is None:
-                raise header
-            on_damage(str(header))
-            continue
-        is_grey = is_grey and header.is_grey
-        deep += [position] if header.is_deep else []
-        formats[header.format] += 1
-        size = (header.height, header.width)
-        seen = sizes.get(size, SizeSeen(0, position))
-        sizes[size] = SizeSeen(seen.pictures + 1, min(seen.first, position))
     depth = Depth()
-    deep_places = places[np.array(sorted(deep), np.int64)]
-    for position, content in store.read(deep_places.tolist()):  # alone, a dark one would be taken for another depth
-        see_depth(content, depth, name=store.title(int(deep_places[position])))
+    with UnusablePictures() as unusable:
+        for position, header in _read_headers(store, places):
+            if isinstance(header, DataError):
+                if on_damage is None:
+                    unusable.add(position, title=store.title(int(places[position])), problem=str(header))
+                else:
+                    on_damage(str(header))
+                continue
+            is_grey = is_grey and header.is_grey
+            deep += [position] if header.is_deep else []
+            formats[header.format] += 1
+            size = (header.height, header.width)
+            seen = sizes.get(size, SizeSeen(0, position))
+            sizes[size] = SizeSeen(seen.pictures + 1, min(seen.first, position))
+        deep.sort()
+        deep_places = places[np.array(deep, np.int64)]
+        for position, content in store.read(deep_places.tolist()):  # alone, a dark one would be taken for another depth
+            title = store.title(int(deep_places[position]))
+            with unusable.caught(deep[position], title=title):
+                see_depth(content, depth, name=title)
     bits, notes = depth.bits(), tuple[str, ...]()
     if said := depth.describe(bits):
         first = store.title(int(deep_places[0]))
