@@ -62,7 +62,7 @@ kits: $(VENV)/.dev
 # The documentation site, strictly, into build/site; then every code block of README and the guides.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	$(BIN)/python -m pytest -m docs tests/docs
+	$(BIN)/python -m pytest -n 2 -m docs tests/docs
 
 # The wheel and the sdist, in dist/: built, looked into, installed into an empty environment, used from an unrelated folder.
 wheel: $(VENV)/.dev
