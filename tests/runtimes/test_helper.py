@@ -87,6 +87,17 @@ def test_a_python_that_an_engine_starts_leaves_the_working_folder_off_its_path(t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_files_that_variables_name_are_found_from_a_workers_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOOLKIT_TOKEN_FILE", "token")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    environment = helper._environment(is_private=False)
+    assert environment["TOOLKIT_TOKEN_FILE"] == str(tmp_path / "token")
+    assert "SSL_CERT_FILE" not in environment
+
+
 def test_closing_a_helper_ends_what_it_started(tmp_path: Path) -> None:
     python = script(tmp_path / "python", f"sleep 600 &\necho $! > {tmp_path}/child", f'exec {sys.executable} "$@"')
     with Helper("toolkit.runtimes.workers.worker", title="a worker", python=python) as opened:

@@ -29,6 +29,8 @@ SIGN_S = 5.0
 # Its imports, from a cold disk on a busy machine.
 READY_S = 120.0
 LOG_TAIL_BYTES = 4000
+# Variables that name a file, of ours and of TLS.
+FILE_VARIABLES = {"TOOLKIT_TOKEN_FILE", "SSL_CERT_FILE"}
 
 
 class Helper(Closing):
@@ -201,7 +203,9 @@ def _environment(*, is_private: bool) -> dict[str, str]:
     # A Python that an engine starts would else look for its modules in the working folder, which is anybody's.
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     if PRIVATE_FOLDER_VARIABLE in environment:
-        environment[PRIVATE_FOLDER_VARIABLE] = str(private_root())  # it may work in another folder
+        environment[PRIVATE_FOLDER_VARIABLE] = str(private_root())
+    for name in FILE_VARIABLES & environment.keys():
+        environment[name] = os.path.abspath(environment[name])  # it may work in another folder
     if is_private:
         for name in ("PYTHONPATH", "PYTHONHOME"):
             environment.pop(name, None)
