@@ -205,7 +205,7 @@ def _environment(*, is_private: bool) -> dict[str, str]:
     if PRIVATE_FOLDER_VARIABLE in environment:
         environment[PRIVATE_FOLDER_VARIABLE] = str(private_root())
     for name in FILE_VARIABLES & environment.keys():
-        environment[name] = os.path.abspath(environment[name])  # it may work in another folder
+        environment[name] = str(Path(environment[name]).absolute())  # it may work in another folder
     if is_private:
         for name in ("PYTHONPATH", "PYTHONHOME"):
             environment.pop(name, None)
