@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["OTHER_VARIABLES", "VARIABLES"]
 
 VARIABLES = {
+    "SSL_CERT_FILE": "Certificates by which that of a server behind --at is checked; the system's by default.",
     "TOOLKIT_ARTIFACTS": "Where results go; ./artifacts by default.",
     "TOOLKIT_DATA": "Where fetched data sets lie; the user's cache by default.",
     "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
