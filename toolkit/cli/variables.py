@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["OTHER_VARIABLES", "VARIABLES"]
 
 VARIABLES = {
-    "SSL_CERT_FILE": "Certificates by which that of a server behind --at is checked; the system's by default.",
     "TOOLKIT_ARTIFACTS": "Where results go; ./artifacts by default.",
     "TOOLKIT_DATA": "Where fetched data sets lie; the user's cache by default.",
     "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
@@ -17,6 +16,7 @@ VARIABLES = {
 }
 # Of others, who say what they mean.
 OTHER_VARIABLES = {
+    "SSL_CERT_FILE": "Certificates by which that of a server behind --at is checked; the system's by default.",
     "XDG_CACHE_HOME": "The user's cache: ~/.cache by default; a relative one is ignored.",
     "XDG_DATA_HOME": "The user's data folder: ~/.local/share by default; a relative one is ignored.",
     "TERM": "Where it is dumb or unknown, no progress bars are drawn.",
