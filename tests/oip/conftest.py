@@ -17,7 +17,9 @@ URL = os.environ.get("TOOLKIT_OIP_URL", "").rstrip("/")
 # An environment with Triton's server; it is then the one.
 TRITON = os.environ.get("TOOLKIT_TRITON", "")
 # Of ours: the product's own model in two versions, and one with an input of each datatype.
-MODELS = os.environ.get("TOOLKIT_OIP_MODEL", "digits" if TRITON else "" if URL else "digits,types").split(",")
+# `make conform` sets both variables, to nothing where they were not given.
+ASKED = os.environ.get("TOOLKIT_OIP_MODEL") or ("digits" if TRITON else "" if URL else "digits,types")
+MODELS = ASKED.split(",")
 
 # The rows that Triton answers otherwise, with what it says; written anew with TOOLKIT_UPDATE_GOLDEN=1.
 DIFFERENCES = Path(__file__).with_name("triton-2.51.0.txt")
