@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.runtimes.workers.frames import FrameBuffer, write_frame
+from toolkit.runtimes.workers.frames import FrameBuffer, read_frame, write_frame
 
 
 @given(sizes=st.lists(st.integers(0, 5), max_size=4), pieces=st.lists(st.integers(1, 60), min_size=1))
@@ -34,3 +34,18 @@ def test_frames_come_whole_and_in_order_however_their_bytes_are_cut(sizes: list[
 def test_bytes_that_are_no_frame_are_refused(sent: bytes) -> None:
     with pytest.raises(ValueError, match="did not write a frame"):
         list(FrameBuffer().feed(sent))
+
+
+@pytest.mark.parametrize("header", [b"", b"{}", b"[]", b'{"arrays": [{}]}', b'{"arrays": 3}', b"no JSON"])
+def test_a_header_that_describes_no_arrays_is_refused_by_both_readers_at_once(header: bytes) -> None:
+    sent = b"TKF1" + len(header).to_bytes(4, "little") + header
+    with pytest.raises(ValueError, match=r"describe its arrays|Expecting value"):
+        list(FrameBuffer().feed(sent))
+    with pytest.raises(ValueError, match=r"describe its arrays|Expecting value"):
+        read_frame(io.BytesIO(sent))
+
+
+def test_an_array_past_the_cap_is_refused_before_its_bytes_are_waited_for() -> None:
+    header = b'{"arrays": [{"name": "x", "dtype": "|u1", "shape": [99999999999999]}]}'
+    with pytest.raises(ValueError, match="cannot travel in a frame"):
+        list(FrameBuffer().feed(b"TKF1" + len(header).to_bytes(4, "little") + header))

@@ -96,6 +96,11 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | str | None, ...]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes as numbers, -1 where one is symbolic."""
+        return tuple(size if isinstance(size, int) else -1 for size in self.shape)
+
     def explain_mismatch(self, array: NDArray[Any]) -> str | None:
         """Return None where the array fits, else what was seen and what was expected."""
         seen = type_name(array.dtype)

@@ -156,17 +156,18 @@ class Batcher:
     def _take(self) -> list[Job]:
         """Take the next batch off the queue; empty where all of it was late."""
         batch: list[Job] = []
-        while self._queue and (not batch or self._fits(batch, self._queue[0])):
+        rows = 0
+        while self._queue and (not batch or self._queue[0].rows + rows <= self.max_batch):
+            if batch and not batch[0].goes_with(self._queue[0]):
+                break
             job = self._pop()
             job.sent_at = self.now()
             if job.deadline < job.sent_at:
                 self._refuse_late(job)
             elif not job.answer.done():
                 batch.append(job)
+                rows += job.rows
         return batch
-
-    def _fits(self, batch: list[Job], job: Job) -> bool:
-        return batch[0].goes_with(job) and count_rows(batch) + job.rows <= self.max_batch
 
     def _started_at(self, batch: list[Job]) -> float:
         return max(batch[0].sent_at, self._freed_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ServedModel"]
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -92,11 +93,6 @@ class ServedModel:
         return self.engine.is_ready
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request waits for the engine or is with it."""
-        return self._batcher.is_idle
-
-    @property
     def queued_rows(self) -> int:
         """Rows that wait for the engine."""
         return self._batcher.queued_rows
@@ -138,8 +134,13 @@ class ServedModel:
                 f"model {self.name} is not ready: its engine is being started", status=503, retry_after_s=1
             )
         now, timeout_s = time.monotonic(), timeout_us / 1e6 or self._timeout_s
-        job = Job(feeds=feeds, rows=rows, answer=asyncio.get_running_loop().create_future(), deadline=now + timeout_s)
-        job.shares = bool(self.tensors.largest)
+        job = Job(
+            feeds=feeds,
+            rows=rows,
+            answer=asyncio.get_running_loop().create_future(),
+            deadline=now + timeout_s,
+            shares=bool(self.tensors.largest),
+        )
         self._batcher.submit(job)
         try:
             outputs = await wait(job.answer)
@@ -189,28 +190,22 @@ class ServedModel:
         }
 
 
-def _sizes(spec: TensorSpec) -> list[int]:
-    return [size if isinstance(size, int) else -1 for size in spec.shape]
-
-
 def _tell(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": _sizes(spec)}
+    return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": list(spec.sizes)}
 
 
 def _configure(spec: TensorSpec, largest: int) -> dict[str, Any]:
     datatype = DATATYPES[spec.dtype].replace("BYTES", "STRING")
-    return {"name": spec.name, "data_type": f"TYPE_{datatype}", "dims": _sizes(spec)[1 if largest else 0 :]}
+    return {"name": spec.name, "data_type": f"TYPE_{datatype}", "dims": list(spec.sizes[bool(largest) :])}
 
 
 def _most_body_bytes(tensors: ServedTensors) -> int:
     """Return what the largest request takes as JSON, which takes more than raw bytes."""
     total = HEAD_BYTES
     for spec in tensors.inputs.values():
-        inner = spec.shape[1:] if tensors.largest else spec.shape
-        if spec.dtype == "string" or any(not isinstance(size, int) for size in inner):
+        inner = spec.sizes[bool(tensors.largest) :]
+        if spec.dtype == "string" or -1 in inner:
             return OPEN_BODY_BYTES
-        elements = max(1, tensors.largest)
-        for size in inner:
-            elements *= int(str(size))
+        elements = math.prod((max(1, tensors.largest), *inner))
         total += elements * JSON_CHARACTERS.get(spec.dtype, JSON_CHARACTERS_ELSE)
     return total

@@ -12,12 +12,14 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from toolkit.errors import ResourceError, UsageError, WrongAnswerError
+from toolkit.regular_file import read_regular
 
+# Longer than any token.
+MOST_TOKEN_BYTES = 4096
 TOKEN_VARIABLE = "TOOLKIT_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Of one answer.
 MOST_S = 60.0
@@ -116,7 +118,6 @@ def _read_token() -> dict[str, str]:
     path = os.environ.get(TOKEN_VARIABLE)
     if not path:
         return {}
-    try:
-        return {"Authorization": f"Bearer {Path(path).read_text().strip()}"}
-    except OSError as error:
-        raise ResourceError(f"{TOKEN_VARIABLE} names {path}, which cannot be read: {error.strerror}") from error
+    name = f"the file of {TOKEN_VARIABLE}, {path}"
+    token = read_regular(path, most_bytes=MOST_TOKEN_BYTES, name=name, raises=ResourceError)
+    return {"Authorization": f"Bearer {token.decode('latin-1').strip()}"}

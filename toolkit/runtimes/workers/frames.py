@@ -50,12 +50,8 @@ def read_frame(stream: BinaryIO) -> Frame | None:
     if not start:
         return None
     length = _header_length(start)
-    try:
-        header = json.loads(_read_exactly(stream, length))
-        arrays = {str(item["name"]): _read_array(stream, item) for item in header.pop("arrays")}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
-    return header, arrays
+    header, _ = _read_header(_read_exactly(stream, length))
+    return _read_arrays(stream, header)
 
 
 class FrameBuffer:
@@ -64,7 +60,7 @@ class FrameBuffer:
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._header: dict[str, Any] | None = None
-        self._length = 0
+        self._header_end = 0  # as its beginning tells it; 0 before that is there
         self._needed = 8
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
@@ -76,19 +72,15 @@ class FrameBuffer:
         self._bytes += piece
         while len(self._bytes) >= self._needed:
             if self._header is not None:
-                whole = io.BytesIO(self._bytes)
-                whole.seek(8 + self._length)
-                header, self._header = self._header, None
-                arrays = {str(item["name"]): _read_array(whole, item) for item in header.pop("arrays")}
+                frame = _read_arrays(io.BytesIO(self._bytes[self._header_end : self._needed]), self._header)
                 del self._bytes[: self._needed]
-                self._needed = 8
-                yield header, arrays
-            elif self._needed == 8:
-                self._length = _header_length(self._bytes[:8])
-                self._needed += self._length
+                self._header, self._header_end, self._needed = None, 0, 8
+                yield frame
+            elif not self._header_end:
+                self._header_end = self._needed = 8 + _header_length(self._bytes[:8])
             else:
-                self._header = json.loads(self._bytes[8 : self._needed])
-                self._needed += sum(_size_bytes(item) for item in self._header["arrays"])
+                self._header, size = _read_header(self._bytes[8 : self._header_end])
+                self._needed += size
 
 
 def _header_length(start: bytes | bytearray) -> int:
@@ -98,8 +90,21 @@ def _header_length(start: bytes | bytearray) -> int:
     return length
 
 
+def _read_header(text: bytes | bytearray) -> tuple[dict[str, Any], int]:
+    """Return a header, and how many bytes its arrays take; they may travel, and each is described."""
+    try:
+        header: dict[str, Any] = json.loads(text)
+        return header, sum(_size_bytes(item) for item in header["arrays"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
+
+
 def _size_bytes(item: dict[str, Any]) -> int:
-    return int(math.prod(item["shape"]) * find_dtype(item["dtype"]).itemsize)
+    dtype = find_dtype(item["dtype"])
+    size = int(math.prod(item["shape"]) * dtype.itemsize)
+    if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
+        raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
+    return size
 
 
 def _dtype_word(dtype: np.dtype[Any]) -> str:
@@ -107,12 +112,14 @@ def _dtype_word(dtype: np.dtype[Any]) -> str:
     return type_name(dtype) if type_name(dtype) in SMALL_BITS else dtype.str
 
 
-def _read_array(stream: BinaryIO, item: dict[str, Any]) -> NDArray[Any]:
-    dtype = find_dtype(item["dtype"])
-    size = _size_bytes(item)
-    if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
-        raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
-    return np.frombuffer(_read_exactly(stream, size), dtype).reshape(item["shape"])
+def _read_arrays(stream: BinaryIO, header: dict[str, Any]) -> Frame:
+    arrays = {
+        str(item["name"]): np.frombuffer(_read_exactly(stream, _size_bytes(item)), find_dtype(item["dtype"])).reshape(
+            item["shape"]
+        )
+        for item in header.pop("arrays")
+    }
+    return header, arrays
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytearray:

@@ -5,7 +5,7 @@ Source: Open Inference Protocol v2 with Triton's extensions for binary tensors a
 
 from __future__ import annotations
 
-__all__ = ["Reply", "json_reply", "write_reply"]
+__all__ = ["HEADER_LENGTH", "Reply", "json_reply", "write_reply"]
 
 import json
 from collections.abc import Mapping, Sequence

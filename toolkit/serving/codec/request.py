@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["InferRequest", "ServedTensors", "WantedOutput", "read_request"]
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,12 +16,10 @@ from numpy.typing import NDArray
 from toolkit.onnx_file.element_types import TensorSpec, find_dtype
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.strict_json import read_json
-from toolkit.serving.codec.tensors import DATATYPES, NOT_IN_JSON, from_json, from_raw
+from toolkit.serving.codec.tensors import DATATYPES, HALF_CHARACTER, LENGTH, NOT_IN_JSON, from_json, from_raw
 
 MOST_TIMEOUT_US = 2**63 - 1
 MOST_SIZE = 2**31 - 1
-# A surrogate, of which JSON can write one alone and UTF-8 cannot.
-HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 # Parameters that mean something, and what they have to be.
 MEANT = {
     "binary_data": bool,
@@ -121,19 +118,15 @@ def _read_raw(body: bytes, tensors: ServedTensors) -> InferRequest:
             f"a body of raw bytes is one input, and the model has {len(tensors.inputs)}: {', '.join(tensors.inputs)}"
         )
     spec = next(iter(tensors.inputs.values()))
-    inner = spec.shape[1:] if tensors.largest else spec.shape
-    if any(not isinstance(size, int) for size in inner):
+    inner = spec.sizes[bool(tensors.largest) :]
+    if -1 in inner:
         raise RefusedError(
             f"a body of raw bytes has no shape, and input {spec.name!r} is {list(spec.shape)}: send JSON"
         )
-    shape = tuple(int(str(size)) for size in ((1, *inner) if tensors.largest else inner))
+    shape = (1, *inner) if tensors.largest else inner
     dtype = find_dtype(spec.dtype)
-    if dtype.kind == "U":
-        feeds = {
-            spec.name: from_raw(memoryview(len(body).to_bytes(4, "little") + body), shape, dtype=dtype, name=spec.name)
-        }
-    else:
-        feeds = {spec.name: from_raw(memoryview(body), shape, dtype=dtype, name=spec.name)}
+    data = LENGTH.pack(len(body)) + body if dtype.kind == "U" else body
+    feeds = {spec.name: from_raw(memoryview(data), shape, dtype=dtype, name=spec.name)}
     outputs = tuple(WantedOutput(name, binary=True, classes=0) for name in tensors.outputs)
     return InferRequest(id=None, feeds=feeds, rows=1, outputs=outputs, timeout_us=0)
 
@@ -201,7 +194,7 @@ def _read_shape(item: Mapping[str, Any], spec: TensorSpec) -> tuple[int, ...]:
         )
     if not isinstance(shape, list) or any(type(size) is not int or not 0 <= size <= MOST_SIZE for size in shape):
         raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; expected a list of sizes")
-    wanted = [size if isinstance(size, int) else -1 for size in spec.shape]
+    wanted = list(spec.sizes)
     if len(shape) != len(wanted) or any(want not in {-1, size} for want, size in zip(wanted, shape, strict=True)):
         raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; the model takes {wanted}")
     return tuple(shape)

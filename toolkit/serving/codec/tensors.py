@@ -9,6 +9,7 @@ __all__ = ["DATATYPES", "from_json", "from_raw", "to_json", "to_raw"]
 
 import itertools
 import math
+import re
 import struct
 from typing import Any
 
@@ -30,7 +31,10 @@ DATATYPES = {
 }
 NOT_IN_JSON = ("FP16", "BF16")
 EXPECTED = {"BOOL": "true or false", "BYTES": "a string"}
+# Before each string its length in bytes.
 LENGTH = struct.Struct("<I")
+# A surrogate, of which JSON can write one alone and UTF-8 cannot.
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -159,7 +163,7 @@ def _from_lengths(data: bytes, shape: tuple[int, ...], *, name: str) -> NDArray[
 def _texts(flat: list[str], *, name: str) -> NDArray[np.str_]:
     for at, text in enumerate(flat):
         # NumPy takes zeros at the end for no part of a string, and half of a pair is no character.
-        if text.endswith("\0") or any("\ud800" <= character <= "\udfff" for character in text):
+        if text.endswith("\0") or HALF_CHARACTER.search(text):
             raise RefusedError(f"input {name!r}, element {at} ends in a zero byte or holds half a character")
     return np.array(flat, np.str_)
 

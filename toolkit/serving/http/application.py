@@ -128,7 +128,7 @@ class Application:
         if rest[:1] == ["versions"] and len(rest) > 1:
             version, rest = rest[1], rest[2:]
         model = self._find(name, version)
-        verb = rest[0] if len(rest) == 1 else "" if not rest else "/".join(rest)
+        verb = "/".join(rest)
         if verb in {"infer", "classify"}:
             _require(exchange, "POST")
             return await self._answer(model, verb, exchange=exchange)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.serving.codec.refusal import RefusedError
-from toolkit.serving.codec.reply import Reply
+from toolkit.serving.codec.reply import HEADER_LENGTH, Reply
 from toolkit.serving.job import Arrays
 
 Message = MutableMapping[str, Any]
@@ -23,7 +23,6 @@ WATCH_AFTER_S = 0.1
 # What nginx writes into its log for a client that closed its connection; nobody reads it.
 CLIENT_GONE = 499
 GZIP_OR_ZLIB = 47
-HEADER_LENGTH = b"inference-header-content-length"
 FORM_REFUSED = (
     "the body is a form (multipart), as curl -F sends; infer takes JSON, and /v2/models/NAME/classify the bytes of a"
     " picture alone: curl --data-binary @FILE"

@@ -36,8 +36,8 @@ PHRASES = {
     408: b"Request Timeout",
     413: b"Content Too Large",
     431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
 }
-PHRASES[503] = b"Service Unavailable"
 
 
 class _Connection(HttpToolsProtocol):
