@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform test-oip parity-all kits docs docs-full check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform test-oip parity-all kits docs docs-full wheel check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart

@@ -21,7 +21,6 @@ from written_keys import find_keys
 from toolkit.prediction.pipeline.blocks import COLUMNS
 
 RECIPES = "Each of `rows` has the recipe's `name`, its `base`, and `fields`; each of these:"
-MODULES = "What `toolkit.export` of a module of your own returns, as `.to_json()`."
 # Kind: what prints it; the record or the function that makes it; where that record stands, if it is not the whole.
 REPORTS = {
     "evaluation": ("evaluate", "evaluation.report.EvaluationReport", ""),

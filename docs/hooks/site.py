@@ -16,8 +16,8 @@ import settings
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from source import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 # Files of the repository that are pages too.
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}

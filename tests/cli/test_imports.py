@@ -69,6 +69,12 @@ def test_lists_of_runs_and_recipes_load_no_engine(command: str, artifacts: dict[
     assert not loaded & {"torch", "onnx", "onnxruntime", "numpy", "matplotlib"}
 
 
+@pytest.mark.parametrize("module", ["toolkit.cli.actions.train", "toolkit.cli.actions.export"])
+def test_what_is_refused_before_the_work_does_not_wait_for_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_training_and_export_leave_onnx_runtime_to_a_worker(trained: Path, tmp_path: Path) -> None:
     assert {"torch", "onnx"} <= set(json.loads((trained / "modules-export.json").read_text()))
     for command in ("train", "export"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Data", "load_given", "load_judged", "load_recorded", "locate_data", "remember_data"]
+__all__ = ["Data", "is_own", "load_given", "load_judged", "load_recorded", "locate_data", "remember_data"]
 
 import os
 from collections.abc import Mapping
@@ -71,8 +71,7 @@ def load_recorded(
         UsageError: the recorded one has to be named again.
     """
     if data is not None:
-        is_own = not isinstance(data, Dataset) and bool(not isinstance(data, str | os.PathLike) or locate_data(data))
-        return load_given(data, listener=listener, size=size if is_own else None)
+        return load_given(data, listener=listener, size=size if is_own(data) else None)
     if not recorded.get("name"):
         raise UsageError(
             "the model does not tell what it was trained on; name a folder, a file or a data set with --data"
@@ -110,6 +109,11 @@ def load_judged(
     name = _name_of(data)
     with listener.progress(f"loading {Path(name).name}", unit="bytes") as bar:
         return load_pictures(name, trained_on=recorded, size=size, progress=bar, on_note=listener.note)
+
+
+def is_own(data: Data | None) -> bool:
+    """Tell whether data are a user's own, arrays or files, that are brought to a size; a `Dataset` has one."""
+    return isinstance(data, tuple | list) or bool(locate_data(data))
 
 
 def locate_data(data: Data | None) -> str:

@@ -111,7 +111,6 @@ def report_evaluation(
         name=candidate.name,
         identity=candidate.identity,
         classes=candidate.classes,
-        figures=judged.result.report,
         result=judged.result,
         images=judged.images.split.images,
         notes=judged.images.notes,

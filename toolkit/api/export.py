@@ -19,10 +19,7 @@ from toolkit.api.words import Names, split_names, write_call
 from toolkit.artifacts import ArtifactStore
 from toolkit.errors import UsageError
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.export import export_run
-from toolkit.exporting.report import ExportReport
 from toolkit.runs.run import find_run, read_run
-from toolkit.training.borrowed import torch_borrowed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from toolkit.api.subjects import PathLike
     from toolkit.exporting.kits.kits import KitConfig, WrittenKits
     from toolkit.exporting.modules.report import ModuleExportReport
+    from toolkit.exporting.report import ExportReport
 
 DEFAULTS = ExportConfig()
 RUN = "a run's name or folder, what toolkit.train returned, or a torch.nn.Module with example="
@@ -174,7 +172,10 @@ def export(
     kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
     found = find_run(as_path(run, expected=RUN), store=store)
     described, kept = read_run(found), remember_data(run, None)
-    dataset = load_recorded(remember_data(run, data), described.data, listener=told, size=described.image_size)
+    dataset = load_recorded(kept if data is None else data, described.data, listener=told, size=described.image_size)
+    from toolkit.exporting.export import export_run
+    from toolkit.training.borrowed import torch_borrowed
+
     with torch_borrowed(), told.progress("writing the model and proving it", unit="int8 settings") as bar:
         exported = export_run(found, dataset, config=config, store=store, progress=bar)
     written = None if kits is None else write_kits_of(exported.model, kits, store=store, listener=told)
@@ -200,6 +201,7 @@ def _export_module(
 ) -> ModuleExportReport:
     from toolkit.exporting.modules.config import ModuleExportConfig
     from toolkit.exporting.modules.export import export_module
+    from toolkit.training.borrowed import torch_borrowed
 
     how: dict[str, Any] = {} if given["budget"] is None else {"budget_s": given["budget"]}
     config = ModuleExportConfig(

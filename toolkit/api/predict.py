@@ -184,13 +184,9 @@ def _answer_here(
 
 def _keep(config: PredictionConfig, *, on_error: str, listener: Listener) -> Prediction:
     from toolkit.prediction.answers import AnswerKeeper, Prediction
-    from toolkit.prediction.run import run_prediction
 
     keeper = AnswerKeeper()
-    with listener.progress("predicting", unit="images") as bar:
-        report = run_prediction(config, progress=heard_by(bar), keeper=keeper)
-    for note in report.notes:
-        listener.note(note)
+    report = _run(config, listener=listener, keeper=keeper)
     answers = Prediction.of_blocks(keeper.blocks, classes=report.classes, provider=report.provider_active)
     if on_error == "raise":
         answers.raise_for_errors()
@@ -200,15 +196,19 @@ def _keep(config: PredictionConfig, *, on_error: str, listener: Listener) -> Pre
 def _write(
     config: PredictionConfig, output: PathLike | BinaryIO, *, on_error: str, listener: Listener
 ) -> PredictionReport:
-    from toolkit.prediction.run import run_prediction
-
-    stream = None if isinstance(output, str | os.PathLike) else output
-    with listener.progress("predicting", unit="images") as bar:
-        report = run_prediction(config, progress=heard_by(bar), stream=stream)
-    for note in report.notes:
-        listener.note(note)
+    report = _run(config, listener=listener, stream=None if isinstance(output, str | os.PathLike) else output)
     if on_error == "raise":
         report.raise_for_errors()
+    return report
+
+
+def _run(config: PredictionConfig, *, listener: Listener, **where: Any) -> PredictionReport:
+    from toolkit.prediction.run import run_prediction
+
+    with listener.progress("predicting", unit="images") as bar:
+        report = run_prediction(config, progress=heard_by(bar), **where)
+    for note in report.notes:
+        listener.note(note)
     return report
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 __all__ = ["RunReport"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.evaluation.report import EvaluationReport
 from toolkit.runs.history import EpochRow
-from toolkit.telling.summary import Summarised, Summary
-from toolkit.training.train import TrainReport
+from toolkit.telling.summary import Summarised, Summary, number_facts
+
+if TYPE_CHECKING:
+    from toolkit.training.train import TrainReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -35,7 +37,7 @@ class RunReport(Summarised):
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     command: str
-    data: Dataset | None = field(default=None)
+    data: Dataset | None = None
 
     @property
     def run(self) -> Path:
@@ -83,7 +85,7 @@ class RunReport(Summarised):
             "folder": self.run,
             "trained": f"{count_of(len(self.rows), 'epoch')} on {self.trained.device} in {self.trained.precision}",
         }
-        facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
+        facts |= number_facts("note", self.notes)
         facts |= {
             "last epochs" if not place else f"{'':{place}}": row.describe(len(self.rows))
             for place, row in enumerate(self.rows[-3:])

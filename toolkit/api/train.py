@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.api.data import load_given, load_recorded, locate_data, remember_data
+from toolkit.api.data import is_own, load_given, load_recorded, locate_data, remember_data
 from toolkit.api.evaluate import report_evaluation
 from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener, NoteKeeper
@@ -27,19 +27,16 @@ from toolkit.evaluation.report import EvaluationReport
 from toolkit.progress import ShowProgress
 from toolkit.runs.history import EpochRow, describe_divergence
 from toolkit.runs.run import check_run_name, find_run, read_run
-from toolkit.training.borrowed import torch_borrowed
 from toolkit.training.config import ResumeConfig, TrainConfig
 from toolkit.training.recipe import Recipe
 from toolkit.training.recipe_catalog import change_recipe, recipe_from_json, resolve_recipe
-from toolkit.training.resume import resume_run
-from toolkit.training.train import TrainReport
-from toolkit.training.train import train as train_network
 
 if TYPE_CHECKING:
     from toolkit.api.data import Data
     from toolkit.api.subjects import PathLike
     from toolkit.network.config import NetworkConfig
     from toolkit.training.session import Machine
+    from toolkit.training.train import TrainReport
 
 # Of a run, when it begins.
 SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
@@ -102,7 +99,7 @@ def train(
     """
     given = locals()
     call, told = write_call(train, given), _Hearing(NoteKeeper(listener), on_epoch)
-    settings = [f"{key}={value}" for key, value in set.items()] if isinstance(set, Mapping) else split_settings(set)
+    settings = split_settings(set)
     how = {key: given[key] for key in ("seed", "device", "threads", "keep_every") if given[key] is not None}
     if resume is None:
         if allow_drift:
@@ -166,13 +163,14 @@ def _begin(
     if config.name:
         check_run_name(config.name, store=store)  # before data are fetched for it
     dataset = load_given(DEFAULT_DATA if data is None else data, listener=listener, size=size, polarity=polarity)
-    is_own = bool(config.data_source) or isinstance(data, tuple | list)
-    if is_own and dataset.polarity != "any":
+    if is_own(data) and dataset.polarity != "any":
         words = "as asked" if polarity else "as its training images show"
         listener.note(
             f"{dataset.name} is {dataset.polarity}, {words}: a picture that is not will be inverted for a prediction"
         )
     told.recipe = config.recipe
+    from toolkit.training.train import train as train_network  # torch, once all of it is known to make sense
+
     work = partial(train_network, dataset, config, store=store, listener=told)
     return _carry_out(dataset, work, given=data, told=told, call=call)
 
@@ -196,6 +194,8 @@ def _go_on(
     is_asked = recipe is not None or settings
     changed = change_recipe(base, settings) if is_asked else None
     config = ResumeConfig(recipe=changed, data_source=locate_data(data), **how)
+    from toolkit.training.resume import resume_run
+
     work = partial(resume_run, run, dataset, config=config, store=store, listener=told)
     return _carry_out(dataset, work, given=data, told=told, call=call)
 
@@ -203,6 +203,8 @@ def _go_on(
 def _carry_out(
     dataset: Dataset, work: Callable[[], TrainReport], *, given: Data | None, told: _Hearing, call: str
 ) -> RunReport:
+    from toolkit.training.borrowed import torch_borrowed
+
     listener, gaps = told.listener, dataset.describe_gaps()
     for words in gaps:
         listener.note(f"warning: {words}")

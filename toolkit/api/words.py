@@ -84,8 +84,10 @@ def split_numbers(given: Numbers, *, option: str, least: int) -> tuple[int, ...]
     return numbers
 
 
-def split_settings(given: str | Iterable[str] | None) -> list[str]:
+def split_settings(given: Mapping[str, object] | str | Iterable[str] | None) -> list[str]:
     """Return the settings `key=value`, one or many."""
+    if isinstance(given, Mapping):
+        return [f"{key}={value}" for key, value in given.items()]
     return [given] if isinstance(given, str) else [*(given or ())]
 
 

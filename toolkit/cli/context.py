@@ -14,6 +14,7 @@ __all__ = [
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.api.subjects import find_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.output import Output, fill_in, note
 from toolkit.errors import UsageError
@@ -62,11 +63,10 @@ def choose_model(model: Path | None, *, store: ArtifactStore) -> Path:
     Raises:
         UsageError: the file named does not exist, or none was named and there is none yet.
     """
-    if model is not None and not model.exists():
-        raise UsageError(f"no model {model}; models lie in {store.root / 'models'}")
-    if model is None:
-        model = store.latest_model()
-        fill_in(str(model))
+    if model is not None:
+        return find_model(model, store=store)
+    model = store.latest_model()
+    fill_in(str(model))
     return model
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["EvaluationReport", "Rival"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from toolkit.counts import count_of
 from toolkit.evaluation.accuracy import AccuracyReport, PairedReport
 from toolkit.evaluation.evaluate import Answer, EvaluationResult, find_mistakes, first_answers
 from toolkit.plain import to_plain
-from toolkit.telling.summary import Summarised, Summary
+from toolkit.telling.summary import Summarised, Summary, number_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,6 @@ class EvaluationReport(Summarised):
         name: what it is called.
         identity: what the report records about it: its path and hash, or its run and checkpoint.
         classes: its class names.
-        figures: accuracy and confusion matrix.
         result: every answer: `labels`, `predicted`, `probabilities`.
         images: uint8 `[N, H, W]` or `[N, H, W, 3]`, as the model took them.
         notes: every remark on the way: what was left out, and what was done to the images.
@@ -60,14 +59,12 @@ class EvaluationReport(Summarised):
         is_own: whether that is the data set that the model was made with.
         command: what repeats it.
         environment: the machine, as `describe_environment` tells.
-        pictures: where drawings of it lie, by what they show.
     """
 
     kind: str
     name: str
     identity: Mapping[str, Any]
     classes: tuple[str, ...]
-    figures: AccuracyReport
     result: EvaluationResult
     images: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
@@ -76,7 +73,11 @@ class EvaluationReport(Summarised):
     is_own: bool = True
     command: str
     environment: Mapping[str, Any]
-    pictures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> AccuracyReport:
+        """Accuracy and confusion matrix."""
+        return self.result.report
 
     @property
     def accuracy(self) -> float:
@@ -129,13 +130,14 @@ class EvaluationReport(Summarised):
             checkpoint: of a run which of its checkpoints.
             against: with `--against` the other's figures, and how the two differ on the same images.
             first: the answers to the first images.
+            pictures: where drawings of it lie, by what they show; the library draws none.
         """
         return {
             **self.figures.to_json(),
             **self.identity,
             "notes": list(self.notes),
             **({} if self.against is None else {"against": self.against.to_json()}),
-            "pictures": dict(self.pictures),
+            "pictures": {},
             "first": to_plain(self.first),
             "mistakes": to_plain(self.mistakes),
             "command": self.command,
@@ -155,7 +157,7 @@ class EvaluationReport(Summarised):
                 f"{self.against.title}: {self.against.figures.describe()}; {100 * paired.difference:+.2f} points, "
                 f"p = {paired.p_value:.2g}: {paired.verdict}"
             )
-        facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
+        facts |= number_facts("note", self.notes)
         right = f"{'test accuracy' if self.is_test else 'accuracy'} {self.figures.describe()}"
         wrong = count_of(self.count - self.correct, "mistake")
         return Summary(f"{self.kind} {self.name}: {right}, {wrong}", facts)

@@ -18,7 +18,7 @@ from toolkit.exporters import Int8Setting
 from toolkit.exporting.int8_gate import Int8Gate
 from toolkit.exporting.kits.kits import WrittenKits
 from toolkit.plain import to_plain
-from toolkit.telling.summary import Summarised, Summary
+from toolkit.telling.summary import Summarised, Summary, number_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -78,7 +78,7 @@ class ExportReport(Summarised):
         if self.int8 is not None and not self.int8.passed:
             facts["no int8"] = "; ".join(self.int8.failures)
         facts |= {f"kit {kit.kit}": kit.folder for kit in (self.kits.kits if self.kits else ())}
-        facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
+        facts |= number_facts("warning", self.warnings)
         return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
 
     def to_json(self) -> dict[str, Any]:

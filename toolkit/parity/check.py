@@ -10,15 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from toolkit.artifacts import ArtifactStore, recording_beside
-from toolkit.durable import sha256_bytes
 from toolkit.environment import describe_environment
 from toolkit.errors import ModelError
 from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.matrix import judge_matrix
-from toolkit.parity.recording import Recording, find_recording, read_recording, write_recording
+from toolkit.parity.recording import Recording, find_recording, hash_calls, read_recording, write_recording
 from toolkit.parity.references.images import compute_reference, make_suites
 from toolkit.parity.subject import Subject, require_providers
 from toolkit.progress import show_nothing
@@ -196,13 +193,12 @@ def record_feeds(
     sets = make_feed_sets(subject.inputs, feeds, plan=subject.plan)
     name = "inputs made from what the graph says of them" if feeds.given is None else "inputs given"
     told = {} if subject.plan is None else {"inputs": subject.plan.to_json()}
-    joined = b"".join(np.ascontiguousarray(array).tobytes() for feed in sets for array in feed.arrays.values())
     return Recording(
         reference=compute_feeds_reference(
             source, sets, precision=subject.precision, budget=budget, opener=opener, progress=progress, say=say
         ),
         model_sha256=source.sha256,
-        data={"name": name, "sha256": sha256_bytes(joined), **told},
+        data={"name": name, "sha256": hash_calls(feed.arrays for feed in sets), **told},
     )
 
 

@@ -21,7 +21,7 @@ from toolkit.parity.rows import describe_row, find_baseline, settle_row, summari
 from toolkit.parity.trial import Trial, image_trials, make_trial, run_trials
 from toolkit.parity.variants import ParityVariant, expand_matrix
 from toolkit.plain import to_plain
-from toolkit.progress import ShowProgress, ShowWork, show_nothing
+from toolkit.progress import ShowProgress, ShowWork, show_nothing, tell_nobody
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.providers import REMOTE
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
@@ -185,7 +185,7 @@ def _is_wrong(row: ParityRow) -> bool:
 
 
 def _judge_variant(
-    variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig, tell: ShowProgress | None = None
+    variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig, tell: ShowProgress = tell_nobody
 ) -> ParityRow:
     settings, source, precision = variant.settings, arithmetics.source, arithmetics.precision
     row = ParityRow(

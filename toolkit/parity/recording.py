@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "Recording",
     "find_recording",
+    "hash_calls",
     "load_recording",
     "pack_suites",
     "read_recording",
@@ -15,7 +16,7 @@ __all__ = [
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.artifacts import recording_beside
-from toolkit.durable import open_atomic
+from toolkit.durable import open_atomic, sha256_bytes
 from toolkit.errors import DataError, ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
@@ -61,6 +62,11 @@ class Recording:
     def first_feeds(self) -> dict[str, NDArray[Any]] | None:
         """The first call of a stranger's file: inputs that were given there cannot be made here. None for images."""
         return self.reference.suites[0].feeds if isinstance(self.reference, FeedsReference) else None
+
+
+def hash_calls(calls: Iterable[Arrays]) -> str:
+    """Return the SHA-256 of the inputs of many calls, one after the other."""
+    return sha256_bytes(b"".join(array.tobytes() for feeds in calls for array in feeds.values()))
 
 
 def write_recording(path: Path, recording: Recording) -> None:

@@ -16,7 +16,7 @@ from toolkit.errors import ModelError, WorkerError, WrongAnswerError
 from toolkit.parity.config import WHOLE_BATCH, ParityConfig
 from toolkit.parity.references.feeds import FeedExpectation
 from toolkit.parity.references.images import Reference, SuiteReference, spread_indices
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.agreement import Agreement
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.client import OpenedWorker
@@ -96,7 +96,7 @@ def image_trials(engine: OpenedWorker, reference: Reference, *, config: ParityCo
         yield make_trial(judged[:count], batch)
 
 
-def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowProgress | None = None) -> list[Outcome]:
+def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowProgress = tell_nobody) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
 
     Args:
@@ -111,7 +111,7 @@ def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowP
     outcomes: list[Outcome] = []
     done, total = 0, sum(len(trial.expected) for trial in known)
     for trial in known:
-        tell = None if progress is None else partial(_tell, progress, before=done, total=total)
+        tell = partial(_tell, progress, before=done, total=total)
         outcomes.append(Outcome(trial=trial, agreement=_judge(engine, trial, tell=tell)))
         done += len(trial.expected)
     return outcomes
@@ -121,11 +121,10 @@ def _tell(progress: ShowProgress, answered: int, *, before: int, total: int) -> 
     progress(before + answered, total)
 
 
-def _judge(engine: OpenedWorker, trial: Trial, *, tell: Callable[[int], None] | None) -> Agreement:
+def _judge(engine: OpenedWorker, trial: Trial, *, tell: Callable[[int], None]) -> Agreement:
     answers: list[Arrays] = []
     for feed in trial.feeds:
-        if tell is not None:
-            tell(len(answers) * trial.batch)
+        tell(len(answers) * trial.batch)
         try:
             answers.append(engine.run(feed))
         except ModelError as error:

@@ -19,7 +19,7 @@ from toolkit.plain import to_plain
 from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block, Row
 from toolkit.prediction.sinks.target import Progress
 from toolkit.regular_file import printable_name
-from toolkit.telling.summary import Summarised, Summary
+from toolkit.telling.summary import Summarised, Summary, number_facts
 
 SCHEMA = "toolkit/predictions/1"
 # By the names of the fields.
@@ -117,7 +117,7 @@ class PredictionReport(Summarised):
         if (score := self.score) is not None and score["count"]:
             right = f"{score['correct']:,} of {score['count']:,} right"
             facts[f"labels from {self.truths}"] = f"{right}, {100 * score['accuracy']:.2f} %"
-        facts |= {f"note {number}": words for number, words in enumerate(self.notes, start=1)}
+        facts |= number_facts("note", self.notes)
         count = self.num_ok + self.num_errors
         parts = [count_of(count, "row"), f"by {self.runtime} on {self.provider_active}"]
         parts += [f"{self.num_doubtful:,} doubtful"] if self.num_doubtful else []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_ROWS", "Summarised", "Summary"]
+__all__ = ["MOST_ROWS", "Summarised", "Summary", "number_facts"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -38,6 +38,11 @@ class Summary(NamedTuple):
     def num_left_out(self) -> int:
         """Rows that are not shown."""
         return max(self.num_rows, len(self.rows)) - len(self.rows[:MOST_ROWS])
+
+
+def number_facts(word: str, sentences: Iterable[str]) -> dict[str, object]:
+    """Return sentences as facts that are called by a word and their number, from 1."""
+    return {f"{word} {number}": words for number, words in enumerate(sentences, start=1)}
 
 
 class Summarised:

@@ -28,9 +28,9 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.providers import CUDA_PROVIDERS, REMOTE
 from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider
 
-# TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
 # In flight at a server that is kept busy.
 REMOTE_CALLS = 16
+# TensorRT is left out: building an engine takes minutes, which nobody asked for by saying `auto`.
 AUTO_ORDER = ("cuda", "mps", "openvino", "cpu")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["describe_mistakes", "evaluate_and_report", "write_evaluation"]
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +76,10 @@ def write_evaluation(report: EvaluationReport, *, path: Path) -> dict[str, Any]:
     if mistakes:
         pictures["mistakes"] = lambda: draw_mistakes(report.images, mistakes, count=figures.count)
     with hold(path, wait_s=WRITING_S):  # the pictures and the report of one evaluation belong together
-        write_json(path, report.to_json())
+        value = report.to_json()
+        write_json(path, value)
         # Once more with those that could be drawn: the figures do not wait for the pictures.
-        value = replace(report, pictures=_draw(pictures, beside=path)).to_json()
+        value["pictures"] = _draw(pictures, beside=path)
         write_json(path, value)
         if not mistakes:
             # A gallery of an earlier evaluation would contradict this one.

@@ -37,7 +37,7 @@ def export_and_show(
         CheckFailedError: int8 was asked for and no file of it holds, or a kit's self-check failed.
         ResourceError: a self-check did not run and `check` insists.
     """
-    path = resolve_run(run, store=store)
+    path = run or resolve_run(None, store=store)
     report = export(**options | {"run": path, "listener": CommandListener(output)})
     _show(report, output=output, asked=options.get("golden"))
     _judge_int8(report, store=store)

@@ -111,8 +111,8 @@ class TrainingListener(CommandListener):
         """Add the mistakes to TensorBoard's events and close them."""
         if self.board is None:
             return
-        judged = report.evaluation
-        captions = [f"{item.predicted} (was {item.label})" for item in judged.mistakes]
-        images = judged.images[[item.index for item in judged.mistakes]]
+        judged, mistakes = report.evaluation, report.evaluation.mistakes
+        captions = [f"{item.predicted} (was {item.label})" for item in mistakes]
+        images = judged.images[[item.index for item in mistakes]]
         self.board.add_mistakes(images, captions, epoch=len(report.rows))
         self.board.close()

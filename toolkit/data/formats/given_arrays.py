@@ -43,14 +43,17 @@ def gather_arrays(given: Any, *, on_note: OnNote = lambda _: None) -> GatheredPi
     if not 1 <= len(pairs) <= len(PARTS) or not all(_is_pair(pair) for pair in pairs):
         raise UsageError(f"the data are {_describe(given)}; expected {EXPECTED}")
     arrays = {part: _as_arrays(pair, part=part) for part, pair in zip(PARTS, pairs, strict=False)}
-    images, bits = read_images(
-        {part: pair[0] for part, pair in arrays.items()}, of=" images", name=NAME, on_note=on_note
-    )
+    given_images = {part: pair[0] for part, pair in arrays.items()}
+    images, bits = read_images(dict(given_images), of=" images", name=NAME, on_note=on_note)
     named = _name_classes({part: pair[1] for part, pair in arrays.items()}, on_note=on_note)
     for part, labels in named.labels.items():
         Split(images=images[part], labels=labels)  # which names what has no partner
-    # What is put in order later is moved in place, and these are the caller's.
-    return join_parts({part: array.copy() for part, array in images.items()}, named, name=NAME, bits=bits)
+    # What is put in order later is moved in place, and some of these are the caller's.
+    own = {
+        part: array.copy() if np.may_share_memory(array, given_images[part]) else array
+        for part, array in images.items()
+    }
+    return join_parts(own, named, name=NAME, bits=bits)
 
 
 def read_images(

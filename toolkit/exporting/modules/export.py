@@ -17,7 +17,7 @@ from toolkit.card import Card, card_beside
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.environment import describe_environment
 from toolkit.errors import ModelError
-from toolkit.exporters import ExportError, ExportSpec, export_torch, finish_model
+from toolkit.exporters import ExportError, ExportResult, ExportSpec, export_torch, finish_model
 from toolkit.exporting.export import begin_log
 from toolkit.exporting.model_file import PRODUCER, card_properties, prove_contract
 from toolkit.exporting.modules.borrowed import Borrowed, borrow_module, undisturbed
@@ -99,10 +99,10 @@ def _export(
     with undisturbed():
         with progress("tracing the module"):
             borrowed = borrow_module(module, example, config=config, name=name)
-            graph, spec = _trace(borrowed, name=name, log=log)
+            graph, spec, finished = _trace(borrowed, name=name, log=log)
         reference = ask_module(borrowed, budget_s=config.budget_s, progress=progress)
-    open_sizes(graph, reference, example=borrowed.example)
-    finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
+    if open_sizes(graph, reference, example=borrowed.example):
+        finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     card = None
     if config.classes:
         network = {"preset": type(module).__name__, "parameters": borrowed.parameters}
@@ -131,19 +131,19 @@ def _export(
     )
 
 
-def _trace(borrowed: Borrowed, *, name: str, log: Path) -> tuple[onnx.ModelProto, ExportSpec]:
-    """Return the graph of a module, of which a file can be made, and what that has to look like."""
+def _trace(borrowed: Borrowed, *, name: str, log: Path) -> tuple[onnx.ModelProto, ExportSpec, ExportResult]:
+    """Return the graph of a module, what its file has to look like, and the file that is made of it."""
     example = borrowed.example
     spec = ExportSpec(input_names=tuple(example.arrays), output_names=borrowed.outputs, dynamic=example.dynamic)
     # While tracing 0 and 1 are specialised.
     tensors = to_tensors(example.resize({axis: max(size, 2) for axis, size in example.sizes.items()}))
     try:
         graph = export_torch(borrowed.face, tensors, spec=spec, log=log)
-        finish_model(graph, spec, metadata={}, producer=PRODUCER)
+        finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     except ExportError as error:
         advice = next((f"; {words}" for sign, words in ADVICE.items() if sign in str(error)), "")
         raise ModelError(f"{name} cannot be exported: {error}{advice}; what torch said is in {log}") from error
-    return graph, spec
+    return graph, spec, finished
 
 
 def _put(

@@ -10,14 +10,18 @@ from toolkit.exporting.modules.example import Example
 from toolkit.parity.references.feeds import FeedsReference
 
 
-def open_sizes(graph: onnx.ModelProto, reference: FeedsReference, *, example: Example) -> None:
+def open_sizes(graph: onnx.ModelProto, reference: FeedsReference, *, example: Example) -> bool:
     """Leave open what a module's answers show to be: by the name of the input's axis whose size they have, if any.
 
     Args:
         graph: changed in place; sizes within it are left out where one was wrong.
         reference: the module's answers.
         example: names the inputs' axes.
+
+    Returns:
+        Whether one was.
     """
+    is_changed = False
     sizes = {
         axis: [entry.feeds[name].shape[place] for entry in reference.suites]
         for name, axes in example.dynamic.items()
@@ -30,3 +34,5 @@ def open_sizes(graph: onnx.ModelProto, reference: FeedsReference, *, example: Ex
             if dim.HasField("dim_value") and set(seen) != {dim.dim_value}:
                 dim.dim_param = next((axis for axis, told in sizes.items() if told == seen), f"{output.name}_{place}")
                 del graph.graph.value_info[:]
+                is_changed = True
+    return is_changed

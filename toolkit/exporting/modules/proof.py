@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError
 from toolkit.exporting.modules.example import Example
 from toolkit.onnx_file.source import ModelSource
-from toolkit.parity.recording import Recording
+from toolkit.parity.recording import Recording, hash_calls
 from toolkit.parity.references.feeds import FeedExpectation, FeedsReference
 from toolkit.progress import ShowProgress, ShowWork
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
@@ -114,6 +113,6 @@ def _record(reference: FeedsReference, source: ModelSource) -> Recording:
     if beyond := [entry.name for entry in reference.suites if entry.name not in kept]:
         words = f"proven at the export and not recorded for their size: {', '.join(beyond)}"
         reference = replace(reference, left_out=(*reference.left_out, words))
-    joined = b"".join(array.tobytes() for entry in suites for array in entry.feeds.values())
-    data = {"name": "calls made from the example of an export", "sha256": sha256_bytes(joined)}
+    sha256 = hash_calls(entry.feeds for entry in suites)
+    data = {"name": "calls made from the example of an export", "sha256": sha256}
     return Recording(reference=replace(reference, suites=suites), model_sha256=source.sha256, data=data)

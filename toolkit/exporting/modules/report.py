@@ -12,7 +12,7 @@ from toolkit.card import Card, card_beside
 from toolkit.exporting.kits.kits import WrittenKits
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.plain import to_plain
-from toolkit.telling.summary import Summarised, Summary
+from toolkit.telling.summary import Summarised, Summary, number_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -80,7 +80,7 @@ class ModuleExportReport(Summarised):
             "its answers": f"{self.recording}, by which parity judges",
         }
         facts |= {f"kit {kit.kit}": kit.folder for kit in (self.kits.kits if self.kits else ())}
-        facts |= {f"warning {number}": words for number, words in enumerate(self.warnings, start=1)}
+        facts |= number_facts("warning", self.warnings)
         return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
 
     def to_json(self) -> dict[str, Any]:
