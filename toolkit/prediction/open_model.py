@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_model"]
+__all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_model", "settings_of"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,19 @@ def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once
     return replace(_open(source, choice, provider=last, **how), notes=tuple(notes))
 
 
+def settings_of(choice: EngineChoice) -> RuntimeSettings:
+    """Return with which settings an engine is opened that was chosen, on the provider that was named."""
+    return RuntimeSettings(
+        runtime=choice.runtime,
+        provider=choice.provider,
+        precision="fp32" if choice.precision == "tf32" else choice.precision,
+        tf32=choice.precision == "tf32",
+        threads=choice.threads,
+        io_binding=True,
+        allow_fallback=choice.allow_fallback,
+    )
+
+
 def _check_choice(choice: EngineChoice) -> None:
     entry = find_runtime(choice.runtime)
     if entry.needs_run or entry.is_reference or entry.is_remote:
@@ -117,14 +130,10 @@ def _check_choice(choice: EngineChoice) -> None:
 
 def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_once: int, probe: bool) -> OpenedModel:
     is_reentrant = provider in find_runtime(choice.runtime).reentrant and not choice.threads
-    settings = RuntimeSettings(
-        runtime=choice.runtime,
+    settings = replace(
+        settings_of(choice),
         provider=provider,
-        precision="fp32" if choice.precision == "tf32" else choice.precision,
-        tf32=choice.precision == "tf32",
-        threads=choice.threads,
         runs_at_once=runs_at_once if is_reentrant else 1,
-        io_binding=True,
         allow_fallback=choice.allow_fallback and choice.provider != AUTO,
     )
     if probe:

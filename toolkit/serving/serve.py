@@ -11,14 +11,15 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError
 from toolkit.onnx_file.external_data import read_model
+from toolkit.prediction.open_model import settings_of
 from toolkit.regular_file import read_regular
-from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
@@ -93,15 +94,7 @@ async def _live(
 def _open_all(files: Sequence[ServedFile], config: ServeConfig) -> list[ServedModel]:
     """Open all models at the same time; where one cannot be served, none is."""
     choice = config.engine
-    settings = RuntimeSettings(
-        runtime=choice.runtime,
-        provider=choice.provider,
-        precision="fp32" if choice.precision == "tf32" else choice.precision,
-        tf32=choice.precision == "tf32",
-        threads=choice.threads or max(1, usable_cores() - 1),
-        io_binding=True,
-        allow_fallback=choice.allow_fallback,
-    )
+    settings = settings_of(replace(choice, threads=choice.threads or max(1, usable_cores() - 1)))
     sources = [read_model(file.path, allow_external_data=config.allow_external_data) for file in files]
     with ThreadPoolExecutor(len(files)) as pool:
         opening = [pool.submit(Engine, source, settings, max_batch=config.max_batch) for source in sources]
