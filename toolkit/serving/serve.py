@@ -24,6 +24,7 @@ from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
 from toolkit.serving.http.server import HttpServer, bind
+from toolkit.serving.repository import ModelRepository
 from toolkit.serving.served_model import ServedModel
 
 MOST_TOKEN_BYTES = 4096
@@ -62,16 +63,18 @@ def serve(
     token = read_token(config.token_file) if config.token_file else b""
     with bind(config.host, config.port) as bound:
         models = _open_all(files, config)
-        by_name: dict[str, dict[str, ServedModel]] = {}
-        for model in models:
-            by_name.setdefault(model.name, {})[model.version] = model
+        repository = ModelRepository(models)
         application = Application(
-            by_name, token=token, make_page=functools.partial(make_page, models[0]) if make_page else dict, tell=tell
+            repository,
+            token=token,
+            make_page=functools.partial(make_page, models[0]) if make_page else dict,
+            tell=tell,
         )
         server = HttpServer(
             application,
             config,
-            most_body_bytes=max(MOST_PICTURE_BYTES, *(model.most_body_bytes for model in models)),
+            repository=repository,
+            most_body_bytes=max(MOST_PICTURE_BYTES, repository.most_body_bytes),
             on_started=lambda: on_ready(_address(bound, config), models),
         )
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

@@ -20,6 +20,7 @@ from toolkit.errors import ResourceError
 from toolkit.serving.codec.reply import json_reply
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.http.application import Application
+from toolkit.serving.repository import ModelRepository
 
 # Address and headers of a request, together.
 MOST_HEAD_BYTES = 32 << 10
@@ -114,6 +115,7 @@ class HttpServer(uvicorn.Server):
     Args:
         application: what answers.
         config: addresses, TLS and limits.
+        repository: what is served; looked after here.
         most_body_bytes: of any request.
         on_started: called once requests are taken.
 
@@ -122,7 +124,13 @@ class HttpServer(uvicorn.Server):
     """
 
     def __init__(
-        self, application: Application, config: ServeConfig, *, most_body_bytes: int, on_started: Callable[[], None]
+        self,
+        application: Application,
+        config: ServeConfig,
+        *,
+        repository: ModelRepository,
+        most_body_bytes: int,
+        on_started: Callable[[], None],
     ) -> None:
         settings = uvicorn.Config(
             application,
@@ -143,7 +151,7 @@ class HttpServer(uvicorn.Server):
         settings.load()
         settings.ssl = make_tls(config)
         super().__init__(settings)
-        self._application, self._on_started = application, on_started
+        self._repository, self._on_started = repository, on_started
         self.forced_by = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -153,9 +161,9 @@ class HttpServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as the base class
         """Begin to end at the first signal, and end without waiting at the second."""
-        if self._application.is_draining:
+        if self._repository.is_draining:
             self.forced_by, self.force_exit = sig, True
-        self._application.is_draining = True
+        self._repository.is_draining = True
 
     async def on_tick(self, counter: int) -> bool:
         """Do what is to be done ten times a second; return whether the server is to end."""
@@ -164,8 +172,8 @@ class HttpServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, _Connection):
                 connection.check_time(now)
-        self._application.watch()
-        return self.force_exit or (self._application.is_draining and self._application.is_idle)
+        self._repository.watch()
+        return self.force_exit or (self._repository.is_draining and self._repository.is_idle)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,118 @@
+"""The models that are served, by name and version: found, looked after, and what they answer counted.
+
+Nothing here knows by which protocol a request came.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ModelRepository"]
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+
+from toolkit.serving.codec.refusal import RefusedError
+from toolkit.serving.served_model import ServedModel
+
+REASONS = {
+    401: "unauthorised",
+    413: "too_large",
+    429: "overloaded",
+    499: "client_gone",
+    503: "unavailable",
+    504: "late",
+}
+
+
+class ModelRepository:
+    """What is served.
+
+    Attributes:
+        is_draining: whether no request for inference is taken any more.
+
+    Args:
+        models: at least one, the versions of a name in their order.
+    """
+
+    def __init__(self, models: Iterable[ServedModel]) -> None:
+        self.is_draining = False
+        self._at_work = 0
+        self._models: dict[str, dict[str, ServedModel]] = {}
+        for model in models:
+            self._models.setdefault(model.name, {})[model.version] = model
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """Every version of every model."""
+        return [model for versions in self._models.values() for model in versions.values()]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests for any model would be taken."""
+        return not self.is_draining and all(model.is_ready for model in self.models)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every request that was taken is answered."""
+        return not self._at_work
+
+    @property
+    def most_body_bytes(self) -> int:
+        """Of a request for inference, whichever model it is for."""
+        return max(model.most_body_bytes for model in self.models)
+
+    def watch(self) -> None:
+        """Look after the models; called several times a second."""
+        for model in self.models:
+            model.watch()
+
+    def find(self, name: str, version: str | None = None) -> ServedModel:
+        """Return a model; without a version the last one.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        versions = self._models.get(name)
+        if versions is None:
+            raise RefusedError(f"there is no model {name[:100]!r}; there are {', '.join(self._models)}", status=404)
+        if version is not None and version not in versions:
+            raise RefusedError(
+                f"model {name!r} has no version {version[:20]!r}; it has {', '.join(versions)}", status=404
+            )
+        return versions[version] if version is not None else list(versions.values())[-1]
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a model that is there, in their order."""
+        return list(self._models[name])
+
+    @contextlib.contextmanager
+    def counting(self, model: ServedModel) -> Iterator[None]:
+        """Count a request for inference, whatever becomes of it: from before its body is read until it is answered."""
+        came, status = time.monotonic(), 500
+        try:
+            yield
+            status = 200
+        except RefusedError as error:
+            status = error.status
+            raise
+        finally:
+            if status != 200:
+                reason = REASONS.get(status, "invalid" if status < 500 else "failed")
+                model.stats.refusals[reason] += 1
+                model.stats.fail.add(time.monotonic() - came)
+            model.stats.codes[status] += 1
+
+    @contextlib.contextmanager
+    def taking(self) -> Iterator[None]:
+        """Take a request for inference: the server does not end before it is answered.
+
+        Raises:
+            RefusedError: the server is ending.
+        """
+        if self.is_draining:
+            raise RefusedError("the server is ending", status=503, retry_after_s=1)
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
