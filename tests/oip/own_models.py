@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 WIDTH = 3
 TYPES = {
-    **{name.lower(): getattr(TensorProto, name) for name in ("BOOL", "FLOAT", "DOUBLE")},
+    **{name.lower(): getattr(TensorProto, name) for name in ("BOOL", "FLOAT", "DOUBLE", "STRING")},
     **{
         f"{sign}int{bits}": getattr(TensorProto, f"{sign}int{bits}".upper())
         for sign in ("", "u")

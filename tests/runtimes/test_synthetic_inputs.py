@@ -504,7 +504,10 @@ def test_a_value_is_a_number_that_the_inputs_type_has(dtype: str, wrong: list[st
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [
-        ("string", "is of string, and inputs are made of numbers only; bring all inputs with --inputs FILE.npz"),
+        (
+            "complex64",
+            "is of complex64, and .* of real numbers and strings only; bring all inputs with --inputs FILE.npz",
+        ),
         ("optional_type", r"is no tensor \(optional_type\), and tensors alone can be fed"),
     ],
 )
@@ -512,6 +515,24 @@ def test_what_is_no_number_is_refused_with_the_next_step(dtype: str, words: str)
     plan = first_plan((facts_of_spec(TensorSpec(name="x", dtype=dtype, shape=(2,))),), FeedConfig())
     with pytest.raises(UsageError, match=words):
         plan.make()
+
+
+def test_strings_are_those_that_the_graph_names_else_digits() -> None:
+    keys = {"keys_strings": ["red", "green"], "values_int64s": [0, 1], "domain": "ai.onnx.ml"}
+    nodes = [
+        helper.make_node("Identity", ["colour"], ["same"]),
+        helper.make_node("LabelEncoder", ["same"], ["y"], **keys),
+        helper.make_node("Cast", ["text"], ["z"], to=FLOAT),
+    ]
+    strings = TensorProto.STRING
+    inputs = [value("colour", strings, "batch", 4), value("text", strings, "batch")]
+    plan = first_plan(read_inputs(model_of(nodes, inputs, ["y", "z"])), FeedConfig())
+    made = plan.make(batch=8)
+    assert (made["colour"].shape, set(made["colour"].ravel())) == ((8, 4), {"red", "green"})
+    assert (made["text"].shape, set(made["text"])) <= ((8,), {"0", "1", "2", "3"})
+    assert np.array_equal(plan.make(batch=8)["colour"], made["colour"])
+    with pytest.raises(UsageError, match="--value text=3 does not fit the input, which is string"):
+        first_plan(plan.facts, read_feeds(None, None, values=["text=3"]))
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "x=2,", "x=two", "=1"])

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from toolkit.card import CARD_KEY, Card
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.evaluation.selftest import run_selftest
-from toolkit.onnx_file.element_types import STRING, find_dtype
 from toolkit.runtimes.base import run_first
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.feed_config import FeedConfig
@@ -37,6 +36,8 @@ WARM_CALLS = 3
 # How far rows of a batch may be from the same rows alone, relative to the largest: sums in another order are rounded
 # otherwise.
 SAME_ROWS = 1e-3
+# Of a stranger's file so many rows are held against the same rows alone: made by chance, two may well be the same.
+COMPARED_ROWS = 8
 MakeFeeds = Callable[[int | None], dict[str, NDArray[Any]]]
 
 
@@ -89,7 +90,7 @@ def _prove(worker: WorkerRuntime, reopen: Callable[[], WorkerRuntime], *, max_ba
     inputs, outputs, left_out = _servable(worker.info.inputs, worker.info.outputs, name=name)
     notes = [f"output {output} of {name} is no tensor and is not served" for output in left_out]
     make = _feeds_of(worker, card, reopen=reopen, name=name)
-    shares = card is not None or _rows_are_apart(worker, make)
+    shares = card is not None or _rows_are_apart(worker, make, rows=max(2, min(max_batch, COMPARED_ROWS)))
     line = CallTime()
     for size in call_sizes(max_batch) if shares else (1,):
         _warm(worker, make(size if shares else None), line=line, rows=size)
@@ -118,34 +119,31 @@ def _feeds_of(worker: WorkerRuntime, card: Card | None, *, reopen: Callable[[], 
     if card is not None:
         shape = card.input.shape
         return lambda rows: {"images": np.random.default_rng(rows).integers(0, 256, (rows or 1, *shape), np.uint8)}
-    specs = worker.info.inputs
-    if any(spec.dtype == STRING for spec in specs):
-        return lambda rows: {spec.name: _plain_tensor(spec, rows or 1) for spec in specs}
     plan = choose_feeds(worker, FeedConfig(), name=name, reopen=reopen)
     return lambda rows: plan.make(batch=rows)
 
 
-def _plain_tensor(spec: TensorSpec, rows: int) -> NDArray[Any]:
-    shape = [size if isinstance(size, int) else 1 if place else rows for place, size in enumerate(spec.shape)]
-    return np.full(shape, "a") if spec.dtype == STRING else np.ones(shape, find_dtype(spec.dtype))
+def _rows_are_apart(worker: WorkerRuntime, make: MakeFeeds, *, rows: int) -> bool:
+    """Tell whether each row of a batch is answered as it is alone, so that strangers' rows may share a call.
 
-
-def _rows_are_apart(worker: WorkerRuntime, make: MakeFeeds) -> bool:
-    """Tell whether each row of a batch is answered as it is alone, so that strangers' rows may share a call."""
+    Not where all rows that could be made are the same: they would be answered alike whatever the file does.
+    """
     specs = (*worker.info.inputs, *worker.info.outputs)
     if any(not spec.shape or isinstance(spec.shape[0], int) for spec in specs):
         return False
-    feeds = make(2)
-    if any(len(array) != 2 for array in feeds.values()):  # the first axis is no axis of rows
+    feeds = make(rows)
+    if any(len(array) != rows for array in feeds.values()):  # the first axis is no axis of rows
+        return False
+    if all((array == array[:1]).all() for array in feeds.values()):
         return False
     try:
-        both = worker.run(feeds)
-        alone = [worker.run({name: array[at : at + 1] for name, array in feeds.items()}) for at in range(2)]
-    except ModelError:  # it takes one row, or two, and not the other
+        together = worker.run(feeds)
+        alone = [worker.run({name: array[at : at + 1] for name, array in feeds.items()}) for at in range(rows)]
+    except ModelError:  # it takes one row, or several, and not the other
         return False
     return all(
-        len(value) == 2 and all(_is_same(value[at : at + 1], alone[at][name]) for at in range(2))
-        for name, value in both.items()
+        len(value) == rows and all(_is_same(value[at : at + 1], alone[at][name]) for at in range(rows))
+        for name, value in together.items()
     )
 
 

@@ -6,6 +6,7 @@ __all__ = ["ServedFile", "read_token", "serve"]
 
 import asyncio
 import functools
+import os
 import socket
 import stat
 from collections import Counter
@@ -19,7 +20,7 @@ from toolkit.environment import usable_cores
 from toolkit.errors import ResourceError, StoppedError
 from toolkit.onnx_file.external_data import read_model
 from toolkit.prediction.open_model import settings_of
-from toolkit.regular_file import read_regular
+from toolkit.regular_file import open_regular
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
@@ -123,8 +124,8 @@ def read_token(path: Path) -> bytes:
     Raises:
         ResourceError: others can read it, too, or it is no token.
     """
-    token = read_regular(path, most_bytes=MOST_TOKEN_BYTES, name=f"the token file {path}", raises=ResourceError).strip()
-    mode = path.stat().st_mode
+    with open_regular(path, most_bytes=MOST_TOKEN_BYTES, name=f"the token file {path}", raises=ResourceError) as file:
+        mode, token = os.fstat(file.fileno()).st_mode, file.read(MOST_TOKEN_BYTES).strip()
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ResourceError(
             f"the token file {path} is open to others (mode {mode & 0o777:o}); close it: chmod 600 {path}"

@@ -49,7 +49,7 @@ def choose_feeds(
 
     Raises:
         ModelError: it runs with none of them.
-        UsageError: what the user said does not fit, or an input is not of numbers.
+        UsageError: what the user said does not fit, or an input is neither of numbers nor of strings.
     """
     plans = _possible_plans(_input_facts_of(opened), config)
     first = next(plans)
@@ -151,6 +151,6 @@ def _settle(plan: FeedPlan, first: FeedPlan) -> FeedPlan:
 
 
 def _says_something(outputs: Arrays) -> bool:
-    """Tell whether an answer holds whole numbers, or a finite one that is not faint."""
-    known = [array for array in outputs.values() if array.dtype.kind in "biuf" and array.size]
+    """Tell whether an answer holds whole numbers, strings, or a finite number that is not faint."""
+    known = [array for array in outputs.values() if array.dtype.kind in "biufU" and array.size]
     return any(array.dtype.kind != "f" or np.abs(array[np.isfinite(array)]).max(initial=0) > FAINT for array in known)

@@ -12,8 +12,8 @@ __all__ = [
     "axes_of",
     "check_given",
     "declared_axis",
+    "element_type",
     "facts_of_spec",
-    "number_type",
     "quote",
     "told_shapes",
 ]
@@ -57,16 +57,18 @@ class Need(NamedTuple):
 
     Attributes:
         role: `free` numbers are drawn as they come; `range`, `index` and `number` lie between `low` and `high`; `fill`
-            is one number, the first of `choices`; `mask`, `length` and `pick` say what they are.
+            is one number, the first of `choices`; `mask`, `length` and `pick` say what they are; a `word` is text.
         low: least number.
         high: largest number; for `index` the last row of the smallest table.
         choices: for `fill` and `pick` the numbers that it may be, the first of them before the others.
+        words: for `word` the strings that it may be; empty where the graph names none.
     """
 
     role: str
     low: float = 0.0
     high: float = 1.0
     choices: tuple[float, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 FREE = Need("free")
@@ -106,11 +108,11 @@ def axes_of(item: InputFacts) -> tuple[Axis, ...]:
     return (Axis(None, role=BATCH, is_open=True), Axis(None, is_open=True)) if item.axes is None else item.axes
 
 
-def number_type(facts: InputFacts) -> np.dtype[Any]:
+def element_type(facts: InputFacts) -> np.dtype[Any]:
     """Return the NumPy type of an input.
 
     Raises:
-        UsageError: it is not of numbers.
+        UsageError: it is neither of numbers nor of strings.
     """
     try:
         dtype = find_dtype(facts.dtype)
@@ -119,10 +121,10 @@ def number_type(facts: InputFacts) -> np.dtype[Any]:
             f"input {facts.name!r} is no tensor ({facts.dtype}), and tensors alone can be fed; export the file with "
             "tensors for inputs"
         ) from error
-    if dtype.kind not in "biuf" and dtype.name not in SMALL_BITS:
+    if dtype.kind not in "biufU" and dtype.name not in SMALL_BITS:
         raise UsageError(
-            f"input {facts.name!r} is of {facts.dtype}, and inputs are made of numbers only; bring all inputs with "
-            "--inputs FILE.npz"
+            f"input {facts.name!r} is of {facts.dtype}, and inputs are made of real numbers and strings only; bring "
+            "all inputs with --inputs FILE.npz"
         )
     return dtype
 
@@ -192,7 +194,7 @@ def _check_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
         UsageError: with the type; an input is not of numbers.
     """
     for item in facts:
-        dtype = number_type(item) if item.name in config.values else None
+        dtype = element_type(item) if item.name in config.values else None
         strange = [number for number in config.values.get(item.name, ()) if dtype and not _holds(dtype, number)]
         if strange:
             raise UsageError(
@@ -203,6 +205,8 @@ def _check_values(facts: tuple[InputFacts, ...], config: FeedConfig) -> None:
 
 def _holds(dtype: np.dtype[Any], number: float) -> bool:
     """Tell whether a type has a number; for a float type, whether it is in range."""
+    if dtype.kind == "U":
+        return False
     try:
         with np.errstate(all="ignore"):
             cast = np.asarray(number).astype(dtype)

@@ -61,6 +61,7 @@ IMAGE_SHIFT, IMAGE_DIVISOR = 20.0, 100.0
 IMAGE_MAX = 255.0
 TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 KEYS = ("keys_int64s", "keys_floats", "cats_int64s")
+STRING_KEYS = ("keys_strings", "cats_strings", "string_vocabulary", "pool_strings")
 
 
 def need_of(graph: Graph, reading: Reading) -> Need | None:
@@ -176,5 +177,8 @@ def _learned(_: Graph, node: NodeProto, *, position: int) -> Need | None:
             return None
         edge = (max(thresholds) - min(thresholds)) / 8 or 1.0
         return Need("range", min(thresholds) - edge, max(thresholds) + edge)
+    words = next((found for name in STRING_KEYS if (found := attribute(node, name, otherwise=()))), ())
+    if words:
+        return Need("word", words=tuple(word.decode() for word in words))
     keys = next((found for name in KEYS if (found := attribute(node, name, otherwise=()))), ())
     return Need("pick", choices=tuple(float(key) for key in keys)) if keys else None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
 from toolkit.runtimes.feed_config import FeedConfig
-from toolkit.runtimes.synthetic_inputs.facts import BATCH, SEQUENCE, InputFacts, axes_of, number_type, quote
+from toolkit.runtimes.synthetic_inputs.facts import BATCH, SEQUENCE, InputFacts, axes_of, element_type, quote
 from toolkit.runtimes.synthetic_inputs.sizes import OpenSizes
 
 SEED = 20_261_125
@@ -33,6 +33,8 @@ DRAWS: dict[str, DrawNumbers] = {
     "sparse": lambda generator, shape: generator.standard_normal(shape) * (generator.random(shape) < FILLED),
     "small": lambda generator, shape: generator.standard_normal(shape) / 100,
 }
+# Where a graph names no strings: some that it can turn into numbers, too.
+WORDS = ("0", "1", "2", "3")
 # Of a range's half, what one unit of a draw stands for: most normal numbers lie inside, many wide ones at the ends.
 UNIT = {"normal": 1 / 3, "wide": 1 / 10, "sparse": 1 / 3, "small": 1 / 3}
 
@@ -83,7 +85,7 @@ class FeedPlan:
             batch: items in the call, where that is open; by default as many as were chosen.
 
         Raises:
-            UsageError: an input is not of numbers, or over 1 GB.
+            UsageError: an input is neither of numbers nor of strings, or over 1 GB.
         """
         generator = np.random.default_rng([SEED, self.batch if batch is None else batch])
         longest = self._longest()
@@ -115,9 +117,9 @@ class FeedPlan:
             raise UsageError(f"input {item.name!r} of {list(shape)} is larger than {MADE_CAP_BYTES >> 30} GB")
         numbers = self.config.values.get(item.name) or ((self.numbers[item.name],) if item.name in self.numbers else ())
         if len(numbers) > 1:
-            return np.array(numbers).astype(number_type(item)).reshape(shape)
+            return np.array(numbers).astype(element_type(item)).reshape(shape)
         if numbers:
-            return np.full(shape, numbers[0]).astype(number_type(item))
+            return np.full(shape, numbers[0]).astype(element_type(item))
         return _draw(item, shape, draw=draw, generator=generator, longest=longest)
 
     def _shape(self, name: str, batch: int | None) -> tuple[int, ...]:
@@ -155,29 +157,29 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
 def _draw(
     facts: InputFacts, shape: tuple[int, ...], *, draw: str, generator: np.random.Generator, longest: int
 ) -> NDArray[Any]:
-    """Return numbers for one input.
+    """Return numbers, or strings, for one input.
 
-    Indices, lengths, masks and the like are drawn alike by every draw.
+    Strings, indices, lengths, masks and the like are drawn alike by every draw.
 
     Args:
-        facts: what the numbers have to be.
+        facts: what they have to be.
         shape: of the array.
         draw: a key of `DRAWS`.
         generator: where chance comes from.
         longest: what a length may be at most.
 
     Raises:
-        UsageError: the input is not of numbers.
+        UsageError: the input is neither of numbers nor of strings.
     """
-    dtype, (role, low, high, choices) = number_type(facts), facts.need
+    dtype, (role, low, high, choices, words) = element_type(facts), facts.need
     if role == "mask":
         return _mask(generator, shape).astype(dtype)
     if role == "length":
         return _whole(generator, shape, low=1, high=longest, first=longest).astype(dtype)
     if role in {"index", "number"}:
         return _whole(generator, shape, low=int(low), high=int(high)).astype(dtype)
-    if role == "pick":
-        return generator.choice(np.array(choices), shape).astype(dtype)
+    if role == "pick" or dtype.kind == "U":
+        return generator.choice(np.array(choices or words or WORDS), shape).astype(dtype)
     if role == "range":
         numbers = _within(low, high, numbers=DRAWS[draw](generator, shape), draw=draw)
         return (numbers if _is_float(dtype) else np.rint(np.clip(numbers, *_limits(dtype)))).astype(dtype)

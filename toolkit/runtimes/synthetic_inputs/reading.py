@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 from onnx import NodeProto
 
+from toolkit.onnx_file.element_types import STRING
 from toolkit.onnx_file.graph_parts import declared_sizes, name_type
 from toolkit.runtimes.synthetic_inputs.facts import BATCH, IMAGE, SEQUENCE, Axis, InputFacts, Need, declared_axis
 from toolkit.runtimes.synthetic_inputs.needs import need_of
@@ -58,7 +59,10 @@ def _read_graph(graph: Graph, item: onnx.ValueInfoProto) -> InputFacts:
     readings = list(follow(graph, item.name, rank=None if axes is None else len(axes)))
     axes = _guess_rank(graph, readings) if axes is None else _with_evidence(graph, axes, readings=readings)
     needs = [need for reading in readings if reading.same and (need := need_of(graph, reading)) is not None]
-    need = _choose(item.name, dtype, axes=axes, needs=needs, readings=readings)
+    if dtype == STRING:
+        need = Need("word", words=tuple(dict.fromkeys(word for need in needs for word in need.words)))
+    else:
+        need = _choose(item.name, dtype, axes=axes, needs=needs, readings=readings)
     return InputFacts(name=item.name, dtype=dtype, axes=axes, need=need)
 
 

@@ -8,10 +8,16 @@ import json
 import re
 from typing import Any
 
+from toolkit.containers.kinds import is_picture
 from toolkit.serving.codec.refusal import RefusedError
 
 MOST_DEPTH = 8
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# What is sent in its place: by how it begins, what it is and what to do with it.
+MISTAKEN = {
+    b"\x1f\x8b": "compressed with gzip; say so with Content-Encoding: gzip",
+    b"\x93NUMPY": "an NPY file; send its values as data in JSON, or as raw bytes behind it",
+}
 JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
@@ -28,6 +34,13 @@ def read_json(text: bytes) -> dict[str, Any]:
     except RefusedError:
         raise
     except (ValueError, RecursionError) as error:
+        if is_picture(text):
+            raise RefusedError(
+                "the body is a picture; send its bytes to /v2/models/NAME/classify, or its pixels here as a tensor"
+            ) from error
+        for start, kind in MISTAKEN.items():
+            if text.startswith(start):
+                raise RefusedError(f"the body is {kind}") from error
         raise RefusedError(f"the request is not JSON: {error}") from error
     if not isinstance(told, dict):
         raise RefusedError('the request is not a JSON object; expected {"inputs": [...]}')
