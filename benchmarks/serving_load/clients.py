@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,16 @@ class Arrivals:
     def percentile_ms(self, share: float) -> float:
         """Return a percentile of the answered ones' latencies, in ms."""
         return float(np.quantile(self.latencies_s, share, method="inverted_cdf")) * 1e3 if self.latencies_s else np.nan
+
+    def to_row(self) -> dict[str, Any]:
+        """Return what a table tells of it."""
+        return {
+            "offered": self.offered,
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items()) if count},
+            "p50_ms": round(self.percentile_ms(0.5), 3),
+            "p99_ms": round(self.percentile_ms(0.99), 3),
+            "client_late_ms": round(self.late_s * 1e3, 2),
+        }
 
 
 def run_wrk(server: RunningServer, wire: Wire, *, seconds: float, core: int, connections: int = CONNECTIONS) -> Closed:
