@@ -1,26 +1,15 @@
-"""What commands fall back to when nothing is named: the latest run, the latest model, its data."""
+"""What commands fall back to when nothing is named: the latest run, the latest model."""
 
 from __future__ import annotations
 
-__all__ = [
-    "announce_model",
-    "choose_model",
-    "load_data",
-    "require_there",
-    "resolve_model",
-    "resolve_run",
-]
+__all__ = ["announce_model", "choose_model", "choose_run", "require_there", "resolve_model"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.api.subjects import find_model
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.output import Output, fill_in, note
+from toolkit.cli.output import fill_in, note
 from toolkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from toolkit.data import Dataset
 
 
 def require_there(path: Path, *, made_by: str) -> Path:
@@ -38,14 +27,13 @@ def require_there(path: Path, *, made_by: str) -> Path:
     return path
 
 
-def resolve_run(run: Path | None, *, store: ArtifactStore) -> Path:
-    """Return the run folder named, or the latest one, and say which."""
+def choose_run(store: ArtifactStore) -> Path:
+    """Return the latest run's folder, and say which it is."""
     from toolkit.runs.run import find_run
 
-    path = find_run(run, store=store)
-    if run is None:
-        note(f"using the latest run: {path}")
-        fill_in(str(path))
+    path = find_run(None, store=store)
+    note(f"using the latest run: {path}")
+    fill_in(str(path))
     return path
 
 
@@ -76,20 +64,3 @@ def announce_model(path: Path, *, store: ArtifactStore) -> None:
     warning = store.stale_model_warning()
     if warning and path == store.latest_model():
         note(f"warning: {warning}")
-
-
-def load_data(
-    name: str, output: Output, *, size: tuple[int, int] | None = None, polarity: str | None = None
-) -> Dataset:
-    """Load a data set behind a progress bar and say what was left out or changed.
-
-    Args:
-        name: a name or a path.
-        output: shows the bar.
-        size: height and width to which a user's own images are resized; None leaves them.
-        polarity: what a user's own images are; None: told from the training images.
-    """
-    from toolkit.data import load_dataset
-
-    with output.progress(f"loading {Path(name).name}", unit="bytes") as bar:
-        return load_dataset(name, size=size, polarity=polarity, progress=bar, on_note=note)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.api.evaluate import evaluate
 from toolkit.artifacts import ArtifactStore
-from toolkit.cli.context import resolve_run
+from toolkit.cli.context import choose_run
 from toolkit.cli.hearing import CommandListener
 from toolkit.cli.output import Output, draw_picture
 from toolkit.counts import count_of
@@ -38,7 +38,7 @@ def evaluate_and_report(
         output: where the words go.
     """
     store = ArtifactStore.default()
-    subject = target or resolve_run(None, store=store)
+    subject = target or choose_run(store)
     report = evaluate(subject, data, provider=provider, against=against, listener=CommandListener(output))
     lines = []
     if (rival := report.against) is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.api.export import export, make_kit_config, write_kits_of
-from toolkit.cli.context import resolve_run
+from toolkit.cli.context import choose_run
 from toolkit.cli.hearing import CommandListener
 from toolkit.cli.output import Output, note, tell_origin, warn
 from toolkit.durable import write_json
@@ -37,7 +37,7 @@ def export_and_show(
         CheckFailedError: int8 was asked for and no file of it holds, or a kit's self-check failed.
         ResourceError: a self-check did not run and `check` insists.
     """
-    path = run or resolve_run(None, store=store)
+    path = run or choose_run(store)
     report = export(**options | {"run": path, "listener": CommandListener(output)})
     _show(report, output=output, asked=options.get("golden"))
     _judge_int8(report, store=store)

@@ -7,13 +7,13 @@ __all__ = ["Quickstart"]
 from pathlib import Path
 from typing import Any
 
+from toolkit.api.data import load_given
 from toolkit.api.export import export
 from toolkit.api.predict import predict
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, card_beside
 from toolkit.cli.actions.parity import check_and_report
 from toolkit.cli.actions.train import train_and_draw
-from toolkit.cli.context import load_data
 from toolkit.cli.hearing import CommandListener
 from toolkit.cli.output import Output
 from toolkit.counts import count_of
@@ -54,7 +54,7 @@ class Quickstart:
 
     def train(self) -> None:
         """1/6 data, training, evaluation"""
-        self._data = load_data(self._name, self._output)
+        self._data = load_given(self._name, listener=CommandListener(self._output))
         config = TrainConfig(recipe=RECIPES[RECIPE], seed=SEED, all_data=True)
         reused = self._find_run(config)
         if reused is not None:

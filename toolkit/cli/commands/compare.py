@@ -11,24 +11,18 @@ import typer
 
 from toolkit.cli.completion import ALLOWANCES, json_files, one_of
 from toolkit.cli.context import require_there
-from toolkit.cli.options import Json
+from toolkit.cli.options import Json, option
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError, require_known
 
 Old = Annotated[Path, typer.Argument(help="What toolkit bench had written.", autocompletion=json_files)]
 New = Annotated[Path, typer.Argument(help="What it has written now.", autocompletion=json_files)]
 FailIf = Annotated[
-    list[str] | None,
-    typer.Option("--fail-if", metavar="METRIC>+N%", help="A regression: 'p99>+5%', 'throughput<-3%'; repeatable."),
+    list[str] | None, option("A regression: 'p99>+5%', 'throughput<-3%'; repeatable.", metavar="METRIC>+N%")
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option(
-        "--allow",
-        metavar="WHAT",
-        help="What may differ: machine, model or settings; repeatable.",
-        autocompletion=one_of(ALLOWANCES),
-    ),
+    option("What may differ: machine, model or settings; repeatable.", complete=one_of(ALLOWANCES), metavar="WHAT"),
 ]
 
 

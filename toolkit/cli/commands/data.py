@@ -10,8 +10,8 @@ import typer
 
 from toolkit.api.words import split_size
 from toolkit.cli.completion import catalogue, data_names, one_of
-from toolkit.cli.context import load_data
-from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.options import DATA_KINDS, Force, ImageSize, Json, OutputPath, option
 from toolkit.cli.output import Output, note
 from toolkit.counts import count_of
 
@@ -31,9 +31,7 @@ FetchName = Annotated[
     str, typer.Argument(help="mnist, fashion-mnist, kmnist or mnist-mini.", autocompletion=one_of(catalogue))
 ]
 AnyName = Annotated[str, typer.Argument(help=DATA_KINDS, autocompletion=data_names)]
-ClassName = Annotated[
-    str | None, typer.Option("--class", help="The class of the second picture.", show_default="5, else the first")
-]
+ClassName = Annotated[str | None, option("The class of the second picture.", "--class", default="5, else the first")]
 
 
 @data_app.command("fetch")
@@ -84,6 +82,7 @@ def show_pictures(
     """Draw two pictures: five images of every class, and ten of one class (beside it, as NAME-one-class.png)."""
     from pathlib import Path
 
+    from toolkit.api.data import load_given
     from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
     from toolkit.data.describe import default_class, first_of_class, first_of_each_class
     from toolkit.durable import write_atomic
@@ -93,7 +92,7 @@ def show_pictures(
     paths = (path, path.with_name(f"{path.stem}-one-class.png"))
     check_picture(path)
     claim_outputs(*paths, force=force, inputs=(Path(name),))
-    dataset = load_data(name, Output(), size=split_size(size))
+    dataset = load_given(name, listener=CommandListener(Output()), size=split_size(size))
     images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]
     one = class_name or default_class(dataset)

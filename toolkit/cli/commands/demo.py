@@ -8,15 +8,13 @@ import contextlib
 import webbrowser
 from typing import Annotated
 
-import typer
-
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.options import ModelPath
+from toolkit.cli.options import ModelPath, option
 from toolkit.cli.output import note
 
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to serve; 0 takes a free port.")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Serve only; open nothing.")]
+Port = Annotated[int, option("Where to serve; 0 takes a free port.", min=0, max=65535)]
+NoBrowser = Annotated[bool, option("Serve only; open nothing.", "--no-browser")]
 
 
 def demo_command(model: ModelPath = None, port: Port = 0, *, no_browser: NoBrowser = False) -> None:

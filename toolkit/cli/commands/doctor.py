@@ -6,36 +6,32 @@ __all__ = ["doctor_command"]
 
 from typing import Annotated
 
-import typer
-
 from toolkit.api.words import split_names
 from toolkit.artifacts import ArtifactStore, claim_outputs
 from toolkit.cli.completion import engines, requirements, some_of
 from toolkit.cli.hearing import CommandListener
-from toolkit.cli.options import Force, Json, OutputPath
+from toolkit.cli.options import Force, Json, OutputPath, option
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 
 Require = Annotated[
     str | None,
-    typer.Option(
-        "--require",
-        help="Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ...",
-        autocompletion=some_of(requirements),
+    option(
+        "Leave with 5 unless these work, comma-separated: cuda, openvino, torch/cuda ...",
+        complete=some_of(requirements),
     ),
 ]
 
 
 Engines = Annotated[
     str | None,
-    typer.Option(
-        "--runtime",
-        help="Examine these engines, comma-separated: ort, torch, openvino ...",
-        show_default="ort,torch",
-        autocompletion=some_of(engines),
+    option(
+        "Examine these engines, comma-separated: ort, torch, openvino ...",
+        default="ort,torch",
+        complete=some_of(engines),
     ),
 ]
-Every = Annotated[bool, typer.Option("--all", help="Examine every engine.")]
+Every = Annotated[bool, option("Examine every engine.", "--all")]
 
 
 def doctor_command(

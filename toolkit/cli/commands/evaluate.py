@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.completion import runs_or_models
-from toolkit.cli.options import DataName, Json, Provider
+from toolkit.cli.options import DataName, Json, Provider, option
 from toolkit.cli.output import Output
 
 Target = Annotated[
@@ -22,10 +22,7 @@ Target = Annotated[
     ),
 ]
 Against = Annotated[
-    Path | None,
-    typer.Option(
-        "--against", help="Another run or .onnx file to compare with, image by image.", autocompletion=runs_or_models
-    ),
+    Path | None, option("Another run or .onnx file to compare with, image by image.", complete=runs_or_models)
 ]
 
 

@@ -12,7 +12,7 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.completion import kits, one_of, runs_or_models, some_of
-from toolkit.cli.options import DataName, Force, Json, command_of, options_for
+from toolkit.cli.options import DataName, Force, Json, command_of, option, options_for
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 from toolkit.exporting.config import EXPORTED_PRECISIONS, GOLDEN_KINDS
@@ -32,60 +32,41 @@ class ExportRequest:
         ),
     ] = None
     name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            help="The model's name; also what kits are called.",
-            show_default="the run's, of kits the data set's",
-        ),
+        str | None, option("The model's name; also what kits are called.", default="the run's, of kits the data set's")
     ] = None
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write.", show_default="models/NAME.onnx under artifacts"),
+        Path | None, option("Where to write.", "--output", "-o", default="models/NAME.onnx under artifacts")
     ] = None
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision",
-            help="fp32, which is always made; fp16 and int8 are derived from it.",
-            autocompletion=some_of(EXPORTED_PRECISIONS),
-        ),
+        option("fp32, which is always made; fp16 and int8 are derived from it.", complete=some_of(EXPORTED_PRECISIONS)),
     ] = "fp32"
-    calibration: Annotated[int, typer.Option("--calibration", help="Training images that int8 is calibrated on.")] = (
-        1_000
-    )
+    calibration: Annotated[int, option("Training images that int8 is calibrated on.")] = 1_000
     cross_check: Annotated[
-        bool,
-        typer.Option("--cross-check", help="Also write with torch's other exporter and require equal answers."),
+        bool, option("Also write with torch's other exporter and require equal answers.", "--cross-check")
     ] = False
     golden: Annotated[
         str | None,
-        typer.Option(
-            "--golden",
-            help="Golden vectors: data, synthetic, none.",
-            show_default="data for catalogue sets, synthetic for your own",
-            autocompletion=one_of(GOLDEN_KINDS),
+        option(
+            "Golden vectors: data, synthetic, none.",
+            default="data for catalogue sets, synthetic for your own",
+            complete=one_of(GOLDEN_KINDS),
         ),
     ] = None
     kit: Annotated[
         str | None,
-        typer.Option(
-            "--kit",
-            help="Also write kits: python, node, web, c, cpp, triton, or all: those that can be made here.",
-            autocompletion=some_of(kits),
+        option(
+            "Also write kits: python, node, web, c, cpp, triton, or all: those that can be made here.",
+            complete=some_of(kits),
         ),
     ] = None
-    webgpu: Annotated[bool, typer.Option("--webgpu", help="The web kit carries the larger build with WebGPU.")] = False
-    check: Annotated[
-        bool, typer.Option("--check", help="A kit's self-check that cannot run here is an error, not a warning.")
-    ] = False
-    data: DataName = None
-    author: Annotated[str, typer.Option("--author", envvar="TOOLKIT_AUTHOR", help="Written into the card.")] = (
-        "unspecified"
+    webgpu: Annotated[bool, option("The web kit carries the larger build with WebGPU.", "--webgpu")] = False
+    check: Annotated[bool, option("A kit's self-check that cannot run here is an error, not a warning.", "--check")] = (
+        False
     )
-    licence: Annotated[
-        str, typer.Option("--licence", envvar="TOOLKIT_LICENCE", help="SPDX identifier, written into the card.")
-    ] = "NOASSERTION"
+    data: DataName = None
+    author: Annotated[str, option("Written into the card.", envvar="TOOLKIT_AUTHOR")] = "unspecified"
+    licence: Annotated[str, option("SPDX identifier, written into the card.", envvar="TOOLKIT_LICENCE")] = "NOASSERTION"
     force: Force = False
     as_json: Json = False
 

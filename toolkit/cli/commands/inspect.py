@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["inspect_command"]
 
+from toolkit.api.failures import offer_external_data
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.options import AllowExternalData, Json, ModelPath, offer_external_data
+from toolkit.cli.options import AllowExternalData, Json, ModelPath
 from toolkit.cli.output import Output
 
 
-@offer_external_data
+@offer_external_data()
 def inspect_command(
     model: ModelPath = None, *, allow_external_data: AllowExternalData = False, as_json: Json = False
 ) -> None:

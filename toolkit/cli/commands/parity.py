@@ -8,28 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from toolkit.api.failures import offer_external_data
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
+from toolkit.cli import options
 from toolkit.cli.completion import ARITHMETICS, OPTIMISATIONS, one_of, runs, some_of
 from toolkit.cli.context import choose_model, require_there
-from toolkit.cli.feed_options import BudgetSeconds, InputsPath, Shapes, Values
-from toolkit.cli.options import (
-    THREADS,
-    AllowExternalData,
-    AllowFallback,
-    At,
-    DataName,
-    Force,
-    Json,
-    ModelPath,
-    OutputPath,
-    Providers,
-    Runtimes,
-    command_of,
-    offer_external_data,
-    options_for,
-)
+from toolkit.cli.options import command_of, option, options_for
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
 
@@ -46,66 +30,46 @@ BESIDE_REPLAY = {"model", "replay", "allow_external_data", "as_json"}
 class ParityRequest:
     """Compare engines with the float64 reference. The bound is known before any of them runs."""
 
-    model: ModelPath = None
-    runtime: Runtimes = None
-    provider: Providers = None
+    model: options.ModelPath = None
+    runtime: options.Runtimes = None
+    provider: options.Providers = None
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision",
-            help="What engines compute a float32 file in: fp32, bf16, tf32, all.",
-            show_default="fp32; with --runtime all: all",
-            autocompletion=some_of(ARITHMETICS),
+        option(
+            "What engines compute a float32 file in: fp32, bf16, tf32, all.",
+            default="fp32; with --runtime all: all",
+            complete=some_of(ARITHMETICS),
         ),
     ] = None
-    threads: Annotated[str | None, typer.Option("--threads", help=THREADS, show_default="0,1")] = None
+    threads: Annotated[str | None, option(options.THREADS, default="0,1")] = None
     optimisation: Annotated[
         str | None,
-        typer.Option(
-            "--optimisation",
-            help="ONNX Runtime's levels: all, extended, basic, none.",
-            show_default="all,none",
-            autocompletion=some_of(OPTIMISATIONS),
+        option(
+            "ONNX Runtime's levels: all, extended, basic, none.", default="all,none", complete=some_of(OPTIMISATIONS)
         ),
     ] = None
-    data: DataName = None
-    sample: Annotated[
-        int | None, typer.Option("--sample", help="Judge only so many evenly spaced test images.", show_default="all")
-    ] = None
+    data: options.DataName = None
+    sample: Annotated[int | None, option("Judge only so many evenly spaced test images.", default="all")] = None
     run: Annotated[
-        Path | None,
-        typer.Option(
-            "--run",
-            help="The run that the model came from.",
-            show_default="found by its hash",
-            autocompletion=one_of(runs),
-        ),
+        Path | None, option("The run that the model came from.", default="found by its hash", complete=one_of(runs))
     ] = None
-    inputs: InputsPath = None
-    shape: Shapes = None
-    value: Values = None
-    budget: BudgetSeconds = None
-    record: Annotated[
-        Path | None, typer.Option("--record", help="Write images, reference answers and bounds for another machine.")
-    ] = None
-    against: Annotated[
-        Path | None, typer.Option("--against", help="Judge by what another machine recorded; needs no data.")
-    ] = None
-    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the matrix as a heat map into this .png.")] = (
-        None
-    )
-    replay: Annotated[
-        Path | None, typer.Option("--replay", help="Run an engine again on the worst sample of a row, from its file.")
-    ] = None
+    inputs: options.InputsPath = None
+    shape: options.Shapes = None
+    value: options.Values = None
+    budget: options.BudgetSeconds = None
+    record: Annotated[Path | None, option("Write images, reference answers and bounds for another machine.")] = None
+    against: Annotated[Path | None, option("Judge by what another machine recorded; needs no data.")] = None
+    picture: Annotated[Path | None, option("Draw the matrix as a heat map into this .png.")] = None
+    replay: Annotated[Path | None, option("Run an engine again on the worst sample of a row, from its file.")] = None
     bisect: Annotated[
-        bool, typer.Option("--bisect", help="Where a row fails, find the first node whose output leaves the bound.")
+        bool, option("Where a row fails, find the first node whose output leaves the bound.", "--bisect")
     ] = False
-    at: At = None
-    allow_fallback: AllowFallback = False
-    allow_external_data: AllowExternalData = False
-    output_path: OutputPath = None
-    force: Force = False
-    as_json: Json = False
+    at: options.At = None
+    allow_fallback: options.AllowFallback = False
+    allow_external_data: options.AllowExternalData = False
+    output_path: options.OutputPath = None
+    force: options.Force = False
+    as_json: options.Json = False
 
     def __post_init__(self) -> None:
         if self.replay is not None:
@@ -120,9 +84,8 @@ def _carry_out(request: ParityRequest) -> None:
         from toolkit.cli.actions.parity import replay_and_report
 
         sample = require_there(request.replay, made_by="toolkit parity")
-        offer_external_data(replay_and_report)(
-            sample, request.model, allow_external_data=request.allow_external_data, output=output
-        )
+        with offer_external_data():
+            replay_and_report(sample, request.model, allow_external_data=request.allow_external_data, output=output)
         return
     path = choose_model(request.model, store=ArtifactStore.default())
     _claim_outputs(request, read=(path, request.against, request.inputs, request.data))

@@ -17,7 +17,7 @@ from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
 from toolkit.cli.completion import ARITHMETICS, engines, one_of
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.hearing import CommandListener
-from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of, options_for
+from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of, option, options_for
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
 from toolkit.imaging.settings import AUTO, FIT_WISHES, POLARITY_WISHES
@@ -42,76 +42,53 @@ class PredictRequest:
         ),
     ]
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where rows go; - for stdout.", show_default="a unique name")
+        Path | None, option("Where rows go; - for stdout.", "--output", "-o", default="a unique name")
     ] = None
     format: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            help="csv, jsonl, parquet or npy.",
-            show_default="by the output's ending, else csv",
-            autocompletion=one_of(FORMAT_ENDINGS),
+        option(
+            "csv, jsonl, parquet or npy.", default="by the output's ending, else csv", complete=one_of(FORMAT_ENDINGS)
         ),
     ] = None
     force: Force = False
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an unfinished output, the latest where none is named.")
-    ] = False
+    resume: Annotated[bool, option("Go on with an unfinished output, the latest where none is named.", "--resume")] = (
+        False
+    )
     runtime: Annotated[
-        str,
-        typer.Option(
-            "--runtime", help="The engine: ort, openvino, ... (toolkit runtimes list).", autocompletion=one_of(engines)
-        ),
+        str, option("The engine: ort, openvino, ... (toolkit runtimes list).", complete=one_of(engines))
     ] = DEFAULT_RUNTIME
     provider: ProviderOrAuto = DEFAULT_PROVIDER
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision",
-            help="Arithmetic of the engine: fp32, bf16 or tf32.",
-            autocompletion=one_of([name for name in ARITHMETICS if name != "all"]),
+        option(
+            "Arithmetic of the engine: fp32, bf16 or tf32.",
+            complete=one_of([name for name in ARITHMETICS if name != "all"]),
         ),
     ] = "fp32"
     fit: Annotated[
         str,
-        typer.Option(
-            "--fit",
-            help="How a picture becomes the model's size: auto, mnist, stretch or none.",
-            autocompletion=one_of(FIT_WISHES),
-        ),
+        option("How a picture becomes the model's size: auto, mnist, stretch or none.", complete=one_of(FIT_WISHES)),
     ] = AUTO
     polarity: Annotated[
-        str,
-        typer.Option(
-            "--polarity",
-            help="What pictures are: auto, light-on-dark or dark-on-light.",
-            autocompletion=one_of(POLARITY_WISHES),
-        ),
+        str, option("What pictures are: auto, light-on-dark or dark-on-light.", complete=one_of(POLARITY_WISHES))
     ] = AUTO
-    batch: Annotated[
-        str, typer.Option("--batch", help="Images in one call, the last one padded; auto measures and picks.")
-    ] = str(DEFAULT_BATCH)
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Add one column p_<class> for every class.")
-    ] = False
+    batch: Annotated[str, option("Images in one call, the last one padded; auto measures and picks.")] = str(
+        DEFAULT_BATCH
+    )
+    probabilities: Annotated[bool, option("Add one column p_<class> for every class.", "--probabilities")] = False
     labels_from_filename: Annotated[
-        bool, typer.Option("--labels-from-filename", help="Score against the class that each file's name begins with.")
+        bool, option("Score against the class that each file's name begins with.", "--labels-from-filename")
     ] = False
     labels_from_folder: Annotated[
-        bool, typer.Option("--labels-from-folder", help="Score against the class that each picture's folder is named.")
+        bool, option("Score against the class that each picture's folder is named.", "--labels-from-folder")
     ] = False
-    gallery: Annotated[Path | None, typer.Option("--gallery", help="Draw the least sure images to this PNG.")] = None
-    executor: Annotated[
-        str,
-        typer.Option(
-            "--executor", help="local, or ray for many machines (extra: ray).", autocompletion=one_of(EXECUTORS)
-        ),
-    ] = LOCAL
-    processes: Annotated[
-        int | None, typer.Option("--processes", help="Most decoder processes.", show_default="one for each core")
-    ] = None
+    gallery: Annotated[Path | None, option("Draw the least sure images to this PNG.")] = None
+    executor: Annotated[str, option("local, or ray for many machines (extra: ray).", complete=one_of(EXECUTORS))] = (
+        LOCAL
+    )
+    processes: Annotated[int | None, option("Most decoder processes.", default="one for each core")] = None
     allow_fallback: AllowFallback = False
-    threads: Annotated[int, typer.Option("--threads", help="Threads inside one operator; 0: the engine's own.")] = 0
+    threads: Annotated[int, option("Threads inside one operator; 0: the engine's own.")] = 0
     as_json: Json = False
 
     def __post_init__(self) -> None:

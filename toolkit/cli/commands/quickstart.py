@@ -6,20 +6,13 @@ __all__ = ["quickstart_command"]
 
 from typing import Annotated
 
-import typer
-
 from toolkit.api.words import DEFAULT_DATA
 from toolkit.cli.completion import data_names
-from toolkit.cli.options import Json
+from toolkit.cli.options import Json, option
 from toolkit.cli.output import Output
 from toolkit.errors import CheckFailedError
 
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data", help="mnist, mnist-mini (needs no network), or a folder with IDX files.", autocompletion=data_names
-    ),
-]
+Data = Annotated[str, option("mnist, mnist-mini (needs no network), or a folder with IDX files.", complete=data_names)]
 
 
 def quickstart_command(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:

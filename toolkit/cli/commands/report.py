@@ -15,8 +15,7 @@ from toolkit.cli.completion import json_files
 from toolkit.cli.options import Force, OutputPath
 
 Files = Annotated[
-    list[Path],
-    typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).", autocompletion=json_files),
+    list[Path], typer.Argument(help="What bench, parity, evaluate or doctor wrote (.json).", autocompletion=json_files)
 ]
 
 

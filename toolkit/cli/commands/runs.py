@@ -12,17 +12,14 @@ import typer
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.completion import one_of, runs
-from toolkit.cli.options import Json
+from toolkit.cli.options import Json, option
 from toolkit.cli.output import Output, note
 from toolkit.errors import UsageError
 
 Delete = Annotated[
-    str | None,
-    typer.Option(
-        "--delete", metavar="NAME", help="Delete this run's folder, after a question.", autocompletion=one_of(runs)
-    ),
+    str | None, option("Delete this run's folder, after a question.", complete=one_of(runs), metavar="NAME")
 ]
-Sure = Annotated[bool, typer.Option("--force", help="Delete without a question.")]
+Sure = Annotated[bool, option("Delete without a question.", "--force")]
 
 
 def runs_command(delete: Delete = None, *, force: Sure = False, as_json: Json = False) -> None:

@@ -6,16 +6,25 @@ __all__ = ["selftest_command"]
 
 from typing import Annotated
 
-import typer
-
+from toolkit.api.failures import offer_external_data
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.context import resolve_model
-from toolkit.cli.feed_options import BUDGET, InputsPath, Shapes, Values
-from toolkit.cli.options import AllowExternalData, AllowFallback, Json, ModelPath, Provider, offer_external_data
+from toolkit.cli.options import (
+    BUDGET,
+    AllowExternalData,
+    AllowFallback,
+    InputsPath,
+    Json,
+    ModelPath,
+    Provider,
+    Shapes,
+    Values,
+    option,
+)
 from toolkit.cli.output import Output
 
 
-@offer_external_data
+@offer_external_data()
 def selftest_command(
     model: ModelPath = None,
     provider: Provider = "cpu",
@@ -23,10 +32,7 @@ def selftest_command(
     inputs: InputsPath = None,
     shape: Shapes = None,
     value: Values = None,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", help=BUDGET, show_default="so many calls as take 1.5e9 multiply-adds"),
-    ] = None,
+    budget: Annotated[float | None, option(BUDGET, default="so many calls as take 1.5e9 multiply-adds")] = None,
     allow_fallback: AllowFallback = False,
     allow_external_data: AllowExternalData = False,
     as_json: Json = False,

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from toolkit.api.failures import offer_external_data
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.completion import engines, models, one_of
 from toolkit.cli.context import announce_model, choose_model
-from toolkit.cli.options import AllowExternalData, AllowFallback, Provider, command_of, offer_external_data
+from toolkit.cli.options import AllowExternalData, AllowFallback, Provider, command_of, option
 from toolkit.errors import UsageError
 from toolkit.prediction.config import DEFAULT_RUNTIME, EngineChoice
 from toolkit.serving.config import ServeConfig
@@ -36,55 +37,29 @@ class ServeRequest:
             autocompletion=models,
         ),
     ] = None
-    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = DEFAULTS.host
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = DEFAULTS.port
-    public: Annotated[
-        bool, typer.Option("--public", help="Let others than this machine in, at every address or --host.")
-    ] = False
+    host: Annotated[str, option("The address to listen on.")] = DEFAULTS.host
+    port: Annotated[int, option("0 takes a free one.", min=0, max=65535)] = DEFAULTS.port
+    public: Annotated[bool, option("Let others than this machine in, at every address or --host.", "--public")] = False
     page: Annotated[
-        bool | None,
-        typer.Option(
-            "--page/--no-page", help="Show a page at / to try the first model.", show_default="unless --public"
-        ),
+        bool | None, option("Show a page at / to try the first model.", "--page/--no-page", default="unless --public")
     ] = None
     provider: Provider = DEFAULTS.engine.provider
-    runtime: Annotated[
-        str, typer.Option("--runtime", help="The engine: ort, openvino, ...", autocompletion=one_of(engines))
-    ] = DEFAULT_RUNTIME
-    threads: Annotated[
-        int, typer.Option("--threads", help="Threads inside one operator.", show_default="all cores but one")
-    ] = 0
-    max_batch: Annotated[int, typer.Option("--max-batch", help="Most rows in a call, and in a request.")] = (
-        DEFAULTS.max_batch
-    )
+    runtime: Annotated[str, option("The engine: ort, openvino, ...", complete=one_of(engines))] = DEFAULT_RUNTIME
+    threads: Annotated[int, option("Threads inside one operator.", default="all cores but one")] = 0
+    max_batch: Annotated[int, option("Most rows in a call, and in a request.")] = DEFAULTS.max_batch
     max_wait_ms: Annotated[
-        float,
-        typer.Option(
-            "--max-wait-ms", help="How long a batch waits for more rows while the engine is free.", show_default="0"
-        ),
+        float, option("How long a batch waits for more rows while the engine is free.", default="0")
     ] = DEFAULTS.max_wait_ms
-    max_queue: Annotated[int, typer.Option("--max-queue", help="Most rows that wait for one model.")] = (
-        DEFAULTS.max_queue
-    )
+    max_queue: Annotated[int, option("Most rows that wait for one model.")] = DEFAULTS.max_queue
     timeout_ms: Annotated[
         float,
-        typer.Option(
-            "--timeout-ms",
-            help="How long a request may take that does not say itself.",
-            show_default="1000, or ten of the largest batches",
-        ),
+        option("How long a request may take that does not say itself.", default="1000, or ten of the largest batches"),
     ] = DEFAULTS.timeout_ms
-    max_connections: Annotated[int, typer.Option("--max-connections", min=1, help="Most at the same time.")] = (
-        DEFAULTS.max_connections
-    )
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="Clients have to send what it holds as a bearer token.")
-    ] = None
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificates of the server, PEM.")] = None
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None
-    tls_client_ca: Annotated[
-        Path | None, typer.Option("--tls-client-ca", help="Clients have to show a certificate signed by this one.")
-    ] = None
+    max_connections: Annotated[int, option("Most at the same time.", min=1)] = DEFAULTS.max_connections
+    token_file: Annotated[Path | None, option("Clients have to send what it holds as a bearer token.")] = None
+    tls_cert: Annotated[Path | None, option("Certificates of the server, PEM.")] = None
+    tls_key: Annotated[Path | None, option("Its private key, PEM.")] = None
+    tls_client_ca: Annotated[Path | None, option("Clients have to show a certificate signed by this one.")] = None
     allow_fallback: AllowFallback = False
     allow_external_data: AllowExternalData = False
 
@@ -136,4 +111,4 @@ def _read_name(text: str, store: ArtifactStore) -> tuple[str, Path]:
     return name, choose_model(Path(rest), store=store)
 
 
-serve_command = offer_external_data(command_of(ServeRequest, _carry_out))
+serve_command = offer_external_data()(command_of(ServeRequest, _carry_out))

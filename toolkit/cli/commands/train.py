@@ -7,44 +7,29 @@ __all__ = ["CpuThreads", "Device", "RecipeName", "Seed", "Settings", "train_comm
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from toolkit.api.words import DEFAULT_RECIPE
 from toolkit.cli.completion import DEVICES, POLARITIES, one_of, recipes, runs, setting_keys
-from toolkit.cli.options import ImageSize, Json, TrainingData, command_of, options_for
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of, option, options_for
 from toolkit.cli.output import Output
 from toolkit.training.process import prepare_process
 from toolkit.training.recipe_catalog import RECIPES
 
 RecipeName = Annotated[
     str | None,
-    typer.Option(
-        "--recipe",
-        help=f"How to train: {', '.join(RECIPES)}, or a .toml file.",
-        show_default=DEFAULT_RECIPE,
-        autocompletion=one_of(recipes),
-    ),
+    option(f"How to train: {', '.join(RECIPES)}, or a .toml file.", default=DEFAULT_RECIPE, complete=one_of(recipes)),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "Override a field of the recipe or the network; repeatable.",
         "--set",
+        complete=one_of(setting_keys),
         metavar="KEY=VALUE",
-        help="Override a field of the recipe or the network; repeatable.",
-        autocompletion=one_of(setting_keys),
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.", show_default="0")]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="auto, cpu, cuda or mps.",
-        show_default="auto",
-        autocompletion=one_of(DEVICES),
-    ),
-]
-CpuThreads = Annotated[int | None, typer.Option("--threads", help="CPU threads.", show_default="torch's own choice")]
+Seed = Annotated[int | None, option("Of everything random.", default="0")]
+Device = Annotated[str | None, option("auto, cpu, cuda or mps.", default="auto", complete=one_of(DEVICES))]
+CpuThreads = Annotated[int | None, option("CPU threads.", default="torch's own choice")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,53 +40,34 @@ class TrainRequest:
     size: ImageSize = None
     polarity: Annotated[
         str | None,
-        typer.Option(
-            "--polarity",
-            help="What your own images are: light-on-dark, dark-on-light or any.",
-            show_default="told from them",
-            autocompletion=one_of(POLARITIES),
+        option(
+            "What your own images are: light-on-dark, dark-on-light or any.",
+            default="told from them",
+            complete=one_of(POLARITIES),
         ),
     ] = None
     recipe: RecipeName = None
     set: Settings = None
     epochs: Annotated[
-        str | None,
-        typer.Option(
-            "--epochs", help="Short for --set epochs=N; with --resume, +5 adds five.", show_default="the recipe's"
-        ),
+        str | None, option("Short for --set epochs=N; with --resume, +5 adds five.", default="the recipe's")
     ] = None
     seed: Seed = None
-    name: Annotated[
-        str | None, typer.Option("--name", help="What the run is called.", show_default="data, recipe, seed and time")
-    ] = None
-    all_data: Annotated[
-        bool, typer.Option("--all-data", help="Train on every image; hold none out for validation.")
-    ] = False
+    name: Annotated[str | None, option("What the run is called.", default="data, recipe, seed and time")] = None
+    all_data: Annotated[bool, option("Train on every image; hold none out for validation.", "--all-data")] = False
     device: Device = None
     threads: CpuThreads = None
     resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume",
-            metavar="RUN|latest",
-            help="Go on with a run.",
-            autocompletion=one_of(lambda: ["latest", *runs()]),
-        ),
+        str | None, option("Go on with a run.", complete=one_of(lambda: ["latest", *runs()]), metavar="RUN|latest")
     ] = None
     keep_every: Annotated[
-        int | None,
-        typer.Option(
-            "--keep-every", help="Keep every n-th epoch's checkpoint, for RUN@N.", show_default="the last and the best"
-        ),
+        int | None, option("Keep every n-th epoch's checkpoint, for RUN@N.", default="the last and the best")
     ] = None
     allow_drift: Annotated[
-        bool, typer.Option("--allow-drift", help="Resume although recipe, data, seed, threads or versions differ.")
+        bool, option("Resume although recipe, data, seed, threads or versions differ.", "--allow-drift")
     ] = False
-    cuda_graph: Annotated[
-        bool, typer.Option("--cuda-graph", help="On CUDA: replay each step as one captured graph.")
-    ] = False
+    cuda_graph: Annotated[bool, option("On CUDA: replay each step as one captured graph.", "--cuda-graph")] = False
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the run (extra: tensorboard).")
+        bool, option("Also write TensorBoard events into the run (extra: tensorboard).", "--tensorboard")
     ] = False
     as_json: Json = False
 

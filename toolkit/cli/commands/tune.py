@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from toolkit.api.words import DEFAULT_DATA, DEFAULT_RECIPE, split_size
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions.tune import search_and_report
 from toolkit.cli.commands.train import CpuThreads, Device, RecipeName, Seed, Settings
 from toolkit.cli.completion import SEARCHES, one_of, setting_keys, studies
-from toolkit.cli.context import load_data
-from toolkit.cli.options import ImageSize, Json, TrainingData, command_of
+from toolkit.cli.hearing import CommandListener
+from toolkit.cli.options import ImageSize, Json, TrainingData, command_of, option
 from toolkit.cli.output import Output
 from toolkit.errors import UsageError
 from toolkit.training.process import prepare_process
@@ -37,52 +35,33 @@ class TuneRequest:
     settings: Settings = None
     space: Annotated[
         list[str] | None,
-        typer.Option(
-            "--space",
-            metavar="KEY=VALUES",
-            help="Vary a field of the recipe or the network: batch_size=64,128 or dropout=0.2..0.6, with :log for a "
+        option(
+            "Vary a field of the recipe or the network: batch_size=64,128 or dropout=0.2..0.6, with :log for a "
             "logarithmic range and /5 for five points of it; repeatable.",
-            autocompletion=one_of(setting_keys),
+            complete=one_of(setting_keys),
+            metavar="KEY=VALUES",
         ),
     ] = None
     search: Annotated[
-        str | None,
-        typer.Option(
-            "--search",
-            help="tpe (ten random trials, then guided) or grid.",
-            show_default="tpe",
-            autocompletion=one_of(SEARCHES),
-        ),
+        str | None, option("tpe (ten random trials, then guided) or grid.", default="tpe", complete=one_of(SEARCHES))
     ] = None
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Of the study in all.", show_default="20, of a grid every point")
-    ] = None
-    folds: Annotated[
-        int | None,
-        typer.Option("--folds", help="Of the cross-validation; 1 holds the last images out.", show_default="3"),
-    ] = None
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every trial.", show_default="the recipe's")] = None
-    max_images: Annotated[
-        int | None, typer.Option("--max-images", help="Use so many of the training images.", show_default="all")
-    ] = None
+    trials: Annotated[int | None, option("Of the study in all.", default="20, of a grid every point")] = None
+    folds: Annotated[int | None, option("Of the cross-validation; 1 holds the last images out.", default="3")] = None
+    epochs: Annotated[int | None, option("Of every trial.", default="the recipe's")] = None
+    max_images: Annotated[int | None, option("Use so many of the training images.", default="all")] = None
     seed: Seed = None
     device: Device = None
     threads: CpuThreads = None
     study: Annotated[
         str | None,
-        typer.Option(
-            "--study",
-            metavar="NAME|PATH",
-            help="Go on with a study, or begin it.",
-            show_default="a new one",
-            autocompletion=one_of(studies),
-        ),
+        option("Go on with a study, or begin it.", default="a new one", complete=one_of(studies), metavar="NAME|PATH"),
     ] = None
     as_json: Json = False
 
 
 def _carry_out(request: TuneRequest) -> None:
     prepare_process()
+    from toolkit.api.data import load_given
     from toolkit.tuning.config import TuneConfig
 
     output, store = Output(as_json=request.as_json), ArtifactStore.default()
@@ -94,7 +73,8 @@ def _carry_out(request: TuneRequest) -> None:
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     short = base if epochs is None else change_recipe(base, [f"epochs={epochs}"])
     config = TuneConfig(recipe=short, space=dimensions, **given)
-    dataset = load_data(request.data or DEFAULT_DATA, output, size=split_size(request.size))
+    told = CommandListener(output)
+    dataset = load_given(request.data or DEFAULT_DATA, listener=told, size=split_size(request.size))
     study = _locate_study(request.study, f"{dataset.name}-{base.name}", store=store)
     named = request.study is not None
     search_and_report(dataset, config, base=base, study=study, repeats_name=named, store=store, output=output)
