@@ -119,23 +119,6 @@ def test_wrong_method_is_405_with_allow(wire: Wire, method: str, path: str, allo
     assert allowed in [word.strip() for word in answer.headers["allow"].split(",")]
 
 
-def test_repository_index_lists_the_model(wire: Wire) -> None:
-    if "model_repository" not in wire.extensions:
-        pytest.skip("the server has no model repository extension")
-    answer = wire.ask("POST", "/v2/repository/index", b"{}")
-    assert answer.status == 200
-    assert wire.model in [item["name"] for item in answer.document]
-
-
-def test_repository_load_and_unload_are_off_unless_asked_for(wire: Wire) -> None:
-    if "model_repository" in wire.extensions:
-        pytest.skip("the server's model repository is on")
-    for verb in ("load", "unload"):
-        answer = wire.ask("POST", f"/v2/repository/models/{wire.model}/{verb}", b"{}")
-        assert 400 <= answer.status < 500
-    assert wire.ask("GET", f"{wire.path}/ready").status == 200
-
-
 def test_shared_memory_is_never_there(wire: Wire) -> None:
     body = b'{"key": "/toolkit", "offset": 0, "byte_size": 64}'
     for kind in ("system", "cuda"):

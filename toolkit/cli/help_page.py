@@ -53,6 +53,7 @@ GROUPS = {
         *("--boundary", "--io-binding", "--cuda-graph", "--device-option", "--tf32", "--require-all-nodes"),
         *("--allow-fallback", "--allow-external-data", "--executor", "--processes"),
     ),
+    "Files that change": ("--watch", "--repository"),
     "Batches and queue": ("--max-batch", "--max-wait-ms", "--max-queue", "--timeout-ms", "--max-connections"),
     "Who may come in": (
         "--host",

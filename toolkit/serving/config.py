@@ -29,6 +29,8 @@ class ServeConfig:
         timeout_ms: how long a request may take that says nothing itself; 0: a second, or ten of the largest batches.
         max_connections: most connections at the same time.
         receive_s: most seconds for a request to come in.
+        watch: a file that changes takes the place of the one in service.
+        repository: clients may load and unload the models that the server was started with.
         allow_external_data: weights may lie beside a model.
         token_file: who calls has to send what it holds as a bearer token; None: nobody has to.
         tls_certificate: with `tls_key` what the server shows; None: no TLS.
@@ -46,6 +48,8 @@ class ServeConfig:
     timeout_ms: float = 0.0
     max_connections: int = 1000
     receive_s: float = 30.0
+    watch: bool = False
+    repository: bool = False
     allow_external_data: bool = False
     token_file: Path | None = None
     tls_certificate: Path | None = None
@@ -63,6 +67,10 @@ class ServeConfig:
             raise UsageError("--tls-cert and --tls-key go together; one of them is missing")
         if self.tls_client_authority and not self.tls_certificate:
             raise UsageError("--tls-client-ca needs --tls-cert and --tls-key")
+        if self.repository and self.public and not self.token_file and not self.tls_client_authority:
+            raise UsageError(
+                "--repository with --public lets anybody unload models; it needs --token-file or --tls-client-ca"
+            )
 
 
 def _is_loopback(host: str) -> bool:

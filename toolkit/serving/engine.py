@@ -47,10 +47,10 @@ class Engine:
     """A model in a worker process; opened in any thread, used on the event loop that attached it.
 
     Attributes:
+        source: the model.
         opened: what was opened last.
         line: how long calls take; the same one whatever process makes them.
         is_ready: whether it can be called.
-        restarts: how often the process was replaced.
 
     Args:
         source: the model.
@@ -62,13 +62,14 @@ class Engine:
     """
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings, *, max_batch: int) -> None:
-        self._source, self._settings, self._max_batch = source, settings, max_batch
+        self.source, self._settings, self._max_batch = source, settings, max_batch
         self._asked: deque[_Asked] = deque()
         self._on_lost: Callable[[str], None] = lambda _: None
         self._on_ready: Callable[[], None] = lambda: None
         self._is_closing = False
         self._restarting: asyncio.Task[None] | None = None
-        self.is_ready, self.restarts = False, 0
+        self._transports: tuple[asyncio.BaseTransport, ...] = ()
+        self.is_ready = False
         self.opened = self._open()
         self.line: CallTime = self.opened.line
 
@@ -112,7 +113,7 @@ class Engine:
         self._is_closing, self.is_ready = True, False
         if self._restarting is not None:
             await asyncio.wait([self._restarting])
-        await asyncio.to_thread(self.opened.worker.close)
+        await self._close_worker()
 
     @property
     def _is_padding(self) -> bool:
@@ -120,13 +121,19 @@ class Engine:
         return bool(self.opened.tensors.largest) and self.opened.worker.info.provider_active != "cpu"
 
     def _open(self) -> OpenedEngine:
-        return open_engine(self._source, self._settings, max_batch=self._max_batch)
+        return open_engine(self.source, self._settings, max_batch=self._max_batch)
+
+    async def _close_worker(self) -> None:
+        for transport in self._transports:  # before their pipes: the next worker's may get the same numbers
+            transport.close()
+        await asyncio.to_thread(self.opened.worker.close)
 
     async def _connect(self) -> None:
         loop, helper = asyncio.get_running_loop(), self.opened.worker.helper
         self._replies = _Replies(self)
-        await loop.connect_read_pipe(lambda: self._replies, helper.replies)
+        reading, _ = await loop.connect_read_pipe(lambda: self._replies, helper.replies)
         self._requests, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, helper.requests)
+        self._transports = reading, self._requests
         self.is_ready = True
 
     def _send(self, header: dict[str, str], arrays: Arrays, *, asked: _Asked) -> None:
@@ -154,9 +161,7 @@ class Engine:
         self._restarting = asyncio.create_task(self._restart())
 
     async def _restart(self) -> None:
-        self._requests.close()
-        self._replies.close()
-        await asyncio.to_thread(self.opened.worker.close)
+        await self._close_worker()
         while not self._is_closing:
             try:
                 self.opened = await asyncio.to_thread(self._open)
@@ -164,7 +169,6 @@ class Engine:
                 self._on_lost(f"cannot be opened again: {error}; next try in {AGAIN_S:g} s")
                 await asyncio.sleep(AGAIN_S)
                 continue
-            self.restarts += 1
             await self._connect()
             self._on_ready()
             return
@@ -176,9 +180,6 @@ class _Replies(asyncio.Protocol):
     def __init__(self, engine: Engine) -> None:
         self._engine, self._frames = engine, FrameBuffer()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
     def data_received(self, data: bytes) -> None:
         try:
             for frame in self._frames.feed(data):
@@ -188,7 +189,3 @@ class _Replies(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as the base class
         self._engine.lose(self, "ended")
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._transport.close()

@@ -40,6 +40,10 @@ class _Collector:
         refusals = counter("toolkit_refusals", "Requests without an answer, by reason.", labels=[*LABELS, "reason"])
         rows = counter("toolkit_rows", "Rows that were answered.", labels=LABELS)
         restarts = counter("toolkit_engine_restarts", "Engines that were replaced.", labels=LABELS)
+        reloads = counter(
+            "toolkit_reloads", "Files that were to take the place of the one in service.", labels=[*LABELS, "result"]
+        )
+        files = gauge("toolkit_model_info", "The file in service.", labels=[*LABELS, "sha256"])
         waiting = gauge("toolkit_queue_rows", "Rows that wait for the engine.", labels=LABELS)
         ready = gauge("toolkit_ready", "Whether requests are taken.", labels=LABELS)
         batch = core.HistogramMetricFamily("toolkit_batch_rows", "Rows of the engine's calls.", labels=LABELS)
@@ -53,13 +57,16 @@ class _Collector:
             for reason, count in sorted(stats.refusals.items()):
                 refusals.add_metric([*own, reason], count)
             rows.add_metric(own, stats.rows)
-            restarts.add_metric(own, model.engine.restarts)
+            restarts.add_metric(own, stats.restarts)
+            for result, count in stats.reloads.items():
+                reloads.add_metric([*own, result], count)
+            files.add_metric([*own, model.engine.source.sha256], 1)
             waiting.add_metric(own, model.queued_rows)
             ready.add_metric(own, int(model.is_ready))
             batch.add_metric(own, *_buckets(stats.batches))
             for name, spread in stats.phases.items():
                 phase.add_metric([*own, name], *_buckets(spread))
-        yield from (requests, refusals, rows, restarts, waiting, ready, batch, phase)
+        yield from (requests, refusals, rows, restarts, reloads, files, waiting, ready, batch, phase)
 
 
 def _buckets(spread: Spread) -> tuple[list[tuple[str, int]], float]:

@@ -73,8 +73,9 @@ class ModelRepository:
             RefusedError: there is none.
         """
         versions = self._models.get(name)
-        if versions is None:
-            raise RefusedError(f"there is no model {name[:100]!r}; there are {', '.join(self._models)}", status=404)
+        if not versions:
+            names = ", ".join(name for name, versions in self._models.items() if versions) or "none"
+            raise RefusedError(f"there is no model {name[:100]!r}; there are {names}", status=404)
         if version is not None and version not in versions:
             raise RefusedError(
                 f"model {name!r} has no version {version[:20]!r}; it has {', '.join(versions)}", status=404
@@ -84,6 +85,10 @@ class ModelRepository:
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model that is there, in their order."""
         return list(self._models[name])
+
+    def replace(self, name: str, models: Iterable[ServedModel]) -> None:
+        """Let requests find these from now on, the versions of a name in their order."""
+        self._models[name] = {model.version: model for model in models}
 
     @contextlib.contextmanager
     def counting(self, model: ServedModel) -> Iterator[None]:
@@ -103,16 +108,22 @@ class ModelRepository:
             model.stats.codes[status] += 1
 
     @contextlib.contextmanager
-    def taking(self) -> Iterator[None]:
-        """Take a request for inference: the server does not end before it is answered.
+    def taking(self, found: ServedModel) -> Iterator[ServedModel]:
+        """Take a request for inference that is there whole; neither server nor model ends before it is answered.
+
+        Args:
+            found: the model as the request came; what stands in its place by now is what answers.
 
         Raises:
-            RefusedError: the server is ending.
+            RefusedError: the server is ending, or the model was unloaded.
         """
         if self.is_draining:
             raise RefusedError("the server is ending", status=503, retry_after_s=1)
+        model = self.find(found.name, found.version)
         self._at_work += 1
+        model.at_work += 1
         try:
-            yield
+            yield model
         finally:
             self._at_work -= 1
+            model.at_work -= 1

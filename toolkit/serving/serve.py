@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["ServedFile", "read_token", "serve"]
 
 import asyncio
-import functools
 import os
 import socket
 import stat
@@ -21,10 +20,12 @@ from toolkit.errors import ResourceError, StoppedError
 from toolkit.onnx_file.external_data import read_model
 from toolkit.prediction.open_model import settings_of
 from toolkit.regular_file import open_regular
+from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
 from toolkit.serving.http.server import HttpServer, bind
+from toolkit.serving.reloading import Place, Reloader, stamp_of
 from toolkit.serving.repository import ModelRepository
 from toolkit.serving.served_model import ServedModel
 
@@ -63,12 +64,17 @@ def serve(
     """
     token = read_token(config.token_file) if config.token_file else b""
     with bind(config.host, config.port) as bound:
-        models = _open_all(files, config)
+        choice = config.engine
+        settings = settings_of(replace(choice, threads=choice.threads or max(1, usable_cores() - 1)))
+        places = _open_all(files, config, settings=settings)
+        models = [place.model for place in places]
         repository = ModelRepository(models)
+        reloader = Reloader(places, repository=repository, config=config, settings=settings, tell=tell)
         application = Application(
             repository,
             token=token,
-            make_page=functools.partial(make_page, models[0]) if make_page else dict,
+            make_page=make_page or (lambda _: {}),
+            reloader=reloader if config.repository else None,
             tell=tell,
         )
         server = HttpServer(
@@ -79,26 +85,22 @@ def serve(
             on_started=lambda: on_ready(_address(bound, config), models),
         )
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_live(server, models, bound=bound, tell=tell))
+            runner.run(_live(server, reloader, bound=bound))
     if server.forced_by:
         raise StoppedError("ended without waiting for what was asked", signal=server.forced_by)
 
 
-async def _live(
-    server: HttpServer, models: list[ServedModel], *, bound: socket.socket, tell: Callable[[str], None]
-) -> None:
+async def _live(server: HttpServer, reloader: Reloader, *, bound: socket.socket) -> None:
     try:
-        for model in models:
-            await model.attach(tell)
+        await reloader.start()
         await server.serve(sockets=[bound])
     finally:
-        await asyncio.gather(*(model.engine.close() for model in models))
+        await reloader.close()
 
 
-def _open_all(files: Sequence[ServedFile], config: ServeConfig) -> list[ServedModel]:
+def _open_all(files: Sequence[ServedFile], config: ServeConfig, *, settings: RuntimeSettings) -> list[Place]:
     """Open all models at the same time; where one cannot be served, none is."""
-    choice = config.engine
-    settings = settings_of(replace(choice, threads=choice.threads or max(1, usable_cores() - 1)))
+    stamps = [stamp_of(file.path) for file in files]
     sources = [read_model(file.path, allow_external_data=config.allow_external_data) for file in files]
     with ThreadPoolExecutor(len(files)) as pool:
         opening = [pool.submit(Engine, source, settings, max_batch=config.max_batch) for source in sources]
@@ -111,11 +113,12 @@ def _open_all(files: Sequence[ServedFile], config: ServeConfig) -> list[ServedMo
             engine.opened.worker.close()
         raise
     seen: Counter[str] = Counter()
-    models = []
-    for file, engine in zip(files, engines, strict=True):
+    places = []
+    for file, engine, stamp in zip(files, engines, stamps, strict=True):
         seen[file.name] += 1
-        models.append(ServedModel(file.name, str(seen[file.name]), engine=engine, config=config))
-    return models
+        model = ServedModel(file.name, str(seen[file.name]), engine=engine, config=config)
+        places.append(Place(file.path, model, seen=stamp))
+    return places
 
 
 def read_token(path: Path) -> bytes:

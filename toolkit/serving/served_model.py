@@ -44,15 +44,19 @@ class ServedModel:
         name: in addresses.
         version: in addresses, a whole number as text.
         engine: what runs it.
-        stats: what it has done.
+        stats: what it has done, and those before it in its place.
+        at_work: requests that it is answering.
         tensors: what it takes and gives.
         card: what the file says about itself; None for a stranger's.
         most_body_bytes: of a request.
     """
 
-    def __init__(self, name: str, version: str, *, engine: Engine, config: ServeConfig) -> None:
+    def __init__(
+        self, name: str, version: str, *, engine: Engine, config: ServeConfig, stats: ModelStats | None = None
+    ) -> None:
         self.name, self.version, self.engine = name, version, engine
-        self.stats = ModelStats()
+        self.stats = stats or ModelStats()
+        self.at_work = 0
         self.tensors: ServedTensors = engine.opened.tensors
         self.card: Card | None = engine.opened.card
         self.most_body_bytes = _most_body_bytes(self.tensors)
@@ -68,6 +72,7 @@ class ServedModel:
 
         def resume() -> None:
             tell(f"model {self.name}: the engine is there again")
+            self.stats.restarts += 1
             self._batcher.resume()
 
         self._batcher = Batcher(
@@ -169,6 +174,7 @@ class ServedModel:
             "platform": "onnx_onnxv1",
             "inputs": [_tell(spec) for spec in self.tensors.inputs.values()],
             "outputs": [_tell(spec) for spec in self.tensors.outputs.values()],
+            "parameters": {"sha256": self.engine.source.sha256},
         }
 
     def to_config(self) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class ModelStats:
         fail: seconds of the others.
         batches: rows of the engine's calls.
         calls: calls of the engine and their seconds, by rows.
+        restarts: engines that were replaced because they died or hung.
+        reloads: files that were `taken` in place of another one, and those that were `refused`.
         last_ms: when the last request was answered, milliseconds since 1970; 0: never.
     """
 
@@ -65,6 +67,9 @@ class ModelStats:
     fail: Spread = field(default_factory=Spread)
     batches: Spread = field(default_factory=lambda: Spread(BUCKETS_ROWS))
     calls: dict[int, Spread] = field(default_factory=dict)
+    restarts: int = 0
+    # Not from nothing: an alert on a counter's increase sees none where the counter was not there before.
+    reloads: Counter[str] = field(default_factory=lambda: Counter(taken=0, refused=0))
     last_ms: int = 0
 
     def add_call(self, rows: int, seconds: float) -> None:

@@ -60,6 +60,12 @@ class ServeRequest:
     tls_cert: Annotated[Path | None, option("Certificates of the server, PEM.")] = None
     tls_key: Annotated[Path | None, option("Its private key, PEM.")] = None
     tls_client_ca: Annotated[Path | None, option("Clients have to show a certificate signed by this one.")] = None
+    watch: Annotated[
+        bool, option("Take a file that changes, once it is proven; else the old one stays.", "--watch")
+    ] = False
+    repository: Annotated[
+        bool, option("Let clients load, unload and list these models, and go back a file.", "--repository")
+    ] = False
     allow_fallback: AllowFallback = False
     allow_external_data: AllowExternalData = False
 
@@ -80,6 +86,8 @@ def _carry_out(request: ServeRequest) -> None:
         max_queue=request.max_queue,
         timeout_ms=request.timeout_ms,
         max_connections=request.max_connections,
+        watch=request.watch,
+        repository=request.repository,
         allow_external_data=request.allow_external_data,
         token_file=request.token_file,
         tls_certificate=request.tls_cert,

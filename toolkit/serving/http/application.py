@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Application", "Page"]
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -13,13 +14,16 @@ import toolkit
 from toolkit.serving.classify import classify
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import Reply, json_reply
+from toolkit.serving.codec.strict_json import read_json
 from toolkit.serving.http.exchange import Exchange, HeldBytes, Message, Receive, Send
 from toolkit.serving.metrics import CONTENT_TYPE, render_metrics
+from toolkit.serving.reloading import Reloader
 from toolkit.serving.repository import ModelRepository
 from toolkit.serving.served_model import ServedModel
 
 EXTENSIONS = ("binary_tensor_data", "classification", "statistics", "model_configuration", "parameters")
 MOST_PICTURE_BYTES = 16 << 20
+MOST_CHANGE_BYTES = 4096
 # Of all bodies together, in memory: so much, or so many of the largest.
 LEAST_HELD_BYTES, LARGEST_HELD = 256 << 20, 4
 # Of a page: its bytes and their type by the path after the address' slash.
@@ -32,7 +36,8 @@ class Application:
     Args:
         repository: what is served.
         token: what clients have to send; empty: nothing.
-        make_page: returns what `GET /` shows, once somebody asks for it.
+        make_page: returns what `GET /` shows of the first model, once somebody asks for it.
+        reloader: loads and unloads for clients; None: they cannot.
         tell: is given a line where the server itself failed.
     """
 
@@ -41,12 +46,13 @@ class Application:
         repository: ModelRepository,
         *,
         token: bytes = b"",
-        make_page: Callable[[], Page] = dict,
+        make_page: Callable[[ServedModel], Page] = lambda _: {},
+        reloader: Reloader | None = None,
         tell: Callable[[str], None],
     ) -> None:
         self._held = HeldBytes(max(LEAST_HELD_BYTES, LARGEST_HELD * repository.most_body_bytes))
-        self._repository, self._token, self._make_page, self._tell = repository, token, make_page, tell
-        self._page: Page | None = None
+        self._repository, self._token, self._reloader, self._tell = repository, token, reloader, tell
+        self._make_page = functools.lru_cache(maxsize=1)(make_page)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens is an answer."""
@@ -72,16 +78,19 @@ class Application:
             exchange.require_token(self._token)
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return await self._model(parts[2:], exchange)
+        if parts[:2] == ["v2", "repository"] and self._reloader is not None:
+            return await self._change(parts[2:], exchange, reloader=self._reloader)
         _require(exchange, "GET")
         if parts in (["v2"], ["v2", ""]):
-            return json_reply({"name": "toolkit", "version": toolkit.__version__, "extensions": EXTENSIONS})
+            extensions = (*EXTENSIONS, *(["model_repository"] if self._reloader else []))
+            return json_reply({"name": "toolkit", "version": toolkit.__version__, "extensions": extensions})
         if parts == ["metrics"]:
             return Reply(200, ((b"content-type", CONTENT_TYPE),), render_metrics(self._repository.models))
-        if self._page is None:
-            self._page = await asyncio.to_thread(self._make_page)
+        models = self._repository.models
+        page = await asyncio.to_thread(self._make_page, models[0]) if models else {}
         name = "/".join(parts) or "index.html"
-        if name in self._page:
-            body, kind = self._page[name]
+        if name in page:
+            body, kind = page[name]
             return Reply(200, ((b"content-type", kind.encode()),), body)
         raise RefusedError(f"there is nothing at {path[:100]!r}", status=404)
 
@@ -118,13 +127,40 @@ class Application:
         }
         return json_reply(told[verb]())
 
+    async def _change(self, parts: list[str], exchange: Exchange, *, reloader: Reloader) -> Reply:
+        """Load, unload or list models: Triton's model repository extension."""
+        verb = parts[-1] if len(parts) == 3 and parts[0] == "models" else "/".join(parts)
+        if verb not in {"index", "load", "unload"}:
+            raise RefusedError(f"the repository has no {'/'.join(parts)[:100]!r}", status=404)
+        _require(exchange, "POST")
+        if b"origin" in exchange.headers:  # which a browser sends for a page, and nothing else does
+            raise RefusedError("a page in a browser does not load or unload models", status=403)
+        body = await exchange.read_body(MOST_CHANGE_BYTES)
+        told = read_json(body) if body else {}
+        if verb == "index":
+            return json_reply(reloader.index(only_ready=_read_flag(told, "ready")))
+        flag = _read_flag(told.get("parameters", {}), {"load": "previous", "unload": "unload_dependents"}[verb])
+        if verb == "load":
+            await reloader.load(parts[1], previous=flag)
+        else:
+            await reloader.unload(parts[1])
+        return json_reply({})
+
     async def _answer(self, model: ServedModel, verb: str, *, exchange: Exchange) -> Reply:
         with self._repository.counting(model):
             body = await exchange.read_body(MOST_PICTURE_BYTES if verb == "classify" else model.most_body_bytes)
-            with self._repository.taking():
+            with self._repository.taking(model) as standing:
                 if verb == "classify":
-                    return json_reply(await classify(model, body, wait=exchange.wait_for))
-                return await model.infer(body, header_length=exchange.header_length(), wait=exchange.wait_for)
+                    return json_reply(await classify(standing, body, wait=exchange.wait_for))
+                return await standing.infer(body, header_length=exchange.header_length(), wait=exchange.wait_for)
+
+
+def _read_flag(told: Any, name: str) -> bool:
+    """Return an object's only key; no path, no file and no configuration of a client's is ever taken."""
+    value = told.get(name, False) if isinstance(told, dict) and told.keys() <= {name} else None
+    if not isinstance(value, bool):
+        raise RefusedError(f"the request has {str(told)[:100]}; expected nothing, or {name!r} with true or false")
+    return value
 
 
 def _stats(model: ServedModel) -> dict[str, Any]:
