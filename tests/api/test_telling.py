@@ -120,7 +120,7 @@ def test_a_failure_keeps_its_class_its_cause_and_what_else_it_says() -> None:
 
 def test_a_call_is_told_with_what_differs_from_the_defaults() -> None:
     given = dict.fromkeys(("polarity", "name", "device", "threads", "resume", "keep_every", "on_epoch"))
-    given |= {"listener": Listener(), "all_data": False, "allow_drift": False, "cuda_graph": False}
+    given |= {"listener": Listener(), "all_data": False, "allow_drift": False}
     given |= {"recipe": Path("my.toml"), "set": {"dropout": 0.3}, "epochs": 2, "seed": 0, "size": (32, 48)}
     given["data"] = (np.zeros((3, 28, 28), np.uint8), [1, 2, 3])
     assert write_call(train, given) == (

@@ -165,6 +165,22 @@ def test_graphs_and_resident_inputs_cannot_do_without_binding(changes: dict[str,
         BenchConfig(io_bindings=("off",), **changes)
 
 
+@pytest.mark.parametrize(
+    ("provider", "device", "words"),
+    [
+        ("cuda", DeviceOptions(), ""),
+        ("cuda", DeviceOptions(nhwc=True), "has run these device options on no GPU"),
+        ("cuda", DeviceOptions(cuda_graph=True), "has run these device options on no GPU"),
+        ("tensorrt", DeviceOptions(), "has run TensorRT on no GPU"),
+    ],
+)
+def test_a_row_says_what_no_gpu_has_run_before(provider: str, device: DeviceOptions, words: str) -> None:
+    config = make_config(providers=(provider,), device=device)
+    (row,) = run_bench(config, make_source(), opener=make_opener({})).rows
+    assert (row.status, bool(row.notes)) == ("pass", bool(words))
+    assert words in "".join(row.notes)
+
+
 def test_graph_demands_every_node_on_the_device() -> None:
     asked: list[tuple[bool, bool]] = []
 

@@ -523,7 +523,7 @@ def test_the_verdict_comes_first_in_sentences_and_no_row_is_needed_to_read_it() 
     lines = [str(line) for line in render_doctor(_examine({"cuda": NOT_ACTIVE}))]
     assert lines[0].startswith("The CPU works: ONNX Runtime")
     assert [line for line in lines if line.startswith("CUDA does not work")]
-    assert lines[-1] == "This release was run on Linux x86-64; on Windows, macOS and arm64 it was not."
+    assert lines[-1] == "This release ran on Linux x86-64; not on Windows, macOS, arm64 or an NVIDIA GPU."
 
 
 def test_a_part_that_what_works_does_not_use_is_no_cause() -> None:

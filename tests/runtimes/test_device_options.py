@@ -37,27 +37,19 @@ def test_every_cuda_option_is_written_out() -> None:
     options = DeviceOptions(
         algorithm_search="exhaustive",
         nhwc=True,
-        arena="same-as-requested",
-        memory_limit_mib=2,
-        copy_in_default_stream=False,
         cuda_graph=True,
     )
     assert _options(options, tf32=True) == {
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "use_tf32": "1",
-        "arena_extend_strategy": "kSameAsRequested",
-        "do_copy_in_default_stream": "0",
         "prefer_nhwc": "1",
         "enable_cuda_graph": "1",
-        "gpu_mem_limit": "2097152",
     }
 
 
-def test_tensorrt_keeps_engines_and_timings_where_it_is_told_to() -> None:
-    assert _options(DeviceOptions(), "tensorrt") == {"trt_fp16_enable": "0", "trt_cuda_graph_enable": "0"}
-    options = _options(DeviceOptions(cache="/cache", cuda_graph=True), "tensorrt", precision="fp16")
-    assert options["trt_fp16_enable"] == options["trt_cuda_graph_enable"] == options["trt_engine_cache_enable"] == "1"
-    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == "/cache"
+def test_tensorrt_is_asked_for_float16_where_a_row_states_it() -> None:
+    assert _options(DeviceOptions(), "tensorrt") == {"trt_fp16_enable": "0"}
+    assert _options(DeviceOptions(), "tensorrt", precision="fp16") == {"trt_fp16_enable": "1"}
 
 
 def test_openvino_is_asked_for_the_precision_and_threads_that_a_row_states() -> None:
@@ -94,10 +86,9 @@ def test_real_openvino_plugin_computes_in_what_it_is_asked_for(model_path: Path)
     ("texts", "expected"),
     [
         (["nhwc=true"], DeviceOptions(nhwc=True)),
-        (["nhwc=off", "arena=same-as-requested"], DeviceOptions(arena="same-as-requested")),
-        (["memory_limit_mib=4096", "algorithm_search=default"], DeviceOptions(memory_limit_mib=4096, algorithm_search="default")),
+        (["nhwc=off", "algorithm_search=default"], DeviceOptions(algorithm_search="default")),
     ],
-)  # fmt: skip
+)
 def test_options_are_read_from_the_command_line(texts: list[str], expected: DeviceOptions) -> None:
     assert parse_device_options(texts, DeviceOptions()) == expected
 
@@ -108,8 +99,6 @@ def test_options_are_read_from_the_command_line(texts: list[str], expected: Devi
         ("nwhc=true", "did you mean 'nhwc'"),
         ("nhwc", "expected NAME=VALUE"),
         ("nhwc=maybe", "expected true or false"),
-        ("memory_limit_mib=-1", "expected a whole number"),
-        ("arena=kNextPowerOfTwo", "known: next-power-of-two"),
         ("algorithm_search=heuristics", "did you mean 'heuristic'"),
     ],
 )

@@ -96,8 +96,6 @@ def test_tf32_is_explicit_and_recorded(tf32: bool, value: str) -> None:
     assert options == {
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": value,
-        "arena_extend_strategy": "kNextPowerOfTwo",
-        "do_copy_in_default_stream": "1",
         "prefer_nhwc": "0",
         "enable_cuda_graph": "0",
     }

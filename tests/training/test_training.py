@@ -22,7 +22,6 @@ from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.session import choose_machine
 from toolkit.training.steps.epoch import Cycle, standardise, train_epoch
 from toolkit.training.steps.state import make_state
-from toolkit.training.steps.step import StepResult
 from toolkit.training.train import TrainReport, train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
@@ -226,15 +225,8 @@ def test_no_batch_holds_a_single_image_but_where_all_do(images: int, batch_size:
     recipe = resolve_recipe("fast", settings=[*SMALL[:3], f"batch_size={batch_size}", "epochs=1"])
     recipe = recipe.for_data(height=16, width=16, channels=1, classes=2)
     seen: list[int] = []
-
-    def look(batch: torch.Tensor, _: torch.Tensor, *, stop: object) -> StepResult:
-        del stop
-        seen.append(len(batch))
-        return StepResult(0.0, 0)
-
     state = make_state(CNN(recipe.network), recipe, seed=0, bfloat16=False)
+    state.forward.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     pixels = torch.zeros((images, 16, 16), dtype=torch.uint8)
-    train_epoch(
-        state, pixels, labels=torch.zeros(images, dtype=torch.int64), recipe=recipe, cycle=Cycle(0, 1), step_once=look
-    )
+    train_epoch(state, pixels, labels=torch.zeros(images, dtype=torch.int64), recipe=recipe, cycle=Cycle(0, 1))
     assert seen == sizes

@@ -81,8 +81,8 @@ def benchmark(
         seconds: most seconds counted for one row; 3.5 by default.
         boundary: `host`: from host to host memory; `device`: inputs and outputs stay on the device.
         io_binding: on devices: `on`, `off`, or both; `on` by default.
-        cuda_graph: capture each shape once and replay it.
-        device_option: `{"nhwc": True}` ..., as `--device-option`.
+        cuda_graph: on CUDA, capture each shape once and replay it; untested: no GPU has run it yet.
+        device_option: `{"nhwc": True}` or `{"algorithm_search": "exhaustive"}`; untested, as `cuda_graph`.
         tf32: let CUDA round float32 products to TF32.
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU.
         at: URL of a server of the Open Inference Protocol, which `oip-http` asks, or `oip-json`.
@@ -120,7 +120,7 @@ def benchmark(
         precisions=() if precision is None else split_names(precision),
         io_bindings=split_names(io_binding),
         tf32=tf32,
-        device=_make_device_options(device_option, cuda_graph=cuda_graph, store=store),
+        device=_make_device_options(device_option, cuda_graph=cuda_graph),
         require_all_nodes=require_all_nodes,
         allow_fallback=allow_fallback,
         at=at or "",
@@ -156,13 +156,9 @@ def _measure(
     return prepared.measure()
 
 
-def _make_device_options(
-    given: Mapping[str, object] | Iterable[str] | None, *, cuda_graph: bool, store: ArtifactStore
-) -> DeviceOptions:
-    # TensorRT keeps its engines and timings under the artifacts.
-    cache = str((store.root / "runtimes" / "tensorrt").resolve())
+def _make_device_options(given: Mapping[str, object] | Iterable[str] | None, *, cuda_graph: bool) -> DeviceOptions:
     texts = [f"{key}={str(item).lower()}" for key, item in given.items()] if isinstance(given, Mapping) else given or []
-    return parse_device_options([*texts], DeviceOptions(cuda_graph=cuda_graph, cache=cache))
+    return parse_device_options([*texts], DeviceOptions(cuda_graph=cuda_graph))
 
 
 def _make_goal(goal: str | None, max_p99_ms: float | None) -> Goal:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from toolkit.training.train import TrainReport
 
 # Of a run, when it begins.
-SETTLED = ("name", "all_data", "size", "polarity", "cuda_graph")
+SETTLED = ("name", "all_data", "size", "polarity")
 
 
 @in_callers_words
@@ -59,7 +59,6 @@ def train(
     resume: PathLike | None = None,
     keep_every: int | None = None,
     allow_drift: bool = False,
-    cuda_graph: bool = False,
     on_epoch: Callable[[EpochRow], object] | None = None,
     listener: Listener | None = None,
 ) -> RunReport:
@@ -82,7 +81,6 @@ def train(
         resume: a run to go on with: its report, name or folder, or `latest`.
         keep_every: keep every n-th epoch's checkpoint, for `RUN@N`.
         allow_drift: go on although recipe, data, seed, threads or versions differ.
-        cuda_graph: on CUDA, replay each step as one captured graph.
         on_epoch: called after every epoch with its row.
         listener: hears how far it is.
 
@@ -104,7 +102,7 @@ def train(
     if resume is None:
         if allow_drift:
             raise UsageError("--allow-drift belongs to --resume")
-        how |= {"all_data": all_data, "cuda_graph": cuda_graph, "name": name or ""}
+        how |= {"all_data": all_data, "name": name or ""}
         config = TrainConfig(recipe=_resolve(recipe, settings, epochs=epochs), data_source=locate_data(data), **how)
         return _begin(data, config, size=split_size(size), polarity=polarity, told=told, call=call)
     settled = next((key for key in SETTLED if given[key] not in {None, False}), None)

@@ -68,7 +68,7 @@ class BenchRow(Summarised):
         status: `pass`, `fail`, `refused` where the engine does not take the file, or `skip`.
         was_named: whether the engine was asked for by its name, so that a refusal is a failure of the benchmark.
         reason: why it failed, was refused, was skipped or fell back.
-        notes: what the engine's adapter has passed over, one line each.
+        notes: what the engine's adapter has passed over, and which settings are untested; one line each.
         log: last lines of the worker, for a failure.
         samples_ns: int64 `[samples]`, nanoseconds of every counted call in the order measured; not part of the JSON.
     """

@@ -16,7 +16,7 @@ from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.statistics import PERCENTILES, THROUGHPUT, bootstrap_intervals, summarise
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
-from toolkit.runtimes.providers import CUDA_PROVIDERS
+from toolkit.runtimes.providers import CUDA_PROVIDERS, DeviceOptions
 from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 # What a cumulative distribution is drawn from; p99.9 is the last that can be read off a picture.
@@ -71,7 +71,7 @@ def make_row(done: MeasuredRow, plan: MeasurePlan) -> BenchRow:
         cold=cold,
         status="fail" if overload else "pass",
         reason=overload or str(info.details.get("fallback_reason", "")),
-        notes=tuple(dict.fromkeys(note for window in done.windows for note in window.facts.get("notes", ()))),
+        notes=tuple(dict.fromkeys([*_untested(worker.settings, info), *_passed_over(done.windows)])),
     )
 
 
@@ -96,6 +96,17 @@ def samples_csv(report: BenchReport) -> str:
         for call, value in enumerate(row.samples_ns.tolist())
     )
     return _table(["row", "call", "latency_ns"], lines)
+
+
+def _untested(settings: RuntimeSettings, info: RuntimeInfo) -> list[str]:
+    """Say which of a row's settings no GPU has run before this one."""
+    has_options = info.provider_active == "cuda" and settings.device != DeviceOptions()
+    what = "these device options" if has_options else "TensorRT" if info.provider_active == "tensorrt" else ""
+    return [f"untested: this toolkit has run {what} on no GPU yet; hold its answers against the CPU's"] if what else []
+
+
+def _passed_over(windows: Sequence[Window]) -> list[str]:
+    return [note for window in windows for note in window.facts.get("notes", ())]
 
 
 def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> dict[str, Any]:

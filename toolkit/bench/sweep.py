@@ -25,7 +25,7 @@ from toolkit.environment import describe_environment
 from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowWork, show_nothing
-from toolkit.runtimes.providers import CUDA_PROVIDERS, PROVIDERS, DeviceOptions
+from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
 
@@ -267,11 +267,11 @@ def _explain_all(rows: list[BenchRow], peaks: tuple[MachinePeak, ...]) -> tuple[
 
 
 def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) -> None:
-    """Refuse options of devices where no variant runs on one: they would be said and not be done."""
-    has_options = replace(config.device, cache="") != DeviceOptions()
-    if (has_options or config.tf32) and not any(variant.provider in CUDA_PROVIDERS for variant in variants):
+    """Refuse options of CUDA where no variant runs on it: they would be said and not be done."""
+    has_options = config.device != DeviceOptions()
+    if (has_options or config.tf32) and not any(variant.provider == "cuda" for variant in variants):
         raise UsageError(
-            "--cuda-graph, --device-option and --tf32 are about GPUs, and nothing here is measured on one; "
+            "--cuda-graph, --device-option and --tf32 are about CUDA, and nothing here is measured on it; "
             "add --provider cuda, or leave them out"
         )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STYLES = {"pass": "green", "absent": "yellow", "fail": "bold red"}
 ENGINE_WORDS = {"ort": "ONNX Runtime", "torch": "PyTorch", "torch-compile": "compiled PyTorch"}
-RUN_ON = "This release was run on Linux x86-64; on Windows, macOS and arm64 it was not."
+RUN_ON = "This release ran on Linux x86-64; not on Windows, macOS, arm64 or an NVIDIA GPU."
 NO_FILE = "cannot open shared object file: No such file or directory"
 
 

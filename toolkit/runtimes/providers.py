@@ -22,7 +22,6 @@ from toolkit.errors import UsageError, require_known, suggest
 # Where a server runs a model that is asked through it: its own business.
 REMOTE = "remote"
 SEARCHES = ("heuristic", "exhaustive", "default")
-ARENAS = ("next-power-of-two", "same-as-requested")
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
@@ -100,32 +99,21 @@ def find_provider(name: str) -> ProviderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceOptions:
-    """Named as ONNX Runtime's documentation of its CUDA and TensorRT execution providers explains them.
+    """Named as ONNX Runtime's documentation of its CUDA execution provider explains them; no GPU has run them yet.
 
     Attributes:
         algorithm_search: how cuDNN chooses a convolution: `heuristic`; `exhaustive` costs up to hundreds of
             milliseconds for every new shape; `default` is cuDNN's slow fallback.
         nhwc: prefer channels-last kernels; worth trying with float16.
-        arena: how the device's memory grows: `next-power-of-two` or `same-as-requested`.
-        memory_limit_mib: most of the device's memory; 0 is all of it.
-        copy_in_default_stream: copy inputs and outputs on the stream that computes, which is the safe way.
         cuda_graph: capture a run once for each shape and replay it; needs IO binding and every node on the device.
-        cache: folder where TensorRT keeps engines and timings between processes; empty is none.
     """
 
     algorithm_search: str = "heuristic"
     nhwc: bool = False
-    arena: str = "next-power-of-two"
-    memory_limit_mib: int = 0
-    copy_in_default_stream: bool = True
     cuda_graph: bool = False
-    cache: str = ""
 
     def __post_init__(self) -> None:
-        for name, known in (("algorithm_search", SEARCHES), ("arena", ARENAS)):
-            require_known(getattr(self, name), known, what=name)
-        if not 0 <= self.memory_limit_mib < 1 << 24:
-            raise UsageError(f"memory_limit_mib is {self.memory_limit_mib}; expected 0 (no limit) or more")
+        require_known(self.algorithm_search, SEARCHES, what="algorithm_search")
 
     def for_provider(self, name: str, *, tf32: bool, precision: str, threads: int) -> dict[str, str]:
         """Return what a session is created with: ONNX Runtime's own keys; none for providers without such options.
@@ -137,34 +125,15 @@ class DeviceOptions:
             threads: of a provider that has threads of its own; 0 leaves it the choice.
         """
         if name == "cuda":
-            return self._for_cuda(tf32=tf32)
+            return {
+                "cudnn_conv_algo_search": self.algorithm_search.upper(),
+                "use_tf32": f"{tf32:d}",
+                "prefer_nhwc": f"{self.nhwc:d}",
+                "enable_cuda_graph": f"{self.cuda_graph:d}",
+            }
         if name == "tensorrt":
-            return self._for_tensorrt(precision)
+            return {"trt_fp16_enable": f"{precision == 'fp16':d}"}
         return _for_openvino(precision, threads) if name == "openvino" else {}
-
-    def _for_cuda(self, *, tf32: bool) -> dict[str, str]:
-        options = {
-            "cudnn_conv_algo_search": self.algorithm_search.upper(),
-            "use_tf32": f"{tf32:d}",
-            "arena_extend_strategy": "k" + "".join(part.capitalize() for part in self.arena.split("-")),
-            "do_copy_in_default_stream": f"{self.copy_in_default_stream:d}",
-            "prefer_nhwc": f"{self.nhwc:d}",
-            "enable_cuda_graph": f"{self.cuda_graph:d}",
-        }
-        limit = {"gpu_mem_limit": str(self.memory_limit_mib << 20)} if self.memory_limit_mib else {}
-        return {**options, **limit}
-
-    def _for_tensorrt(self, precision: str) -> dict[str, str]:
-        options = {"trt_fp16_enable": str(int(precision == "fp16")), "trt_cuda_graph_enable": f"{self.cuda_graph:d}"}
-        if not self.cache:
-            return options
-        return {
-            **options,
-            "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": self.cache,
-            "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": self.cache,
-        }
 
 
 def _for_openvino(precision: str, threads: int) -> dict[str, str]:
@@ -177,7 +146,7 @@ def _for_openvino(precision: str, threads: int) -> dict[str, str]:
 
 
 def parse_device_options(texts: list[str], start: DeviceOptions) -> DeviceOptions:
-    """Read `nhwc=true`, `arena=same-as-requested` ... over the options that are there.
+    """Read `nhwc=true`, `algorithm_search=exhaustive` ... over the options that are there.
 
     Raises:
         UsageError: a text is no such pair, or its name or value is unknown.
@@ -193,13 +162,9 @@ def parse_device_options(texts: list[str], start: DeviceOptions) -> DeviceOption
     return replace(start, **changes)
 
 
-def _parse(name: str, value: str, *, kind: type) -> str | int | bool:
-    if kind is bool:
-        if value.lower() not in BOOLEANS:
-            raise UsageError(f"{name} is {value!r}; expected true or false")
-        return BOOLEANS[value.lower()]
-    if kind is int:
-        if not value.isdecimal():
-            raise UsageError(f"{name} is {value!r}; expected a whole number")
-        return int(value)
-    return value
+def _parse(name: str, value: str, *, kind: type) -> str | bool:
+    if kind is str:
+        return value
+    if value.lower() not in BOOLEANS:
+        raise UsageError(f"{name} is {value!r}; expected true or false")
+    return BOOLEANS[value.lower()]

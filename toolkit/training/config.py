@@ -21,7 +21,6 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
         keep_every: keep every n-th epoch's checkpoint; 0 keeps the last and the best only.
-        cuda_graph: on CUDA, step by replaying one captured graph.
         data_source: where the data lay, to find it again; empty for a catalogue name.
         name: of the run; empty for one of data, recipe, seed and time.
     """
@@ -32,7 +31,6 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 0
     keep_every: int = 0
-    cuda_graph: bool = False
     data_source: str = ""
     name: str = ""
 

@@ -46,7 +46,7 @@ def resume_run(
     data = _as_recorded(data, recorded)
     training, validation = split_data(data, all_data=recorded.training["all_data"])
     asked = _resolve(recorded, data, config=config, images=len(training))
-    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads, cuda_graph=asked.cuda_graph)
+    machine = choose_machine(asked.recipe, device=asked.device, threads=asked.threads)
     with hear_stop_signals() as stop, join_group(machine.device) as group:
         drift = _list_drift(recorded, asked, data=data, machine=machine, group=group)
         if drift and not config.allow_drift:
@@ -90,7 +90,6 @@ def _resolve(recorded: RunConfig, data: Dataset, *, config: ResumeConfig, images
         device=config.device or how["device"],
         threads=config.threads or how["threads"],
         keep_every=how.get("keep_every", 0) if config.keep_every is None else config.keep_every,
-        cuda_graph=how["flags"].get("cuda_graph", False),
         data_source=config.data_source or recorded.data.get("source", ""),
     )
 

@@ -34,7 +34,6 @@ from toolkit.training.steps.epoch import (
 from toolkit.training.steps.process_group import Group
 from toolkit.training.steps.seeding import derive_seed
 from toolkit.training.steps.state import TrainingState, make_state
-from toolkit.training.steps.step import EagerStep, GraphedStep, Step, require_graphs
 
 # OpenMP crashes the process where the system refuses it a thread: a hundred thousand are too many anywhere.
 MOST_THREADS = 4096
@@ -48,13 +47,11 @@ class Machine:
         device: `cpu`, `cuda` or `mps`.
         bfloat16: whether products are computed in bfloat16.
         threads: CPU threads.
-        cuda_graph: whether steps are replayed as one CUDA graph.
     """
 
     device: str
     bfloat16: bool
     threads: int
-    cuda_graph: bool = False
 
     @property
     def precision(self) -> str:
@@ -68,7 +65,6 @@ class Machine:
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
             "cudnn_tf32": torch.backends.cudnn.allow_tf32,
-            "cuda_graph": self.cuda_graph,
             "openmp": {name: os.environ.get(name) for name in OPENMP_CHOICES},
             "channels_last": self.bfloat16,
             "fused_optimizer": self.device in {"cpu", "cuda"},
@@ -87,7 +83,6 @@ class Session:
         labels: int64, on the device.
         held_out: validation images and labels on the device; None without.
         stop: set by a signal.
-        step_once: how a step is made.
     """
 
     state: TrainingState
@@ -97,7 +92,6 @@ class Session:
     labels: Tensor
     held_out: tuple[Tensor, Tensor] | None
     stop: StopRequest
-    step_once: Step
 
     @property
     def epochs(self) -> int:
@@ -132,7 +126,6 @@ class Session:
             labels=self.labels,
             recipe=self.recipe,
             cycle=cycle,
-            step_once=self.step_once,
             stop=self.stop,
             after_step=note_step,
         )
@@ -151,14 +144,13 @@ class Session:
         return row
 
 
-def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: bool = False) -> Machine:
+def choose_machine(recipe: Recipe, *, device: str, threads: int) -> Machine:
     """Settle where to compute and set torch's switches accordingly.
 
     Args:
         recipe: asks for `float32` or `auto`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: CPU threads; 0 leaves torch its own choice.
-        cuda_graph: replay each step as one CUDA graph.
 
     Raises:
         ProviderError: the device asked for does not work here.
@@ -176,7 +168,7 @@ def choose_machine(recipe: Recipe, *, device: str, threads: int, cuda_graph: boo
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads(), cuda_graph=cuda_graph)
+    return Machine(device=chosen, bfloat16=bfloat16, threads=torch.get_num_threads())
 
 
 def make_session(
@@ -204,28 +196,22 @@ def make_session(
 
     Raises:
         DataError: every training pixel has the same value.
-        UsageError: graphs are asked for where they cannot be, or batches of one image that cannot be normalised.
+        UsageError: batches of one image that cannot be normalised.
     """
     _require_comparable(recipe)
-    if machine.cuda_graph:
-        require_graphs(machine.device, group or Group())
     # On the CPU, so that every device and every process begins with the same weights.
     torch.manual_seed(derive_seed(seed, "weights"))
     mean, std = standardise(torch.from_numpy(training.images))
     network = CNN(recipe.network, mean=mean, std=std).to(machine.device)
     images, labels = to_device(training, machine.device)
-    state = make_state(
-        network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group, for_graphs=machine.cuda_graph
-    )
     return Session(
-        state=state,
+        state=make_state(network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group),
         recipe=recipe,
         cycles=cycles or (recipe.epochs,),
         images=images,
         labels=labels,
         held_out=None if validation is None else to_device(validation, machine.device),
         stop=stop or StopRequest(),
-        step_once=GraphedStep(state, recipe) if machine.cuda_graph else EagerStep(state, recipe),
     )
 
 

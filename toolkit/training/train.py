@@ -82,7 +82,7 @@ def train(data: Dataset, config: TrainConfig, *, store: ArtifactStore, listener:
     check_data(data)
     if config.name:
         check_run_name(config.name, store=store)
-    machine = choose_machine(config.recipe, device=config.device, threads=config.threads, cuda_graph=config.cuda_graph)
+    machine = choose_machine(config.recipe, device=config.device, threads=config.threads)
     training, validation = split_data(data, all_data=config.all_data)
     recipe = config.recipe.for_dataset(data).for_count(len(training))
     with hear_stop_signals() as stop, join_group(machine.device) as group:

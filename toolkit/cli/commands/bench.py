@@ -66,12 +66,12 @@ class BenchRequest:
             complete=some_of(BINDINGS),
         ),
     ] = "auto"
-    cuda_graph: Annotated[bool, option("Capture each shape once and replay it.", "--cuda-graph")] = False
+    cuda_graph: Annotated[
+        bool, option("CUDA: capture each shape once and replay it. Untested: no GPU has run it.", "--cuda-graph")
+    ] = False
     device_option: Annotated[
         list[str] | None,
-        option(
-            "nhwc=true, algorithm_search=exhaustive, arena=same-as-requested, memory_limit_mib=4096 ...; repeatable."
-        ),
+        option("CUDA: nhwc=true, algorithm_search=exhaustive or default; repeatable. Untested, as --cuda-graph."),
     ] = None
     tf32: Annotated[bool, option("Let CUDA round float32 products to TF32; recorded in the rows.", "--tf32")] = False
     require_all_nodes: Annotated[

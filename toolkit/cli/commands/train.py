@@ -28,7 +28,9 @@ Settings = Annotated[
     ),
 ]
 Seed = Annotated[int | None, option("Of everything random.", default="0")]
-Device = Annotated[str | None, option("auto, cpu, cuda or mps.", default="auto", complete=one_of(DEVICES))]
+Device = Annotated[
+    str | None, option("auto, cpu, cuda or mps (Apple, untested).", default="auto", complete=one_of(DEVICES))
+]
 CpuThreads = Annotated[int | None, option("CPU threads.", default="torch's own choice")]
 
 
@@ -65,7 +67,6 @@ class TrainRequest:
     allow_drift: Annotated[
         bool, option("Resume although recipe, data, seed, threads or versions differ.", "--allow-drift")
     ] = False
-    cuda_graph: Annotated[bool, option("On CUDA: replay each step as one captured graph.", "--cuda-graph")] = False
     tensorboard: Annotated[
         bool, option("Also write TensorBoard events into the run (extra: tensorboard).", "--tensorboard")
     ] = False

@@ -76,7 +76,7 @@ class OrtRuntime(Runtime):
         self._session = opened.session
         self._outputs = [item.name for item in self._session.get_outputs()]
         device = "cuda" if self.settings.io_binding and opened.provider in CUDA_PROVIDERS else None
-        has_graphs = self.settings.device.cuda_graph
+        has_graphs = opened.provider == "cuda" and self.settings.device.cuda_graph
         self._bound = (
             BoundSession(self._session, self._outputs, device=device, api=self._api, has_graphs=has_graphs)
             if device

@@ -31,7 +31,7 @@ from toolkit.training.recipe import Recipe
 from toolkit.training.steps.augment import augment, draw_batch_shift, draw_warps
 from toolkit.training.steps.seeding import derive_seed, make_generator
 from toolkit.training.steps.state import TrainingState, set_rate, update_average
-from toolkit.training.steps.step import EagerStep, Step
+from toolkit.training.steps.step import step_once
 
 AfterStep = Callable[[int, int], None]
 # torch.optim.lr_scheduler.OneCycleLR's defaults: the rate starts at peak/25 and ends at peak/25/10^4.
@@ -46,7 +46,6 @@ def train_epoch(
     labels: Tensor,
     recipe: Recipe,
     cycle: Cycle,
-    step_once: Step | None = None,
     stop: StopRequest | None = None,
     after_step: AfterStep | None = None,
 ) -> None:
@@ -58,7 +57,6 @@ def train_epoch(
         labels: int64 `[N]`, on the same device.
         recipe: batch size, schedule and augmentation.
         cycle: the epochs that share the schedule.
-        step_once: how a step is made; the plain way by default.
         stop: a signal to tell the other processes of; all see it after the same step, in `state.stop_signal`.
         after_step: called with the steps done and their number; what it raises ends the epoch where it is.
 
@@ -67,7 +65,7 @@ def train_epoch(
         ResourceError: another process of the group is gone.
     """
     state.forward.train()
-    place, step_once = state.position, step_once or EagerStep(state, recipe)
+    place = state.position
     steps = recipe.count_steps(len(images))
     order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
     batches = torch.tensor_split(order, [step * recipe.batch_size for step in range(1, steps)])
@@ -76,7 +74,7 @@ def train_epoch(
         chosen = batches[step]
         batch, target = _make_batch(state, images[chosen], recipe=recipe), labels[chosen]
         torch.manual_seed(derive_seed(state.seed, "dropout", place.updates, state.group.rank))
-        told = step_once(batch, target, stop=stop)
+        told = step_once(state, batch, target=target, recipe=recipe, stop=stop)
         place.step, place.updates = step + 1, place.updates + 1
         place.loss_sum, place.right = place.loss_sum + told.loss_sum, place.right + told.right
         update_average(state, recipe)

@@ -8,7 +8,7 @@ import copy
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from toolkit.network.cnn import CNN
 from toolkit.training.recipe import Recipe
@@ -83,7 +83,6 @@ def make_state(
     seed: int,
     bfloat16: bool,
     group: Group | None = None,
-    for_graphs: bool = False,
 ) -> TrainingState:
     """Return a network with its optimizer, ready for the first step.
 
@@ -93,7 +92,6 @@ def make_state(
         seed: of the shuffling, the augmentation and the dropout.
         bfloat16: compute products in bfloat16, with channels last.
         group: the processes that train together.
-        for_graphs: make an optimizer whose steps a CUDA graph can capture.
     """
     group = group or Group()
     if bfloat16:
@@ -102,7 +100,7 @@ def make_state(
     return TrainingState(
         network=network,
         forward=forward,
-        optimizer=_make_optimizer(network, recipe, for_graphs=for_graphs),
+        optimizer=_make_optimizer(network, recipe),
         average=copy.deepcopy(network) if recipe.average_decay else None,
         bfloat16=bfloat16,
         seed=seed,
@@ -111,12 +109,9 @@ def make_state(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every group of parameters, in place where it lies on a device."""
+    """Set the learning rate of every group of parameters."""
     for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        group["lr"] = rate
 
 
 @torch.no_grad()
@@ -134,15 +129,12 @@ def update_average(state: TrainingState, recipe: Recipe) -> None:
         targets[index].copy_(sources[index])
 
 
-def _make_optimizer(network: CNN, recipe: Recipe, *, for_graphs: bool) -> torch.optim.Optimizer:
+def _make_optimizer(network: CNN, recipe: Recipe) -> torch.optim.Optimizer:
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     weights = [item for item in network.parameters() if item.ndim > 1]
     # Decay draws biases and normalisations away from where they belong for nothing (He et al. 2019, arXiv 1812.01187).
     others = [item for item in network.parameters() if item.ndim <= 1]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = weights[0].device.type in {"cpu", "cuda"}
-    # A graph reads the rate from the device; a number would be frozen into it.
-    rate = torch.tensor(recipe.learning_rate, device=weights[0].device) if for_graphs else recipe.learning_rate
-    make = kinds[recipe.optimizer]
-    optimizer: torch.optim.Optimizer = make(groups, lr=rate, fused=fused, capturable=for_graphs)
+    optimizer: torch.optim.Optimizer = kinds[recipe.optimizer](groups, lr=recipe.learning_rate, fused=fused)
     return optimizer
