@@ -93,9 +93,10 @@ parity-all: $(VENV)/.dev
 	$(BIN)/toolkit parity --runtime all --threads 0 --optimisation all --force \
 		--output artifacts/reports/parity-all.json --picture artifacts/reports/parity-all.png
 
-# Real CUDA tests; skipped with their reason where there is no device. The JSON can be sent back.
+# All that can be shown of a CUDA device, on one page, then the CUDA tests; both JSONs can be sent back.
 test-cuda: $(VENV)/.dev
 	mkdir -p artifacts/reports
+	$(BIN)/toolkit prove --provider cuda --output artifacts/proofs/test-cuda --force || echo "prove: see its page"
 	TOOLKIT_CUDA_REPORT=artifacts/reports/test-cuda.json $(BIN)/python -m pytest tests/cuda
 
 check: $(VENV)/.dev

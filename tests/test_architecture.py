@@ -20,7 +20,7 @@ LAYERS = [
     {"api"},
     {"exporting"},
     {"serving"},
-    {"evaluation", "parity", "prediction", "bench", "doctor", "tuning"},
+    {"evaluation", "parity", "prediction", "bench", "doctor", "tuning", "proving"},
     {"training"},
     {"runtimes"},
     {"runs"},

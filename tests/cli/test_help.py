@@ -30,7 +30,7 @@ from toolkit.tuning.learning_curve import USUAL_SIZES, CurveConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ["", "quickstart", "data", "data fetch", "data info", "data show", "train", "evaluate", "export", "inspect"]
-COMMANDS += ["runs", "recipes", "demo", "serve"]
+COMMANDS += ["runs", "recipes", "demo", "serve", "prove"]
 COMMANDS += [
     "selftest",
     "parity",

@@ -94,6 +94,7 @@ def export(
     golden: str | None = None,
     kit: Names | None = None,
     webgpu: bool = False,
+    kit_provider: str = "cpu",
     data: Data | None = None,
     author: str = DEFAULTS.author,
     licence: str = DEFAULTS.licence,
@@ -127,6 +128,7 @@ def export(
         kit: of a file with a card: also write kits, folders to embed the model elsewhere: `python`, `node`, `web`,
             `c`, `cpp`, `triton`, or `all`: those that can be made here.
         webgpu: the web kit carries the larger build with WebGPU.
+        kit_provider: where kits check themselves, strictly: `cpu` or `cuda`.
         data: what the run was trained on, where it does not lie there any more.
         author: written into the card.
         licence: SPDX identifier, written into the card.
@@ -151,7 +153,7 @@ def export(
         _refuse(given, OF_RUNS, what="a run that toolkit.train made")
         if example is None:
             raise UsageError("a module is exported with an example of what it takes: export(module, example=tensor)")
-        kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
+        kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, kit_provider=kit_provider, force=force)
         if kits is not None and not classes:
             raise UsageError("kits are of a model that classifies images; name the module's classes=")
         report = _export_module(run, given, store=store, listener=told)
@@ -169,7 +171,7 @@ def export(
         licence=licence,
         force=force,
     )
-    kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, force=force)
+    kits = make_kit_config(kit=kit, name=name, webgpu=webgpu, kit_provider=kit_provider, force=force)
     found = find_run(as_path(run, expected=RUN), store=store)
     described, kept = read_run(found), remember_data(run, None)
     dataset = load_recorded(kept if data is None else data, described.data, listener=told, size=described.image_size)
@@ -231,19 +233,22 @@ def _split(names: Names) -> tuple[str, ...]:
     return split_names(names) if names else ()
 
 
-def make_kit_config(*, kit: Names | None, name: str | None, webgpu: bool, force: bool) -> KitConfig | None:
+def make_kit_config(
+    *, kit: Names | None, name: str | None, webgpu: bool, kit_provider: str, force: bool
+) -> KitConfig | None:
     """Return which kits to write, None for none.
 
     Raises:
-        UsageError: a kit is unknown, or WebGPU is asked for without one.
+        UsageError: a kit is unknown, or WebGPU or a provider is asked for without one.
     """
     if kit is None:
-        if webgpu:
-            raise UsageError("--webgpu is about kits; name some with --kit")
+        if webgpu or kit_provider != "cpu":
+            option = "--webgpu" if webgpu else "--kit-provider"
+            raise UsageError(f"{option} is about kits; name some with --kit")
         return None
     from toolkit.exporting.kits.kits import KitConfig
 
-    return KitConfig(kits=split_names(kit), name=name, uses_webgpu=webgpu, force=force)
+    return KitConfig(kits=split_names(kit), name=name, uses_webgpu=webgpu, provider=kit_provider, force=force)
 
 
 def write_kits_of(model: Path, config: KitConfig, *, store: ArtifactStore, listener: Listener) -> WrittenKits:

@@ -37,6 +37,7 @@ VERBS = {
     "bench": "Measure latency and throughput of a model.",
     "compare": "Hold two bench results beside one another.",
     "report": "Make one page of many results: Markdown, with a picture.",
+    "prove": "Show all that can be shown of a device, in ten minutes.",
     "doctor": "Say which providers really work here.",
     "data": "Data sets: fetch, describe, look at them.",
     "runtimes": "The engines of the parity matrix.",

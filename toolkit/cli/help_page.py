@@ -12,8 +12,7 @@ from toolkit.cli.variables import VARIABLES
 
 # The first sign says: not to be folded. Of the variables only those that say where things lie: a screen has 40 lines.
 ROOT_EPILOG = """\b
---debug after any command shows the traceback of a failure.
-Results go to ./artifacts. Variables of the environment that change places:
+--debug after a command shows a failure's traceback. Places, by variable:
 """ + "\n".join(f"  {name:17} {words}" for name, words in VARIABLES.items() if words.startswith("Where"))
 
 EXAMPLES = {
@@ -34,6 +33,7 @@ EXAMPLES = {
     "bench": ("toolkit bench --provider cpu,cuda --batch 1,64", "toolkit bench --auto --goal throughput"),
     "compare": ("toolkit compare old.json new.json", 'toolkit compare old.json new.json --fail-if "p99>+5%"'),
     "report": ("toolkit report artifacts/reports/*.json", "toolkit report bench.json --output page.md"),
+    "prove": ("toolkit prove --provider cuda", "toolkit prove --provider cpu --data mnist-mini --quick"),
     "doctor": ("toolkit doctor", "toolkit doctor --require cuda"),
     "data fetch": ("toolkit data fetch mnist", "toolkit data fetch kmnist --json"),
     "data info": ("toolkit data info photos.zip", "toolkit data info mnist-mini --json"),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from toolkit.bench.report import BENCH_SCHEMA, model_name
+from toolkit.proving.report import PROOF_SCHEMA
+from toolkit.render.prove import find_figures
 
 
 class Part(NamedTuple):
@@ -154,6 +156,12 @@ def _doctor_rows(part: Part) -> Iterable[list[str]]:
         ]
 
 
+def _proof_rows(part: Part) -> Iterable[list[str]]:
+    for step in part.value["steps"]:
+        found = step["reason"] or find_figures(step["report"] or {})
+        yield [step["name"], step["status"], f"{step['seconds']:.0f}", found, step["command"]]
+
+
 PARITY_HEADER = (
     "file, model, runtime, provider, precision, threads, optimisation, images, error / bound, flips, status, reason"
 )
@@ -166,6 +174,7 @@ KINDS: dict[str, tuple[str, str, Rows]] = {
         _parity_rows,
     ),
     "toolkit/evaluation/1": ("Accuracy", "file, model, data, right, %, 95 %", _evaluation_rows),
+    PROOF_SCHEMA: ("Proof", "step, status, seconds, found, command", _proof_rows),
     "toolkit/doctor/1": ("Providers", "file, name, version, status, reason, mend", _doctor_rows),
 }
 

@@ -1,4 +1,4 @@
-// Replay the golden vectors of the card and write selfcheck.json.
+// Replay the golden vectors of the card and write selfcheck.json: selfcheck [cuda].
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <string>
 
 #include "@{c_name}_classifier.hpp"
 #include "golden.h"
@@ -14,14 +15,14 @@ using namespace @{c_name}_classifier;
 
 namespace {
 
-int check() {
+int check(Provider provider) {
     if (GOLDEN_COUNT == 0) {
         std::ofstream("selfcheck.json") << "{\"runtime\": \"" << Classifier::runtime() << "\", \"version\": \""
                                         << Classifier::version() << "\", \"status\": \"not-run\", \"vectors\": 0,\n"
                                         << " \"max_abs_logit_error\": null, \"ms_per_image\": null}\n";
         return 0;
     }
-    Classifier classifier("model.onnx");
+    Classifier classifier("model.onnx", provider);
     double error = 0;
     double off = 0;  // the same of the probabilities
     bool is_right = true;
@@ -69,9 +70,10 @@ int check() {
 
 }  // namespace
 
-int main() {
+int main(int count, char **arguments) {
     try {
-        return check();
+        const bool wants_cuda = count > 1 && std::string(arguments[1]) == "cuda";
+        return check(wants_cuda ? Provider::cuda : Provider::cpu);
     } catch (const std::exception &error) {
         std::cerr << "the model cannot be run: " << error.what() << '\n';
         return 5;

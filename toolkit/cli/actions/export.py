@@ -55,7 +55,7 @@ def export_kits(model: Path, options: dict[str, Any], *, check: bool, store: Art
     """
     from toolkit.render.export import kits_table
 
-    how: dict[str, Any] = {key: options.get(key) for key in ("kit", "name", "webgpu", "force")}
+    how: dict[str, Any] = {key: options.get(key) for key in ("kit", "name", "webgpu", "kit_provider", "force")}
     config = make_kit_config(**how)
     if config is None:
         raise UsageError(f"{model} is a model already; make kits of it with --kit, or name a run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["write_page"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import claim_outputs
 from toolkit.cli.output import draw_picture, note
@@ -59,15 +59,26 @@ def _read_all(files: list[Path]) -> tuple[list[Part], list[str]]:
         if schema not in KINDS:
             problems.append(f"{path} is no result of a known kind; its schema is {schema!r}, known: {', '.join(KINDS)}")
             continue
-        part = Part(path.name, value)
+        several = [Part(path.name, value), *_parts_inside(path.name, value)]
         try:
-            render_page([part], pictures={})
-            _draw_one(part)
+            for part in several:
+                render_page([part], pictures={})
+                _draw_one(part)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(f"{path} does not hold what its schema {schema!r} says ({type(error).__name__}: {error})")
             continue
-        parts.append(part)
+        parts += several
     return parts, problems
+
+
+def _parts_inside(name: str, value: dict[str, Any]) -> list[Part]:
+    """Return the results of the commands that a proof is made of."""
+    from toolkit.proving.report import PROOF_SCHEMA
+    from toolkit.render.report import KINDS, Part
+
+    steps = value["steps"] if value["schema"] == PROOF_SCHEMA else ()
+    known = [(step["name"], step["report"]) for step in steps if (step["report"] or {}).get("schema") in KINDS]
+    return [Part(f"{name}: {step}", report) for step, report in known]
 
 
 def _draw_one(part: Part) -> None:

@@ -61,6 +61,9 @@ class ExportRequest:
         ),
     ] = None
     webgpu: Annotated[bool, option("The web kit carries the larger build with WebGPU.", "--webgpu")] = False
+    kit_provider: Annotated[
+        str, option("Where kits check themselves, strictly: cpu or cuda.", complete=one_of(("cpu", "cuda")))
+    ] = "cpu"
     check: Annotated[bool, option("A kit's self-check that cannot run here is an error, not a warning.", "--check")] = (
         False
     )

@@ -45,17 +45,20 @@ class KitConfig:
         name: what they are called in symbols, packages, titles and folders; None: as the data set, in folders as the
             model's file.
         uses_webgpu: the web kit carries the larger build that has WebGPU.
+        provider: where they check themselves: `cpu` or `cuda`.
         force: replace a folder that exists.
     """
 
     kits: tuple[str, ...]
     name: str | None = None
     uses_webgpu: bool = False
+    provider: str = "cpu"
     force: bool = False
 
     def __post_init__(self) -> None:
         for kit in self.kits:
             require_known(kit, (*KITS, "all"), what="kit")
+        require_known(self.provider, ("cpu", "cuda"), what="provider of a kit")
         if self.name is not None:
             require_usable_name(self.name)
         if self.uses_webgpu and "web" not in self.names:
@@ -168,7 +171,7 @@ def write_kits(
 def _write_kit(kit: str, source: KitSource, *, config: KitConfig, store: ArtifactStore) -> KitResult:
     with hold(_folder_of(kit, source, store=store)):
         folder = _put_kit(kit, source, config=config, store=store)
-        check = run_selfcheck(kit, folder)
+        check = run_selfcheck(kit, folder, provider=config.provider)
         if check.sizes:
             _state_sizes(folder / "README.md", check.sizes)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SelfCheck", "run_selfcheck"]
 
+import functools
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from toolkit.runtimes.installed import find_private_folder
 from toolkit.runtimes.workers.time_limits import SELF_CHECK_S
 
 RESULT = "selfcheck.json"
+ONNXRUNTIME_ROOT = "ONNXRUNTIME_ROOT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +55,15 @@ class SelfCheck:
     sizes: dict[str, int] | None = None
 
 
-def run_selfcheck(kit: str, folder: Path) -> SelfCheck:
+def run_selfcheck(kit: str, folder: Path, *, provider: str = "cpu") -> SelfCheck:
     """Check a kit; whatever happens is told, and written into the kit.
 
     Args:
         kit: its name.
         folder: where it lies; what has to be built is built in a copy.
+        provider: where the kit's runtime is to run: `cpu` or `cuda`; a kit that has no CUDA is not checked on it.
     """
-    check, runtime = CHECKS[kit]
+    check, runtime = CUDA_CHECKS[kit] if provider == "cuda" else CHECKS[kit]
     try:
         result = SelfCheck(**{"runtime": runtime, **check(folder)})
     except (ImportError, ResourceError) as error:
@@ -75,20 +78,29 @@ class _FailedError(Exception):
     """A command of the kit failed."""
 
 
-def _check_python(folder: Path) -> dict[str, Any]:
+def _check_python(folder: Path, provider: str = "cpu") -> dict[str, Any]:
     (package,) = (path.parent.name for path in folder.glob("*/__main__.py"))
     path = os.pathsep.join(filter(None, (str(folder.resolve()), os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-B", "-m", package, "--selfcheck"]  # -B: what was compiled here is no part of it
+    command = [
+        sys.executable,
+        "-P",
+        "-B",
+        "-m",
+        package,
+        "--selfcheck",
+        "--provider",
+        provider,
+    ]  # -B: what was compiled here is no part of it
     _run(command, folder, environment={**os.environ, "PYTHONPATH": path})
     return _read(folder)
 
 
-def _check_node(folder: Path) -> dict[str, Any]:
+def _check_node(folder: Path, provider: str = "cpu") -> dict[str, Any]:
     node = find_program("node", "apt-get install nodejs npm")
     modules = find_private_folder("ort-node") / "node_modules"
     with _copied(folder) as copy:
         (copy / "node_modules").symlink_to(modules.resolve())
-        _run([node, "selfcheck.js"], copy)
+        _run([node, "selfcheck.js", provider], copy)
         return _read(copy)
 
 
@@ -111,6 +123,24 @@ def _check_cpp(folder: Path) -> dict[str, Any]:
         return _read(copy)
 
 
+def _check_cpp_on_cuda(folder: Path) -> dict[str, Any]:
+    """Check it behind ONNX Runtime, whose release is nowhere to be installed from: who has one says where."""
+    cmake, root = find_program("cmake", "apt-get install cmake g++"), os.environ.get(ONNXRUNTIME_ROOT, "")
+    if not root:
+        raise ResourceError(
+            f"CUDA in C++ is ONNX Runtime's: unpack a release of it and say where it lies with {ONNXRUNTIME_ROOT}"
+        )
+    with _copied(folder) as copy:
+        _run([cmake, "-B", "build", "-DBACKEND=onnxruntime", f"-DONNXRUNTIME_ROOT={Path(root).absolute()}"], copy)
+        _run([cmake, "--build", "build"], copy)
+        _run([str(copy / "build" / "selfcheck"), "cuda"], copy)
+        return _read(copy)
+
+
+def _refuse_cuda(_: Path) -> dict[str, Any]:
+    return {"status": "not-run", "reason": "it has no CUDA"}
+
+
 def _check_triton(folder: Path) -> dict[str, Any]:
     problems = check_config(folder)
     if problems:
@@ -127,6 +157,12 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "c": (_check_c, "plain-c"),
     "cpp": (_check_cpp, "openvino-cpp"),
     "triton": (_check_triton, "triton"),
+}
+CUDA_CHECKS: dict[str, tuple[Check, str]] = {
+    **{kit: (_refuse_cuda, runtime) for kit, (_, runtime) in CHECKS.items()},
+    "python": (functools.partial(_check_python, provider="cuda"), "onnxruntime"),
+    "node": (functools.partial(_check_node, provider="cuda"), "onnxruntime-node"),
+    "cpp": (_check_cpp_on_cuda, "onnxruntime-cpp"),
 }
 
 

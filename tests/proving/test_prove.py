@@ -1,0 +1,148 @@
+"""A proof: every step is tried whatever became of the others, and says what became of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from toolkit.errors import ResourceError, UsageError
+from toolkit.proving.plan import ProofConfig, plan_steps
+from toolkit.proving.prove import prove
+from toolkit.proving.report import ProofReport
+from toolkit.proving.wheels import make_environment
+
+QUICK = ProofConfig(provider="cuda", data="mnist-mini", quick=True)
+# A command of each step in the place of ours: it does what the table says for its words, and passes otherwise.
+PRETENDER = """#!{python}
+import json, os, sys, time
+words = sys.argv[3:]
+table = json.loads({table!r})
+act = next((act for phrase, act in table.items() if phrase in " ".join(words)), "pass")
+if act == "crash":
+    os.abort()
+if act == "hang":
+    time.sleep(60)
+if act == "babble":
+    print("no JSON at all")
+    sys.exit(0)
+if act == "not-run":
+    print(json.dumps({{"schema": "toolkit/kits/1", "kits": [{{"check": {{"status": "not-run"}}}}]}}))
+    print("error: there is no `node` on the PATH", file=sys.stderr)
+    sys.exit(5)
+if act == "refuse":
+    print("a line before", file=sys.stderr)
+    print("error: provider cuda is not active", file=sys.stderr)
+    sys.exit(5)
+print(json.dumps({{"said": words, "artifacts": os.environ["TOOLKIT_ARTIFACTS"]}}))
+"""
+
+
+def _prove(tmp_path: Path, table: dict[str, str], config: ProofConfig = QUICK) -> ProofReport:
+    pretender = tmp_path / "pretender"
+    pretender.write_text(PRETENDER.format(python=sys.executable, table=json.dumps(table)))
+    pretender.chmod(0o755)
+    seen: list[ProofReport] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(pretender))
+        report = prove(config, tmp_path, on_step=seen.append)
+    assert [len(each.steps) for each in seen] == list(range(1, len(report.steps) + 1))
+    return report
+
+
+@pytest.mark.parametrize("provider", ["cpu", "cuda"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_what_a_step_needs_is_left_by_one_before_it(provider: str, quick: bool) -> None:
+    steps = plan_steps(ProofConfig(provider=provider, quick=quick))
+    assert len({step.name for step in steps}) == len(steps)
+    left: set[str] = set()
+    for step in steps:
+        assert not step.needs or step.needs in left
+        left.add(step.gives)
+
+
+def test_every_command_of_a_plan_is_one_that_the_command_line_takes() -> None:
+    from typer.main import get_command
+
+    from toolkit.cli.app import app
+
+    root = get_command(app)
+    for step in plan_steps(ProofConfig()):
+        verb, command, rest = root.resolve_command(
+            root.make_context("toolkit", [], resilient_parsing=True), list(step.words)
+        )  # type: ignore[attr-defined]
+        command.make_context(verb, rest)
+
+
+def test_all_is_run_in_one_folder_and_passes(tmp_path: Path) -> None:
+    report = _prove(tmp_path, {})
+    assert report.passed
+    assert {step.status for step in report.steps} == {"pass"}
+    assert "train on the processor" not in [step.name for step in report.steps]
+    exported = report.find("export")
+    assert exported is not None
+    assert exported.report is not None
+    assert exported.report["said"][:2] == ["export", "whole"]
+    assert exported.report["artifacts"] == str(tmp_path / "artifacts")
+    assert exported.command == "toolkit export whole --precision fp32,fp16 --output model.onnx"
+    assert (tmp_path / "pictures.npy").stat().st_size > 10_000 * 28 * 28
+
+
+def test_a_crash_of_the_training_leaves_the_rest_to_be_tried_with_another_run(tmp_path: Path) -> None:
+    report = _prove(tmp_path, {"--device cuda": "crash"})
+    assert not report.passed
+    by_name = {step.name: step for step in report.steps}
+    assert (by_name["train"].status, by_name["train"].reason) == ("fail", "it crashed with SIGABRT")
+    assert by_name["train on the processor"].status == "pass"
+    assert by_name["export"].command.startswith("toolkit export spare ")
+    assert {step.status for name, step in by_name.items() if not name.startswith("train")} == {"pass"}
+
+
+def test_a_step_without_what_it_needs_is_not_run_and_says_so(tmp_path: Path) -> None:
+    report = _prove(tmp_path, {"export whole": "refuse"})
+    by_name = {step.name: step for step in report.steps}
+    assert (by_name["export"].exit_code, by_name["export"].reason) == (5, "provider cuda is not active")
+    assert (by_name["bench"].status, by_name["bench"].reason) == ("not-run", "there is no model: what makes it failed")
+    assert "a line before" in (tmp_path / "logs" / "export.txt").read_text()
+
+
+def test_a_step_that_hangs_is_ended_after_half_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.proving.prove.LEAST_S", 1.0)
+    report = _prove(tmp_path, {"doctor": "hang"}, replace(QUICK, minutes=2 / 60))
+    first, *others = report.steps
+    assert first.status == "fail"
+    assert "half of the time that was left, and was ended" in first.reason
+    assert {step.status for step in others} == {"not-run"}
+    assert others[0].reason == "the 0.0333333 minutes are over"
+    assert not report.passed
+
+
+def test_a_kit_for_which_a_tool_is_missing_is_not_run_and_one_that_fails_fails(tmp_path: Path) -> None:
+    report = _prove(tmp_path, {"--kit node": "not-run"})
+    assert report.passed
+    node = report.find("kit node")
+    assert node is not None
+    assert (node.status, node.reason) == ("not-run", "there is no `node` on the PATH")
+    assert not _prove(tmp_path, {"--kit node": "refuse"}).passed
+
+
+def test_a_step_that_prints_no_report_has_none(tmp_path: Path) -> None:
+    step = _prove(tmp_path, {"predict": "babble"}).find("predict")
+    assert step is not None
+    assert (step.status, step.report) == ("pass", None)
+
+
+@pytest.mark.parametrize("wrong", [{"minutes": 0.0}, {"minutes": float("nan")}, {"provider": "openvino"}])
+def test_a_proof_of_nothing_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        ProofConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_folder_without_the_packages_is_told_with_the_command_that_fills_it(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    with pytest.raises(ResourceError, match=r"onnx-parity-toolkit.*pip download --dest .*wheels 'onnx-parity-toolkit'"):
+        make_environment(tmp_path / "environment", tmp_path / "wheels", provider="cpu")
