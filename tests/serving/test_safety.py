@@ -21,13 +21,14 @@ from served import serving
 from toolkit.card import CARD_KEY
 from toolkit.errors import CheckFailedError, ProviderError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
+from toolkit.prediction.config import EngineChoice
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.opening import open_engine
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 from toolkit.serving.http.server import make_tls
-from toolkit.serving.serve import read_token
+from toolkit.serving.serve import ServedFile, read_token, serve
 
 
 @pytest.fixture
@@ -107,6 +108,12 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], words
     with pytest.raises(UsageError) as refused:
         ServeConfig(**settings)
     assert words in str(refused.value)
+
+
+def test_what_only_parity_asks_serves_nobody(model_path: Path) -> None:
+    config = ServeConfig(engine=EngineChoice(runtime="onnx-float64"), port=0)
+    with pytest.raises(UsageError, match="runtime onnx-float64 does not execute a file by itself"):
+        serve([ServedFile("digits", model_path)], config, tell=pytest.fail, on_ready=lambda *_: pytest.fail("served"))
 
 
 def test_a_token_that_others_can_read_is_none(token_file: Path) -> None:

@@ -80,7 +80,6 @@ def open_model(
         ProviderError: the provider asked for is not active and no fallback was allowed.
         ResourceError: the runtime is not installed.
     """
-    _check_choice(choice)
     opened = _open_on_provider(source, choice, runs_at_once=runs_at_once, probe=probe)
     try:
         require_effect(wishes, opened.card.input)
@@ -103,7 +102,12 @@ def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once
 
 
 def settings_of(choice: EngineChoice) -> RuntimeSettings:
-    """Return with which settings an engine is opened that was chosen, on the provider that was named."""
+    """Return with which settings an engine is opened that was chosen, on the provider that was named.
+
+    Raises:
+        UsageError: the runtime or the provider is unknown, they do not go together, or it executes no file.
+    """
+    _check_choice(choice)
     return RuntimeSettings(
         runtime=choice.runtime,
         provider=choice.provider,
