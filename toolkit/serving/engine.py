@@ -31,6 +31,8 @@ from toolkit.serving.opening import OpenedEngine, call_sizes, open_engine
 HUNG_S = 0.8
 # A call may take so many times what the line says before that: a machine that does other work slows all down.
 SLOW = 20
+# Of the time between two looks so much counts: what is more, this process slept itself, and an answer may lie unread.
+MOST_COUNTED_S = 0.15
 # Between two tries to open another one, where the first failed.
 AGAIN_S = 2.0
 
@@ -39,7 +41,6 @@ class _Asked(NamedTuple):
     """A call, or a beat, that the worker has not answered."""
 
     done: Finished
-    at: float
     rows: int
 
 
@@ -69,6 +70,7 @@ class Engine:
         self._is_closing = False
         self._restarting: asyncio.Task[None] | None = None
         self._transports: tuple[asyncio.BaseTransport, ...] = ()
+        self._silent_s, self._looked_at = 0.0, time.monotonic()
         self.is_ready = False
         self.opened = self._open()
         self.line: CallTime = self.opened.line
@@ -87,7 +89,7 @@ class Engine:
         """Call the model; `done` gets its outputs, or what ended the call, on the event loop."""
         rows = len(next(iter(feeds.values()))) if self.opened.tensors.largest else 1
         if not self._is_padding:
-            self._send({"verb": "run"}, feeds, asked=_Asked(done, time.monotonic(), rows))
+            self._send({"verb": "run"}, feeds, asked=_Asked(done, rows))
             return
         size = next(size for size in call_sizes(self._max_batch) if size >= rows)
         padded = {name: np.concatenate([array, *[array[-1:]] * (size - rows)]) for name, array in feeds.items()}
@@ -95,17 +97,19 @@ class Engine:
         def cut(result: Arrays | Exception) -> None:
             done(result if isinstance(result, Exception) else {name: value[:rows] for name, value in result.items()})
 
-        self._send({"verb": "run"}, padded, asked=_Asked(cut, time.monotonic(), size))
+        self._send({"verb": "run"}, padded, asked=_Asked(cut, size))
 
     def watch(self) -> None:
         """Look after the worker; called several times a second."""
+        now = time.monotonic()
+        self._silent_s, self._looked_at = self._silent_s + min(now - self._looked_at, MOST_COUNTED_S), now
         if not self.is_ready:
             return
         if not self._asked:
-            self._send({"verb": "beat"}, {}, asked=_Asked(lambda _: None, time.monotonic(), 0))
+            self._send({"verb": "beat"}, {}, asked=_Asked(lambda _: None, 0))
             return
         limit_s = HUNG_S + SLOW * sum(self.line.predict(asked.rows) for asked in self._asked)
-        if time.monotonic() - self._asked[0].at > limit_s:
+        if self._silent_s > limit_s:
             self.lose(self._replies, f"gave no sign of life for {limit_s:.1f} s and was ended")
 
     async def close(self) -> None:
@@ -139,12 +143,15 @@ class Engine:
     def _send(self, header: dict[str, str], arrays: Arrays, *, asked: _Asked) -> None:
         frame = io.BytesIO()
         write_frame(frame, header, arrays=arrays)
+        if not self._asked:
+            self._silent_s = 0.0
         self._asked.append(asked)
         self._requests.write(frame.getvalue())
 
     def take(self, frame: Frame) -> None:
         """Hand an answer of the worker to who asked: answers come in the order of the calls."""
         header, arrays = frame
+        self._silent_s = 0.0
         error = error_from_json(header["error"]) if "error" in header else None
         self._asked.popleft().done(arrays if error is None else error)
 

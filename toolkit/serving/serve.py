@@ -24,7 +24,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
-from toolkit.serving.http.server import HttpServer, bind
+from toolkit.serving.http.server import HttpServer, bind, new_event_loop
 from toolkit.serving.reloading import Place, Reloader, stamp_of
 from toolkit.serving.repository import ModelRepository
 from toolkit.serving.served_model import ServedModel
@@ -84,7 +84,7 @@ def serve(
             most_body_bytes=max(MOST_PICTURE_BYTES, repository.most_body_bytes),
             on_started=lambda: on_ready(_address(bound, config), models),
         )
-        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_live(server, reloader, bound=bound))
     if server.forced_by:
         raise StoppedError("ended without waiting for what was asked", signal=server.forced_by)
@@ -93,7 +93,7 @@ def serve(
 async def _live(server: HttpServer, reloader: Reloader, *, bound: socket.socket) -> None:
     try:
         await reloader.start()
-        await server.serve(sockets=[bound])
+        await server.serve(bound)
     finally:
         await reloader.close()
 

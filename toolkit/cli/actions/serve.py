@@ -30,7 +30,7 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
         ToolkitError: as `serve`.
     """
     started = time.monotonic()
-    import_extra("uvicorn", extra="serve", user="toolkit serve")
+    import_extra("httptools", extra="serve", user="toolkit serve")
     from toolkit.serving.serve import ServedFile, serve
 
     def tell_ready(address: str, models: list[ServedModel]) -> None:

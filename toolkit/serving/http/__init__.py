@@ -1,1 +1,1 @@
-"""HTTP: routes, bodies under caps, and the library's server with limits of ours."""
+"""HTTP: routes, requests under caps, connections under limits, and a server that keeps its word at the end."""
