@@ -23,8 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
 from serving_load.experiment import CLIENT_CORE, Experiment
-from serving_load.parts import capacity, ends, engine, latency, overload, rates
+from serving_load.parts import capacity, ends, engine, latency, overload, rates, reloads
 
 from toolkit.environment import describe_environment
 
@@ -34,6 +37,7 @@ PARTS: dict[str, Callable[[Experiment], list[dict[str, Any]]]] = {
     "latency": latency.measure,
     "overload": overload.measure,
     "ends": ends.measure,
+    "reloads": reloads.measure,
     "capacity": capacity.measure,
 }
 PEERS = ("litserve", "mosec", "mlserver")

@@ -52,6 +52,7 @@ class Arrivals:
         offered: requests that were sent.
         statuses: answers by their status; 0 is a connection that broke without one.
         latencies_s: of the answers with status 200, from the moment each was to be sent.
+        answers: when each of those was sent, seconds of `perf_counter`, and its body; the same bytes are kept once.
         seconds: the loop's length.
         late_s: by how much the client itself was late at the most.
     """
@@ -59,6 +60,7 @@ class Arrivals:
     offered: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    answers: list[tuple[float, bytes]] = field(default_factory=list)
     seconds: float = 0.0
     late_s: float = 0.0
 
@@ -185,6 +187,7 @@ class _OpenLoop:
         self._selector = selectors.EpollSelector()
         self._busy = 0
         self._told = Arrivals()
+        self._bodies: dict[bytes, bytes] = {}
 
     def run(self, moments: list[float]) -> Arrivals:
         start = time.perf_counter()
@@ -237,6 +240,8 @@ class _OpenLoop:
         self._told.statuses[status] += 1
         if status == 200:
             self._told.latencies_s.append(time.perf_counter() - connection.moment)
+            body = connection.received.partition(b"\r\n\r\n")[2]
+            self._told.answers.append((connection.moment, self._bodies.setdefault(body, body)))
         if status:
             self._idle.append(connection)
         else:
