@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda conform test-oip parity-all kits docs docs-full wheel check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda test-cuda-libraries conform test-oip parity-all kits docs docs-full wheel check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -98,6 +98,14 @@ test-cuda: $(VENV)/.dev
 	mkdir -p artifacts/reports
 	$(BIN)/toolkit prove --provider cuda --output artifacts/proofs/test-cuda --force || echo "prove: see its page"
 	TOOLKIT_CUDA_REPORT=artifacts/reports/test-cuda.json $(BIN)/python -m pytest tests/cuda
+
+# NVIDIA's libraries and the CUDA build of torch, without a driver: 8 GB into a Python of their own.
+CUDA_LIBRARIES := build/cuda-libraries
+test-cuda-libraries: $(VENV)/.dev
+	test -x $(CUDA_LIBRARIES)/bin/python || $(PYTHON) -m venv $(CUDA_LIBRARIES)
+	$(CUDA_LIBRARIES)/bin/python -m pip install --quiet --disable-pip-version-check \
+		torch==2.14.1 'onnxruntime-gpu[cuda,cudnn]==1.31.1'
+	TOOLKIT_CUDA_LIBRARIES=$(CUDA_LIBRARIES) $(BIN)/python -m pytest tests/cuda_libraries
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

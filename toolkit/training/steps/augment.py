@@ -106,10 +106,9 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
 
 def _warp(images: Tensor, warps: Warps) -> Tensor:
     count, height, width = images.shape[:3]
-    places = _pixel_places(height, width, device=images.device)
+    places, scale = _pixel_places(height, width, device=images.device)
     # [N * 2, 3] @ [3, P]: one product for the batch; functional.affine_grid does one for each image, five times slower.
     sources = (warps.affine.reshape(count * 2, 3) @ places).view(count, 2, height * width)
-    scale = torch.tensor([[2 / width], [2 / height]], device=images.device)
     grid = (sources * scale).permute(0, 2, 1).view(count, height, width, 2)
     maps = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
     warped = functional.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -143,8 +142,11 @@ def _shift(images: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _pixel_places(height: int, width: int, *, device: torch.device) -> Tensor:
-    """Return `[3, P]`: x, y from the image's centre in pixels, and 1."""
+def _pixel_places(height: int, width: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return `[3, P]`: x, y from the image's centre in pixels, and 1; and `[2, 1]`: what makes grid units of x and y.
+
+    Kept on the device: made anew each step, they would be copied there each step.
+    """
     rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     places = torch.stack([columns - width / 2, rows - height / 2, torch.ones(height, width)])
-    return places.view(3, -1).to(device)
+    return places.view(3, -1).to(device), torch.tensor([[2 / width], [2 / height]], device=device)
