@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import threading
+import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -191,6 +192,16 @@ def test_a_flood_of_requests_on_one_connection_ends_it_and_nothing_else(server: 
     with socket.create_connection(address) as connection, pytest.raises(OSError, match=r"reset|[Pp]ipe"):
         connection.sendall(flood)
     assert server.ask("/v2/health/ready")[0] == 200
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_systemd_is_told_when_requests_are_taken(model_path: Path, tmp_path: Path, is_abstract: bool) -> None:
+    address = f"toolkit-test-{uuid.uuid4()}" if is_abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + address if is_abstract else address)
+        manager.settimeout(60)
+        with serving(f"digits={model_path}", NOTIFY_SOCKET=f"@{address}" if is_abstract else address):
+            assert manager.recv(100) == b"READY=1"
 
 
 def test_sigterm_answers_what_was_taken_refuses_the_rest_and_ends_with_0(model_path: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["serve_and_tell"]
 
+import os
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,7 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
         names = ", ".join(f"{model.name} (version {model.version})" for model in models)
         took_s = time.monotonic() - started
         note(f"{address} serves {names} on {models[0].provider}, ready after {took_s:.1f} s; Ctrl-C ends it")
+        _notify_ready()
 
     serve(
         [ServedFile(*item) for item in named],
@@ -49,6 +52,14 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
         on_ready=tell_ready,
         make_page=_make_page if has_page else None,
     )
+
+
+def _notify_ready() -> None:
+    """Tell systemd that requests are taken, where it started this process and waits for that (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+            notifying.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
 def _make_page(model: ServedModel) -> Page:
