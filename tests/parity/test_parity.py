@@ -165,6 +165,14 @@ def test_what_was_asked_for_by_name_fails_where_it_is_absent_and_what_came_from_
         assert "cuda" in str(row.reason)
 
 
+def test_a_servers_provider_is_its_own_choice() -> None:
+    asked = {"at": "http://127.0.0.1:8000", "providers": ("cuda", "cpu")}
+    with pytest.raises(UsageError, match=r"runtime oip-http has no provider cuda: .* leave --provider out"):
+        expand_matrix(ParityConfig(runtimes=("oip-http", "oip-json"), **asked), has_run=False)
+    rows = expand_matrix(ParityConfig(runtimes=("ort", "oip-http"), **asked), has_run=False)
+    assert {row.settings.provider for row in rows} == {"cuda", "cpu", "remote"}
+
+
 def test_a_fallback_row_says_what_was_asked_for_and_why(model_path: Path, mini: Any) -> None:
     skip_where_cuda_works()
     config = ParityConfig(

@@ -366,6 +366,19 @@ def test_an_engine_that_is_wrong_without_a_usual_mistake_is_sent_to_bisect() -> 
     assert "--bisect" in row.causes[0]
 
 
+def test_a_server_that_is_wrong_is_not_sent_to_bisect_and_its_file_is_doubted() -> None:
+    class Wrong(FakeWorker):
+        def spoil(self, logits: np.ndarray) -> np.ndarray:
+            return logits + np.float32(5)
+
+    told: list[str] = []
+    report = failed_report(RuntimeSettings(runtime="oip-http", provider="remote", at="http://a"), error=5.0)
+    report = triage_report(report, source_of(b"model"), opener=Wrong)
+    assert [cause[:36] for cause in report.rows[0].causes] == ["the server may hold another file: an"]
+    assert not bisect_report(report, source_of(b"model"), say=told.append).bisect
+    assert told == ["--bisect: a server is asked for the whole of its own file; nothing can be run again node by node"]
+
+
 def test_an_engine_that_ends_while_it_is_examined_is_a_finding() -> None:
     class Ends(FakeWorker):
         def __init__(self, source: ModelSource, settings: RuntimeSettings, **more: Any) -> None:

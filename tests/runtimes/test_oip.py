@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 from oip.double import Double, Model, RefusedError, open_double
 from oip.wire import Tensor
 from tiny_models import build_model
@@ -95,11 +98,12 @@ def saying(data: bytes) -> Iterator[str]:
     ("data", "words"),
     [
         (b"SSH-2.0-OpenSSH_9.6\r\n", "does not answer in HTTP"),
-        (b"", "does not answer in HTTP"),
+        (b"", "see that a server runs there, or name another with --at; a server with TLS wants https://"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>hi!", "does not speak the Open Inference Protocol"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "does not speak the Open Inference Protocol"),
-        (b"HTTP/1.1 301 Moved\r\nLocation: http://a\r\nContent-Length: 0\r\n\r\n", "301"),
-        (b"HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}', "401: who"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: http://a\r\nContent-Length: 0\r\n\r\n", "301: it sends to 'http://a'"),
+        (b"HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}', "with a token only (401: who); name"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}', "in the variable TOOLKIT_TOKEN_FILE"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n" + b'{"name":"a","version":"1","x":[1]}'[:33], "Protocol"),
     ],
 )
@@ -116,6 +120,38 @@ def test_nobody_there_is_told() -> None:
         port = server.getsockname()[1]
     with pytest.raises(ResourceError, match=f"{port} does not answer in HTTP: Connection refused"):
         open_at(f"http://127.0.0.1:{port}")
+
+
+def test_tls_that_is_not_there_or_not_trusted_is_told() -> None:
+    with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url, pytest.raises(ResourceError) as caught:
+        open_at(url.replace("http:", "https:"))
+    assert "it speaks no TLS: write http://" in str(caught.value)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: context.wrap_socket(server.accept()[0], server_side=True))
+        with pytest.raises(ResourceError, match=r"its certificate is not trusted here: .* in SSL_CERT_FILE"):
+            open_at(f"https://127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.runtimes.oip.connections.MOST_S", 0.5)
+    is_over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not is_over.wait(0.05):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(drip, server)
+        try:
+            with pytest.raises(ResourceError, match=r"bytes of an answer came in 0.5 s, and more are to come"):
+                open_at(f"http://127.0.0.1:{server.getsockname()[1]}")
+        finally:
+            is_over.set()
 
 
 @pytest.mark.parametrize(
@@ -151,8 +187,10 @@ def test_one_number_a_row_may_come_as_a_row_of_one() -> None:
 def test_a_model_can_be_named_in_the_url(double: Double) -> None:
     with open_at(f"{double.url}/v2/models/tiny/versions/1") as opened:
         assert opened.run(FEEDS)
+    with open_at(f"{double.url}/v2/") as opened:
+        assert opened.run(FEEDS)
     for path, words in (("other", "'other'"), ("tiny/versions/2", "'tiny' of version 2")):
-        with pytest.raises(ResourceError, match=f"{double.url} serves no model {words}"):
+        with pytest.raises(ResourceError, match=rf"{double.url} serves no model {words} \(404: .+\); name the one"):
             open_at(f"{double.url}/v2/models/{path}")
 
 

@@ -47,6 +47,12 @@ def expand_matrix(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant
     for provider in config.providers:
         require_provider(provider)
     names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
+    foreign = set(config.providers) - {"cpu", *WILDCARDS}  # the first is the default, which is said of other runtimes
+    if foreign and all(find_runtime(name).is_remote for name in names):
+        raise UsageError(
+            f"runtime {names[0]} has no provider {', '.join(sorted(foreign))}: a server's is its own choice; leave "
+            "--provider out"
+        )
     rows: list[ParityVariant] = []
     for name in names:
         needs_run = find_runtime(name).needs_run

@@ -33,7 +33,7 @@ MOST_WORDS = 400
 
 
 def check_and_report(
-    path: Path, options: dict[str, Any], *, target: Path | None = None, output: Output
+    path: Path, options: dict[str, Any], *, target: Path | None = None, is_latest: bool = False, output: Output
 ) -> tuple[ParityReport, Path]:
     """Check a model, write the report and show it; return it and where it lies.
 
@@ -41,10 +41,11 @@ def check_and_report(
         path: the model.
         options: of the check, as `toolkit.check_parity` takes them.
         target: where the report goes, the worst samples beside it; a new file by default.
+        is_latest: whether nobody named the model, so that it is said which one it is.
         output: where it is shown.
     """
     target = target or ArtifactStore.default().new_file("reports", f"parity-{path.stem}", suffix=".json")
-    told = CommandListener(output, announced=path)
+    told = CommandListener(output, announced=path if is_latest else None)
     report = check_parity(**options | {"model": path, "output": target, "listener": told})
     output.report(
         report.to_json(),

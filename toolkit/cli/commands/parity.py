@@ -93,7 +93,8 @@ def _carry_out(request: ParityRequest) -> None:
     from toolkit.cli.actions.parity import check_and_report, require_passed
 
     given = options_for(check_parity, request)
-    report, _ = check_and_report(path, given, target=request.output_path, output=output)
+    target, is_latest = request.output_path, request.model is None
+    report, _ = check_and_report(path, given, target=target, is_latest=is_latest, output=output)
     _draw(report, request.picture)
     require_passed(report)
 

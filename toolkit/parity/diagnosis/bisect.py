@@ -28,6 +28,7 @@ from toolkit.plain import to_plain
 from toolkit.programs import run_program
 from toolkit.progress import OnNote
 from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import Opener, open_worker
 from toolkit.runtimes.workers.time_limits import ANSWER_S, EXPORT_S
 
@@ -78,11 +79,12 @@ def bisect_report(
         opener: opens parts of it.
         say: told in a line what is done, or why there is no answer.
     """
-    worst = next((row.worst for row in report.rows if row.status == "fail" and row.worst is not None), None)
-    if worst is None:
-        say("--bisect: no failed row has a sample that could be run again")
+    failed = [row for row in report.rows if row.status == "fail" and row.worst is not None]
+    row = next((row for row in failed if not find_runtime(row.runtime).is_remote), None)
+    if row is None or (worst := row.worst) is None:
+        seen = "a server is asked for the whole of its own file" if failed else "no failed row has a sample"
+        say(f"--bisect: {seen}; nothing can be run again node by node")
         return report
-    row = next(row for row in report.rows if row.worst is worst)
     say("looking for the first node that is wrong")
     try:
         is_of_file = any(cause.startswith("the file") for cause in row.causes)

@@ -22,6 +22,7 @@ from toolkit.parity.references.stated import read_stated
 from toolkit.parity.report import ParityReport, ParityRow, WorstSample
 from toolkit.parity.trial import Expectation, Trial, make_trial, run_trials
 from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.providers import REMOTE
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF, bound_from_sigma
 from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
@@ -32,6 +33,8 @@ MOST_ROWS = 4
 # A bound that is wider than this share of the logits' own spread would explain nearly any fault.
 TELLING_SHARE = 0.1
 UNEXPLAINED = "the engine, by none of the usual mistakes; --bisect finds the first node that is wrong"
+# Of a server nobody sees which file it holds; names, types and sizes are those of any other training, too.
+SERVED = "the server may hold another file: another training, or fewer bits (fp16, int8); see that it is this one"
 Logits = NDArray[np.float64]
 # A mistake leaves this share of the images where it says; chance does not.
 SCALE_SPREAD = 1e-3
@@ -62,7 +65,9 @@ def triage_report(report: ParityReport, source: ModelSource, *, opener: Opener =
         # Of a file of ours the card tells in which type its weights are, and where they lie.
         known = stated.chance if is_ours else (*stated.chance, *stated.context)
         shown = of_file or _safely(_causes_in_engine(row, source, opener=opener, has_chance=bool(stated.chance)))
-        found[id(row)] = (*known, *(shown or (() if stated.chance else (UNEXPLAINED,))))
+        is_remote = find_runtime(row.runtime).is_remote
+        otherwise = (UNEXPLAINED,) if not stated.chance and not is_remote else ()
+        found[id(row)] = (*known, *(shown or otherwise), *((SERVED,) if is_remote and not of_file else ()))
     return replace(report, rows=tuple(replace(row, causes=found.get(id(row), ())) for row in report.rows))
 
 
@@ -217,7 +222,7 @@ def _changes(settings: RuntimeSettings) -> Iterator[tuple[str, RuntimeSettings]]
     if settings.precision in {"bf16", "fp16"} and settings.runtime != "torch":
         cause = f"the engine's own arithmetic: asked for float32 instead of {settings.precision} the row passes"
         yield cause, replace(settings, precision="fp32")
-    if settings.provider not in {"cpu", "auto"}:
+    if settings.provider not in {"cpu", "auto", REMOTE}:
         yield (
             f"the provider: on the CPU instead of {settings.provider} the row passes",
             replace(settings, provider="cpu"),

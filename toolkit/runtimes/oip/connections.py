@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Connections", "ServerAnswer"]
+__all__ = ["TOKEN_VARIABLE", "Connections", "ServerAnswer"]
 
 import http.client
 import json
@@ -10,6 +10,7 @@ import os
 import queue
 import re
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +25,13 @@ TOKEN_VARIABLE = "TOOLKIT_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Of one answer.
 MOST_S = 60.0
 MOST_BYTES = 1 << 30
-AT = re.compile(r"(?P<base>.*?)(?:/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?)?/?")
+PIECE_BYTES = 1 << 20
+# Of `ssl`: the reason, and what a user can do about it.
+TLS_HINTS = {
+    "WRONG_VERSION_NUMBER": "it speaks no TLS: write http://",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here: name that of its authority in SSL_CERT_FILE",
+}
+AT = re.compile(r"(?P<base>.*?)(?:/v2(?:/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?)?)?/?")
 
 
 class ServerAnswer(NamedTuple):
@@ -36,7 +43,9 @@ class ServerAnswer(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What the server says of an error, and the status."""
+        """What the server says of an error, or where it sends us, and the status."""
+        if 300 <= self.status < 400:
+            return f"{self.status}: it sends to {str(self.headers.get('Location'))[:200]!r}"
         try:
             told = json.loads(self.body)["error"]
         except (ValueError, TypeError, KeyError):
@@ -65,6 +74,8 @@ class Connections:
             )
         else:
             self._connect = partial(http.client.HTTPConnection, host, port, timeout=MOST_S)
+        tls = "" if parts.scheme == "https" else "; a server with TLS wants https://"
+        self._hint = f"see that a server runs there, or name another with --at{tls}"
         self._always = _read_token()
 
     def ask(
@@ -84,16 +95,16 @@ class Connections:
                 return self._exchange(request, self._connect())
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
+            hint = TLS_HINTS.get(getattr(error, "reason", ""), self._hint)
             raise ResourceError(
-                f"{self.url} does not answer in HTTP: {' '.join(reason.split())[:200]}; see that a server runs there, "
-                "or name another with --at"
+                f"{self.url} does not answer in HTTP: {' '.join(reason.split())[:200]}; {hint}"
             ) from error
 
     def _exchange(self, request: tuple[Any, ...], connection: http.client.HTTPConnection) -> ServerAnswer:
         try:
             connection.request(*request)
             answer = connection.getresponse()
-            data = answer.read(MOST_BYTES + 1)
+            data = self._read(answer)
         except BaseException:
             connection.close()
             raise
@@ -101,6 +112,16 @@ class Connections:
         if len(data) > MOST_BYTES:
             raise WrongAnswerError(f"{self.url} answers with more than {MOST_BYTES >> 20} MiB")
         return ServerAnswer(answer.status, answer.headers, data)
+
+    def _read(self, answer: http.client.HTTPResponse) -> bytes:
+        """Return a body, which has to be there in time as a whole: the connection waits for each piece alone."""
+        data, end = bytearray(), time.monotonic() + MOST_S
+        while (piece := answer.read1(PIECE_BYTES)) and len(data) <= MOST_BYTES:
+            data += piece
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(data)} bytes of an answer came in {MOST_S:g} s, and more are to come")
+        answer.close()  # `read1` leaves it open at its end, and the connection taken
+        return bytes(data)
 
     def _take_idle(self) -> http.client.HTTPConnection:
         try:

@@ -25,7 +25,7 @@ import numpy as np
 from toolkit.errors import ModelError, ResourceError, UsageError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Arrays, Runtime
-from toolkit.runtimes.oip.connections import Connections, ServerAnswer
+from toolkit.runtimes.oip.connections import TOKEN_VARIABLE, Connections, ServerAnswer
 from toolkit.runtimes.oip.tensors import DATATYPES, drop_ones, from_bytes, from_json, require_same, to_bytes
 from toolkit.runtimes.providers import REMOTE
 
@@ -80,6 +80,11 @@ class OipHttpRuntime(Runtime):
     def _read(self, path: str, keys: tuple[str, ...]) -> dict[str, Any]:
         """Return what a GET tells, an object with these keys."""
         answer = self._server.ask("GET", path)
+        if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+            raise ResourceError(
+                f"{self.settings.at} lets us in with a token only ({answer.words}); name the file that holds it in the "
+                f"variable {TOKEN_VARIABLE}"
+            )
         try:
             told = json.loads(answer.body) if answer.status == http.client.OK else None
         except ValueError:
@@ -101,14 +106,15 @@ class OipHttpRuntime(Runtime):
             self._model, self._path = name, f"/v2/models/{quote(name, safe='')}"
             if self._server.version:
                 self._path += f"/versions/{quote(self._server.version, safe='')}"
-            if self._server.ask("GET", self._path).status != http.client.NOT_FOUND:
+            found = self._server.ask("GET", self._path)
+            if found.status != http.client.NOT_FOUND:
                 ready = self._server.ask("GET", f"{self._path}/ready")
                 if ready.status != http.client.OK:
                     raise ResourceError(f"model {name!r} at {self.settings.at} is not ready ({ready.words})")
                 return self._read(self._path, ("name", "inputs", "outputs"))
         version = f" of version {self._server.version}" if self._server.version else ""
         raise ResourceError(
-            f"{self._server.root} serves no model {names[0]!r}{version}; name the one that it serves: "
+            f"{self._server.root} serves no model {names[0]!r}{version} ({found.words}); name the one that it serves: "
             f"--at {self._server.root}/v2/models/NAME"
         )
 
