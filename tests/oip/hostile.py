@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import json
 import os
+import select
 import socket
 import struct
 import time
@@ -22,6 +23,8 @@ from oip.sockets import RawAnswer, dial, read_answers, send_raw
 from oip.wire import HEADER_LENGTH, Wire
 
 MIB = 1 << 20
+# Twice what a server of ours waits for a request.
+MOST_TO_SEND_S = 60.0
 
 
 def _request(wire: Wire, **changes: Any) -> bytes:
@@ -190,6 +193,28 @@ def _slow_bodies(wire: Wire) -> list[RawAnswer]:
     return _slow(wire, [_head(wire, "Content-Length: 3000"), *[b"{"] * 10], 200)
 
 
+def _never_whole(wire: Wire) -> list[RawAnswer]:
+    """Begin requests in every way and never end them, one of them a letter a second: the server's time to send ends."""
+    starts = [
+        _head(wire, "Content-Length: 3000"),  # this one drips on
+        _head(wire)[:20],
+        _whole(wire)[:-10],
+        _head(wire, CHUNKED) + b"400\r\n{",
+        _head(wire, CHUNKED) + _chunks(wire, sizes=50)[:-3],
+    ]
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(dial(wire.url)) for _ in starts]
+        for connection, start in zip(connections, starts, strict=True):
+            connection.sendall(start)
+        end = time.monotonic() + MOST_TO_SEND_S
+        while len(select.select(connections, [], [], 0)[0]) < len(connections) and time.monotonic() < end:
+            time.sleep(1)
+            with contextlib.suppress(OSError):
+                connections[0].sendall(b" ")
+        answers = [answer for connection in connections for answer in read_answers(connection)]
+    return answers if len(answers) == len(starts) else [RawAnswer(500, f"{len(answers)} answers", b"")]
+
+
 def _million_chunks(wire: Wire) -> list[RawAnswer]:
     pieces = [_head(wire, CHUNKED), *[b"1\r\n \r\n" * 10_000] * 100]
     return send_raw(wire.url, pieces)
@@ -261,6 +286,7 @@ def _continues(wire: Wire) -> list[RawAnswer]:
 CONNECTIONS: dict[str, tuple[Callable[[Wire], list[RawAnswer]], set[int | None]]] = {
     "200 slow heads": (_slow_heads, {None}),
     "200 slow bodies": (_slow_bodies, {None}),
+    "never whole": (_never_whole, {408}),
     "10^6 chunks": (_million_chunks, {400, 413, None}),
     "500 that ask nothing": (_idle, {None}),
     "broken off in the head": (lambda wire: _reset(wire, _head(wire)[:30]), {None}),
