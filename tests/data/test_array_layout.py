@@ -91,7 +91,7 @@ def test_flattened_rows_are_read_row_by_row() -> None:
         (GREY, (783,), "the model takes [28, 28], [N, 28, 28], [N, 28, 28, 1], [N, 1, 28, 28] or [N, 784]"),
         (GREY, (15680,), "reshape(-1, 28, 28) makes 20"),
         (GREY, (20, 785), "leave out the column of labels: array[:, 1:]"),
-        (GREY, (784, 20), "array.T are 20 flattened pictures, array[None] is one of 20x784"),
+        (GREY, (784, 20), "array.T are 20 flattened pictures, array[None] is one of 784x20"),
         (GREY, (784, 784), "reshape(-1, 28, 28) makes 784, array[None] is one of 784x784"),
         (GREY, (20, 2352), "reshape(-1, 28, 28, 3) makes 20 in colour"),
         (GREY, (2, 10, 784), "reshape(-1, 28, 28) makes 20"),

@@ -49,7 +49,7 @@ def test_size_is_refused_from_the_header(data: bytes) -> None:
 
 
 def test_size_of_a_webp_is_refused_before_its_library_reserves_a_canvas() -> None:
-    with pytest.raises(DataError, match="8101x8100 pixels; the most is 65000000"):
+    with pytest.raises(DataError, match="8100x8101 pixels; the most is 65000000"):
         decode_image(oversized_webp(8_101, 8_100))
 
 

@@ -138,12 +138,12 @@ def test_stretch_resizes_the_whole_picture() -> None:
     spec = InputSpec(height=10, width=20, channels=3, polarity="any", fit="stretch")
     fitted, note = prepare_image(SEVEN, spec)
     assert fitted.shape == (10, 20, 3)
-    assert note == "grey repeated as RGB; fitted 28x28 -> 20x10"
+    assert note == "grey repeated as RGB; fitted 28x28 -> 10x20"
 
 
 def test_fit_none_refuses_another_size() -> None:
     spec = InputSpec(height=10, width=20, channels=1, polarity="any", fit="none")
-    with pytest.raises(DataError, match="28x28; the model takes exactly 20x10"):
+    with pytest.raises(DataError, match="28x28; the model takes exactly 10x20"):
         fit_image(SEVEN, spec)
 
 
@@ -154,7 +154,7 @@ def test_unknown_fit_is_the_models_fault() -> None:
 
 def test_notes_say_everything_that_was_done() -> None:
     picture = np.asarray(Image.fromarray(invert(np.pad(SEVEN, ((26, 26), (36, 36))))).convert("RGB"))
-    assert prepare_image(picture, SPEC)[1] == "colour turned to grey; inverted: dark on light; fitted 100x80 -> 28x28"
+    assert prepare_image(picture, SPEC)[1] == "colour turned to grey; inverted: dark on light; fitted 80x100 -> 28x28"
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def find_layout(
         raise DataError(f"{name} has shape {list(shape)}; {_expected(spec)}{_reshapes(shape, spec)}")
     height, width = layout.shape[:2]
     if layout.num_pictures and not 0 < height * width <= MAX_PIXELS:
-        raise DataError(f"{name} has images of {width}x{height}; expected 1 to {MAX_PIXELS} pixels")
+        raise DataError(f"{name} has images of {height}x{width}; expected 1 to {MAX_PIXELS} pixels")
     return layout
 
 
@@ -198,7 +198,7 @@ def _reshapes(shape: tuple[int, ...], spec: InputSpec | None) -> str:
         return "; leave out the column of labels: array[:, 1:] or array[:, :-1]"
     if len(shape) == 2 and shape[0] == area:
         rows = f"reshape(-1, {size}) makes {area}" if shape[1] == area else f"array.T are {shape[1]} flattened pictures"
-        return f"; {rows}, array[None] is one of {shape[1]}x{shape[0]}"
+        return f"; {rows}, array[None] is one of {shape[0]}x{shape[1]}"
     if len(shape) > 2 and shape[:2] == _size(spec):
         axes = ", ".join(map(str, (len(shape) - 1, *range(len(shape) - 1))))
         return f"; where the count comes last, transpose({axes}) makes {shape[-1]}"

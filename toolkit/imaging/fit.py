@@ -46,7 +46,7 @@ def fit_image(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.
     if (height, width) == (spec.height, spec.width):
         return pixels
     if spec.fit == "none":
-        raise DataError(f"the image is {width}x{height}; the model takes exactly {spec.width}x{spec.height}")
+        raise DataError(f"the image is {height}x{width}; the model takes exactly {spec.height}x{spec.width}")
     if spec.fit == "mnist" and pixels.ndim == 2:
         return fit_like_mnist(pixels, spec)[0]
     if spec.fit == "stretch":

@@ -80,7 +80,7 @@ def check_size(width: int, height: int, *, name: str) -> None:
         DataError: over 65 million pixels.
     """
     if width * height > MAX_PIXELS:
-        raise DataError(f"{name} has {width}x{height} pixels; the most is {MAX_PIXELS}")
+        raise DataError(f"{name} has {height}x{width} pixels; the most is {MAX_PIXELS}")
 
 
 def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
@@ -101,7 +101,7 @@ def load_pixels(image: ImageFile, *, num_bytes: int, name: str) -> None:
     width, height = image.size
     if width * height > most:
         raise DataError(
-            f"{name} is damaged or cut off: it claims {width}x{height} pixels in a file of {num_bytes} bytes, which "
+            f"{name} is damaged or cut off: it claims {height}x{width} pixels in a file of {num_bytes} bytes, which "
             f"holds {most} at most; get the file again"
         )
     image.load()

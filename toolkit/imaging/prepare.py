@@ -41,7 +41,8 @@ def prepare_image(
         settings: what the user wishes otherwise.
 
     Returns:
-        uint8 of `spec.shape`, and what was done, such as `inverted: dark on light; fitted 100x80 -> 28x28`.
+        uint8 of `spec.shape`, and what was done, such as `inverted: dark on light; fitted 80x100 -> 28x28`: sizes are
+        told as height x width, here and wherever two numbers stand for one.
 
     Raises:
         DataError: the image is blank or of a size that the model's card does not let us change.
@@ -147,7 +148,7 @@ def _match_size(image: npt.NDArray[np.uint8], spec: InputSpec, *, wish: str) -> 
         fitted, notes = _fit_drawing(image, spec)
     else:
         fitted, notes = fit_image(image, replace(spec, fit=fit)), []
-    return fitted, [*notes, f"fitted {width}x{height} -> {spec.width}x{spec.height}"]
+    return fitted, [*notes, f"fitted {height}x{width} -> {spec.height}x{spec.width}"]
 
 
 def _fit_drawing(image: npt.NDArray[np.uint8], spec: InputSpec) -> tuple[npt.NDArray[np.uint8], list[str]]:

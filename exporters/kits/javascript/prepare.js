@@ -32,7 +32,7 @@ export function prepare(picture, spec, wish = {}) {
   }
   const fits = image.width === spec.width && image.height === spec.height;
   if (fits && wish.fit !== "mnist") return { data: Uint8Array.from(image.data), notes };
-  const before = `${image.width}x${image.height}`;
+  const before = `${image.height}x${image.width}`;
   if (spec.fit === "mnist" && image.channels === 1) {
     const isDark = spec.polarity === "dark-on-light" || (spec.polarity !== "light-on-dark" && isDarkOnLight(image));
     const fitted = fitDrawing(isDark ? invert(image) : image, spec, notes);
@@ -40,9 +40,9 @@ export function prepare(picture, spec, wish = {}) {
   } else if (spec.fit === "stretch") {
     image = resize(image, spec.width, spec.height);
   } else {
-    throw new PictureError(`the picture is ${before}; the model takes exactly ${spec.width}x${spec.height}`);
+    throw new PictureError(`the picture is ${before}; the model takes exactly ${spec.height}x${spec.width}`);
   }
-  notes.push(`fitted ${before} -> ${spec.width}x${spec.height}`);
+  notes.push(`fitted ${before} -> ${spec.height}x${spec.width}`);
   return { data: Uint8Array.from(image.data), notes };
 }
 

@@ -83,7 +83,7 @@ def test_the_header_is_read_without_the_pixels(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         (b"P5 28 28 255\n" + bytes(783), "claims 28x28 pixels in a file of|783 bytes of pixels, expected 784"),
-        (b"P5 8101 8100 255\n" + bytes(99), "has 8101x8100 pixels; the most is"),
+        (b"P5 8101 8100 255\n" + bytes(99), "has 8100x8101 pixels; the most is"),
         (b"P5 6000 6000 255\n" + bytes(99), "claims 6000x6000 pixels in a file of"),
         (b"P5 1 1 0\n0", "its brightest value is 0"),
         (b"P5 1 1 65536\n00", "its brightest value is 65536"),

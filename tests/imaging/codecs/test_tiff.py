@@ -174,7 +174,7 @@ def test_several_pages_are_refused_with_the_step() -> None:
         (write_tiff([SEVEN], width=6000, height=6000), "claims 6000x6000 pixels in a file of"),
         (
             write_tiff([b""] * 70_000, width=100, height=70_000, tags={278: 1}),
-            "70000 pieces of 100x1 pixels; the most",
+            "70000 pieces of 1x100 pixels; the most",
         ),
         (write_tiff([SEVEN], width=28, height=28, tags={258: 7}), r"samples of \[7\] bits"),
         (write_tiff([SEVEN], width=28, height=28, tags={277: 200}), "has 200 samples a pixel; expected 1 to 5"),

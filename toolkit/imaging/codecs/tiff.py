@@ -132,8 +132,8 @@ def _unpack_jpeg(packed: bytes, plan: TiffPlan, *, rows: int) -> npt.NDArray[np.
     with JpegPicture(BytesIO(start + adobe + packed[2:])) as picture:
         width, height = picture.size
         if width < plan.piece_width or not rows <= height <= plan.piece_height:
-            expected = f"{plan.piece_width}x{rows}"
-            raise ValueError(f"a piece of it has {width}x{height} pixels, expected {expected}")
+            expected = f"{rows}x{plan.piece_width}"
+            raise ValueError(f"a piece of it has {height}x{width} pixels, expected {expected}")
         picture.load()
         values = np.asarray(picture).reshape(height, width, -1)
     if values.shape[2] != plan.together:

@@ -154,7 +154,7 @@ def read_plan(stream: IO[bytes], *, name: str) -> TiffPlan:
     compression, differences = _read_compression(directory, dtype, name=name)
     if width * height <= MAX_PIXELS and width * height * samples * dtype.itemsize > MOST_BYTES:
         raise DataError(
-            f"{name} has {width}x{height} pixels of {samples * dtype.itemsize} bytes each; the most are {MOST_BYTES:,} "
+            f"{name} has {height}x{width} pixels of {samples * dtype.itemsize} bytes each; the most are {MOST_BYTES:,} "
             f"bytes in all: save it with 8 bits a channel, or smaller"
         )
     return TiffPlan(
@@ -258,20 +258,20 @@ def _read_pieces(
         tags = (Tag.STRIP_OFFSETS, Tag.STRIP_BYTES)
     if not min(width, height, piece_width, piece_height) > 0:
         raise DataError(
-            f"{name} is damaged: it claims {width}x{height} pixels in pieces of {piece_width}x{piece_height}"
+            f"{name} is damaged: it claims {height}x{width} pixels in pieces of {piece_height}x{piece_width}"
         )
     across, down = -(-width // piece_width), -(-height // piece_height)
     area = across * piece_width * down * piece_height
     # Of what is too large by itself all formats say the same.
     if across * down * planes > MOST_PIECES or width * height <= MAX_PIXELS < area:
         raise DataError(
-            f"{name} has {across * down * planes} pieces of {piece_width}x{piece_height} pixels; the most are "
+            f"{name} has {across * down * planes} pieces of {piece_height}x{piece_width} pixels; the most are "
             f"{MOST_PIECES} pieces and {MAX_PIXELS} pixels; {MEND}"
         )
     pieces = tuple(zip(*(directory.numbers(tag) for tag in tags), strict=False))
     if len(pieces) != across * down * planes:
         raise DataError(
-            f"{name} is damaged: its directory names {count_of(len(pieces), 'piece')}, and {width}x{height} pixels are "
+            f"{name} is damaged: its directory names {count_of(len(pieces), 'piece')}, and {height}x{width} pixels are "
             f"{across * down * planes}; get the file again"
         )
     # Pieces that all were the whole file would be read again and again.
