@@ -43,6 +43,10 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent)
 
 
 class ToolkitError(Exception):
@@ -54,6 +58,22 @@ class ToolkitError(Exception):
 
     exit_code: int = 70
     log: str = ""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows, which asks for it by this name: the caller's own lines, and the message.
+
+        Of a bug of ours all of it.
+        """
+        import traceback
+
+        if type(self) is ToolkitError:
+            return "".join(traceback.format_exception(self)).splitlines()
+        frames = traceback.extract_tb(self.__traceback__)
+        own = takewhile(lambda frame: not frame.filename.startswith(PACKAGE), frames)
+        theirs = [frame for frame in own if "IPython" not in Path(frame.filename).parts]
+        files = [Path(frame.filename).name if Path(frame.filename).is_file() else "cell" for frame in theirs]
+        lines = [f"{file}, line {frame.lineno}: {frame.line}" for file, frame in zip(files, theirs, strict=True)]
+        return [*lines, f"{type(self).__name__}: {self}"]
 
 
 class CheckFailedError(ToolkitError):
