@@ -24,6 +24,7 @@ from toolkit.cli.app import app
 from toolkit.errors import CheckFailedError, ModelError, ToolkitError, UsageError
 from toolkit.exporting.modules import answers
 from toolkit.exporting.modules import export as export_file
+from toolkit.exporting.modules.borrowed import _list_by_mode
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import make_calls, read_example
 from toolkit.exporting.modules.export import export_module
@@ -102,7 +103,30 @@ def test_the_module_and_the_process_are_left_as_they_were(pairs: Exported) -> No
         assert after.pop(key) == pairs.before[key]
     assert len(after["gradients"]) > 5
     torch.testing.assert_close(after, {key: pairs.before[key] for key in after}, rtol=0, atol=0)
-    assert "training mode" in pairs.report.warnings[0]
+    assert (pairs.report.by_mode, pairs.report.warnings) == (("Dropout",), ())
+    assert "these parts were in training mode: Dropout" in str(pairs.report)
+
+
+class Noisy(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.randn_like(x) if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ([nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.LayerNorm(8), nn.Dropout(0.0)], ()),
+        ([nn.BatchNorm2d(1), nn.Dropout2d(0.5), nn.Dropout2d(0.1)], ("BatchNorm2d", "Dropout2d")),
+        ([nn.InstanceNorm2d(1), nn.LSTM(3, 3)], ()),
+        ([nn.InstanceNorm2d(1, track_running_stats=True), nn.LSTM(3, 3, 2, dropout=0.1)], ("InstanceNorm2d", "LSTM")),
+        ([Noisy(), nn.RReLU()], ("Noisy", "RReLU")),
+        ([nn.Sequential(nn.Dropout()).eval()], ()),
+    ],
+)
+def test_parts_that_ask_for_the_mode_are_named_and_a_fresh_module_without_them_is_not_remarked(
+    parts: list[nn.Module], kinds: tuple[str, ...]
+) -> None:
+    assert _list_by_mode(nn.Sequential(*parts)) == kinds
 
 
 def test_its_answers_and_those_recorded_are_the_modules_in_eval_mode(pairs: Exported) -> None:

@@ -36,7 +36,7 @@ class Borrowed:
         outputs: names of what it returns.
         precision: arithmetic of most of its weights.
         parameters: numbers in its parameters.
-        was_training: whether the module was in training mode.
+        by_mode: kinds of its parts that are in training mode and compute otherwise in eval mode.
     """
 
     face: FlatModule
@@ -44,7 +44,7 @@ class Borrowed:
     outputs: tuple[str, ...]
     precision: str
     parameters: int
-    was_training: bool
+    by_mode: tuple[str, ...]
 
 
 @contextmanager
@@ -90,8 +90,20 @@ def borrow_module(module: nn.Module, example: Any, *, config: ModuleExportConfig
         outputs=outputs,
         precision=precision,
         parameters=sum(item.numel() for item in module.parameters()),
-        was_training=module.training,
+        by_mode=_list_by_mode(module),
     )
+
+
+def _list_by_mode(module: nn.Module) -> tuple[str, ...]:
+    """Return the kinds of parts in training mode whose `forward` asks for the mode; a chance of 0 drops nothing."""
+    kinds = set()
+    for part in module.modules():
+        code = getattr(type(part).forward, "__code__", None)
+        asks = code is None or "training" in code.co_names or getattr(part, "track_running_stats", False)
+        chances = [item for name in ("p", "dropout") if isinstance(item := getattr(part, name, None), int | float)]
+        if part.training and asks and (any(chances) or not chances):
+            kinds.add(type(part).__name__)
+    return tuple(sorted(kinds))
 
 
 def _require_exportable(module: nn.Module, *, name: str) -> str:

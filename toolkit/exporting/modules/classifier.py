@@ -34,7 +34,6 @@ class ImageClassifier(nn.Module):
     def __init__(self, inner: nn.Module, config: ModuleExportConfig) -> None:
         super().__init__()
         self.inner = inner
-        self.training = inner.training  # said of the module, whatever stands around it
         self._num_classes = len(config.classes)
         self._is_normalised = bool(config.mean)
         self.mean: Tensor

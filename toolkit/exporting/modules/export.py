@@ -33,10 +33,6 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.recording import Recording, write_recording
 from toolkit.progress import ShowWork, show_nothing
 
-TRAINING = (
-    "the module is in training mode and was exported as in eval mode: no dropout, and normalisation by the running "
-    "numbers"
-)
 FIXED = (
     "forward fixes a size that is to stay open: name the others with dynamic={...}, or fix all of them with dynamic={}"
 )
@@ -126,7 +122,8 @@ def _export(
         bound_rule=reference.rule,
         card=card,
         log=log,
-        warnings=(*([TRAINING] if borrowed.was_training else []), *reference.left_out),
+        by_mode=borrowed.by_mode,
+        warnings=reference.left_out,
         **proof.figures,
     )
 

@@ -38,7 +38,8 @@ class ModuleExportReport(Summarised):
         engine: what proved it.
         card: of a classifier of images, what the file says of itself; None else.
         log: what torch printed.
-        warnings: what the user should know: the mode it was in, sizes left out.
+        by_mode: kinds of the module's parts that were in training mode; the file computes them as in eval mode.
+        warnings: what the user should know: sizes left out.
         command: what repeats it.
         kits: which kits were written of the file; None where none was asked for.
     """
@@ -61,6 +62,7 @@ class ModuleExportReport(Summarised):
     engine: str
     card: Card | None
     log: Path
+    by_mode: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     command: str = ""
     kits: WrittenKits | None = None
@@ -79,6 +81,8 @@ class ModuleExportReport(Summarised):
             "proven at": sizes or "the example's own sizes, which are fixed",
             "its answers": f"{self.recording}, by which parity judges",
         }
+        if self.by_mode:
+            facts["mode"] = f"eval, as an answer wants it; these parts were in training mode: {', '.join(self.by_mode)}"
         facts |= {f"kit {kit.kit}": kit.folder for kit in (self.kits.kits if self.kits else ())}
         facts |= number_facts("warning", self.warnings)
         return Summary(f"{self.model} {'unchanged' if self.unchanged else 'written'}", facts)
