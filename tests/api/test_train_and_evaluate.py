@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_training import begin, make_bars, small_recipe
 
 import toolkit
+from toolkit.api.data import load_recorded
 from toolkit.errors import DataError, UsageError
 
 BARS = make_bars()
@@ -86,6 +88,26 @@ def test_arrays_without_a_test_part_are_judged_all(run: Any) -> None:
     assert (report.count, report.is_test) == (7, False)
     assert report.notes[0] == "arrays has no test part: all of its 7 images are judged"
     assert repr(report).startswith(f"run {run.run.name}: accuracy ")
+
+
+def test_what_was_left_out_of_a_folder_is_said_where_it_is_named_not_where_it_is_recorded(tmp_path: Path) -> None:
+    class Hearing(toolkit.Listener):
+        def note(self, words: str) -> None:
+            heard.append(words)
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            pixels = np.full((20, 20), 40 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    heard: list[str] = []
+    recorded = {"name": tmp_path.name, "source": str(tmp_path)}
+    loaded = load_recorded(None, recorded, listener=Hearing(), size=(20, 20))
+    assert heard == []
+    again = load_recorded(tmp_path, recorded, listener=Hearing(), size=(20, 20))
+    assert loaded.sha256 == again.sha256
+    assert "left out 1 file of other names" in heard[0]
 
 
 def test_arrays_are_left_as_they_were_and_become_the_same_data_set() -> None:

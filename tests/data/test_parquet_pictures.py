@@ -80,7 +80,7 @@ def test_texts_name_themselves_whatever_the_metadata_say(tmp_path: Path) -> None
 def test_a_label_beyond_the_names_is_told_by_its_row(tmp_path: Path) -> None:
     write_named(tmp_path / "a.parquet", [0, 1, 0, 2, 1, 0], ["x", "y"], pictures=PICTURES[:6])
     with pytest.raises(
-        DataError, match=r"row 3 of .*a\.parquet has the label 2; its metadata name the classes 0 to 1: x"
+        DataError, match=r"row 4 of .*a\.parquet has the label 2; its metadata name the classes 0 to 1: x"
     ):
         load_dataset(str(tmp_path / "a.parquet"))
 
@@ -114,7 +114,7 @@ def test_a_test_part_without_labels_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, None, *[1] * 58], "row 1 of .*own.parquet has no label"), ([0.5] * 60, "labels of double"),
+        ([0, None, *[1] * 58], "row 2 of .*own.parquet has no label"), ([0.5] * 60, "labels of double"),
         ([5000, *[0] * 59], "a label is 5000; expected 0 to 999"),
     ],
 )  # fmt: skip
@@ -132,8 +132,8 @@ def test_tables_of_something_else_are_told(tmp_path: Path) -> None:
     for name, message in {
         "numbers": "no column of binary values",
         "bare": "no column of labels among image, words; expected one called label",
-        "gap": "row 0 of .*gap.parquet",
-        "junk": "^2 pictures cannot be used: row 0 of .*junk.parquet: .*; row 1 of .*junk.parquet: ",
+        "gap": "row 1 of .*gap.parquet",
+        "junk": "^2 pictures cannot be used: row 1 of .*junk.parquet: .*; row 2 of .*junk.parquet: ",
         "cut": "cannot be read as Parquet",
     }.items():
         with pytest.raises(DataError, match=message):

@@ -61,6 +61,9 @@ def load_recorded(
 ) -> Dataset:
     """Return the data set given, else the one that a run or a card records, where it was then or by its name.
 
+    What was left out or changed of a recorded one was said when it was trained on; that it is the same is the caller's
+    to see.
+
     Args:
         data: as given; None where nothing was.
         recorded: the `data` of a run or a card.
@@ -78,7 +81,8 @@ def load_recorded(
         )
     chosen = recorded.get("source") or recorded["name"]
     try:
-        dataset = load_given(chosen, listener=listener, size=size if locate_data(chosen) else None)
+        with listener.progress(f"loading {Path(chosen).name}", unit="bytes") as bar:
+            dataset = load_dataset(chosen, size=size if locate_data(chosen) else None, progress=bar)
     except UsageError as error:
         raise UsageError(
             f"the data set {recorded['name']!r} is not in the catalogue; name its folder or file with --data"

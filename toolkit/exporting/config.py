@@ -64,4 +64,7 @@ def check_target(output: Path | None, *, name: str | None) -> None:
     if output is not None and output.suffix != ".onnx":
         raise UsageError(f"the output {output} does not end in .onnx, by which every command knows a model")
     if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
-        raise UsageError(f"{name!r} cannot name a file")
+        raise UsageError(
+            f"{name!r} cannot name a file; expected one without / and \\, and no dot in front; --output says where it "
+            "goes"
+        )

@@ -61,9 +61,9 @@ class ParquetStore(PictureStore):
                 start += count
 
     def title(self, place: int) -> str:
-        """Return `row N of FILE`, counted from 0."""
+        """Return `row N of FILE`, counted from 1 as those of a CSV are."""
         shard = next(shard for shard in self.shards if place in shard.rows)
-        return f"row {place - shard.rows.start} of {self._store.title(shard.place)}"
+        return f"row {place - shard.rows.start + 1} of {self._store.title(shard.place)}"
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[int, bytes | str]]:
         """Yield the cells' bytes."""
@@ -77,7 +77,7 @@ class ParquetStore(PictureStore):
                 cells = iterate_cells(file, choose_image_column(file.schema_arrow, title), name=title)
                 for row, cell in zip(shard.rows, cells, strict=True):
                     if row in wanted:
-                        yield wanted[row], check_cell(cell, title=f"row {row - shard.rows.start} of {title}")
+                        yield wanted[row], check_cell(cell, title=f"row {row - shard.rows.start + 1} of {title}")
 
     def open(self, place: int) -> AbstractContextManager[BinaryIO]:
         """Open one of the Parquet files."""

@@ -33,6 +33,6 @@ def iterate_parquet(path: str) -> Iterator[ImageItem]:
 
 def _to_item(value: Any, source: str, *, index: int) -> ImageItem:  # Any: whatever the cell holds
     try:
-        return ImageItem(source, index, check_cell(value, title=f"row {index} of {source}"))
+        return ImageItem(source, index, check_cell(value, title=f"row {index + 1} of {source}"))
     except DataError as error:
         return ImageItem(source, index, None, str(error))
