@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,9 @@ def test_lines_of_the_readme_make_an_app_that_names_pictures_and_doubts(
     ):
         Image.fromarray(pixels).save(app.folder / "picture.png")
         (app.folder / "picture.raw").write_bytes(pixels.tobytes())
+        if (app.folder / "raw.py").exists():
+            Image.fromarray(pixels).save(app.folder / "photo.jpg", quality=100)
+            subprocess.run([sys.executable, "raw.py"], cwd=app.folder, check=True)
         told = app.name_picture()
         assert told.startswith(starts), told
         assert ends in told

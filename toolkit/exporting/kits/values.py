@@ -158,6 +158,7 @@ def _c_values(source: KitSource) -> dict[str, str]:
         "c_pixels": str(math.prod(spec.shape)),
         "cpp_shape": ", ".join(map(str, spec.shape)),
         "cpp_rank": str(1 + len(spec.shape)),
+        "pillow_mode": "L" if is_grey else "RGB",
         "pnm": "pgm" if is_grey else "ppm",
         "pnm_kind": "PGM" if is_grey else "PPM",
         "pnm_magic": "5" if is_grey else "6",
