@@ -120,8 +120,13 @@ def test_a_picture_is_classified_as_predict_does(server: Served, model_path: Pat
         assert told["message"] == expected.messages[0]
         assert told["doubtful"] == bool(expected.doubtful[0])
         assert told["probability"] == pytest.approx(float(expected.probability[0]), abs=1e-5)
-    status, _, body = server.ask(CLASSIFY, b"no picture")
-    assert (status, "picture" in json.loads(body)["error"]) == (400, True)
+    for sent, words in {
+        b"no picture": "format not allowed",
+        b' {"inputs": []}': "the body is JSON, which /infer takes",
+        encoded.getvalue().translate(None, b"\0\r\n"): "as curl -d sends it; send it with --data-binary",
+    }.items():
+        status, _, body = server.ask(CLASSIFY, sent)
+        assert (status, words in json.loads(body)["error"]) == (400, True), body
 
 
 @pytest.mark.parametrize(

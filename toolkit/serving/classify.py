@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from toolkit.containers.kinds import is_picture
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sources.items import ImageItem
@@ -29,6 +30,16 @@ class _Answered:
 
     def run(self, _: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         return self._outputs
+
+
+def _mistaken(body: bytes) -> str:
+    """Return what was sent in a picture's place; empty where that is not known."""
+    if body.lstrip()[:1] == b"{":
+        return "the body is JSON, which /infer takes; send the bytes of a picture"
+    # Every format but the text ones of PNM has zeros, and curl takes them out with the line ends.
+    if is_picture(body) and body[:1] != b"P" and b"\0" not in body:
+        return "the picture came without its zeros and line ends, as curl -d sends it; send it with --data-binary"
+    return ""
 
 
 async def classify(model: ServedModel, picture: bytes, *, wait: Wait) -> dict[str, Any]:
@@ -51,7 +62,7 @@ async def classify(model: ServedModel, picture: bytes, *, wait: Wait) -> dict[st
     async with DECODERS:
         block = await asyncio.to_thread(prepare_items, [item], Preparation(spec=model.card.input))
     if not len(block.images):
-        raise RefusedError(block.messages[0])
+        raise RefusedError(_mistaken(picture) or block.messages[0])
     read = time.monotonic()
     outputs, sent = await model.run({"images": block.images}, rows=1, wait=wait)
     done = time.monotonic()
