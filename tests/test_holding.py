@@ -106,6 +106,12 @@ def test_a_second_thread_is_kept_out_and_a_claim_is_the_processes_own(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_process_that_ends_leaves_no_lock_of_what_it_claimed(tmp_path: Path) -> None:
+    program = "from pathlib import Path; from toolkit.holding import claim; assert claim(Path('a'))"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ResourceError, match="cannot write"), hold(tmp_path / "file" / "o.csv"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["claim", "hold", "is_claimed", "is_held", "release_claims"]
 
+import atexit
 import contextlib
 import errno
 import os
@@ -123,6 +124,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
+@atexit.register  # a program that uses the library ends no command, which gives all back
 def release_claims() -> None:
     """Give back everything that was claimed."""
     while _claims:
