@@ -59,7 +59,14 @@ def _here(source: ModelSource, settings: RuntimeSettings, **_: Any) -> Iterator[
 def judge(model: Model, path: Path, proof: tuple[Recording, Card], runtime: str = "oip-http") -> dict[int, ParityRow]:
     """Return the rows of a double that serves this, by how many requests it got at once."""
     recording, card = proof
-    with open_double(replace(model, name=path.stem)) as double:
+    if runtime == "oip-grpc":
+        pytest.importorskip(
+            "tritonclient.grpc", reason="the extra `kits` is not installed, whose messages the double speaks"
+        )
+        from oip.over_grpc.double import open_grpc_double as opening
+    else:
+        opening = open_double
+    with opening(replace(model, name=path.stem)) as double:
         config = ParityConfig(
             runtimes=(runtime,),
             at=double.url,
@@ -73,7 +80,7 @@ def judge(model: Model, path: Path, proof: tuple[Recording, Card], runtime: str 
         return {row.runs_at_once: row for row in report.rows}
 
 
-@pytest.mark.parametrize("runtime", ["oip-http", "oip-json"])
+@pytest.mark.parametrize("runtime", ["oip-http", "oip-json", "oip-grpc"])
 def test_right_answers_pass_alone_and_under_load(
     runtime: str, served: Model, model_path: Path, proof: tuple[Recording, Card]
 ) -> None:
@@ -85,9 +92,12 @@ def test_right_answers_pass_alone_and_under_load(
         assert row.version == "double 1.0"
 
 
+@pytest.mark.parametrize("runtime", ["oip-http", "oip-grpc"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_planted_fault_is_caught(fault: str, served: Model, model_path: Path, proof: tuple[Recording, Card]) -> None:
-    rows = judge(replace(served, run=FAULTS[fault](served.run)), model_path, proof)  # type: ignore[arg-type]
+def test_planted_fault_is_caught(
+    runtime: str, fault: str, served: Model, model_path: Path, proof: tuple[Recording, Card]
+) -> None:
+    rows = judge(replace(served, run=FAULTS[fault](served.run)), model_path, proof, runtime)  # type: ignore[arg-type]
     assert "fail" in {row.status for row in rows.values()}, rows
     assert (rows[1].status == "pass") == (fault in LOADED_ONLY), rows[1]
 

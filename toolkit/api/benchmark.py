@@ -85,7 +85,7 @@ def benchmark(
         device_option: `{"nhwc": True}` or `{"algorithm_search": "exhaustive"}`; untested, as `cuda_graph`.
         tf32: let CUDA round float32 products to TF32.
         require_all_nodes: refuse a model of which a provider leaves nodes to the CPU.
-        at: URL of a server of the Open Inference Protocol, which `oip-http` asks, or `oip-json`.
+        at: URL of a server of the Open Inference Protocol, which `oip-http`, `oip-json` and `oip-grpc` ask.
         allow_fallback: go on with the CPU where a provider is not active, and mark every row.
         allow_external_data: trust the model: its weights may lie in files in its own folder.
         auto: search runtime, provider, threads and batch for the best settings.

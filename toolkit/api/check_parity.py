@@ -87,7 +87,7 @@ def check_parity(
         record: write images, reference answers and bounds there, for another machine.
         against: judge by what another machine recorded.
         bisect: where a row fails, find the first node whose output leaves the bound.
-        at: URL of a server of the Open Inference Protocol, which `oip-http` asks, or `oip-json`.
+        at: URL of a server of the Open Inference Protocol, which `oip-http`, `oip-json` and `oip-grpc` ask.
         allow_fallback: go on with the CPU where a provider is not active, and mark the row.
         allow_external_data: trust the model: its weights may lie in files in its own folder.
         output: where the report is written as JSON, the worst samples beside it; nowhere by default.

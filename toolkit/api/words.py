@@ -58,10 +58,11 @@ def name_runtimes(given: Names | None, *, at: str | None, default: str | None) -
     Raises:
         UsageError: a server is named that nobody asks, or none that is asked.
     """
-    names = split_names(given) if given else ("oip-http",) if at else None
+    asking = "oip-grpc" if at and at.startswith("grpc") else "oip-http"
+    names = split_names(given) if given else (asking,) if at else None
     asks = any(name in RUNTIMES and RUNTIMES[name].is_remote for name in names or ())
     if at and not asks:
-        raise UsageError(f"--at names a server, which {', '.join(names or ())} does not ask; add --runtime oip-http")
+        raise UsageError(f"--at names a server, which {', '.join(names or ())} does not ask; add --runtime {asking}")
     if asks and not at:
         raise UsageError(f"runtime {', '.join(names or ())} asks a server; name it with --at http://127.0.0.1:8000")
     return names or (None if default is None else (default,))

@@ -91,7 +91,7 @@ Runtimes = Annotated[
 ]
 At = Annotated[
     str | None,
-    option("A server of the Open Inference Protocol, which runtime oip-http asks, or oip-json.", metavar="URL"),
+    option("A server of the Open Inference Protocol, which oip-http, oip-json and oip-grpc ask.", metavar="URL"),
 ]
 Batch = Annotated[str | None, option("Batch sizes, comma-separated.", default="1,32,256 as far as the time allows")]
 THREADS = "Thread counts, comma-separated; 0 is the engine's own."

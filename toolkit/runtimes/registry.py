@@ -74,7 +74,7 @@ TORCH_DEVICES = ("cpu", "cuda", "mps")
 # Instead of the name of a provider: those that work here.
 WILDCARDS = ("auto", "all")
 OIP = RuntimeEntry(
-    ".oip.runtime",
+    ".oip.over_http",
     "OipHttpRuntime",
     "http.client",
     "a server, named by --at",
@@ -161,6 +161,9 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     ),
     "oip-http": OIP,
     "oip-json": OIP._replace(class_name="OipJsonRuntime"),
+    "oip-grpc": OIP._replace(
+        module=".oip.over_grpc", class_name="OipGrpcRuntime", package="grpc", install="pip install grpcio"
+    ),
     "onnx-float64": RuntimeEntry(
         ".references.onnx_float64", "OnnxFloat64Runtime", "onnx", "pip install onnx", is_reference=True
     ),

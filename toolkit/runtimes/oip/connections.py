@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["TOKEN_VARIABLE", "Connections", "ServerAnswer"]
+__all__ = ["Connections", "ServerAnswer"]
 
 import http.client
 import json
-import os
 import queue
-import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
-from toolkit.errors import ResourceError, UsageError, WrongAnswerError
-from toolkit.regular_file import read_regular
+from toolkit.errors import ResourceError, WrongAnswerError
+from toolkit.runtimes.oip.address import Address, read_token
 
-# Longer than any token.
-MOST_TOKEN_BYTES = 4096
-TOKEN_VARIABLE = "TOOLKIT_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Of one answer.
 MOST_S = 60.0
 MOST_BYTES = 1 << 30
@@ -31,7 +25,6 @@ TLS_HINTS = {
     "WRONG_VERSION_NUMBER": "it speaks no TLS: write http://",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here: name that of its authority in SSL_CERT_FILE",
 }
-AT = re.compile(r"(?P<base>.*?)(?:/v2(?:/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?)?)?/?")
 
 
 class ServerAnswer(NamedTuple):
@@ -56,27 +49,19 @@ class ServerAnswer(NamedTuple):
 class Connections:
     """Connections to one server that are kept between requests; each is one thread's at a time."""
 
-    def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port, found = parts.hostname, parts.port, AT.fullmatch(parts.path)
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in {"http", "https"} or found is None or parts.query:
-            raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8000")
-        self.url, self.root = url, f"{parts.scheme}://{parts.netloc}{found['base']}"
-        self.model, self.version = (word and unquote(word) for word in (found["model"], found["version"]))
-        self._base = found["base"]
+    def __init__(self, address: Address) -> None:
+        self._url, self._base = address.url, address.base
         self._idle: queue.SimpleQueue[http.client.HTTPConnection] = queue.SimpleQueue()
-        if parts.scheme == "https":
+        host, port = address.host, address.port
+        if address.scheme == "https":
             self._connect: Callable[[], http.client.HTTPConnection] = partial(
                 http.client.HTTPSConnection, host, port, timeout=MOST_S, context=ssl.create_default_context()
             )
         else:
             self._connect = partial(http.client.HTTPConnection, host, port, timeout=MOST_S)
-        tls = "" if parts.scheme == "https" else "; a server with TLS wants https://"
+        tls = "" if address.scheme == "https" else "; a server with TLS wants https://"
         self._hint = f"see that a server runs there, or name another with --at{tls}"
-        self._always = _read_token()
+        self._always = {"Authorization": token} if (token := read_token()) else {}
 
     def ask(
         self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -97,7 +82,7 @@ class Connections:
             reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
             hint = TLS_HINTS.get(getattr(error, "reason", ""), self._hint)
             raise ResourceError(
-                f"{self.url} does not answer in HTTP: {' '.join(reason.split())[:200]}; {hint}"
+                f"{self._url} does not answer in HTTP: {' '.join(reason.split())[:200]}; {hint}"
             ) from error
 
     def _exchange(self, request: tuple[Any, ...], connection: http.client.HTTPConnection) -> ServerAnswer:
@@ -110,7 +95,7 @@ class Connections:
             raise
         self._idle.put(connection)
         if len(data) > MOST_BYTES:
-            raise WrongAnswerError(f"{self.url} answers with more than {MOST_BYTES >> 20} MiB")
+            raise WrongAnswerError(f"{self._url} answers with more than {MOST_BYTES >> 20} MiB")
         return ServerAnswer(answer.status, answer.headers, data)
 
     def _read(self, answer: http.client.HTTPResponse) -> bytes:
@@ -133,12 +118,3 @@ class Connections:
         """Close what is idle."""
         while not self._idle.empty():
             self._idle.get_nowait().close()
-
-
-def _read_token() -> dict[str, str]:
-    path = os.environ.get(TOKEN_VARIABLE)
-    if not path:
-        return {}
-    name = f"the file of {TOKEN_VARIABLE}, {path}"
-    token = read_regular(path, most_bytes=MOST_TOKEN_BYTES, name=name, raises=ResourceError)
-    return {"Authorization": f"Bearer {token.decode('latin-1').strip()}"}
