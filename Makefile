@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits,serve]'
+	$(PIP) --editable '.[dev,openvino,runtimes,tensorboard,tune,parquet,ray,loadgen,kits,serve,serve-grpc]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

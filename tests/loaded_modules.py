@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = ["numpy", "torch", "onnx", "onnxruntime", "matplotlib", "PIL", "requests", "safetensors", "onnxscript"]
+HEAVY = ["numpy", "torch", "onnx", "onnxruntime", "matplotlib", "PIL", "requests", "safetensors", "onnxscript", "grpc"]
 # Of our own: what one PNG must not wait for.
 HEAVY += ["toolkit.data", "toolkit.imaging.codecs.tiff"]
 SPY = """

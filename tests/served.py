@@ -31,10 +31,12 @@ class Served:
         url: where it is, with a slash at the end.
         process: the very process that serves; SIGTERM drains it.
         said: what it wrote on standard error until it was ready.
+        grpc: host and port of gRPC; empty where there is none.
     """
 
     def __init__(self, process: subprocess.Popen[str], url: str, said: str) -> None:
         self.process, self.url, self.said = process, url, said
+        self.grpc = "".join(re.findall(r"^grpcs?://(\S+) serves ", said, re.MULTILINE))
         self.host, self.port = re.findall(r"//(.+):(\d+)/", url)[0]
 
     def ask(

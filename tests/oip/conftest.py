@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep which row failed, and by which status."""
     if report.failed and report.when == "call":
         words = getattr(getattr(report.longrepr, "reprcrash", None), "message", "")
-        status = re.match(r"AssertionError: (\d{3}) b", words)
+        status = re.match(r"AssertionError: (\d{3}|[A-Z_]+) ", words)
         _failed[report.nodeid.rpartition("::")[2]] = status[1] if status else "ends" if "Remote" in words else "other"
 
 
@@ -57,7 +58,9 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     path: Path = request.getfixturevalue("model_path")
     folder = tmp_path_factory.mktemp("served")
     types, half = (write_types_model(folder, is_half=is_half) for is_half in (False, True))
-    with serving(f"digits={path}", f"digits={path}", f"types={types}", f"half={half}") as server:
+    files = [f"digits={path}", f"digits={path}", f"types={types}", f"half={half}"]
+    has_grpc = all(importlib.util.find_spec(name) for name in ("grpc_health", "grpc_reflection"))
+    with serving(*files, *(["--grpc-port", "0"] if has_grpc else [])) as server:
         yield server
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from toolkit.onnx_file.element_types import TensorSpec
+from toolkit.serving.codec.json_request import read_request
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import write_reply
-from toolkit.serving.codec.request import InferRequest, ServedTensors, WantedOutput, read_request
+from toolkit.serving.codec.request import InferRequest, ServedTensors, WantedOutput
 from toolkit.serving.codec.tensors import DATATYPES, from_json, from_raw, to_json, to_raw
 
 IMAGES = TensorSpec(name="images", dtype="uint8", shape=("batch", 2, 2))
@@ -132,7 +133,7 @@ def test_what_is_no_request_is_refused_with_what_was_seen_and_expected(told: Any
 def test_binary_data_is_as_long_as_it_says(size: Any, blocks: bytes, words: str) -> None:
     told = {"name": "images", "shape": [1, 2, 2], "datatype": "UINT8", "parameters": {"binary_data_size": size}}
     with pytest.raises(RefusedError, match=words):
-        read({"inputs": [told]}, blocks=blocks)
+        read({"inputs": [told], "outputs": WANTED}, blocks=blocks)
     with pytest.raises(RefusedError, match="Inference-Header-Content-Length is 99999; the body has 2 bytes"):
         read_request(b"{}", PICTURES, header_length=99999)
     with pytest.raises(RefusedError, match="data besides"):

@@ -83,12 +83,13 @@ def refuse(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_port_in_use_is_named(model_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--port", "--grpc-port"])
+def test_a_port_in_use_is_named(model_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert refuse(model_path, "--port", str(port)) == (
+        assert refuse(model_path, "--port", "0", option, str(port)) == (
             5,
-            f"error: cannot serve at 127.0.0.1 port {port}: address already in use; give another one with --port\n",
+            f"error: cannot serve at 127.0.0.1 port {port}: address already in use; give another one with {option}\n",
         )
 
 

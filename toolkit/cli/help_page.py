@@ -58,6 +58,7 @@ GROUPS = {
     "Who may come in": (
         "--host",
         "--port",
+        "--grpc-port",
         "--public",
         "--page",
         "--token-file",

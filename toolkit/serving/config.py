@@ -22,6 +22,7 @@ class ServeConfig:
         engine: what runs the models; 0 threads are all cores but one, which is left to the server itself.
         host: the address to listen on; any but this machine's own needs `public`.
         port: 0 takes a free one.
+        grpc_port: of gRPC; 0 takes a free one, None: there is none.
         public: others than this machine may come.
         max_batch: most rows in a call of the engine, and so in a request.
         max_wait_ms: how long a batch that is not full waits for more rows; 0: it forms only while the engine is busy.
@@ -41,6 +42,7 @@ class ServeConfig:
     engine: EngineChoice = field(default_factory=EngineChoice)
     host: str = LOOPBACK
     port: int = 8000
+    grpc_port: int | None = None
     public: bool = False
     max_batch: int = 64
     max_wait_ms: float = 0.0
@@ -61,6 +63,8 @@ class ServeConfig:
             if not least <= getattr(self, name) <= 1e9:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} is {getattr(self, name):g}; expected {least} or more")
+        if self.grpc_port == self.port != 0:
+            raise UsageError(f"--port and --grpc-port are both {self.port}; give gRPC another one")
         if not self.public and not _is_loopback(self.host):
             raise UsageError(f"--host {self.host} lets others than this machine come in; say so with --public")
         if (self.tls_certificate is None) != (self.tls_key is None):

@@ -22,6 +22,8 @@ REASONS = {
     503: "unavailable",
     504: "late",
 }
+# Of all bodies together, in memory: so much, or so many of the largest.
+LEAST_HELD_BYTES, LARGEST_HELD = 256 << 20, 4
 
 
 class ModelRepository:
@@ -60,6 +62,11 @@ class ModelRepository:
     def most_body_bytes(self) -> int:
         """Of a request for inference, whichever model it is for."""
         return max(model.most_body_bytes for model in self.models)
+
+    @property
+    def most_held_bytes(self) -> int:
+        """Of the bodies of all requests together, in memory."""
+        return max(LEAST_HELD_BYTES, LARGEST_HELD * self.most_body_bytes)
 
     def watch(self) -> None:
         """Look after the models; called several times a second."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ServedFile", "read_token", "serve"]
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -63,9 +64,9 @@ def serve(
             certificate or the token cannot be read.
     """
     token = read_token(config.token_file) if config.token_file else b""
-    with bind(config.host, config.port) as bound:
-        choice = config.engine
-        settings = settings_of(replace(choice, threads=choice.threads or max(1, usable_cores() - 1)))
+    with contextlib.ExitStack() as sockets:
+        bound, second = _bind_ports(config, sockets)
+        settings = settings_of(replace(config.engine, threads=config.engine.threads or max(1, usable_cores() - 1)))
         places = _open_all(files, config, settings=settings)
         models = [place.model for place in places]
         repository = ModelRepository(models)
@@ -85,15 +86,43 @@ def serve(
             on_started=lambda: on_ready(_address(bound, config), models),
         )
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_live(server, reloader, bound=bound))
+            also = _open_grpc(second, repository, config=config, token=token, tell=tell)
+            runner.run(_live(server, reloader, bound=bound, also=also))
     if server.forced_by:
         raise StoppedError("ended without waiting for what was asked", signal=server.forced_by)
 
 
-async def _live(server: HttpServer, reloader: Reloader, *, bound: socket.socket) -> None:
+def _bind_ports(config: ServeConfig, sockets: contextlib.ExitStack) -> tuple[socket.socket, socket.socket | None]:
+    """Return a socket for HTTP and one for gRPC, where that is served."""
+    bound = sockets.enter_context(bind(config.host, config.port, option="--port"))
+    if config.grpc_port is None:
+        return bound, None
+    return bound, sockets.enter_context(bind(config.host, config.grpc_port, option="--grpc-port"))
+
+
+def _open_grpc(
+    bound: socket.socket | None,
+    repository: ModelRepository,
+    *,
+    config: ServeConfig,
+    token: bytes,
+    tell: Callable[[str], None],
+) -> contextlib.AbstractAsyncContextManager[None]:
+    if bound is None:
+        return contextlib.nullcontext()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write a line of each stranger's bytes
+    from toolkit.serving.grpc.server import serving_grpc  # who wants no gRPC loads none
+
+    return serving_grpc(bound, repository, config=config, token=token, tell=tell)
+
+
+async def _live(
+    server: HttpServer, reloader: Reloader, *, bound: socket.socket, also: contextlib.AbstractAsyncContextManager[None]
+) -> None:
     try:
         await reloader.start()
-        await server.serve(bound)
+        async with also:
+            await server.serve(bound)
     finally:
         await reloader.close()
 

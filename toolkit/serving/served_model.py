@@ -8,15 +8,14 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from toolkit.card import Card
 from toolkit.errors import ModelError, ToolkitError, WrongAnswerError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.serving.batcher import Batcher
 from toolkit.serving.codec.refusal import RefusedError
-from toolkit.serving.codec.reply import Reply, write_reply
-from toolkit.serving.codec.request import ServedTensors, read_request
+from toolkit.serving.codec.request import InferRequest, ServedTensors
 from toolkit.serving.codec.tensors import DATATYPES
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
@@ -35,6 +34,7 @@ OPEN_BODY_BYTES = 64 << 20
 
 
 Wait = Callable[[asyncio.Future[Arrays]], Awaitable[Arrays]]
+Answer = TypeVar("Answer")
 
 
 class ServedModel:
@@ -107,25 +107,27 @@ class ServedModel:
         self.engine.watch()
         self._batcher.tick()
 
-    async def infer(self, body: bytes, *, header_length: int | None, wait: Wait) -> Reply:
-        """Answer a request of the protocol.
+    async def infer(
+        self, read: Callable[[ServedTensors], InferRequest], write: Callable[..., Answer], *, wait: Wait
+    ) -> Answer:
+        """Answer a request of the protocol, in whatever form it comes.
 
         Args:
-            body: as `read_request` takes it.
-            header_length: as `read_request` takes it.
+            read: returns the request, checked.
+            write: returns the answer; called with request, outputs, `head` and `classes` as `write_reply`.
             wait: waits for outputs, and cancels them where the client is gone.
 
         Raises:
             RefusedError: there is no answer.
         """
         came = time.monotonic()
-        request = read_request(body, self.tensors, header_length=header_length)
-        read = time.monotonic()
+        request = read(self.tensors)
+        began = time.monotonic()
         outputs, sent = await self.run(request.feeds, rows=request.rows, timeout_us=request.timeout_us, wait=wait)
         done = time.monotonic()
         head = {"model_name": self.name, "model_version": self.version}
-        answer = write_reply(request, outputs, head=head, classes=self.card.classes if self.card else ())
-        self.stats.add_answer(request.rows, (read - came, sent - read, done - sent, time.monotonic() - done))
+        answer = write(request, outputs, head=head, classes=self.card.classes if self.card else ())
+        self.stats.add_answer(request.rows, (began - came, sent - began, done - sent, time.monotonic() - done))
         return answer
 
     async def run(self, feeds: Arrays, *, rows: int, timeout_us: int = 0, wait: Wait) -> tuple[Arrays, float]:

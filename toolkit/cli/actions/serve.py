@@ -33,6 +33,9 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
     """
     started = time.monotonic()
     import_extra("httptools", extra="serve", user="toolkit serve")
+    if config.grpc_port is not None:
+        import_extra("grpc_health", extra="serve-grpc", user="--grpc-port")
+        import_extra("grpc_reflection", extra="serve-grpc", user="--grpc-port")
     from toolkit.serving.serve import ServedFile, serve
 
     def tell_ready(address: str, models: list[ServedModel]) -> None:

@@ -39,6 +39,9 @@ class ServeRequest:
     ] = None
     host: Annotated[str, option("The address to listen on.")] = DEFAULTS.host
     port: Annotated[int, option("0 takes a free one.", min=0, max=65535)] = DEFAULTS.port
+    grpc_port: Annotated[
+        int | None, option("Serve gRPC there, too; 0 takes a free one.", min=0, max=65535, default="no gRPC")
+    ] = DEFAULTS.grpc_port
     public: Annotated[bool, option("Let others than this machine in, at every address or --host.", "--public")] = False
     page: Annotated[
         bool | None, option("Show a page at / to try the first model.", "--page/--no-page", default="unless --public")
@@ -80,6 +83,7 @@ def _carry_out(request: ServeRequest) -> None:
         ),
         host="0.0.0.0" if request.public and request.host == DEFAULTS.host else request.host,  # noqa: S104 - asked for
         port=request.port,
+        grpc_port=request.grpc_port,
         public=request.public,
         max_batch=request.max_batch,
         max_wait_ms=request.max_wait_ms,

@@ -5,17 +5,17 @@ Source: Open Inference Protocol v2 with Triton's extensions for binary tensors a
 
 from __future__ import annotations
 
-__all__ = ["HEADER_LENGTH", "Reply", "json_reply", "write_reply"]
+__all__ = ["HEADER_LENGTH", "Reply", "json_reply", "show_outputs", "write_reply"]
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.onnx_file.element_types import type_name
-from toolkit.serving.codec.request import InferRequest
+from toolkit.serving.codec.request import InferRequest, WantedOutput
 from toolkit.serving.codec.tensors import DATATYPES, to_json, to_raw
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -57,10 +57,7 @@ def write_reply(
         RefusedError: a value is none that JSON can carry, and JSON was asked for.
     """
     outputs, blocks = [], []
-    for wanted in request.outputs:
-        value = values[wanted.name]
-        if wanted.classes:
-            value = _name_classes(value, wanted.classes, names=classes)
+    for wanted, value in show_outputs(request, values, classes=classes):
         told: dict[str, Any] = {
             "name": wanted.name,
             "datatype": DATATYPES[type_name(value.dtype)],
@@ -77,6 +74,15 @@ def write_reply(
         return Reply(200, (JSON_TYPE,), text)
     headers = ((b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % len(text)))
     return Reply(200, headers, b"".join((text, *blocks)))
+
+
+def show_outputs(
+    request: InferRequest, values: Mapping[str, NDArray[Any]], *, classes: Sequence[str]
+) -> Iterator[tuple[WantedOutput, NDArray[Any]]]:
+    """Return each output that is wanted, with what is to be told of it: its values, or its most likely classes."""
+    for wanted in request.outputs:
+        value = values[wanted.name]
+        yield wanted, _name_classes(value, wanted.classes, names=classes) if wanted.classes else value
 
 
 def _name_classes(value: NDArray[Any], count: int, *, names: Sequence[str]) -> NDArray[np.str_]:

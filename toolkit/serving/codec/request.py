@@ -1,22 +1,21 @@
-"""A request for inference, read from its bytes and checked whole before it may stand beside others in a batch.
+"""A request for inference, in whatever form it came, checked whole before it may stand beside others in a batch.
 
-Source: Open Inference Protocol v2 with Triton's extensions for binary tensors, parameters and classification.
+Source: Open Inference Protocol v2 with Triton's extensions for parameters and classification.
 """
 
 from __future__ import annotations
 
-__all__ = ["InferRequest", "ServedTensors", "WantedOutput", "read_request"]
+__all__ = ["InferRequest", "ServedTensors", "WantedOutput", "check_request", "read_parameters"]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from toolkit.onnx_file.element_types import TensorSpec, find_dtype
+from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.serving.codec.refusal import RefusedError
-from toolkit.serving.codec.strict_json import read_json
-from toolkit.serving.codec.tensors import DATATYPES, HALF_CHARACTER, LENGTH, NOT_IN_JSON, from_json, from_raw
+from toolkit.serving.codec.tensors import DATATYPES, HALF_CHARACTER, NOT_IN_JSON
 
 MOST_TIMEOUT_US = 2**63 - 1
 MOST_SIZE = 2**31 - 1
@@ -32,6 +31,8 @@ MEANT = {
     "sequence_end": bool,
 }
 NOTHING: Mapping[str, Any] = {}
+# Returns the values of an input, whose `shape` fits what the model has under its name.
+ReadValues = Callable[[Mapping[str, Any], TensorSpec], NDArray[Any]]
 WORDS = {bool: "true or false", int: "a whole number of 0 or more"}
 
 
@@ -83,62 +84,37 @@ class InferRequest:
     timeout_us: int
 
 
-def read_request(body: bytes, tensors: ServedTensors, *, header_length: int | None) -> InferRequest:
-    """Read a request's body.
+def check_request(
+    told: Mapping[str, Any], tensors: ServedTensors, *, read_values: ReadValues, binary: bool
+) -> InferRequest:
+    """Check a request against the protocol and the model.
 
     Args:
-        body: as it came, unpacked.
+        told: the request as an object of the protocol: `id`, `parameters`, `inputs`, `outputs`.
         tensors: of the model.
-        header_length: bytes of JSON before binary data; None: all is JSON; 0: no JSON, one input of one row.
+        read_values: is called with each input and what the model has under its name.
+        binary: whether outputs that do not say come as raw bytes, unless the request says so.
 
     Raises:
         RefusedError: it is not what the protocol or the model allows; says what and where.
     """
-    if header_length == 0:
-        return _read_raw(body, tensors)
-    if header_length is not None and header_length > len(body):
-        raise RefusedError(f"Inference-Header-Content-Length is {header_length}; the body has {len(body)} bytes")
-    text = body if header_length is None else body[:header_length]
-    told = read_json(text)
-    blocks = memoryview(body)[len(text) :]
-    parameters = _read_parameters(told, "the request")
-    feeds = _read_inputs(told, tensors, blocks=blocks)
+    parameters = read_parameters(told, "the request")
+    feeds = _read_inputs(told, tensors, read_values=read_values)
     return InferRequest(
         id=_read_id(told),
         feeds=feeds,
         rows=_count_rows(feeds, tensors),
-        outputs=_read_outputs(told, tensors, binary=parameters.get("binary_data_output", False)),
+        outputs=_read_outputs(told, tensors, binary=parameters.get("binary_data_output", binary)),
         timeout_us=min(parameters.get("timeout", 0), MOST_TIMEOUT_US),
     )
 
 
-def _read_raw(body: bytes, tensors: ServedTensors) -> InferRequest:
-    if len(tensors.inputs) != 1:
-        raise RefusedError(
-            f"a body of raw bytes is one input, and the model has {len(tensors.inputs)}: {', '.join(tensors.inputs)}"
-        )
-    spec = next(iter(tensors.inputs.values()))
-    inner = spec.sizes[bool(tensors.largest) :]
-    if -1 in inner:
-        raise RefusedError(
-            f"a body of raw bytes has no shape, and input {spec.name!r} is {list(spec.shape)}: send JSON"
-        )
-    shape = (1, *inner) if tensors.largest else inner
-    dtype = find_dtype(spec.dtype)
-    data = LENGTH.pack(len(body)) + body if dtype.kind == "U" else body
-    feeds = {spec.name: from_raw(memoryview(data), shape, dtype=dtype, name=spec.name)}
-    outputs = tuple(WantedOutput(name, binary=True, classes=0) for name in tensors.outputs)
-    return InferRequest(id=None, feeds=feeds, rows=1, outputs=outputs, timeout_us=0)
+def read_parameters(told: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the parameters of a request, an input or an output.
 
-
-def _read_id(told: Mapping[str, Any]) -> str | None:
-    name = told.get("id")
-    if name is not None and (not isinstance(name, str) or HALF_CHARACTER.search(name)):
-        raise RefusedError(f"the request's id is {str(name)[:40]!r}; expected a string of whole characters")
-    return name
-
-
-def _read_parameters(told: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    Raises:
+        RefusedError: they are none, or one that means something is not what it has to be.
+    """
     parameters: Mapping[str, Any] = told.get("parameters", NOTHING)
     if parameters is NOTHING:
         return NOTHING
@@ -155,7 +131,16 @@ def _read_parameters(told: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     return parameters
 
 
-def _read_inputs(told: Mapping[str, Any], tensors: ServedTensors, *, blocks: memoryview) -> dict[str, NDArray[Any]]:
+def _read_id(told: Mapping[str, Any]) -> str | None:
+    name = told.get("id")
+    if name is not None and (not isinstance(name, str) or HALF_CHARACTER.search(name)):
+        raise RefusedError(f"the request's id is {str(name)[:40]!r}; expected a string of whole characters")
+    return name
+
+
+def _read_inputs(
+    told: Mapping[str, Any], tensors: ServedTensors, *, read_values: ReadValues
+) -> dict[str, NDArray[Any]]:
     items = _objects(told.get("inputs"), "inputs")
     if not items:
         raise RefusedError(f"the request has no inputs; the model takes {', '.join(tensors.inputs)}")
@@ -166,27 +151,15 @@ def _read_inputs(told: Mapping[str, Any], tensors: ServedTensors, *, blocks: mem
         if spec is None or spec.name in feeds:
             problem = "given twice" if spec else "unknown"
             raise RefusedError(f"input {str(name)[:60]!r} is {problem}; the model takes {', '.join(tensors.inputs)}")
-        shape, dtype = _read_shape(item, spec), find_dtype(spec.dtype)
-        size = _read_parameters(item, f"input {spec.name!r}").get("binary_data_size")
-        if size is None:
-            feeds[spec.name] = from_json(item.get("data"), shape, dtype=dtype, name=spec.name)
-            continue
-        if "data" in item or size > len(blocks):
-            problem = "data besides" if "data" in item else f"and the body has {len(blocks)} bytes left"
-            raise RefusedError(f"input {spec.name!r} has binary_data_size {size} {problem}")
-        feeds[spec.name] = from_raw(blocks[:size], shape, dtype=dtype, name=spec.name)
-        blocks = blocks[size:]
+        _check_shape(item, spec)
+        feeds[spec.name] = read_values(item, spec)
     missing = [name for name in tensors.inputs if name not in feeds]
-    if missing or len(blocks):
-        raise RefusedError(
-            f"the request lacks the inputs {', '.join(missing)}"
-            if missing
-            else f"the body has {len(blocks)} bytes more than its inputs' binary_data_size say"
-        )
+    if missing:
+        raise RefusedError(f"the request lacks the inputs {', '.join(missing)}")
     return feeds
 
 
-def _read_shape(item: Mapping[str, Any], spec: TensorSpec) -> tuple[int, ...]:
+def _check_shape(item: Mapping[str, Any], spec: TensorSpec) -> None:
     datatype, shape = item.get("datatype"), item.get("shape")
     if datatype != DATATYPES[spec.dtype]:
         raise RefusedError(
@@ -197,7 +170,6 @@ def _read_shape(item: Mapping[str, Any], spec: TensorSpec) -> tuple[int, ...]:
     wanted = list(spec.sizes)
     if len(shape) != len(wanted) or any(want not in {-1, size} for want, size in zip(wanted, shape, strict=True)):
         raise RefusedError(f"input {spec.name!r} has shape {str(shape)[:60]}; the model takes {wanted}")
-    return tuple(shape)
 
 
 def _count_rows(feeds: Mapping[str, NDArray[Any]], tensors: ServedTensors) -> int:
@@ -220,7 +192,7 @@ def _read_outputs(told: Mapping[str, Any], tensors: ServedTensors, *, binary: bo
         if not isinstance(name, str) or name not in tensors.outputs or name in wanted:
             problem = "asked for twice" if isinstance(name, str) and name in wanted else "unknown"
             raise RefusedError(f"output {str(name)[:60]!r} is {problem}; the model gives {', '.join(tensors.outputs)}")
-        parameters = _read_parameters(item, f"output {name!r}")
+        parameters = read_parameters(item, f"output {name!r}")
         output = WantedOutput(name, parameters.get("binary_data", binary), parameters.get("classification", 0))
         _check_output(output, tensors.outputs[name], has_rows=bool(tensors.largest))
         wanted[name] = output

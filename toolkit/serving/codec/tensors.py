@@ -5,12 +5,13 @@ Source: Open Inference Protocol v2, "Tensor Data", and Triton's extension for bi
 
 from __future__ import annotations
 
-__all__ = ["DATATYPES", "from_json", "from_raw", "to_json", "to_raw"]
+__all__ = ["DATATYPES", "from_json", "from_raw", "require_count", "to_json", "to_raw"]
 
 import itertools
 import math
 import re
 import struct
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,8 @@ def from_json(data: Any, shape: tuple[int, ...], *, dtype: np.dtype[Any], name: 
         raise RefusedError(f"input {name!r} is {datatype}, which JSON cannot carry; send it as binary data")
     if type(data) is not list:
         raise RefusedError(f"input {name!r} has data of JSON type {_kind(data)}; expected a list")
-    flat, size = _flatten(data, shape, name=name), math.prod(shape)
-    if len(flat) != size:
-        raise RefusedError(f"input {name!r} has {len(flat)} elements; shape {list(shape)} needs {size}")
+    flat = _flatten(data, shape, name=name)
+    require_count(flat, shape, name=name)
     kinds: tuple[type, ...] = {"b": (bool,), "f": (int, float), "U": (str,)}.get(dtype.kind, (int,))
     if not set(map(type, flat)) <= set(kinds):
         at = next(at for at, value in enumerate(flat) if type(value) not in kinds)
@@ -104,6 +104,16 @@ def to_raw(array: NDArray[Any]) -> bytes:
         texts = [text.encode() for text in array.ravel().tolist()]
         return b"".join(itertools.chain.from_iterable((LENGTH.pack(len(text)), text) for text in texts))
     return array.tobytes()  # little-endian as every machine that ONNX Runtime is built for
+
+
+def require_count(flat: Sized, shape: tuple[int, ...], *, name: str) -> None:
+    """Refuse another number of elements than a shape has.
+
+    Raises:
+        RefusedError: it is another one.
+    """
+    if len(flat) != math.prod(shape):
+        raise RefusedError(f"input {name!r} has {len(flat)} elements; shape {list(shape)} needs {math.prod(shape)}")
 
 
 def _flatten(data: list[Any], shape: tuple[int, ...], *, name: str) -> list[Any]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import toolkit
 from toolkit.serving.classify import classify
+from toolkit.serving.codec.json_request import read_request
 from toolkit.serving.codec.refusal import RefusedError
-from toolkit.serving.codec.reply import Reply, json_reply
+from toolkit.serving.codec.reply import Reply, json_reply, write_reply
 from toolkit.serving.codec.strict_json import read_json
 from toolkit.serving.http.exchange import Exchange, HeldBytes
 from toolkit.serving.metrics import CONTENT_TYPE, render_metrics
@@ -23,8 +24,6 @@ from toolkit.serving.served_model import ServedModel
 EXTENSIONS = ("binary_tensor_data", "classification", "statistics", "model_configuration", "parameters")
 MOST_PICTURE_BYTES = 16 << 20
 MOST_CHANGE_BYTES = 4096
-# Of all bodies together, in memory: so much, or so many of the largest.
-LEAST_HELD_BYTES, LARGEST_HELD = 256 << 20, 4
 # Of a page: its bytes and their type by the path after the address' slash.
 Page = Mapping[str, tuple[bytes, str]]
 
@@ -52,7 +51,7 @@ class Application:
         reloader: Reloader | None = None,
         tell: Callable[[str], None],
     ) -> None:
-        self.held = HeldBytes(max(LEAST_HELD_BYTES, LARGEST_HELD * repository.most_body_bytes))
+        self.held = HeldBytes(repository.most_held_bytes)
         self._repository, self._token, self._reloader, self._tell = repository, token, reloader, tell
         self._make_page = functools.lru_cache(maxsize=1)(make_page)
 
@@ -154,7 +153,8 @@ class Application:
             with self._repository.taking(model) as standing:
                 if verb == "classify":
                     return json_reply(await classify(standing, body, wait=exchange.wait_for))
-                return await standing.infer(body, header_length=exchange.header_length(), wait=exchange.wait_for)
+                read = functools.partial(read_request, body, header_length=exchange.header_length())
+                return await standing.infer(read, write_reply, wait=exchange.wait_for)
 
 
 def _read_flag(told: Any, name: str) -> bool:

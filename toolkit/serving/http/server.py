@@ -106,8 +106,13 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, option: str) -> socket.socket:
     """Return a socket at an address, which nobody can reach before it is served.
+
+    Args:
+        host: the address.
+        port: 0 takes a free one.
+        option: what gives another port, for the message.
 
     Raises:
         ResourceError: the port is in use, or the address is not this machine's.
@@ -120,7 +125,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         reason = (error.strerror or str(error)).lower()
-        raise ResourceError(f"cannot serve at {host} port {port}: {reason}; give another one with --port") from error
+        raise ResourceError(f"cannot serve at {host} port {port}: {reason}; give another one with {option}") from error
     return bound
 
 
