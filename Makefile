@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda test-cuda-libraries conform test-oip parity-all kits docs docs-full wheel check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda test-cuda-libraries test-device conform test-oip parity-all kits docs docs-full wheel check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -106,6 +106,15 @@ test-cuda-libraries: $(VENV)/.dev
 	$(CUDA_LIBRARIES)/bin/python -m pip install --quiet --disable-pip-version-check \
 		torch==2.14.1 'onnxruntime-gpu[cuda,cudnn]==1.31.1'
 	TOOLKIT_CUDA_LIBRARIES=$(CUDA_LIBRARIES) $(BIN)/python -m pytest tests/cuda_libraries
+
+# WebGPU on a device: ONNX Runtime for Python and for node, the web kit in a headless Chromium. On Chromium's software device,
+# unless VULKAN= leaves the choice to the machine's own drivers. QUICK=1 leaves the slow ones out.
+CHROMIUM := /usr/lib/chromium
+VULKAN ?= LD_LIBRARY_PATH=$(CHROMIUM) VK_ICD_FILENAMES=$(CHROMIUM)/vk_swiftshader_icd.json
+test-device: $(VENV)/.dev
+	for name in ort-webgpu ort-node ort-web; do $(BIN)/toolkit runtimes install $$name || exit; done
+	TOOLKIT_RUNTIMES="$$($(BIN)/python -c 'from toolkit.runtimes.installed import private_root; print(private_root())')" \
+		$(VULKAN) $(BIN)/python -m pytest -m "device$(if $(QUICK), and not slow)" tests/device
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

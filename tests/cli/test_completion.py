@@ -80,7 +80,7 @@ def test_a_shell_is_offered_what_begins_so(words: str, expected: set[str], folde
         ("toolkit selftest photos/o", {"photos/other.onnx"}),
         ("toolkit doctor --runtime ort,openv", {"ort,openvino"}),
         ("toolkit doctor --require torch/cu", {"torch/cuda"}),
-        ("toolkit runtimes install ort-", {"ort-node", "ort-web"}),
+        ("toolkit runtimes install ort-", {"ort-node", "ort-web", "ort-webgpu"}),
         ("toolkit compare photos/", {"photos/old.json"}),
         ("toolkit report photos/o", {"photos/old.json"}),
         ("toolkit learning-curve --resume photos/o", {"photos/old.json"}),

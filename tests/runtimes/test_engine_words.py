@@ -39,6 +39,15 @@ Model wasn't fully converted."""
         (f"{ORT}{LAMBDA}it broke", "it broke"),
         (
             (
+                "/onnxruntime_src/onnxruntime/core/providers/webgpu/webgpu_context.cc:65 onnxruntime::webgpu::WebGpuContext::"
+                "Initialize(const onnxruntime::webgpu::WebGpuContextConfig&)::<lambda()>::<lambda(wgpu::RequestAdapterStatus, "
+                "wgpu::StringView, wgpu::Adapter*)> status == wgpu::RequestAdapterStatus::Success was false. Failed to get a "
+                "WebGPU adapter: No supported adapters"
+            ),
+            "Failed to get a WebGPU adapter: No supported adapters",
+        ),
+        (
+            (
                 '[ONNXRuntimeError] : 10 : INVALID_GRAPH : This is an invalid model. In Node, ("", Nonsense, "", -1) : '
                 '("x": tensor(float),) -> ("y": tensor(float),) , Error No Op registered for Nonsense with domain_version of 18'
             ),

@@ -13,6 +13,7 @@ from toolkit.counts import count_of
 from toolkit.durable import read_json
 from toolkit.errors import DataError
 from toolkit.plain import to_plain
+from toolkit.runtimes.providers import mark_software
 from toolkit.telling.summary import Summarised, Summary
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BenchRow(Summarised):
         scenario: MLPerf's word for how calls arrive, as in `MeasurePlan`.
         boundary: `host`, from host arrays to host arrays, or `device`, where both stay in the device's memory.
         io_binding: whether inputs and outputs had buffers of the device that were kept between calls.
+        device: what WebGPU computed on: `adapter`, `driver`, `backend`, and `software`, a CPU in a GPU's place.
         settings: plan, feeds, placement and engine settings.
         samples: number of counted queries, each of one call (of `streams` calls in `multi-stream`); None where nothing
             was measured.
@@ -84,6 +86,7 @@ class BenchRow(Summarised):
     scenario: str = "single-stream"
     boundary: str = "host"
     io_binding: bool = False
+    device: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     samples: int | None = None
     latency_ms: dict[str, float | None] | None = None
@@ -121,7 +124,7 @@ class BenchRow(Summarised):
         latency = self.latency_ms or {}
         figures = (latency.get("p50"), latency.get("p99"), self.throughput_items_per_s)
         numbers = ("" if figure is None else f"{figure:.4g}" for figure in figures)
-        where = self.provider_active or self.provider_requested
+        where = mark_software(self.provider_active or self.provider_requested, self.device)
         sizes = ("" if size is None else str(size) for size in (self.threads, self.batch))
         return (self.runtime, where, self.precision, *sizes, *numbers, self.reason or self.status)
 

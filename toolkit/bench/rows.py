@@ -61,6 +61,7 @@ def make_row(done: MeasuredRow, plan: MeasurePlan) -> BenchRow:
         **measured,
         provider_active=info.provider_active,
         fallback=info.fallback,
+        device=info.device,
         settings={
             "feeds": done.feeds,
             "plan": to_plain(plan),

@@ -114,7 +114,8 @@ class PreparedBench:
             return tuple(
                 measure_peak(provider, threads, opener=self.opener, timeout_s=self.config.timeout_s)
                 for provider, threads in wanted
-                if provider in PROVIDERS and threads is not None
+                # Another build's products would hold the copies of its inputs.
+                if provider in PROVIDERS and PROVIDERS[provider].runtime == "ort" and threads is not None
             )
 
     def _plan(self, rows: dict[int, BenchRow]) -> list[PlannedRow]:

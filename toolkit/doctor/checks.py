@@ -106,7 +106,8 @@ def _check_wheels(api: Callable[[], OrtApi]) -> DoctorRow:
 
 
 def _check_provider(name: str, source: ModelSource, *, opener: Opener) -> DoctorRow:
-    version = installed_version(DISTRIBUTIONS.get(name, WHEELS))
+    runtime = PROVIDERS[name].runtime
+    version = None if RUNTIMES[runtime].private else installed_version(DISTRIBUTIONS.get(name, WHEELS))
     row = DoctorRow(name=f"ort/{name}", kind="provider", version=version)
     return _check_engine(row, RuntimeSettings(provider=name), source=source, opener=opener)
 
@@ -125,7 +126,8 @@ def _check_engine(
     """
     try:
         with opener(source, settings, timeout_s=LOOK_S) as runtime:
-            placement = runtime.info.placement
+            placement, device = runtime.info.placement, runtime.info.device
+            row = replace(row, device=device, version=row.version or runtime.info.version)
             problem = _run_convolution(runtime, settings.provider, placement=placement)
     except WorkerError as error:
         return replace(row, opens=False, status="fail", reason=str(error), log=error.log)
@@ -138,7 +140,7 @@ def _check_engine(
 
 def _run_convolution(runtime: Opened, name: str, *, placement: dict[str, int]) -> str | None:
     elsewhere = {provider: count for provider, count in placement.items() if provider != name}
-    if elsewhere:
+    if elsewhere and PROVIDERS[name].has_8_bit:  # the pixels' conversion
         return f"it opens, but these nodes were placed elsewhere: {elsewhere}"
     try:
         return check_answer(runtime.run({INPUT: make_images()})[OUTPUT])
@@ -151,7 +153,8 @@ def _check_runtimes(
 ) -> Iterator[DoctorRow]:
     """Return a row for each engine that opens a file, but ONNX Runtime, which has one for each provider."""
     known = {row.runtime: row for row in list_runtimes()}
-    names = [name for name in wanted if name in ENGINES and name != "ort" and not RUNTIMES[name].needs_run]
+    builds = {spec.runtime for spec in PROVIDERS.values()}
+    names = [name for name in wanted if name in ENGINES and name not in builds and not RUNTIMES[name].needs_run]
     return pool.map(lambda name: _check_runtime(known[name], source, opener=opener), names)
 
 

@@ -29,6 +29,7 @@ class DoctorRow(Summarised):
         opens: whether it opens; None where that was not tried.
         runs: whether a real convolution gives the right answer; None where that was not tried.
         placement: number of graph nodes by provider.
+        device: what WebGPU computes on: `adapter`, `driver`, `backend`, `software`.
         status: `pass` works, `absent` is not here, `fail` is here and broken.
         reason: what is missing or wrong.
         mend: the command that brings or repairs it, where one does.
@@ -41,6 +42,7 @@ class DoctorRow(Summarised):
     opens: bool | None = None
     runs: bool | None = None
     placement: dict[str, int] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
     status: str = "pass"
     reason: str = ""
     mend: str = ""

@@ -13,7 +13,7 @@ from toolkit.card import Card
 from toolkit.errors import ModelError
 from toolkit.plain import to_plain
 from toolkit.runtimes.agreement import compare_outputs
-from toolkit.runtimes.base import Runtime
+from toolkit.runtimes.base import Opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class SelftestReport:
         return {"schema": "toolkit/selftest/1", "passed": self.passed, **to_plain(self)}
 
 
-def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
+def run_selftest(runtime: Opened, card: Card) -> SelftestReport:
     """Replay a card's golden vectors, as one batch and one by one, and judge the answers.
 
     Raises:
@@ -87,6 +87,6 @@ def run_selftest(runtime: Runtime, card: Card) -> SelftestReport:
     )
 
 
-def _run_singly(runtime: Runtime, images: Any) -> dict[str, Any]:
+def _run_singly(runtime: Opened, images: Any) -> dict[str, Any]:
     answers = [runtime.run({"images": images[index : index + 1]}) for index in range(len(images))]
     return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}

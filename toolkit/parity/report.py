@@ -16,6 +16,7 @@ from toolkit.counts import count_of
 from toolkit.parity.trial import Expectation, Outcome
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.providers import mark_software
 from toolkit.telling.summary import Summarised, Summary
 
 
@@ -91,6 +92,8 @@ class ParityRow(Summarised):
         was_named: whether the engine was asked for by its name, so that a refusal is a failure of the whole check.
         reason: every failure, or why it was skipped, refused or not decided.
         notes: what was passed over to come to an answer, one line each.
+        device: what WebGPU computed on: `adapter`, `driver`, `backend`, `software`.
+        elsewhere: nodes that the provider left to another.
         log: the end of the engine's own log, where it failed.
     """
 
@@ -119,6 +122,8 @@ class ParityRow(Summarised):
     was_named: bool = True
     reason: str | None = None
     notes: tuple[str, ...] = ()
+    device: dict[str, Any] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
     log: str | None = None
 
     def summarise(self) -> Summary:
@@ -134,7 +139,8 @@ class ParityRow(Summarised):
         """Return what sets the row apart and its main figures, as text."""
         figures = ("" if item is None else f"{item:.2g}" for item in (self.max_abs_logit_error, self.bound))
         sizes = (str(self.threads), self.optimisation or "", f"{self.images:,}")
-        return (self.runtime, self.provider, self.precision, *sizes, *figures, str(self.flips), self.status)
+        where = mark_software(self.provider, self.device)
+        return (self.runtime, where, self.precision, *sizes, *figures, str(self.flips), self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

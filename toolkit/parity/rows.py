@@ -25,6 +25,8 @@ def describe_row(row: ParityRow, info: RuntimeInfo) -> ParityRow:
         fallback=info.fallback,
         native_batch=info.native_batch,
         reason=reason,
+        device=info.device,
+        elsewhere=tuple(info.details.get("elsewhere", ())),
     )
 
 

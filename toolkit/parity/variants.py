@@ -11,7 +11,7 @@ from itertools import product
 from toolkit.errors import UsageError
 from toolkit.parity.config import ParityConfig
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider
+from toolkit.runtimes.registry import ENGINES, WILDCARDS, find_runtime, precisions_of, require_provider, settle_engine
 
 DEFAULT_RUNTIMES = ("torch", "ort")
 # A server is asked alone, and with so many requests at once: what it puts together it may hand to the wrong one.
@@ -46,7 +46,7 @@ def expand_matrix(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant
     """
     for provider in config.providers:
         require_provider(provider)
-    names = ENGINES if config.runtimes == ("all",) else config.runtimes or DEFAULT_RUNTIMES
+    names = ENGINES if config.runtimes == ("all",) else _carriers(config.runtimes or DEFAULT_RUNTIMES, config.providers)
     foreign = set(config.providers) - {"cpu", *WILDCARDS}  # the first is the default, which is said of other runtimes
     if foreign and all(find_runtime(name).is_remote for name in names):
         raise UsageError(
@@ -65,11 +65,18 @@ def expand_matrix(config: ParityConfig, *, has_run: bool) -> tuple[ParityVariant
     return tuple(rows)
 
 
+def _carriers(names: tuple[str, ...], providers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the runtimes, with the builds of ONNX Runtime that some of the providers are in."""
+    settled = (settle_engine(name, provider)[0] for name in names for provider in ("cpu", *providers))
+    return tuple(dict.fromkeys(settled))
+
+
 def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
     entry, is_ort, everything = find_runtime(name), name == "ort", _is_everything(config)
     # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
     is_extra = config.runtimes is None and not is_ort
-    is_whole = everything or entry.is_remote
+    is_elsewhere = "cpu" in config.providers and "cpu" not in entry.devices and config.runtimes != ("all",)
+    is_whole = everything or entry.is_remote or is_elsewhere
     devices = entry.devices if is_whole else tuple(item for item in config.providers if item in entry.devices)
     if is_extra and "cpu" not in devices:
         devices = ("cpu", *devices)  # PyTorch's own error on the CPU is what the others are compared with

@@ -187,6 +187,7 @@ class Execution:
             precision=self.config.engine.precision,
             provider_requested=self.config.engine.provider,
             provider_active=info.provider_active,
+            device=info.device,
             fallback=info.fallback,
             fallback_reason=str(info.details.get("fallback_reason", "")),
             batch=batch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_model", "settings_of"]
+__all__ = ["AUTO", "DescribedModel", "OpenedModel", "open_engine", "open_model", "settings_of"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from toolkit.errors import ProviderError, UsageError
 from toolkit.imaging.prepare import AS_IT_COMES, require_effect
 from toolkit.runtimes.base import Runtime, RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.contract import require_contract
-from toolkit.runtimes.registry import find_runtime, open_runtime, precisions_of
+from toolkit.runtimes.providers import describe_device
+from toolkit.runtimes.registry import find_runtime, open_runtime, precisions_of, settle_engine
 from toolkit.runtimes.workers.probe import ensure_probed
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class DescribedModel:
         info: what the engine says of itself.
         card: the model's card.
         settings: how it was opened.
-        notes: providers that `auto` passed over, with their reasons.
+        notes: providers that `auto` passed over, with their reasons; what a device is, and what did not run there.
     """
 
     source: ModelSource
@@ -80,6 +81,7 @@ def open_model(
         ProviderError: the provider asked for is not active and no fallback was allowed.
         ResourceError: the runtime is not installed.
     """
+    choice = _settle(choice)
     opened = _open_on_provider(source, choice, runs_at_once=runs_at_once, probe=probe)
     try:
         require_effect(wishes, opened.card.input)
@@ -95,10 +97,12 @@ def _open_on_provider(source: ModelSource, choice: EngineChoice, *, runs_at_once
     how: dict[str, Any] = {"runs_at_once": runs_at_once, "probe": probe}
     for provider in doubtful:
         try:
-            return replace(_open(source, choice, provider=provider, **how), notes=tuple(notes))
+            opened = _open(source, choice, provider=provider, **how)
+            return replace(opened, notes=(*notes, *opened.notes))
         except ProviderError as error:
             notes.append(f"auto passed over {provider}: {error}")
-    return replace(_open(source, choice, provider=last, **how), notes=tuple(notes))
+    opened = _open(source, choice, provider=last, **how)
+    return replace(opened, notes=(*notes, *opened.notes))
 
 
 def settings_of(choice: EngineChoice) -> RuntimeSettings:
@@ -107,6 +111,7 @@ def settings_of(choice: EngineChoice) -> RuntimeSettings:
     Raises:
         UsageError: the runtime or the provider is unknown, they do not go together, or it executes no file.
     """
+    choice = _settle(choice)
     _check_choice(choice)
     return RuntimeSettings(
         runtime=choice.runtime,
@@ -119,13 +124,18 @@ def settings_of(choice: EngineChoice) -> RuntimeSettings:
     )
 
 
+def _settle(choice: EngineChoice) -> EngineChoice:
+    runtime, provider = settle_engine(choice.runtime, choice.provider)
+    return replace(choice, runtime=runtime, provider=provider)
+
+
 def _check_choice(choice: EngineChoice) -> None:
     entry = find_runtime(choice.runtime)
     if entry.needs_run or entry.is_reference or entry.is_remote:
         raise UsageError(f"runtime {choice.runtime} does not execute a file by itself; toolkit parity compares it")
-    devices = (*entry.devices, *([AUTO] if len(entry.devices) > 1 else []))
-    if choice.provider not in devices and len(entry.devices) == 1:
-        raise UsageError(f"runtime {choice.runtime} runs on {entry.devices[0]}, not on {choice.provider}")
+    # Of ONNX Runtime's own providers a misspelt one gets the nearest name, further down.
+    if choice.runtime != "ort" and choice.provider not in entry.devices:
+        raise UsageError(f"runtime {choice.runtime} runs on {', '.join(entry.devices)}, not on {choice.provider}")
     known = entry.precisions if choice.provider == AUTO else precisions_of(choice.runtime, choice.provider)
     if choice.precision not in known:
         where = f"runtime {choice.runtime} on {choice.provider}"
@@ -142,16 +152,31 @@ def _open(source: ModelSource, choice: EngineChoice, *, provider: str, runs_at_o
     )
     if probe:
         ensure_probed(source, settings)
-    runtime = _open_here_or_there(source, settings)
+    runtime = open_engine(source, settings)
     try:
         card = require_contract(runtime.info, name=str(source.path))
     except BaseException:
         runtime.close()
         raise
-    return OpenedModel(source=source, runtime=runtime, info=runtime.info, card=card, settings=settings)
+    notes = _notes(runtime.info)
+    return OpenedModel(source=source, runtime=runtime, info=runtime.info, card=card, settings=settings, notes=notes)
 
 
-def _open_here_or_there(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:
+def _notes(info: RuntimeInfo) -> tuple[str, ...]:
+    """Return what a user of a device should know: what it is, and what did not run there."""
+    elsewhere = info.details.get("elsewhere", ())
+    return (
+        *([f"{info.provider_active} computes on {describe_device(info.device)}"] if info.device else []),
+        *([f"not on {info.provider_active}: {', '.join(elsewhere)}"] if elsewhere else []),
+    )
+
+
+def open_engine(source: ModelSource, settings: RuntimeSettings) -> Runtime | WorkerRuntime:
+    """Open a model in this process, or in a worker where its engine lives in an environment of its own.
+
+    Raises:
+        ModelError, ProviderError, ResourceError: as `open_model`.
+    """
     if not find_runtime(settings.runtime).private:
         return open_runtime(source, settings)
     from toolkit.runtimes.workers.client import blame_the_file, open_worker

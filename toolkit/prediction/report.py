@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally"]
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class PredictionReport(Summarised):
         precision: arithmetic that was asked for.
         provider_requested: the provider asked for.
         provider_active: the provider that ran.
+        device: what WebGPU computed on: `adapter`, `driver`, `backend`, `software`.
         fallback: whether that is not what was asked for.
         fallback_reason: why, where it is so.
         batch: images in one call.
@@ -78,6 +79,7 @@ class PredictionReport(Summarised):
     precision: str
     provider_requested: str
     provider_active: str
+    device: dict[str, Any] = field(default_factory=dict)
     fallback: bool
     fallback_reason: str
     batch: int

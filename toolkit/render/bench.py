@@ -13,6 +13,7 @@ from rich.text import Text
 from toolkit.counts import count_of
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import make_table, split_shared
+from toolkit.runtimes.providers import describe_device, mark_software
 
 if TYPE_CHECKING:
     from toolkit.bench.report import BenchReport, BenchRow, TriedSetting
@@ -78,7 +79,8 @@ def _table(report: BenchReport, measured: Sequence[BenchRow]) -> Iterator[Render
 
 def _cells(row: BenchRow) -> dict[str, Text | str]:
     latency = row.latency_ms or {}
-    provider = f"{row.provider_active} (fallback)" if row.fallback else str(row.provider_active)
+    where = mark_software(str(row.provider_active), row.device)
+    provider = f"{where} (fallback)" if row.fallback else where
     steady = {True: "yes", False: f"no, {row.spread or 0:.0%}", None: "unknown"}[row.stable]
     # "launch-bound: 70% of a call ..." is told in full in the JSON; here its first word and figure.
     kind, _, rest = row.verdict.partition("-bound: ")
@@ -205,6 +207,7 @@ def _machine(report: BenchReport) -> list[str]:
         elsewhere = (row.settings.get("engine") or {}).get("elsewhere", [])
         text = f"{row.runtime}: {dict(counts).get(provider, 0)} of {count_of(total, 'node')} on {provider}"
         lines.append(text + (f"; elsewhere: {', '.join(elsewhere)}" if elsewhere else ""))
+    lines += dict.fromkeys(f"{row.provider_active}: {describe_device(row.device)}" for row in report.rows if row.device)
     return [*lines, *_resources(report)]
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from toolkit.nvidia import JOINT
 from toolkit.render.ending import command_line
 from toolkit.render.tables import RowTable, make_table
+from toolkit.runtimes.providers import describe_device
 
 if TYPE_CHECKING:
     from toolkit.doctor.report import DoctorReport, DoctorRow
@@ -44,6 +45,7 @@ AREAS = (
     Area("CUDA", ("ort/cuda", "torch/cuda"), CUDA_PARTS),
     Area("TensorRT", ("ort/tensorrt",), ("TensorRT", "TensorRT's ONNX parser")),
     Area("OpenVINO's provider", ("ort/openvino",)),
+    Area("WebGPU", ("ort/webgpu",)),
     Area("Metal", ("torch/mps",)),
 )
 
@@ -142,7 +144,8 @@ def _engine_lines(rows: Sequence[DoctorRow], *, told: set[str]) -> list[str]:
 
 def _engine_of(row: DoctorRow) -> str:
     name = row.name.split("/")[0]
-    return f"{ENGINE_WORDS.get(name, name)} {row.version or ''}".strip()
+    words = f"{ENGINE_WORDS.get(name, name)} {row.version or ''}".strip()
+    return f"{words} on {describe_device(row.device)}" if row.device else words
 
 
 def _say_remedy(remedy: str) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from toolkit.render.skipped import describe_skipped
 from toolkit.render.tables import RowTable, make_table, split_shared
-from toolkit.runtimes.providers import REMOTE
+from toolkit.runtimes.providers import REMOTE, describe_device, mark_software
 
 if TYPE_CHECKING:
     from toolkit.parity.diagnosis.replay import ReplayReport
@@ -80,7 +80,9 @@ def _reasons(judged: Sequence[ParityRow]) -> list[Text]:
     """Return each reason once, with what sets its rows apart from others of their engine."""
     told: dict[tuple[str, str], list[ParityRow]] = {}
     for row in judged:
-        reason = _shorten("; ".join(filter(None, (row.reason, *row.notes))))
+        elsewhere = f"elsewhere: {', '.join(row.elsewhere)}" if row.elsewhere else ""
+        device = describe_device(row.device) if row.device else ""
+        reason = _shorten("; ".join(filter(None, (row.reason, *row.notes, device, elsewhere))))
         if reason:
             told.setdefault((row.runtime, reason), []).append(row)
     lines = []
@@ -162,7 +164,7 @@ def _cells(row: ParityRow, *, counted: str) -> dict[str, str | Text]:
     return {
         "": MARKS[row.status],
         "runtime": row.runtime,
-        "provider": f"{row.provider} (fallback)" if row.fallback else row.provider,
+        "provider": f"{row.provider} (fallback)" if row.fallback else mark_software(row.provider, row.device),
         "precision": row.precision,
         "threads": "" if row.provider == REMOTE else str(row.threads or "own"),
         "at once": str(row.runs_at_once) if row.provider == REMOTE else "",

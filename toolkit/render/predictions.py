@@ -10,6 +10,7 @@ from rich.text import Text
 
 from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
+from toolkit.runtimes.providers import PROVIDERS, mark_software
 
 if TYPE_CHECKING:
     from toolkit.prediction.pipeline.blocks import Row
@@ -62,7 +63,10 @@ def prediction_summary(report: PredictionReport) -> list[Text]:
 
 
 def _engine(report: PredictionReport) -> str:
-    place = report.provider_active if report.runtime == "ort" else f"{report.runtime} {report.runtime_version}"
+    is_ort = report.runtime in {spec.runtime for spec in PROVIDERS.values()}
+    place = (
+        mark_software(report.provider_active, report.device) if is_ort else f"{report.runtime} {report.runtime_version}"
+    )
     precision = "" if report.precision == "fp32" else f" in {report.precision}"
     return f"on {place}{precision}, batch {report.batch}"
 

@@ -16,7 +16,7 @@ from toolkit.closing import Closing
 from toolkit.errors import ModelError, ProviderError, UsageError, WrongAnswerError, require_known
 from toolkit.onnx_file.element_types import TensorSpec, type_name
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.providers import REMOTE, DeviceOptions
+from toolkit.runtimes.providers import PROVIDERS, REMOTE, DeviceOptions
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
@@ -30,7 +30,7 @@ class RuntimeSettings:
     """How a model is to be executed; everything that changes an answer or a time is named here.
 
     Attributes:
-        runtime: name in the registry.
+        runtime: name in the registry; `ort` on a provider that another build of it has is that build.
         provider: ONNX Runtime's provider, or the device of a runtime that has devices.
         precision: arithmetic that is asked for.
         threads: threads inside one operator; 0 leaves the engine its own choice.
@@ -41,7 +41,8 @@ class RuntimeSettings:
         optimisation: graph optimisation level: `all`, `extended`, `basic` or `none`.
         tf32: let CUDA round float32 products to TF32.
         device: options of the providers that have a device of their own.
-        require_all_nodes: refuse a model of which the provider leaves nodes to the CPU.
+        require_all_nodes: refuse a model of which the provider leaves nodes to the CPU; None: where it has kernels for
+            all of a file of ours.
         allow_fallback: go on with the CPU where the provider is not active, and mark the result.
         at: URL of the server that a remote runtime asks.
     """
@@ -55,11 +56,13 @@ class RuntimeSettings:
     optimisation: str = "all"
     tf32: bool = False
     device: DeviceOptions = field(default_factory=DeviceOptions)
-    require_all_nodes: bool = True
+    require_all_nodes: bool | None = None
     allow_fallback: bool = False
     at: str = ""
 
     def __post_init__(self) -> None:
+        if self.runtime == "ort" and self.provider in PROVIDERS:  # another build of it may have the provider
+            object.__setattr__(self, "runtime", PROVIDERS[self.provider].runtime)
         require_known(self.precision, PRECISIONS, what="precision")
         require_known(self.optimisation, OPTIMISATIONS, what="optimisation level")
         if not 1 <= self.runs_at_once <= 1024:
@@ -87,6 +90,7 @@ class RuntimeInfo:
         placement: number of graph nodes by provider, where the engine tells.
         metadata: the model's own metadata strings.
         details: engine settings worth recording.
+        device: of WebGPU, what it computes on, as `find_adapter` names it: `software` is a CPU in a GPU's place.
         native_batch: whether the engine takes a batch itself; where it is fixed to one size, it is called in a loop.
     """
 
@@ -99,6 +103,7 @@ class RuntimeInfo:
     placement: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
     native_batch: bool = True
 
 

@@ -23,6 +23,8 @@ CAUSE_NUMBER = re.compile(r"^\d+: ")
 CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 SOURCE = re.compile(r"(?:/[\w.+-]+)*/?[\w+-]+\.(?:cc|cpp|cu|cuh|h|hpp|rs):\d+:? ")
 RUNNING = re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: ")
+# A condition of ONNX Runtime's own that did not hold, in C++; what it means follows.
+ENFORCED = re.compile(r"[\w.]+ == (?:\w+::)+\w+ was false\. ")
 INVALID_NODE = re.compile(r"This is an invalid model\. .*?, Error ")
 # What MLIR says of where the graph came from.
 LOCATION = re.compile(r" at loc\(.*")
@@ -85,7 +87,7 @@ def _clean(words: str) -> str:
     while place is not None:
         words = words[: place.start()] + _skip_signature(words[place.end() :])
         place = SOURCE.search(words)
-    return " ".join(words.split()).replace(" : ", ": ")
+    return " ".join(ENFORCED.sub("", words).split()).replace(" : ", ": ")
 
 
 def _name_node(found: re.Match[str]) -> str:
@@ -100,8 +102,8 @@ def _skip_signature(words: str) -> str:
     depth = 0
     for index in range(start, len(words)):
         depth += {"(": 1, ")": -1}.get(words[index], 0)
-        after = words[index + 1 : index + 2]
-        if depth == 0 and words[index] == ")" and after in {"", " "}:
-            rest = words[index + 1 :].lstrip()
+        rest = words[index + 1 :].removeprefix(">")  # of a lambda
+        if depth == 0 and words[index] == ")" and rest[:1] in {"", " "}:
+            rest = rest.lstrip()
             return re.sub(r"^(const )?(\[with [^\]]*\] )?", "", rest)
     return words

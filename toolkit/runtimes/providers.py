@@ -9,12 +9,17 @@ __all__ = [
     "REMOTE",
     "DeviceOptions",
     "ProviderSpec",
+    "describe_device",
     "find_provider",
+    "mark_software",
     "parse_device_options",
 ]
 
 import json
-from dataclasses import dataclass, fields, replace
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from toolkit.errors import UsageError, require_known, suggest
@@ -22,6 +27,7 @@ from toolkit.errors import UsageError, require_known, suggest
 # Where a server runs a model that is asked through it: its own business.
 REMOTE = "remote"
 SEARCHES = ("heuristic", "exhaustive", "default")
+NO_DEVICE = re.compile(r"\blibvulkan\b|no supported adapters", re.IGNORECASE)
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
@@ -36,6 +42,11 @@ class ProviderSpec:
         plugin: module of a plug-in provider, None for one that is built in.
         mend: what brings the provider itself.
         precisions: arithmetics besides the file's own that it can be asked for.
+        runtime: name in the registry of the build of ONNX Runtime that has it.
+        memory: ONNX Runtime's word for the memory of its device; empty where it computes in the host's.
+        has_8_bit: whether it has kernels for 8-bit whole numbers, with which our files begin.
+        recording: session entries with which ONNX Runtime records every node that the provider takes.
+        device_mend: what brings a device where it opens on none.
     """
 
     name: str
@@ -44,6 +55,15 @@ class ProviderSpec:
     plugin: str | None = None
     mend: str = ""
     precisions: tuple[str, ...] = ()
+    runtime: str = "ort"
+    memory: str = ""
+    has_8_bit: bool = True
+    recording: Mapping[str, str] = field(default_factory=dict)
+    device_mend: str = ""
+
+    def mend_device(self, words: str) -> str:
+        """Return what helps against a failure, by its words; empty where they are not about a device."""
+        return self.device_mend if NO_DEVICE.search(words) else ""
 
 
 PROVIDERS: dict[str, ProviderSpec] = {
@@ -55,6 +75,7 @@ PROVIDERS: dict[str, ProviderSpec] = {
             ort_name="CUDAExecutionProvider",
             libraries=("libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudnn.so.9"),
             mend="pip install 'onnxruntime-gpu[cuda,cudnn]'",
+            memory="cuda",
         ),
         ProviderSpec(
             name="tensorrt",
@@ -62,6 +83,7 @@ PROVIDERS: dict[str, ProviderSpec] = {
             libraries=("libnvinfer.so.10", "libonnxruntime_providers_tensorrt.so", "libcuda.so.1"),
             mend="pip install 'tensorrt-cu13>=10,<11' 'onnxruntime-gpu[cuda,cudnn]'",
             precisions=("fp16",),
+            memory="cuda",
         ),
         ProviderSpec(
             name="openvino",
@@ -69,6 +91,20 @@ PROVIDERS: dict[str, ProviderSpec] = {
             plugin="onnxruntime_ep_openvino",
             mend="pip install 'onnx-parity-toolkit[openvino]'",
             precisions=("bf16",),
+        ),
+        ProviderSpec(
+            name="webgpu",
+            ort_name="WebGpuExecutionProvider",
+            # Elsewhere it computes through Metal or Direct3D, which are part of the system.
+            libraries=("libvulkan.so.1",) if sys.platform.startswith("linux") else (),
+            mend="toolkit runtimes install ort-webgpu",
+            runtime="ort-webgpu",
+            memory="webgpu",
+            has_8_bit=False,
+            # In its own layout, NHWC, only the transpositions that ONNX Runtime adds are recorded (1.27.0). Provider
+            # options are passed over in silence there, and so is an entry whose name it does not know.
+            recording={"ep.webgpuexecutionprovider.preferredLayout": "NCHW"},
+            device_mend="apt-get install libvulkan1 mesa-vulkan-drivers (or the Vulkan driver of the GPU's maker)",
         ),
     )
 }
@@ -85,6 +121,19 @@ OTHER_NAMES = {
     "trt": "tensorrt",
     **{spec.ort_name.lower(): spec.name for spec in PROVIDERS.values()},
 }
+
+
+def mark_software(provider: str, device: Mapping[str, Any]) -> str:
+    """Return a provider's name as a table tells it: marked where what it computes on is a CPU in a GPU's place."""
+    return f"{provider} (software)" if device.get("software") else provider
+
+
+def describe_device(device: Mapping[str, Any]) -> str:
+    """Return in words what WebGPU computes on, as `find_adapter` named it."""
+    if not device["adapter"]:
+        return f"its device cannot be named: {device['reason']}"
+    words = f"{device['adapter']} ({device['driver']}, {device['backend']})"
+    return f"{words}, a software device: its times say nothing about a GPU" if device["software"] else words
 
 
 def find_provider(name: str) -> ProviderSpec:

@@ -14,6 +14,7 @@ __all__ = [
     "open_runtime",
     "precisions_of",
     "require_provider",
+    "settle_engine",
 ]
 
 import importlib
@@ -98,10 +99,19 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         "OrtRuntime",
         "onnxruntime",
         "pip install onnxruntime-gpu",
-        devices=tuple(PROVIDERS),
+        devices=tuple(name for name, spec in PROVIDERS.items() if spec.runtime == "ort"),
         has_threads=True,
         precisions=("fp32", "tf32"),
         reentrant=("cpu",),
+    ),
+    "ort-webgpu": RuntimeEntry(
+        ".ort.runtime",
+        "OrtWebGpuRuntime",
+        "onnxruntime",
+        "toolkit runtimes install ort-webgpu",
+        devices=("webgpu",),
+        # wgpu names the device.
+        pip=("onnxruntime-webgpu==1.27.0", "wgpu==0.32.0", "cffi==2.1.1", "pycparser==3.12", *WORKER_PINS),
     ),
     "torch": TORCH,
     "torch-compile": TORCH._replace(class_name="TorchCompiledRuntime", devices=("cpu", "cuda")),
@@ -126,6 +136,7 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         "OrtNodeRuntime",
         "",
         "toolkit runtimes install ort-node",
+        devices=("cpu", "webgpu"),
         has_threads=True,
         npm=("onnxruntime-node@1.30.0",),
     ),
@@ -210,6 +221,21 @@ def require_provider(word: str) -> None:
     """
     known = dict.fromkeys((*PROVIDERS, *TORCH_DEVICES, *WILDCARDS))
     require_known(word, known, what="provider", meant=OTHER_NAMES.get(word.lower(), ""))
+
+
+def settle_engine(runtime: str, provider: str) -> tuple[str, str]:
+    """Return the runtime and the provider that two words mean.
+
+    `ort` on a provider that another build of ONNX Runtime has is that build; `cpu`, the default, of a runtime that
+    runs elsewhere only is where it runs.
+
+    Raises:
+        UsageError: the runtime is unknown.
+    """
+    if runtime == "ort" and provider in PROVIDERS:
+        runtime = PROVIDERS[provider].runtime
+    own = find_runtime(runtime).devices
+    return runtime, own[0] if provider == "cpu" and "cpu" not in own else provider
 
 
 def precisions_of(name: str, device: str) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def _prove(worker: WorkerRuntime, reopen: Callable[[], WorkerRuntime], *, max_ba
     for size in call_sizes(max_batch) if shares else (1,):
         _warm(worker, make(size if shares else None), line=line, rows=size)
     if card is not None and card.golden is not None:
-        report = run_selftest(worker, card)  # type: ignore[arg-type]  # a worker has a runtime's face
+        report = run_selftest(worker, card)
         if not report.passed:
             raise CheckFailedError(f"{name} does not answer its golden vectors: {report.failures[0]}; it is not served")
     tensors = ServedTensors(inputs=inputs, outputs=outputs, largest=max_batch if shares else 0)

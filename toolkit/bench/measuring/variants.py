@@ -25,8 +25,8 @@ from toolkit.errors import ModelError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.onnx_file.vetting import vet_model
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.providers import CUDA_PROVIDERS, REMOTE
-from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider
+from toolkit.runtimes.providers import PROVIDERS, REMOTE
+from toolkit.runtimes.registry import ENGINES, RUNTIMES, find_runtime, require_provider, settle_engine
 
 # In flight at a server that is kept busy.
 REMOTE_CALLS = 16
@@ -74,9 +74,10 @@ def expand_variants(config: BenchConfig) -> tuple[Variant, ...]:
         for number, word in enumerate(config.providers):
             for variant in _variants(runtime, word, runtime_named=runtime_named, group=number):
                 # Asked for both ways: the name binds more than the wildcard.
-                known = variants.get((runtime, variant.provider))
+                key = variant.runtime, variant.provider
+                known = variants.get(key)
                 if known is None or (variant.provider_named and not known.provider_named):
-                    variants[runtime, variant.provider] = variant
+                    variants[key] = variant
     return tuple(variants.values())
 
 
@@ -123,7 +124,8 @@ def settings_for(
 
 def bindings_of(variant: Variant, config: BenchConfig) -> tuple[bool, ...]:
     """Return with and without which IO binding a variant is measured: without, where it has no device of its own."""
-    if variant.runtime != "ort" or variant.provider not in CUDA_PROVIDERS:
+    spec = PROVIDERS.get(variant.provider)
+    if spec is None or spec.runtime != variant.runtime or not spec.memory:
         return (False,)
     return tuple(dict.fromkeys(word != "off" for word in config.io_bindings))
 
@@ -159,13 +161,14 @@ def _runtimes(words: tuple[str, ...]) -> list[tuple[str, bool]]:
     named = [(word, True) for word in words if word != "all"]
     if "all" not in words:
         return named
-    return named + [(name, False) for name in ENGINES if not RUNTIMES[name].npm and (name, True) not in named]
+    # What has no CPU is another build of an engine that is there already, for a provider that has to be named.
+    usual = (name for name in ENGINES if not RUNTIMES[name].npm and "cpu" in RUNTIMES[name].devices)
+    return named + [(name, False) for name in usual if (name, True) not in named]
 
 
 def _variants(runtime: str, word: str, *, runtime_named: bool, group: int) -> list[Variant]:
+    runtime, word = settle_engine(runtime, word)
     own = _providers_of(runtime)
-    if find_runtime(runtime).is_remote and word == "cpu":  # the default, which is said of the other runtimes
-        word = own[0]
     if word == "all":
         return [
             Variant(runtime=runtime, provider=name, runtime_named=runtime_named, provider_named=False) for name in own

@@ -66,12 +66,12 @@ def selftest_and_report(
 
 def _replay_golden(source: ModelSource, settings: RuntimeSettings) -> SelftestReport:
     from toolkit.evaluation.selftest import run_selftest
+    from toolkit.prediction.open_model import open_engine
     from toolkit.runtimes.contract import require_contract
-    from toolkit.runtimes.registry import open_runtime
     from toolkit.runtimes.workers.probe import ensure_probed
 
     ensure_probed(source, settings)
-    with open_runtime(source, settings) as runtime:
+    with open_engine(source, settings) as runtime:
         return run_selftest(runtime, require_contract(runtime.info, name=str(source.path)))
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 __all__ = ["OrtNodeRuntime", "OrtWebRuntime"]
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import ModelError, ResourceError
+from toolkit.errors import ModelError, ProviderError, ResourceError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.programs import describe_exit, find_program
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.installed import find_private_folder
+from toolkit.runtimes.providers import PROVIDERS
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 
 SCRIPT = Path(__file__).with_name("node_worker.mjs")
@@ -26,7 +29,7 @@ class OrtNodeRuntime(Runtime):
 
     name: ClassVar[str] = "ort-node"
     package: ClassVar[str] = "onnxruntime-node"
-    provider: ClassVar[str] = "cpu"
+    place: ClassVar[str] = ""
 
     def _open(self, source: ModelSource) -> None:
         node = find_program("node", "apt-get install nodejs npm")
@@ -37,9 +40,23 @@ class OrtNodeRuntime(Runtime):
             )
         except OSError as error:
             raise ResourceError(f"cannot start {node}: {error.strerror or error}") from error
-        request = {"verb": "load", "provider": self.provider, "threads": self.settings.threads}
-        header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
-        self.info = self._describe_file(source, version=header["version"], details={"node": header["node"]})
+        provider = self.settings.provider
+        request = {
+            "verb": "load",
+            "provider": self.place or provider,
+            "threads": self.settings.threads,
+            "all_nodes": provider != "cpu" and bool(self.settings.require_all_nodes),
+        }
+        try:
+            header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
+        except ModelError as error:
+            if provider == "cpu":
+                raise
+            mend = PROVIDERS[provider].mend_device(str(error))
+            words = f"; get it with: {mend}" if mend else ""
+            raise ProviderError(f"provider {provider} is not active: {error}{words}") from error
+        told = self._describe_file(source, version=header["version"], details={"node": header["node"]})
+        self.info = replace(told, provider_active=provider)
 
     def compute(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Send the inputs over and read the outputs; see `Runtime.compute`."""
@@ -61,7 +78,7 @@ class OrtNodeRuntime(Runtime):
         if frame is None:
             raise ModelError(f"{self.package} {describe_exit(self._process.wait())} without an answer")
         if "error" in frame[0]:
-            raise ModelError(f"{self.package} failed: {' '.join(frame[0]['error'].split())}")
+            raise ModelError(f"{self.package} failed: {sum_up(frame[0]['error'])}")
         return frame
 
 
@@ -70,4 +87,4 @@ class OrtWebRuntime(OrtNodeRuntime):
 
     name: ClassVar[str] = "ort-web"
     package: ClassVar[str] = "onnxruntime-web"
-    provider: ClassVar[str] = "wasm"
+    place: ClassVar[str] = "wasm"

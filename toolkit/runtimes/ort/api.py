@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from toolkit.environment import is_own_process
 
-WHEELS = ("onnxruntime-gpu", "onnxruntime")
+WHEELS = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-webgpu")
 
 # The plug-ins' libraries that this process has registered: a second time is an error.
 _registered: set[str] = set()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from toolkit.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # A caller that changes its shapes all the time must not fill the device.
 MOST_SHAPES = 8
+# Memory into which ONNX Runtime's Python interface cannot put anything: every run copies its inputs from the host.
+HOST_FED = ("webgpu",)
 # ONNX Runtime's CUDA provider: a run with this entry captures or replays the graph of that number; -1 does neither.
 GRAPH_KEY, NO_GRAPH = "gpu_graph_id", "-1"
 # Runs until a graph is captured for sure: the first are made without it, for what they allocate.
@@ -47,7 +51,7 @@ class BoundSession:
     Args:
         session: an opened `InferenceSession`.
         outputs: names of its outputs, in the order of the answers.
-        device: ONNX Runtime's name of the device: `cuda`, or `cpu` for a rehearsal.
+        device: ONNX Runtime's name of the device: `cuda`, `webgpu`, or `cpu` for a rehearsal.
         api: makes values in the device's memory.
         has_graphs: the session captures CUDA graphs: one for each shape, under a number of its own.
     """
@@ -75,7 +79,16 @@ class BoundSession:
         return [np.array(value) for value in bound.binding.copy_outputs_to_cpu()]
 
     def resident(self, feeds: Arrays) -> Callable[[], object]:
-        """Return a call that reads inputs which lie in the device's memory already and leaves its outputs there."""
+        """Return a call that reads inputs which lie in the device's memory already and leaves its outputs there.
+
+        Raises:
+            UsageError: inputs cannot be put there.
+        """
+        if self._device in HOST_FED:
+            raise UsageError(
+                f"ONNX Runtime's Python interface cannot put inputs into the memory of {self._device}, nor wait for "
+                "outputs that stay there; use --boundary host"
+            )
         self.run(feeds)
         return self._bound[_key(feeds)].run
 
@@ -99,20 +112,23 @@ class BoundSession:
             bound.copy_in(feeds)
             copied = now_ns()
             bound.run()
-            computed = now_ns()
+            bound.binding.copy_outputs_to_cpu()
+            first = now_ns()
+            # A device may still be computing when the call is over, and the first copy waits for it.
             bound.binding.copy_outputs_to_cpu()
             out = now_ns()
             self.run(feeds)
             whole = now_ns() - out
-            rows.append((copied - start, computed - copied, out - computed, max(whole - (out - start), 0)))
+            copy_out = out - first
+            parts = (copied - start, max(first - copied - copy_out, 0), copy_out)
+            rows.append((*parts, max(whole - sum(parts), 0)))
         medians_ms = (np.median(rows, axis=0) / 1e6).tolist()
         return dict(zip(("copy_in", "compute", "copy_out", "host"), medians_ms, strict=True))
 
     def _bind(self, feeds: Arrays) -> _Bound:
         binding = self._session.io_binding()
-        inputs = {
-            name: self._api.device_value(np.array(array, order="C"), self._device) for name, array in feeds.items()
-        }
+        home = "cpu" if self._device in HOST_FED else self._device
+        inputs = {name: self._api.device_value(np.array(array, order="C"), home) for name, array in feeds.items()}
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:

@@ -5,7 +5,7 @@ Tensors whose element type NumPy has no name for are read from ONNX Runtime's ow
 
 from __future__ import annotations
 
-__all__ = ["OrtRuntime"]
+__all__ = ["OrtRuntime", "OrtWebGpuRuntime"]
 
 import ctypes
 import functools
@@ -24,7 +24,7 @@ from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort.api import OrtApi
 from toolkit.runtimes.ort.binding import BoundSession
 from toolkit.runtimes.ort.sessions import open_session
-from toolkit.runtimes.providers import CUDA_PROVIDERS
+from toolkit.runtimes.providers import PROVIDERS
 from toolkit.runtimes.values import Unreadable
 
 # TensorSpec's names of ONNX Runtime's types; what is no tensor keeps ONNX Runtime's word.
@@ -75,7 +75,7 @@ class OrtRuntime(Runtime):
         opened = open_session(source.model, self.settings, api=self._api)
         self._session = opened.session
         self._outputs = [item.name for item in self._session.get_outputs()]
-        device = "cuda" if self.settings.io_binding and opened.provider in CUDA_PROVIDERS else None
+        device = PROVIDERS[opened.provider].memory if self.settings.io_binding else ""
         has_graphs = opened.provider == "cuda" and self.settings.device.cuda_graph
         self._bound = (
             BoundSession(self._session, self._outputs, device=device, api=self._api, has_graphs=has_graphs)
@@ -127,6 +127,12 @@ class OrtRuntime(Runtime):
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise ModelError(f"ONNX Runtime failed while running the model: {sum_up(error)}") from error
         return dict(zip(self._outputs, values, strict=True))
+
+
+class OrtWebGpuRuntime(OrtRuntime):
+    """The build of ONNX Runtime that has WebGPU, in an environment of its own."""
+
+    name: ClassVar[str] = "ort-webgpu"
 
 
 def _spec(item: Any) -> TensorSpec:

@@ -72,7 +72,7 @@ def check_installation(api: OrtApi) -> None:
         ResourceError: names the wheels and the commands that mend it.
     """
     wheels = api.wheels()
-    mend = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    mend = f"pip uninstall -y {' '.join(sorted(wheels))} && pip install onnxruntime-gpu"
     if len(wheels) > 1:
         both = " and ".join(f"{name} {version}" for name, version in sorted(wheels.items()))
         raise ResourceError(
@@ -117,7 +117,7 @@ def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:
     problems = list(dict.fromkeys(problem for problem in found if problem is not None))
     also = ", ".join(problem.partition(":")[0] for problem in problems[1:])
     reason = problems[0] + (f"; nor does it open {also}" if also else "") if problems else otherwise
-    mend = mend_libraries(problems) or mend_words(otherwise)
+    mend = mend_libraries(problems) or mend_words(otherwise) or spec.mend_device(reason)
     return f"provider {spec.name} is not active: {reason}" + (f"; get it with: {mend}" if mend else "")
 
 
@@ -144,7 +144,8 @@ def _open_strict(spec: ProviderSpec, model: bytes, *, settings: RuntimeSettings,
         providers=[(spec.ort_name, provider_options)],
         devices=devices,
     )
-    strict = {ALL_NODES: "1"} if spec.name != "cpu" and settings.require_all_nodes else {}
+    wants_all = spec.has_8_bit if settings.require_all_nodes is None else settings.require_all_nodes
+    strict = {ALL_NODES: "1"} if spec.name != "cpu" and wants_all else {}
     try:
         session = create(entries={**RECORD_PLACEMENT, **strict})
     except Exception as error:
@@ -155,7 +156,9 @@ def _open_strict(spec: ProviderSpec, model: bytes, *, settings: RuntimeSettings,
     active = session.get_providers()
     if not active or active[0] != spec.ort_name:
         raise ProviderError(explain_missing(spec, api=api, otherwise=f"the session runs on {active}"))
-    placement = _read_placement(session, spec.name)
+    # A session that differs only in that it tells all.
+    told = create(entries={**RECORD_PLACEMENT, **spec.recording}) if spec.recording else session
+    placement = _read_placement(told, spec.name)
     if not placement.counts and spec.name != "cpu":
         raise ModelError(f"nothing of this model is left to run on {spec.name}: every node folds to a constant")
     if placement.counts and spec.name not in placement.counts:
@@ -173,7 +176,7 @@ def _explain_nodes(spec: ProviderSpec, create: Callable[..., Any], *, error: Exc
     if CPU_FALLBACK not in str(error):
         return sum_up(error)
     try:
-        left = _read_placement(create(entries=RECORD_PLACEMENT), spec.name)
+        left = _read_placement(create(entries={**RECORD_PLACEMENT, **spec.recording}), spec.name)
     except Exception as second:  # noqa: BLE001 - ONNX Runtime's exceptions share no public base; the first one is told
         return f"{sum_up(error)} (and without that demand: {sum_up(second)})"
     total = sum(left.counts.values())

@@ -178,8 +178,8 @@ class WorkerRuntime(WorkerProcess):
         private = private_python(settings.runtime) if python is None else None
         python = python or private
         super().__init__(timeout_s=timeout_s, python=python, is_private=private is not None)
-        # CUDA reserves far more address space than it uses, so a limit on it would refuse every GPU.
-        limit = None if settings.provider in CUDA_PROVIDERS else memory_limit_bytes
+        # A GPU's driver reserves far more address space than it uses, so a limit on it would refuse every GPU.
+        limit = None if settings.provider in (*CUDA_PROVIDERS, "webgpu") else memory_limit_bytes
         key = source.sha256, allow_foreign, python
         known = _VETTED.get(key)
         header = {

@@ -28,6 +28,7 @@ from toolkit.plain import from_plain, to_plain
 from toolkit.runtimes.base import Runtime, RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.registry import find_runtime, import_engine, open_runtime
+from toolkit.runtimes.webgpu_adapter import find_adapter
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.workers.helper_start import READY
 
@@ -80,6 +81,8 @@ class _Worker:
         imported = time.perf_counter_ns()
         self._runtime = open_runtime(source, settings)
         loaded = time.perf_counter_ns()
+        if self._runtime.info.provider_active == "webgpu":
+            self._runtime.info = replace(self._runtime.info, device=find_adapter())
         self._runtime.declared = {name: tuple(sizes) for name, sizes in summary["output_sizes"].items()}
         for name in summary["zero_inputs"]:
             self._runtime.note(f"input {name!r} declares a size of 0, which is taken for an open one")
