@@ -63,10 +63,9 @@ def prediction_summary(report: PredictionReport) -> list[Text]:
 
 
 def _engine(report: PredictionReport) -> str:
-    is_ort = report.runtime in {spec.runtime for spec in PROVIDERS.values()}
-    place = (
-        mark_software(report.provider_active, report.device) if is_ort else f"{report.runtime} {report.runtime_version}"
-    )
+    place = f"{report.runtime} {report.runtime_version}"
+    if report.runtime in {spec.runtime for spec in PROVIDERS.values()}:
+        place = mark_software(report.provider_active, report.device)
     precision = "" if report.precision == "fp32" else f" in {report.precision}"
     return f"on {place}{precision}, batch {report.batch}"
 

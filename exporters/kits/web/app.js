@@ -43,7 +43,9 @@ async function main() {
   const { card } = model;
   const takesDrawings = card.input.fit === "mnist" && card.input.channels === 1;
   const moveBars = makeBars(find("bars"), card.classes);
-  find("runtime").textContent = `${engine} ${version}, ${model.provider}; model ${card.name}, ${card.precision}`;
+  const place = model.device ? `${model.provider} (${model.device})` : model.provider;
+  find("runtime").textContent = `${engine} ${version}, ${place}; model ${card.name}, ${card.precision}`;
+  if (model.passedOver) find("runtime").textContent += `; ${model.passedOver}`;
   find("hint").textContent = takesDrawings ? "Draw here" : "Choose a picture, or drop one here";
 
   const forget = () => {
@@ -106,7 +108,7 @@ async function main() {
   const page = { model, provider: model.provider, version, pad, answer, last: null };
   forget();
   takeChosen(); // while the model was loading
-  page.selfCheck = selfCheck(model);
+  page.selfCheck = selfCheck(model, place);
   globalThis.kit = page;
   document.documentElement.dataset.ready = String(performance.now());
 }
@@ -132,14 +134,14 @@ function listen(takeFile) {
   });
 }
 
-async function selfCheck(model) {
+async function selfCheck(model, place) {
   const badge = find("badge");
   try {
     const result = await model.selfCheck();
     badge.dataset.status = result.status;
     badge.textContent =
       result.status === "pass"
-        ? `self-check: passed, ${result.vectors} pictures, largest error ${result.max_abs_logit_error.toExponential(1)}`
+        ? `self-check: passed on ${place}, ${result.vectors} pictures, largest error ${result.max_abs_logit_error.toExponential(1)}`
         : `self-check: ${result.status === "fail" ? "FAILED" : "not run"}, ${result.reason}`;
     return result;
   } catch (error) {

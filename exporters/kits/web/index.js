@@ -21,7 +21,8 @@ ort.env.logLevel = "error";
 /**
  * Open the model that lies beside this file.
  * @param {{ provider?: string }} options one of `PROVIDERS`: that or an error; without it the first that works
- * @returns {Promise<Classifier & { provider: string }>} `provider` is what runs it
+ * @returns {Promise<Classifier & { provider: string, device: string, passedOver: string }>} `provider` is what runs it,
+ *   `device` names the GPU that WebGPU took, `passedOver` says why a faster provider is not used
  * @throws {Error} one sentence: a file or the provider is not there
  */
 export async function load({ provider } = {}) {
@@ -34,16 +35,25 @@ export async function load({ provider } = {}) {
     fetchFile("golden_doubts.json", "json"),
   ]);
   const wanted = provider ? [provider] : PROVIDERS;
+  let passedOver = "";
   for (const one of wanted) {
     try {
       const session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: [one] });
-      return Object.assign(new Classifier(ort, session, card, verdicts), { provider: one });
+      const device = one === "webgpu" ? nameDevice((await ort.env.webgpu.device).adapterInfo) : "";
+      return Object.assign(new Classifier(ort, session, card, verdicts), { provider: one, device, passedOver });
     } catch (error) {
-      if (one !== wanted.at(-1)) continue;
       const step = /fetch/.test(error.message) ? `; ${WHOLE}` : "";
-      throw new Error(`${one} cannot run the model: ${error.message.replace(/\.? Build with .*/, "")}${step}`, { cause: error });
+      const reason = error.message.replace(/\.? Build with .*/, "").replace(/^no available backend.* ERR: \[\w+\] (Error: )?/, "");
+      if (one === wanted.at(-1)) throw new Error(`${one} cannot run the model: ${reason}${step}`, { cause: error });
+      passedOver = `not on ${one}: ${reason}`;
     }
   }
+}
+
+/** A CPU in a GPU's place is named as one: its answers are a GPU's, its times are not. */
+function nameDevice({ vendor, architecture, device, description, isFallbackAdapter }) {
+  const name = description || [vendor, device || architecture].filter(Boolean).join(" ") || "a GPU without a name";
+  return isFallbackAdapter ? `${name}, a software device` : name;
 }
 
 async function fetchFile(name, kind) {
