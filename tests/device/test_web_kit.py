@@ -91,6 +91,7 @@ def test_badge_names_the_adapter_and_that_it_is_software(webgpu: Any, model_path
     assert webgpu.evaluate("() => kit.provider") == "webgpu"
 
 
+@pytest.mark.slow
 def test_ten_drawn_digits_are_answered_as_by_webassembly(webgpu: Any, driver: Any, kits: dict[str, Path]) -> None:
     with _page(driver, kits["wasm"]) as wasm:
         answers = [[_draw(page, strokes) for strokes in STROKES.values()] for page in (webgpu, wasm)]

@@ -26,6 +26,7 @@ from toolkit.runtimes.workers.client import WorkerRuntime
 
 IMAGES = load_mini().test.images
 WEBGPU = RuntimeSettings(provider="webgpu")
+RUNTIMES = ["ort-webgpu", pytest.param("ort-node", marks=pytest.mark.slow)]
 # What ran where, by ONNX Runtime's profile; and whether it takes options that it does not know.
 PROFILE = """
 import json, sys
@@ -68,7 +69,7 @@ def _toolkit(*words: object, **variables: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
 
 
-@pytest.mark.parametrize("runtime", ["ort-webgpu", "ort-node"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_answers_lie_within_the_bound_of_parity(source: ModelSource, little_noise: int, runtime: str) -> None:
     if not is_installed(runtime):
         pytest.skip(f"{runtime} is not installed in {os.environ['TOOLKIT_RUNTIMES']}")
@@ -103,7 +104,7 @@ def test_pixels_are_converted_on_the_cpu_and_all_else_runs_on_the_device(
     assert len(there) == opened.info.placement["webgpu"]
 
 
-@pytest.mark.parametrize("runtime", ["ort-webgpu", "ort-node"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_node_on_the_cpu_is_refused_where_all_are_wanted(source: ModelSource, runtime: str) -> None:
     if not is_installed(runtime):
         pytest.skip(f"{runtime} is not installed in {os.environ['TOOLKIT_RUNTIMES']}")
@@ -123,6 +124,7 @@ def test_outputs_in_the_memory_of_the_device_hold_the_answers_of_every_call(
             assert _same(runtime.run({"images": IMAGES[start : start + count]}), expected)
 
 
+@pytest.mark.slow
 def test_bench_tells_copies_apart_and_marks_what_is_no_gpu(model_path: Path) -> None:
     words = ("bench", model_path, "--provider", "webgpu", "--batch", "2", "--json")
     done = _toolkit(*words)
@@ -136,6 +138,7 @@ def test_bench_tells_copies_apart_and_marks_what_is_no_gpu(model_path: Path) -> 
     assert ("webgpu (software)" in done.stderr) is row["device"]["software"]
 
 
+@pytest.mark.slow
 def test_predict_answers_as_on_the_cpu_and_says_on_what(model_path: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", IMAGES[:16])
     answers = []
@@ -152,6 +155,7 @@ def test_predict_answers_as_on_the_cpu_and_says_on_what(model_path: Path, tmp_pa
     assert "not on webgpu: Cast" in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_runs_a_convolution_there() -> None:
     row = run_doctor(engines=("ort",)).find("webgpu")
     assert (row.status, row.runs) == ("pass", True), row.reason
@@ -160,7 +164,7 @@ def test_doctor_runs_a_convolution_there() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the device is the system's own")
-@pytest.mark.parametrize("runtime", ["ort-webgpu", "ort-node"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_hidden_driver_is_an_error_with_the_step(model_path: Path, tmp_path: Path, runtime: str) -> None:
     if not is_installed(runtime):
         pytest.skip(f"{runtime} is not installed in {os.environ['TOOLKIT_RUNTIMES']}")
@@ -178,6 +182,7 @@ def test_hidden_driver_is_an_error_with_the_step(model_path: Path, tmp_path: Pat
         assert "FALLBACK: webgpu was asked for" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--device-option", "preferredLayout=NCHW"], ["--boundary", "device"], ["--tf32"]])
 def test_what_it_would_pass_over_in_silence_is_refused(model_path: Path, words: list[str]) -> None:
     done = _toolkit("bench", model_path, "--provider", "webgpu", "--batch", "1", *words)
