@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.onnx_file.element_types import FLOATS, SMALL_BITS
+from toolkit.onnx_file.element_types import FLOATS, SMALL_BITS, type_name
 
 # A sequence's tensors may differ in rank; this stands where one has no such axis.
 NO_AXIS = -1
+NUMBERS = FLOATS | SMALL_BITS.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ def flatten_values(values: Mapping[str, Any], kinds: Mapping[str, str]) -> Flatt
 
 def _flatten(value: Any, kind: str) -> Iterable[tuple[str, NDArray[Any]]]:
     """Return the parts of one output, named by what stands behind the output's name."""
+    if isinstance(value, np.ndarray):
+        return [("", _as_tensor(value))]
     if value is None:
         return [("[absent]", np.array(True))]
     if isinstance(value, Mapping):
@@ -107,9 +110,7 @@ def _as_tensor(value: Any) -> NDArray[Any]:
     if not isinstance(value, np.ndarray | np.generic | int | float | str):
         raise _NoFormError(f"it is a {type(value).__name__}, which is neither numbers nor strings")
     array = np.asarray(value)
-    if array.dtype.kind in "biu" or array.dtype.name in FLOATS or array.dtype.name in SMALL_BITS:
-        return array
-    if array.dtype.kind == "U":
+    if array.dtype.kind in "biuU" or type_name(array.dtype) in NUMBERS:
         return array
     if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat):
         return array.astype(np.str_)

@@ -54,6 +54,7 @@ class Batcher:
     queued_rows: int = 0
     _queue: deque[Job] = field(default_factory=deque)
     _flying: deque[list[Job]] = field(default_factory=deque)
+    _flying_rows: int = 0
     _freed_at: float = -math.inf
     _lingers: bool = False
 
@@ -86,7 +87,7 @@ class Batcher:
         ahead = self.queued_rows + rows
         wait_s = self.line.predict(ahead, calls=math.ceil(ahead / self.max_batch))
         if self._flying:
-            at_work = sum(self.line.predict(count_rows(batch)) for batch in self._flying)
+            at_work = self.line.predict(self._flying_rows, calls=len(self._flying))
             wait_s += max(0.0, at_work - (self.now() - self._started_at(self._flying[0])))
         return wait_s
 
@@ -105,6 +106,7 @@ class Batcher:
         """Hand to the engine what it can take now."""
         while self._may_send() and (batch := self._take()):
             self._flying.append(batch)
+            self._flying_rows += count_rows(batch)
             self.run(join_feeds(batch), functools.partial(self._finish, batch))
 
     def pause(self) -> None:
@@ -173,12 +175,13 @@ class Batcher:
         return max(batch[0].sent_at, self._freed_at)
 
     def _finish(self, batch: list[Job], result: Arrays | Exception) -> None:
-        now = self.now()
+        now, rows = self.now(), count_rows(batch)
         self._flying.remove(batch)
+        self._flying_rows -= rows
         if isinstance(result, Exception):
             self._retry(batch, result)
         else:
-            rows, seconds = count_rows(batch), now - self._started_at(batch)
+            seconds = now - self._started_at(batch)
             self.line.add(rows, seconds)
             self.observe(rows, seconds)
             share_out(batch, result)

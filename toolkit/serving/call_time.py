@@ -13,6 +13,8 @@ class CallTime:
 
     def __init__(self) -> None:
         self._calls = self._rows = self._seconds = self._squares = self._products = 0.0
+        # The seconds of a call and the seconds of a row.
+        self._line = 0.0, 0.0
 
     def add(self, rows: int, seconds: float) -> None:
         """Take a call into account."""
@@ -21,12 +23,14 @@ class CallTime:
         self._seconds = self._seconds * KEPT + seconds
         self._squares = self._squares * KEPT + rows * rows
         self._products = self._products * KEPT + rows * seconds
+        self._line = self._fit()
 
-    @property
-    def coefficients(self) -> tuple[float, float]:
-        """The seconds of a call and the seconds of a row; both 0 before the first call."""
-        if not self._calls:
-            return 0.0, 0.0
+    def predict(self, rows: int, *, calls: int = 1) -> float:
+        """Return how many seconds so many rows take in so many calls; 0 before the first call."""
+        per_call, per_row = self._line
+        return calls * per_call + rows * per_row
+
+    def _fit(self) -> tuple[float, float]:
         mean_rows, mean_seconds = self._rows / self._calls, self._seconds / self._calls
         spread = self._squares / self._calls - mean_rows * mean_rows
         # Calls of one size alone, or nearly, tell no slope: all their time is the rows'.
@@ -35,8 +39,3 @@ class CallTime:
         )
         slope = min(slope, mean_seconds / mean_rows) if slope > 0 else mean_seconds / mean_rows
         return mean_seconds - slope * mean_rows, slope
-
-    def predict(self, rows: int, *, calls: int = 1) -> float:
-        """Return how many seconds so many rows take in so many calls."""
-        per_call, per_row = self.coefficients
-        return calls * per_call + rows * per_row

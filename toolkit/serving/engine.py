@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = ["Engine"]
 
 import asyncio
-import io
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import numpy as np
 from toolkit.errors import ToolkitError, WorkerError, error_from_json
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.workers.frames import Frame, FrameBuffer, write_frame
+from toolkit.runtimes.workers.frames import Frame, FrameBuffer, encode_frame
 from toolkit.serving.batcher import Finished
 from toolkit.serving.call_time import CallTime
 from toolkit.serving.job import Arrays
@@ -141,12 +140,10 @@ class Engine:
         self.is_ready = True
 
     def _send(self, header: dict[str, str], arrays: Arrays, *, asked: _Asked) -> None:
-        frame = io.BytesIO()
-        write_frame(frame, header, arrays=arrays)
         if not self._asked:
             self._silent_s = 0.0
         self._asked.append(asked)
-        self._requests.write(frame.getvalue())
+        self._requests.writelines(encode_frame(header, arrays))
 
     def take(self, frame: Frame) -> None:
         """Hand an answer of the worker to who asked: answers come in the order of the calls."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Frame", "FrameBuffer", "read_frame", "write_frame"]
+__all__ = ["Frame", "FrameBuffer", "encode_frame", "read_frame", "write_frame"]
 
-import io
+import functools
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,33 @@ FRAME_CAP_BYTES = 16 << 30
 Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
+class _Described(NamedTuple):
+    """What a header tells of an array."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+def encode_frame(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:
+    """Return one frame: magic, header length (4 bytes little-endian) and JSON header, then each array's bytes.
+
+    The bytes are the arrays' own where those are contiguous: nothing may write into them before they are sent.
+    """
+    index = [
+        {"name": name, "dtype": _dtype_word(array.dtype), "shape": list(array.shape)} for name, array in arrays.items()
+    ]
+    text = json.dumps({**header, "arrays": index}).encode()
+    buffers = (np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays.values())
+    return [MAGIC + struct.pack("<I", len(text)) + text, *buffers]
+
+
 def write_frame(
     stream: BinaryIO, header: Mapping[str, Any], *, arrays: Mapping[str, NDArray[Any]] | None = None
 ) -> None:
-    """Write one frame: magic, header length (4 bytes little-endian), JSON header, then each array's bytes."""
-    buffers = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
-    index = [
-        {"name": name, "dtype": _dtype_word(array.dtype), "shape": list(np.shape((arrays or {})[name]))}
-        for name, array in buffers.items()
-    ]
-    text = json.dumps({**header, "arrays": index}).encode()
-    stream.write(MAGIC + struct.pack("<I", len(text)) + text)
-    stream.writelines(array.reshape(-1).view(np.uint8).data for array in buffers.values())
+    """Write one frame, and flush."""
+    stream.writelines(encode_frame(header, arrays or {}))
     stream.flush()
 
 
@@ -49,9 +64,8 @@ def read_frame(stream: BinaryIO) -> Frame | None:
     start = stream.read(8)
     if not start:
         return None
-    length = _header_length(start)
-    header, _ = _read_header(_read_exactly(stream, length))
-    return _read_arrays(stream, header)
+    header, described = _read_header(_read_exactly(stream, _header_length(start)))
+    return header, _read_arrays(described, functools.partial(_read_exactly, stream))
 
 
 class FrameBuffer:
@@ -59,7 +73,7 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._header: dict[str, Any] | None = None
+        self._header: tuple[dict[str, Any], list[_Described]] | None = None
         self._header_end = 0  # as its beginning tells it; 0 before that is there
         self._needed = 8
 
@@ -72,15 +86,21 @@ class FrameBuffer:
         self._bytes += piece
         while len(self._bytes) >= self._needed:
             if self._header is not None:
-                frame = _read_arrays(io.BytesIO(self._bytes[self._header_end : self._needed]), self._header)
-                del self._bytes[: self._needed]
+                header, described = self._header
+                del self._bytes[: self._header_end]
+                arrays = _read_arrays(described, self._cut)
                 self._header, self._header_end, self._needed = None, 0, 8
-                yield frame
+                yield header, arrays
             elif not self._header_end:
                 self._header_end = self._needed = 8 + _header_length(self._bytes[:8])
             else:
-                self._header, size = _read_header(self._bytes[8 : self._header_end])
-                self._needed += size
+                self._header = _read_header(self._bytes[8 : self._header_end])
+                self._needed += sum(item.size_bytes for item in self._header[1])
+
+    def _cut(self, size: int) -> bytearray:
+        cut = self._bytes[:size]
+        del self._bytes[:size]
+        return cut
 
 
 def _header_length(start: bytes | bytearray) -> int:
@@ -90,21 +110,22 @@ def _header_length(start: bytes | bytearray) -> int:
     return length
 
 
-def _read_header(text: bytes | bytearray) -> tuple[dict[str, Any], int]:
-    """Return a header, and how many bytes its arrays take; they may travel, and each is described."""
+def _read_header(text: bytearray) -> tuple[dict[str, Any], list[_Described]]:
+    """Return a header, and its arrays; they may travel, and each is described."""
     try:
         header: dict[str, Any] = json.loads(text)
-        return header, sum(_size_bytes(item) for item in header["arrays"])
+        return header, [_describe(item["name"], item["dtype"], *item["shape"]) for item in header.pop("arrays")]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a frame's header does not describe its arrays: {error!r}") from error
 
 
-def _size_bytes(item: dict[str, Any]) -> int:
-    dtype = find_dtype(item["dtype"])
-    size = int(math.prod(item["shape"]) * dtype.itemsize)
+@functools.lru_cache(maxsize=1000)  # a model takes and gives the same few shapes again and again
+def _describe(name: str, word: str, *shape: int) -> _Described:
+    dtype = find_dtype(word)
+    size = int(math.prod(shape) * dtype.itemsize)
     if dtype.hasobject or not 0 <= size <= FRAME_CAP_BYTES:
-        raise ValueError(f"array {item['name']!r} of {dtype} {item['shape']} cannot travel in a frame")
-    return size
+        raise ValueError(f"array {name!r} of {dtype} {list(shape)} cannot travel in a frame")
+    return _Described(str(name), dtype, shape, size)
 
 
 def _dtype_word(dtype: np.dtype[Any]) -> str:
@@ -112,14 +133,8 @@ def _dtype_word(dtype: np.dtype[Any]) -> str:
     return type_name(dtype) if type_name(dtype) in SMALL_BITS else dtype.str
 
 
-def _read_arrays(stream: BinaryIO, header: dict[str, Any]) -> Frame:
-    arrays = {
-        str(item["name"]): np.frombuffer(_read_exactly(stream, _size_bytes(item)), find_dtype(item["dtype"])).reshape(
-            item["shape"]
-        )
-        for item in header.pop("arrays")
-    }
-    return header, arrays
+def _read_arrays(described: list[_Described], take: Callable[[int], bytearray]) -> dict[str, NDArray[Any]]:
+    return {item.name: np.frombuffer(take(item.size_bytes), item.dtype).reshape(item.shape) for item in described}
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytearray:

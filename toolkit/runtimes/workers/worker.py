@@ -33,6 +33,8 @@ from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.workers.helper_start import READY
 
 MESSAGE_CAP = 600
+# What a pipe holds: most calls are one read, and most answers one write.
+PIPE_BYTES = 64 << 10
 
 
 class _Worker:
@@ -134,8 +136,8 @@ def main() -> None:
     claim_process()
     tempfile.tempdir = str(Path.cwd())  # the parent clears its folder, also of one that was killed
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that the user called decides what Ctrl-C means
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
+    requests = os.fdopen(os.dup(0), "rb", buffering=PIPE_BYTES)
+    answers = os.fdopen(os.dup(1), "wb", buffering=PIPE_BYTES)
     os.dup2(2, 1)  # engines print to stdout; the frames must stay clean
     answers.write(READY)
     answers.flush()
