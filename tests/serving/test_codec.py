@@ -140,6 +140,18 @@ def test_binary_data_is_as_long_as_it_says(size: Any, blocks: bytes, words: str)
         read({"inputs": [{**told, "data": [], "parameters": {"binary_data_size": 4}}]}, blocks=b"\1\2\3\4")
 
 
+def test_the_same_words_about_other_bytes_and_of_another_model_are_another_request() -> None:
+    told = {"name": "images", "shape": [1, 2, 2], "datatype": "UINT8", "parameters": {"binary_data_size": 4}}
+    request = {"inputs": [told], "outputs": WANTED}
+    first, second = read(request, blocks=b"\1\2\3\4"), read(request, blocks=b"\5\6\7\x08")
+    assert (first.feeds["images"].tolist(), second.feeds["images"].tolist()) == ([[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]])
+    with pytest.raises(RefusedError, match="the body has 3 bytes left"):
+        read(request, blocks=b"\5\6\7")
+    other = ServedTensors(inputs=PICTURES.inputs, outputs={"label": PICTURES.outputs["label"]}, largest=4)
+    with pytest.raises(RefusedError, match="output 'logits' is unknown"):
+        read(request, blocks=b"\1\2\3\4", tensors=other)
+
+
 @given(
     array=st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, np.float32, np.float64, np.bool_]).flatmap(
         lambda dtype: arrays.arrays(

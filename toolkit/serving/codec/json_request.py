@@ -7,9 +7,12 @@ from __future__ import annotations
 
 __all__ = ["read_request"]
 
+import functools
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.onnx_file.element_types import TensorSpec, find_dtype
@@ -17,6 +20,18 @@ from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.request import InferRequest, ServedTensors, WantedOutput, check_request, read_parameters
 from toolkit.serving.codec.strict_json import read_json
 from toolkit.serving.codec.tensors import LENGTH, from_json, from_raw
+
+# A client says the same of its tensors again and again. What is longer holds values, which are others the next time.
+KEPT_HEADER_BYTES = 2048
+
+
+class _Block(NamedTuple):
+    """An input whose values lie behind the JSON."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    size_bytes: int
 
 
 def read_request(body: bytes, tensors: ServedTensors, *, header_length: int | None) -> InferRequest:
@@ -35,24 +50,35 @@ def read_request(body: bytes, tensors: ServedTensors, *, header_length: int | No
     if header_length is not None and header_length > len(body):
         raise RefusedError(f"Inference-Header-Content-Length is {header_length}; the body has {len(body)} bytes")
     text = body if header_length is None else body[:header_length]
-    blocks = memoryview(body)[len(text) :]
+    read = _read_header if len(text) <= KEPT_HEADER_BYTES else _read_header.__wrapped__
+    request, blocks = read(text, tensors)
+    feeds, rest = {**request.feeds}, memoryview(body)[len(text) :]
+    for name, dtype, shape, size in blocks:
+        if size > len(rest):
+            raise RefusedError(f"input {name!r} has binary_data_size {size} and the body has {len(rest)} bytes left")
+        feeds[name] = from_raw(rest[:size], shape, dtype=dtype, name=name)
+        rest = rest[size:]
+    if len(rest):
+        raise RefusedError(f"the body has {len(rest)} bytes more than its inputs' binary_data_size say")
+    return replace(request, feeds=feeds)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_header(text: bytes, tensors: ServedTensors) -> tuple[InferRequest, list[_Block]]:
+    """Return a checked request that lacks the values behind its JSON, and what it says of those; both are kept."""
+    blocks: list[_Block] = []
 
     def read_values(item: Mapping[str, Any], spec: TensorSpec) -> NDArray[Any]:
-        nonlocal blocks
         shape, dtype = tuple(item["shape"]), find_dtype(spec.dtype)
         size = read_parameters(item, f"input {spec.name!r}").get("binary_data_size")
         if size is None:
             return from_json(item.get("data"), shape, dtype=dtype, name=spec.name)
-        if "data" in item or size > len(blocks):
-            problem = "data besides" if "data" in item else f"and the body has {len(blocks)} bytes left"
-            raise RefusedError(f"input {spec.name!r} has binary_data_size {size} {problem}")
-        own, blocks = blocks[:size], blocks[size:]
-        return from_raw(own, shape, dtype=dtype, name=spec.name)
+        if "data" in item:
+            raise RefusedError(f"input {spec.name!r} has binary_data_size {size} and data besides")
+        blocks.append(_Block(spec.name, dtype, shape, size))
+        return np.empty((*shape[:1], 0), dtype)  # as many rows, of nothing
 
-    request = check_request(read_json(text), tensors, read_values=read_values, binary=False)
-    if len(blocks):
-        raise RefusedError(f"the body has {len(blocks)} bytes more than its inputs' binary_data_size say")
-    return request
+    return check_request(read_json(text), tensors, read_values=read_values, binary=False), blocks
 
 
 def _read_raw(body: bytes, tensors: ServedTensors) -> InferRequest:

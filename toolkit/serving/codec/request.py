@@ -36,7 +36,7 @@ ReadValues = Callable[[Mapping[str, Any], TensorSpec], NDArray[Any]]
 WORDS = {bool: "true or false", int: "a whole number of 0 or more"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedTensors:
     """What a model takes and gives over the network.
 
