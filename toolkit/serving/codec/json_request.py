@@ -9,7 +9,6 @@ __all__ = ["read_request"]
 
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +59,7 @@ def read_request(body: bytes, tensors: ServedTensors, *, header_length: int | No
         rest = rest[size:]
     if len(rest):
         raise RefusedError(f"the body has {len(rest)} bytes more than its inputs' binary_data_size say")
-    return replace(request, feeds=feeds)
+    return request._replace(feeds=feeds)
 
 
 @functools.lru_cache(maxsize=256)

@@ -65,8 +65,7 @@ class WantedOutput(NamedTuple):
     classes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """A request that the model can run.
 
     Attributes:

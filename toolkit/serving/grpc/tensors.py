@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["read_message", "write_message"]
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,7 +71,7 @@ def read_message(message: Any, tensors: ServedTensors, *, left_s: float | None) 
     if left_s is None:
         return request
     left_us = max(1, int(left_s * 1e6))
-    return dataclasses.replace(request, timeout_us=min(request.timeout_us or left_us, left_us))
+    return request._replace(timeout_us=min(request.timeout_us or left_us, left_us))
 
 
 def write_message(

@@ -32,6 +32,9 @@ PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 class Connection(asyncio.Protocol):
     """A connection that may take so much and so long for a request, and no more.
 
+    Attributes:
+        transport: the socket.
+
     Args:
         application: what answers.
         config: limits.
@@ -50,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._incoming: Exchange | None = None
         self._url, self._headers = b"", dict[bytes, bytes]()
-        self._is_in_head, self._is_paused = True, False
+        self._is_in_head = True
         self._taken = 0
         self._is_read = asyncio.Event()  # what was answered, or nearly all
         self._is_read.set()
@@ -60,7 +63,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a socket's
         """Take its place among the others, if there is one."""
-        self._transport = transport
+        self.transport = transport
         self._connections.add(self)
         if len(self._connections) > self._config.max_connections:
             self._refuse(503, f"there are {self._config.max_connections} connections already")
@@ -114,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._is_in_head = False
         if len(self._waiting) > MOST_PIPELINED:
             # What is raised here ends the parser's work: one piece from the network may hold thousands more.
-            self._transport.abort()
+            self.transport.abort()
             raise ConnectionAbortedError
         head_bytes = len(self._url) + sum(map(len, self._headers)) + sum(map(len, self._headers.values()))
         if head_bytes > MOST_HEAD_BYTES:
@@ -133,8 +136,7 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) == 1:
             self._answering = asyncio.get_running_loop().create_task(self._answer())
         else:
-            self._transport.pause_reading()
-            self._is_paused = True
+            self.transport.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """Hand over a piece of the body."""
@@ -155,26 +157,22 @@ class Connection(asyncio.Protocol):
         if self._waiting or self._since is not None:
             self._idle_at = now
         elif now - self._idle_at > KEEP_ALIVE_S:
-            self._transport.close()
-        if not self._transport.get_write_buffer_size():
+            self.transport.close()
+        if not self.transport.get_write_buffer_size():
             self._read_at = now
         elif now - self._read_at > limit_s:
-            self._transport.abort()
+            self.transport.abort()
 
     def end(self) -> None:
         """Close once what was asked is answered."""
         for exchange in self._waiting:
             exchange.wants_close = True
         if not self._waiting:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Close now."""
-        self._transport.abort()
+            self.transport.close()
 
     async def _answer(self) -> None:
         """Answer what has come, one after the other."""
-        while self._waiting and not self._transport.is_closing():
+        while self._waiting and not self.transport.is_closing():
             exchange = self._waiting[0]
             reply = await self._application.answer(exchange)
             self._send(reply, closes=exchange.wants_close, is_head=exchange.method == "HEAD")
@@ -183,14 +181,14 @@ class Connection(asyncio.Protocol):
         self._resume()
 
     def _send(self, reply: Reply, *, closes: bool, is_head: bool = False) -> None:
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
         lines = [b"HTTP/1.1 %d %s" % (reply.status, PHRASES[reply.status])]
         lines += [b"%s: %s" % header for header in reply.headers]
         lines += [b"content-length: %d" % len(reply.body), *([b"connection: close"] if closes else []), b"\r\n"]
-        self._transport.writelines((b"\r\n".join(lines), b"" if is_head else reply.body))
+        self.transport.writelines((b"\r\n".join(lines), b"" if is_head else reply.body))
         if closes:
-            self._transport.close()
+            self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what the application never sees, and close."""
@@ -200,9 +198,8 @@ class Connection(asyncio.Protocol):
         """Let more of a body come; who wants to know first whether it may is told so."""
         self._resume()
         if self._headers.pop(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _resume(self) -> None:
-        if self._is_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._is_paused = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()

@@ -10,13 +10,13 @@ import hmac
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import HEADER_LENGTH
-from toolkit.serving.job import Arrays
 
+Awaited = TypeVar("Awaited")
 # What nginx writes into its log for a client that closed its connection; nobody reads it.
 CLIENT_GONE = 499
 GZIP_OR_ZLIB = 47
@@ -105,7 +105,7 @@ class Exchange:
             raise self._too_large(most_bytes)
         while not self._is_whole:
             self._ask()
-            await self._wait(asyncio.get_running_loop().create_future())
+            await self.wait_for(asyncio.get_running_loop().create_future())
             self._check_size(most_bytes)
         self._check_size(most_bytes)
         body = bytes(self._body)
@@ -139,25 +139,12 @@ class Exchange:
         if not hmac.compare_digest(self.headers.get(b"authorization", b""), b"Bearer " + token):
             raise RefusedError("a bearer token is needed: Authorization: Bearer ...", status=401)
 
-    async def wait_for(self, answer: asyncio.Future[Arrays]) -> Arrays:
-        """Wait for outputs; they are cancelled where the client goes away meanwhile.
+    async def wait_for(self, awaited: asyncio.Future[Awaited]) -> Awaited:
+        """Wait for outputs, or for more of the body; cancelled where the client goes away meanwhile.
 
         Raises:
             RefusedError: it went away.
         """
-        outputs: Arrays = await self._wait(answer)
-        return outputs
-
-    def let_go(self) -> None:
-        """Forget the body, and what may still come of it."""
-        self._is_over, self._body = True, b""
-        self._hold(0)
-
-    def _go_on(self) -> None:
-        if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_result(None)
-
-    async def _wait(self, awaited: asyncio.Future[Any]) -> Any:
         self._awaited = awaited
         try:
             if self._is_gone:
@@ -169,6 +156,15 @@ class Exchange:
             raise
         finally:
             self._awaited = None
+
+    def let_go(self) -> None:
+        """Forget the body, and what may still come of it."""
+        self._is_over, self._body = True, b""
+        self._hold(0)
+
+    def _go_on(self) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
 
     def _check_size(self, most_bytes: int) -> None:
         if len(self._body) > most_bytes:

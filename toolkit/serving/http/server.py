@@ -94,7 +94,7 @@ class HttpServer:
             self._look_after()
             await asyncio.sleep(TICK_S / 10)
         for connection in list(self._connections):
-            connection.abort()
+            connection.transport.abort()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
