@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WORSE", "make_successor", "nudge"]
+__all__ = ["WORSE", "make_stranger", "make_successor", "nudge"]
 
 import json
 from collections.abc import Callable
@@ -36,6 +36,14 @@ def nudge(model: bytes, shift: float = 1e-6) -> bytes:
     return proto.SerializeToString()
 
 
+def make_stranger(operator: str, name: str = "x") -> bytes:
+    """Return a file without a card, of one operator with an input of this name."""
+    x, y = (helper.make_tensor_value_info(each, TensorProto.FLOAT, ["batch", 3]) for each in (name, "y"))
+    graph = helper.make_graph([helper.make_node(operator, [name], ["y"])], "other", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return model.SerializeToString()
+
+
 def _card_of(proto: onnx.ModelProto) -> onnx.StringStringEntryProto:
     return next(item for item in proto.metadata_props if item.key == CARD_KEY)
 
@@ -58,13 +66,6 @@ def _without_card(model: bytes) -> bytes:
     return proto.SerializeToString()
 
 
-def _of_another_graph(_: bytes) -> bytes:
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return model.SerializeToString()
-
-
 def _beside(model: bytes) -> bytes:
     """Return the model with a tensor whose data lie in another file."""
     proto = onnx.ModelProto.FromString(model)
@@ -76,13 +77,13 @@ def _beside(model: bytes) -> bytes:
 
 # Models that open and are worse than, or other than, the one in service; with words of the refusal.
 WORSE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "without a card": (_without_card, "carries no card, unlike the file in service"),
-    "without golden vectors": (_edit_card(lambda card: card.update(golden=None)), "carries no golden vectors, unlike"),
+    "without a card": (_without_card, "is not like the file in service: card False, not True"),
+    "without golden vectors": (_edit_card(lambda card: card.update(golden=None)), "golden vectors False, not True"),
     "classes renamed": (
         _edit_card(lambda card: card.update(classes=[f"other {name}" for name in card["classes"]])),
-        "has other classes in its card",
+        "classes ('other 0',",
     ),
-    "another polarity": (_edit_card(lambda card: card["input"].update(polarity="any")), "has other input in its card"),
-    "another graph": (_of_another_graph, "has another input than the file in service"),
+    "another polarity": (_edit_card(lambda card: card["input"].update(polarity="any")), "picture InputSpec("),
+    "another graph": (lambda _: make_stranger("Relu"), "card False, not True"),
     "data beside it": (_beside, "external"),
 }

@@ -22,7 +22,7 @@ import pytest
 from broken_models import FAULTS, broken
 from hostile_files import NOT_MODELS
 from served import Served, serving
-from successors import WORSE, make_successor, nudge
+from successors import WORSE, make_stranger, make_successor, nudge
 
 pytest.importorskip("httptools", reason="the extra `serve` is not installed")
 INFER = "/v2/models/digits/infer"
@@ -276,20 +276,25 @@ def test_reloads_leave_no_process_no_file_and_no_memory(
     assert measure_memory() < memory + (8 << 20)
 
 
+@pytest.mark.parametrize("which", ["the old one", "the new one"])
 def test_an_engine_that_is_killed_meanwhile_hinders_nothing(
-    server: Served, live: Path, models: tuple[bytes, bytes]
+    server: Served, live: Path, models: tuple[bytes, bytes], which: str
 ) -> None:
-    before = logits(server)
+    pid = server.process.pid
+    before, old = logits(server), set(children_of(pid))
     rename_in(live, models[1])
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(server.ask, LOAD, b"")
-        for pid in children_of(server.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        # The old one was killed, so that the new one is opened beside nothing; or the new one was, too, and is refused.
-        status = loading.result()[0]
-    assert status == 200
-    assert logits(server) != before
-    assert len(children_of(server.process.pid)) == 1
+        while not (new := set(children_of(pid)) - old):
+            time.sleep(0.002)
+        os.kill((old if which == "the old one" else new).pop(), signal.SIGKILL)
+        status, _, body = loading.result()
+    end = time.monotonic() + PATIENCE_S
+    while server.ask("/v2/health/ready")[0] != 200:  # the one that was killed may have been in service already
+        assert time.monotonic() < end
+    assert status == 200 or which == "the new one", body
+    assert (logits(server) == before) == (status == 400)
+    assert len(children_of(pid)) == 1
 
 
 def children_of(pid: int) -> list[int]:
@@ -340,6 +345,34 @@ def test_a_link_that_points_elsewhere_and_a_file_of_two_models_are_taken(
     assert re.fullmatch(
         r"(model (digits|spare) \(version 1\): sha256 \w{12} takes the place of sha256 \w{12}\n){2}", said
     )
+
+
+@pytest.mark.slow
+def test_versions_of_a_name_are_taken_apart_and_keep_their_order(models: tuple[bytes, bytes], tmp_path: Path) -> None:
+    paths = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for path in paths:
+        path.write_bytes(models[0])
+    with serving(f"digits={paths[0]}", f"digits={paths[1]}", "--repository") as server:
+        second = logits(server)
+        rename_in(paths[0], models[1])
+        assert server.ask(LOAD, b"")[0] == 200
+        assert json.loads(server.ask("/v2/models/digits")[2])["versions"] == ["1", "2"]
+        assert logits(server) == second != logits(server, "/v2/models/digits/versions/1/infer")
+        assert server.ask(LOAD, PREVIOUS)[0] == 200  # of the one that has one
+        assert logits(server, "/v2/models/digits/versions/1/infer") == second
+
+
+@pytest.mark.slow
+def test_a_strangers_file_is_held_against_what_clients_were_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(make_stranger("Relu"))
+    with serving(f"digits={path}", "--repository") as server:
+        rename_in(path, make_stranger("Relu", name="z"))
+        status, _, body = server.ask(LOAD, b"")
+        assert status == 400
+        assert "is not like the file in service: input [{'name': 'z'" in json.loads(body)["error"]
+        rename_in(path, make_stranger("Sigmoid"))
+        assert server.ask(LOAD, b"")[0] == 200
 
 
 def test_the_page_is_that_of_the_model_in_service(server: Served, live: Path, models: tuple[bytes, bytes]) -> None:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.onnx_file.external_data import read_model
@@ -38,7 +39,7 @@ def stamp_of(path: Path) -> Stamp:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @dataclass(slots=True, eq=False)
@@ -220,20 +221,18 @@ class Reloader:
 
 
 def _require_same(old: ServedModel, new: ServedModel) -> None:
-    """Refuse a file of which clients of the other one would be told wrong, or that can prove less."""
-    name, told = new.engine.source.path.name, new.to_config()
-    for key, value in old.to_config().items():
-        if told.get(key) != value:
-            raise ModelError(f"{name} has another {key} than the file in service: {told.get(key)}, not {value}")
-    if old.card is None:
-        return
-    if new.card is None:
-        raise ModelError(f"{name} carries no card, unlike the file in service")
-    for what in ("classes", "input"):
-        if getattr(new.card, what) != getattr(old.card, what):
-            raise ModelError(f"{name} has other {what} in its card than the file in service")
-    if old.card.golden and not new.card.golden:
-        raise ModelError(f"{name} carries no golden vectors, unlike the file in service")
+    """Refuse a file of which clients of the other one would have been told wrong, or that can prove less."""
+    told = _contract(new)
+    for what, value in _contract(old).items():
+        if value and told.get(what) != value:
+            name, seen, expected = new.engine.source.path.name, str(told.get(what))[:100], str(value)[:100]
+            raise ModelError(f"{name} is not like the file in service: {what} {seen}, not {expected}")
+
+
+def _contract(model: ServedModel) -> dict[str, Any]:
+    card = model.card
+    told = {"classes": card.classes, "picture": card.input, "golden vectors": bool(card.golden)} if card else {}
+    return {"card": bool(card), **model.to_config(), **told}
 
 
 def _title(model: ServedModel) -> str:
