@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda test-cuda-libraries test-device conform test-oip parity-all kits docs docs-full wheel check format clean
+.PHONY: quickstart install test test-slow test-hostile test-fuzz test-cuda test-cuda-libraries test-device conform proto test-oip parity-all kits docs docs-full wheel check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/toolkit quickstart
@@ -74,18 +74,30 @@ wheel: $(VENV)/.dev
 docs-full: $(VENV)/.docs
 	$(BIN)/python benchmarks/tutorial.py
 
-# Every row of the Open Inference Protocol against a server: `make conform URL=http://127.0.0.1:8000 [MODEL=digits]`.
-# Without URL against `toolkit serve`, with the rows about load, the end and hostile clients.
+# Every row of the Open Inference Protocol against a server: `make conform URL=http://127.0.0.1:8000 [MODEL=digits]`, over
+# gRPC `GRPC=127.0.0.1:8001`, both or one of them. Without either against `toolkit serve`, with the rows about load, the end
+# and hostile clients.
 conform: $(VENV)/.dev
-	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip tests/oip
+	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_GRPC=$(GRPC) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip \
+		tests/oip$(if $(GRPC),$(if $(URL),,/over_grpc))
+
+# The messages of gRPC, compiled; a test holds them against their files.
+proto: $(VENV)/.dev
+	for name in serving/grpc/inference runtimes/oip/client; do $(BIN)/python -m grpc_tools.protoc -I toolkit/$$(dirname $$name) \
+		--descriptor_set_out=toolkit/$$name.binpb $$(basename $$name).proto || exit; done
 
 # The same rows against real Triton, whose server a wheel carries: what it answers otherwise is listed, and held to the list.
+# Then Triton's clients, unchanged, against `toolkit serve`.
 TRITON := build/triton
+CLIENTS := build/triton-clients
 test-oip: $(VENV)/.dev
 	test -x $(TRITON)/bin/python || $(PYTHON) -m venv $(TRITON)
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check numpy==1.26.4 onnxruntime==1.32.0
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0
 	TOOLKIT_TRITON=$(TRITON) $(BIN)/python -m pytest -m oip tests/oip
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check 'tritonclient[grpc,http]==2.73.0'
+	TOOLKIT_TRITON_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest -m oip tests/oip/test_triton_clients.py
 
 # Every engine that installs here, on the latest model: table, JSON and heat map.
 parity-all: $(VENV)/.dev

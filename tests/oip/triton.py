@@ -81,9 +81,9 @@ class Triton:
         stub = self._server / "python_backend_stubs" / site.parent.name.removeprefix("python")
         shutil.copy(stub / "triton_python_backend_stub", folder / "backends" / "python")
         (folder / "backends" / "python" / "triton_python_backend_stub").chmod(0o755)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+            self._port, self._grpc_port = free.getsockname()[1], other.getsockname()[1]
+        self.url, self.grpc = f"http://127.0.0.1:{self._port}", f"127.0.0.1:{self._grpc_port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def ensure(self) -> None:
@@ -108,7 +108,8 @@ class Triton:
             "--http-address",
             "127.0.0.1",
         ]
-        command += ["--allow-grpc", "false", "--allow-metrics", "false", "--log-info", "false"]
+        command += ["--grpc-port", str(self._grpc_port), "--grpc-address", "127.0.0.1"]
+        command += ["--allow-metrics", "false", "--log-info", "false"]
         command += ["--model-repository", str(self._folder / "models")]
         command += ["--backend-directory", str(self._folder / "backends")]
         with (self._folder / "log").open("ab") as log:

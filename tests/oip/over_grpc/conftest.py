@@ -42,6 +42,7 @@ def wire(wire_found: GrpcWire, request: pytest.FixtureRequest) -> GrpcWire:
     """The model that the rows are about."""
     if TRITON:
         request.getfixturevalue("triton").ensure()  # the row before may have ended it
+        wire_found.stub.ServerLive(pb.ServerLiveRequest(), wait_for_ready=True, timeout=60)
     return wire_found
 
 

@@ -120,9 +120,16 @@ def test_grpc_inference_by_an_unknown_model_or_version_is_not_found(
     require_code(lambda: wire.infer(request), "NOT_FOUND")
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xff\xff\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe", b"{}" * 40, b"\x3a\x04"]
-)
+NO_MESSAGES = {
+    "no-key": b"\xff\xff\xff",
+    "length-past-the-end": b"\x0a\xff\xff\xff\xff\x0f",
+    "no-text": b"\x0a\x02\xff\xfe",
+    "json": b"{}" * 40,
+    "cut": b"\x3a\x04",
+}
+
+
+@pytest.mark.parametrize("data", NO_MESSAGES.values(), ids=NO_MESSAGES)
 def test_grpc_message_that_is_none_is_refused(wire: GrpcWire, data: bytes) -> None:
     ask = wire.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
     code = refusal(lambda: ask(data, timeout=PATIENCE_S)).code().name
