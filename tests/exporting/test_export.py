@@ -382,3 +382,9 @@ def test_a_run_is_not_executed_in_the_name_of_another_runs_file(trained_run: Pat
 
     with pytest.raises(ModelError, match="--run"):
         require_origin(trained_run, {CARD_KEY: replace(card, checkpoint_sha256="0" * 64).dumps()}, name="m")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a\\b"])
+def test_a_name_that_no_file_can_have_is_refused_with_those_that_can(name: str) -> None:
+    with pytest.raises(UsageError, match=r"cannot name a file; expected one without / and \\, and no dot in front"):
+        ExportConfig(name=name)

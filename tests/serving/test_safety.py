@@ -83,6 +83,11 @@ def refuse(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def test_a_name_that_no_address_can_have_is_refused(model_path: Path) -> None:
+    code, words = refuse(f"../x={model_path}")
+    assert (code, words.startswith("error: '../x' cannot name a model in an address; expected NAME=FILE")) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--port", "--grpc-port"])
 def test_a_port_in_use_is_named(model_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
