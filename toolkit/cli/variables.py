@@ -37,6 +37,8 @@ OTHER_VARIABLES = {
     "GLIBC_TUNABLES": "As MALLOC_TRIM_THRESHOLD_.",
     "CUDA_VISIBLE_DEVICES": "Which GPUs CUDA sees; named in the message where it hides all of them.",
     "LD_LIBRARY_PATH": "Where the doctor looks for NVIDIA's libraries first, as the loader does.",
+    "GRPC_VERBOSITY": "Set to NONE for gRPC where it is not set: what goes wrong is told in a line of ours.",
+    "NOTIFY_SOCKET": "Set by systemd, which is told there when serve takes requests.",
     "RANK": "Set by torchrun: which of the processes that train together this is.",
     "LOCAL_RANK": "Set by torchrun: the same on this machine, and the GPU that the process takes.",
     "WORLD_SIZE": "Set by torchrun: how many they are.",
