@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from typer.main import get_command
 
 from toolkit.cli.app import app
-from toolkit.cli.usage import explain_usage
+from toolkit.cli.boundary import explain_usage
 
 MARK = re.compile(r"<!--\s*(?P<name>parse only|file|exit|given|setup|output)\b:?\s*(?P<words>.*?)\s*-->", re.DOTALL)
 LINKS = {"image", "link_open"}

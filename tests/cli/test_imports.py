@@ -69,7 +69,7 @@ def test_lists_of_runs_and_recipes_load_no_engine(command: str, artifacts: dict[
     assert not loaded & {"torch", "onnx", "onnxruntime", "numpy", "matplotlib"}
 
 
-@pytest.mark.parametrize("module", ["toolkit.cli.actions.train", "toolkit.cli.actions.export"])
+@pytest.mark.parametrize("module", ["toolkit.cli.actions.train", "toolkit.cli.commands.export"])
 def test_what_is_refused_before_the_work_does_not_wait_for_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,8 +19,8 @@ from toolkit.api.evaluate import evaluate
 from toolkit.api.train import train
 from toolkit.cli.actions import bench
 from toolkit.cli.actions.evaluate import describe_mistakes, write_evaluation
-from toolkit.cli.actions.learning_curve import CurveRecorder
 from toolkit.cli.actions.train import TrainingListener
+from toolkit.cli.commands.learning_curve import CurveRecorder
 from toolkit.cli.output import Output, draw_picture
 from toolkit.errors import ResourceError
 from toolkit.plots import bench as bench_pictures

@@ -16,8 +16,7 @@ from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporting import cross_check
 from toolkit.exporting.config import ExportConfig
-from toolkit.exporting.cross_check import judge_cross_check
-from toolkit.exporting.export import export_run
+from toolkit.exporting.export import export_run, judge_cross_check
 from toolkit.exporting.model_file import FileMaker
 from toolkit.runtimes.base import Arrays
 

@@ -8,31 +8,26 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from toolkit.api.data import load_recorded, remember_data
+from toolkit.api.data import Data, load_recorded, remember_data
 from toolkit.api.failures import in_callers_words
-from toolkit.api.feeds import read_feeds
+from toolkit.api.feeds import Inputs, Shapes, Values, read_feeds
 from toolkit.api.listener import Listener
-from toolkit.api.subjects import find_model, held_output, write_report
+from toolkit.api.subjects import PathLike, find_model, held_output, write_report
 from toolkit.api.words import Names, Numbers, name_runtimes, split_names, split_numbers, write_call
 from toolkit.artifacts import ArtifactStore
+from toolkit.card import Card
+from toolkit.data.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.onnx_file.external_data import read_model
 from toolkit.parity.check import ParityListener, ParityOptions
 from toolkit.parity.check import check_parity as check_engines
 from toolkit.parity.config import ParityConfig
 from toolkit.parity.diagnosis.replay import worst_folder
-
-if TYPE_CHECKING:
-    from toolkit.api.data import Data
-    from toolkit.api.feeds import Inputs, Shapes, Values
-    from toolkit.api.subjects import PathLike
-    from toolkit.card import Card
-    from toolkit.data.dataset import Dataset
-    from toolkit.parity.report import ParityReport
-    from toolkit.parity.subject import Subject
-    from toolkit.progress import ShowProgress
+from toolkit.parity.report import ParityReport
+from toolkit.parity.subject import Subject
+from toolkit.progress import ShowProgress
 
 DEFAULTS = ParityConfig()
 AGAINST_ALONE = (

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 __all__ = ["diagnose"]
 
-from typing import TYPE_CHECKING
 
 from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener
-from toolkit.api.subjects import held_output, write_report
+from toolkit.api.subjects import PathLike, held_output, write_report
 from toolkit.api.words import Names, split_names, write_call
 from toolkit.doctor.checks import DEFAULT_ENGINES, run_doctor
-
-if TYPE_CHECKING:
-    from toolkit.api.subjects import PathLike
-    from toolkit.doctor.report import DoctorReport
+from toolkit.doctor.report import DoctorReport
 
 
 @in_callers_words

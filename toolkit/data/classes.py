@@ -7,18 +7,14 @@ from __future__ import annotations
 
 __all__ = ["list_names", "match_classes", "sort_names"]
 
-from typing import TYPE_CHECKING
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.errors import DataError, suggest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import numpy.typing as npt
-
-    from toolkit.progress import OnNote
+from toolkit.progress import OnNote
 
 MOST_LISTED = 20
 

@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from toolkit.errors import DataError
 from toolkit.imaging.codecs.picture import refuse_dark_colour
@@ -32,9 +33,6 @@ from toolkit.imaging.pixel_values import Depth, flatten_image, is_deep_mode, is_
 from toolkit.imaging.png import PNG_SIGNATURE, decode_plain_png
 from toolkit.imaging.settings import MAX_FILE_BYTES
 from toolkit.regular_file import open_regular, read_regular
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 # By EXIF's number: how rows and columns of the upright picture, after a quarter turn or without, run backwards.
 BACKWARDS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}

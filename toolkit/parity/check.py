@@ -8,28 +8,25 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.artifacts import ArtifactStore, recording_beside
+from toolkit.card import Card
+from toolkit.data.dataset import Dataset
 from toolkit.environment import describe_environment
 from toolkit.errors import ModelError
+from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import Budget, ParityConfig
 from toolkit.parity.matrix import judge_matrix
 from toolkit.parity.recording import Recording, find_recording, hash_calls, read_recording, write_recording
 from toolkit.parity.references.images import compute_reference, make_suites
+from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import Subject, require_providers
-from toolkit.progress import show_nothing
+from toolkit.progress import OnNote, ShowProgress, show_nothing
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import find_run, read_run
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.workers.client import Opener, open_worker
-
-if TYPE_CHECKING:
-    from toolkit.card import Card
-    from toolkit.data.dataset import Dataset
-    from toolkit.onnx_file.source import ModelSource
-    from toolkit.parity.report import ParityReport
-    from toolkit.progress import OnNote, ShowProgress
 
 NO_RUN = "the run that this model came from is not here: the reference is the file's own weights in float64"
 

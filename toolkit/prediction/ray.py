@@ -19,7 +19,7 @@ from importlib import import_module
 from io import BytesIO
 from itertools import groupby, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,19 +31,15 @@ from toolkit.errors import ResourceError, ToolkitError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import PredictionConfig
 from toolkit.prediction.open_model import DescribedModel, OpenedModel, open_model
+from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
 from toolkit.prediction.pipeline.predictor import Predictor
 from toolkit.prediction.pipeline.prepare_items import Preparation, prepare_items
 from toolkit.prediction.sinks.target import Progress
 from toolkit.prediction.sources.items import PackedFile, group_items, rows_per_job, skip_rows
 from toolkit.prediction.sources.open import STDIN, open_items, open_packed, walk_inputs
 from toolkit.programs import import_extra
+from toolkit.progress import OnNote
 from toolkit.runtimes.providers import CUDA_PROVIDERS
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from toolkit.prediction.pipeline.blocks import AnsweredBlock, Block
-    from toolkit.progress import OnNote
 
 # Ray's own words are for those who look after a cluster; its errors reach the user as exceptions.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}

@@ -5,13 +5,12 @@ from __future__ import annotations
 __all__ = ["describe_info"]
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import RenderableType
 
 from toolkit.counts import count_of
 from toolkit.render.tables import RowTable, make_table
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 # Of a thousand classes nobody reads each line.
 MOST_CLASSES = 40

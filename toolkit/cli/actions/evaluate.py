@@ -6,7 +6,7 @@ __all__ = ["describe_mistakes", "evaluate_and_report", "write_evaluation"]
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.api.evaluate import evaluate
 from toolkit.artifacts import ArtifactStore
@@ -15,11 +15,9 @@ from toolkit.cli.hearing import CommandListener
 from toolkit.cli.output import Output, draw_picture
 from toolkit.counts import count_of
 from toolkit.durable import write_json
+from toolkit.evaluation.report import EvaluationReport
 from toolkit.holding import hold
 from toolkit.render.training import confusion_table, describe_comparison
-
-if TYPE_CHECKING:
-    from toolkit.evaluation.report import EvaluationReport
 
 # How long another evaluation of the same run may take to write its files.
 WRITING_S = 60.0

@@ -6,7 +6,7 @@ __all__ = ["check_and_report", "replay_and_report", "require_passed"]
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.api.check_parity import check_parity
 from toolkit.artifacts import ArtifactStore
@@ -17,6 +17,7 @@ from toolkit.errors import CheckFailedError, ModelError
 from toolkit.onnx_file.external_data import read_model
 from toolkit.parity.diagnosis.replay import read_sample, replay_sample
 from toolkit.parity.recording import require_same_model
+from toolkit.parity.report import ParityReport
 from toolkit.render.parity import (
     describe_causes,
     describe_matrix,
@@ -24,9 +25,6 @@ from toolkit.render.parity import (
     describe_replay,
     replay_table,
 )
-
-if TYPE_CHECKING:
-    from toolkit.parity.report import ParityReport
 
 # Of a failure in the one line that ends the command; the report has the rest.
 MOST_WORDS = 400

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
+from toolkit.bench.report import BenchReport
 from toolkit.cli import options
 from toolkit.cli.completion import BINDINGS, BOUNDARIES, DRIVERS, OBJECTIVES, SCENARIOS, engines, one_of, some_of
 from toolkit.cli.context import choose_model
+from toolkit.cli.hearing import CommandListener
 from toolkit.cli.options import command_of, option, options_for
-from toolkit.cli.output import Output
+from toolkit.cli.output import Output, draw_picture, note
+from toolkit.durable import write_atomic
+from toolkit.errors import CheckFailedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +105,45 @@ class BenchRequest:
 
 
 def _carry_out(request: BenchRequest) -> None:
-    path = choose_model(request.model, store=ArtifactStore.default())
+    """Measure, write what was asked for, show it.
+
+    Raises:
+        CheckFailedError: a row failed, or a search found nothing.
+        KeyboardInterrupt: it was interrupted; what is finished is written.
+    """
+    store = ArtifactStore.default()
+    path = choose_model(request.model, store=store)
     outputs = (request.output, request.picture, request.csv, request.samples)
     claim_outputs(*outputs, force=request.force, inputs=(path, request.inputs))
     from toolkit.api.benchmark import benchmark
-    from toolkit.cli.actions.bench import BenchFiles, bench_and_report
+    from toolkit.render.bench import render_bench
 
-    bench_and_report(
-        path,
-        options_for(benchmark, request),
-        files=BenchFiles(report=request.output, picture=request.picture, csv=request.csv, samples=request.samples),
-        is_latest=request.model is None,
-        output=Output(as_json=request.as_json),
-    )
+    output = Output(as_json=request.as_json)
+    target = request.output or store.new_file("reports", "bench", suffix=".json")
+    told = CommandListener(output, announced=path if request.model is None else None)
+    report = benchmark(**options_for(benchmark, request) | {"model": path, "output": target, "listener": told})
+    written = _write(report, request, target=target)
+    output.report(report.to_json(), *render_bench(report))
+    note(f"report: {written}")
+    if report.is_interrupted:
+        raise KeyboardInterrupt
+    if report.problem:
+        raise CheckFailedError(report.problem)
+
+
+def _write(report: BenchReport, request: BenchRequest, *, target: Path) -> str:
+    """Write every file beside the report and return where all lie, in one line."""
+    from toolkit.bench.rows import rows_csv, samples_csv
+
+    for path, text in ((request.csv, rows_csv), (request.samples, samples_csv)):
+        if path is not None:
+            write_atomic(path, text(report).encode())
+    picture = request.picture
+    if picture is not None:
+        from toolkit.plots.bench import draw_bench
+
+        picture = picture if draw_picture(picture, lambda: draw_bench([report.to_json()])) else None
+    return ", ".join(str(path) for path in (target, picture, request.csv, request.samples) if path is not None)
 
 
 bench_command = command_of(BenchRequest, _carry_out)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Borrowed", "borrow_module", "undisturbed"]
+__all__ = ["Borrowed", "FlatModule", "borrow_module", "undisturbed"]
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from toolkit.errors import ModelError, UsageError, first_line
 from toolkit.exporting.modules.classifier import ImageClassifier, make_golden_call
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import Example, read_example, to_tensors
-from toolkit.exporting.modules.face import FlatModule
 from toolkit.onnx_file.source import MODEL_CAP_BYTES
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -158,3 +157,56 @@ def _name_outputs(face: FlatModule, example: Example, *, config: ModuleExportCon
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+
+
+class FlatModule(nn.Module):
+    """A module behind a face of tensors only.
+
+    Args:
+        inner: the module.
+        keywords: the parameters of its `forward` that the tensors are handed to; empty for their order.
+    """
+
+    def __init__(self, inner: nn.Module, keywords: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.inner = inner
+        self._keywords = keywords
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return every tensor of what the module returns, in its order."""
+        return tuple(tensor for _, tensor in self.answer(*tensors))
+
+    def answer(self, *tensors: Tensor) -> list[tuple[str, Tensor]]:
+        """Return every tensor of what the module returns with its name.
+
+        Raises:
+            TypeError: something in it is neither a tensor nor made of tensors.
+        """
+        if self._keywords:
+            answer = self.inner(**dict(zip(self._keywords, tensors, strict=True)))
+        else:
+            answer = self.inner(*tensors)
+        return list(_walk(answer, ""))
+
+
+def _walk(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors by name: keys and fields as they are, places in a tuple as numbers; None is passed over."""
+    if isinstance(value, Tensor):
+        yield path or "output", value
+    elif value is not None:
+        for name, part in _parts_of(value, path or "output"):
+            yield from _walk(part, name)
+
+
+def _parts_of(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    beneath = "" if path == "output" else f"{path}_"
+    if isinstance(value, Mapping):
+        yield from ((f"{beneath}{key}", part) for key, part in value.items())
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from ((f"{beneath}{item.name}", getattr(value, item.name)) for item in fields(value))
+    elif hasattr(value, "_fields"):
+        yield from ((f"{beneath}{name}", part) for name, part in zip(value._fields, value, strict=True))
+    elif isinstance(value, tuple | list):
+        yield from ((f"{path}_{number}", part) for number, part in enumerate(value))
+    else:
+        raise TypeError(f"{path} is a {type(value).__name__}, not a tensor")

@@ -23,14 +23,14 @@ from toolkit.exporting.model_file import PRODUCER, card_properties, prove_contra
 from toolkit.exporting.modules.borrowed import Borrowed, borrow_module, undisturbed
 from toolkit.exporting.modules.classifier import make_card
 from toolkit.exporting.modules.config import ModuleExportConfig
-from toolkit.exporting.modules.example import to_tensors
-from toolkit.exporting.modules.open_sizes import open_sizes
+from toolkit.exporting.modules.example import Example, to_tensors
 from toolkit.exporting.modules.proof import prove_module
 from toolkit.exporting.modules.reference import ask_module
 from toolkit.exporting.modules.report import ModuleExportReport
 from toolkit.holding import hold
 from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.recording import Recording, write_recording
+from toolkit.parity.references.feeds import FeedsReference
 from toolkit.progress import ShowWork, show_nothing
 
 FIXED = (
@@ -97,7 +97,7 @@ def _export(
             borrowed = borrow_module(module, example, config=config, name=name)
             graph, spec, finished = _trace(borrowed, name=name, log=log)
         reference = ask_module(borrowed, budget_s=config.budget_s, progress=progress)
-    if open_sizes(graph, reference, example=borrowed.example):
+    if _open_sizes(graph, reference, example=borrowed.example):
         finished = finish_model(graph, spec, metadata={}, producer=PRODUCER)
     card = None
     if config.classes:
@@ -168,3 +168,31 @@ def _put(
     if not is_there:
         write_atomic(path, source.model)
     return path, is_there
+
+
+def _open_sizes(graph: onnx.ModelProto, reference: FeedsReference, *, example: Example) -> bool:
+    """Leave open what a module's answers show to be: by the name of the input's axis whose size they have, if any.
+
+    Args:
+        graph: changed in place; sizes within it are left out where one was wrong.
+        reference: the module's answers.
+        example: names the inputs' axes.
+
+    Returns:
+        Whether one was.
+    """
+    is_changed = False
+    sizes = {
+        axis: [entry.feeds[name].shape[place] for entry in reference.suites]
+        for name, axes in example.dynamic.items()
+        for place, axis in axes.items()
+    }
+    for output in graph.graph.output:
+        shapes = [entry.outputs[output.name].shape for entry in reference.suites]
+        for place, dim in enumerate(output.type.tensor_type.shape.dim):
+            seen = [shape[place] for shape in shapes]
+            if dim.HasField("dim_value") and set(seen) != {dim.dim_value}:
+                dim.dim_param = next((axis for axis, told in sizes.items() if told == seen), f"{output.name}_{place}")
+                del graph.graph.value_info[:]
+                is_changed = True
+    return is_changed
