@@ -9,7 +9,8 @@ from fake_engine import FakeEngine, make_info
 from tiny_models import build_model
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.report import BenchRow
+from toolkit.bench.report import BenchReport, BenchRow
+from toolkit.bench.sweep import prepare_bench
 from toolkit.durable import sha256_bytes
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
@@ -54,3 +55,8 @@ def make_row(batch: int, p50_ms: float, *, half_ms: float = 0.0, **changes: Any)
         "ci95": {"p50": [p50_ms - half_ms, p50_ms + half_ms]},
     }
     return BenchRow(**{**fields, **changes})
+
+
+def run_bench(config: BenchConfig, source: ModelSource, **how: Any) -> BenchReport:
+    """Check, then measure, with the errors of the first."""
+    return prepare_bench(config, source, **{"command": "", **how}).measure()

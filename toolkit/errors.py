@@ -136,6 +136,12 @@ class DownloadError(ToolkitError):
     exit_code = 6
 
 
+# What may cross a process boundary: every class above, which a message alone makes.
+_BY_NAME: dict[str, type[ToolkitError]] = {
+    name: item for name, item in vars().items() if isinstance(item, type) and issubclass(item, ToolkitError)
+}
+
+
 class StoppedError(ToolkitError):
     """A signal asked the work to end; what was done is saved.
 
@@ -148,24 +154,6 @@ class StoppedError(ToolkitError):
         super().__init__(message)
         self.signal = signal
         self.exit_code = 128 + signal
-
-
-_BY_NAME: dict[str, type[ToolkitError]] = {
-    cls.__name__: cls
-    for cls in (
-        CheckFailedError,
-        UsageError,
-        DataError,
-        ModelError,
-        WrongAnswerError,
-        ExternalDataError,
-        ResourceError,
-        ProviderError,
-        WorkerError,
-        DownloadError,
-        ToolkitError,
-    )
-}
 
 
 def error_from_json(record: dict[str, str]) -> ToolkitError:

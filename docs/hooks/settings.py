@@ -5,13 +5,12 @@ from __future__ import annotations
 __all__ = ["PARTS"]
 
 import inspect
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable
 
 from markdown_text import as_cell, table
 
 from toolkit import errors
-from toolkit.cli.variables import OTHER_VARIABLES, VARIABLES
+from toolkit.cli.help_page import VARIABLES
 from toolkit.training.recipe_catalog import RECIPES, SUMMARIES
 from toolkit.training.recipe_fields import list_fields
 
@@ -48,8 +47,8 @@ def _tell_codes() -> str:
     return table(("code", "error", "meaning"), rows)
 
 
-def _tell_variables(variables: Mapping[str, str]) -> str:
-    return table(("variable", "what it does"), [(f"`{name}`", as_cell(words)) for name, words in variables.items()])
+def _tell_variables() -> str:
+    return table(("variable", "what it does"), [(f"`{name}`", as_cell(words)) for name, words in VARIABLES.items()])
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -57,6 +56,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipe-fields": _tell_fields,
     "recipe-values": _tell_values,
     "exit-codes": _tell_codes,
-    "variables": partial(_tell_variables, VARIABLES),
-    "other-variables": partial(_tell_variables, OTHER_VARIABLES),
+    "variables": _tell_variables,
 }

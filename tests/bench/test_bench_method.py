@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_samples import make_opener, make_source
+from bench_samples import make_opener, make_source, run_bench
 from clocked import ClockedEngine, FakeClock, draw
 from fake_engine import make_info
 from hypothesis import given, settings
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from toolkit.bench.config import DEFAULT_PLAN, BenchConfig
 from toolkit.bench.measuring.interleaving import next_window
 from toolkit.bench.report import BenchRow
-from toolkit.bench.sweep import run_bench
 from toolkit.plain import to_plain
 from toolkit.runtimes.timing.plan import MeasurePlan
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_samples import make_config, make_opener, make_row, make_source
+from bench_samples import make_config, make_opener, make_row, make_source, run_bench
 from fake_engine import FakeEngine, make_info
 from PIL import Image
 from tiny_models import build_card, build_model, save_model
@@ -19,7 +19,6 @@ from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.variants import NoPrecisionError, find_precision_file
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.rows import QUANTILES
-from toolkit.bench.sweep import run_bench
 from toolkit.errors import DataError, ModelError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.plots.bench import draw_bench

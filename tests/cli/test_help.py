@@ -18,8 +18,7 @@ from toolkit.api.words import DEFAULT_DATA
 from toolkit.bench.auto import DEFAULT_OBJECTIVE
 from toolkit.bench.config import DEFAULT_BATCHES, DEFAULT_PLAN, BenchConfig
 from toolkit.cli.app import _load_command
-from toolkit.cli.help_page import EXAMPLES
-from toolkit.cli.variables import VARIABLES
+from toolkit.cli.help_page import EXAMPLES, VARIABLES
 from toolkit.doctor.checks import DEFAULT_ENGINES
 from toolkit.parity.config import DEFAULT_BUDGET_S, SHORT_MULTIPLY_ADDS, ParityConfig
 from toolkit.parity.variants import DEFAULT_RUNTIMES

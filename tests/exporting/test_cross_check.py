@@ -14,7 +14,7 @@ from broken_models import damaging
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.load import load_mini
 from toolkit.errors import CheckFailedError, ModelError
-from toolkit.exporting import cross_check
+from toolkit.exporting import export as exporting
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run, judge_cross_check
 from toolkit.exporting.model_file import FileMaker
@@ -67,19 +67,19 @@ def test_a_network_that_the_older_exporter_cannot_write_is_said_plainly(
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.fft.rfft2(images.float()).real
 
-    monkeypatch.setattr(cross_check, "ContractNetwork", Untraceable)
+    monkeypatch.setattr(exporting, "ContractNetwork", Untraceable)
     log, unread = tmp_path / "export.log", SimpleNamespace()
     checkpoint, proven = SimpleNamespace(network=None), SimpleNamespace(probe=SimpleNamespace(bound=BOUND))
     maker = FileMaker(run=unread, checkpoint=checkpoint, data=load_mini(), config=ExportConfig(), name="m")  # type: ignore[arg-type]  # never reached
     with pytest.raises(ModelError, match=r"no cross-check of this network: .*; export without --cross-check") as caught:
-        cross_check.compare_exporters(maker, proven, log=log)  # type: ignore[arg-type]  # the bound alone is read
+        exporting.compare_exporters(maker, proven, log=log)  # type: ignore[arg-type]  # the bound alone is read
     assert str(log) in str(caught.value)
     assert "Traceback" in log.read_text()
 
 
 @pytest.mark.slow
 def test_a_disagreement_leaves_nothing(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_check, "export_torch_script", damaging(cross_check.export_torch_script, "bias dropped"))
+    monkeypatch.setattr(exporting, "export_torch_script", damaging(exporting.export_torch_script, "bias dropped"))
     with pytest.raises(CheckFailedError, match=r"cross-check: .* nothing was written"):
         export_run(trained_run, load_mini(), config=ExportConfig(cross_check=True), store=ArtifactStore(root=tmp_path))
     assert not (tmp_path / "models").exists()

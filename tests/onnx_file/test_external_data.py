@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from bench_samples import run_bench
 from tiny_models import SPLIT_WEIGHTS, save_split
 
 from toolkit.bench.config import BenchConfig
-from toolkit.bench.sweep import run_bench
 from toolkit.errors import ExternalDataError, ModelError
 from toolkit.onnx_file.external_data import read_model
 from toolkit.onnx_file.source import ModelSource

@@ -5,7 +5,7 @@ Where no batch sizes are named, as many of the default ones are measured as the 
 
 from __future__ import annotations
 
-__all__ = ["BUDGET_S", "PreparedBench", "explain_batches", "fit_batches", "prepare_bench", "run_bench"]
+__all__ = ["BUDGET_S", "PreparedBench", "explain_batches", "fit_batches", "prepare_bench"]
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -195,27 +195,6 @@ def prepare_bench(
     return PreparedBench(
         config=config, source=source, probes=probes, command=command, environment=environment, opener=opener, show=show
     )
-
-
-def run_bench(
-    config: BenchConfig,
-    source: ModelSource,
-    *,
-    command: str = "",
-    opener: Opener = open_worker,
-    show: ShowWork = show_nothing,
-) -> BenchReport:
-    """Check, then measure: `prepare_bench` and `PreparedBench.measure` in one call, with the errors of the first.
-
-    Args:
-        config: what is to be measured.
-        source: the model.
-        command: what repeats it, for the report; this call where it is empty.
-        opener: opens a model in a worker.
-        show: told what is being done, and how far that is.
-    """
-    call = f"run_bench({config!r}, ModelSource.read({str(source.path)!r}))"
-    return prepare_bench(config, source, command=command or call, opener=opener, show=show).measure()
 
 
 def fit_batches(probe: Probe, config: BenchConfig) -> tuple[int, ...]:

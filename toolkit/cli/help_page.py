@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLES", "ROOT_EPILOG", "GroupedCommand", "finish_help"]
+__all__ = ["EXAMPLES", "ROOT_EPILOG", "VARIABLES", "GroupedCommand", "finish_help"]
 
 from typing import Any
 
 from typer.core import TyperCommand
 
-from toolkit.cli.variables import VARIABLES
-
+# Environment variables of its own that are read, with what each changes; `docs/reference/variables.md` tells of others.
+VARIABLES = {
+    "TOOLKIT_ARTIFACTS": "Where results go; ./artifacts by default.",
+    "TOOLKIT_DATA": "Where fetched data sets lie; the user's cache by default.",
+    "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
+    "TOOLKIT_RUNTIMES": "Where added engines lie; the user's own data by default.",
+    "TOOLKIT_TIME_LIMIT": "Most seconds that one request to an engine may take; none by default.",
+    "TOOLKIT_TOKEN_FILE": "File of the bearer token that --at sends to a server; none by default.",
+    "TOOLKIT_AUTHOR": "The author in an exported card, as --author.",
+    "TOOLKIT_LICENCE": "The licence in an exported card, as --licence.",
+}
 # The first sign says: not to be folded. Of the variables only those that say where things lie: a screen has 40 lines.
 ROOT_EPILOG = """\b
 --debug after a command shows a failure's traceback. Places, by variable:

@@ -24,7 +24,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.data.load import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 
 INFO_SCHEMA = "toolkit/data/1"
 FETCH_SCHEMA = "toolkit/data-fetch/1"
@@ -54,7 +54,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fetch_by_name(name: str, *, progress: ShowProgress | None = None) -> dict[str, Any]:
+def fetch_by_name(name: str, *, progress: ShowProgress = tell_nobody) -> dict[str, Any]:
     """Fetch a data set and return a JSON-ready report of its folder and its verified files.
 
     Keys:

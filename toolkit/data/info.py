@@ -40,7 +40,7 @@ from toolkit.data.load import check_size, find_own, finish_own, load_dataset
 from toolkit.data.split import count_validation
 from toolkit.data.trainable import check_data, propose_size
 from toolkit.errors import DataError
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def inspect_data(
     name: str,
     *,
     size: tuple[int, int] | None = None,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     on_note: OnNote = lambda _: None,
 ) -> dict[str, Any]:
     """Return a JSON-ready report on whatever a name or a path stands for.
@@ -98,7 +98,7 @@ def inspect_data(
 
 
 def _inspect_layout(
-    layout: Layout, name: str, *, size: tuple[int, int] | None, progress: ShowProgress | None, on_note: OnNote
+    layout: Layout, name: str, *, size: tuple[int, int] | None, progress: ShowProgress, on_note: OnNote
 ) -> dict[str, Any]:
     pictures = layout.open(on_note)
     if isinstance(pictures, GatheredPictures):

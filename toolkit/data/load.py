@@ -30,7 +30,7 @@ from toolkit.data.gathered import GatheredPictures, arrange
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit, fit_image
 from toolkit.imaging.polarity import find_polarity
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 
 if TYPE_CHECKING:
     from toolkit.data.formats.survey import Survey
@@ -76,17 +76,17 @@ def load_dataset(
         DownloadError: the data could not be fetched, or a cached file has changed since.
         ResourceError: the cache cannot be written.
     """
-    size = (size, size) if isinstance(size, int) else size
+    size, show = (size, size) if isinstance(size, int) else size, progress or tell_nobody
     check_size(size, name)
     _check_polarity(polarity, name)
     if name == MINI_NAME:
         return load_mini()
     if name in CATALOG:
-        return _load_entry(CATALOG[name], progress)
+        return _load_entry(CATALOG[name], show)
     from toolkit.data.sources import recognise_layout
 
     pictures = recognise_layout(find_own(name), on_note=on_note).open(on_note)
-    return finish_own(pictures, size=size, polarity=polarity, progress=progress, on_note=on_note)
+    return finish_own(pictures, size=size, polarity=polarity, progress=show, on_note=on_note)
 
 
 def finish_own(
@@ -95,7 +95,7 @@ def finish_own(
     survey: Survey | None = None,
     size: tuple[int, int] | None = None,
     polarity: str | None = None,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     on_note: OnNote = lambda _: None,
 ) -> Dataset:
     """Make a data set of a user's own pictures, opened; the rest as `load_dataset`.
@@ -184,7 +184,7 @@ def _check_polarity(polarity: str | None, name: str) -> None:
         raise UsageError(f"{name} has its own polarity; one can be given for a folder or a file")
 
 
-def _load_entry(entry: CatalogEntry, progress: ShowProgress | None) -> Dataset:
+def _load_entry(entry: CatalogEntry, progress: ShowProgress) -> Dataset:
     folder = fetch_missing(entry, progress=progress)
     # What was hashed is what is parsed: each file is read once.
     arrays = [read_idx(read_cached(folder / file.name, file), name=str(folder / file.name)) for file in entry.files]

@@ -23,7 +23,7 @@ from toolkit.data.load import find_own, finish_own, load_dataset, recognise_entr
 from toolkit.data.split import spread_classes
 from toolkit.errors import DataError
 from toolkit.imaging.prepare import prepare_batch
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 
 if TYPE_CHECKING:
     from toolkit.data.formats.class_folders import JudgedFiles
@@ -76,7 +76,7 @@ class LabelledPictures:
         )
 
     def prepare(
-        self, spec: InputSpec, *, progress: ShowProgress | None = None
+        self, spec: InputSpec, *, progress: ShowProgress = tell_nobody
     ) -> tuple[npt.NDArray[np.uint8], list[str]]:
         """Bring every picture to a model's input, as `toolkit predict` does.
 
@@ -107,7 +107,7 @@ def load_pictures(
     *,
     trained_on: Mapping[str, Any],
     size: tuple[int, int],
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     on_note: OnNote = lambda _: None,
 ) -> LabelledPictures:
     """Load what a model is to be judged on: the test split of a data set, or pictures that are only judged.
@@ -169,7 +169,7 @@ def _load_same(
     pictures: Pictures | None,
     trained_on: Mapping[str, Any],
     size: tuple[int, int],
-    progress: ShowProgress | None,
+    progress: ShowProgress,
 ) -> Dataset | None:
     """Return the data set that the model was trained on, where these are its pictures."""
     if len(files.files.places) < _least(trained_on, is_whole=files.is_whole):

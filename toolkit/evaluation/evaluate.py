@@ -32,7 +32,7 @@ from toolkit.data.dataset import Dataset, Split
 from toolkit.data.pictures import LabelledPictures
 from toolkit.evaluation.accuracy import AccuracyReport, PairedReport, compare_paired, measure_accuracy
 from toolkit.evaluation.candidate import Candidate, RunCandidate
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,7 +110,7 @@ def evaluate_pictures(
     pictures: LabelledPictures,
     *,
     rival: Candidate | None = None,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
 ) -> EvaluatedPictures:
     """Judge an opened model on pictures, and another one on the same.
 
@@ -136,7 +136,7 @@ def evaluate_pictures(
 
 
 def suit_images(
-    candidate: Candidate, pictures: LabelledPictures, *, progress: ShowProgress | None = None
+    candidate: Candidate, pictures: LabelledPictures, *, progress: ShowProgress = tell_nobody
 ) -> SuitedImages:
     """Bring pictures to a model's input as a prediction does, and match their classes with the model's by name.
 

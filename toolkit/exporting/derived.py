@@ -33,7 +33,7 @@ from toolkit.exporting.model_file import FileMaker, Proven, answer_pieces, read_
 from toolkit.exporting.reference import split_training
 from toolkit.exporting.report import ExportReport, Int8Report, Int8Try
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.references.rounding import bound_from_errors
 from toolkit.runtimes.workers.client import open_worker
@@ -65,7 +65,7 @@ def derive_half(maker: FileMaker, proven: Proven, *, fp32: ExportReport) -> Expo
 
 
 def derive_int8(
-    maker: FileMaker, proven: Proven, *, fp32: ExportReport, log: Path, progress: ShowProgress | None = None
+    maker: FileMaker, proven: Proven, *, fp32: ExportReport, log: Path, progress: ShowProgress = tell_nobody
 ) -> tuple[ExportReport | None, Int8Report]:
     """Make the int8 file beside the float32 one, if its gate holds.
 
@@ -113,7 +113,7 @@ def try_settings(
     held_out: Split,
     calibration: NDArray[np.uint8],
     log: Path,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
 ) -> tuple[Int8Try, ...]:
     """Try every setting and choose the best: no clock is asked, so that the same checkpoint gives the same bytes.
 
@@ -132,8 +132,7 @@ def try_settings(
     tries = []
     for name in INT8_SETTINGS:
         tries.append(_try_setting(name, graph, calibration=calibration, held_out=held_out, exact=exact, log=log))
-        if progress is not None:
-            progress(len(tries), len(INT8_SETTINGS))
+        progress(len(tries), len(INT8_SETTINGS))
     best = [item.name for item in rank_tries(tries)[:1]]
     return tuple(replace(item, status="chosen") if item.name in best else item for item in tries)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["begin_log", "choose_name", "export_run", "judge_cross_check"]
+__all__ = ["begin_log", "choose_name", "compare_exporters", "export_run", "judge_cross_check"]
 
 import os
 from dataclasses import replace
@@ -25,7 +25,7 @@ from toolkit.exporting.report import CrossCheck, ExportReport
 from toolkit.holding import hold
 from toolkit.network.cnn import ContractNetwork
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.runs.run import RunConfig, read_run
 from toolkit.runtimes.agreement import compare_outputs
@@ -44,7 +44,7 @@ UNGUARDED = (
 
 
 def export_run(
-    run: Path, data: Dataset, *, config: ExportConfig, store: ArtifactStore, progress: ShowProgress | None = None
+    run: Path, data: Dataset, *, config: ExportConfig, store: ArtifactStore, progress: ShowProgress = tell_nobody
 ) -> ExportReport:
     """Export a run's checkpoint and put the files in place once they are proven.
 
@@ -114,12 +114,12 @@ def begin_log(store: ArtifactStore, name: str) -> Path:
     return path
 
 
-def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: ShowProgress | None) -> ExportReport:
+def _export(maker: FileMaker, target: Path, *, store: ArtifactStore, progress: ShowProgress) -> ExportReport:
     config, data = maker.config, maker.data
     log = begin_log(store, target.stem)
     graph = _trace(maker, log=log)
     proven = maker.prove(graph, precision="fp32")
-    checked = _compare_exporters(maker, proven, log=log) if config.cross_check else None
+    checked = compare_exporters(maker, proven, log=log) if config.cross_check else None
     report = maker.put(proven, target)
     unguarded = () if report.card.guard else (UNGUARDED,)
     warnings = (*data.describe_gaps(), *unguarded, *report.accuracy.describe_chance(data.classes))
@@ -150,7 +150,7 @@ def _trace(maker: FileMaker, *, log: Path) -> onnx.ModelProto:
         raise ModelError(f"{checkpoint.path} cannot be exported: {error}; what torch said is in {log}") from error
 
 
-def _compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
+def compare_exporters(maker: FileMaker, proven: Proven, *, log: Path) -> CrossCheck:
     """Write a network with the TorchScript-based exporter, in memory, and compare its answers with a file's.
 
     Args:

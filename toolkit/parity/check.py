@@ -22,7 +22,7 @@ from toolkit.parity.recording import Recording, find_recording, hash_calls, read
 from toolkit.parity.references.images import compute_reference, make_suites
 from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import Subject, require_providers
-from toolkit.progress import OnNote, ShowProgress, show_nothing
+from toolkit.progress import OnNote, ShowProgress, show_nothing, tell_nobody
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import find_run, read_run
 from toolkit.runtimes.feed_config import FeedConfig
@@ -165,7 +165,7 @@ def record_feeds(
     feeds: FeedConfig,
     budget: Budget | None = None,
     opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     say: OnNote | None = None,
 ) -> Recording:
     """Compute the reference of a stranger's file on inputs that are given or made.

@@ -93,7 +93,7 @@ def judge_matrix(
     config: ParityConfig,
     precision: str,
     opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     show: ShowWork = show_nothing,
 ) -> ParityReport:
     """Compare every engine of the matrix with a reference that is known already.
@@ -144,15 +144,14 @@ def _judge_rows(
     *,
     arithmetics: Arithmetics,
     config: ParityConfig,
-    progress: ShowProgress | None,
+    progress: ShowProgress,
     show: ShowWork,
 ) -> Arithmetics:
     """Add a row for each variant; return the bounds that they were judged by in the end."""
     reference = arithmetics.reference
     unit = "items" if isinstance(reference, FeedsReference) else "images"
     for variant in variants:
-        if progress is not None:
-            progress(len(rows), len(variants))
+        progress(len(rows), len(variants))
         with show(f"{variant.settings.runtime} on {variant.settings.provider}", unit=unit) as tell:
             rows.append(_judge_variant(variant, arithmetics=arithmetics, config=config, tell=tell))
     if isinstance(reference, FeedsReference) and any(map(_is_wrong, rows)):

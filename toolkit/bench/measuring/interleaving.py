@@ -34,7 +34,7 @@ from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.statistics import nearest_rank, sample_floor
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.base import RuntimeInfo, RuntimeSettings
 from toolkit.runtimes.timing.plan import MeasurePlan, Window
 from toolkit.runtimes.workers.client import OpenedWorker, Opener
@@ -106,7 +106,7 @@ class MeasuredRow(NamedTuple):
 
 
 def measure_rows(
-    planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener, progress: ShowProgress | None = None
+    planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener, progress: ShowProgress = tell_nobody
 ) -> Iterator[MeasuredRow]:
     """Measure every row; those with the same batch size take turns: a window of A, one of B, one of A.
 
@@ -122,8 +122,7 @@ def measure_rows(
     done = 0
 
     def tell(under_way: float) -> None:
-        if progress is not None:
-            progress(done + under_way, len(planned))
+        progress(done + under_way, len(planned))
 
     for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]

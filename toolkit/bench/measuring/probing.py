@@ -29,7 +29,7 @@ from toolkit.errors import (
     WrongAnswerError,
 )
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.base import RuntimeInfo, run_first
 from toolkit.runtimes.registry import find_runtime, precisions_of
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
@@ -77,7 +77,7 @@ def probe_variants(
     *,
     source: ModelSource,
     opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
 ) -> tuple[Probe, ...]:
     """Open and run every variant once.
 
@@ -97,8 +97,7 @@ def probe_variants(
     probes: list[Probe] = []
     settled: set[tuple[str, int | None]] = set()
     for number, variant in enumerate(variants):
-        if progress is not None:
-            progress(number, len(variants))
+        progress(number, len(variants))
         # Settled: its `auto` has found one that works, or the runtime has no run, which no provider changes.
         if settled & {(variant.runtime, variant.group), (variant.runtime, -1)}:
             continue

@@ -15,7 +15,7 @@ from toolkit.data.catalog.entries import MINI_NAME, CatalogEntry, CatalogFile
 from toolkit.data.catalog.sources import HttpsSource, NpmSource, Source, SourceError
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import DataError, DownloadError
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.regular_file import read_regular
 
 
@@ -37,7 +37,7 @@ def default_sources(entry: CatalogEntry) -> tuple[Source, ...]:
 
 
 def fetch(
-    entry: CatalogEntry, *, progress: ShowProgress | None = None, sources: Sequence[Source] | None = None
+    entry: CatalogEntry, *, progress: ShowProgress = tell_nobody, sources: Sequence[Source] | None = None
 ) -> Path:
     """Fetch what is missing and verify every file.
 
@@ -60,7 +60,7 @@ def fetch(
 
 
 def fetch_missing(
-    entry: CatalogEntry, *, progress: ShowProgress | None = None, sources: Sequence[Source] | None = None
+    entry: CatalogEntry, *, progress: ShowProgress = tell_nobody, sources: Sequence[Source] | None = None
 ) -> Path:
     """Fetch the files that the cache lacks; those that are there are not read (`read_cached` verifies them).
 
@@ -81,8 +81,7 @@ def fetch_missing(
     total = _weigh(missing)
 
     def advance(part: float, _size: float | None) -> None:
-        if progress is not None:
-            progress(total - _weigh(_missing(entry, folder)) + part, total)
+        progress(total - _weigh(_missing(entry, folder)) + part, total)
 
     reasons: list[str] = []
     for source in (default_sources(entry) if sources is None else sources) if missing else ():

@@ -25,7 +25,7 @@ from toolkit.data.formats.unusable import UnusablePictures
 from toolkit.errors import DataError
 from toolkit.imaging.decode import decode_image, read_image_header
 from toolkit.imaging.prepare import prepare_image
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 
 MOST_THREADS = 4
 # A smaller file is decoded at once, whatever it claims to be: only one such picture is held at a time.
@@ -62,7 +62,7 @@ class DecodedFiles:
 
 
 def decode_files(
-    store: PictureStore, places: npt.NDArray[np.int64], *, spec: InputSpec, progress: ShowProgress | None = None
+    store: PictureStore, places: npt.NDArray[np.int64], *, spec: InputSpec, progress: ShowProgress = tell_nobody
 ) -> DecodedFiles:
     """Decode pictures and bring them to a model's input, in about a gigabyte whatever their size.
 
@@ -92,8 +92,7 @@ def decode_files(
     with UnusablePictures() as unusable, _Decoders(decode, unusable) as decoders:
         for done, (position, content) in enumerate(store.read(places.tolist()), start=1):
             decoders.take(position, content, title=store.title(int(places[position])))
-            if progress is not None:
-                progress(done, len(places))
+            progress(done, len(places))
     return decoded
 
 

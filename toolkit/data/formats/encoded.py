@@ -16,7 +16,7 @@ from toolkit.data.formats.survey import Survey, choose_spec, survey_files
 from toolkit.data.formats.tree import PictureStore
 from toolkit.data.gathered import GatheredPictures
 from toolkit.errors import DataError
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +46,7 @@ class EncodedPictures:
         *,
         survey: Survey | None = None,
         size: tuple[int, int] | None = None,
-        progress: ShowProgress | None = None,
+        progress: ShowProgress = tell_nobody,
         on_note: OnNote = lambda _: None,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> GatheredPictures:
@@ -75,8 +75,7 @@ class EncodedPictures:
             raise DataError(f"{title}: {count} images need {count * image_bytes} bytes; the cap is {max_bytes}")
         for sentence in (*files.notes, *survey.notes):
             on_note(sentence)
-        show = None if progress is None else _scale(progress, image_bytes)
-        decoded = decode_files(self.store, every.places, spec=spec, progress=show)
+        decoded = decode_files(self.store, every.places, spec=spec, progress=_scale(progress, image_bytes))
         decoded.tell_damage(title, on_note)
         cut, images = len(files.train.places) + len(files.validation.places), decoded.images
         return GatheredPictures(

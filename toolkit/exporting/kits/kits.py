@@ -21,7 +21,7 @@ from toolkit.exporting.kits.triton import triton_files
 from toolkit.exporting.kits.values import KitSource, kit_values, require_usable_name
 from toolkit.holding import hold
 from toolkit.onnx_file.source import ModelSource
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.contract import require_contract
 from toolkit.runtimes.workers.client import blame_the_file, open_worker
@@ -137,7 +137,7 @@ def write_kits(
     config: KitConfig,
     *,
     store: ArtifactStore,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
 ) -> WrittenKits:
     """Write kits into `kits/<model>-<kit>/` and let each check itself; of `all`, those that can be made.
 
@@ -154,8 +154,7 @@ def write_kits(
     results: list[KitResult] = []
     missing: list[MissingKit] = []
     for number, kit in enumerate(config.names):
-        if progress:
-            progress(number, len(config.names))
+        progress(number, len(config.names))
         try:
             results.append(_write_kit(kit, source, config=config, store=store))
         except (ResourceError, ModelError) as error:
@@ -163,8 +162,7 @@ def write_kits(
             if kit in config.kits or is_last_hope:
                 raise
             missing.append(MissingKit(kit=kit, reason=str(error)))
-    if progress:
-        progress(len(config.names), len(config.names))
+    progress(len(config.names), len(config.names))
     return WrittenKits(kits=tuple(results), missing_kits=tuple(missing))
 
 

@@ -17,7 +17,7 @@ from toolkit.onnx_file.source import ModelSource
 from toolkit.parity.config import Budget, memory_for_reference
 from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.stated import state_chance_of
-from toolkit.progress import ShowProgress
+from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, blame_the_file
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
@@ -70,7 +70,7 @@ def ask_witnesses(
     *,
     budget: Budget,
     opener: Opener,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
 ) -> WitnessAnswers:
     """Answer every call by unoptimised ONNX Runtime and in float64, or as many of them as the budget allows.
 
@@ -253,6 +253,6 @@ def _run_calls(
     return found
 
 
-def _count(progress: ShowProgress | None, total: int) -> Callable[[], None]:
+def _count(progress: ShowProgress, total: int) -> Callable[[], None]:
     done = itertools.count(1)
-    return (lambda: None) if progress is None else (lambda: progress(next(done), total))
+    return lambda: progress(next(done), total)

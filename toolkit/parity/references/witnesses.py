@@ -30,7 +30,7 @@ from toolkit.parity.references.made_feeds import FeedSet
 from toolkit.parity.references.parted_nodes import PartedNode, find_parted_nodes
 from toolkit.parity.references.rounding_limits import LIMITS, RoundingLimits
 from toolkit.parity.references.third_engines import FLOAT64, ORT, ThirdOpinion, ask_third_engines, find_ally
-from toolkit.progress import OnNote, ShowProgress
+from toolkit.progress import OnNote, ShowProgress, tell_nobody
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.workers.client import Opener, open_worker
 
@@ -54,7 +54,7 @@ def compute_feeds_reference(
     budget: Budget | None = None,
     is_searched: bool = True,
     opener: Opener = open_worker,
-    progress: ShowProgress | None = None,
+    progress: ShowProgress = tell_nobody,
     say: OnNote | None = None,
 ) -> FeedsReference:
     """Answer every call by independent witnesses, decide who is believed, and bound what rounding explains.
