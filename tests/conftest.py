@@ -45,6 +45,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TOOLKIT_RUNTIMES", str(tmp_path / "runtimes"))
     for name in ("TOOLKIT_AUTHOR", "TOOLKIT_LICENCE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("toolkit.environment._Process.is_own", False)  # whatever command an earlier test began
 
 
 @pytest.fixture(scope="session")

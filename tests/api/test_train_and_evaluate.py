@@ -190,16 +190,6 @@ def test_a_training_leaves_the_program_s_process_as_it_was() -> None:
     assert "matplotlib.pyplot" not in sys.modules
 
 
-def test_a_training_in_bfloat16_is_the_command_s_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Autocast keeps rounded weights until the outermost context ends, and in a program's process there is one around."""
-    monkeypatch.setattr("toolkit.training.session.has_fast_bfloat16", lambda *_, **__: True)
-    how = {**HOW, "recipe": small_recipe("precision=auto")}
-    ours = toolkit.train(BARS, **how)
-    monkeypatch.setattr("toolkit.training.borrowed.is_own_process", lambda: True)
-    assert toolkit.train(BARS, **how).trained.checkpoint_sha256 == ours.trained.checkpoint_sha256
-    assert ours.rows[1].train_loss < ours.rows[0].train_loss
-
-
 def test_what_a_callback_raises_ends_the_training_and_the_run_can_go_on(root: Path) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
@@ -226,7 +216,8 @@ def test_trainings_of_several_threads_take_turns_and_are_those_of_one() -> None:
 def test_a_program_s_training_is_bit_for_bit_the_command_s(
     surroundings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In bfloat16 too, whose casts torch remembers as long as any autocast is open around them."""
+    """In bfloat16, whose rounded weights autocast keeps until the outermost context ends: one is open around it."""
+    monkeypatch.setattr("toolkit.training.session.has_fast_bfloat16", lambda *_, **__: True)
     recipe = small_recipe("precision=auto", "epochs=4")
     around = {
         "plain": contextlib.nullcontext(),

@@ -17,9 +17,9 @@ from small_training import SMALL, begin, make_bars, small_recipe
 
 from toolkit.api.evaluate import evaluate
 from toolkit.api.train import train
-from toolkit.cli.actions import bench
 from toolkit.cli.actions.evaluate import describe_mistakes, write_evaluation
 from toolkit.cli.actions.train import TrainingListener
+from toolkit.cli.commands import bench
 from toolkit.cli.commands.learning_curve import CurveRecorder
 from toolkit.cli.output import Output, draw_picture
 from toolkit.errors import ResourceError
@@ -87,10 +87,10 @@ def test_a_training_goes_on_without_its_history_picture(tmp_path: Path, monkeypa
 
 def test_a_bench_names_no_picture_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_pictures, "draw_bench", lambda _: fail())
-    files = bench.BenchFiles(picture=tmp_path / "bench.png")
+    request = bench.BenchRequest(picture=tmp_path / "bench.png")
     report = SimpleNamespace(to_json=dict)
     target = tmp_path / "bench.json"
-    assert bench._write(report, files, target=target) == str(target)  # type: ignore[arg-type]  # all that is looked at
+    assert bench._write(report, request, target=target) == str(target)  # type: ignore[arg-type]  # all that is looked at
 
 
 def test_a_learning_curve_is_written_before_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

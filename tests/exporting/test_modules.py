@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.app import app
 from toolkit.errors import CheckFailedError, ModelError, ToolkitError, UsageError
-from toolkit.exporting.modules import answers
 from toolkit.exporting.modules import export as export_file
+from toolkit.exporting.modules import reference as own_reference
 from toolkit.exporting.modules.borrowed import _list_by_mode
 from toolkit.exporting.modules.config import ModuleExportConfig
 from toolkit.exporting.modules.example import make_calls, read_example
@@ -438,7 +438,9 @@ def test_a_classifier_of_images_is_a_model_of_ours_to_every_command(
 
 @pytest.mark.slow
 def test_no_call_is_asked_that_memory_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "available_memory_bytes", lambda: 8 * 20 * 4 * 8)  # 20 rows of 4 numbers in float64
+    monkeypatch.setattr(
+        own_reference, "available_memory_bytes", lambda: 8 * 20 * 4 * 8
+    )  # 20 rows of 4 numbers in float64
     report = export(make_module(lambda self, x: self.layer(x)), X, tmp_path)
     assert report.proven == {"batch": (1, 2, 3, 17)}
     assert "not proven at batch 64" in report.warnings[0]

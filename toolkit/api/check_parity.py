@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolkit.api.data import Data, load_recorded, remember_data
+from toolkit.api.data import load_recorded, remember_data
 from toolkit.api.failures import in_callers_words
-from toolkit.api.feeds import Inputs, Shapes, Values, read_feeds
+from toolkit.api.feeds import read_feeds
 from toolkit.api.listener import Listener
 from toolkit.api.subjects import PathLike, find_model, held_output, write_report
 from toolkit.api.words import Names, Numbers, name_runtimes, split_names, split_numbers, write_call
@@ -28,6 +28,10 @@ from toolkit.parity.diagnosis.replay import worst_folder
 from toolkit.parity.report import ParityReport
 from toolkit.parity.subject import Subject
 from toolkit.progress import ShowProgress
+
+if TYPE_CHECKING:
+    from toolkit.api.data import Data
+    from toolkit.api.feeds import Inputs, Shapes, Values
 
 DEFAULTS = ParityConfig()
 AGAINST_ALONE = (

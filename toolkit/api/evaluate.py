@@ -6,9 +6,9 @@ __all__ = ["evaluate", "report_evaluation"]
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolkit.api.data import Data, load_judged, load_recorded, remember_data
+from toolkit.api.data import load_judged, load_recorded, remember_data
 from toolkit.api.failures import in_callers_words
 from toolkit.api.listener import Listener, NoteKeeper
 from toolkit.api.subjects import PathLike, find_run_or_model
@@ -22,6 +22,9 @@ from toolkit.evaluation.evaluate import EvaluatedPictures, evaluate_pictures
 from toolkit.evaluation.report import EvaluationReport, Rival
 from toolkit.runs.origin import find_origin
 from toolkit.runs.run import read_run
+
+if TYPE_CHECKING:
+    from toolkit.api.data import Data
 
 # What PyTorch judges a run on, and the default for files.
 RUNS_PROVIDER = "cpu"

@@ -143,6 +143,10 @@ class Dataset:
         """1 for grey images, 3 for RGB."""
         return 1 if self.train.images.ndim == 3 else 3
 
+    def describe_input(self) -> dict[str, Any]:
+        """Return what a model's input takes over from the data, as a card and a run's config.json have it."""
+        return {name: getattr(self, name) for name in ("height", "width", "channels", "polarity", "fit")}
+
     @property
     def sha256(self) -> str:
         """Hex SHA-256 of the content: shapes, dtypes and bytes of the four arrays, and the class names.

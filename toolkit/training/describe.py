@@ -51,14 +51,7 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
             "empty_classes": list(data.empty_classes),
         },
         "classes": list(data.classes),
-        "input": {
-            "height": data.height,
-            "width": data.width,
-            "channels": data.channels,
-            "polarity": data.polarity,
-            "fit": data.fit,
-            **({"bits": data.bits} if data.bits > BYTE_BITS else {}),
-        },
+        "input": data.describe_input() | ({"bits": data.bits} if data.bits > BYTE_BITS else {}),
         "standardisation": _describe_standardisation(session, data.name),
         "training": {
             "begun_at": datetime.now(UTC).isoformat(timespec="seconds"),
