@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.data import Dataset, load_dataset
 from toolkit.data.formats.class_folders import find_class_files
-from toolkit.data.formats.encoded import EncodedPictures
+from toolkit.data.formats.decoding import EncodedPictures
 from toolkit.data.formats.tree import DiskStore
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from corruptions.families import FAMILIES, corrupt_images
 from corruptions.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
-from toolkit.data.classes import match_classes
 from toolkit.data.dataset import Split
+from toolkit.data.labels import match_classes
 from toolkit.errors import DataError, ResourceError
 from toolkit.evaluation.accuracy import AccuracyReport, PairedReport, compare_paired, judge_difference
 from toolkit.evaluation.candidate import Candidate

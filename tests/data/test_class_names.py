@@ -19,8 +19,8 @@ from tiny_models import build_card, build_model
 from toolkit.artifacts import ArtifactStore
 from toolkit.cli.actions import evaluate as evaluate_action
 from toolkit.data import Dataset, load_dataset
-from toolkit.data.classes import match_classes
 from toolkit.data.dataset import adopt_classes
+from toolkit.data.labels import match_classes
 from toolkit.errors import DataError
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data.classes import sort_names
 from toolkit.data.dataset import Split
 from toolkit.data.gathered import GatheredPictures, arrange
+from toolkit.data.labels import sort_names
 
 CLASSES = ("a", "b", "c")
 

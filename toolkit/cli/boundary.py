@@ -1,4 +1,4 @@
-"""The one place where errors become an exit code and a line on stderr."""
+"""The one place where errors, and words that make no command, become an exit code and a line on stderr."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
 from toolkit.counts import count_of
-from toolkit.data.classes import list_names, match_classes
+from toolkit.data.labels import list_names, match_classes
 from toolkit.errors import DataError
 
 POLARITIES = ("light-on-dark", "dark-on-light", "any")

@@ -45,7 +45,7 @@ from toolkit.regular_file import printable_name
 
 if TYPE_CHECKING:
     from toolkit.data.formats.class_folders import ClassFiles
-    from toolkit.data.formats.encoded import EncodedPictures
+    from toolkit.data.formats.decoding import EncodedPictures
     from toolkit.data.formats.survey import Survey
     from toolkit.data.sources import Layout
     from toolkit.data.strangers import NoDataset

@@ -20,7 +20,7 @@ from toolkit.data.strangers import explain_file, explain_store
 from toolkit.progress import OnNote
 
 if TYPE_CHECKING:
-    from toolkit.data.formats.encoded import EncodedPictures
+    from toolkit.data.formats.decoding import EncodedPictures
 
 # `train-00000-of-00001.parquet`, `mnist_test.parquet`.
 PARQUET_PATTERN = r"ROLE(?:[-_.].*)?\.parquet"
@@ -138,7 +138,7 @@ def _recognise_only_file(store: PictureStore, *, name: str) -> Layout:
 
 def _open_class_folders(store: PictureStore, *, name: str) -> Layout:
     def open_them(on_note: OnNote) -> Pictures:
-        from toolkit.data.formats.encoded import EncodedPictures
+        from toolkit.data.formats.decoding import EncodedPictures
 
         del on_note  # the files' own notes are told when they are read
         return EncodedPictures(name=name, store=store, files=find_class_files(store))
@@ -181,7 +181,7 @@ def _open_csv(parts: dict[str, int], store: PictureStore, *, name: str) -> Layou
 
 def _open_parquet(parts: dict[str, list[int]], store: PictureStore, *, name: str) -> Layout:
     def open_them(on_note: OnNote) -> Pictures:
-        from toolkit.data.formats.encoded import EncodedPictures
+        from toolkit.data.formats.decoding import EncodedPictures
         from toolkit.data.formats.parquet_images import ParquetStore, read_parquet_labels
 
         rows = ParquetStore(parts, store)

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.counts import count_of
-from toolkit.data.classes import list_names, match_classes
 from toolkit.data.dataset import Dataset, Split
+from toolkit.data.labels import list_names, match_classes
 from toolkit.data.pictures import LabelledPictures
 from toolkit.evaluation.accuracy import AccuracyReport, PairedReport, compare_paired, measure_accuracy
 from toolkit.evaluation.candidate import Candidate, RunCandidate

@@ -1,4 +1,7 @@
-"""A run becomes a model file with its card, proven before it is put in place."""
+"""A run becomes a model file with its card, proven before it is put in place.
+
+Asked for, torch's other exporter has to give equal answers. Shapes: N images, K classes.
+"""
 
 from __future__ import annotations
 

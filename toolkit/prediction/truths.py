@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from toolkit.data.classes import list_names
+from toolkit.data.labels import list_names
 from toolkit.prediction.config import FROM_FILENAME
 
 # So many strange folders are told apart: an archive may have millions.

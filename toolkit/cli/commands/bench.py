@@ -1,4 +1,4 @@
-"""`toolkit bench`: its options, and the settings that follow."""
+"""`toolkit bench`: a sweep or a search, its files written, its tables shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toolkit export`."""
+"""`toolkit export`: a run as a file, its kits, what was tried for int8, and all of it shown."""
 
 from __future__ import annotations
 

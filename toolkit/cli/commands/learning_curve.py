@@ -1,4 +1,4 @@
-"""`toolkit learning-curve`."""
+"""`toolkit learning-curve`: measured, saved after every training, drawn and shown."""
 
 from __future__ import annotations
 

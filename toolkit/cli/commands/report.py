@@ -1,4 +1,4 @@
-"""`toolkit report`."""
+"""`toolkit report`: results read, those of benchmarks drawn, one page of all."""
 
 from __future__ import annotations
 

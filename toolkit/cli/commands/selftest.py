@@ -1,4 +1,4 @@
-"""`toolkit selftest`."""
+"""`toolkit selftest`: a file held against its own card, or against itself in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toolkit tune`."""
+"""`toolkit tune`: a search, every trial told, report, pictures and the best recipe written."""
 
 from __future__ import annotations
 

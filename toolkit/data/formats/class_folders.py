@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.counts import count_of
-from toolkit.data.classes import list_names, sort_names
 from toolkit.data.formats.shards import ROLE_OF, ROLES
 from toolkit.data.formats.tree import Folder, PictureStore
 from toolkit.data.formats.unusable import UnusablePictures
 from toolkit.data.gathered import settle_parts
+from toolkit.data.labels import list_names, sort_names
 from toolkit.errors import DataError, escape_controls
 from toolkit.imaging.endings import LeftOut, is_image_name
 

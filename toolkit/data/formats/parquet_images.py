@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.containers.parquet import check_cell, choose_image_column, iterate_cells, open_parquet
-from toolkit.data.classes import list_names
 from toolkit.data.formats.class_folders import ClassFiles, LabelledFiles
 from toolkit.data.formats.tree import PictureStore
-from toolkit.data.labels import name_labels
+from toolkit.data.labels import list_names, name_labels
 from toolkit.errors import DataError, failures_named
 from toolkit.progress import OnNote
 

@@ -1,4 +1,7 @@
-"""A copy of a module, to be traced and asked; the module itself and the caller's process are left as they were."""
+"""A copy of a module, to be traced and asked; the module itself and the caller's process are left as they were.
+
+The copy has tensors one after the other, in and out, as a graph has, whatever `forward` takes and returns.
+"""
 
 from __future__ import annotations
 

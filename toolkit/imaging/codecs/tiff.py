@@ -182,7 +182,9 @@ def _as_image(values: npt.NDArray[Any], plan: TiffPlan, *, name: str) -> Image.I
 
 
 def unpack_lzw(packed: bytes, size_bytes: int) -> bytes:
-    """Return the first `size_bytes` bytes of what is packed.
+    """Return the first `size_bytes` bytes of what is packed as LZW.
+
+    Source: TIFF 6.0, section 13.
 
     Raises:
         ValueError: it ends before, or a code stands where it cannot.
