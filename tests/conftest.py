@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def probed_once(module_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is a command's, which hears signals; else it is a program's that uses the library."""
     monkeypatch.setattr("toolkit.environment._Process.is_own", True)
+
+
+@pytest.fixture(scope="module")
+def same_threads() -> Iterator[None]:
+    """One thread is fastest for such small networks; torch's setting is the whole process's."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["FakeEngine", "make_info"]
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from toolkit.closing import Closing
 from toolkit.errors import ToolkitError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.runtimes.base import RuntimeInfo
@@ -29,7 +30,7 @@ def make_info(provider: str = "cpu", **changes: Any) -> RuntimeInfo:
     return RuntimeInfo(**{**fields, **changes})
 
 
-class FakeEngine:
+class FakeEngine(Closing):
     """An engine that answers, or raises what it is told to."""
 
     def __init__(
@@ -61,9 +62,3 @@ class FakeEngine:
             raise self._measure_error
         samples = np.full(plan.min_calls, 1_000_000, np.int64)
         return Window(5_000_000, samples, samples, {})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        pass

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_training import Listener
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.load import load_mini
@@ -17,26 +18,16 @@ from toolkit.training.train import TrainReport, train
 SMALL = ["epochs=2", "rotation_degrees=10", "average_decay=0.99"]
 
 
-class Silent:
-    """Hears nothing; stops after a number of epochs where asked."""
-
-    def __init__(self, *, stop_after: int = 0) -> None:
-        self._stop_after = stop_after
-
-    def on_start(self, **_: Any) -> None: ...
-
-    def on_resume(self, messages: list[str]) -> None: ...
-
-    def on_step(self, done: int, total: int | None) -> None: ...
+class Stopping(Listener):
+    """Stops after the first epoch."""
 
     def on_epoch(self, rows: list[Any], **_: Any) -> None:
-        if len(rows) == self._stop_after:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
 
-def run(folder: Path, *, listener: Silent | None = None) -> TrainReport:
+def run(folder: Path, *, listener: Listener | None = None) -> TrainReport:
     settings = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cuda")
-    return train(load_mini(), settings, store=ArtifactStore(root=folder), listener=listener or Silent())
+    return train(load_mini(), settings, store=ArtifactStore(root=folder), listener=listener or Listener())
 
 
 def test_training_on_cuda_repeats_itself(tmp_path: Path) -> None:
@@ -46,7 +37,9 @@ def test_training_on_cuda_repeats_itself(tmp_path: Path) -> None:
 def test_training_resumed_on_cuda_ends_with_the_same_bits(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", listener=Silent(stop_after=1))
+        run(tmp_path / "cut", listener=Stopping())
     store = ArtifactStore(root=tmp_path / "cut")
-    resumed = resume_run(store.latest_started_run(), load_mini(), config=ResumeConfig(), store=store, listener=Silent())
+    resumed = resume_run(
+        store.latest_started_run(), load_mini(), config=ResumeConfig(), store=store, listener=Listener()
+    )
     assert resumed.checkpoint_sha256 == whole.checkpoint_sha256

@@ -17,6 +17,7 @@ import onnx
 import onnxruntime
 import pytest
 from coloured_shapes import SHAPES, write_shapes
+from small_training import Listener
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card
@@ -43,16 +44,6 @@ DEEP = ["stages=3", "stage_convs=2", "normalisation=batch", "hidden_units=0", "e
 SMALL = [*DEEP, "conv1_channels=4", "conv2_channels=4", "conv3_channels=4", "batch_size=16"]
 
 
-class Silent:
-    def on_start(self, **_: object) -> None: ...
-
-    def on_resume(self, messages: list[str]) -> None: ...
-
-    def on_step(self, done: int, total: int | None) -> None: ...
-
-    def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shapes(tmp_path_factory.mktemp("private place") / "shapes", count=60, height=36, width=20)
@@ -67,7 +58,7 @@ def data(folder: Path) -> Dataset:
 def run(data: Dataset, folder: Path) -> Path:
     recipe = resolve_recipe("fast", settings=SMALL)
     config = TrainConfig(recipe=recipe, device="cpu", threads=1, data_source=str(folder))
-    return train(data, config, store=ArtifactStore(root=folder.parent / "results"), listener=Silent()).run
+    return train(data, config, store=ArtifactStore(root=folder.parent / "results"), listener=Listener()).run
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from exporters import ExportError
 from exporters.kits import KITS, render_file, render_kit
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import Card, Golden, InputSpec
+from toolkit.closing import Closing
 from toolkit.data import load_dataset
 from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.exporting.kits import self_check, sources
@@ -539,15 +540,9 @@ def test_triton_client_asks_for_what_the_server_answers(
     )
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
 
-    class Server:
+    class Server(Closing):
         def __init__(self, url: str) -> None:
             assert url == "localhost:8000"
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
 
         def infer(self, model: str, inputs: Any, outputs: Any) -> Any:
             assert (folder / "repository" / model / "config.pbtxt").exists()

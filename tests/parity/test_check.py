@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from tiny_models import build_card
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card
+from toolkit.closing import Closing
 from toolkit.data.dataset import Dataset, Split
 from toolkit.errors import DataError, UsageError
 from toolkit.onnx_file.element_types import TensorSpec
@@ -37,7 +38,7 @@ SOURCE = ModelSource.in_memory(b"no model: nobody parses it", Path("tiny.onnx"))
 ORT = ParityConfig(runtimes=("ort",), small_batches=(3,), small_count=7)
 
 
-class Bands:
+class Bands(Closing):
     """Adds up three bands of an image: in float64 where that is asked for, else in float32."""
 
     info, model_summary, notes = INFO, {}, ()
@@ -55,12 +56,6 @@ class Bands:
 
     def spoil(self, logits: Any) -> Any:
         return logits
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 class Careless(Bands):

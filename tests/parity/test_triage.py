@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ from strangers import STRANGERS
 from whole_parity import open_here, run_parity
 
 from toolkit.cli.app import app
+from toolkit.closing import Closing
 from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, ModelError
@@ -178,7 +179,7 @@ def test_a_file_without_its_run_is_still_told_from_the_engine(model_path: Path) 
     assert [cause.split(":")[0] for cause in row.causes] == ["the file"]
 
 
-class FakeWorker:
+class FakeWorker(Closing):
     """An engine whose answers depend on its settings and on the batch."""
 
     def __init__(self, source: ModelSource, settings: RuntimeSettings, **_: Any) -> None:
@@ -202,12 +203,6 @@ class FakeWorker:
 
     def spoil(self, logits: np.ndarray) -> np.ndarray:
         return logits
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 class Chance(FakeWorker):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from strangers import STRANGERS
 
 from toolkit.card import CARD_KEY
 from toolkit.cli.app import app
+from toolkit.closing import Closing
 from toolkit.errors import CheckFailedError, UsageError, WorkerError
 from toolkit.onnx_file.cutting import MADE, LooseNode, expose_tensors, take_apart
 from toolkit.onnx_file.source import ModelSource
@@ -35,7 +36,6 @@ from toolkit.parity.rows import settle_row, summarise_row
 from toolkit.parity.trial import Outcome, make_trial
 from toolkit.plain import to_plain
 from toolkit.runtimes.base import RuntimeSettings
-from toolkit.runtimes.workers import client
 from toolkit.runtimes.workers.client import WorkerRuntime, open_worker
 
 NODE = LooseNode(0, "lrn", "LRN", "", 13, {"size": "5"}, ("y",))
@@ -323,16 +323,13 @@ def test_a_branch_is_given_what_it_reads_of_the_graph_around_it() -> None:
 def wrong_evaluator(monkeypatch: pytest.MonkeyPatch, fault: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Let every answer of the float64 evaluation pass through a fault."""
 
-    class Faulty(WorkerRuntime):
-        def __init__(self, source: ModelSource, settings: Any, **options: Any) -> None:
-            super().__init__(source, settings, **options)
-            self._is_wrong = settings.runtime == "onnx-widened"
+    whole = WorkerRuntime.run
 
-        def run(self, feeds: Any) -> dict[str, Any]:
-            outputs = super().run(feeds)
-            return fault(outputs) if self._is_wrong else outputs
+    def run(worker: WorkerRuntime, feeds: Any) -> dict[str, Any]:
+        outputs = whole(worker, feeds)
+        return fault(outputs) if worker.info.runtime == "onnx-widened" else outputs
 
-    monkeypatch.setattr(client, "WorkerRuntime", Faulty)
+    monkeypatch.setattr(WorkerRuntime, "run", run)
 
 
 def test_a_wrong_reference_is_found_out_at_its_node(
@@ -507,19 +504,13 @@ class Clock:
         return self.now
 
 
-class Slow:
+class Slow(Closing):
     """An engine whose every call takes as long as it is told, or which hangs past its limit."""
 
     def __init__(self, clock: Clock, seconds: dict[str, float], settings: RuntimeSettings, timeout_s: float) -> None:
         self.clock, self.timeout_s = clock, timeout_s
         self.left_out: dict[str, str] = {}
         self.seconds = seconds[settings.runtime]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
         seconds = self.seconds * len(feeds["x"])

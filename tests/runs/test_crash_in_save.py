@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import torch
 from killed import UNKILLABLE, answer_of
 
 from toolkit import durable
+from toolkit.closing import Closing
 from toolkit.errors import ResourceError
 from toolkit.network.cnn import CNN
 from toolkit.network.config import NetworkConfig
@@ -239,16 +240,13 @@ def _break_disk(patch: pytest.MonkeyPatch, call: str, code: int, *, number: int,
         patch.setattr(owner, call, breaking(getattr(owner, call)))
 
 
-class _Full:
+class _Full(Closing):
     """A file on a disk that fails as soon as something is written."""
 
     def __init__(self, stream: Any, code: int) -> None:
         self._stream, self._code = stream, code
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._stream.close()
 
     def write(self, data: bytes) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_training import Listener
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY
@@ -29,16 +30,6 @@ from toolkit.training.resume import resume_run
 from toolkit.training.train import train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2"]
-
-
-class Silent:
-    def on_start(self, **_: object) -> None: ...
-
-    def on_resume(self, messages: list[str]) -> None: ...
-
-    def on_step(self, done: int, total: int | None) -> None: ...
-
-    def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None: ...
 
 
 def first(split: Split, count: int) -> Split:
@@ -68,10 +59,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
 def early(data: Dataset, store: ArtifactStore) -> Any:
     """Two epochs of a run, every one kept and the last one exported, and a third added; then a run of another seed."""
     config = TrainConfig(recipe=resolve_recipe("fast", settings=SMALL), device="cpu", threads=1, keep_every=1)
-    run = train(data, config, store=store, listener=Silent()).run
+    run = train(data, config, store=store, listener=Listener()).run
     report = export_run(run, data, config=ExportConfig(), store=store)
-    resume_run(run, data, config=ResumeConfig(epochs="+1"), store=store, listener=Silent())
-    train(data, replace(config, seed=1, keep_every=0), store=store, listener=Silent())
+    resume_run(run, data, config=ResumeConfig(epochs="+1"), store=store, listener=Listener())
+    train(data, replace(config, seed=1, keep_every=0), store=store, listener=Listener())
     return report
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_training import Listener
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.data.dataset import Dataset, Split
@@ -25,20 +26,6 @@ from toolkit.training.steps.state import make_state
 from toolkit.training.train import TrainReport, train
 
 SMALL = ["conv1_channels=4", "conv2_channels=4", "hidden_units=16", "epochs=2", "batch_size=16"]
-
-
-class Silent:
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
-
-    def on_start(self, **_: object) -> None: ...
-
-    def on_resume(self, messages: list[str]) -> None: ...
-
-    def on_step(self, done: int, total: int | None) -> None: ...
-
-    def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None:
-        self.rows.append(rows[-1])
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +57,11 @@ def make_noise(count: int, side: int) -> Dataset:
     )
 
 
-def run(data: Dataset, folder: Path, *, listener: Silent | None = None, **config: Any) -> TrainReport:
+def run(data: Dataset, folder: Path, *, listener: Listener | None = None, **config: Any) -> TrainReport:
     settings = TrainConfig(
         **{"recipe": resolve_recipe("fast", settings=SMALL), "device": "cpu", "threads": 1, **config}
     )
-    return train(data, settings, store=ArtifactStore(root=folder), listener=listener or Silent())
+    return train(data, settings, store=ArtifactStore(root=folder), listener=listener or Listener())
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
@@ -136,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
 
 
 def test_a_training_that_fails_is_not_the_latest_run(bars: Dataset, tmp_path: Path) -> None:
-    class Failing(Silent):
+    class Failing(Listener):
         def on_epoch(self, rows: list[Any], *, epochs: int, run: Path) -> None:
             raise CheckFailedError("stop")
 
@@ -201,7 +188,10 @@ def test_an_image_left_alone_at_the_end_of_an_epoch_joins_the_batch_before(batch
     data = make_noise(161, 20)  # of which 129 are trained on
     recipe = resolve_recipe("speedrun", settings=[*ONE_PIXEL, f"batch_size={batch_size}"])
     report = train(
-        data, TrainConfig(recipe=recipe, device="cpu", threads=1), store=ArtifactStore(root=tmp_path), listener=Silent()
+        data,
+        TrainConfig(recipe=recipe, device="cpu", threads=1),
+        store=ArtifactStore(root=tmp_path),
+        listener=Listener(),
     )
     assert len(report.rows) == 1
 
@@ -213,7 +203,7 @@ def test_a_batch_of_one_that_cannot_be_normalised_is_refused_with_what_to_do(tmp
             make_noise(40, 20),
             TrainConfig(recipe=recipe, device="cpu", threads=1),
             store=ArtifactStore(root=tmp_path),
-            listener=Silent(),
+            listener=Listener(),
         )
 
 

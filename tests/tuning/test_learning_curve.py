@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from bar_images import make_bars, tiny_recipe
 from commands_here import exit_code_of
 
@@ -24,17 +22,9 @@ from toolkit.tuning.curve_report import CurveReport
 from toolkit.tuning.learning_curve import CurveConfig, measure_curve, parse_sizes
 
 # Signals are a command's to hear.
-pytestmark = pytest.mark.usefixtures("own_process")
+pytestmark = pytest.mark.usefixtures("same_threads", "own_process")
 
 BARS = make_bars()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _threads() -> Iterator[None]:
-    """One thread is fastest for such small networks; torch's setting is the whole process's."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 class Listener:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from bar_images import make_bars, tiny_recipe, write_bars
 from commands_here import exit_code_of
 
@@ -30,7 +28,7 @@ from toolkit.tuning.study import TrialRow, make_sampler, open_study, rank_trials
 from toolkit.tuning.tune import TuneReport, best_recipe, tune
 
 # Signals are a command's to hear.
-pytestmark = pytest.mark.usefixtures("own_process")
+pytestmark = pytest.mark.usefixtures("same_threads", "own_process")
 
 tuning = import_module("toolkit.tuning.tune")
 
@@ -65,14 +63,6 @@ def config_of(*space: str, **changes: Any) -> TuneConfig:
 
 def search(path: Path, config: TuneConfig, *, listener: Listener | None = None) -> TuneReport:
     return tune(BARS, config, path=path, listener=listener or Listener())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _threads() -> Iterator[None]:
-    """One thread is fastest for such small networks; torch's setting is the whole process's."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

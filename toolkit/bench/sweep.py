@@ -95,12 +95,9 @@ class PreparedBench:
         """Add what is measured to the rows; return whether all of it was."""
         # In windows, a row after the other, turn by turn: the first rows end when most of the time is over.
         with self.show("measuring rows in turn", unit="rows") as tell:
-            tell(0, len(planned))
             try:
-                measured = measure_rows(planned, self.config, opener=self.opener, progress=tell)
-                for number, done in enumerate(measured, start=1):
+                for done in measure_rows(planned, self.config, opener=self.opener, progress=tell):
                     rows[done.row.number] = make_row(done, self.config.plan_for(done.row.worker.settings))
-                    tell(number, len(planned))
             except KeyboardInterrupt:
                 return False
         return True

@@ -114,7 +114,8 @@ def measure_rows(
         planned: the rows.
         config: how to measure.
         opener: opens a model in a worker.
-        progress: called after each window with the rows done and their number; a row under way counts in parts.
+        progress: called first, after each window and each row with the rows done and their number; a row under way
+            counts in parts.
 
     Yields:
         Each row when it is done, whatever became of it.
@@ -124,6 +125,7 @@ def measure_rows(
     def tell(under_way: float) -> None:
         progress(done + under_way, len(planned))
 
+    tell(0)
     for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
@@ -133,6 +135,7 @@ def measure_rows(
             for _, together in groupby(ordered, key=lambda row: row.batch):
                 for measured in _take_turns([_RowUnderWay(row, config, pool) for row in together], tell=tell):
                     done += 1
+                    tell(0)
                     yield measured
 
 

@@ -222,18 +222,8 @@ class WorkerRuntime(WorkerProcess):
         return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
 
 
-def open_worker(
-    source: ModelSource,
-    settings: RuntimeSettings,
-    *,
-    timeout_s: float = ANSWER_S,
-    allow_foreign: bool = True,
-    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-) -> WorkerRuntime:
-    """Open a model in a worker process; arguments and errors as of `WorkerRuntime`."""
-    return WorkerRuntime(
-        source, settings, timeout_s=timeout_s, allow_foreign=allow_foreign, memory_limit_bytes=memory_limit_bytes
-    )
+# What an `Opener` is where nothing else is given.
+open_worker = WorkerRuntime
 
 
 @contextlib.contextmanager
