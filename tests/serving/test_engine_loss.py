@@ -65,3 +65,18 @@ def test_another_engine_takes_its_place_and_what_was_asked_is_answered(server: S
         assert status in {200, 503, 504}, told
         assert status != 200 or told["outputs"][2]["data"] == expected["label"]
     assert server.ask("/v2/health/live")[0] == 200
+
+
+@pytest.mark.slow
+def test_an_engine_is_not_replaced_because_the_server_itself_slept(server: Served) -> None:
+    wait_until_ready(server, worker=0)
+    worker = find_worker(server)
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(0.3)  # it was asked for a beat by now
+    os.kill(server.process.pid, signal.SIGSTOP)
+    os.kill(worker, signal.SIGCONT)
+    time.sleep(1.5)  # longer than an engine may be silent
+    os.kill(server.process.pid, signal.SIGCONT)
+    assert server.infer(np.zeros((1, 28, 28), np.uint8), model="digits")
+    time.sleep(0.3)  # looked after again
+    assert find_worker(server) == worker
