@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from oip.conftest import MODELS, TRITON, URL
 from served import Served
 
-pytest.importorskip(
-    "tritonclient.grpc", reason="the extra `kits` is not installed, whose messages the rows are made of"
-)
-from oip.over_grpc.wire import GrpcWire, connect, pb
+if TYPE_CHECKING:
+    from oip.over_grpc.wire import GrpcWire
 
 ADDRESS = os.environ.get("TOOLKIT_OIP_GRPC", "").removeprefix("grpc://").rstrip("/")
 
@@ -34,6 +33,8 @@ def address(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session", params=MODELS)
 def wire_found(request: pytest.FixtureRequest, address: str) -> GrpcWire:
     """The model that the rows are about, as it was when the suite began."""
+    from oip.over_grpc.wire import GrpcWire  # where its messages are not installed, nothing asks for it
+
     return GrpcWire.find(address, request.param or _only_model(address))
 
 
@@ -42,11 +43,15 @@ def wire(wire_found: GrpcWire, request: pytest.FixtureRequest) -> GrpcWire:
     """The model that the rows are about."""
     if TRITON:
         request.getfixturevalue("triton").ensure()  # the row before may have ended it
+        from oip.over_grpc.wire import pb
+
         wire_found.stub.ServerLive(pb.ServerLiveRequest(), wait_for_ready=True, timeout=60)
     return wire_found
 
 
 def _only_model(address: str) -> str:
+    from oip.over_grpc.wire import connect, pb
+
     ask = connect(address).unary_unary(
         "/inference.GRPCInferenceService/RepositoryIndex",
         request_serializer=pb.RepositoryIndexRequest.SerializeToString,

@@ -8,10 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from oip.wire import DATATYPES, Tensor, make_arrays, pack, unpack
+
+pytest.importorskip(
+    "tritonclient.grpc", reason="the extra `kits` is not installed, whose messages the rows are made of"
+)
+import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
