@@ -111,7 +111,7 @@ test-cuda: $(VENV)/.dev
 	$(BIN)/toolkit prove --provider cuda --output artifacts/proofs/test-cuda --force || echo "prove: see its page"
 	TOOLKIT_CUDA_REPORT=artifacts/reports/test-cuda.json $(BIN)/python -m pytest tests/cuda
 
-# NVIDIA's libraries and the CUDA build of torch, without a driver: 8 GB into a Python of their own.
+# NVIDIA's libraries and the CUDA build of torch, without a driver: 6 GB into a Python of their own.
 CUDA_LIBRARIES := build/cuda-libraries
 test-cuda-libraries: $(VENV)/.dev
 	test -x $(CUDA_LIBRARIES)/bin/python || $(PYTHON) -m venv $(CUDA_LIBRARIES)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["DRIVER", "JOINT", "PACKAGES", "explain_no_gpu", "mend_libraries", "mend_words"]
+__all__ = [
+    "CUDA_BUILD",
+    "DRIVER",
+    "JOINT",
+    "PACKAGES",
+    "explain_no_gpu",
+    "mend_driver",
+    "mend_import",
+    "mend_libraries",
+    "mend_words",
+]
 
 import os
 import re
 from collections.abc import Iterable
 
 DRIVER = "an NVIDIA driver >= 580 (in a container: start it with its GPU, docker run --gpus all)"
+# What PyPI serves for Linux and Windows from torch 2.11 on; with it come the libraries that it was built with.
+CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11'"
 # Between two remedies that are both needed.
 JOINT = ", and "
 LIBRARY = re.compile(r"\blib(\w+)\.so\b")
@@ -23,7 +35,23 @@ PACKAGES = {
     "cudnn": "nvidia-cudnn-cu13",
 }
 TENSORRT = {"nvinfer", "nvonnxparser"}
-NO_GPU = re.compile(r"\bCUDA failure (?:35|100)\b|no CUDA-capable device|driver version is insufficient", re.IGNORECASE)
+NO_DEVICE = re.compile(r"\bCUDA (?:failure|error) 100\b|no CUDA(?:-capable device| GPUs are)", re.IGNORECASE)
+# What CUDA answers where every library is there, by its numbers (the driver's and the runtime's are the same) and in
+# torch's words, and what helps.
+ANSWERS = (
+    (
+        re.compile(r"\bCUDA (?:failure|error) 34\b", re.IGNORECASE),
+        "the driver's own libcuda.so.1: CUDA's stub for linking was found; take its folder out of LD_LIBRARY_PATH",
+    ),
+    (
+        re.compile(r"\bCUDA (?:failure|error) 35\b|driver version is insufficient|driver .*is too old", re.IGNORECASE),
+        "a newer NVIDIA driver: >= 580",
+    ),
+    (
+        re.compile(r"\bCUDA (?:failure|error) (?:3|803|804|999)\b|CUDA unknown error", re.IGNORECASE),
+        "a restart of the machine, as after an update of the driver; nvidia-smi tells more",
+    ),
+)
 
 
 def mend_libraries(problems: Iterable[str]) -> str:
@@ -45,12 +73,27 @@ def mend_libraries(problems: Iterable[str]) -> str:
 
 def mend_words(words: str) -> str:
     """Return what helps against an engine's failure, by its words; empty where they name nothing that is missing."""
-    if NO_GPU.search(words):
-        return explain_no_gpu()
-    return mend_libraries(["libcudnn.so"]) if "cudnn" in words.lower() else mend_libraries([words])
+    return mend_driver(words) or mend_libraries(["libcudnn.so" if "cudnn" in words.lower() else words])
 
 
-def explain_no_gpu() -> str:
-    """Return what shows a GPU to CUDA's libraries, which are here."""
+def mend_driver(words: str) -> str:
+    """Return what helps against the driver's own refusal; empty where the words are of something else."""
+    if NO_DEVICE.search(words):
+        return explain_no_gpu("a GPU that the driver sees: nvidia-smi -L (in a container: docker run --gpus all)")
+    return next((mend for pattern, mend in ANSWERS if pattern.search(words)), "")
+
+
+def mend_import(words: str) -> str:
+    """Return what brings torch's libraries, one of which kept it from being imported; empty where none of them did."""
+    match = LIBRARY.search(words)
+    return CUDA_BUILD if match and match[1].startswith(("cu", "nv", "nccl")) else ""
+
+
+def explain_no_gpu(otherwise: str = DRIVER) -> str:
+    """Return what shows a GPU to CUDA's libraries, which are here.
+
+    Args:
+        otherwise: what it is where the environment hides none.
+    """
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return f"another CUDA_VISIBLE_DEVICES: {hidden!r} hides every GPU" if hidden in {"", "-1"} else DRIVER
+    return f"another CUDA_VISIBLE_DEVICES: {hidden!r} hides every GPU" if hidden in {"", "-1"} else otherwise

@@ -58,6 +58,25 @@ def test_an_error_is_one_line_without_traceback(capsys: pytest.CaptureFixture[st
     assert text.out == ""
 
 
+def test_a_library_that_torch_does_not_find_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "libcudart.so.*[0-9] not found"
+    assert run_guarded(raising(ValueError(f"{words} in the system path ['/a']")), debug=False) == 5
+    said = f"a package is missing or broken: {words}; mend it with: pip install --force-reinstall 'torch>=2.11'"
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ("libcublas.so.13: cannot open shared object file", "pip install --force-reinstall 'torch>=2.11'"),
+        ("No module named 'rich'", "pip install onnx-parity-toolkit"),
+    ],
+)
+def test_an_import_that_fails_names_what_brings_it(words: str, mend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_guarded(raising(ImportError(words)), debug=False)
+    assert capsys.readouterr().err == f"error: a package is missing or broken: {words}; mend it with: {mend}\n"
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     run_guarded(raising(errors.DataError("x")), debug=True)
     assert "Traceback" in capsys.readouterr().err

@@ -352,7 +352,8 @@ def test_libraries_that_load_are_there(tmp_path: Path) -> None:
     assert {row.status for row in rows.values()} == {"pass"}
     assert "libcudnn.so.9" in (rows["cuDNN"].version or "")
     assert list(rows) == [
-        "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuDNN", "TensorRT", "TensorRT's ONNX parser",
+        "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuRAND", "cuFFT", "NVRTC", "cuDNN", "TensorRT",
+        "TensorRT's ONNX parser",
     ]  # fmt: skip
 
 
@@ -388,7 +389,9 @@ def test_majors_are_those_that_the_installed_wheel_names() -> None:
         pytest.skip("this onnxruntime is a build without CUDA")
     data = capi.read_bytes()
     for library in needed_libraries(int(built.split(".")[0])):
-        if library.stem not in {"cuda", "cublasLt"}:  # wanted by another file of the wheel
+        if library.stem in {"curand", "cufft", "nvrtc"}:  # what `preload_dlls` opens
+            assert library.soname in {path[-1] for path in onnxruntime._get_nvidia_dll_paths(is_windows=False)}
+        elif library.stem not in {"cuda", "cublasLt"}:  # wanted by another file of the wheel
             assert library.soname.encode() in data, library
 
 

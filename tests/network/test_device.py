@@ -8,6 +8,7 @@ import pytest
 
 from toolkit.errors import ProviderError, UsageError
 from toolkit.network.device import TorchMachine, has_fast_bfloat16, select_device
+from toolkit.nvidia import DRIVER
 
 
 @dataclass
@@ -91,3 +92,42 @@ def test_real_machine_tells_cpu_features() -> None:
 @pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
 def test_bfloat16_is_fast_on_cuda_from_ampere_on(capability: tuple[int, int], fast: bool) -> None:
     assert has_fast_bfloat16("cuda", machine=FakeMachine(cuda=None, capability=capability)) is fast
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "mend"),
+    [
+        ("Found no NVIDIA driver on your system. Please check that you have one", "Found no NVIDIA driver", DRIVER),
+        ("No CUDA GPUs are available", "No CUDA GPUs are available", "a GPU that the driver sees"),
+        (
+            "Unexpected error from cudaGetDeviceCount(). Error 34: CUDA driver is a stub library (Triggered internally)",
+            "sees no GPU: Error 34: CUDA driver is a stub library; get it with",
+            "take its folder out of LD_LIBRARY_PATH",
+        ),
+        (
+            "The NVIDIA driver on your system is too old (found version 12080). Please update",
+            "12080);",
+            "a newer NVIDIA",
+        ),
+        (
+            "CUDA unknown error - this may be due to an incorrectly set up environment",
+            "CUDA unknown error;",
+            "a restart",
+        ),
+    ],
+)
+def test_what_cuda_answers_torch_is_told_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, words: str, told: str, mend: str
+) -> None:
+    def refuse() -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.init", refuse)
+    problem = TorchMachine().cuda_problem()
+    assert problem is not None
+    assert told in problem
+    assert mend in problem
+    assert "Please" not in problem

@@ -100,6 +100,10 @@ Model wasn't fully converted."""
             'Failed analyse for node #2 "y" MatMulInference: Impossible to unify F32 with F16.',
         ),
         ("CUDA failure 35: driver is too old\nits stack", "CUDA failure 35: driver is too old"),
+        (
+            "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=ada ; file=/src/a.cc ; line=355 ;",
+            "CUDA failure 100: no CUDA-capable device is detected",
+        ),
         ("tensor (a) and b.h are fine", "tensor (a) and b.h are fine"),
         ("Exception from src/inference/src/cpp/core.cpp:105:", "Exception from src/inference/src/cpp/core.cpp:105:"),
     ],

@@ -162,6 +162,10 @@ def test_engines_first_line_is_the_reason_when_every_library_loads() -> None:
     assert api.loads == list(PROVIDERS["cuda"].libraries)
 
 
+STUB = "the driver's own libcuda.so.1: CUDA's stub for linking was found; take its folder out of LD_LIBRARY_PATH"
+NEWER = "a newer NVIDIA driver: >= 580"
+NO_DEVICE = "a GPU that the driver sees: nvidia-smi -L (in a container: docker run --gpus all)"
+RESTART = "a restart of the machine, as after an update of the driver; nvidia-smi tells more"
 NO_DRIVER = "libcuda.so.1: cannot open shared object file: No such file or directory"
 
 
@@ -187,8 +191,11 @@ def test_advice_is_by_the_library_that_is_missing(name: str, missing: dict[str, 
 @pytest.mark.parametrize(
     ("words", "mend"),
     [
-        ("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version", DRIVER),
-        ("CUDA failure 100: no CUDA-capable device is detected", DRIVER),
+        ("CUDA failure 34: CUDA driver is a stub library", STUB),
+        ("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version", NEWER),
+        ("CUDA failure 100: no CUDA-capable device is detected", NO_DEVICE),
+        ("CUDA failure 999: unknown error", RESTART),
+        ("CUDA failure 2: out of memory", ""),
         ("CUDNN_STATUS_NOT_INITIALIZED", CUDA_PACKAGES),
         ("only 3 of 16 nodes run there; elsewhere: Cast", ""),
     ],
@@ -196,6 +203,13 @@ def test_advice_is_by_the_library_that_is_missing(name: str, missing: dict[str, 
 def test_where_every_library_loads_the_engines_words_decide_the_advice(words: str, mend: str) -> None:
     reason = explain_missing(PROVIDERS["cuda"], api=FakeOrtApi(), otherwise=words)
     assert reason == f"provider cuda is not active: {words}" + (f"; get it with: {mend}" if mend else "")
+
+
+def test_what_the_driver_answers_is_told_beside_a_library_that_is_missing() -> None:
+    api = FakeOrtApi(library_problems={"libcudnn.so.9": "libcudnn.so.9: missing"})
+    reason = explain_missing(PROVIDERS["cuda"], api=api, otherwise="CUDA failure 100: no CUDA-capable device")
+    assert "CUDA failure 100: no CUDA-capable device; and libcudnn.so.9: missing" in reason
+    assert reason.endswith(f"get it with: {NO_DEVICE}, and {CUDA_PACKAGES}")
 
 
 def test_a_gpu_that_is_hidden_is_not_called_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,8 +117,14 @@ def _as_known(error: Exception) -> ToolkitError:
         return ResourceError(f"out of memory: {error or 'an allocation failed'}; try smaller sizes")
     if isinstance(error, OSError):
         return ResourceError(f"{error.filename or 'the system'}: {error.strerror or error}")
-    if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OWN_PACKAGES:
-        return ResourceError(f"a package is missing or broken: {error}; mend it with: pip install onnx-parity-toolkit")
+    # torch raises a ValueError, with all of sys.path, where one of NVIDIA's libraries lies in none of its packages.
+    words, _, is_torchs = str(error).partition(" in the system path")
+    is_import = isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OWN_PACKAGES
+    if is_import or (isinstance(error, ValueError) and is_torchs):
+        from toolkit.nvidia import mend_import
+
+        mend = mend_import(words) or "pip install onnx-parity-toolkit"
+        return ResourceError(f"a package is missing or broken: {words}; mend it with: {mend}")
     kind = type(error).__name__
     return ToolkitError(f"this is a bug in toolkit: {kind}: {error}; run again with --debug and report it")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.doctor.convolution import INPUT, OUTPUT, build_model, check_answer, make_images
-from toolkit.doctor.cuda import check_cuda_versions, check_gpu, check_libraries, read_cuda_versions
+from toolkit.doctor.cuda import check_cuda
 from toolkit.doctor.report import DoctorReport, DoctorRow, explain, installed_version
 from toolkit.doctor.torch_devices import TorchProbe, ask_torch, check_torch
 from toolkit.durable import sha256_bytes
@@ -67,7 +67,6 @@ def run_doctor(
     surroundings = environment or describe_environment()
     model = build_model()
     source = ModelSource(model=model, sha256=sha256_bytes(model), path=Path("convolution.onnx"))
-    cuda = read_cuda_versions()
     # PyTorch and the engines take seconds each to start: they are asked side by side.
     with ThreadPoolExecutor(usable_cores() + 1) as pool:
         probe = torch_probe or partial(ask_torch, compiled="torch-compile" in wanted)
@@ -78,7 +77,7 @@ def run_doctor(
             (_check_provider(name, source, opener=opener) for name in (PROVIDERS if "ort" in wanted else ())),
             (row for row in (torch.result() if torch else ())),
             runtimes,
-            (check_cuda_versions(cuda), *check_libraries(cuda, api), check_gpu(surroundings.get("gpus"))),
+            check_cuda(api, surroundings.get("gpus")),
         )
         what = "every engine" if "all" in engines else ", ".join(wanted)
         rows = []

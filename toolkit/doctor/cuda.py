@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "CudaVersions",
     "Library",
+    "check_cuda",
     "check_cuda_versions",
     "check_gpu",
     "check_libraries",
@@ -19,7 +20,7 @@ import os
 import re
 import site
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -35,7 +36,7 @@ LEAST_DRIVER = 580
 LAST_SET_BEFORE_CUDA_13 = (
     "pip install 'torch<=2.14' (CUDA 12.6 build) 'onnxruntime-gpu==1.26.*' 'nvidia-cudnn-cu12<=9.10.2'"
 )
-CUDNN_MAJOR, TENSORRT_MAJOR = 9, 10
+CURAND_MAJOR, CUDNN_MAJOR, TENSORRT_MAJOR = 10, 9, 10
 SYSTEM_FOLDERS = (
     "/usr/lib/x86_64-linux-gnu",
     "/usr/lib/aarch64-linux-gnu",
@@ -43,6 +44,7 @@ SYSTEM_FOLDERS = (
     "/usr/local/cuda/lib64",
     "/usr/local/lib",
 )
+DRIVER_TITLE = "NVIDIA driver"
 LIBRARY_FILE = re.compile(r"lib(\w+)\.so\.(\d+)")
 
 
@@ -68,6 +70,18 @@ def read_cuda_versions() -> CudaVersions:
     return CudaVersions(torch, next((version for version in wheels if version), None))
 
 
+def check_cuda(api: Callable[[], OrtApi], gpus: list[dict[str, Any]] | None) -> list[DoctorRow]:
+    """Return the rows of the versions, of each library and of the GPU.
+
+    Args:
+        api: makes the thin layer that asks the loader.
+        gpus: as in `describe_environment`.
+    """
+    versions = read_cuda_versions()
+    libraries = check_libraries(versions, api)
+    return [check_cuda_versions(versions), *libraries, check_gpu(gpus, libraries)]
+
+
 def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
     """Compare the CUDA majors of torch and ONNX Runtime: one process can hold only one."""
     text = f"torch {versions.torch or 'without CUDA'}, onnxruntime {versions.ort or 'without CUDA'}"
@@ -83,9 +97,16 @@ def check_cuda_versions(versions: CudaVersions) -> DoctorRow:
     )
 
 
-def check_gpu(gpus: list[dict[str, Any]] | None) -> DoctorRow:
-    """Say whether the GPU and its driver can be served by CUDA 13; `gpus` as in `describe_environment`."""
+def check_gpu(gpus: list[dict[str, Any]] | None, libraries: Sequence[DoctorRow] = ()) -> DoctorRow:
+    """Say whether the GPU and its driver can be served by CUDA 13.
+
+    Args:
+        gpus: as in `describe_environment`.
+        libraries: as `check_libraries` tells; the driver's is one of them.
+    """
     row = DoctorRow(name="GPU", kind="gpu")
+    if not gpus and any(library.name == DRIVER_TITLE and library.opens for library in libraries):
+        return replace(row, status="absent", reason="a driver's library is here, and tells of no GPU")
     if not gpus:
         return replace(row, status="absent", reason="no NVIDIA driver answers on this machine", mend=DRIVER)
     row = replace(row, version=", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in gpus))
@@ -126,13 +147,17 @@ class Library(NamedTuple):
 def needed_libraries(cuda_major: int) -> tuple[Library, ...]:
     """Return what an ONNX Runtime built for a CUDA version loads.
 
-    cuDNN 9 and TensorRT 10 are what releases 1.19 to 1.31 ask for (their documentation's table of requirements).
+    cuDNN 9 and TensorRT 10 are what releases 1.19 to 1.31 ask for (their documentation's table of requirements); cuRAND
+    10 and a cuFFT one below CUDA are what NVIDIA ships beside CUDA 12 and 13.
     """
     return (
-        Library("NVIDIA driver", "cuda", 1),
+        Library(DRIVER_TITLE, "cuda", 1),
         Library("CUDA runtime", "cudart", cuda_major),
         Library("cuBLAS", "cublas", cuda_major),
         Library("cuBLASLt", "cublasLt", cuda_major),
+        Library("cuRAND", "curand", CURAND_MAJOR),
+        Library("cuFFT", "cufft", cuda_major - 1),
+        Library("NVRTC", "nvrtc", cuda_major),
         Library("cuDNN", "cudnn", CUDNN_MAJOR),
         Library("TensorRT", "nvinfer", TENSORRT_MAJOR),
         Library("TensorRT's ONNX parser", "nvonnxparser", TENSORRT_MAJOR),

@@ -19,6 +19,7 @@ from toolkit.doctor.convolution import check_answer, make_images, make_weights
 from toolkit.doctor.report import DoctorRow, explain, installed_version
 from toolkit.errors import ResourceError, ToolkitError, WorkerError
 from toolkit.network.device import TorchMachine
+from toolkit.nvidia import mend_import
 from toolkit.runtimes.registry import RUNTIMES
 from toolkit.runtimes.workers.helper import Helper
 from toolkit.runtimes.workers.helper_start import READY
@@ -54,8 +55,10 @@ def ask_torch(*, compiled: bool = False) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(text)
     except ValueError as error:
         last = (log.splitlines() or ["no output"])[-1]
-        if last.startswith(("ImportError", "ModuleNotFoundError", "OSError")):
-            reason = f"torch cannot be imported: {last}; install it with: {RUNTIMES['torch'].install}"
+        last = last.partition(" in the system path")[0]
+        if last.startswith(("ImportError", "ModuleNotFoundError", "OSError", "ValueError: lib")):
+            mend = mend_import(last) or RUNTIMES["torch"].install
+            reason = f"torch cannot be imported: {last}; install it with: {mend}"
             raise ResourceError(reason) from error
         raise WorkerError(f"torch {how}: {last}", log=log) from error
     return answer

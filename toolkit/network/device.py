@@ -4,12 +4,15 @@ from __future__ import annotations
 
 __all__ = ["TorchMachine", "has_fast_bfloat16", "select_device"]
 
+import re
+import warnings
+
 from toolkit.errors import ProviderError, first_line, require_known
-from toolkit.nvidia import explain_no_gpu
+from toolkit.nvidia import CUDA_BUILD, explain_no_gpu, mend_driver
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
-# What PyPI serves for Linux and Windows from torch 2.11 on.
-CUDA_BUILD = "pip install --force-reinstall 'torch>=2.11'"
+# torch tells of CUDA's own number behind more of its own words.
+CUDA_ERROR = re.compile(r"Error \d+: [^(\n]*[^(\s]")
 
 
 class TorchMachine:
@@ -21,8 +24,13 @@ class TorchMachine:
 
         if torch.version.cuda is None:
             return f"torch {torch.__version__} is a build without CUDA; get it with: {CUDA_BUILD}"
-        if not torch.cuda.is_available():
-            return f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU; get it with: {explain_no_gpu()}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is told below
+            if not torch.cuda.is_available():
+                words = _ask_why()
+                mend = mend_driver(f"CUDA {words}") or explain_no_gpu()
+                build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
+                return f"{build} sees no GPU{words and f': {words}'}; get it with: {mend}"
         try:
             torch.zeros(1, device="cuda").add_(1).item()
         except RuntimeError as error:
@@ -47,6 +55,19 @@ class TorchMachine:
         import torch
 
         return dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
+
+
+def _ask_why() -> str:
+    """Return what CUDA answers torch, in a few words."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    except (RuntimeError, AssertionError) as error:
+        told = CUDA_ERROR.search(str(error))
+        # Behind its first words comes advice about torch's other builds.
+        return told[0] if told else re.split(r"\. | - ", first_line(error))[0].rstrip(".")
+    return ""
 
 
 def select_device(name: str, *, machine: TorchMachine) -> str:

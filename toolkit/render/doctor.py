@@ -39,7 +39,10 @@ class Area(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-CUDA_PARTS = ("GPU", "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuDNN", "CUDA versions")
+CUDA_PARTS = (
+    *("GPU", "NVIDIA driver", "CUDA runtime", "cuBLAS", "cuBLASLt", "cuRAND", "cuFFT", "NVRTC", "cuDNN"),
+    "CUDA versions",
+)
 AREAS = (
     Area("The CPU", ("ort/cpu", "torch/cpu"), ("onnxruntime installation",)),
     Area("CUDA", ("ort/cuda", "torch/cuda"), CUDA_PARTS),

@@ -26,6 +26,8 @@ RUNNING = re.compile(r"Non-zero status code returned while running (\w+) node\. 
 # A condition of ONNX Runtime's own that did not hold, in C++; what it means follows.
 ENFORCED = re.compile(r"[\w.]+ == (?:\w+::)+\w+ was false\. ")
 INVALID_NODE = re.compile(r"This is an invalid model\. .*?, Error ")
+# What CUDA's provider says of where: the machine's name, too.
+CUDA_PLACE = re.compile(r" ; GPU=-?\d+ ; hostname=.*")
 # What MLIR says of where the graph came from.
 LOCATION = re.compile(r" at loc\(.*")
 
@@ -81,7 +83,7 @@ def _last_cause(causes: str) -> list[str]:
 
 
 def _clean(words: str) -> str:
-    words = LOCATION.sub("", CODE.sub("", words))
+    words = CUDA_PLACE.sub("", LOCATION.sub("", CODE.sub("", words)))
     words = INVALID_NODE.sub("", RUNNING.sub(_name_node, words))
     place = SOURCE.search(words)
     while place is not None:

@@ -73,7 +73,11 @@ PROVIDERS: dict[str, ProviderSpec] = {
         ProviderSpec(
             name="cuda",
             ort_name="CUDAExecutionProvider",
-            libraries=("libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudnn.so.9"),
+            # The last two are opened late: where cuDNN compiles a kernel, and by operators of FFT.
+            libraries=(
+                *("libonnxruntime_providers_cuda.so", "libcuda.so.1"),
+                *("libcudnn.so.9", "libnvrtc.so.13", "libcufft.so.12"),
+            ),
             mend="pip install 'onnxruntime-gpu[cuda,cudnn]'",
             memory="cuda",
         ),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from toolkit.counts import count_of
 from toolkit.errors import ModelError, ProviderError, ResourceError
-from toolkit.nvidia import mend_libraries, mend_words
+from toolkit.nvidia import JOINT, mend_driver, mend_libraries, mend_words
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.engine_words import sum_up
 from toolkit.runtimes.ort.api import OrtApi
@@ -111,13 +111,16 @@ def explain_missing(spec: ProviderSpec, *, api: OrtApi, otherwise: str) -> str:
     Args:
         spec: the provider.
         api: the thin layer.
-        otherwise: what to say when every library loads.
+        otherwise: what to say when every library loads, or when it is what the driver answers.
     """
     found = (api.load_problem(library) for library in spec.libraries)
     problems = list(dict.fromkeys(problem for problem in found if problem is not None))
     also = ", ".join(problem.partition(":")[0] for problem in problems[1:])
-    reason = problems[0] + (f"; nor does it open {also}" if also else "") if problems else otherwise
-    mend = mend_libraries(problems) or mend_words(otherwise) or spec.mend_device(reason)
+    missing = [problems[0] + (f"; nor does it open {also}" if also else "")] if problems else []
+    answers = [otherwise] if not problems or mend_driver(otherwise) else []
+    mend = JOINT.join(filter(None, (*map(mend_words, answers), mend_libraries(problems))))
+    reason = "; and ".join((*answers, *missing))
+    mend = mend or spec.mend_device(reason)
     return f"provider {spec.name} is not active: {reason}" + (f"; get it with: {mend}" if mend else "")
 
 
