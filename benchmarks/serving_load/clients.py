@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Arrivals", "Closed", "run_arrivals", "run_wrk"]
+__all__ = ["BROKEN", "CLOSED", "Arrivals", "Closed", "run_arrivals", "run_wrk"]
 
 import re
 import resource
@@ -21,6 +21,8 @@ import numpy as np
 from serving_load.servers import RunningServer, Wire
 
 CONNECTIONS = 16
+# In place of a status.
+BROKEN, CLOSED = 0, -1
 # Of the open loop: a request that finds no idle connection opens one, up to so many.
 MOST_CONNECTIONS = 400
 # What is on its way when the arrivals end is waited for.
@@ -50,7 +52,8 @@ class Arrivals:
 
     Attributes:
         offered: requests that were sent.
-        statuses: answers by their status; 0 is a connection that broke without one.
+        statuses: answers by their status; `BROKEN`: a connection that ended without one; `CLOSED`: one nobody took.
+        broken_s: when the requests were to be sent whose connections broke, in seconds of `perf_counter`.
         latencies_s: of the answers with status 200, from the moment each was to be sent.
         answers: when each of those was sent, seconds of `perf_counter`, and its body; the same bytes are kept once.
         seconds: the loop's length.
@@ -59,6 +62,7 @@ class Arrivals:
 
     offered: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
+    broken_s: list[float] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
     answers: list[tuple[float, bytes]] = field(default_factory=list)
     seconds: float = 0.0
@@ -89,21 +93,14 @@ def run_wrk(server: RunningServer, wire: Wire, *, seconds: float, core: int, con
         ]
         lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in wire.headers.items()]
         script.write_text("\n".join(lines))
-        command = [
-            "taskset",
-            "--cpu-list",
-            str(core),
-            "wrk",
-            "-t1",
-            f"-c{connections}",
-            f"-d{seconds:g}s",
-            "-s",
-            str(script),
-        ]
+        command = ["taskset", "--cpu-list", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s"]
         before, used = server.cpu_s(), _children_cpu_s()
         start = time.monotonic()
         told = subprocess.run(
-            [*command, f"http://127.0.0.1:{server.port}{wire.path}"], check=True, capture_output=True, text=True
+            [*command, str(script), f"http://127.0.0.1:{server.port}{wire.path}"],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         elapsed = time.monotonic() - start
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
@@ -145,7 +142,7 @@ class _Connection:
             return
 
     def receive(self) -> int | None:
-        """Return the status once the answer is whole, 0 where the connection broke, None while it comes."""
+        """Return the status once the answer is whole, `BROKEN` where the connection is, None while it comes."""
         try:
             more = self.socket.recv(1 << 18)
         except BlockingIOError:
@@ -153,7 +150,7 @@ class _Connection:
         except OSError:
             more = b""
         if not more:
-            return 0
+            return BROKEN
         self.received += more
         head, end, rest = self.received.partition(b"\r\n\r\n")
         if not end:
@@ -199,7 +196,7 @@ class _OpenLoop:
         end = time.perf_counter() + LINGER_S
         while self._busy and time.perf_counter() < end:
             self._turn(0.05)
-        self._told.statuses[0] += self._busy  # never answered
+        self._told.statuses[BROKEN] += self._busy  # never answered
         self._told.seconds = time.perf_counter() - start
         for key in list(self._selector.get_map().values()):
             key.data.socket.close()
@@ -212,13 +209,17 @@ class _OpenLoop:
         return bool(self._idle) or self._busy < MOST_CONNECTIONS
 
     def _send(self, moment: float) -> None:
-        connection = self._idle.pop() if self._idle else _Connection(self._port)
-        self._busy += 1
         self._told.offered += 1
+        try:
+            connection = self._idle.pop() if self._idle else _Connection(self._port)
+        except ConnectionRefusedError:
+            self._told.statuses[CLOSED] += 1
+            return
+        self._busy += 1
         try:
             connection.send(self._request, moment)
         except OSError:
-            self._done(connection, 0)
+            self._done(connection, BROKEN)
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
         self._selector.register(connection.socket, events, connection)
@@ -242,7 +243,8 @@ class _OpenLoop:
             self._told.latencies_s.append(time.perf_counter() - connection.moment)
             body = connection.received.partition(b"\r\n\r\n")[2]
             self._told.answers.append((connection.moment, self._bodies.setdefault(body, body)))
-        if status:
+        if status != BROKEN:
             self._idle.append(connection)
         else:
+            self._told.broken_s.append(connection.moment)
             connection.socket.close()

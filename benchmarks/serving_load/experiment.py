@@ -30,6 +30,11 @@ class Experiment:
         turns: of each server, A B B A.
         max_p99_ms: within which 99 % have to be answered.
         pythons: the interpreters of the peers that were named.
+        overload_s: of an overload.
+        requests: that are counted by both sides.
+        pictures: whose answers are judged; None: all of the test set.
+        times: that the server is ended, and started.
+        reloads: of the file.
     """
 
     model: Path
@@ -37,6 +42,11 @@ class Experiment:
     turns: int
     max_p99_ms: float
     pythons: Mapping[str, str]
+    overload_s: float = 60.0
+    requests: int = 100_000
+    pictures: int | None = None
+    times: int = 20
+    reloads: int = 200
 
     @property
     def names(self) -> list[str]:
@@ -51,14 +61,18 @@ class Experiment:
         """Return pictures, uint8 `[count, 28, 28]`."""
         return np.random.default_rng(0).integers(0, 256, (OVERLOADED, 28, 28), np.uint8)[:count]
 
-    def start(self, name: str = "toolkit", *options: str) -> AbstractContextManager[RunningServer]:
+    def start(
+        self, name: str = "toolkit", *options: str, has_grpc: bool = False
+    ) -> AbstractContextManager[RunningServer]:
         """Start a server on its core.
 
         Args:
             name: in `SERVERS`.
             options: of the product's own.
+            has_grpc: whether it listens for gRPC as well, where it can.
         """
-        return run_server(name, self.model, python=self._python_of(name), core=SERVER_CORE, options=options)
+        python = self._python_of(name)
+        return run_server(name, self.model, python=python, core=SERVER_CORE, options=options, has_grpc=has_grpc)
 
     def _python_of(self, name: str) -> str:
         """Return the interpreter that has a server; empty where none was named."""

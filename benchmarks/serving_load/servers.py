@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_load.triton import Triton
+from toolkit.runtimes.registry import RUNTIMES
+
 START_S = 60.0
+GRPC = "oip-grpc"
 PEERS = Path(__file__).with_name("peers")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -64,6 +69,11 @@ class RunningServer:
     def memory_bytes(self) -> int:
         """Memory of all its processes, as far as it is theirs alone (RssAnon)."""
         return sum(_anonymous_of(pid) for pid in self.pids())
+
+    def roads(self) -> dict[str, str]:
+        """Return the addresses of the product's server by the runtime that asks there, of one that `has_grpc`."""
+        http, grpc = f"http://127.0.0.1:{self.port}", f"grpc://127.0.0.1:{self.port + 1}"
+        return {name: grpc if name == GRPC else http for name, entry in RUNTIMES.items() if entry.is_remote}
 
     def pids(self) -> list[int]:
         """Return its processes."""
@@ -112,47 +122,39 @@ SERVERS = {
     "mosec, tuned": ask_raw,
     "litserve": ask_base64,
     "mlserver": ask_oip_json,
+    "triton": ask_oip,
 }
 
 
 @contextmanager
 def run_server(
-    name: str, model: Path, *, python: str, core: int, options: tuple[str, ...] = ()
+    name: str, model: Path, *, python: str, core: int, options: tuple[str, ...] = (), has_grpc: bool = False
 ) -> Iterator[RunningServer]:
     """Start a server on one core and wait until it answers a request.
 
     Args:
         name: in `SERVERS`.
         model: the file.
-        python: the interpreter that has it.
+        python: the interpreter that has it; of Triton the environment.
         core: that it may use.
         options: of the product's own.
+        has_grpc: whether the product's own listens for gRPC as well, where it can.
     """
-    port = free_port()
+    port, folder = free_port(), tempfile.TemporaryDirectory()
+    variables = {"BENCHMARK_MODEL": str(model.resolve()), "BENCHMARK_PORT": str(port), "PYTHONPATH": str(PEERS)}
     if name.startswith("toolkit"):
-        command = [
-            sys.executable,
-            "-m",
-            "toolkit",
-            "serve",
-            f"digits={model}",
-            "--port",
-            str(port),
-            "--threads",
-            "1",
-            *options,
-        ]
+        words = ["-m", "toolkit", "serve", f"digits={model}", "--port", str(port), "--threads", "1"]
+        words += ["--grpc-port", str(port + 1)] if has_grpc and GRPC in RUNTIMES else []
+        command, variables = [sys.executable, *words, *options], {}
+    elif name == "triton":
+        triton = Triton(Path(python).absolute(), Path(folder.name), model, port=port)
+        command, variables = triton.command, triton.variables
     else:
         command = [python, str(PEERS / f"run_{name.partition(',')[0]}.py")]
-    named = {
-        **(TUNED if name.endswith("tuned") else {}),
-        "BENCHMARK_MODEL": str(model.resolve()),
-        "BENCHMARK_PORT": str(port),
-        "PYTHONPATH": str(PEERS),
-    }
+        variables |= TUNED if name.endswith("tuned") else {}
     pinned = ["taskset", "--cpu-list", str(core), *command]
     process = subprocess.Popen(
-        pinned, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **named}
+        pinned, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **variables}
     )
     server = RunningServer(process=process, port=port)
     try:
@@ -162,6 +164,7 @@ def run_server(
         for pid in reversed(server.pids()):
             _end(pid)
         process.wait()
+        folder.cleanup()
 
 
 def free_port() -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from oip.own_models import write_slow_model, write_types_model
-from oip.triton import Triton, run_triton
 from oip.wire import Wire, ask
 from served import Served, serving
+from serving_load.triton import Triton, run_triton
 
 URL = os.environ.get("TOOLKIT_OIP_URL", "").rstrip("/")
 # An environment with Triton's server; it is then the one.

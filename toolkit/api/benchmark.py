@@ -21,6 +21,9 @@ from toolkit.onnx_file.external_data import read_model
 from toolkit.runs.origin import find_origin_run
 from toolkit.runtimes.providers import DeviceOptions, parse_device_options
 
+# What LoadGen issues where a server is asked and nobody says who is to.
+LOADGEN_SCENARIOS = ("server", "offline", "capacity")
+
 if TYPE_CHECKING:
     from toolkit.api.feeds import Inputs, Shapes, Values
     from toolkit.api.subjects import PathLike
@@ -41,7 +44,7 @@ def benchmark(
     scenario: str = DEFAULT_PLAN.scenario,
     streams: int = DEFAULT_PLAN.streams,
     rate: float | None = None,
-    driver: str = DEFAULT_PLAN.driver,
+    driver: str | None = None,
     inputs: Inputs | None = None,
     shape: Shapes | None = None,
     value: Values | None = None,
@@ -71,10 +74,12 @@ def benchmark(
         threads: thread counts; 0 is the engine's own choice.
         runtime: engines: `ort` (the default), `torch`, `openvino` ..., `all`.
         precision: `fp32`, `fp16`, `int8` (the files beside the model), `bf16`; its own by default.
-        scenario: MLPerf's words: `single-stream`, `multi-stream`, `server`, `offline`.
+        scenario: MLPerf's words: `single-stream`, `multi-stream`, `server`, `offline`; or `capacity`: the highest rate
+            of `server` at which 99 % are answered within `max_p99_ms`.
         streams: multi-stream: calls that arrive together.
         rate: server: calls a second that arrive, at random.
-        driver: who issues the calls: `toolkit`, or `loadgen`.
+        driver: who issues the calls: `toolkit`, or `loadgen`, which is the default where many at once are on their
+            way to a server.
         inputs: for a file without a card: an `.npz`, or arrays by the inputs' names.
         shape: for a file without a card: whole shapes of inputs, `{"x": (2, 3)}`.
         value: for a file without a card: numbers of inputs, `{"rate": 16000}`.
@@ -90,7 +95,7 @@ def benchmark(
         allow_external_data: trust the model: its weights may lie in files in its own folder.
         auto: search runtime, provider, threads and batch for the best settings.
         goal: auto: `latency` (the default) or `throughput`.
-        max_p99_ms: auto: 99 % of the calls have to answer within so long.
+        max_p99_ms: auto and capacity: 99 % of the calls have to be answered within so long.
         output: where the report is written as JSON; nowhere by default.
         force: overwrite an output that exists.
         listener: hears how far it is.
@@ -107,9 +112,18 @@ def benchmark(
     call, told = write_call(benchmark, locals()), listener or Listener()
     if auto and at:
         raise UsageError("--auto searches the engines of this machine, and --at asks a server; leave one of them out")
-    if not auto and (goal or max_p99_ms is not None):
-        raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto")
-    plan = replace(DEFAULT_PLAN, scenario=scenario, streams=streams, rate=rate, driver=driver, boundary=boundary)
+    is_capacity = scenario == "capacity"
+    if not auto and (goal or (max_p99_ms is not None and not is_capacity)):
+        raise UsageError("--goal and --max-p99-ms are what a search looks for; add --auto, or --scenario capacity")
+    plan = replace(
+        DEFAULT_PLAN,
+        scenario=scenario,
+        streams=streams,
+        rate=rate,
+        max_p99_ms=max_p99_ms if is_capacity else None,
+        driver=driver or ("loadgen" if at and scenario in LOADGEN_SCENARIOS else DEFAULT_PLAN.driver),
+        boundary=boundary,
+    )
     store = ArtifactStore.default()
     config = BenchConfig(
         # A search looks everywhere; a sweep measures what is named.

@@ -12,10 +12,13 @@ from toolkit.errors import UsageError, require_known
 from toolkit.runtimes.base import PRECISIONS, RuntimeSettings
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.providers import DeviceOptions
+from toolkit.runtimes.registry import RUNTIMES
 from toolkit.runtimes.synthetic_inputs.plan import FeedPlan
 from toolkit.runtimes.timing.plan import MeasurePlan
 
 DEFAULT_BATCHES = (1, 32, 256)
+# Of a server: most take no more than 64 in a request; and its capacity is one of requests first of all.
+REMOTE_BATCHES, CAPACITY_BATCHES = (1, 32), (1,)
 # 662 calls are the floor of p99; 3.5 s a row keep the default three rows under 20 s on any machine.
 DEFAULT_PLAN = MeasurePlan(warmup_calls=10, warmup_s=0.3, min_calls=662, min_s=1.0, max_s=3.5)
 BINDINGS = ("auto", "on", "off")
@@ -30,7 +33,8 @@ class BenchConfig:
     Attributes:
         runtimes: names in the registry, or `all`.
         providers: names of providers or devices, `auto` (the first that works) or `all`.
-        batches: batch sizes; None takes 1, 32, 256 as far as their time allows, or the model's own where that is fixed.
+        batches: batch sizes; None takes `default_batches` as far as their time allows, or the model's own where that is
+            fixed.
         threads: threads inside one operator; 0 leaves the engine its own choice.
         precisions: arithmetic to ask for; empty takes the file's own. A file of another precision is the one beside the
             model that was derived from it (`toolkit export --precision`).
@@ -81,8 +85,24 @@ class BenchConfig:
                 f"at {rate:g} calls a second {self.plan.max_s:g} s hold hardly {rate * self.plan.max_s:.2g}; "
                 f"a p50 needs {least}: --seconds {math.ceil(least / rate)}, or a higher rate"
             )
+        self._check_arrivals()
         if "off" in self.io_bindings and (self.device.cuda_graph or self.plan.boundary == "device"):
             raise UsageError("CUDA graphs and --boundary device need IO binding; leave out --io-binding off")
+
+    def _check_arrivals(self) -> None:
+        """Refuse a capacity of what is no server, and arrivals at a server that another than LoadGen issues."""
+        here = [name for name in self.runtimes if not (name in RUNTIMES and RUNTIMES[name].is_remote)]
+        if self.plan.scenario == "capacity" and here:
+            raise UsageError(f"capacity is a server's, and {', '.join(here)} runs here; name one with --at URL")
+        if self.at and self.plan.scenario in {"server", "capacity"} and self.plan.driver != "loadgen":
+            raise UsageError(f"arrivals at a server are issued by LoadGen, not {self.plan.driver}; leave out --driver")
+
+    @property
+    def default_batches(self) -> tuple[int, ...]:
+        """What is measured where no batch sizes are named."""
+        if self.plan.scenario == "capacity":
+            return CAPACITY_BATCHES
+        return REMOTE_BATCHES if self.at else DEFAULT_BATCHES
 
     def plan_for(self, settings: RuntimeSettings) -> MeasurePlan:
         """Return the plan of a row on a worker with these settings."""

@@ -72,6 +72,12 @@ class BenchRow(Summarised):
         reason: why it failed, was refused, was skipped or fell back.
         notes: what the engine's adapter has passed over, and which settings are untested; one line each.
         log: last lines of the worker, for a failure.
+        answers: of requests to a server: `offered`, `refused` (it had no room), `failed`, and `first_missed` in words.
+        client: of those who asked a server: `cpu_share` of one core; `lag_p99_ms`, `lag_max_ms`, how long requests
+            waited for the client itself, which their latencies hold.
+        rates: of a capacity: every rate that was tried, in order: `rate`, `verdict` (`holds`, `misses`, `client`) and
+            `runs`. The row's other figures are those of the highest that holds, its `throughput_items_per_s` is that
+            rate, whose interval ends at the lowest that does not.
         samples_ns: int64 `[samples]`, nanoseconds of every counted call in the order measured; not part of the JSON.
     """
 
@@ -111,6 +117,9 @@ class BenchRow(Summarised):
     reason: str = ""
     notes: tuple[str, ...] = ()
     log: str = ""
+    answers: dict[str, Any] | None = None
+    client: dict[str, float | None] | None = None
+    rates: list[dict[str, Any]] | None = None
     samples_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     def summarise(self) -> Summary:

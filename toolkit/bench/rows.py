@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.bench.arrivals import ArrivalFacts, tell_arrivals
 from toolkit.bench.measuring.interleaving import STABLE_SPREAD, MeasuredRow, pool_windows, window_spread
 from toolkit.bench.report import BenchReport, BenchRow
 from toolkit.bench.statistics import PERCENTILES, THROUGHPUT, bootstrap_intervals, summarise
@@ -53,12 +54,12 @@ def make_row(done: MeasuredRow, plan: MeasurePlan) -> BenchRow:
     if done.error is not None or info is None or not done.windows:
         log = "" if done.error is None else done.error.log
         return BenchRow(**known, status="fail", reason=str(done.error), log=log)
-    overload = _explain_overload(done.windows, plan)
-    measured = _measured(done.windows, plan, batch=done.row.batch)
+    told = tell_arrivals(done.windows, plan, batch=done.row.batch)
+    problem = told.problem or _explain_overload(done.windows, plan)
     cold = {**done.cold, "first_run_ms": done.windows[0].first_run_ns / 1e6}
     return BenchRow(
         **known,
-        **measured,
+        **_figures(told, plan, batch=done.row.batch),
         provider_active=info.provider_active,
         fallback=info.fallback,
         device=info.device,
@@ -70,9 +71,9 @@ def make_row(done: MeasuredRow, plan: MeasurePlan) -> BenchRow:
             **_engine_settings(worker.settings, info),
         },
         cold=cold,
-        status="fail" if overload else "pass",
-        reason=overload or str(info.details.get("fallback_reason", "")),
-        notes=tuple(dict.fromkeys([*_untested(worker.settings, info), *_passed_over(done.windows)])),
+        status="fail" if problem else "pass",
+        reason=problem or str(info.details.get("fallback_reason", "")),
+        notes=tuple(dict.fromkeys([*_untested(worker.settings, info), *_passed_over(done.windows), *told.notes])),
     )
 
 
@@ -108,6 +109,16 @@ def _untested(settings: RuntimeSettings, info: RuntimeInfo) -> list[str]:
 
 def _passed_over(windows: Sequence[Window]) -> list[str]:
     return [note for window in windows for note in window.facts.get("notes", ())]
+
+
+def _figures(told: ArrivalFacts, plan: MeasurePlan, *, batch: int) -> dict[str, Any]:
+    if not any(window.samples_ns.size for window in told.windows):
+        return told.fields
+    measured = _measured(told.windows, plan, batch=batch)
+    if plan.scenario == "capacity":
+        del measured["ci95"][THROUGHPUT]  # of the arrivals, which says nothing of the server
+        measured["ci95"] |= {} if told.interval is None else {THROUGHPUT: told.interval}
+    return measured | told.fields
 
 
 def _measured(windows: Sequence[Window], plan: MeasurePlan, *, batch: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from toolkit.bench.config import DEFAULT_BATCHES, BenchConfig
+from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import choose_batches, try_feeds
 from toolkit.bench.measuring.interleaving import AGAIN_CALLS, MOST_WINDOWS, PlannedRow, PlannedWorker, measure_rows
 from toolkit.bench.measuring.machine_peak import MachinePeak, measure_peak
@@ -26,6 +26,7 @@ from toolkit.errors import UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.progress import ShowWork, show_nothing
 from toolkit.runtimes.providers import PROVIDERS, DeviceOptions
+from toolkit.runtimes.timing.loadgen import import_loadgen
 from toolkit.runtimes.timing.plan import MeasurePlan
 from toolkit.runtimes.workers.client import Opener, open_worker
 
@@ -178,12 +179,14 @@ def prepare_bench(
 
     Raises:
         ProviderError: a provider asked for by name is not active.
-        ResourceError: a runtime asked for by name is not installed.
+        ResourceError: a runtime asked for by name, or LoadGen, is not installed.
         UsageError: a name is unknown, a combination asked for makes no sense, or no inputs can be made.
         ModelError: no variant accepts the model.
     """
     environment = describe_environment()
     variants = expand_variants(config)
+    if config.plan.driver == "loadgen":
+        import_loadgen()
     _check_device_options(variants, config)
     if config.feed_plan is None:
         config = replace(config, feed_plan=try_feeds(config, source, opener=opener))
@@ -205,7 +208,7 @@ def fit_batches(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
         config: what is asked for.
     """
     wanted = _wanted(probe, config)
-    if config.batches is not None or wanted != DEFAULT_BATCHES:
+    if config.batches is not None or wanted != config.default_batches:
         return wanted
     fitting, left_s = [wanted[0]], BUDGET_S - _row_s(probe, wanted[0], plan=config.plan)
     for batch in wanted[1:]:
@@ -255,7 +258,8 @@ def _check_device_options(variants: tuple[Variant, ...], config: BenchConfig) ->
 
 def _wanted(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
     assert probe.info is not None
-    return choose_batches(config.batches, probe.info.inputs, config=config.feeds, plan=config.feed_plan)
+    default, feeds = config.default_batches, config.feeds
+    return choose_batches(config.batches, probe.info.inputs, config=feeds, plan=config.feed_plan, default=default)
 
 
 def _row_s(probe: Probe, batch: int, *, plan: MeasurePlan) -> float:

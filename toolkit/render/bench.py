@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["render_bench", "tried_table"]
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -28,6 +28,7 @@ QUERIES = {
     "multi-stream": "latency until all calls of a query have answered",
     "server": "latency from the scheduled arrival",
     "offline": "time of one call while others run",
+    "capacity": "latency from the scheduled arrival",
 }
 # Of each column that does not explain itself.
 LEGEND = {
@@ -40,6 +41,13 @@ LEGEND = {
 MOST_TRIED = 12
 TRIED_FIGURES = ("batch", "threads", "p50 ms", "items/s")
 
+RATE_FIGURES = ("requests/s", "p50 ms", "p99 ms of each run", "no answer", "client late ms", "client's core")
+VERDICTS = {"holds": "holds", "misses": "too slow", "client": "client too slow", "open": "not finished"}
+RATES_LEGEND = (
+    "a rate holds if it did in every run; no answer: refused or failed, which counts as late; client late: 99 % of the "
+    "requests waited no longer for the client itself; client's core: its share of one"
+)
+
 
 def render_bench(report: BenchReport) -> list[RenderableType]:
     """Return a table of the measured rows, then one line for everything that has to be known about them."""
@@ -47,7 +55,7 @@ def render_bench(report: BenchReport) -> list[RenderableType]:
     parts: list[RenderableType] = [*_table(report, measured)] if measured else []
     # Text, not markup: a reason may hold square brackets, such as onnxruntime-gpu[cuda].
     lines = [*_legend(measured), *_remarks(report), *_machine(report), *report.advice]
-    parts += [*map(Text, lines), *tried_table(report), *_chosen(report)]
+    parts += [*map(Text, lines), *_rates_tables(report), *tried_table(report), *_chosen(report)]
     if report.is_interrupted:
         parts.append(Text("INTERRUPTED  what stands above is finished, the rest was not measured"))
     return parts
@@ -67,8 +75,9 @@ def tried_table(report: BenchReport) -> list[RenderableType]:
 
 def _table(report: BenchReport, measured: Sequence[BenchRow]) -> Iterator[RenderableType]:
     first = measured[0]
-    rate = (first.settings.get("plan") or {}).get("rate")
-    arrival = f", {rate:g} calls a second" if rate else ""
+    plan = first.settings.get("plan") or {}
+    rate, limit = plan.get("rate"), plan.get("max_p99_ms")
+    arrival = f", {rate:g} calls a second" if rate else f", 99 % within {limit:g} ms" if limit else ""
     yield Text(str(report.model["path"]), overflow="ignore", no_wrap=True)
     yield Text(f"{first.scenario}, {QUERIES[first.scenario]}{arrival}, {first.boundary} to {first.boundary}")
     rows, shared = split_shared([_cells(row) for row in measured], settings=SETTINGS[1:])
@@ -163,7 +172,7 @@ def _remarks_of(row: BenchRow) -> list[str]:
         return []
     if row.status != "pass":
         return [f"{row.status.upper()}: {row.reason}"]
-    lines = [f"note: {words}" for words in row.notes]
+    lines = [f"note: {words}" for words in row.notes] + _tell_client(row)
     if row.fallback:
         lines.append(f"FALLBACK: it ran on {row.provider_active}, {row.reason or 'the provider is not active'}")
     lines += [f"BUSY: {words}" for words in _disturbances(row)]
@@ -257,3 +266,38 @@ def _tried_cells(tried: TriedSetting) -> tuple[str, ...]:
         "-" if rate is None else f"{rate:,.0f}",
         "measured" if tried.is_finalist else "",
     )
+
+
+def _rates_tables(report: BenchReport) -> list[RenderableType]:
+    """Return a table of the rates that were tried for each capacity, the lowest first; nothing where there is none."""
+    parts: list[RenderableType] = []
+    for row in report.rows:
+        if rates := sorted(row.rates or [], key=lambda rate: float(rate["rate"])):
+            title = f"{row.runtime}, batch {row.batch}: every rate that was tried"
+            parts += ["", title, make_table((*RATE_FIGURES, ""), map(_rate_cells, rates), right=RATE_FIGURES)]
+    return [*parts, RATES_LEGEND] if parts else []
+
+
+def _rate_cells(rate: dict[str, Any]) -> tuple[str, ...]:
+    runs = rate["runs"]
+    offered, missed = sum(run["offered"] for run in runs), sum(run["refused"] + run["failed"] for run in runs)
+    return (
+        f"{rate['rate']:,g}",
+        _number(runs[0]["p50_ms"]),
+        " ".join(_number(run["p99_ms"]) for run in runs),
+        f"{missed:,} of {offered:,}" if missed else "0",
+        _number(max((run["client_lag_p99_ms"] or 0.0) for run in runs)),
+        f"{max((run['client_share'] or 0.0) for run in runs):.0%}",
+        VERDICTS[rate["verdict"]],
+    )
+
+
+def _tell_client(row: BenchRow) -> list[str]:
+    """Return how the client fared that asked a server, in a line; nothing where none was asked."""
+    if (client := row.client) is None or (answers := row.answers) is None:
+        return []
+    told = [f"{answers['offered']:,} requests, {answers['refused'] + answers['failed']:,} without an answer"]
+    if client["cpu_share"] is not None:
+        told.append(f"the client used {client['cpu_share']:.0%} of a core")
+    late = [f"99 % of its requests waited for it {lag:.3g} ms at the most"] if (lag := client["lag_p99_ms"]) else []
+    return ["; ".join([*told, *late])]

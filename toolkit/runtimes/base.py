@@ -17,6 +17,7 @@ from toolkit.errors import ModelError, ProviderError, UsageError, WrongAnswerErr
 from toolkit.onnx_file.element_types import TensorSpec, type_name
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.providers import PROVIDERS, REMOTE, DeviceOptions
+from toolkit.runtimes.query import Sender
 from toolkit.runtimes.values import flatten_values
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "int8")
@@ -192,6 +193,18 @@ class Runtime(Closing, ABC):
         if boundary != "host":
             raise UsageError(f"runtime {self.name} cannot be measured from {boundary} to {boundary} memory, only host")
         return functools.partial(self.compute, feeds)
+
+    def open_sender(self, feeds: Arrays, *, at_once: int | None = None) -> Sender | None:  # noqa: ARG002 - engines compute
+        """Return what begins calls without waiting for those before; None where a call is made by making it.
+
+        Args:
+            feeds: every input by name.
+            at_once: most calls under way; as many as the sender can where it is None.
+
+        Raises:
+            ResourceError: something that it needs is not installed.
+        """
+        return None
 
     def time_phases(self, feeds: Arrays, now_ns: Callable[[], int], *, calls: int) -> dict[str, float] | None:  # noqa: ARG002 - most engines have one memory
         """Time the parts of a call apart; None where inputs and outputs lie in the engine's own memory already.

@@ -1,25 +1,44 @@
-"""The highest rate of arrivals at random at which 99 % are answered in time, by halving."""
+"""The highest rate of arrivals at random at which 99 % are answered in time, by `toolkit bench --scenario capacity`."""
 
 from __future__ import annotations
 
 __all__ = ["measure"]
 
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from serving_load.clients import run_arrivals, run_wrk
-from serving_load.experiment import CLIENT_CORE, Experiment
+from serving_load.experiment import Experiment
 
 
 def measure(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return a row for each rate that was tried."""
-    wire = experiment.wire(1)
-    rows = []
-    with experiment.start() as server:
-        low, high = 0.0, run_wrk(server, wire, seconds=experiment.seconds, core=CLIENT_CORE).rate * 1.2
-        for _ in range(7):
-            rate = (low + high) / 2
-            told = run_arrivals(server.port, wire, rate=rate, seconds=experiment.seconds)
-            fits = told.percentile_ms(0.99) <= experiment.max_p99_ms and told.statuses[200] == told.offered
-            low, high = (rate, high) if fits else (low, rate)
-            rows.append({"rate": round(rate), "fits": fits, **told.to_row()})
-    return rows
+    """Return a row for each road to the server."""
+    with experiment.start(has_grpc=True) as server:
+        return [_search(experiment, road, url) for road, url in server.roads().items()]
+
+
+def _search(experiment: Experiment, road: str, url: str) -> dict[str, Any]:
+    limit, seconds = (f"{number:g}" for number in (experiment.max_p99_ms, experiment.seconds))
+    words = ["-m", "toolkit", "bench", str(experiment.model), "--json", "--runtime", road, "--at", url]
+    words += ["--scenario", "capacity", "--max-p99-ms", limit, "--seconds", seconds]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, *words, "--output", str(Path(folder) / "bench.json")]
+        told = subprocess.run(command, check=False, capture_output=True, text=True)
+    if not told.stdout:
+        raise RuntimeError(told.stderr)
+    (row,) = json.loads(told.stdout)["rows"]
+    tried = [f"{rate['rate']:g} {rate['verdict']}" for rate in row["rates"] or []]
+    return {
+        "road": road,
+        "max_p99_ms": experiment.max_p99_ms,
+        "requests_per_s": row["throughput_items_per_s"],
+        "p50_ms": (row["latency_ms"] or {}).get("p50"),
+        "p99_ms": (row["latency_ms"] or {}).get("p99"),
+        "client_share": (row["client"] or {}).get("cpu_share"),
+        "client_lag_p99_ms": (row["client"] or {}).get("lag_p99_ms"),
+        "tried": tried,
+        "told": " ".join([row["status"], row["reason"], *row["notes"]]).strip(),
+    }

@@ -28,7 +28,6 @@ from serving_load.clients import Arrivals, run_arrivals, run_wrk
 from serving_load.experiment import CLIENT_CORE, Experiment
 from serving_load.servers import RunningServer
 
-TIMES = 200
 SHARE_OF_RATE = 0.1
 # Those that are no models; the others of the twenty are models with a fault.
 DAMAGED = (
@@ -69,14 +68,14 @@ class _Change(NamedTuple):
 class _Changes(threading.Thread):
     """Replaces the file and asks for it, again and again."""
 
-    def __init__(self, server: RunningServer, live: Path, models: tuple[bytes, bytes]) -> None:
+    def __init__(self, server: RunningServer, live: Path, *, models: tuple[bytes, bytes], times: int) -> None:
         super().__init__()
-        self._server, self._live, self._models = server, live, models
+        self._server, self._live, self._models, self._times = server, live, models, times
         self.told: list[_Change] = []
         self.failed = 0
 
     def run(self) -> None:
-        for number in range(TIMES):
+        for number in range(self._times):
             model = (number + 1) % 2
             began = time.perf_counter()
             status = _load(self._server, self._live, self._models[model])
@@ -95,7 +94,7 @@ def _take_turns(
         known.append(_read_logits(run_arrivals(server.port, wire, rate=50, seconds=0.5).answers[0][1]))
     before = run_arrivals(server.port, wire, rate=rate, seconds=5 * experiment.seconds)
     memory, processes = server.memory_bytes(), len(server.pids())
-    changes, during = _Changes(server, live, models), list[Arrivals]()
+    changes, during = _Changes(server, live, models=models, times=experiment.reloads), list[Arrivals]()
     changes.start()
     while changes.is_alive():
         during.append(run_arrivals(server.port, wire, rate=rate, seconds=experiment.seconds, seed=len(during) + 1))

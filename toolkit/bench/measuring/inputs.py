@@ -109,6 +109,7 @@ def choose_batches(
     *,
     config: FeedConfig = AS_DECLARED,
     plan: FeedPlan | None = None,
+    default: tuple[int, ...] = DEFAULT_BATCHES,
 ) -> tuple[int, ...]:
     """Return the batch sizes to measure.
 
@@ -125,7 +126,7 @@ def choose_batches(
     if wanted is not None:
         return wanted
     plan = plan or _plan_of(inputs, config)
-    return DEFAULT_BATCHES if plan.has_open_batch else (plan.batch,)
+    return default if plan.has_open_batch else (plan.batch,)
 
 
 def _plan_of(inputs: tuple[TensorSpec, ...], config: FeedConfig) -> FeedPlan:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.bench.config import BenchConfig
+from toolkit.bench.measuring.capacity import next_run
 from toolkit.bench.measuring.inputs import Feeds, make_feeds
 from toolkit.bench.measuring.probing import Probe
 from toolkit.bench.statistics import nearest_rank, sample_floor
@@ -46,6 +47,8 @@ WINDOWS = 3
 STABLE_SPREAD = 0.10
 # So many windows fit into the longest time: enough for three that agree after some that did not.
 MOST_WINDOWS = 6
+# So many runs a search for a capacity mostly takes.
+CAPACITY_WINDOWS = 15
 # After other variants had their turn a few calls bring caches and clocks back; the first window warms up in full.
 AGAIN_CALLS, AGAIN_S = 3, 0.02
 PHASE_CALLS = 30
@@ -142,12 +145,17 @@ def measure_rows(
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:
     """Return the plan of the next window, None where the row has enough.
 
-    Enough is: `min_calls` and `min_s` are reached and the last three windows agree; or `max_s` is over.
+    Enough is: `min_calls` and `min_s` are reached and the last three windows agree; or `max_s` is over. Of a capacity
+    it is said in `next_run`.
 
     Args:
         plan: of the whole row.
         done: its windows so far.
     """
+    if plan.scenario == "capacity":
+        return next_run(plan, done)
+    if done and not done[-1].samples_ns.size:
+        return None  # a server that answered nothing, which time does not mend
     calls = sum(window.samples_ns.size for window in done)
     counted_s = sum(int(window.gaps_ns.sum()) for window in done) / 1e9
     left_s = plan.max_s - counted_s
@@ -246,7 +254,8 @@ class _RowUnderWay:
     @property
     def share(self) -> float:
         """How much of it is done, at the least, and never all: it may have enough before its time is over."""
-        return min(len(self._windows), MOST_WINDOWS) / (MOST_WINDOWS + 1)
+        most = CAPACITY_WINDOWS if self.config.plan.scenario == "capacity" else MOST_WINDOWS
+        return min(len(self._windows), most) / (most + 1)
 
     def step(self) -> None:
         """Measure one window, or find that it is enough."""

@@ -173,7 +173,7 @@ def _open_once(variant: Variant, config: BenchConfig, *, source: ModelSource, pr
 def _run_once(engine: OpenedWorker, config: BenchConfig, *, golden: Golden | None) -> tuple[int, float]:
     """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
     inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
-    batch = min(choose_batches(config.batches, inputs, config=feeds, plan=plan))
+    batch = min(choose_batches(config.batches, inputs, config=feeds, plan=plan, default=config.default_batches))
     arrays = make_feeds(inputs, batch=batch, golden=golden, config=feeds, plan=plan).arrays
     started = time.perf_counter()
     run_first(engine, arrays)

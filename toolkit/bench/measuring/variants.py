@@ -204,12 +204,12 @@ def _providers_of(runtime: str) -> tuple[str, ...]:
 
 def _runs_at_once(variant: Variant, config: BenchConfig, *, threads: int) -> int:
     """Return how many calls are in flight: one a core where a scenario has them and the engine takes them."""
-    scenario = config.plan.scenario
-    if scenario not in {"multi-stream", "offline"} or config.plan.driver != "toolkit":
+    scenario, is_remote = config.plan.scenario, variant.provider == REMOTE
+    if scenario not in {"multi-stream", "offline"} or not (is_remote or config.plan.driver == "toolkit"):
         return 1
     if variant.provider not in find_runtime(variant.runtime).reentrant:
         return 1
-    if variant.provider == REMOTE:  # a call in flight keeps no core of this machine
+    if is_remote:  # a call in flight keeps no core of this machine
         return min(REMOTE_CALLS, config.plan.streams) if scenario == "multi-stream" else REMOTE_CALLS
     cores = max(usable_cores() // max(threads, 1), 1)
     return min(cores, config.plan.streams) if scenario == "multi-stream" else cores

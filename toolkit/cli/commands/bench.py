@@ -45,13 +45,23 @@ class BenchRequest:
         ),
     ] = None
     scenario: Annotated[
-        str, option("MLPerf's words: single-stream, multi-stream, server, offline.", complete=one_of(SCENARIOS))
+        str,
+        option(
+            "MLPerf's words: single-stream, multi-stream, server, offline; and capacity: the highest rate of server "
+            "within --max-p99-ms.",
+            complete=one_of(SCENARIOS),
+        ),
     ] = "single-stream"
     streams: Annotated[int, option("multi-stream: calls that arrive together.")] = 8
     rate: Annotated[float | None, option("server: calls a second that arrive, at random; their wait counts.")] = None
     driver: Annotated[
-        str, option("Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).", complete=one_of(DRIVERS))
-    ] = "toolkit"
+        str | None,
+        option(
+            "Who issues the calls: toolkit, or loadgen (MLPerf's own; an extra).",
+            default="toolkit; loadgen for server, offline and capacity with --at",
+            complete=one_of(DRIVERS),
+        ),
+    ] = None
     inputs: options.InputsPath = None
     shape: options.Shapes = None
     value: options.Values = None
@@ -95,7 +105,9 @@ class BenchRequest:
             complete=one_of(OBJECTIVES),
         ),
     ] = None
-    max_p99_ms: Annotated[float | None, option("auto: 99 % of the calls have to answer within so long.")] = None
+    max_p99_ms: Annotated[
+        float | None, option("auto, capacity: 99 % of the calls have to be answered within so long.")
+    ] = None
     output: options.OutputPath = None
     picture: Annotated[Path | None, option("Draw latency, throughput and distribution into this .png.")] = None
     csv: Annotated[Path | None, option("Also write the rows as CSV.")] = None

@@ -9,8 +9,7 @@ import json
 import queue
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from toolkit.errors import ResourceError, WrongAnswerError
@@ -47,18 +46,19 @@ class ServerAnswer(NamedTuple):
 
 
 class Connections:
-    """Connections to one server that are kept between requests; each is one thread's at a time."""
+    """Connections to one server that are kept between requests; each is one thread's at a time.
+
+    Attributes:
+        host: name or address.
+        port: of it.
+        context: of TLS; None without.
+    """
 
     def __init__(self, address: Address) -> None:
         self._url, self._base = address.url, address.base
         self._idle: queue.SimpleQueue[http.client.HTTPConnection] = queue.SimpleQueue()
-        host, port = address.host, address.port
-        if address.scheme == "https":
-            self._connect: Callable[[], http.client.HTTPConnection] = partial(
-                http.client.HTTPSConnection, host, port, timeout=MOST_S, context=ssl.create_default_context()
-            )
-        else:
-            self._connect = partial(http.client.HTTPConnection, host, port, timeout=MOST_S)
+        self.context = ssl.create_default_context() if address.scheme == "https" else None
+        self.host, self.port = address.host, address.port or (443 if self.context else 80)
         tls = "" if address.scheme == "https" else "; a server with TLS wants https://"
         self._hint = f"see that a server runs there, or name another with --at{tls}"
         self._always = {"Authorization": token} if (token := read_token()) else {}
@@ -84,6 +84,18 @@ class Connections:
             raise ResourceError(
                 f"{self._url} does not answer in HTTP: {' '.join(reason.split())[:200]}; {hint}"
             ) from error
+
+    def write_request(self, method: str, path: str, *, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return the bytes of a request, for those who send it themselves."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        named = {"Host": f"{host}:{self.port}", "Content-Length": str(len(body)), **self._always, **headers}
+        lines = [f"{method} {self._base}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.context is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=MOST_S)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=MOST_S, context=self.context)
 
     def _exchange(self, request: tuple[Any, ...], connection: http.client.HTTPConnection) -> ServerAnswer:
         try:

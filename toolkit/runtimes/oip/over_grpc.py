@@ -7,6 +7,7 @@ __all__ = ["OipGrpcRuntime"]
 import os
 import ssl
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +23,11 @@ from toolkit.onnx_file.element_types import STRING
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.oip.address import read_token
 from toolkit.runtimes.oip.runtime import FullError, OipRuntime
+from toolkit.runtimes.oip.sending import CallSender
 from toolkit.runtimes.oip.tensors import drop_ones, from_bytes, to_bytes
+from toolkit.runtimes.query import Missed, Sender
 
+SERVICE = "/inference.GRPCInferenceService"
 # Of one call.
 MOST_S = 60.0
 MOST_BYTES = 1 << 30
@@ -68,7 +72,7 @@ class OipGrpcRuntime(OipRuntime):
 
     def _call(self, method: str, request: Any) -> Any:
         """Ask once, and return the answer's message."""
-        ask = self._channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+        ask = self._channel.unary_unary(f"{SERVICE}/{method}")
         data = ask(request.SerializeToString(), timeout=MOST_S, metadata=self._metadata)
         try:
             return _message(f"{method}Response").FromString(data)
@@ -124,16 +128,30 @@ class OipGrpcRuntime(OipRuntime):
         )
         return {"versions": list(told.versions), "inputs": inputs, "outputs": outputs}
 
-    def _ask(self, feeds: Arrays) -> dict[str, Any]:
-        number = self._number()
+    def open_sender(self, feeds: Arrays, *, at_once: int | None = None) -> Sender:
+        """Return what sends the same request many times; see `Runtime.open_sender`."""
+        ask, request = self._channel.unary_unary(f"{SERVICE}/ModelInfer"), self._write(feeds, self._number())
+        begin = partial(ask.future, request.SerializeToString(), timeout=MOST_S, metadata=self._metadata)
+        return CallSender(begin, tell=self._tell_missed, at_once=at_once)
+
+    def _tell_missed(self, call: Any) -> Missed | None:
+        """Return what became of a call; None where it was answered."""
+        code = call.code()
+        return None if code == self._codes.OK else Missed(code == self._codes.UNAVAILABLE, _words(call))
+
+    def _write(self, feeds: Arrays, number: str) -> Any:
         request = _message("ModelInferRequest")(
             model_name=self._model, model_version=self._address.version or "", id=number
         )
         for name, array in feeds.items():
             request.inputs.add(name=name, datatype=self._input_datatype(name), shape=array.shape)
             request.raw_input_contents.append(to_bytes(array))
+        return request
+
+    def _ask(self, feeds: Arrays) -> dict[str, Any]:
+        number = self._number()
         try:
-            response = self._call("ModelInfer", request)
+            response = self._call("ModelInfer", self._write(feeds, number))
         except self._error as error:
             if error.code() == self._codes.UNAVAILABLE:
                 wait_ms = str(dict(error.trailing_metadata() or ()).get(PUSHBACK, ""))

@@ -14,7 +14,9 @@ from toolkit.errors import ModelError, ResourceError, WrongAnswerError
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.oip.connections import Connections, ServerAnswer
 from toolkit.runtimes.oip.runtime import FullError, OipRuntime
+from toolkit.runtimes.oip.sending import HttpSender
 from toolkit.runtimes.oip.tensors import drop_ones, from_bytes, from_json, to_bytes
+from toolkit.runtimes.query import Sender
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -84,6 +86,11 @@ class OipHttpRuntime(OipRuntime):
             return self._take(answer, number)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             raise WrongAnswerError(f"the server's answer cannot be read: {type(error).__name__}: {error}") from error
+
+    def open_sender(self, feeds: Arrays, *, at_once: int | None = None) -> Sender:
+        """Return what sends the same request many times; see `Runtime.open_sender`."""
+        body, headers = self._write(feeds, self._number())
+        return HttpSender(self._server, f"{self._path}/infer", body=body, headers=headers, at_once=at_once)
 
     def _write(self, feeds: Arrays, number: str) -> tuple[bytes, dict[str, str]]:
         inputs: list[dict[str, Any]] = []

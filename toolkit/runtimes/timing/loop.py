@@ -7,13 +7,16 @@ __all__ = ["measure"]
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
 from toolkit.closing import Closing
 from toolkit.runtimes.base import Arrays, Runtime
+from toolkit.runtimes.query import Missed, Sender
 from toolkit.runtimes.timing.meters import Meters
 from toolkit.runtimes.timing.plan import Clock, Loop, MeasurePlan, Window
 
@@ -57,19 +60,34 @@ def measure(
     call = runtime.prepare(feeds, boundary=plan.boundary)
     _warm_up(call, plan, clock=clock)
     reading = meters or Meters.of(runtime.info.provider_active)
-    before = reading.read()
-    done = _run_scenario(call, plan, clock=clock)
-    facts = {**reading.since(before), "unserved": done.unserved, "notes": list(runtime.notes)}
+    with ExitStack() as stack:
+        sender = None
+        if plan.driver == "loadgen":
+            most = plan.runs_at_once if plan.scenario == "offline" else None
+            sender = runtime.open_sender(feeds, at_once=most)
+            stack.callback(sender.close if sender else lambda: None)
+        before = reading.read()
+        done = _run_scenario(call, plan, clock=clock, sender=sender)
+        facts = {**reading.since(before), "unserved": done.unserved, "notes": list(runtime.notes)}
     if plan.phase_calls:
         facts["phases_ms"] = runtime.time_phases(feeds, clock.now, calls=plan.phase_calls)
-    return Window(first, np.array(done.samples, np.int64), np.array(done.gaps, np.int64), facts)
+    samples, gaps, lags = (np.array(column, np.int64) for column in (done.samples, done.gaps, done.lags))
+    if sender is None:
+        return Window(first, samples, gaps, facts)
+    return Window(first, samples, gaps, {**facts, **_count_missed(done.missed), "rate": plan.rate}, lags)
 
 
-def _run_scenario(call: Call, plan: MeasurePlan, *, clock: Clock) -> Loop:
+def _count_missed(missed: Sequence[Missed]) -> dict[str, Any]:
+    refused = sum(query.is_refused for query in missed)
+    first = missed[0].words if missed else ""
+    return {"refused": refused, "failed": len(missed) - refused, "first_missed": first}
+
+
+def _run_scenario(call: Call, plan: MeasurePlan, *, clock: Clock, sender: Sender | None) -> Loop:
     if plan.driver == "loadgen":
         from toolkit.runtimes.timing.loadgen import run_loadgen
 
-        return run_loadgen(call, plan)
+        return run_loadgen(call, plan, sender=sender)
     if plan.scenario == "server":
         return _run_server(call, plan, clock=clock)
     if plan.scenario == "multi-stream":

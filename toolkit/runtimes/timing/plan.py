@@ -4,18 +4,20 @@ from __future__ import annotations
 
 __all__ = ["SCENARIOS", "Clock", "Loop", "MeasurePlan", "Window"]
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolkit.errors import UsageError, require_known
+from toolkit.runtimes.query import Missed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# MLPerf Inference's words (its rules, section 4).
-SCENARIOS = ("single-stream", "multi-stream", "server", "offline")
+# MLPerf Inference's words (its rules, section 4), and what `server` is used to find.
+SCENARIOS = ("single-stream", "multi-stream", "server", "offline", "capacity")
 MOST_STREAMS = 10_000
 DRIVERS = ("toolkit", "loadgen")
 
@@ -28,8 +30,10 @@ class MeasurePlan:
         scenario: `single-stream`: one call, and the next when it has answered. `multi-stream`: `streams` items arrive
             together, and the next when all are answered. `server`: calls arrive at random, `rate` a second on average,
             and wait their turn; their latency counts from the arrival. `offline`: everything is there from the start.
+            `capacity`: the highest rate of `server` at which 99 % are answered within a limit.
         streams: items that arrive together in `multi-stream`; MLPerf has 8.
         rate: calls a second that arrive in `server`.
+        max_p99_ms: the limit of `capacity`.
         runs_at_once: calls in flight at the same time in `multi-stream` and `offline`.
         seed: of the arrivals.
         driver: `toolkit`, or `loadgen`: MLPerf's own load generator.
@@ -45,6 +49,7 @@ class MeasurePlan:
     scenario: str = "single-stream"
     streams: int = 8
     rate: float | None = None
+    max_p99_ms: float | None = None
     runs_at_once: int = 1
     seed: int = 0
     driver: str = "toolkit"
@@ -70,6 +75,10 @@ class MeasurePlan:
             )
         if (self.scenario == "server") != (self.rate is not None):
             raise UsageError("scenario server needs the rate of arrivals, and no other one takes it: --rate 100")
+        if (self.scenario == "capacity") != (self.max_p99_ms is not None):
+            raise UsageError("scenario capacity needs a limit, and no other one takes it: --max-p99-ms 20")
+        if self.max_p99_ms is not None and not 0 < self.max_p99_ms < math.inf:
+            raise UsageError(f"--max-p99-ms is {self.max_p99_ms:g}; expected more than 0, and finite")
         if self.rate is not None and not 0 < self.rate < 1e7:
             raise UsageError(f"the rate is {self.rate:g} calls a second; expected more than 0 and under 10 million")
 
@@ -81,14 +90,17 @@ class Window(NamedTuple):
         first_run_ns: the first call with these feeds in this window: in a fresh worker the first of all.
         samples_ns: int64 `[n]`, the latency of every counted query.
         gaps_ns: int64 `[n]`, time from the answer before to this one; their sum is the window's length.
-        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time; the
+        facts: what the meters saw meanwhile; `unserved`: arrivals of `server` that were not answered in time;
+            `refused`, `failed` and in words `first_missed`: queries that a server did not answer, at this `rate`; the
             runtime's `notes`.
+        lags_ns: int64 `[n]`, how long of its latency each query waited for the client itself; None where none did.
     """
 
     first_run_ns: int
     samples_ns: NDArray[np.int64]
     gaps_ns: NDArray[np.int64]
     facts: dict[str, Any]
+    lags_ns: NDArray[np.int64] | None = None
 
 
 class Clock(NamedTuple):
@@ -110,8 +122,12 @@ class Loop(NamedTuple):
         samples: nanoseconds of every query, in the order of the answers.
         gaps: nanoseconds from the answer before to each.
         unserved: queries that arrived and were not answered.
+        lags: nanoseconds that each query waited for the client itself, where that is known.
+        missed: queries that a server refused, or failed to answer.
     """
 
     samples: list[int]
     gaps: list[int]
     unserved: int = 0
+    lags: Sequence[int] = ()
+    missed: Sequence[Missed] = ()

@@ -219,7 +219,7 @@ class WorkerRuntime(WorkerProcess):
         from toolkit.runtimes.timing.plan import Window  # most workers never measure
 
         told, arrays = self.request({"verb": "measure", "plan": to_plain(plan)}, feeds)
-        return Window(told["first_run_ns"], arrays["samples_ns"], arrays["gaps_ns"], told["facts"])
+        return Window(told["first_run_ns"], facts=told["facts"], **arrays)
 
 
 # What an `Opener` is where nothing else is given.

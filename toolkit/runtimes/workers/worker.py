@@ -118,7 +118,8 @@ class _Worker:
             counted = count_multiply_adds(self._model, {name: array.shape for name, array in arrays.items()})
             facts |= {"multiply_adds": counted.number, "uncounted": counted.reason}
         told = {"first_run_ns": window.first_run_ns, "facts": facts}
-        return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns}
+        lags = {} if window.lags_ns is None else {"lags_ns": window.lags_ns}
+        return told, {"samples_ns": window.samples_ns, "gaps_ns": window.gaps_ns, **lags}
 
     def _count(self, header: dict[str, Any], _: dict[str, NDArray[Any]]) -> Frame:
         from toolkit.onnx_file.multiply_adds import count_multiply_adds

@@ -1,4 +1,4 @@
-"""Real Triton, on loopback, from the wheel that carries its server: a witness of the protocol, and no more.
+"""Real Triton, on loopback, from the wheel that carries its server: a witness of the protocol, and a peer.
 
 `make test-oip` brings the wheel into an environment of its own; `TOOLKIT_TRITON` names that environment.
 """
@@ -66,9 +66,10 @@ class Triton:
         environment: with `nvidia-pytriton`, NumPy 1 and ONNX Runtime.
         folder: for the model and the log.
         model: the file.
+        port: where it is to listen; 0: where one is free.
     """
 
-    def __init__(self, environment: Path, folder: Path, model: Path) -> None:
+    def __init__(self, environment: Path, folder: Path, model: Path, *, port: int = 0) -> None:
         (site,) = environment.glob("lib/python3.*/site-packages")
         self._environment, self._folder, self._site = environment, folder, site
         self._server = site / "pytriton" / "tritonserver"
@@ -81,41 +82,42 @@ class Triton:
         stub = self._server / "python_backend_stubs" / site.parent.name.removeprefix("python")
         shutil.copy(stub / "triton_python_backend_stub", folder / "backends" / "python")
         (folder / "backends" / "python" / "triton_python_backend_stub").chmod(0o755)
-        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        with socket.create_server(("127.0.0.1", port)) as free, socket.create_server(("127.0.0.1", 0)) as other:
             self._port, self._grpc_port = free.getsockname()[1], other.getsockname()[1]
         self.url, self.grpc = f"http://127.0.0.1:{self._port}", f"127.0.0.1:{self._grpc_port}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
+        binary, port = str(self._server / "bin" / "tritonserver"), str(self._port)
+        words = [binary, "--http-port", port, "--http-address", "127.0.0.1"]
+        words += ["--grpc-port", str(self._grpc_port), "--grpc-address", "127.0.0.1"]
+        words += ["--allow-metrics", "false", "--log-info", "false"]
+        words += ["--model-repository", str(self._folder / "models")]
+        return [*words, "--backend-directory", str(self._folder / "backends")]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What it needs besides this process's variables."""
+        libraries = [sysconfig.get_config_var("LIBDIR"), self._site / "nvidia_pytriton.libs"]
+        return {
+            "LD_LIBRARY_PATH": ":".join(map(str, [*libraries, self._server / "external_libs"])),
+            "PATH": f"{self._environment / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self._site),
+        }
 
     def ensure(self) -> None:
         """Start it where it does not run."""
         if self._process is not None and self._process.poll() is None:
             return
         self.end()
-        libraries = [
-            sysconfig.get_config_var("LIBDIR"),
-            self._site / "nvidia_pytriton.libs",
-            self._server / "external_libs",
-        ]
-        changes = {
-            "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
-            "PATH": f"{self._environment / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(self._site),
-        }
-        command = [
-            str(self._server / "bin" / "tritonserver"),
-            "--http-port",
-            str(self._port),
-            "--http-address",
-            "127.0.0.1",
-        ]
-        command += ["--grpc-port", str(self._grpc_port), "--grpc-address", "127.0.0.1"]
-        command += ["--allow-metrics", "false", "--log-info", "false"]
-        command += ["--model-repository", str(self._folder / "models")]
-        command += ["--backend-directory", str(self._folder / "backends")]
         with (self._folder / "log").open("ab") as log:
-            environment = {**os.environ, **changes}
+            variables = {**os.environ, **self.variables}
             # A session of its own: a crash leaves helpers behind that hear no SIGTERM.
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=variables, start_new_session=True
+            )
         self._wait()
 
     def end(self) -> None:
