@@ -55,8 +55,8 @@ QUICK_SECONDS, QUICK_TURNS = 1.0, 1
 def main() -> None:
     """Measure what was asked for and print it."""
     arguments = _read_arguments()
+    environment, is_quick = describe_environment(), arguments.quick
     os.sched_setaffinity(0, {CLIENT_CORE})
-    is_quick = arguments.quick
     experiment = Experiment(
         model=arguments.model,
         seconds=QUICK_SECONDS if is_quick else arguments.seconds,
@@ -65,7 +65,6 @@ def main() -> None:
         pythons={name: getattr(arguments, name) for name in PEERS},
         **(QUICK if is_quick else {}),
     )
-    environment = describe_environment()
     found: dict[str, list[dict[str, Any]]] = {}
     for name in arguments.parts.split(","):
         start = time.monotonic()

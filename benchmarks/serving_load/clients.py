@@ -53,7 +53,7 @@ class Arrivals:
     Attributes:
         offered: requests that were sent.
         statuses: answers by their status; `BROKEN`: a connection that ended without one; `CLOSED`: one nobody took.
-        broken_s: when the requests were to be sent whose connections broke, in seconds of `perf_counter`.
+        broken_s: when the requests were sent whose connections broke, in seconds of `perf_counter`.
         latencies_s: of the answers with status 200, from the moment each was to be sent.
         answers: when each of those was sent, seconds of `perf_counter`, and its body; the same bytes are kept once.
         seconds: the loop's length.
@@ -127,10 +127,11 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.received, self.unsent = b"", memoryview(b"")
-        self.moment = 0.0
+        self.moment = self.sent = 0.0
 
     def send(self, request: bytes, moment: float) -> None:
         self.received, self.moment, self.unsent = b"", moment, memoryview(request)
+        self.sent = time.perf_counter()
         self.go_on()
 
     def go_on(self) -> None:
@@ -246,5 +247,5 @@ class _OpenLoop:
         if status != BROKEN:
             self._idle.append(connection)
         else:
-            self._told.broken_s.append(connection.moment)
+            self._told.broken_s.append(connection.sent)
             connection.socket.close()

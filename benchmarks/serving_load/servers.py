@@ -25,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_load.triton import Triton
-from toolkit.runtimes.registry import RUNTIMES
+from toolkit.runtimes.registry import RUNTIMES, is_importable
 
 START_S = 60.0
-GRPC = "oip-grpc"
+# Of the product's own; what it needs besides is an extra.
+GRPC, HAS_GRPC = "oip-grpc", is_importable("grpc_health")
 PEERS = Path(__file__).with_name("peers")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -73,7 +74,8 @@ class RunningServer:
     def roads(self) -> dict[str, str]:
         """Return the addresses of the product's server by the runtime that asks there, of one that `has_grpc`."""
         http, grpc = f"http://127.0.0.1:{self.port}", f"grpc://127.0.0.1:{self.port + 1}"
-        return {name: grpc if name == GRPC else http for name, entry in RUNTIMES.items() if entry.is_remote}
+        names = [name for name, entry in RUNTIMES.items() if entry.is_remote and (name != GRPC or HAS_GRPC)]
+        return {name: grpc if name == GRPC else http for name in names}
 
     def pids(self) -> list[int]:
         """Return its processes."""
@@ -144,7 +146,7 @@ def run_server(
     variables = {"BENCHMARK_MODEL": str(model.resolve()), "BENCHMARK_PORT": str(port), "PYTHONPATH": str(PEERS)}
     if name.startswith("toolkit"):
         words = ["-m", "toolkit", "serve", f"digits={model}", "--port", str(port), "--threads", "1"]
-        words += ["--grpc-port", str(port + 1)] if has_grpc and GRPC in RUNTIMES else []
+        words += ["--grpc-port", str(port + 1)] if has_grpc and HAS_GRPC else []
         command, variables = [sys.executable, *words, *options], {}
     elif name == "triton":
         triton = Triton(Path(python).absolute(), Path(folder.name), model, port=port)
