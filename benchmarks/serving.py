@@ -48,7 +48,7 @@ PARTS: dict[str, Callable[[Experiment], list[dict[str, Any]]]] = {
 }
 PEERS = ("litserve", "mosec", "mlserver", "triton")
 # All parts, to see that they work; its figures say little.
-QUICK: dict[str, Any] = {"overload_s": 4.0, "requests": 3000, "pictures": 100, "times": 2, "reloads": 5}
+QUICK: dict[str, Any] = {"overload_s": 4.0, "requests": 3000, "pictures": 100, "times": 2, "reloads": 5, "roads": 1}
 QUICK_SECONDS, QUICK_TURNS = 1.0, 1
 
 

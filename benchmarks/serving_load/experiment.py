@@ -35,6 +35,7 @@ class Experiment:
         pictures: whose answers are judged; None: all of the test set.
         times: that the server is ended, and started.
         reloads: of the file.
+        roads: whose capacity is searched, of those that there are.
     """
 
     model: Path
@@ -47,6 +48,7 @@ class Experiment:
     pictures: int | None = None
     times: int = 20
     reloads: int = 200
+    roads: int = 3
 
     @property
     def names(self) -> list[str]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from serving_load.triton import Triton
 from toolkit.runtimes.registry import RUNTIMES, is_importable
 
-START_S = 60.0
+START_S = 180.0
 # Of the product's own; what it needs besides is an extra.
 GRPC, HAS_GRPC = "oip-grpc", is_importable("grpc_health")
 PEERS = Path(__file__).with_name("peers")

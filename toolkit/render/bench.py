@@ -269,12 +269,11 @@ def _tried_cells(tried: TriedSetting) -> tuple[str, ...]:
 
 
 def _rates_tables(report: BenchReport) -> list[RenderableType]:
-    """Return a table of the rates that were tried for each capacity, the lowest first; nothing where there is none."""
     parts: list[RenderableType] = []
     for row in report.rows:
         if rates := sorted(row.rates or [], key=lambda rate: float(rate["rate"])):
-            title = f"{row.runtime}, batch {row.batch}: every rate that was tried"
-            parts += ["", title, make_table((*RATE_FIGURES, ""), map(_rate_cells, rates), right=RATE_FIGURES)]
+            parts += ["", f"{row.runtime}, batch {row.batch}: every rate that was tried"]
+            parts.append(make_table((*RATE_FIGURES, ""), map(_rate_cells, rates), right=RATE_FIGURES))
     return [*parts, RATES_LEGEND] if parts else []
 
 
@@ -293,11 +292,9 @@ def _rate_cells(rate: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _tell_client(row: BenchRow) -> list[str]:
-    """Return how the client fared that asked a server, in a line; nothing where none was asked."""
     if (client := row.client) is None or (answers := row.answers) is None:
         return []
-    told = [f"{answers['offered']:,} requests, {answers['refused'] + answers['failed']:,} without an answer"]
-    if client["cpu_share"] is not None:
-        told.append(f"the client used {client['cpu_share']:.0%} of a core")
-    late = [f"99 % of its requests waited for it {lag:.3g} ms at the most"] if (lag := client["lag_p99_ms"]) else []
-    return ["; ".join([*told, *late])]
+    told = f"{answers['offered']:,} requests, {answers['refused'] + answers['failed']:,} without an answer"
+    share = f"; the client used {share:.0%} of a core" if (share := client["cpu_share"]) is not None else ""
+    late = f"; 99 % of its requests waited for it {lag:.3g} ms at the most" if (lag := client["lag_p99_ms"]) else ""
+    return [told + share + late]

@@ -17,11 +17,12 @@ from serving_load.experiment import Experiment
 def measure(experiment: Experiment) -> list[dict[str, Any]]:
     """Return a row for each road to the server."""
     with experiment.start(has_grpc=True) as server:
-        return [_search(experiment, road, url) for road, url in server.roads().items()]
+        roads = list(server.roads().items())[: experiment.roads]
+        return [_search(experiment, road, url=url) for road, url in roads]
 
 
-def _search(experiment: Experiment, road: str, url: str) -> dict[str, Any]:
-    limit, seconds = (f"{number:g}" for number in (experiment.max_p99_ms, experiment.seconds))
+def _search(experiment: Experiment, road: str, *, url: str) -> dict[str, Any]:
+    limit, seconds = (f"{number:g}" for number in (experiment.max_p99_ms, experiment.seconds / 2))
     words = ["-m", "toolkit", "bench", str(experiment.model), "--json", "--runtime", road, "--at", url]
     words += ["--scenario", "capacity", "--max-p99-ms", limit, "--seconds", seconds]
     with tempfile.TemporaryDirectory() as folder:
