@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_samples import make_config, make_opener, make_source
+from bench_samples import make_config, make_opener, make_source, run_bench
 from fake_engine import FakeEngine, make_info
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +18,6 @@ from rich.console import Console
 from toolkit.bench.compare import compare_results, parse_threshold
 from toolkit.bench.measuring.capacity import RUNS, bracket, list_rates, next_run
 from toolkit.bench.report import BenchReport, read_result
-from toolkit.bench.sweep import run_bench
 from toolkit.durable import write_json
 from toolkit.errors import UsageError
 from toolkit.plots.bench import draw_bench
