@@ -74,7 +74,7 @@ def _carriers(names: tuple[str, ...], providers: tuple[str, ...]) -> tuple[str, 
 def _of_engine(name: str, config: ParityConfig) -> Iterator[ParityVariant]:
     entry, is_ort, everything = find_runtime(name), name == "ort", _is_everything(config)
     # ONNX Runtime is what the default is about; PyTorch comes along where it is here.
-    is_extra = config.runtimes is None and not is_ort
+    is_extra = config.runtimes is None and entry.needs_run
     is_elsewhere = "cpu" in config.providers and "cpu" not in entry.devices and config.runtimes != ("all",)
     is_whole = everything or entry.is_remote or is_elsewhere
     devices = entry.devices if is_whole else tuple(item for item in config.providers if item in entry.devices)
