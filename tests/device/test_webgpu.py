@@ -104,12 +104,9 @@ def test_pixels_are_converted_on_the_cpu_and_all_else_runs_on_the_device(
     assert len(there) == opened.info.placement["webgpu"]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_node_on_the_cpu_is_refused_where_all_are_wanted(source: ModelSource, runtime: str) -> None:
-    if not is_installed(runtime):
-        pytest.skip(f"{runtime} is not installed in {os.environ['TOOLKIT_RUNTIMES']}")
-    settings = RuntimeSettings(runtime=runtime, provider="webgpu", require_all_nodes=True)
-    words = "only 15 of 16 nodes run there; elsewhere: Cast" if runtime == "ort-webgpu" else "explicitly disabled"
+def test_a_node_on_the_cpu_is_refused_where_all_are_wanted(source: ModelSource) -> None:
+    settings = RuntimeSettings(provider="webgpu", require_all_nodes=True)
+    words = "only 15 of 16 nodes run there; elsewhere: Cast"
     with pytest.raises(ProviderError, match=words), WorkerRuntime(source, settings):
         pass
 

@@ -68,8 +68,7 @@ function writeFrame(header, tensors) {
 
 async function answer({ header, arrays }) {
   if (header.verb === "load") {
-    const extra = header.all_nodes ? { session: { disable_cpu_ep_fallback: "1" } } : {};
-    const options = { executionProviders: [header.provider], intraOpNumThreads: header.threads, extra };
+    const options = { executionProviders: [header.provider], intraOpNumThreads: header.threads };
     if (ort.env?.wasm && header.threads) ort.env.wasm.numThreads = header.threads;
     session = await ort.InferenceSession.create(arrays.model.values, options);
     const { node, web, common } = ort.env.versions;

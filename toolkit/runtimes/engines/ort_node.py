@@ -45,7 +45,6 @@ class OrtNodeRuntime(Runtime):
             "verb": "load",
             "provider": self.place or provider,
             "threads": self.settings.threads,
-            "all_nodes": provider != "cpu" and bool(self.settings.require_all_nodes),
         }
         try:
             header, _ = self._ask(request, {"model": np.frombuffer(source.model, np.uint8)})
