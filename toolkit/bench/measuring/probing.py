@@ -138,10 +138,9 @@ def _probe(variant: Variant, config: BenchConfig, *, source: ModelSource, precis
 
 
 def _open_once(variant: Variant, config: BenchConfig, *, source: ModelSource, precision: str, opener: Opener) -> Probe:
-    if config.plan.boundary == "device" and not any(bindings_of(variant, config)):
-        raise UsageError(
-            f"runtime {variant.runtime} on {variant.provider} has no memory of its own; use --boundary host"
-        )
+    if config.plan.boundary == "device" and (variant.provider == "webgpu" or not any(bindings_of(variant, config))):
+        lack = "no way to put inputs into its memory" if variant.provider == "webgpu" else "no memory of its own"
+        raise UsageError(f"runtime {variant.runtime} on {variant.provider} has {lack}; use --boundary host")
     arithmetic = precision if precision in precisions_of(variant.runtime, variant.provider) else "fp32"
     settings = settings_for(
         variant,
