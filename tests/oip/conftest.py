@@ -54,7 +54,7 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Our own server."""
-    pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+    pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
     path: Path = request.getfixturevalue("model_path")
     folder = tmp_path_factory.mktemp("served")
     types, half = (write_types_model(folder, is_half=is_half) for is_half in (False, True))

@@ -13,7 +13,7 @@ from oip.wire import Answer
 oip = pytest.mark.oip
 own_server = pytest.mark.skipif(
     any(os.environ.get(name) for name in ("TOOLKIT_OIP_URL", "TOOLKIT_OIP_GRPC", "TOOLKIT_TRITON"))
-    or importlib.util.find_spec("httptools") is None,
+    or importlib.util.find_spec("uvicorn") is None,
     reason="the row needs a server of its own, and the extra `serve`",
 )
 FORMS = ["json", "binary"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from served import Served, serving
 
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from toolkit.serving.codec.request import ServedTensors
 from toolkit.serving.config import ServeConfig
 
 pytest.importorskip("grpc_health", reason="the extra `serve-grpc` is not installed")
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 import grpc
 
 from toolkit.serving.grpc import messages

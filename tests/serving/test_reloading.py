@@ -24,7 +24,7 @@ from hostile_files import NOT_MODELS
 from served import Served, serving
 from successors import WORSE, make_stranger, make_successor, nudge
 
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 INFER = "/v2/models/digits/infer"
 LOAD, UNLOAD = "/v2/repository/models/digits/load", "/v2/repository/models/digits/unload"
 PREVIOUS = b'{"parameters": {"previous": true}}'

@@ -26,7 +26,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.opening import open_engine
 
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 from toolkit.serving.http.server import make_tls
 from toolkit.serving.serve import ServedFile, read_token, serve
 

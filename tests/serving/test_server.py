@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from served import Served, serving
 
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 INFER = "/v2/models/digits/infer"
 CLASSIFY = "/v2/models/digits/classify"
 

@@ -15,7 +15,7 @@ from served import Served, serving
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 
-pytest.importorskip("httptools", reason="the extra `serve` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 from toolkit.serving.opening import open_engine
 
 KEYS = {"keys_strings": ["red", "green"], "values_floats": [1.0, 2.0], "default_float": 0.0, "domain": "ai.onnx.ml"}

@@ -25,7 +25,7 @@ from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.engine import Engine
 from toolkit.serving.http.application import MOST_PICTURE_BYTES, Application, Page
-from toolkit.serving.http.server import HttpServer, bind, new_event_loop
+from toolkit.serving.http.server import HttpServer, bind
 from toolkit.serving.reloading import Place, Reloader, stamp_of
 from toolkit.serving.repository import ModelRepository
 from toolkit.serving.served_model import ServedModel
@@ -85,7 +85,7 @@ def serve(
             most_body_bytes=max(MOST_PICTURE_BYTES, repository.most_body_bytes),
             on_started=lambda: on_ready(_address(bound, config), models),
         )
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             also = _open_grpc(second, repository, config=config, token=token, tell=tell)
             runner.run(_live(server, reloader, bound=bound, also=also))
     if server.forced_by:
@@ -122,7 +122,7 @@ async def _live(
     try:
         await reloader.start()
         async with also:
-            await server.serve(bound)
+            await server.serve(sockets=[bound])
     finally:
         await reloader.close()
 

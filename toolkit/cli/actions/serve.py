@@ -32,7 +32,7 @@ def serve_and_tell(named: list[tuple[str, Path]], config: ServeConfig, *, has_pa
         ToolkitError: as `serve`.
     """
     started = time.monotonic()
-    import_extra("httptools", extra="serve", user="toolkit serve")
+    import_extra("uvicorn", extra="serve", user="toolkit serve")
     if config.grpc_port is not None:
         import_extra("grpc_health", extra="serve-grpc", user="--grpc-port")
         import_extra("grpc_reflection", extra="serve-grpc", user="--grpc-port")

@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import toolkit
 from toolkit.serving.classify import classify
@@ -15,7 +16,7 @@ from toolkit.serving.codec.json_request import read_request
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import Reply, json_reply, write_reply
 from toolkit.serving.codec.strict_json import read_json
-from toolkit.serving.http.exchange import Exchange, HeldBytes
+from toolkit.serving.http.exchange import Exchange, HeldBytes, Message, Receive, Send
 from toolkit.serving.metrics import CONTENT_TYPE, render_metrics
 from toolkit.serving.reloading import Reloader
 from toolkit.serving.repository import ModelRepository
@@ -29,10 +30,7 @@ Page = Mapping[str, tuple[bytes, str]]
 
 
 class Application:
-    """What answers requests.
-
-    Attributes:
-        held: bodies in memory, of all requests together.
+    """An ASGI application.
 
     Args:
         repository: what is served.
@@ -51,27 +49,28 @@ class Application:
         reloader: Reloader | None = None,
         tell: Callable[[str], None],
     ) -> None:
-        self.held = HeldBytes(repository.most_held_bytes)
+        self._held = HeldBytes(repository.most_held_bytes)
         self._repository, self._token, self._reloader, self._tell = repository, token, reloader, tell
         self._make_page = functools.lru_cache(maxsize=1)(make_page)
 
-    async def answer(self, exchange: Exchange) -> Reply:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens is an answer."""
+        exchange = Exchange(scope, receive=receive, send=send, held=self._held)
         try:
-            answer = await self._route(exchange)
+            answer = await self._route(scope, exchange)
         except RefusedError as error:
             answer = _refuse(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client is told so and the server lives on
-            path = "/".join(exchange.parts)
-            self._tell(f"{exchange.method} {path!r} failed: {type(error).__name__}: {error}")
+            self._tell(f"{exchange.method} {scope['path']!r} failed: {type(error).__name__}: {error}")
             answer = json_reply({"error": "the server failed; its own log says how"}, status=500)
         finally:
             exchange.let_go()
         exchange.wants_close |= self._repository.is_draining
-        return answer
+        await exchange.send(answer)
 
-    async def _route(self, exchange: Exchange) -> Reply:
-        parts = [*exchange.parts]
+    async def _route(self, scope: Message, exchange: Exchange) -> Reply:
+        path = scope["raw_path"].decode("latin-1")
+        parts = [unquote(part) for part in path.split("/")[1:]]
         if parts[:2] == ["v2", "health"] and len(parts) == 3:
             return self._health(parts[2], exchange)
         if self._token:
@@ -92,7 +91,6 @@ class Application:
         if name in page:
             body, kind = page[name]
             return Reply(200, ((b"content-type", kind.encode()),), body)
-        path = "/" + "/".join(parts)
         raise RefusedError(f"there is nothing at {path[:100]!r}", status=404)
 
     def _health(self, what: str, exchange: Exchange) -> Reply:

@@ -1,22 +1,25 @@
-"""One request as far as it has come in: the body under a cap, unpacked; a client that went away; headers that count."""
+"""One request and its answer over HTTP: the body under a cap, unpacked; a client that went away; headers that count."""
 
 from __future__ import annotations
 
 __all__ = ["Exchange", "HeldBytes"]
 
 import asyncio
-import functools
 import hmac
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
 from toolkit.serving.codec.refusal import RefusedError
-from toolkit.serving.codec.reply import HEADER_LENGTH
+from toolkit.serving.codec.reply import HEADER_LENGTH, Reply
+from toolkit.serving.job import Arrays
 
-Awaited = TypeVar("Awaited")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+# Most requests are answered before it is worth while to look whether somebody still waits.
+WATCH_AFTER_S = 0.1
 # What nginx writes into its log for a client that closed its connection; nobody reads it.
 CLIENT_GONE = 499
 GZIP_OR_ZLIB = 47
@@ -40,52 +43,22 @@ class HeldBytes:
 
 
 class Exchange:
-    """A request; its connection brings what comes of it and takes the answer away.
+    """A request as an ASGI server hands it over.
 
     Attributes:
         method: GET, POST ...
-        parts: of the path, what stands between its slashes.
         headers: by lower-case names; of one that came twice the last.
-        wants_close: whether the connection is to end after the answer: so the client says, or the rest is not read.
-
-    Args:
-        method: as above.
-        path: without the query.
-        headers: as above.
-        ask: called when the body is wanted and more of it is to come.
-        held: of all requests.
+        wants_close: whether the connection is to end after the answer, because the rest of the body is not read.
     """
 
-    def __init__(
-        self, method: str, path: bytes, *, headers: Mapping[bytes, bytes], ask: Callable[[], None], held: HeldBytes
-    ) -> None:
-        self.method, self.parts, self.headers, self.wants_close = method, _split(path), headers, False
-        self._ask, self._held, self._taken = ask, held, 0
-        self._body: bytes | bytearray = b""
-        self._is_whole = self._is_over = self._is_gone = False
-        self._awaited: asyncio.Future[Any] | None = None
-
-    def take(self, piece: bytes) -> None:
-        """Add what came of the body; after the answer nobody reads it."""
-        if self._is_over:
-            return
-        if not self._body:
-            self._body = piece  # most bodies come in one piece, and are not copied
-        else:
-            self._body = bytearray(self._body) if isinstance(self._body, bytes) else self._body
-            self._body += piece
-        self._go_on()
-
-    def end(self) -> None:
-        """Know that the body is whole."""
-        self._is_whole = True
-        self._go_on()
-
-    def lose(self) -> None:
-        """Know that the client went away: nobody waits for the answer any more."""
-        self._is_gone = True
-        if self._awaited is not None:
-            self._awaited.cancel()
+    def __init__(self, scope: Message, *, receive: Receive, send: Send, held: HeldBytes) -> None:
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.wants_close = False
+        self._receive, self._send = receive, send
+        self._watching: asyncio.Task[None] | None = None
+        self._is_gone = False
+        self._held, self._taken = held, 0
 
     async def read_body(self, most_bytes: int) -> bytes:
         """Return the body, unpacked.
@@ -103,16 +76,20 @@ class Exchange:
             )
         if int(self.headers.get(b"content-length", b"0")) > most_bytes:
             raise self._too_large(most_bytes)
-        while not self._is_whole:
-            self._ask()
-            await self.wait_for(asyncio.get_running_loop().create_future())
-            self._check_size(most_bytes)
-        self._check_size(most_bytes)
-        body = bytes(self._body)
-        if packing in {b"gzip", b"deflate"}:
-            body = await asyncio.to_thread(self._unpack, body, most_bytes)
+        body, more = bytearray(), True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedError("the client went away", status=CLIENT_GONE)
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > most_bytes:
+                raise self._too_large(most_bytes)
             self._hold(len(body))
-        return body
+        if packing in {b"gzip", b"deflate"}:
+            body = bytearray(await asyncio.to_thread(self._unpack, bytes(body), most_bytes))
+            self._hold(len(body))
+        return bytes(body)
 
     def header_length(self) -> int | None:
         """Return how long the JSON before binary data is; None where the header is not there.
@@ -139,37 +116,35 @@ class Exchange:
         if not hmac.compare_digest(self.headers.get(b"authorization", b""), b"Bearer " + token):
             raise RefusedError("a bearer token is needed: Authorization: Bearer ...", status=401)
 
-    async def wait_for(self, awaited: asyncio.Future[Awaited]) -> Awaited:
-        """Wait for outputs, or for more of the body; cancelled where the client goes away meanwhile.
+    async def wait_for(self, answer: asyncio.Future[Arrays]) -> Arrays:
+        """Wait for outputs; they are cancelled where the client goes away meanwhile.
 
         Raises:
             RefusedError: it went away.
         """
-        self._awaited = awaited
+        timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch, answer)
         try:
-            if self._is_gone:
-                awaited.cancel()
-            return await awaited
+            return await answer
         except asyncio.CancelledError as error:
             if self._is_gone:
                 raise RefusedError("the client went away", status=CLIENT_GONE) from error
             raise
         finally:
-            self._awaited = None
+            timer.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
+
+    async def send(self, answer: Reply) -> None:
+        """Send an answer, whole."""
+        length = (b"content-length", b"%d" % len(answer.body))
+        closing = ((b"connection", b"close"),) if self.wants_close else ()
+        headers = [*answer.headers, length, *closing]
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
 
     def let_go(self) -> None:
-        """Forget the body, and what may still come of it."""
-        self._is_over, self._body = True, b""
+        """Forget the body."""
         self._hold(0)
-
-    def _go_on(self) -> None:
-        if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_result(None)
-
-    def _check_size(self, most_bytes: int) -> None:
-        if len(self._body) > most_bytes:
-            raise self._too_large(most_bytes)
-        self._hold(len(self._body))
 
     def _hold(self, size: int) -> None:
         if size > self._taken and self._held.now + size - self._taken > self._held.most:
@@ -177,6 +152,15 @@ class Exchange:
             raise RefusedError("too many large requests at the same time", status=429, retry_after_s=1)
         self._held.now += size - self._taken
         self._taken = size
+
+    def _watch(self, answer: asyncio.Future[Arrays]) -> None:
+        async def watch() -> None:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            self._is_gone = True
+            answer.cancel()
+
+        self._watching = asyncio.create_task(watch())
 
     def _cut(self, message: str, *, status: int) -> RefusedError:
         self.wants_close = True
@@ -196,8 +180,3 @@ class Exchange:
         if not unpacker.eof or unpacker.unused_data:
             raise RefusedError("cannot decompress the body: it is cut off, or something follows it")
         return unpacked
-
-
-@functools.lru_cache(maxsize=64)
-def _split(path: bytes) -> tuple[str, ...]:
-    return tuple(unquote(part) for part in path.decode("latin-1").split("/")[1:])

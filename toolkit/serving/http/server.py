@@ -1,31 +1,112 @@
-"""The server: connections on a socket until a signal ends it, and an end that keeps its word."""
+"""The library's HTTP server (uvicorn) with limits of ours, and an end that keeps its word."""
 
 from __future__ import annotations
 
-__all__ = ["HttpServer", "bind", "make_tls", "new_event_loop"]
+__all__ = ["HttpServer", "bind", "make_tls"]
 
 import asyncio
-import signal
+import functools
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from toolkit.errors import ResourceError
+from toolkit.serving.codec.reply import json_reply
 from toolkit.serving.config import ServeConfig
 from toolkit.serving.http.application import Application
-from toolkit.serving.http.connection import Connection
 from toolkit.serving.repository import ModelRepository
 
-# Between two looks at the models, at connections that take too long, and at whether to end.
-TICK_S = 0.1
+# Address and headers of a request, together.
+MOST_HEAD_BYTES = 32 << 10
+# Requests on one connection that wait for the answers to those before them. The library takes as many as come.
+MOST_PIPELINED = 16
+# A body in chunks of one byte each takes six times its size on the wire; this bounds what chunks say besides, too.
+CHUNKED = 8
+KEEP_ALIVE_S = 75
 # At the end, how long those may take to read their answers who do not.
 SLOW_READER_S = 5
 BACKLOG = 2048
+PHRASES = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
 
 
-class HttpServer:
+class _Connection(HttpToolsProtocol):
+    """A connection that may take so much and so long for a request, and no more."""
+
+    def __init__(self, *given: Any, settings: ServeConfig, most_body_bytes: int, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._settings, self._most_body_bytes = settings, most_body_bytes
+        self._taken = 0
+        self._is_in_head = True
+        self._read_at = time.monotonic()
+        # Since when a request comes in; None while none does.
+        self.receiving_since: float | None = time.monotonic()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class
+        super().connection_made(transport)
+        if len(self.connections) > self._settings.max_connections:
+            self.refuse(503, f"there are {self._settings.max_connections} connections already")
+
+    def data_received(self, data: bytes) -> None:
+        if self.receiving_since is None:
+            self.receiving_since = time.monotonic()
+        self._taken += len(data)
+        super().data_received(data)
+        if self._is_in_head and self._taken > MOST_HEAD_BYTES:
+            self.refuse(431, f"the request's headers are over {MOST_HEAD_BYTES} bytes")
+        elif self._taken > CHUNKED * self._most_body_bytes + MOST_HEAD_BYTES:
+            self.refuse(413, f"the request is over {self._most_body_bytes} bytes")
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # What is raised here ends the parser's work: one piece from the network may hold thousands more.
+            self.transport.abort()
+            raise ConnectionAbortedError
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
+            self.refuse(431, f"the request's headers are over {MOST_HEAD_BYTES} bytes")
+        else:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._taken, self._is_in_head, self.receiving_since = 0, True, None
+
+    def check_time(self, now: float) -> None:
+        """Close where a request takes too long to come in, or its answer to be read."""
+        limit_s = self._settings.receive_s
+        if self.receiving_since is not None and now - self.receiving_since > limit_s:
+            self.refuse(408, f"the request did not come in within {limit_s:g} s")
+        if not self.transport.get_write_buffer_size():
+            self._read_at = now
+        elif now - self._read_at > limit_s:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(400, msg)
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer what the application never sees, and close."""
+        if self.transport.is_closing():
+            return
+        body = json_reply({"error": message}).body
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, PHRASES[status], len(body)) + body)
+        self.transport.close()
+
+
+class HttpServer(uvicorn.Server):
     """Serves an application on a socket until a signal ends it.
 
     Attributes:
@@ -51,59 +132,48 @@ class HttpServer:
         most_body_bytes: int,
         on_started: Callable[[], None],
     ) -> None:
-        self._tls, self._repository, self._on_started = make_tls(config), repository, on_started
-        self._connections: set[Connection] = set()
-        self._connect = lambda: Connection(
-            application, config, most_body_bytes=most_body_bytes, connections=self._connections
+        settings = uvicorn.Config(
+            application,
+            http=functools.partial(_Connection, settings=config, most_body_bytes=most_body_bytes),  # type: ignore[arg-type]  # it is called as the class
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SLOW_READER_S,
         )
+        settings.load()
+        settings.ssl = make_tls(config)
+        super().__init__(settings)
+        self._repository, self._on_started = repository, on_started
         self.forced_by = 0
 
-    async def serve(self, bound: socket.socket) -> None:
-        """Take requests until a signal comes, and go on until what was taken by then is answered."""
-        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            loop = asyncio.get_running_loop()
-            server = await loop.create_server(self._connect, sock=bound, ssl=self._tls, backlog=BACKLOG)
-            self._on_started()
-            while not self.forced_by and not (self._repository.is_draining and self._repository.is_idle):
-                self._look_after()
-                await asyncio.sleep(TICK_S)
-            server.close()
-            await self._close()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take requests from now on."""
+        await super().startup(sockets)
+        self._on_started()
 
-    def _look_after(self) -> None:
-        self._repository.watch()
-        now = time.monotonic()
-        for connection in list(self._connections):
-            connection.check_time(now)
-
-    def _end(self, number: int, _: object) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as the base class
         """Begin to end at the first signal, and end without waiting at the second."""
         if self._repository.is_draining:
-            self.forced_by = number
+            self.forced_by, self.force_exit = sig, True
         self._repository.is_draining = True
 
-    async def _close(self) -> None:
-        for connection in list(self._connections):
-            connection.end()
-        latest = time.monotonic() + SLOW_READER_S
-        while self._connections and not self.forced_by and time.monotonic() < latest:
-            self._look_after()
-            await asyncio.sleep(TICK_S / 10)
-        for connection in list(self._connections):
-            connection.transport.abort()
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the fastest event loop that there is."""
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is to be done ten times a second; return whether the server is to end."""
+        await super().on_tick(counter)
+        now = time.monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _Connection):
+                connection.check_time(now)
+        self._repository.watch()
+        return self.force_exit or (self._repository.is_draining and self._repository.is_idle)
 
 
 def bind(host: str, port: int, *, option: str) -> socket.socket:
