@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ResourceError, UsageError
-from toolkit.proving.plan import ProofConfig, plan_steps
+from toolkit.proving.plan import PROVABLE, ProofConfig, plan_steps
 from toolkit.proving.prove import prove
 from toolkit.proving.report import ProofReport
 from toolkit.proving.wheels import make_environment
@@ -53,7 +53,7 @@ def _prove(tmp_path: Path, table: dict[str, str], config: ProofConfig = QUICK) -
     return report
 
 
-@pytest.mark.parametrize("provider", ["cpu", "cuda"])
+@pytest.mark.parametrize("provider", PROVABLE)
 @pytest.mark.parametrize("quick", [False, True])
 def test_what_a_step_needs_is_left_by_one_before_it(provider: str, quick: bool) -> None:
     steps = plan_steps(ProofConfig(provider=provider, quick=quick))
@@ -70,7 +70,7 @@ def test_every_command_of_a_plan_is_one_that_the_command_line_takes() -> None:
     from toolkit.cli.app import app
 
     root = get_command(app)
-    for step in plan_steps(ProofConfig()):
+    for step in [step for provider in PROVABLE for step in plan_steps(ProofConfig(provider=provider))]:
         verb, command, rest = root.resolve_command(
             root.make_context("toolkit", [], resilient_parsing=True), list(step.words)
         )  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def test_all_is_run_in_one_folder_and_passes(tmp_path: Path) -> None:
     assert exported.report["said"][:2] == ["export", "whole"]
     assert exported.report["artifacts"] == str(tmp_path / "artifacts")
     assert exported.command == "toolkit export whole --precision fp32,fp16 --output model.onnx"
-    assert (tmp_path / "pictures.npy").stat().st_size > 10_000 * 28 * 28
+    assert (tmp_path / "pictures.npy").stat().st_size > QUICK.pictures * 28 * 28
 
 
 def test_a_crash_of_the_training_leaves_the_rest_to_be_tried_with_another_run(tmp_path: Path) -> None:

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 
 from toolkit.errors import UsageError, require_known
 
-# From the most likely alone to what fills a device; a power of 8 apart.
-BATCHES, FEW_BATCHES = (1, 8, 64, 512, 4096), (1, 64)
-PROVABLE = ("cpu", "cuda")
+# From the most likely alone to what fills a device; a power of 8 apart. A software device takes seconds for 8.
+BATCHES, FEW_BATCHES = (1, 8, 64, 512, 4096), (1, 8)
+PROVABLE = ("cuda", "webgpu", "cpu")
+# Which kits know the provider, and how they are asked for it.
+KITS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "cuda": tuple((kit, "--kit-provider", "cuda") for kit in ("python", "node", "cpp")),
+    "webgpu": (("web", "--webgpu"),),
+    "cpu": (("python",), ("node",), ("cpp",)),
+}
 MOST_MINUTES = 24 * 60
 MODEL, HALF_MODEL = "model.onnx", "model.fp16.onnx"
 PICTURES = "pictures.npy"
+PICTURE_COUNT, FEW_PICTURES = 10_000, 200
 SPARE = ("train", "--data", "mnist-mini", "--device", "cpu", "--epochs", "1", "--name", "spare")
 EXPORT = ("export", "{run}", "--precision", "fp32,fp16", "--output", MODEL)
 
@@ -23,7 +30,7 @@ class ProofConfig:
     """What is to be proven, and in how long.
 
     Attributes:
-        provider: `cuda`, or `cpu` as a rehearsal.
+        provider: `cuda` or `webgpu`, or `cpu` as a rehearsal.
         data: a data set's name, or where one lies.
         minutes: most of them for all steps together.
         quick: two epochs, few batch sizes, short measurements, a sample of the images.
@@ -38,6 +45,11 @@ class ProofConfig:
         require_known(self.provider, PROVABLE, what="provider of a proof")
         if not 0 < self.minutes <= MOST_MINUTES:
             raise UsageError(f"--minutes is {self.minutes:g}; expected more than 0, {MOST_MINUTES} at most")
+
+    @property
+    def pictures(self) -> int:
+        """How many are predicted."""
+        return FEW_PICTURES if self.quick else PICTURE_COUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +83,7 @@ def plan_steps(config: ProofConfig) -> list[ProofStep]:
     on = ("--provider", provider)
     batches = ",".join(map(str, FEW_BATCHES if config.quick else BATCHES))
     bench = ("bench", MODEL, *on, "--batch", batches, "--seconds", "0.5" if config.quick else "2")
-    parity = ("--threads", "0", "--optimisation", "all", *(("--sample", "200") if config.quick else ()))
+    parity = ("--threads", "0", "--optimisation", "all", *(("--sample", "50") if config.quick else ()))
     plain = ("parity", MODEL, "--provider", f"cpu,{provider}" if has_device else provider, *parity)
     half = ("parity", HALF_MODEL, *on, *parity)
     epochs = ("--epochs", "2") if config.quick else ()
@@ -86,18 +98,19 @@ def plan_steps(config: ProofConfig) -> list[ProofStep]:
         _judge("parity of fp16", *half),
         _judge("bench", *bench, "--io-binding", "on,off"),
         _judge("bench of fp16", *bench, "--precision", "fp32,fp16"),
-        _judge("bench of torch", *bench, "--runtime", "ort,torch"),
     ]
-    if has_device:
+    if provider != "webgpu":
+        steps.append(_judge("bench of torch", *bench, "--runtime", "ort,torch"))
+    if provider == "cuda":
         steps += [
             _judge("bench on the device", *bench, "--boundary", "device"),
             _judge("bench of graphs", *bench, "--cuda-graph"),
             _judge("parity in TF32", "parity", MODEL, *on, "--precision", "tf32", *parity),
         ]
     steps.append(_judge("predict", "predict", MODEL, PICTURES, *on, "--output", "rows.csv"))
-    for kit in ("python", "node", "cpp"):
-        words = ("export", MODEL, "--kit", kit, "--kit-provider", provider, "--check")
-        steps.append(ProofStep(name=f"kit {kit}", words=words, needs="model", is_optional=True))
+    for kit in KITS[provider]:
+        words = ("export", MODEL, "--kit", *kit, "--check")
+        steps.append(ProofStep(name=f"kit {kit[0]}", words=words, needs="model", is_optional=True))
     return steps
 
 

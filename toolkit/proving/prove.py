@@ -24,7 +24,6 @@ from toolkit.proving.plan import PICTURES, ProofConfig, ProofStep, plan_steps
 from toolkit.proving.report import ProofReport, ProofStepResult
 from toolkit.proving.wheels import make_environment
 
-PICTURE_COUNT = 10_000
 # A step that could not even start an interpreter in the time that is left is not begun.
 LEAST_S = 5.0
 # Of the time that is left a step gets so much, so that one that hangs leaves some to the others.
@@ -57,7 +56,7 @@ def prove(
     if wheels is not None:
         with progress("installing from the folder"):
             python = make_environment(folder / "environment", wheels, provider=config.provider)
-    _write_pictures(config.data, folder)
+    _write_pictures(config, folder)
     steps = plan_steps(config)
     report = ProofReport(provider=config.provider, data=config.data, steps=(), seconds=0.0)
     left: dict[str, str] = {}
@@ -80,11 +79,11 @@ def prove(
     return report
 
 
-def _write_pictures(data: str, folder: Path) -> None:
-    images = load_dataset(data).test.images
+def _write_pictures(config: ProofConfig, folder: Path) -> None:
+    images = load_dataset(config.data).test.images
     path = folder / PICTURES
     with path.open("wb") as file:
-        np.save(file, np.resize(images, (PICTURE_COUNT, *images.shape[1:])))
+        np.save(file, np.resize(images, (config.pictures, *images.shape[1:])))
 
 
 def _skip(step: ProofStep, words: Sequence[str], *, reason: str) -> ProofStepResult:

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.errors import ResourceError
 from toolkit.programs import run_program
 
-PACKAGES = {"cpu": ("onnx-parity-toolkit",), "cuda": ("onnx-parity-toolkit[cuda]",)}
+PACKAGES = {"cuda": "onnx-parity-toolkit[cuda]"}
 
 
 def make_environment(folder: Path, wheels: Path, *, provider: str) -> Path:
@@ -26,13 +26,13 @@ def make_environment(folder: Path, wheels: Path, *, provider: str) -> Path:
     """
     python = folder / "bin" / "python"
     venv.create(folder, with_pip=True)
-    packages = PACKAGES[provider]
-    command = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), *packages]
+    package = PACKAGES.get(provider, "onnx-parity-toolkit")
+    command = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), package]
     said = run_program(command)
     if said:
         reason = next((line for line in reversed(said) if line.startswith("ERROR: ")), said[-1])
         raise ResourceError(
             f"{wheels} does not hold what a proof of {provider} needs: {reason.removeprefix('ERROR: ')}; fill it where"
-            f" there is a network: pip download --dest {wheels} '{packages[0]}'"
+            f" there is a network: pip download --dest {wheels} '{package}'"
         )
     return python

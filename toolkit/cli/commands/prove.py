@@ -21,7 +21,7 @@ from toolkit.render.prove import describe_step, proof_lines
 
 DEFAULTS = ProofConfig()
 Provable = Annotated[
-    str, option("What is to be proven: cuda, or cpu as a rehearsal.", "--provider", complete=one_of(PROVABLE))
+    str, option("What is to be proven: cuda or webgpu, or cpu as a rehearsal.", "--provider", complete=one_of(PROVABLE))
 ]
 Minutes = Annotated[float, option("Most minutes for all steps together.", metavar="X")]
 Quick = Annotated[bool, option("Two epochs, few batch sizes, short measurements, a sample of images.", "--quick")]
