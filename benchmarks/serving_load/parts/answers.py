@@ -19,17 +19,20 @@ def measure(experiment: Experiment) -> list[dict[str, Any]]:
     """Return a row for each road and load."""
     sample = [] if experiment.pictures is None else ["--sample", str(experiment.pictures)]
     with experiment.start(has_grpc=True) as server:
-        return [row for road, url in server.roads().items() for row in _judge(experiment, road, [*sample, "--at", url])]
+        roads = server.roads()
+        # Those of one address in one call: the reference is computed once for them.
+        together = {url: ",".join(road for road in roads if roads[road] == url) for url in roads.values()}
+        return [row for url, names in together.items() for row in _judge(experiment, names, [*sample, "--at", url])]
 
 
-def _judge(experiment: Experiment, road: str, options: list[str]) -> list[dict[str, Any]]:
-    words = ["-m", "toolkit", "parity", str(experiment.model), "--json", "--runtime", road, *options]
+def _judge(experiment: Experiment, roads: str, options: list[str]) -> list[dict[str, Any]]:
+    words = ["-m", "toolkit", "parity", str(experiment.model), "--json", "--runtime", roads, *options]
     told = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
     if not told.stdout:
         raise RuntimeError(told.stderr)
     return [
         {
-            "road": road,
+            "road": row["runtime"],
             "at_once": row["runs_at_once"],
             "batches": row["batch_sizes"],
             "pictures": row["images"],

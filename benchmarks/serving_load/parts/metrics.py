@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from serving_load.clients import BROKEN, run_arrivals, run_wrk
-from serving_load.experiment import CLIENT_CORE, MANY, OVERLOADED, Experiment
+from serving_load.experiment import CLIENT_CORE, OVERLOADED, Experiment
 from serving_load.servers import RunningServer
 
-# Of all requests: at most of the rate, malformed ones, and three times too many at once.
-CALM, MALFORMED = 0.8, 0.05
+# Of all requests: those that are answered, those that are malformed, and those that come at once and are too many.
+CALM, MALFORMED, TOO_MANY = 0.9, 0.05, 0.05
+# Of the rate that a closed loop is answered at: calm, and far too many.
+CALM_RATE, TOO_MANY_RATE = 0.8, 3.0
 LINE = re.compile(r'^toolkit_requests_total\{code="(\d+)",.*\} ([\d.e+]+)$', re.MULTILINE)
 ROWS = re.compile(r"^toolkit_rows_total\{.*\} (\S+)$", re.MULTILINE)
 
@@ -31,11 +33,15 @@ def measure(experiment: Experiment) -> list[dict[str, Any]]:
         full = run_wrk(server, many, seconds=experiment.seconds, core=CLIENT_CORE).rate
         before = _read(server)
         rows = _read_rows(server)
-        plans = ((single, CALM * rate, CALM), (broken, CALM * rate, MALFORMED), (many, 3 * full, 1 - CALM - MALFORMED))
+        plans = (
+            (single, CALM_RATE * rate, CALM),
+            (broken, CALM_RATE * rate, MALFORMED),
+            (many, TOO_MANY_RATE * full, TOO_MANY),
+        )
         served_rows = 0
         for seed, (wire, at, share) in enumerate(plans):
             seconds = share * experiment.requests / at
-            told = run_arrivals(server.port, wire, rate=at, seconds=min(seconds, MANY), seed=seed)
+            told = run_arrivals(server.port, wire, rate=at, seconds=seconds, seed=seed)
             seen += told.statuses
             served_rows += told.statuses[200] * (OVERLOADED if wire is many else 1)
         counted = _read(server) - before
