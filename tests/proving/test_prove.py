@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.cli.commands.prove import prove_command
 from toolkit.errors import ResourceError, UsageError
 from toolkit.proving.plan import PROVABLE, ProofConfig, plan_steps
 from toolkit.proving.prove import prove
@@ -146,3 +147,9 @@ def test_a_folder_without_the_packages_is_told_with_the_command_that_fills_it(tm
     (tmp_path / "wheels").mkdir()
     with pytest.raises(ResourceError, match=r"onnx-parity-toolkit.*pip download --dest .*wheels 'onnx-parity-toolkit'"):
         make_environment(tmp_path / "environment", tmp_path / "wheels", provider="cpu")
+
+
+def test_a_folder_of_packages_that_does_not_exist_is_a_wrong_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no folder .*wheels with packages"):
+        prove_command("cpu", from_wheels=tmp_path / "wheels", output=tmp_path / "proof")
+    assert not (tmp_path / "proof").exists()

@@ -24,6 +24,8 @@ from tiny_models import build_model
 from toolkit.errors import ModelError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import Runtime, RuntimeSettings
+from toolkit.runtimes.oip.address import read_address
+from toolkit.runtimes.oip.connections import Connections
 from toolkit.runtimes.registry import open_runtime
 
 FEEDS = {"images": np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8)}
@@ -228,6 +230,16 @@ def test_the_bearer_token_comes_from_a_file(double: Double, tmp_path: Path, monk
     double.on_headers = lambda headers: seen.append(headers["authorization"])
     open_at(double.url).close()
     assert set(seen) == {"Bearer secret"}
+    refusal = b"HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}'
+    with saying(refusal) as url, pytest.raises(ResourceError, match="token, which TOOLKIT_TOKEN_FILE names, holds an"):
+        open_at(url)
+
+
+def test_a_refusal_before_the_whole_body_was_sent_is_heard() -> None:
+    said = b"HTTP/1.1 413 No\r\nContent-Length: 15\r\nConnection: close\r\n\r\n" + b'{"error":"big"}'
+    with saying(said) as url:
+        connections = Connections(read_address(url, schemes=("http",), example=""))
+        assert connections.ask("POST", "/v2", body=bytes(8 << 20)).words == "413: big"
 
 
 def test_a_connection_that_the_server_closed_is_opened_again(double: Double) -> None:

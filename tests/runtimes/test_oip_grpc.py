@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 from oip.double import Model
 from oip.wire import Tensor
 from tiny_models import build_model
@@ -220,3 +221,14 @@ def test_the_token_is_sent_with_every_call(double: GrpcDouble, tmp_path: Path, m
     with open_at(double.url) as opened:
         opened.run(FEEDS)
     assert [told["authorization"] for told in double.metadata] == ["Bearer open-sesame"] * 2
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do() -> None:
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    keys = certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([keys]))
+    server.start()
+    with pytest.raises(ResourceError, match=r"its certificate is not trusted here: .* in SSL_CERT_FILE"):
+        open_at(f"grpcs://127.0.0.1:{port}")
+    server.stop(None)

@@ -27,7 +27,7 @@ from toolkit.serving.config import ServeConfig
 from toolkit.serving.opening import open_engine
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
-from toolkit.serving.http.server import make_tls
+from toolkit.serving.http.server import bind, make_tls
 from toolkit.serving.serve import ServedFile, read_token, serve
 
 
@@ -83,9 +83,18 @@ def refuse(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_name_that_no_address_can_have_is_refused(model_path: Path) -> None:
-    code, words = refuse(f"../x={model_path}")
-    assert (code, words.startswith("error: '../x' cannot name a model in an address; expected NAME=FILE")) == (2, True)
+@pytest.mark.parametrize("name", ["../x", ".."])
+def test_a_name_that_no_address_can_have_is_refused(model_path: Path, name: str) -> None:
+    code, words = refuse(f"{name}={model_path}")
+    assert (code, words.startswith(f"error: '{name}' cannot name a model in an address; expected NAME=FILE")) == (
+        2,
+        True,
+    )
+
+
+def test_an_address_that_is_not_this_machines_is_named() -> None:
+    with pytest.raises(ResourceError, match=r"cannot serve at 192\.0\.2\.1 port 0: .*; give another one with --host"):
+        bind("192.0.2.1", 0, option="--port")
 
 
 @pytest.mark.parametrize("option", ["--port", "--grpc-port"])

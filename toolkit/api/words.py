@@ -56,8 +56,10 @@ def name_runtimes(given: Names | None, *, at: str | None, default: str | None) -
         default: where neither is given.
 
     Raises:
-        UsageError: a server is named that nobody asks, or none that is asked.
+        UsageError: a server is named that nobody asks, by nothing, or none that is asked.
     """
+    if at == "":  # of a variable that nobody set: what runs here would be taken for the server's
+        raise UsageError("--at is empty; name a server, such as http://127.0.0.1:8000, or leave it out")
     asking = "oip-grpc" if at and at.startswith("grpc") else "oip-http"
     names = split_names(given) if given else (asking,) if at else None
     asks = any(name in RUNTIMES and RUNTIMES[name].is_remote for name in names or ())

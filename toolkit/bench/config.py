@@ -90,10 +90,15 @@ class BenchConfig:
             raise UsageError("CUDA graphs and --boundary device need IO binding; leave out --io-binding off")
 
     def _check_arrivals(self) -> None:
-        """Refuse a capacity of what is no server, and arrivals at a server that another than LoadGen issues."""
+        """Refuse a capacity of what is no server, and of a server what nobody can set or see from here."""
         here = [name for name in self.runtimes if not (name in RUNTIMES and RUNTIMES[name].is_remote)]
         if self.plan.scenario == "capacity" and here:
             raise UsageError(f"capacity is a server's, and {', '.join(here)} runs here; name one with --at URL")
+        if not here and (any(self.threads) or {*self.io_bindings} != {"auto"} or self.require_all_nodes):
+            raise UsageError(
+                "--threads, --io-binding and --require-all-nodes are about engines that run here; a server's are its "
+                "own: leave them out"
+            )
         if self.at and self.plan.scenario in {"server", "capacity"} and self.plan.driver != "loadgen":
             raise UsageError(f"arrivals at a server are issued by LoadGen, not {self.plan.driver}; leave out --driver")
 

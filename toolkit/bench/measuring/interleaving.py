@@ -137,9 +137,9 @@ def measure_rows(
             ordered = sorted(mine, key=lambda row: (row.batch, row.number))
             for _, together in groupby(ordered, key=lambda row: row.batch):
                 for measured in _take_turns([_RowUnderWay(row, config, pool) for row in together], tell=tell):
+                    yield measured  # first: what is counted is kept, whenever Ctrl-C comes
                     done += 1
                     tell(0)
-                    yield measured
 
 
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:

@@ -13,7 +13,7 @@ from toolkit.cli.completion import one_of
 from toolkit.cli.options import Force, Json, TrainingData, option
 from toolkit.cli.output import Output, note, tell_origin
 from toolkit.durable import write_json
-from toolkit.errors import CheckFailedError, ProviderError
+from toolkit.errors import CheckFailedError, ProviderError, UsageError
 from toolkit.proving.plan import PROVABLE, ProofConfig
 from toolkit.proving.prove import prove
 from toolkit.proving.report import ProofReport
@@ -55,6 +55,9 @@ def prove_command(
     # The commands run in the folder, so that each can be repeated there as it is written.
     place = str(Path(given).absolute()) if Path(given).exists() else given
     config = ProofConfig(provider=provider, data=place, minutes=minutes, quick=quick)
+    wheels = None if from_wheels is None else from_wheels.absolute()
+    if wheels is not None and not wheels.is_dir():
+        raise UsageError(f"no folder {from_wheels} with packages")
     folder = output or ArtifactStore.default().new_file("proofs", config.provider, suffix="")
     target = folder / "prove.json"
     claim_outputs(target, force=force)
@@ -64,7 +67,6 @@ def prove_command(
         write_json(target, {**report.to_json(), **origin})
         shown.show(describe_step(report.steps[-1]))
 
-    wheels = None if from_wheels is None else from_wheels.absolute()
     report = prove(config, folder, wheels=wheels, progress=shown.progress, on_step=keep)
     shown.report({**report.to_json(), **origin}, "", *proof_lines(report))
     write_page([target], folder / "prove.md", force=True)

@@ -120,8 +120,10 @@ def _read_name(text: str, store: ArtifactStore) -> tuple[str, Path]:
     name, _, rest = text.partition("=")
     if not name or not rest or Path(text).exists():
         name, rest = Path(text).stem, text
-    if "/" in name:
-        raise UsageError(f"{name!r} cannot name a model in an address; expected NAME=FILE, with a name without /")
+    if "/" in name or name in {".", ".."}:
+        raise UsageError(
+            f"{name!r} cannot name a model in an address; expected NAME=FILE, with a name without /, and not . or .."
+        )
     return name, choose_model(Path(rest), store=store)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Connections", "ServerAnswer"]
+__all__ = ["TLS_HINTS", "UNTRUSTED", "Connections", "ServerAnswer"]
 
+import contextlib
 import http.client
 import json
 import queue
@@ -19,10 +20,11 @@ from toolkit.runtimes.oip.address import Address, read_token
 MOST_S = 60.0
 MOST_BYTES = 1 << 30
 PIECE_BYTES = 1 << 20
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 # Of `ssl`: the reason, and what a user can do about it.
 TLS_HINTS = {
     "WRONG_VERSION_NUMBER": "it speaks no TLS: write http://",
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here: name that of its authority in SSL_CERT_FILE",
+    UNTRUSTED: "its certificate is not trusted here: name that of its authority in SSL_CERT_FILE",
 }
 
 
@@ -99,7 +101,8 @@ class Connections:
 
     def _exchange(self, request: tuple[Any, ...], connection: http.client.HTTPConnection) -> ServerAnswer:
         try:
-            connection.request(*request)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(*request)  # a server that refuses a body answers before it has all of it
             answer = connection.getresponse()
             data = self._read(answer)
         except BaseException:

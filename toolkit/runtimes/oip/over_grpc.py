@@ -22,6 +22,7 @@ from toolkit.errors import ModelError, ResourceError, WrongAnswerError
 from toolkit.onnx_file.element_types import STRING
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.oip.address import read_token
+from toolkit.runtimes.oip.connections import TLS_HINTS, UNTRUSTED
 from toolkit.runtimes.oip.runtime import FullError, OipRuntime
 from toolkit.runtimes.oip.sending import CallSender
 from toolkit.runtimes.oip.tensors import drop_ones, from_bytes, to_bytes
@@ -93,10 +94,10 @@ class OipGrpcRuntime(OipRuntime):
                 raise self._needs_token(words) from error
             if code in {self._codes.UNAVAILABLE, self._codes.DEADLINE_EXCEEDED}:
                 tls = "" if self._address.scheme == "grpcs" else "; a server with TLS wants grpcs://"
-                raise ResourceError(
-                    f"{self.settings.at} does not answer in gRPC: {words}; see that a server runs there, or name "
-                    f"another with --at{tls}"
-                ) from error
+                hint = f"see that a server runs there, or name another with --at{tls}"
+                if UNTRUSTED in words:
+                    hint = TLS_HINTS[UNTRUSTED]
+                raise ResourceError(f"{self.settings.at} does not answer in gRPC: {words}; {hint}") from error
             raise ResourceError(
                 f"{self.settings.at} does not speak the Open Inference Protocol: {method} gives {words}"
             ) from error

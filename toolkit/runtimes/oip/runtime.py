@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["FullError", "OipRuntime"]
 
 import itertools
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -165,10 +166,10 @@ class OipRuntime(Runtime):
 
     def _needs_token(self, words: str) -> ResourceError:
         """Return what is raised where the server lets in who has a token."""
-        return ResourceError(
-            f"{self.settings.at} lets us in with a token only ({words}); name the file that holds it in the variable "
-            f"{TOKEN_VARIABLE}"
-        )
+        file = os.environ.get(TOKEN_VARIABLE)
+        has = f"{file}, which {TOKEN_VARIABLE} names, holds another one" if file else ""
+        hint = has or f"name the file that holds it in the variable {TOKEN_VARIABLE}"
+        return ResourceError(f"{self.settings.at} lets us in with a token only ({words}); {hint}")
 
     def _number(self) -> str:
         """Return an id that no other request of this process has."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["HttpServer", "bind", "make_tls"]
 
 import asyncio
+import errno
 import functools
 import socket
 import ssl
@@ -195,7 +196,9 @@ def bind(host: str, port: int, *, option: str) -> socket.socket:
     except OSError as error:
         bound.close()
         reason = (error.strerror or str(error)).lower()
-        raise ResourceError(f"cannot serve at {host} port {port}: {reason}; give another one with {option}") from error
+        # One of this machine's addresses, or none that is.
+        wrong = option if error.errno in {errno.EADDRINUSE, errno.EACCES} else "--host"
+        raise ResourceError(f"cannot serve at {host} port {port}: {reason}; give another one with {wrong}") from error
     return bound
 
 
