@@ -116,8 +116,12 @@ def test_every_python_that_is_started_leaves_the_working_folder_off_its_path() -
         if "sys.executable" not in text and "python" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.List) and node.elts and ast.unparse(node.elts[0]) in {"sys.executable", "python"}:
-                assert ast.unparse(node.elts[1]) == "'-P'", f"{path.name}:{node.lineno}"
+            if (
+                isinstance(node, ast.List)
+                and node.elts
+                and ast.unparse(node.elts[0]) in {"sys.executable", "python", "str(python)"}
+            ):
+                assert ast.unparse(node.elts[1]) in {"'-P'", "'-I'"}, f"{path.name}:{node.lineno}"
                 started += 1
     assert started >= 6
 

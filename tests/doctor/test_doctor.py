@@ -511,8 +511,9 @@ def test_a_missing_driver_is_told_once_with_all_that_waits_for_it(tmp_path: Path
     error = ProviderError(f"provider cuda is not active: {words}; get it with: {DRIVER}")
     devices = {"cuda": {"opens": False, "runs": None, "reason": f"torch sees no GPU; get it with: {DRIVER}"}}
     torch = {"version": "2.13.0", "cuda": "13.0", "devices": devices}
-    report = _examine({"cuda": error, "tensorrt": error}, torch=torch)
-    libraries = check_libraries(CUDA_13, lambda: FakeOrtApi(library_problems={"libcuda.so.1": words}), folders=[])
+    api = FakeOrtApi(library_problems={"libcuda.so.1": words})
+    report = _examine({"cuda": error, "tensorrt": error}, torch=torch, api=api)
+    libraries = check_libraries(CUDA_13, lambda: api, folders=[])
     whole = DoctorReport(command="", environment=SURROUNDINGS, rows=(*report.rows, *libraries))
     notes = [str(note) for note in render_doctor(whole)]
     assert len([note for note in notes if DRIVER in note]) == 1

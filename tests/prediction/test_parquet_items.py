@@ -49,7 +49,7 @@ def test_hugging_face_cells_are_read_and_their_paths_not_followed(tmp_path: Path
     path = write(tmp_path / "x", {"image": cells, "label": [1, 2, 3, 4]})
     assert contents(path) == [(0, b"1"), (1, None), (2, None), (3, b"2")]
     assert messages_of(list_items(path)) == [
-        f"row {number} of {path} has no bytes; expected an encoded image" for number in (1, 2)
+        f"row {number} of {path} has no bytes; expected an encoded image" for number in (2, 3)
     ]
 
 

@@ -97,7 +97,7 @@ def _typed(words: Sequence[str]) -> str:
 def _run(step: ProofStep, words: Sequence[str], *, folder: Path, python: Path, limit_s: float) -> ProofStepResult:
     began = time.monotonic()
     environment = {**os.environ, "TOOLKIT_ARTIFACTS": str(folder.absolute() / "artifacts")}
-    command = [str(python), "-m", "toolkit", *words, "--json"]
+    command = [str(python), "-P", "-m", "toolkit", *words, "--json"]
     log = folder / "logs" / f"{step.name.replace(' ', '-')}.txt"
     log.parent.mkdir(exist_ok=True)
     code, report = None, None

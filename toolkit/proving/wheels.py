@@ -27,7 +27,7 @@ def make_environment(folder: Path, wheels: Path, *, provider: str) -> Path:
     python = folder / "bin" / "python"
     venv.create(folder, with_pip=True)
     package = PACKAGES.get(provider, "onnx-parity-toolkit")
-    command = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), package]
+    command = [str(python), "-P", "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), package]
     said = run_program(command)
     if said:
         reason = next((line for line in reversed(said) if line.startswith("ERROR: ")), said[-1])
