@@ -6,15 +6,18 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from toolkit.bench.report import BENCH_SCHEMA
 from toolkit.cli.commands.prove import prove_command
 from toolkit.errors import ResourceError, UsageError
 from toolkit.proving.plan import PROVABLE, ProofConfig, plan_steps
 from toolkit.proving.prove import prove
 from toolkit.proving.report import ProofReport
 from toolkit.proving.wheels import make_environment
+from toolkit.render.prove import find_figures
 
 QUICK = ProofConfig(provider="cuda", data="mnist-mini", quick=True)
 # A command of each step in the place of ours: it does what the table says for its words, and passes otherwise.
@@ -153,3 +156,16 @@ def test_a_folder_of_packages_that_does_not_exist_is_a_wrong_path(tmp_path: Path
     with pytest.raises(UsageError, match=r"no folder .*wheels with packages"):
         prove_command("cpu", from_wheels=tmp_path / "wheels", output=tmp_path / "proof")
     assert not (tmp_path / "proof").exists()
+
+
+def test_figures_of_two_engines_say_whose_they_are() -> None:
+    def row(runtime: str, batch: int, p50_ms: float) -> dict[str, Any]:
+        told = {"runtime": runtime, "precision": "fp32", "batch": batch, "latency_ms": {"p50": p50_ms}}
+        return {**told, "throughput_items_per_s": 1000 * batch / p50_ms}
+
+    rows = [row("ort", 1, 0.5), row("ort", 64, 4.0), row("torch", 1, 2.0), {"runtime": "torch", "status": "error"}]
+    assert find_figures({"schema": BENCH_SCHEMA, "rows": rows[:2]}) == "batch 1: p50 0.5 ms, batch 64: 16,000 images/s"
+    assert find_figures({"schema": BENCH_SCHEMA, "rows": rows}) == (
+        "ort fp32: batch 1: p50 0.5 ms, batch 64: 16,000 images/s; torch fp32: batch 1: p50 2 ms, batch 1: 500 images/s"
+    )
+    assert find_figures({"schema": BENCH_SCHEMA, "rows": []}) == ""

@@ -54,12 +54,19 @@ def _tell_parity(report: dict[str, Any]) -> str:
 
 
 def _tell_bench(report: dict[str, Any]) -> str:
-    rows = [row for row in report["rows"] if row.get("latency_ms")]
-    if not rows:
-        return ""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in report["rows"]:
+        if row.get("latency_ms"):
+            groups.setdefault(f"{row['runtime']} {row['precision']}", []).append(row)
+    if len(groups) == 1:
+        return _tell_rows(*groups.values())
+    return "; ".join(f"{name}: {_tell_rows(rows)}" for name, rows in groups.items())
+
+
+def _tell_rows(rows: list[dict[str, Any]]) -> str:
     first, best = rows[0], max(rows, key=lambda row: row["throughput_items_per_s"])
     return (
-        f"batch {first['batch']}: p50 {first['latency_ms']['p50']:.3g} ms;"
+        f"batch {first['batch']}: p50 {first['latency_ms']['p50']:.3g} ms,"
         f" batch {best['batch']}: {best['throughput_items_per_s']:,.0f} images/s"
     )
 
