@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,14 @@ def test_a_full_server_is_asked_again_but_not_by_a_stopwatch() -> None:
         refusals.clear()
         with pytest.raises(ResourceError, match="no room: UNAVAILABLE: the queue is full"):
             opened.prepare(FEEDS)()
+
+
+def test_a_server_that_is_gone_is_not_one_without_room() -> None:
+    with contextlib.ExitStack() as server, open_at(server.enter_context(open_grpc_double(TINY)).url) as opened:
+        server.close()
+        for ask in (partial(opened.run, FEEDS), opened.prepare(FEEDS)):
+            with pytest.raises(ResourceError, match="does not answer in gRPC: UNAVAILABLE: failed to connect"):
+                ask()
 
 
 def test_a_refusal_is_the_models(double: GrpcDouble) -> None:

@@ -35,6 +35,8 @@ MOST_BYTES = 1 << 30
 PORTS = {"grpc": 8001, "grpcs": 443}
 # A server's word for after how many milliseconds it may have room.
 PUSHBACK = "grpc-retry-pushback-ms"
+# Of the library, where it reaches nobody.
+UNCONNECTED = "failed to connect to all addresses"
 # A pool of its own: a second `inference` package in the common one ends the process.
 POOL = DescriptorPool()
 for _file in FileDescriptorSet.FromString(Path(__file__).with_name("client.binpb").read_bytes()).file:
@@ -93,14 +95,18 @@ class OipGrpcRuntime(OipRuntime):
             if code in {self._codes.UNAUTHENTICATED, self._codes.PERMISSION_DENIED}:
                 raise self._needs_token(words) from error
             if code in {self._codes.UNAVAILABLE, self._codes.DEADLINE_EXCEEDED}:
-                tls = "" if self._address.scheme == "grpcs" else "; a server with TLS wants grpcs://"
-                hint = f"see that a server runs there, or name another with --at{tls}"
-                if UNTRUSTED in words:
-                    hint = TLS_HINTS[UNTRUSTED]
-                raise ResourceError(f"{self.settings.at} does not answer in gRPC: {words}; {hint}") from error
+                raise self._is_silent(words) from error
             raise ResourceError(
                 f"{self.settings.at} does not speak the Open Inference Protocol: {method} gives {words}"
             ) from error
+
+    def _is_silent(self, words: str) -> ResourceError:
+        """Return what is raised where nobody answers."""
+        tls = "" if self._address.scheme == "grpcs" else "; a server with TLS wants grpcs://"
+        hint = f"see that a server runs there, or name another with --at{tls}"
+        if UNTRUSTED in words:
+            hint = TLS_HINTS[UNTRUSTED]
+        return ResourceError(f"{self.settings.at} does not answer in gRPC: {words}; {hint}")
 
     def _greet(self) -> str:
         told = self._read("ServerMetadata", _message("ServerMetadataRequest")())
@@ -138,7 +144,11 @@ class OipGrpcRuntime(OipRuntime):
     def _tell_missed(self, call: Any) -> Missed | None:
         """Return what became of a call; None where it was answered."""
         code = call.code()
-        return None if code == self._codes.OK else Missed(code == self._codes.UNAVAILABLE, _words(call))
+        return None if code == self._codes.OK else Missed(self._is_full(call), _words(call))
+
+    def _is_full(self, error: Any) -> bool:
+        """Tell whether a server that is there has no room: where none is, the library gives the same code."""
+        return error.code() == self._codes.UNAVAILABLE and UNCONNECTED not in str(error.details())
 
     def _write(self, feeds: Arrays, number: str) -> Any:
         request = _message("ModelInferRequest")(
@@ -154,7 +164,9 @@ class OipGrpcRuntime(OipRuntime):
         try:
             response = self._call("ModelInfer", self._write(feeds, number))
         except self._error as error:
-            if error.code() == self._codes.UNAVAILABLE:
+            if UNCONNECTED in _words(error):
+                raise self._is_silent(_words(error)) from error
+            if self._is_full(error):
                 wait_ms = str(dict(error.trailing_metadata() or ()).get(PUSHBACK, ""))
                 raise FullError(_words(error), wait_s=int(wait_ms) / 1e3 if wait_ms.isdecimal() else 1.0) from error
             raise ModelError(f"the server refuses a request with {_words(error)}") from error
