@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 def as_cell(text: str) -> str:
     """Return text that means itself in a cell of a table."""
-    for sign in ("\\", "|", "<", "*", "_"):
+    for sign in ("\\", "|", "<", "*", "_", "["):
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 
