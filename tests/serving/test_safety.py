@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 from served import serving
 
 from toolkit.card import CARD_KEY
+from toolkit.cli.app import run_words
 from toolkit.errors import CheckFailedError, ProviderError, ResourceError, UsageError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.prediction.config import EngineChoice
@@ -90,6 +91,24 @@ def test_a_name_that_no_address_can_have_is_refused(model_path: Path, name: str)
         2,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "host"),
+    [
+        ([], "127.0.0.1"),
+        (["--public"], "0.0.0.0"),
+        (["--public", "--host", "127.0.0.1"], "127.0.0.1"),
+        (["--public", "--host", "10.0.0.1"], "10.0.0.1"),
+    ],
+)
+def test_an_address_that_was_named_is_the_only_one(
+    model_path: Path, options: list[str], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("toolkit.cli.actions.serve.serve_and_tell", lambda _, config, **__: seen.append(config.host))
+    assert run_words(["serve", str(model_path), *options], debug=False) == 0
+    assert seen == [host]
 
 
 def test_an_address_that_is_not_this_machines_is_named() -> None:

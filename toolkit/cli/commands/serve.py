@@ -37,7 +37,7 @@ class ServeRequest:
             autocompletion=models,
         ),
     ] = None
-    host: Annotated[str, option("The address to listen on.")] = DEFAULTS.host
+    host: Annotated[str | None, option("The address to listen on.", default=DEFAULTS.host)] = None
     port: Annotated[int, option("0 takes a free one.", min=0, max=65535)] = DEFAULTS.port
     grpc_port: Annotated[
         int | None, option("Serve gRPC there, too; 0 takes a free one.", min=0, max=65535, default="no gRPC")
@@ -74,6 +74,7 @@ class ServeRequest:
 
 
 def _carry_out(request: ServeRequest) -> None:
+    everyone = "0.0.0.0"  # noqa: S104 - asked for
     config = ServeConfig(
         engine=EngineChoice(
             runtime=request.runtime,
@@ -81,7 +82,7 @@ def _carry_out(request: ServeRequest) -> None:
             threads=request.threads,
             allow_fallback=request.allow_fallback,
         ),
-        host="0.0.0.0" if request.public and request.host == DEFAULTS.host else request.host,  # noqa: S104 - asked for
+        host=request.host if request.host is not None else everyone if request.public else DEFAULTS.host,
         port=request.port,
         grpc_port=request.grpc_port,
         public=request.public,
