@@ -40,6 +40,7 @@ REPORTS = {
     "inspect": ("inspect", "evaluation.inspect.InspectReport", ""),
     "selftest": ("selftest", "evaluation.selftest.SelftestReport", ""),
     "doctor": ("doctor", "doctor.report.DoctorReport", ""),
+    "prove": ("prove", "proving.report.ProofReport", ""),
     "runtimes": ("runtimes list", "runtimes.installed.RuntimeRow", "Each of `rows` has:"),
     "runs": ("runs", "training.listing.RunList", ""),
     "recipes": ("recipes", "training.recipe_fields.RecipeField", RECIPES),
