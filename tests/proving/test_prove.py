@@ -91,7 +91,7 @@ def test_all_is_run_in_one_folder_and_passes(tmp_path: Path) -> None:
     assert exported.report is not None
     assert exported.report["said"][:2] == ["export", "whole"]
     assert exported.report["artifacts"] == str(tmp_path / "artifacts")
-    assert exported.command == "toolkit export whole --precision fp32,fp16 --output model.onnx"
+    assert exported.typed == "toolkit export whole --precision fp32,fp16 --output model.onnx"
     assert (tmp_path / "pictures.npy").stat().st_size > QUICK.pictures * 28 * 28
 
 
@@ -101,7 +101,7 @@ def test_a_crash_of_the_training_leaves_the_rest_to_be_tried_with_another_run(tm
     by_name = {step.name: step for step in report.steps}
     assert (by_name["train"].status, by_name["train"].reason) == ("fail", "it crashed with SIGABRT")
     assert by_name["train on the processor"].status == "pass"
-    assert by_name["export"].command.startswith("toolkit export spare ")
+    assert by_name["export"].typed.startswith("toolkit export spare ")
     assert {step.status for name, step in by_name.items() if not name.startswith("train")} == {"pass"}
 
 

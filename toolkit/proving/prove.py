@@ -87,7 +87,7 @@ def _write_pictures(config: ProofConfig, folder: Path) -> None:
 
 
 def _skip(step: ProofStep, words: Sequence[str], *, reason: str) -> ProofStepResult:
-    return ProofStepResult(name=step.name, command=_typed(words), status="not-run", reason=reason)
+    return ProofStepResult(name=step.name, typed=_typed(words), status="not-run", reason=reason)
 
 
 def _typed(words: Sequence[str]) -> str:
@@ -121,7 +121,7 @@ def _run(step: ProofStep, words: Sequence[str], *, folder: Path, python: Path, l
     lacks_tool = step.is_optional and any(kit["check"]["status"] == "not-run" for kit in (report or {}).get("kits", ()))
     return ProofStepResult(
         name=step.name,
-        command=_typed(words),
+        typed=_typed(words),
         status="pass" if code == 0 else "not-run" if lacks_tool else "fail",
         seconds=time.monotonic() - began,
         exit_code=code,

@@ -18,7 +18,7 @@ class ProofStepResult:
 
     Attributes:
         name: of the step.
-        command: what was run, to be repeated in the proof's folder.
+        typed: the command, to be repeated in the proof's folder.
         status: `pass`, `fail`, or `not-run`.
         seconds: how long it took.
         exit_code: of the command; None where it was not run or was ended.
@@ -28,7 +28,7 @@ class ProofStepResult:
     """
 
     name: str
-    command: str
+    typed: str
     status: str
     seconds: float = 0.0
     exit_code: int | None = None

@@ -159,7 +159,7 @@ def _doctor_rows(part: Part) -> Iterable[list[str]]:
 def _proof_rows(part: Part) -> Iterable[list[str]]:
     for step in part.value["steps"]:
         found = step["reason"] or find_figures(step["report"] or {})
-        yield [step["name"], step["status"], f"{step['seconds']:.0f}", found, step["command"]]
+        yield [step["name"], step["status"], f"{step['seconds']:.0f}", found, step["typed"]]
 
 
 PARITY_HEADER = (
