@@ -87,14 +87,14 @@ proto: $(VENV)/.dev
 		--descriptor_set_out=toolkit/$$name.binpb $$(basename $$name).proto || exit; done
 
 # The same rows against real Triton, whose server a wheel carries: what it answers otherwise is listed, and held to the list.
-# Then Triton's clients, unchanged, against `toolkit serve`.
+# Then Triton's clients, unchanged, against `toolkit serve`. QUICK=1: of Triton itself the rows of metadata alone.
 TRITON := build/triton
 CLIENTS := build/triton-clients
 test-oip: $(VENV)/.dev
 	test -x $(TRITON)/bin/python || $(PYTHON) -m venv $(TRITON)
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check numpy==1.26.4 onnxruntime==1.32.0
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0
-	TOOLKIT_TRITON=$(TRITON) $(BIN)/python -m pytest -m oip tests/oip
+	TOOLKIT_TRITON=$(TRITON) $(BIN)/python -m pytest -m oip tests/oip$(if $(QUICK),/test_metadata.py)
 	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check 'tritonclient[grpc,http]==2.73.0'
 	TOOLKIT_TRITON_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest -m oip tests/oip/test_triton_clients.py

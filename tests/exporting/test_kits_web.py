@@ -69,7 +69,7 @@ def page(kit: Path, browser: Any) -> Iterator[Any]:
 def test_badge_replays_the_golden_vectors(page: Any, card: Card) -> None:
     page.wait_for_selector("#badge[data-status=pass]", timeout=60_000)
     assert card.golden is not None
-    assert f"self-check: passed, {card.golden.shape[0]} pictures" in page.inner_text("#badge")
+    assert f"self-check: passed on wasm, {card.golden.shape[0]} pictures" in page.inner_text("#badge")
 
 
 def test_nine_of_ten_drawn_digits_are_named(page: Any, card: Card, record_property: Any) -> None:
