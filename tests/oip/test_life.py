@@ -103,6 +103,23 @@ def test_sigterm_answers_what_is_in_flight_and_refuses_the_rest(slow: tuple[Serv
     require_error(told["infer"], 503)
 
 
+def test_a_request_that_comes_late_is_refused_and_not_lost_though_nothing_is_at_work(slow: tuple[Served, Wire]) -> None:
+    server, wire = slow
+    draft = wire.draft("json", wire.make_arrays())
+    head = f"POST {wire.path}/infer HTTP/1.1\r\nHost: here\r\nContent-Length: {len(draft.encode())}\r\n\r\n".encode()
+    with wire.connect() as connection:
+        connection.connect()
+        server.process.terminate()
+        while wire.ask("GET", "/v2/health/ready").status == 200:
+            time.sleep(0.005)
+        time.sleep(0.15)  # longer than between two looks at whether to end: it lay unread, or was on its way
+        connection.sock.sendall(head + draft.encode())
+        response = http.client.HTTPResponse(connection.sock)
+        response.begin()
+        assert response.status == 503
+    assert server.process.wait(30) == 0
+
+
 def _queued_rows(wire: Wire) -> int:
     """Return the rows that wait, by the server's metrics."""
     text = wire.ask("GET", "/metrics").body.decode()

@@ -30,6 +30,9 @@ MOST_PIPELINED = 16
 # A body in chunks of one byte each takes six times its size on the wire; this bounds what chunks say besides, too.
 CHUNKED = 8
 KEEP_ALIVE_S = 75
+# At the end, looks at which nothing was being answered, a tenth of a second apart: what was sent before the signal and
+# lay unread is answered, if only with 503.
+LAST_TICKS = 3
 # At the end, how long those may take to read their answers who do not.
 SLOW_READER_S = 5
 BACKLOG = 2048
@@ -153,7 +156,7 @@ class HttpServer(uvicorn.Server):
         settings.ssl = make_tls(config)
         super().__init__(settings)
         self._repository, self._on_started = repository, on_started
-        self.forced_by = 0
+        self.forced_by = self._done_ticks = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take requests from now on."""
@@ -174,7 +177,9 @@ class HttpServer(uvicorn.Server):
             if isinstance(connection, _Connection):
                 connection.check_time(now)
         self._repository.watch()
-        return self.force_exit or (self._repository.is_draining and self._repository.is_idle)
+        is_done = self._repository.is_draining and self._repository.is_idle
+        self._done_ticks = self._done_ticks + 1 if is_done else 0
+        return self.force_exit or self._done_ticks > LAST_TICKS
 
 
 def bind(host: str, port: int, *, option: str) -> socket.socket:
