@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Neighbour", "memory_bytes"]
+__all__ = ["Neighbour", "memory_bytes", "withstanding"]
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,24 @@ def memory_bytes(server: Served) -> int:
         text = Path(f"/proc/{pid}/status").read_text()
         total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM:")) << 10
     return total
+
+
+@contextmanager
+def withstanding(server: Served, wire: Any, form: str, *, most_growth_bytes: int, longest_s: float) -> Iterator[None]:
+    """Let a block attack a server beside a client that does all right; at the end both have to be well."""
+    before = memory_bytes(server)
+    neighbour = Neighbour(wire, form)
+    neighbour.start()
+    try:
+        yield
+    finally:
+        neighbour.end()
+    assert neighbour.wrong == []
+    assert neighbour.served > 10
+    assert neighbour.longest_s < longest_s
+    assert server.process.poll() is None
+    grown = memory_bytes(server) - before
+    assert grown < most_growth_bytes, f"{grown >> 20} MiB more"
+    assert 'code="5' not in server.ask("/metrics")[2].decode()
+    code, said = server.stop()
+    assert (code, said) == (0, "")

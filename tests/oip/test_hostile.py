@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from oip.hostile import BODIES, CONNECTIONS, STREAMS
-from oip.neighbour import Neighbour, memory_bytes
+from oip.neighbour import withstanding
 from oip.rows import oip, own_server
 from oip.sockets import RawAnswer, send_raw
 from oip.wire import Wire
@@ -27,22 +27,8 @@ def attacked(model_path: Path) -> Iterator[Wire]:
     """Our server, a client beside the attacker, and at the end both have to be well."""
     with serving(f"digits={model_path}") as server:
         wire = Wire.find(server.url.rstrip("/"), "digits")
-        before = memory_bytes(server)
-        neighbour = Neighbour(wire, "binary")
-        neighbour.start()
-        try:
+        with withstanding(server, wire, "binary", most_growth_bytes=MOST_GROWTH_BYTES, longest_s=LONGEST_S):
             yield wire
-        finally:
-            neighbour.end()
-        assert neighbour.wrong == []
-        assert neighbour.served > 10
-        assert neighbour.longest_s < LONGEST_S
-        assert server.process.poll() is None
-        grown = memory_bytes(server) - before
-        assert grown < MOST_GROWTH_BYTES, f"{grown >> 20} MiB more"
-        assert 'code="5' not in wire.ask("GET", "/metrics").body.decode()
-        code, said = server.stop()
-        assert (code, said) == (0, "")
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from oip.rows import FORMS, oip, require_error
+from oip.rows import FORMS, oip, require_error, require_rows_in_order
 from oip.wire import HEADER_LENGTH, Wire, pack
 
 pytestmark = oip
@@ -48,18 +48,7 @@ def test_binary_and_json_answer_the_same_bits(wire: Wire) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_rows_of_a_batch_are_answered_in_their_order(wire: Wire, form: str) -> None:
-    if not wire.has_batches:
-        pytest.skip("the model has no open first size in every input and output")
-    arrays = wire.make_arrays(batch=wire.up_to(5), seed=2)
-    together = wire.infer_arrays(form, arrays)
-    for number in range(wire.up_to(5)):
-        alone = wire.infer_arrays(form, {name: array[number : number + 1] for name, array in arrays.items()})
-        for name, array in alone.items():
-            if array.dtype == object:
-                np.testing.assert_array_equal(array[0], together[name][number])
-            else:
-                # Another batch size may add in another order.
-                np.testing.assert_allclose(array[0], together[name][number], rtol=1e-4, atol=1e-4)
+    require_rows_in_order(wire, form)
 
 
 def test_nested_data_are_taken_as_flat_ones(wire: Wire) -> None:

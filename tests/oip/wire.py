@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DATATYPES", "HEADER_LENGTH", "Answer", "Draft", "Tensor", "Wire", "make_arrays"]
+__all__ = ["DATATYPES", "HEADER_LENGTH", "Answer", "Draft", "Tensor", "ToldModel", "Wire"]
 
 import http.client
 import json
@@ -98,11 +98,10 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """One model behind a URL.
+class ToldModel:
+    """A model as a server tells it, by whatever protocol.
 
     Attributes:
-        url: of the server.
         model: its name there.
         inputs: by its metadata.
         outputs: by its metadata.
@@ -111,13 +110,40 @@ class Wire:
         largest: the largest batch by its configuration; None where it tells none.
     """
 
-    url: str
     model: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     versions: tuple[str, ...]
     extensions: tuple[str, ...]
     largest: int | None
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether the first size of every input and output is open."""
+        return all(item.shape and item.shape[0] < 0 for item in (*self.inputs, *self.outputs))
+
+    def up_to(self, batch: int) -> int:
+        """Return a batch size that the model takes, and the server."""
+        return min(batch, self.largest or batch) if self.has_batches else 1
+
+    def make_arrays(self, batch: int = 1, seed: int = 0) -> dict[str, NDArray[Any]]:
+        """Return values for every input; an open first size is the batch, other open ones are 1."""
+        return make_arrays(self.inputs, batch, seed)
+
+    def infer_arrays(self, form: str, arrays: Mapping[str, NDArray[Any]], **top: Any) -> dict[str, NDArray[Any]]:
+        """Return the outputs of a request that has to be answered."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire(ToldModel):
+    """One model behind a URL.
+
+    Attributes:
+        url: of the server.
+    """
+
+    url: str
 
     @classmethod
     def find(cls, url: str, model: str) -> Wire:
@@ -139,19 +165,6 @@ class Wire:
     def path(self) -> str:
         """Of the model."""
         return f"/v2/models/{quote(self.model)}"
-
-    @property
-    def has_batches(self) -> bool:
-        """Whether the first size of every input and output is open."""
-        return all(item.shape and item.shape[0] < 0 for item in (*self.inputs, *self.outputs))
-
-    def up_to(self, batch: int) -> int:
-        """Return a batch size that the model takes, and the server."""
-        return min(batch, self.largest or batch) if self.has_batches else 1
-
-    def make_arrays(self, batch: int = 1, seed: int = 0) -> dict[str, NDArray[Any]]:
-        """Return values for every input; an open first size is the batch, other open ones are 1."""
-        return make_arrays(self.inputs, batch, seed)
 
     @contextmanager
     def connect(self) -> Iterator[http.client.HTTPConnection]:

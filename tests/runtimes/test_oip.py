@@ -19,6 +19,7 @@ import pytest
 import trustme
 from oip.double import Double, Model, RefusedError, open_double
 from oip.wire import Tensor
+from saying import saying
 from tiny_models import build_model
 
 from toolkit.errors import ModelError, ResourceError, UsageError
@@ -77,25 +78,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         open_at(url)
 
 
-@contextlib.contextmanager
-def saying(data: bytes) -> Iterator[str]:
-    """Answer every connection with these bytes, whatever it asks."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    connection.sendall(data)
-                    connection.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -110,7 +92,7 @@ def saying(data: bytes) -> Iterator[str]:
     ],
 )
 def test_what_speaks_something_else_is_told_in_a_line(data: bytes, words: str) -> None:
-    with saying(data) as url, pytest.raises(ResourceError) as caught:
+    with saying(data, scheme="http") as url, pytest.raises(ResourceError) as caught:
         open_at(url)
     assert words in str(caught.value)
     assert url in str(caught.value)
@@ -125,7 +107,7 @@ def test_nobody_there_is_told() -> None:
 
 
 def test_tls_that_is_not_there_or_not_trusted_is_told() -> None:
-    with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url, pytest.raises(ResourceError) as caught:
+    with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n", scheme="http") as url, pytest.raises(ResourceError) as caught:
         open_at(url.replace("http:", "https:"))
     assert "it speaks no TLS: write http://" in str(caught.value)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -231,13 +213,16 @@ def test_the_bearer_token_comes_from_a_file(double: Double, tmp_path: Path, monk
     open_at(double.url).close()
     assert set(seen) == {"Bearer secret"}
     refusal = b"HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n" + b'{"error":"who"}'
-    with saying(refusal) as url, pytest.raises(ResourceError, match="token, which TOOLKIT_TOKEN_FILE names, holds an"):
+    with (
+        saying(refusal, scheme="http") as url,
+        pytest.raises(ResourceError, match="token, which TOOLKIT_TOKEN_FILE names, holds an"),
+    ):
         open_at(url)
 
 
 def test_a_refusal_before_the_whole_body_was_sent_is_heard() -> None:
     said = b"HTTP/1.1 413 No\r\nContent-Length: 15\r\nConnection: close\r\n\r\n" + b'{"error":"big"}'
-    with saying(said) as url:
+    with saying(said, scheme="http") as url:
         connections = Connections(read_address(url, schemes=("http",), example=""))
         assert connections.ask("POST", "/v2", body=bytes(8 << 20)).words == "413: big"
 

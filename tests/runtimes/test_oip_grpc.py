@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import pytest
 import trustme
 from oip.double import Model
 from oip.wire import Tensor
+from saying import saying
 from tiny_models import build_model
 
 from toolkit.errors import ModelError, ResourceError, UsageError, WrongAnswerError
@@ -91,28 +91,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         open_at(url)
 
 
-@contextlib.contextmanager
-def saying(data: bytes) -> Iterator[str]:
-    """Answer every connection with these bytes, whatever it asks."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    connection.sendall(data)
-                    connection.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"grpc://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
 @pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
 def test_what_speaks_no_grpc_is_told_in_a_line(data: bytes) -> None:
-    with saying(data) as url, pytest.raises(ResourceError, match=f"{url} does not answer in gRPC") as caught:
+    with (
+        saying(data, scheme="grpc") as url,
+        pytest.raises(ResourceError, match=f"{url} does not answer in gRPC") as caught,
+    ):
         open_at(url)
     assert "\n" not in str(caught.value)
 

@@ -29,6 +29,7 @@ from toolkit.serving.grpc import messages
 from toolkit.serving.grpc.calls import Calls
 from toolkit.serving.grpc.messages import SERVICE, message_class
 from toolkit.serving.grpc.tensors import read_message, write_message
+from toolkit.serving.repository import HeldBytes
 
 WORDS = ServedTensors(
     inputs={"words": TensorSpec(name="words", dtype="string", shape=("batch", 2))},
@@ -134,7 +135,7 @@ def call(calls: Calls, act: Any) -> Any:
 
 
 def make_calls(**changes: Any) -> Calls:
-    given: dict[str, Any] = {"token": b"", "most_bytes": 100, "most_held_bytes": 250, "receive_s": 30.0, **changes}
+    given: dict[str, Any] = {"token": b"", "most_bytes": 100, "held": HeldBytes(250), "receive_s": 30.0, **changes}
     return Calls(**given, tell=lambda _: None)
 
 
@@ -161,7 +162,7 @@ def test_messages_are_held_up_to_a_bound_and_let_go() -> None:
 
 def test_a_fault_of_ours_is_internal_and_told_to_the_server_alone() -> None:
     told: list[str] = []
-    calls = Calls(token=b"", most_bytes=100, most_held_bytes=250, receive_s=9.0, tell=told.append)
+    calls = Calls(token=b"", most_bytes=100, held=HeldBytes(250), receive_s=9.0, tell=told.append)
 
     async def answer(_: Any, __: Any) -> Any:
         raise ZeroDivisionError("a secret")

@@ -16,7 +16,7 @@ from toolkit.closing import Closing
 from toolkit.errors import ModelError, ProviderError, UsageError, WrongAnswerError, require_known
 from toolkit.onnx_file.element_types import TensorSpec, type_name
 from toolkit.onnx_file.source import ModelSource
-from toolkit.runtimes.providers import PROVIDERS, REMOTE, DeviceOptions
+from toolkit.runtimes.providers import REMOTE, DeviceOptions, build_of
 from toolkit.runtimes.query import Sender
 from toolkit.runtimes.values import flatten_values
 
@@ -62,8 +62,7 @@ class RuntimeSettings:
     at: str = ""
 
     def __post_init__(self) -> None:
-        if self.runtime == "ort" and self.provider in PROVIDERS:  # another build of it may have the provider
-            object.__setattr__(self, "runtime", PROVIDERS[self.provider].runtime)
+        object.__setattr__(self, "runtime", build_of(self.runtime, self.provider))
         require_known(self.precision, PRECISIONS, what="precision")
         require_known(self.optimisation, OPTIMISATIONS, what="optimisation level")
         if not 1 <= self.runs_at_once <= 1024:

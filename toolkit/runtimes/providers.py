@@ -9,6 +9,7 @@ __all__ = [
     "REMOTE",
     "DeviceOptions",
     "ProviderSpec",
+    "build_of",
     "describe_device",
     "find_provider",
     "mark_software",
@@ -125,6 +126,11 @@ OTHER_NAMES = {
     "trt": "tensorrt",
     **{spec.ort_name.lower(): spec.name for spec in PROVIDERS.values()},
 }
+
+
+def build_of(runtime: str, provider: str) -> str:
+    """Return the runtime that is meant: `ort` on a provider that another build of ONNX Runtime has is that build."""
+    return PROVIDERS[provider].runtime if runtime == "ort" and provider in PROVIDERS else runtime
 
 
 def mark_software(provider: str, device: Mapping[str, Any]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Missed", "Query", "Sender"]
+__all__ = ["Missed", "Query", "Sender", "take_up"]
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -58,6 +59,14 @@ class Query:
     def lag_ns(self) -> int:
         """How long it waited for the client itself."""
         return self.seen_ns - self.begun_ns
+
+
+def take_up(queries: Sequence[Query], waiting: deque[Query]) -> None:
+    """Note that a sender has these queries now, and let them wait for their turn."""
+    now = time.perf_counter_ns()
+    for query in queries:
+        query.seen_ns = now
+    waiting.extend(queries)
 
 
 class Sender(Protocol):

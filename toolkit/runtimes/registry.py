@@ -22,7 +22,7 @@ import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.errors import ResourceError, UsageError, require_known
-from toolkit.runtimes.providers import OTHER_NAMES, PROVIDERS, REMOTE
+from toolkit.runtimes.providers import OTHER_NAMES, PROVIDERS, REMOTE, build_of
 
 if TYPE_CHECKING:
     from toolkit.onnx_file.source import ModelSource
@@ -232,8 +232,7 @@ def settle_engine(runtime: str, provider: str) -> tuple[str, str]:
     Raises:
         UsageError: the runtime is unknown.
     """
-    if runtime == "ort" and provider in PROVIDERS:
-        runtime = PROVIDERS[provider].runtime
+    runtime = build_of(runtime, provider)
     own = find_runtime(runtime).devices
     return runtime, own[0] if provider == "cpu" and "cpu" not in own else provider
 

@@ -5,12 +5,15 @@ Nothing here knows by which protocol a request came.
 
 from __future__ import annotations
 
-__all__ = ["ModelRepository"]
+__all__ = ["EXTENSIONS", "HeldBytes", "ModelRepository", "describe_server"]
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import toolkit
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.served_model import ServedModel
 
@@ -24,6 +27,38 @@ REASONS = {
 }
 # Of all bodies together, in memory: so much, or so many of the largest.
 LEAST_HELD_BYTES, LARGEST_HELD = 256 << 20, 4
+
+
+# Of the protocol, whatever it travels by.
+EXTENSIONS = ("classification", "statistics", "model_configuration", "parameters")
+
+
+@dataclass(slots=True)
+class HeldBytes:
+    """Bytes of bodies that are in memory, of all requests together.
+
+    Attributes:
+        most: at the same time.
+        now: at this time.
+    """
+
+    most: int
+    now: int = 0
+
+    def add(self, size: int) -> None:
+        """Count bytes more, or less where it is below 0.
+
+        Raises:
+            RefusedError: so many more are too many; they are not counted.
+        """
+        if size > 0 and self.now + size > self.most:
+            raise RefusedError("too many large requests at the same time", status=429, retry_after_s=1)
+        self.now += size
+
+
+def describe_server(extensions: Sequence[str]) -> dict[str, Any]:
+    """Return the protocol's metadata of the server."""
+    return {"name": "toolkit", "version": toolkit.__version__, "extensions": extensions}
 
 
 class ModelRepository:
@@ -67,6 +102,10 @@ class ModelRepository:
     def most_held_bytes(self) -> int:
         """Of the bodies of all requests together, in memory."""
         return max(LEAST_HELD_BYTES, LARGEST_HELD * self.most_body_bytes)
+
+    def serves(self, model: ServedModel) -> bool:
+        """Return whether a request for a model would be taken."""
+        return model.is_ready and not self.is_draining
 
     def watch(self) -> None:
         """Look after the models; called several times a second."""

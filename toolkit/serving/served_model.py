@@ -179,6 +179,10 @@ class ServedModel:
             "parameters": {"sha256": self.engine.source.sha256},
         }
 
+    def to_statistics(self) -> dict[str, Any]:
+        """Return the statistics extension's object."""
+        return self.stats.to_protocol(self.name, self.version)
+
     def to_config(self) -> dict[str, Any]:
         """Return the configuration extension's object, as far as it says anything here."""
         largest = self.tensors.largest

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,15 +137,16 @@ def _judge(told: Arrivals, changes: list[_Change], known: list[NDArray[np.float3
 
 
 def _break(server: RunningServer, live: Path, *, good: bytes) -> dict[str, Any]:
-    writers: Iterable[Callable[[], object]] = [
-        *(lambda name=name: NOT_MODELS[name](live, good) for name in DAMAGED),
-        *(lambda fault=fault: live.write_bytes(broken(good, fault)) for fault in FAULTS),
-    ]
-    statuses: Counter[int] = Counter()
-    for write in writers:
+    writers: dict[str, Callable[[], object]] = {
+        **{name: lambda name=name: NOT_MODELS[name](live, good) for name in DAMAGED},
+        **{fault: lambda fault=fault: live.write_bytes(broken(good, fault)) for fault in FAULTS},
+    }
+    taken = []
+    for name, write in writers.items():
         write()
-        statuses[_load(server)] += 1
-    return {"broken_files": statuses.total(), "became_active": statuses[200]}
+        if _load(server) == 200:
+            taken.append(name)
+    return {"broken_files": len(writers), "became_active": taken}
 
 
 def _load(server: RunningServer, live: Path | None = None, content: bytes = b"") -> int:

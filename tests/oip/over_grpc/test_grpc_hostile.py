@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from oip.neighbour import Neighbour, memory_bytes
+from oip.neighbour import withstanding
 from oip.over_grpc.wire import GrpcWire
 from oip.rows import oip, own_server
 from served import serving
@@ -179,22 +179,8 @@ def attacked(model_path: Path) -> Iterator[GrpcWire]:
     pytest.importorskip("grpc_health", reason="the extra `serve-grpc` is not installed")
     with serving(f"digits={model_path}", "--grpc-port", "0") as server:
         wire = GrpcWire.find(server.grpc, "digits")
-        before = memory_bytes(server)
-        neighbour = Neighbour(wire, "raw")
-        neighbour.start()
-        try:
+        with withstanding(server, wire, "raw", most_growth_bytes=MOST_GROWTH_BYTES, longest_s=LONGEST_S):
             yield wire
-        finally:
-            neighbour.end()
-        assert neighbour.wrong == []
-        assert neighbour.served > 10
-        assert neighbour.longest_s < LONGEST_S
-        assert server.process.poll() is None
-        grown = memory_bytes(server) - before
-        assert grown < MOST_GROWTH_BYTES, f"{grown >> 20} MiB more"
-        assert 'code="5' not in server.ask("/metrics")[2].decode()
-        code, said = server.stop()
-        assert (code, said) == (0, "")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 from oip.over_grpc.wire import GrpcWire
-from oip.rows import oip
+from oip.rows import oip, require_rows_in_order
 
 pytestmark = oip
 FORMS = ["raw", "contents"]
@@ -38,18 +38,7 @@ def test_grpc_raw_and_contents_answer_the_same_bits(wire: GrpcWire) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_grpc_rows_of_a_batch_are_answered_in_their_order(wire: GrpcWire, form: str) -> None:
-    if not wire.has_batches:
-        pytest.skip("the model has no open first size in every input and output")
-    arrays = wire.make_arrays(batch=wire.up_to(5), seed=2)
-    together = wire.infer_arrays(form, arrays)
-    for number in range(wire.up_to(5)):
-        alone = wire.infer_arrays(form, {name: array[number : number + 1] for name, array in arrays.items()})
-        for name, array in alone.items():
-            if array.dtype == object:
-                np.testing.assert_array_equal(array[0], together[name][number])
-            else:
-                # Another batch size may add in another order.
-                np.testing.assert_allclose(array[0], together[name][number], rtol=1e-4, atol=1e-4)
+    require_rows_in_order(wire, form)
 
 
 @pytest.mark.parametrize("form", FORMS)

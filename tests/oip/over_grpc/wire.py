@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oip.wire import DATATYPES, Tensor, make_arrays, pack, unpack
+from oip.wire import DATATYPES, Tensor, ToldModel, pack, unpack
 
 pytest.importorskip(
     "tritonclient.grpc", reason="the extra `kits` is not installed, whose messages the rows are made of"
@@ -40,30 +40,18 @@ def connect(address: str, **options: Any) -> grpc.Channel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GrpcWire:
+class GrpcWire(ToldModel):
     """One model behind an address.
 
     Attributes:
         address: host and port.
         channel: to it.
         stub: of the service.
-        model: its name there.
-        inputs: by its metadata.
-        outputs: by its metadata.
-        versions: that the server lists.
-        extensions: of the protocol, as the server names them.
-        largest: the largest batch by its configuration; None where it tells none.
     """
 
     address: str
     channel: grpc.Channel
     stub: service_pb2_grpc.GRPCInferenceServiceStub
-    model: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    versions: tuple[str, ...]
-    extensions: tuple[str, ...]
-    largest: int | None
 
     @classmethod
     def find(cls, address: str, model: str) -> GrpcWire:
@@ -84,19 +72,6 @@ class GrpcWire:
             extensions=tuple(server.extensions),
             largest=config.max_batch_size or None,
         )
-
-    @property
-    def has_batches(self) -> bool:
-        """Whether the first size of every input and output is open."""
-        return all(item.shape and item.shape[0] < 0 for item in (*self.inputs, *self.outputs))
-
-    def up_to(self, batch: int) -> int:
-        """Return a batch size that the model takes, and the server."""
-        return min(batch, self.largest or batch) if self.has_batches else 1
-
-    def make_arrays(self, batch: int = 1, seed: int = 0) -> dict[str, NDArray[Any]]:
-        """Return values for every input; an open first size is the batch, other open ones are 1."""
-        return make_arrays(self.inputs, batch, seed)
 
     def draft(self, form: str, arrays: Mapping[str, NDArray[Any]], **top: Any) -> pb.ModelInferRequest:
         """Return a request that is right: `raw`, or `contents` with each tensor in the field of its type."""

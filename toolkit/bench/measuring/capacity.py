@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.bench.statistics import nearest_rank, sample_floor
+from toolkit.plain import to_plain
 from toolkit.runtimes.timing.plan import MeasurePlan, Window
 
 RUNS = 3
@@ -78,8 +79,7 @@ class TriedRate:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        runs = [{name: getattr(run, name) for name in run.__dataclass_fields__} for run in self.runs]
-        return {"rate": self.rate, "verdict": self.verdict, "runs": runs}
+        return {"rate": self.rate, "verdict": self.verdict, "runs": to_plain(self.runs)}
 
 
 def next_run(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:

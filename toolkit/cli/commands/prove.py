@@ -5,19 +5,18 @@ from __future__ import annotations
 __all__ = ["prove_command"]
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from toolkit.artifacts import ArtifactStore, claim_outputs
-from toolkit.cli.actions.report import write_page
 from toolkit.cli.completion import one_of
 from toolkit.cli.options import Force, Json, TrainingData, option
 from toolkit.cli.output import Output, note, tell_origin
 from toolkit.durable import write_json
 from toolkit.errors import CheckFailedError, ProviderError, UsageError
 from toolkit.proving.plan import PROVABLE, ProofConfig
-from toolkit.proving.prove import prove
-from toolkit.proving.report import ProofReport
-from toolkit.render.prove import describe_step, proof_lines
+
+if TYPE_CHECKING:
+    from toolkit.proving.report import ProofReport
 
 DEFAULTS = ProofConfig()
 Provable = Annotated[
@@ -51,10 +50,14 @@ def prove_command(
 
     Every step is a command of its own: it survives the failure of the others, and says why it failed.
     """
+    from toolkit.api.data import locate_data
+    from toolkit.cli.actions.report import write_page
+    from toolkit.proving.prove import prove
+    from toolkit.render.prove import describe_step, proof_lines
+
     given = data or DEFAULTS.data
     # The commands run in the folder, so that each can be repeated there as it is written.
-    place = str(Path(given).absolute()) if Path(given).exists() else given
-    config = ProofConfig(provider=provider, data=place, minutes=minutes, quick=quick)
+    config = ProofConfig(provider=provider, data=locate_data(given) or given, minutes=minutes, quick=quick)
     wheels = None if from_wheels is None else from_wheels.absolute()
     if wheels is not None and not wheels.is_dir():
         raise UsageError(f"no folder {from_wheels} with packages")

@@ -40,10 +40,14 @@ class Address(NamedTuple):
     version: str | None
 
     @property
+    def bracketed(self) -> str:
+        """The host as it stands before a port."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def root(self) -> str:
         """The address without a model."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{'' if self.port is None else f':{self.port}'}{self.base}"
+        return f"{self.scheme}://{self.bracketed}{'' if self.port is None else f':{self.port}'}{self.base}"
 
 
 def read_address(url: str, *, schemes: tuple[str, ...], example: str) -> Address:

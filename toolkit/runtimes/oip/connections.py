@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TLS_HINTS", "UNTRUSTED", "Connections", "ServerAnswer"]
+__all__ = ["MOST_BYTES", "MOST_S", "TLS_HINTS", "UNTRUSTED", "Connections", "ServerAnswer"]
 
 import contextlib
 import http.client
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from toolkit.errors import ResourceError, WrongAnswerError
 from toolkit.runtimes.oip.address import Address, read_token
 
-# Of one answer.
+# Of one answer, by whatever road.
 MOST_S = 60.0
 MOST_BYTES = 1 << 30
 PIECE_BYTES = 1 << 20
@@ -61,6 +61,7 @@ class Connections:
         self._idle: queue.SimpleQueue[http.client.HTTPConnection] = queue.SimpleQueue()
         self.context = ssl.create_default_context() if address.scheme == "https" else None
         self.host, self.port = address.host, address.port or (443 if self.context else 80)
+        self._host_header = f"{address.bracketed}:{self.port}"
         tls = "" if address.scheme == "https" else "; a server with TLS wants https://"
         self._hint = f"see that a server runs there, or name another with --at{tls}"
         self._always = {"Authorization": token} if (token := read_token()) else {}
@@ -89,8 +90,7 @@ class Connections:
 
     def write_request(self, method: str, path: str, *, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Return the bytes of a request, for those who send it themselves."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        named = {"Host": f"{host}:{self.port}", "Content-Length": str(len(body)), **self._always, **headers}
+        named = {"Host": self._host_header, "Content-Length": str(len(body)), **self._always, **headers}
         lines = [f"{method} {self._base}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 

@@ -22,16 +22,13 @@ from toolkit.errors import ModelError, ResourceError, WrongAnswerError
 from toolkit.onnx_file.element_types import STRING
 from toolkit.runtimes.base import Arrays
 from toolkit.runtimes.oip.address import read_token
-from toolkit.runtimes.oip.connections import TLS_HINTS, UNTRUSTED
+from toolkit.runtimes.oip.connections import MOST_BYTES, MOST_S, TLS_HINTS, UNTRUSTED
 from toolkit.runtimes.oip.runtime import FullError, OipRuntime
 from toolkit.runtimes.oip.sending import CallSender
 from toolkit.runtimes.oip.tensors import drop_ones, from_bytes, to_bytes
 from toolkit.runtimes.query import Missed, Sender
 
 SERVICE = "/inference.GRPCInferenceService"
-# Of one call.
-MOST_S = 60.0
-MOST_BYTES = 1 << 30
 PORTS = {"grpc": 8001, "grpcs": 443}
 # A server's word for after how many milliseconds it may have room.
 PUSHBACK = "grpc-retry-pushback-ms"
@@ -58,8 +55,8 @@ class OipGrpcRuntime(OipRuntime):
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told in a line of ours
         import grpc
 
-        scheme, host, port = self._address.scheme, self._address.host, self._address.port or PORTS[self._address.scheme]
-        target = f"{f'[{host}]' if ':' in host else host}:{port}"
+        scheme = self._address.scheme
+        target = f"{self._address.bracketed}:{self._address.port or PORTS[scheme]}"
         options = [("grpc.max_receive_message_length", MOST_BYTES), ("grpc.enable_http_proxy", 0)]
         if scheme == "grpc":
             self._channel = grpc.insecure_channel(target, options)

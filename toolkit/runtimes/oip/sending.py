@@ -18,13 +18,12 @@ from functools import partial
 from typing import Any
 
 from toolkit.closing import Closing
-from toolkit.errors import ResourceError
+from toolkit.programs import import_extra
 from toolkit.runtimes.oip.connections import MOST_S, Connections
-from toolkit.runtimes.query import Missed, Query
+from toolkit.runtimes.query import Missed, Query, take_up
 
 # One that finds no idle connection opens one, up to so many; then it waits, which is the server's time.
 MOST_CONNECTIONS = 256
-INSTALL = "pip install 'onnx-parity-toolkit[loadgen]'"
 WORDS_BYTES = 300
 REFUSALS = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 
@@ -46,10 +45,7 @@ class HttpSender(Closing):
     def __init__(
         self, server: Connections, path: str, *, body: bytes, headers: dict[str, str], at_once: int | None
     ) -> None:
-        try:
-            import httptools
-        except ImportError as error:
-            raise ResourceError(f"httptools is not installed ({error}); install it with: {INSTALL}") from error
+        httptools = import_extra("httptools", extra="loadgen", user="what sends many requests at once")
         self._server, self._parse = server, httptools.HttpResponseParser
         self._request = server.write_request("POST", path, body=body, headers=headers)
         self._at_once = at_once or MOST_CONNECTIONS
@@ -74,10 +70,7 @@ class HttpSender(Closing):
             self._loop.close()
 
     def _take(self, queries: Sequence[Query]) -> None:
-        now = time.perf_counter_ns()
-        for query in queries:
-            query.seen_ns = now
-        self._waiting.extend(queries)
+        take_up(queries, self._waiting)
         self._pump()
 
     def _pump(self) -> None:
@@ -214,10 +207,7 @@ class CallSender(Closing):
 
     def send(self, queries: Sequence[Query]) -> None:
         """Begin these queries; each is told when it has its answer, or has missed it."""
-        now = time.perf_counter_ns()
-        for query in queries:
-            query.seen_ns = now
-        self._waiting.extend(queries)
+        take_up(queries, self._waiting)
         self._pump()
 
     def _pump(self) -> None:

@@ -13,14 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolkit.errors import ModelError, ResourceError
+from toolkit.errors import ModelError
+from toolkit.programs import import_extra
 from toolkit.runtimes.query import Missed, Query, Sender
 from toolkit.runtimes.timing.plan import Loop, MeasurePlan
 
 FEW_CALLS = 3
 # Of as many calls as are under way at once: enough to know a rate by.
 BURSTS = 8
-INSTALL = "pip install 'onnx-parity-toolkit[loadgen]'"
 SCENARIO_NAMES = {
     "single-stream": "SingleStream",
     "multi-stream": "MultiStream",
@@ -35,11 +35,7 @@ def import_loadgen() -> Any:
     Raises:
         ResourceError: it is not installed.
     """
-    try:
-        import mlperf_loadgen
-    except ImportError as error:
-        raise ResourceError(f"LoadGen is not installed ({error}); install it with: {INSTALL}") from error
-    return mlperf_loadgen
+    return import_extra("mlperf_loadgen", extra="loadgen", user="LoadGen's driver")
 
 
 def run_loadgen(

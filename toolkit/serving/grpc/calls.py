@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from toolkit.serving.codec.refusal import RefusedError
+from toolkit.serving.repository import HeldBytes
 
 # Of HTTP's statuses, gRPC's codes.
 CODES = {
@@ -42,17 +43,16 @@ class Calls:
     Args:
         token: what clients have to send; empty: nothing.
         most_bytes: of a message.
-        most_held_bytes: of all messages together, from when they came until they are answered.
+        held: of all messages together, from when they came until they are answered.
         receive_s: most seconds for a message to come in.
         tell: is given a line where the server itself failed.
     """
 
     def __init__(
-        self, *, token: bytes, most_bytes: int, most_held_bytes: int, receive_s: float, tell: Callable[[str], None]
+        self, *, token: bytes, most_bytes: int, held: HeldBytes, receive_s: float, tell: Callable[[str], None]
     ) -> None:
-        self._token, self._receive_s, self._tell = token, receive_s, tell
-        self._at_once = max(LEAST_RECEIVED, most_held_bytes // most_bytes)
-        self._most_held, self._held = most_held_bytes, 0
+        self._token, self._held, self._receive_s, self._tell = token, held, receive_s, tell
+        self._at_once = max(LEAST_RECEIVED, held.most // most_bytes)
         self._streams: set[asyncio.Future[None]] = set()
 
     def unary(self, request: Any, answer: Answer, *, is_open: bool = False) -> Any:
@@ -144,13 +144,11 @@ class Calls:
 
     @contextlib.contextmanager
     def _holding(self, size: int) -> Iterator[None]:
-        self._held += size
+        self._held.add(size)
         try:
-            if self._held > self._most_held:
-                raise RefusedError("too many large requests at the same time", status=429, retry_after_s=1)
             yield
         finally:
-            self._held -= size
+            self._held.add(-size)
 
 
 def _parse(message: Any, data: bytes) -> Any:

@@ -19,7 +19,7 @@ from toolkit.serving.config import ServeConfig
 from toolkit.serving.grpc.calls import Calls
 from toolkit.serving.grpc.messages import POOL, SERVICE
 from toolkit.serving.grpc.service import InferenceService
-from toolkit.serving.repository import ModelRepository
+from toolkit.serving.repository import HeldBytes, ModelRepository
 
 # Calls on one connection at the same time. RFC 9113, section 6.5.2: not smaller than 100.
 MOST_CALLS = 100
@@ -71,7 +71,7 @@ class _Server:
         self._calls = Calls(
             token=token,
             most_bytes=repository.most_body_bytes,
-            most_held_bytes=repository.most_held_bytes,
+            held=HeldBytes(repository.most_held_bytes),
             receive_s=config.receive_s,
             tell=tell,
         )

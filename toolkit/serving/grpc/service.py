@@ -11,16 +11,14 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-import toolkit
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.grpc.calls import Calls
 from toolkit.serving.grpc.messages import SERVICE, message_class
 from toolkit.serving.grpc.tensors import read_message, write_message
 from toolkit.serving.job import Arrays
-from toolkit.serving.repository import ModelRepository
+from toolkit.serving.repository import EXTENSIONS, ModelRepository, describe_server
 from toolkit.serving.served_model import ServedModel
 
-EXTENSIONS = ("classification", "statistics", "model_configuration", "parameters")
 # Methods that probes call.
 OPEN = {"ServerLive", "ServerReady"}
 
@@ -37,18 +35,13 @@ class InferenceService:
         self._told: Mapping[str, Callable[[Any], dict[str, Any]]] = {
             "ServerLive": lambda _: {"live": True},
             "ServerReady": lambda _: {"ready": repository.is_ready},
-            "ServerMetadata": lambda _: {
-                "name": "toolkit",
-                "version": toolkit.__version__,
-                "extensions": EXTENSIONS,
-            },
-            "ModelReady": lambda asked: {"ready": self._find(asked).is_ready and not repository.is_draining},
+            "ServerMetadata": lambda _: describe_server(EXTENSIONS),
+            "ModelReady": lambda asked: {"ready": repository.serves(self._find(asked))},
             "ModelMetadata": lambda asked: self._find(asked).to_metadata(repository.versions(asked.name)),
             "ModelConfig": lambda asked: {"config": self._find(asked).to_config()},
             "ModelStatistics": lambda asked: {
                 "model_stats": [
-                    model.stats.to_protocol(model.name, model.version)
-                    for model in ([self._find(asked)] if asked.name else repository.models)
+                    model.to_statistics() for model in ([self._find(asked)] if asked.name else repository.models)
                 ]
             },
         }

@@ -10,19 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-import toolkit
 from toolkit.serving.classify import classify
 from toolkit.serving.codec.json_request import read_request
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import Reply, json_reply, write_reply
 from toolkit.serving.codec.strict_json import read_json
-from toolkit.serving.http.exchange import Exchange, HeldBytes, Message, Receive, Send
+from toolkit.serving.http.exchange import Exchange, Message, Receive, Send
 from toolkit.serving.metrics import CONTENT_TYPE, render_metrics
 from toolkit.serving.reloading import Reloader
-from toolkit.serving.repository import ModelRepository
+from toolkit.serving.repository import EXTENSIONS, HeldBytes, ModelRepository, describe_server
 from toolkit.serving.served_model import ServedModel
 
-EXTENSIONS = ("binary_tensor_data", "classification", "statistics", "model_configuration", "parameters")
 MOST_PICTURE_BYTES = 16 << 20
 MOST_CHANGE_BYTES = 4096
 # Of a page: its bytes and their type by the path after the address' slash.
@@ -81,8 +79,8 @@ class Application:
             return await self._change(parts[2:], exchange, reloader=self._reloader)
         _require(exchange, "GET")
         if parts in (["v2"], ["v2", ""]):
-            extensions = (*EXTENSIONS, *(["model_repository"] if self._reloader else []))
-            return json_reply({"name": "toolkit", "version": toolkit.__version__, "extensions": extensions})
+            more = ["model_repository"] if self._reloader else []
+            return json_reply(describe_server(["binary_tensor_data", *EXTENSIONS, *more]))
         if parts == ["metrics"]:
             return Reply(200, ((b"content-type", CONTENT_TYPE),), render_metrics(self._repository.models))
         models = self._repository.models
@@ -104,7 +102,7 @@ class Application:
         name, rest = parts[0], parts[1:]
         if parts == ["stats"]:
             _require(exchange, "GET")
-            return json_reply({"model_stats": [_stats(model) for model in self._repository.models]})
+            return json_reply({"model_stats": [model.to_statistics() for model in self._repository.models]})
         version = None
         if rest[:1] == ["versions"] and len(rest) > 1:
             version, rest = rest[1], rest[2:]
@@ -117,11 +115,11 @@ class Application:
             raise RefusedError(f"model {name!r} has no {verb[:40]!r}", status=404)
         _require(exchange, "GET")
         if verb == "ready":
-            holds = model.is_ready and not self._repository.is_draining
+            holds = self._repository.serves(model)
             return json_reply({"name": model.name, "ready": holds}, status=200 if holds else 503)
         told: dict[str, Callable[[], Any]] = {
             "": lambda: model.to_metadata(self._repository.versions(name)),
-            "stats": lambda: {"model_stats": [_stats(model)]},
+            "stats": lambda: {"model_stats": [model.to_statistics()]},
             "config": model.to_config,
         }
         return json_reply(told[verb]())
@@ -161,10 +159,6 @@ def _read_flag(told: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise RefusedError(f"the request has {str(told)[:100]}; expected nothing, or {name!r} with true or false")
     return value
-
-
-def _stats(model: ServedModel) -> dict[str, Any]:
-    return model.stats.to_protocol(model.name, model.version)
 
 
 def _require(exchange: Exchange, method: str) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Exchange", "HeldBytes"]
+__all__ = ["Exchange"]
 
 import asyncio
 import hmac
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 from toolkit.serving.codec.refusal import RefusedError
 from toolkit.serving.codec.reply import HEADER_LENGTH, Reply
 from toolkit.serving.job import Arrays
+from toolkit.serving.repository import HeldBytes
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,19 +27,6 @@ FORM_REFUSED = (
     "the body is a form (multipart), as curl -F sends; infer takes JSON, and /v2/models/NAME/classify the bytes of a"
     " picture alone: curl --data-binary @FILE"
 )
-
-
-@dataclass(slots=True)
-class HeldBytes:
-    """Bytes of bodies that are in memory, of all requests together.
-
-    Attributes:
-        most: at the same time.
-        now: at this time.
-    """
-
-    most: int
-    now: int = 0
 
 
 class Exchange:
@@ -147,10 +134,11 @@ class Exchange:
         self._hold(0)
 
     def _hold(self, size: int) -> None:
-        if size > self._taken and self._held.now + size - self._taken > self._held.most:
+        try:
+            self._held.add(size - self._taken)
+        except RefusedError:
             self.wants_close = True
-            raise RefusedError("too many large requests at the same time", status=429, retry_after_s=1)
-        self._held.now += size - self._taken
+            raise
         self._taken = size
 
     def _watch(self, answer: asyncio.Future[Arrays]) -> None:
