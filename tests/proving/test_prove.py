@@ -13,6 +13,7 @@ import pytest
 from toolkit.bench.report import BENCH_SCHEMA
 from toolkit.cli.commands.prove import prove_command
 from toolkit.errors import ResourceError, UsageError
+from toolkit.proving import prove as proving
 from toolkit.proving.plan import PROVABLE, ProofConfig, plan_steps
 from toolkit.proving.prove import prove
 from toolkit.proving.report import ProofReport
@@ -156,6 +157,23 @@ def test_a_folder_of_packages_that_does_not_exist_is_a_wrong_path(tmp_path: Path
     with pytest.raises(UsageError, match=r"no folder .*wheels with packages"):
         prove_command("cpu", from_wheels=tmp_path / "wheels", output=tmp_path / "proof")
     assert not (tmp_path / "proof").exists()
+
+
+def test_a_name_is_a_data_set_though_a_folder_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mnist-mini").mkdir()
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def stop(config: ProofConfig, *_: Any, **__: Any) -> None:
+        asked.append(config.data)
+        raise ResourceError("enough")
+
+    monkeypatch.setattr(proving, "prove", stop)
+    for number, name in enumerate(("mnist-mini", "own")):
+        with pytest.raises(ResourceError, match="enough"):
+            prove_command("cpu", data=name, output=tmp_path / f"proof-{number}")
+    assert asked == ["mnist-mini", str(tmp_path / "own")]
 
 
 def test_figures_of_two_engines_say_whose_they_are() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import signal
 import subprocess
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +19,9 @@ import pytest
 from served import Served, serving
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
+from toolkit.onnx_file.source import ModelSource
+from toolkit.runtimes.base import RuntimeSettings
+from toolkit.serving.engine import Engine
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +86,17 @@ def test_an_engine_is_not_replaced_because_the_server_itself_slept(server: Serve
     assert server.infer(np.zeros((1, 28, 28), np.uint8), model="digits")
     time.sleep(0.3)  # looked after again
     assert find_worker(server) == worker
+
+
+def test_an_engine_that_is_closed_goes_at_once_and_its_file_with_it(model_path: Path) -> None:
+    async def live() -> weakref.ref[Engine]:
+        engine = Engine(ModelSource.read(model_path), RuntimeSettings(), max_batch=2)
+        await engine.attach(on_lost=lambda _: engine.close(), on_ready=lambda: None)  # as who holds it does
+        await engine.close()
+        return weakref.ref(engine)
+
+    gc.disable()
+    try:
+        assert asyncio.run(live())() is None
+    finally:
+        gc.enable()

@@ -64,8 +64,10 @@ class Engine:
     def __init__(self, source: ModelSource, settings: RuntimeSettings, *, max_batch: int) -> None:
         self.source, self._settings, self._max_batch = source, settings, max_batch
         self._asked: deque[_Asked] = deque()
-        self._on_lost: Callable[[str], None] = lambda _: None
-        self._on_ready: Callable[[], None] = lambda: None
+        self._on_lost: Callable[[str], None]
+        self._on_ready: Callable[[], None]
+        self._replies: _Replies | None
+        self._forget()
         self._is_closing = False
         self._restarting: asyncio.Task[None] | None = None
         self._transports: tuple[asyncio.BaseTransport, ...] = ()
@@ -117,6 +119,10 @@ class Engine:
         if self._restarting is not None:
             await asyncio.wait([self._restarting])
         await self._close_worker()
+        self._forget()  # ways back to who holds it: they would keep the file until cycles are looked for
+
+    def _forget(self) -> None:
+        self._on_lost, self._on_ready, self._replies = lambda _: None, lambda: None, None
 
     @property
     def _is_padding(self) -> bool:
@@ -133,8 +139,8 @@ class Engine:
 
     async def _connect(self) -> None:
         loop, helper = asyncio.get_running_loop(), self.opened.worker.helper
-        self._replies = _Replies(self)
-        reading, _ = await loop.connect_read_pipe(lambda: self._replies, helper.replies)
+        replies = self._replies = _Replies(self)
+        reading, _ = await loop.connect_read_pipe(lambda: replies, helper.replies)
         self._requests, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, helper.requests)
         self._transports = reading, self._requests
         self.is_ready = True
@@ -152,7 +158,7 @@ class Engine:
         error = error_from_json(header["error"]) if "error" in header else None
         self._asked.popleft().done(arrays if error is None else error)
 
-    def lose(self, replies: _Replies, why: str) -> None:
+    def lose(self, replies: _Replies | None, why: str) -> None:
         """Give the worker up, tell its calls, and open another one; a second call does nothing."""
         if replies is not self._replies or not self.is_ready:
             return
