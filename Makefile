@@ -78,7 +78,7 @@ docs-full: $(VENV)/.docs
 # gRPC `GRPC=127.0.0.1:8001`, both or one of them. Without either against `toolkit serve`, with the rows about load, the end
 # and hostile clients.
 conform: $(VENV)/.dev
-	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_GRPC=$(GRPC) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip \
+	TOOLKIT_OIP_URL=$(URL) TOOLKIT_OIP_GRPC=$(GRPC) TOOLKIT_OIP_MODEL=$(MODEL) $(BIN)/python -m pytest -m oip -n 3 \
 		tests/oip$(if $(GRPC),$(if $(URL),,/over_grpc))
 
 # The messages of gRPC, compiled; a test holds them against their files.

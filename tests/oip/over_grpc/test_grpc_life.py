@@ -83,8 +83,10 @@ def test_grpc_cancelled_calls_leave_the_queue(slow: tuple[Served, GrpcWire]) -> 
     for call in calls:
         call.cancel()
     until(lambda: metric(server, "toolkit_queue_rows{.*}") == 0)
-    cancelled = sum(call.cancelled() for call in calls)
-    until(lambda: metric(server, r"toolkit_refusals_total\{.*reason=\"client_gone\".*\}") == cancelled)
+    # A call that was cancelled before it was sent, or while its answer was on the way, is none that left the queue.
+    left = r"toolkit_refusals_total\{.*reason=\"client_gone\".*\}"
+    until(lambda: metric(server, left))
+    assert metric(server, left) <= sum(call.cancelled() for call in calls)
     assert wire.infer_arrays("raw", wire.make_arrays())
 
 
