@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +24,7 @@ from toolkit.programs import describe_exit
 from toolkit.runtimes.installed import PRIVATE_FOLDER_VARIABLE, private_root
 from toolkit.runtimes.workers.frames import Frame, read_frame, write_frame
 from toolkit.runtimes.workers.helper_start import READY, SIGN
+from toolkit.runtimes.workers.watchdog import Watchdog
 
 # An interpreter's own start, before it imports anything: tens of milliseconds, some hundred beside busy processes.
 SIGN_S = 5.0
@@ -52,6 +54,7 @@ class Helper(Closing):
     ) -> None:
         self._title, self._python = title, python or sys.executable
         self._lock = threading.Lock()
+        self._watchdog = Watchdog(self._expire)
         self._expired_s: float | None = None
         self._is_ready = self._is_over = False
         try:
@@ -124,27 +127,14 @@ class Helper(Closing):
             raise WorkerError(words.format(end=self.describe_end()), log=self.log)
         return frame
 
-    @contextlib.contextmanager
-    def limit(self, seconds: float) -> Iterator[None]:
+    def limit(self, seconds: float) -> AbstractContextManager[None]:
         """Inside, wait for it no longer than this: it is killed then, so that its streams end."""
-        done = threading.Event()
+        return self._watchdog.limit(seconds)
 
-        def expire() -> None:
-            with self._lock:
-                if not done.is_set():
-                    self._expired_s = seconds
-                    self.kill()
-
-        timer = threading.Timer(seconds, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            with self._lock:  # an answer that came in time is never followed by a kill
-                done.set()
-            timer.cancel()
-            timer.join()  # it leaves at once, and nothing is left of it
+    def _expire(self, seconds: float) -> None:
+        with self._lock:
+            self._expired_s = seconds
+            self.kill()
 
     def describe_end(self) -> str:
         """Wait for its end, which is near or made so, and return how it came: `crashed with SIGSEGV`."""
@@ -156,11 +146,12 @@ class Helper(Closing):
     @property
     def log(self) -> str:
         """The last lines that it wrote on its standard error; empty once it is closed."""
-        if self._log.closed:
-            return ""
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - LOG_TAIL_BYTES))
-        return self._log.read().decode(errors="replace").strip()
+        with self._lock:  # one thread may close it while another reads
+            if self._log.closed:
+                return ""
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - LOG_TAIL_BYTES))
+            return self._log.read().decode(errors="replace").strip()
 
     def kill(self) -> None:
         """End it and what it started, now."""
@@ -178,7 +169,8 @@ class Helper(Closing):
             self.requests.close()
         self._end(patience_s=patience_s)
         self.replies.close()
-        self._log.close()
+        with self._lock:
+            self._log.close()
 
     def _end(self, *, patience_s: float) -> int:
         if not self._is_over:
@@ -190,6 +182,7 @@ class Helper(Closing):
                 if not self._is_over:
                     self._is_over = True
                     os.close(self._death_pipe)
+            self._watchdog.close()
         return self.process.wait()
 
     def _explain_start(self) -> str:
