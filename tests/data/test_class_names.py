@@ -155,7 +155,7 @@ def test_every_place_of_a_match_is_the_names_own() -> None:
 
 def named(data: Dataset, *classes: str, turned: bool = False) -> Dataset:
     """Other names; `turned` gives the two classes' labels the other way round."""
-    parts = (replace(part, labels=1 - part.labels) if turned else part for part in (data.train, data.test))
+    parts = (part.relabel(1 - part.labels) if turned else part for part in (data.train, data.test))
     train, test = parts
     return replace(data, train=train, test=test, classes=classes)
 

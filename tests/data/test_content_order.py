@@ -1,4 +1,4 @@
-"""The order of own pictures: from the pictures alone, mixed, in place, the same in every layout."""
+"""The order of own pictures: from the pictures alone, mixed, the same in every layout; none of them is moved."""
 
 from __future__ import annotations
 
@@ -81,11 +81,15 @@ def test_the_order_is_frozen() -> None:
     assert dataset.test.images.ravel().tolist() == [2, 21, 10]
 
 
-def test_pixels_are_moved_in_place() -> None:
+def test_no_pixel_is_moved_or_copied_until_all_are_asked_for() -> None:
     gathered = gather([(number % 3, number) for number in range(60)], held_out=True)
+    before = gathered.train.images.copy()
     dataset = arrange(gathered)
-    assert np.shares_memory(dataset.train.images, gathered.train.images)
-    assert np.shares_memory(dataset.test.images, gathered.train.images)
+    assert dataset.sha256
+    assert all(part.stored is gathered.train.images for part in (dataset.train, dataset.test))
+    assert len(dataset.test.images) == len(dataset.test) == 9
+    assert dataset.test.stored is dataset.test.images, "the copy is kept"
+    assert np.array_equal(gathered.train.images, before)
 
 
 def test_whole_numbers_are_sorted_as_numbers() -> None:

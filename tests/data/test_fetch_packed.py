@@ -18,6 +18,7 @@ from toolkit.data.catalog import fetch as fetch_module
 from toolkit.data.catalog.entries import CATALOG, MNIST, CatalogEntry, CatalogFile
 from toolkit.data.catalog.fetch import default_sources, entry_folder, fetch, read_cached
 from toolkit.data.catalog.sources import HttpsSource
+from toolkit.data.dataset import Split
 from toolkit.data.describe import fetch_by_name
 from toolkit.data.formats.idx import read_idx
 from toolkit.data.formats.idx_sets import load_idx_folder
@@ -161,7 +162,7 @@ def test_loading_by_name_gives_the_catalogues_own_images(server: Server) -> None
 def test_other_images_in_a_loaded_set_are_not_public(server: Server) -> None:
     fetch(make_packed(), sources=[server.source()])
     dataset = load_dataset("packed")
-    own = replace(dataset.train, images=dataset.train.images ^ 1)
+    own = Split(images=dataset.train.images ^ 1, labels=dataset.train.labels)
     assert not is_public(replace(dataset, train=own))
 
 

@@ -22,7 +22,8 @@ from small_training import Listener
 from toolkit.artifacts import ArtifactStore
 from toolkit.card import CARD_KEY, Card
 from toolkit.data import load_dataset
-from toolkit.data.dataset import Dataset, split_images
+from toolkit.data.dataset import Dataset
+from toolkit.data.images import split_images
 from toolkit.errors import ModelError
 from toolkit.evaluation.evaluate import evaluate_run
 from toolkit.evaluation.selftest import run_selftest

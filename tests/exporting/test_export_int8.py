@@ -60,7 +60,7 @@ def test_a_try_is_held_against_the_float32_file_and_the_true_classes(
 
 def test_calibration_takes_a_seeded_sample_and_never_a_validation_image() -> None:
     mini = load_mini()
-    training = split_training(mini)[0].images
+    training = split_training(mini)[0]
     images = calibration_images(training, 1000)
     assert np.array_equal(images, calibration_images(training, 1000))
     assert len(images) == 1000

@@ -215,7 +215,7 @@ def test_every_difference_is_listed_and_nothing_is_touched(tmp_path: Path) -> No
     path.write_text(json.dumps(config))
     before = {item: item.read_bytes() for item in report.run.rglob("*") if item.is_file()}
     data = make_bars()
-    other = replace(data, train=replace(data.train, labels=1 - data.train.labels))
+    other = replace(data, train=data.train.relabel(1 - data.train.labels))
     changed = small_recipe("learning_rate=0.01", "dropout=0.1", "average_decay=0.5")
     with pytest.raises(UsageError, match="--allow-drift goes on") as caught:
         go_on(tmp_path, data=other, recipe=changed, seed=7, threads=2, epochs="+1")

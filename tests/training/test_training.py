@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from toolkit.network.cnn import CNN
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.session import choose_machine
+from toolkit.training.session import choose_machine, make_session
 from toolkit.training.steps.epoch import Cycle, standardise, train_epoch
 from toolkit.training.steps.state import make_state
 from toolkit.training.train import TrainReport, train
@@ -106,7 +107,36 @@ def test_standardisation_is_computed_on_the_images_trained_on(bars: Dataset, tmp
 
 def test_images_of_one_value_cannot_be_standardised() -> None:
     with pytest.raises(DataError, match="same value"):
-        standardise(torch.full((3, 4, 4), 7, dtype=torch.uint8))
+        standardise(Split(images=np.full((3, 4, 4), 7, np.uint8), labels=np.zeros(3, np.int64)))
+
+
+def test_a_standardisation_holds_a_few_images_and_not_all() -> None:
+    training = Split(
+        images=np.tile(np.arange(784, dtype=np.uint8).reshape(28, 28), (20_000, 1, 1)),
+        labels=np.zeros(20_000, np.int64),
+    )
+    training = training.take(np.arange(20_000)[::-1])
+    tracemalloc.start()
+    mean, std = standardise(training)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert mean.flatten().tolist() == training.stored[0].ravel().tolist()
+    assert float(std) == pytest.approx(training.stored[0].std())
+    assert peak < training.stored.nbytes / 2
+
+
+def test_images_that_lie_in_another_order_train_to_the_same_bits(bars: Dataset, tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(len(bars.train))
+    lying = bars.train.take(order)
+    moved = Split(images=lying.images, labels=lying.labels).take(np.argsort(order))
+    stored = moved.stored
+    assert not np.array_equal(stored, bars.train.images)
+    runs = [run(replace(bars, train=each), tmp_path / str(number)) for number, each in enumerate((bars.train, moved))]
+    assert runs[0].checkpoint_sha256 == runs[1].checkpoint_sha256
+    recipe = resolve_recipe("fast", settings=SMALL).for_dataset(bars)
+    machine = choose_machine(recipe, device="cpu", threads=0)
+    session = make_session(moved, None, recipe=recipe, seed=0, machine=machine)
+    assert session.images.data_ptr() == stored.ctypes.data, "not copied into order"
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:

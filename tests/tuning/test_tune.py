@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from bar_images import make_bars, tiny_recipe, write_bars
 from commands_here import exit_code_of
 
@@ -218,7 +219,8 @@ def test_what_cannot_be_trained_is_a_failed_trial_and_the_search_goes_on(tmp_pat
 def test_a_loss_that_is_not_finite_is_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.training import session
 
-    monkeypatch.setattr(session, "standardise", lambda images: (images[0] * float("nan"), images[0, 0, 0].float()))
+    nan = torch.tensor(float("nan"))
+    monkeypatch.setattr(session, "standardise", lambda training: (nan.expand(training.image_shape), torch.tensor(1.0)))
     report = search(tmp_path / "a.db", config_of(trials=2))
     assert [row.state for row in report.rows] == ["failed", "failed"]
     assert "loss is nan at step 1 of epoch 1" in report.rows[0].reason

@@ -5,7 +5,7 @@ Shapes: N images, H rows, W columns.
 
 from __future__ import annotations
 
-__all__ = ["PIECE_PIXELS", "POLARITIES", "Dataset", "Split", "adopt_classes", "split_images"]
+__all__ = ["POLARITIES", "Dataset", "Split", "adopt_classes"]
 
 import hashlib
 import json
@@ -15,66 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
-from toolkit.counts import count_of
+from toolkit.data.images import Split
 from toolkit.data.labels import list_names, match_classes
 from toolkit.errors import DataError
 
 POLARITIES = ("light-on-dark", "dark-on-light", "any")
 FITS = ("mnist", "stretch", "none")
-# 500 images of 28x28: the first convolution's 32 maps of them need about 50 MB in float32. An image of 128x128 in RGB
-# counts 63 times as much, so that 500 of those would need 1 GB.
-PIECE_PIXELS = 500 * 28 * 28
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
-    """Images with their labels.
-
-    Attributes:
-        images: uint8 `[N, H, W]` (grey) or `[N, H, W, 3]` (RGB), raw pixels 0-255.
-        labels: int64 `[N]`, indices into the classes.
-
-    Raises:
-        DataError: a dtype or shape is another one, or the counts differ (the first index without a partner is named).
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        shape = self.images.shape
-        if self.images.dtype != np.uint8 or len(shape) not in {3, 4} or (len(shape) == 4 and shape[3] != 3):
-            found = f"{self.images.dtype} {list(shape)}"
-            raise DataError(f"images are {found}; expected uint8 [count, height, width] or [count, height, width, 3]")
-        if 0 in shape[1:]:
-            raise DataError(f"images are {list(shape)}: a height or width of 0; expected at least 1 pixel")
-        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
-            raise DataError(f"labels are {self.labels.dtype} {list(self.labels.shape)}; expected int64 [count]")
-        images, labels = len(self.images), len(self.labels)
-        if images != labels:
-            lonely = "image" if images > labels else "label"
-            raise DataError(
-                f"{count_of(images, 'image')} but {count_of(labels, 'label')}: {lonely} {min(images, labels)} has "
-                "no partner"
-            )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: npt.NDArray[np.int64]) -> Split:
-        """Return the images with these indices, int64 `[M]`, in that order."""
-        return Split(images=self.images[indices], labels=self.labels[indices])
-
-    def cut(self, count: int) -> tuple[Split, Split]:
-        """Return the first `count` images and the others, as views: no pixel is copied."""
-        first, rest = slice(count), slice(count, None)
-        return (
-            Split(images=self.images[first], labels=self.labels[first]),
-            Split(images=self.images[rest], labels=self.labels[rest]),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,7 +71,7 @@ class Dataset:
             if not len(split):
                 raise DataError(f"data set {self.name}: the {title} split is empty; expected at least 1 image")
             self._check_labels(title, split)
-        train, test = self.train.images.shape[1:], self.test.images.shape[1:]
+        train, test = self.train.image_shape, self.test.image_shape
         if train != test:
             sizes = f"train images are {list(train)}, test images {list(test)}"
             raise DataError(f"data set {self.name}: {sizes}; expected the same size")
@@ -131,17 +79,17 @@ class Dataset:
     @property
     def height(self) -> int:
         """Rows of an image, in pixels."""
-        return int(self.train.images.shape[1])
+        return self.train.image_shape[0]
 
     @property
     def width(self) -> int:
         """Columns of an image, in pixels."""
-        return int(self.train.images.shape[2])
+        return self.train.image_shape[1]
 
     @property
     def channels(self) -> int:
         """1 for grey images, 3 for RGB."""
-        return 1 if self.train.images.ndim == 3 else 3
+        return 1 if len(self.train.image_shape) == 2 else 3
 
     def describe_input(self) -> dict[str, Any]:
         """Return what a model's input takes over from the data, as a card and a run's config.json have it."""
@@ -221,19 +169,8 @@ def adopt_classes(data: Dataset, known: tuple[str, ...], *, knower: str) -> Data
     missing = [name for name in known if name not in data.classes]
     if missing:
         raise DataError(f"{data.name} lacks classes of {knower}: {list_names(missing)}; expected all {len(known)}")
-    train, test = (replace(split, labels=places[split.labels]) for split in (data.train, data.test))
+    train, test = (split.relabel(places[split.labels]) for split in (data.train, data.test))
     return replace(data, classes=known, train=train, test=test)
-
-
-def split_images(images: npt.NDArray[np.uint8], *, pixels: int = PIECE_PIXELS) -> list[npt.NDArray[np.uint8]]:
-    """Return views of consecutive images, in order.
-
-    Args:
-        images: uint8 `[N, H, W]` or `[N, H, W, 3]`, at least one.
-        pixels: the most numbers in one piece; a single image may be larger.
-    """
-    size = max(1, pixels // images[0].size)
-    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def _name_some(names: Sequence[str], classes: int) -> str:
@@ -241,14 +178,12 @@ def _name_some(names: Sequence[str], classes: int) -> str:
 
 
 def _hash_content(dataset: Dataset) -> str:
-    arrays = [
-        np.ascontiguousarray(array, dtype=kind)
-        for split in (dataset.train, dataset.test)
-        for array, kind in ((split.images, "|u1"), (split.labels, "<i8"))
-    ]
+    splits = (dataset.train, dataset.test)
     # The header fixes every length, so no two contents share one byte stream.
-    header = {"arrays": [[array.dtype.str, list(array.shape)] for array in arrays], "classes": list(dataset.classes)}
-    digest = hashlib.sha256(json.dumps(header).encode() + b"\n")
-    for array in arrays:
-        digest.update(array.data)
+    arrays = [array for each in splits for array in (["|u1", [len(each), *each.image_shape]], ["<i8", [len(each)]])]
+    digest = hashlib.sha256(json.dumps({"arrays": arrays, "classes": list(dataset.classes)}).encode() + b"\n")
+    for split in splits:
+        for piece in split.iterate_pieces():
+            digest.update(np.ascontiguousarray(piece).data)
+        digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
     return digest.hexdigest()

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from toolkit.data.catalog.entries import MINI_NAME, MNIST, find_entry
 from toolkit.data.catalog.fetch import fetch
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Dataset, Split
 from toolkit.data.load import MINI_FOLDER, load_mini
 from toolkit.durable import sha256_file
 from toolkit.errors import UsageError, suggest
@@ -28,7 +28,6 @@ from toolkit.progress import ShowProgress, tell_nobody
 
 INFO_SCHEMA = "toolkit/data/1"
 FETCH_SCHEMA = "toolkit/data-fetch/1"
-BLOCK = 1024
 # The tutorial shows ten fives.
 PREFERRED_CLASS = "5"
 
@@ -44,7 +43,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "input": dataset.describe_input(),
         "train": describe_split(dataset.train.labels, dataset.classes),
         "test": describe_split(dataset.test.labels, dataset.classes),
-        "train_pixels": _describe_pixels(dataset.train.images),
+        "train_pixels": _describe_pixels(dataset.train),
     }
 
 
@@ -91,11 +90,11 @@ def describe_split(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> d
     return {"count": len(labels), "per_class": {name: int(count) for name, count in zip(classes, counts, strict=True)}}
 
 
-def _describe_pixels(images: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """Return exact statistics from a histogram, counted in blocks: a float64 copy of MNIST would take 376 MB."""
+def _describe_pixels(split: Split) -> dict[str, float]:
+    """Return exact statistics from a histogram, counted in pieces: a float64 copy of MNIST would take 376 MB."""
     histogram = np.zeros(256, dtype=np.int64)
-    for start in range(0, len(images), BLOCK):
-        histogram += np.bincount(images[start : start + BLOCK].ravel(), minlength=256)
+    for piece in split.iterate_pieces():
+        histogram += np.bincount(piece.ravel(), minlength=256)
     values = np.arange(256)
     mean = float(histogram @ values / histogram.sum())
     variance = float(histogram @ (values - mean) ** 2 / histogram.sum())

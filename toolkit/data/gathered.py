@@ -12,7 +12,7 @@ __all__ = ["GatheredPictures", "arrange", "digest_pictures", "join_parts", "sett
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -74,11 +74,6 @@ class GatheredPictures:
     def as_dataset(self) -> Dataset | None:
         """Return the images in the order they came in; None without a test split."""
         return None if self.test is None else self._make(self.train, self.test)
-
-    def copy(self) -> GatheredPictures:
-        """Return the same pictures in arrays of their own, labels shared."""
-        test = None if self.test is None else replace(self.test, images=self.test.images.copy())
-        return replace(self, train=replace(self.train, images=self.train.images.copy()), test=test)
 
     def _make(self, train: Split, test: Split) -> Dataset:
         return Dataset(
@@ -151,14 +146,14 @@ def settle_parts(parts: Mapping[str, Part], *, name: str, on_note: OnNote) -> tu
 
 
 def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> Dataset:
-    """Put pictures into the order of their content, in place, and hold a test split out where there is none.
+    """Put pictures into the order of their content, and hold a test split out where there is none; none is moved.
 
     Within each part the images of a class are ordered by a salted SHA-256 of the class's name and the pixels; then
     `spread_classes` mixes the classes evenly. A test split that has to be held out is the last sixth of every class, at
     least one image of two; a class of one image has none.
 
     Args:
-        gathered: its arrays are changed where they can be: a copy of all pixels would take their memory twice.
+        gathered: its arrays stay as they are, and are what the data set looks at.
         on_note: called with a sentence about what was held out.
 
     Raises:
@@ -174,20 +169,19 @@ def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> 
         both = np.concatenate(
             [kept[spread_classes(train.labels[kept])], held_out[spread_classes(train.labels[held_out])]]
         )
-        moved = _permute(train, both)
-        train, test = moved.cut(len(kept))
+        train, test = train.take(both).cut(len(kept))
         on_note(f"{gathered.name}: no test part: {len(test):,} images, a sixth of each class, are held out as one")
     else:
         cut = len(train) - gathered.num_validation
         parts = [_mixed_order(part, gathered.classes) for part in train.cut(cut)]
-        train = _permute(train, np.concatenate([parts[0], cut + parts[1]]))
-        test = _permute(test, _mixed_order(test, gathered.classes))
+        train = train.take(np.concatenate([parts[0], cut + parts[1]]))
+        test = test.take(_mixed_order(test, gathered.classes))
     return gathered._make(train, test)
 
 
-def digest_pictures(images: npt.NDArray[np.uint8]) -> set[bytes]:
+def digest_pictures(split: Split) -> set[bytes]:
     """Return a digest of each picture: equal ones have one."""
-    return {hashlib.sha256(image.tobytes()).digest() for image in images}
+    return {hashlib.sha256(image.tobytes()).digest() for piece in split.iterate_pieces() for image in piece}
 
 
 def _mixed_order(split: Split, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -216,20 +210,3 @@ def _choose_test(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         if count > 1:
             is_held_out[end - max(1, count // TEST_SHARE) : end] = True
     return is_held_out
-
-
-def _permute(split: Split, order: npt.NDArray[np.int64]) -> Split:
-    """Return a split whose image at each place is the one that `order` names, moved in place, circle by circle."""
-    images = split.images if split.images.flags.writeable else split.images.copy()
-    sources, is_done = order.tolist(), np.zeros(len(order), bool)
-    for start, source in enumerate(sources):
-        if is_done[start] or source == start:
-            continue
-        first, place = images[start].copy(), start
-        while sources[place] != start:
-            images[place] = images[sources[place]]
-            is_done[place] = True
-            place = sources[place]
-        images[place] = first
-        is_done[place] = True
-    return Split(images=images, labels=split.labels[order])

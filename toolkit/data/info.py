@@ -121,7 +121,7 @@ def _describe(dataset: Dataset, name: str, *, size: tuple[int, int] | None) -> d
     report = {
         **describe_dataset(dataset),
         "bits": dataset.bits,
-        "in_both": len(digest_pictures(dataset.test.images) & digest_pictures(dataset.train.images)),
+        "in_both": len(digest_pictures(dataset.test) & digest_pictures(dataset.train)),
         "validation": validation,
         "gaps": dataset.describe_gaps(),
     }

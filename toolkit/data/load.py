@@ -29,7 +29,7 @@ from toolkit.data.formats.idx_sets import load_idx_folder
 from toolkit.data.gathered import GatheredPictures, arrange
 from toolkit.errors import DataError, UsageError, require_known, suggest
 from toolkit.imaging.fit import find_fit, fit_image
-from toolkit.imaging.polarity import find_polarity
+from toolkit.imaging.polarity import choose_sample, find_polarity
 from toolkit.progress import OnNote, ShowProgress, tell_nobody
 
 if TYPE_CHECKING:
@@ -150,9 +150,10 @@ def resize_pictures(gathered: GatheredPictures, size: tuple[int, int]) -> Gather
         gathered: images of any size.
         size: (height, width) in pixels.
     """
-    if size == gathered.train.images.shape[1:3]:
+    shape = gathered.train.image_shape
+    if size == shape[:2]:
         return gathered
-    channels = 1 if gathered.train.images.ndim == 3 else 3
+    channels = 1 if len(shape) == 2 else 3
     spec = InputSpec(height=size[0], width=size[1], channels=channels, fit="stretch")
     test = None if gathered.test is None else _resize_split(gathered.test, spec)
     return replace(gathered, train=_resize_split(gathered.train, spec), test=test)
@@ -239,17 +240,18 @@ def _resize_split(split: Split, spec: InputSpec) -> Split:
     images = np.empty((len(split), *spec.shape), np.uint8)
     for place, image in zip(images, split.images, strict=True):
         place[...] = fit_image(image, spec)
-    return replace(split, images=images)
+    return Split(images=images, labels=split.labels)
 
 
 def _tell_input(dataset: Dataset, wish: str | None, *, on_note: OnNote) -> Dataset:
     """Tell from a user's own training images what other pictures have to become to be like them."""
-    found = find_polarity(dataset.train.images)
+    looked_at = dataset.train.take(choose_sample(len(dataset.train))).images
+    found = find_polarity(looked_at)
     if wish not in {None, "any", found} and found != "any":
         on_note(
             f"warning: the training images of {dataset.name} look {found}; they are taken for {wish}, as asked, and"
             " pictures that look like them will be inverted for a prediction (--polarity any inverts none)"
         )
     polarity = wish or found
-    fit = find_fit(dataset.train.images, polarity)
+    fit = find_fit(looked_at, polarity)
     return replace(dataset, polarity=polarity, fit=fit)

@@ -204,8 +204,7 @@ def judge_arrays(
     is_whole = gathered.test is None
     judged = gathered.train if gathered.test is None else gathered.test
     if len(judged) >= _least(trained_on, is_whole=is_whole):
-        # A copy: what is put in order is moved, and may turn out to be other data.
-        same = settle_pictures(gathered.copy(), size=size)
+        same = settle_pictures(gathered, size=size)
         if same.sha256 == trained_on["sha256"]:
             if is_whole:
                 on_note(_name_same(path, same))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import InputSpec
 from toolkit.closing import Closing
-from toolkit.data.dataset import split_images
+from toolkit.data.images import split_images
 from toolkit.errors import ModelError
 from toolkit.runs.run import read_run
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import card_beside
 from toolkit.counts import count_of
-from toolkit.data.dataset import Split, split_images
+from toolkit.data.images import Split, split_images
 from toolkit.errors import CheckFailedError, ModelError, WorkerError
 from toolkit.exporters import ExportError, ExportSpec, Int8Setting, convert_to_half, finish_model, quantise_apart
 from toolkit.exporting.int8_gate import LEAST_TEST_IMAGES, judge_int8
@@ -81,7 +81,7 @@ def derive_int8(
         float32 file had left is then removed.
     """
     training, held_out = split_training(maker.data)
-    calibration = calibration_images(training.images, maker.config.calibration_count)
+    calibration = calibration_images(training, maker.config.calibration_count)
     report = Int8Report(
         model={"path": str(fp32.model), "sha256": fp32.sha256},
         output=fp32.model.with_name(f"{fp32.model.stem}.int8.onnx"),
@@ -100,10 +100,10 @@ def derive_int8(
     return _look_once(maker, proven, fp32=fp32, report=replace(report, tries=tries))
 
 
-def calibration_images(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+def calibration_images(training: Split, count: int) -> NDArray[np.uint8]:
     """Return a seeded sample of training images `[N, ...]`, in their order; all where there are no more."""
-    chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(images))[:count]
-    return images[np.sort(chosen)]
+    chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(training))[:count]
+    return training.take(np.sort(chosen)).images
 
 
 def try_settings(

@@ -16,7 +16,8 @@ import onnx
 from numpy.typing import NDArray
 
 from toolkit.artifacts import ArtifactStore
-from toolkit.data.dataset import Dataset, adopt_classes, split_images
+from toolkit.data.dataset import Dataset, adopt_classes
+from toolkit.data.images import split_images
 from toolkit.errors import CheckFailedError, ModelError
 from toolkit.exporters import ExportError, export_torch, export_torch_script, finish_model
 from toolkit.exporting.config import ExportConfig

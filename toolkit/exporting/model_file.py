@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 import toolkit
 from toolkit.artifacts import check_output
 from toolkit.card import CARD_KEY, Card, InputSpec, card_beside
-from toolkit.data.dataset import Dataset, Split, split_images
+from toolkit.data.dataset import Dataset, Split
+from toolkit.data.images import split_images
 from toolkit.data.load import is_public
 from toolkit.durable import sha256_bytes, write_atomic
 from toolkit.errors import CheckFailedError, ModelError

@@ -26,7 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
-from toolkit.data.dataset import Dataset, Split, split_images
+from toolkit.data.dataset import Dataset, Split
+from toolkit.data.images import split_images
 from toolkit.data.split import hold_out_validation
 from toolkit.exporting.guard import calibrate_guard
 from toolkit.imaging.guard import measure_margins

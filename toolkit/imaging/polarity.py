@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["find_polarity", "invert", "is_dark_on_light", "nearly_all"]
+__all__ = ["choose_sample", "find_polarity", "invert", "is_dark_on_light", "nearly_all"]
 
 from collections.abc import Callable
 from itertools import islice
@@ -59,9 +59,14 @@ def find_polarity(pictures: npt.NDArray[np.uint8]) -> str:
     return "dark-on-light" if nearly_all(pictures, is_dark_on_light) else "any"
 
 
+def choose_sample(count: int) -> npt.NDArray[np.int64]:
+    """Return which of so many pictures are looked at, spaced evenly, int64 `[<= 300]`; a sample's sample is itself."""
+    return np.linspace(0, count - 1, min(LOOKED_AT, count)).astype(np.int64)
+
+
 def nearly_all(pictures: npt.NDArray[np.uint8], holds: Callable[[npt.NDArray[np.uint8]], bool]) -> bool:
     """Say whether something holds of pictures `[N, ...]` but for one in a hundred, as far as a sample of them tells."""
-    chosen = pictures[np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(np.int64)]
+    chosen = pictures[choose_sample(len(pictures))]
     most = len(chosen) // ONE_STRANGER_IN
     # Not all are counted: of photographs the first few settle it.
     return len(list(islice((picture for picture in chosen if not holds(picture)), most + 1))) <= most

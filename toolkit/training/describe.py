@@ -38,7 +38,7 @@ def describe_run(data: Dataset, session: Session, *, machine: Machine, config: T
         config: seed and what is held out.
     """
     held_out = 0 if session.held_out is None else len(session.held_out[0])
-    counts = {"train_count": len(session.images), "validation_count": held_out, "test_count": len(data.test)}
+    counts = {"train_count": len(session.labels), "validation_count": held_out, "test_count": len(data.test)}
     return {
         "schema": RUN_SCHEMA,
         "recipe": session.recipe.to_json(),
@@ -89,7 +89,7 @@ def _describe_data_use(data: Dataset, session: Session, *, config: TrainConfig) 
         session: holds the recipe as resolved for the data, and the images used.
         config: holds the recipe as it was asked for.
     """
-    images, held_out = len(session.images), 0 if session.held_out is None else len(session.held_out[0])
+    images, held_out = len(session.labels), 0 if session.held_out is None else len(session.held_out[0])
     validated = f"{held_out:,} held out, {name_held_out(data, config)}" if held_out else "none held out"
     lines = [f"{count_of(images, 'image')} to train on, {validated}"]
     if fitted := _list_fitted(session, config):
@@ -118,5 +118,5 @@ def _describe_standardisation(session: Session, name: str) -> dict[str, Any]:
     return {
         "mean": {"min": float(mean.min()), "max": float(mean.max()), "average": float(mean.mean())},
         "std": float(session.state.network.std),
-        "computed_on": f"the {len(session.images)} training images of {name}",
+        "computed_on": f"the {len(session.labels)} training images of {name}",
     }

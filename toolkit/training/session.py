@@ -79,8 +79,9 @@ class Session:
         state: what training changes.
         recipe: as resolved for the data.
         cycles: lengths in epochs of the schedule's cycles.
-        images: uint8, on the device.
-        labels: int64, on the device.
+        images: uint8, on the device, as they lie: those that are trained on may be some of them.
+        places: int64 `[N]`, on the device: which of them each training image is.
+        labels: int64 `[N]`, on the device.
         held_out: validation images and labels on the device; None without.
         stop: set by a signal.
     """
@@ -89,6 +90,7 @@ class Session:
     recipe: Recipe
     cycles: tuple[int, ...]
     images: Tensor
+    places: Tensor
     labels: Tensor
     held_out: tuple[Tensor, Tensor] | None
     stop: StopRequest
@@ -123,6 +125,7 @@ class Session:
         train_epoch(
             self.state,
             self.images,
+            places=self.places,
             labels=self.labels,
             recipe=self.recipe,
             cycle=cycle,
@@ -133,8 +136,8 @@ class Session:
         # The position stands behind the last step, so its step is their number.
         row = EpochRow(
             epoch=place.epoch + 1,
-            train_loss=place.loss_sum / len(self.images),
-            train_accuracy=place.right / len(self.images),
+            train_loss=place.loss_sum / len(self.labels),
+            train_accuracy=place.right / len(self.labels),
             validation_loss=loss,
             validation_accuracy=accuracy,
             learning_rate=rate_in_epoch(self.recipe, cycle, epoch=place.epoch, step=place.step - 1, steps=place.step),
@@ -201,15 +204,16 @@ def make_session(
     _require_comparable(recipe)
     # On the CPU, so that every device and every process begins with the same weights.
     torch.manual_seed(derive_seed(seed, "weights"))
-    mean, std = standardise(torch.from_numpy(training.images))
+    mean, std = standardise(training)
     network = CNN(recipe.network, mean=mean, std=std).to(machine.device)
-    images, labels = to_device(training, machine.device)
+    images, places = _lay_out(training, machine.device)
     return Session(
         state=make_state(network, recipe, seed=seed, bfloat16=machine.bfloat16, group=group),
         recipe=recipe,
         cycles=cycles or (recipe.epochs,),
         images=images,
-        labels=labels,
+        places=places,
+        labels=torch.from_numpy(training.labels).to(machine.device),
         held_out=None if validation is None else to_device(validation, machine.device),
         stop=stop or StopRequest(),
     )
@@ -227,8 +231,20 @@ def _require_comparable(recipe: Recipe) -> None:
 
 
 def to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
-    """Return a split's images and labels on a device."""
+    """Return a split's images and labels on a device, in order."""
     return torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device)
+
+
+def _lay_out(training: Split, device: str) -> tuple[Tensor, Tensor]:
+    """Return images on a device, and which of them each training image is; for the CPU no pixel is copied."""
+    if device == "cpu":
+        return torch.from_numpy(training.stored), torch.from_numpy(training.places)
+    images = torch.empty((len(training), *training.image_shape), dtype=torch.uint8, device=device)
+    start = 0
+    for piece in training.iterate_pieces():
+        images[start : start + len(piece)] = torch.from_numpy(piece)
+        start += len(piece)
+    return images, torch.arange(len(training), device=device)
 
 
 def _validate(network: CNN, held_out: tuple[Tensor, Tensor]) -> tuple[float, float]:

@@ -83,13 +83,12 @@ def fit(
     rows = [session.run_epoch(after_own_step) for _ in range(session.epochs)]
     judged = session.state.judged
     held_out, labels = to_device(validation, machine.device)
+    own = predict_logits(judged, session.images, places=session.places) if judges_training else None
     return FitResult(
         correct=count_right(predict_logits(judged, held_out), labels),
         count=len(validation),
         train_loss=rows[-1].train_loss,
-        train_correct=(
-            count_right(predict_logits(judged, session.images), session.labels) if judges_training else None
-        ),
+        train_correct=None if own is None else count_right(own, session.labels),
         train_count=len(training),
         epochs=len(rows),
         steps=session.state.position.updates,

@@ -93,21 +93,17 @@ def show_pictures(
     check_picture(path)
     claim_outputs(*paths, force=force, inputs=(Path(name),))
     dataset = load_given(name, listener=CommandListener(Output()), size=split_size(size))
-    images, labels = dataset.train.images, dataset.train.labels
     grid = first_of_each_class(dataset, ROWS)[:, :MAX_SHOWN_CLASSES]
     one = class_name or default_class(dataset)
     row = first_of_class(dataset, one, count=ONE_CLASS_COUNT)
+    every, ten = (dataset.train.take(chosen) for chosen in (grid.ravel(), row))
     # The first row's captions head the columns.
-    heads = [shorten(dataset.classes[label], MAX_CAPTION) for label in labels[grid[0]]] + [""] * (
+    heads = [shorten(dataset.classes[label], MAX_CAPTION) for label in dataset.train.labels[grid[0]]] + [""] * (
         grid.size - grid.shape[1]
     )
     pictures = (
-        image_grid(
-            images[grid.ravel()], heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"
-        ),
-        image_grid(
-            images[row], [f"#{i}" for i in row], columns=ONE_CLASS_COLUMNS, title=f"{dataset.name}: class {one}"
-        ),
+        image_grid(every.images, heads, columns=grid.shape[1], title=f"{dataset.name}: {len(grid)} of each class"),
+        image_grid(ten.images, [f"#{i}" for i in row], columns=ONE_CLASS_COLUMNS, title=f"{dataset.name}: class {one}"),
     )
     for each, picture in zip(paths, pictures, strict=True):
         write_atomic(each, picture)

@@ -1,6 +1,6 @@
 """NumPy's files: the header of an NPY, and NPZ, a ZIP of NPY members; nothing is unpickled.
 
-Of an NPZ only the arrays asked for are unpacked, none beyond the cap.
+Of an NPZ only the arrays asked for are unpacked, none beyond the cap; large ones that are not packed are mapped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from toolkit.containers.unpacked import read_up_to
 from toolkit.containers.zip_directory import find_directory
 from toolkit.counts import count_of
+from toolkit.data.formats.mapped import can_be_mapped, map_array
 from toolkit.errors import failures_named
 from toolkit.regular_file import open_regular
 
@@ -30,6 +31,9 @@ from toolkit.regular_file import open_regular
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAY_BYTES = 2 << 30
 MEMBER_ENDING = ".npy"
+CHUNK_BYTES = 1 << 20
+# What stands before a member: 26 bytes that the directory repeats, the lengths of its name and of an extra field.
+LOCAL_HEADER = struct.Struct("<26sHH")
 # zipfile reads the whole directory at opening, whatever it claims: a million members would be a gigabyte of objects.
 MAX_DIRECTORY_BYTES = 1 << 20
 
@@ -93,7 +97,7 @@ def open_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[NpzArr
             _check_directory(stream, path)
             archive = zipfile.ZipFile(stream)
         with archive:
-            yield NpzArrays(archive, path, max_bytes=max_bytes)
+            yield NpzArrays(archive, path, stream=stream, max_bytes=max_bytes)
 
 
 class NpzArrays:
@@ -103,16 +107,17 @@ class NpzArrays:
         names: the arrays' names, without `.npy`, in the file's order.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, archive: zipfile.ZipFile, path: Path, *, stream: BinaryIO, max_bytes: int) -> None:
         self._archive = archive
         self._path = path
+        self._stream = stream
         self._max_bytes = max_bytes
         self.names = tuple(
             name.removesuffix(MEMBER_ENDING) for name in archive.namelist() if name.endswith(MEMBER_ENDING)
         )
 
     def read(self, name: str) -> npt.NDArray[Any]:
-        """Read one array whole.
+        """Return one array.
 
         Returns:
             Of the member's own dtype and shape.
@@ -122,13 +127,20 @@ class NpzArrays:
                 allocated), bytes missing or left over, a damaged member.
         """
         with _failures_named(f"{name} in {self._path}"), self._archive.open(name + MEMBER_ENDING) as member:
-            return self._read_body(cast("BinaryIO", member))  # it only calls read
+            # It only calls read and tell.
+            return self._read_body(cast("BinaryIO", member), self._archive.getinfo(name + MEMBER_ENDING))
 
-    def _read_body(self, member: BinaryIO) -> npt.NDArray[Any]:
+    def _read_body(self, member: BinaryIO, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
         header = read_npy_header(member)
         expected = header.size_bytes
         if expected > self._max_bytes:
             raise ValueError(f"its shape {list(header.shape)} needs {expected} bytes; the cap is {self._max_bytes}")
+        is_plain = info.compress_type == zipfile.ZIP_STORED and info.file_size == member.tell() + expected
+        if is_plain and can_be_mapped(self._stream, expected):
+            start = _find_content(self._stream, info) + member.tell()
+            while member.read(CHUNK_BYTES):  # to its end, where its checksum is compared
+                pass
+            return map_array(self._stream, start=start, shape=header.shape, dtype=header.dtype, order=header.order)
         body = read_up_to(member, expected + 1)
         if len(body) != expected:
             more = "more" if len(body) > expected else count_of(len(body), "byte")
@@ -136,6 +148,13 @@ class NpzArrays:
         if not body:  # nothing can be viewed
             return np.empty(header.shape, header.dtype)
         return np.frombuffer(body, header.dtype).reshape(header.shape, order=header.order)
+
+
+def _find_content(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
+    """Return where a member's content begins: behind its own header, whose extra field the directory does not know."""
+    stream.seek(info.header_offset)
+    *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(stream.read(LOCAL_HEADER.size))
+    return info.header_offset + LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
 
 
 def _check_directory(stream: BinaryIO, path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
+from toolkit.data.formats.mapped import can_be_mapped, map_array
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular
 
@@ -47,7 +48,7 @@ def read_idx(
         name: what the source is called in messages; the path by default.
 
     Returns:
-        uint8, writable, of the header's shape.
+        uint8, writable, of the header's shape; a large array that lies plain in a file is mapped.
 
     Raises:
         DataError: the file cannot be read, its header names another type, rank or size, or its body is not exactly as
@@ -96,6 +97,12 @@ def _read_array(stream: BinaryIO, *, ranks: tuple[int, ...], max_bytes: int, nam
     expected = math.prod(shape)
     if expected > max_bytes:
         raise DataError(f"{name}: dimensions {list(shape)} need {expected} bytes; the cap is {max_bytes}")
+    start = 4 + 4 * len(shape)
+    if plain is stream and can_be_mapped(stream, expected):
+        found = stream.seek(0, io.SEEK_END) - start
+        if found == expected:
+            return map_array(stream, start=start, shape=shape, dtype=np.uint8)
+        stream.seek(start)
     # One byte more than expected makes a gzip stream go on to its end, where its checksum stands.
     body = read_up_to(plain, expected + 1)
     if len(body) < expected:

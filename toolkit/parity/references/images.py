@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.card import Golden
-from toolkit.data.dataset import split_images
+from toolkit.data.images import split_images
 from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import Agreement, compare_outputs

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from toolkit.data.dataset import split_images
+from toolkit.data.images import split_images
 from toolkit.errors import ModelError
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource

@@ -21,10 +21,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.dataset import PIECE_PIXELS
+from toolkit.data.images import PIECE_PIXELS, Split
 from toolkit.errors import DataError
 from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
@@ -46,6 +47,7 @@ def train_epoch(
     labels: Tensor,
     recipe: Recipe,
     cycle: Cycle,
+    places: Tensor | None = None,
     stop: StopRequest | None = None,
     after_step: AfterStep | None = None,
 ) -> None:
@@ -53,10 +55,11 @@ def train_epoch(
 
     Args:
         state: changed in place; its position then stands at the epoch's last step.
-        images: uint8 `[N, H, W]` or `[N, H, W, 3]`, on the network's device.
-        labels: int64 `[N]`, on the same device.
+        images: uint8 `[M, H, W]` or `[M, H, W, 3]`, on the network's device.
+        labels: int64 `[N]`, of those that are trained on, on the same device.
         recipe: batch size, schedule and augmentation.
         cycle: the epochs that share the schedule.
+        places: int64 `[N]`, which of the images are trained on, on the same device; None: all.
         stop: a signal to tell the other processes of; all see it after the same step, in `state.stop_signal`.
         after_step: called with the steps done and their number; what it raises ends the epoch where it is.
 
@@ -66,13 +69,14 @@ def train_epoch(
     """
     state.forward.train()
     place = state.position
-    steps = recipe.count_steps(len(images))
-    order = torch.randperm(len(images), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
+    steps = recipe.count_steps(len(labels))
+    order = torch.randperm(len(labels), generator=make_generator(state.seed, "order", place.epoch)).to(images.device)
     batches = torch.tensor_split(order, [step * recipe.batch_size for step in range(1, steps)])
     for step in range(place.step, steps):
         set_rate(state.optimizer, rate_in_epoch(recipe, cycle, epoch=place.epoch, step=step, steps=steps))
         chosen = batches[step]
-        batch, target = _make_batch(state, images[chosen], recipe=recipe), labels[chosen]
+        batch = _make_batch(state, images[chosen if places is None else places[chosen]], recipe=recipe)
+        target = labels[chosen]
         torch.manual_seed(derive_seed(state.seed, "dropout", place.updates, state.group.rank))
         told = step_once(state, batch, target=target, recipe=recipe, stop=stop)
         place.step, place.updates = step + 1, place.updates + 1
@@ -82,19 +86,20 @@ def train_epoch(
             after_step(step + 1, steps)
 
 
-def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
+def standardise(training: Split) -> tuple[Tensor, Tensor]:
     """Return the per-pixel mean and the one standard deviation over all pixels, both in raw pixel units (0 to 255).
 
     The tutorial standardises so. Sums are whole numbers, so the result does not depend on threads or order.
 
-    Args:
-        images_NHW: uint8 `[N, H, W]` or `[N, H, W, 3]`.
-
     Raises:
         DataError: every pixel has the same value, so that nothing can be divided by the deviation.
     """
-    mean = images_NHW.sum(dim=0, dtype=torch.int64).to(torch.float64) / len(images_NHW)
-    counts = torch.bincount(images_NHW.flatten(), minlength=256).to(torch.float64)
+    sums, numbers = np.zeros(training.image_shape, np.int64), np.zeros(256, np.int64)
+    # In pieces: counting makes eight bytes of each pixel, 6 GB of a million images of 28x28.
+    for piece in training.iterate_pieces():
+        sums += piece.sum(axis=0, dtype=np.uint32)
+        numbers += np.bincount(piece.ravel(), minlength=256)
+    mean, counts = torch.from_numpy(sums / len(training)), torch.from_numpy(numbers).to(torch.float64)
     values = torch.arange(256, dtype=torch.float64)
     center = float((counts * values).sum() / counts.sum())
     variance = float((counts * (values - center) ** 2).sum() / counts.sum())
@@ -103,12 +108,19 @@ def standardise(images_NHW: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
 
 
-def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast."""
+def predict_logits(network: nn.Module, images: Tensor, *, places: Tensor | None = None) -> Tensor:
+    """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast.
+
+    Args:
+        network: on the images' device.
+        images: uint8 `[M, H, W]` or `[M, H, W, 3]`.
+        places: int64 `[N]`, which of them; None: all.
+    """
     network.eval()
     size = max(1, PIECE_PIXELS // images[0].numel())
+    pieces = torch.split(images, size) if places is None else (images[some] for some in torch.split(places, size))
     with torch.inference_mode():
-        return torch.cat([network(piece) for piece in torch.split(images, size)]).float()
+        return torch.cat([network(piece) for piece in pieces]).float()
 
 
 def count_right(logits: Tensor, labels: Tensor) -> int:
