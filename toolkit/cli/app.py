@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["app", "main", "run_words"]
 
+import atexit
+import gc
 import importlib
 import sys
 from typing import Annotated, Any
@@ -107,6 +109,8 @@ def run_words(words: list[str], *, debug: bool) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     claim_process()
+    # Else the interpreter would look through all that was imported for circles before it goes: a tenth of its time.
+    atexit.register(gc.freeze)
     prepare_streams()
     debug, rest = split_debug(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -96,7 +96,7 @@ def frame_median(grey: npt.NDArray[np.uint8]) -> float:
     """Return the median of a grey image's frame, uint8 `[H, W]`."""
     width = max(1, int(min(grey.shape) * FRAME_SHARE))
     parts = (grey[:width], grey[-width:], grey[width:-width, :width], grey[width:-width, -width:])
-    if not any(part.any() for part in parts):
+    if not any(map(np.count_nonzero, parts)):  # several times as fast as any() where a part is small
         return 0.0  # as of nearly every digit: a median would be the longest part of preparing it
     return float(np.median(np.concatenate([part.ravel() for part in parts])))
 
