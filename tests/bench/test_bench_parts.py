@@ -230,7 +230,8 @@ def test_picture_is_drawn_whatever_is_missing() -> None:
         make_row(64, 1.0, status="fail", latency_ms=None),
     )
     failed = _report(make_row(1, 1.0, status="fail", latency_ms=None))
-    drawn = [draw_bench(reports) for reports in ([full], [bare], [full, full], [failed])]
+    slow = _report(*(_row(batch, 700.0, samples=2, quantiles_ms=None, latency_ms={"p50": None}) for batch in (1, 8)))
+    drawn = [draw_bench(reports) for reports in ([full], [bare], [full, full], [failed], [slow])]
     for picture in drawn:
         image = Image.open(io.BytesIO(picture))
         assert image.size[0] > 1000

@@ -88,6 +88,8 @@ def _word(key: str, value: Any) -> str:
 
 def _draw_latency(axes: Axes, rows: list[dict[str, Any]], *, style: dict[str, Any]) -> None:
     shown = [row for row in rows if row["latency_ms"].get("p50")]
+    if not shown:
+        return
     medians = [row["latency_ms"]["p50"] for row in shown]
     above = [(row["latency_ms"].get("p99") or row["latency_ms"]["p50"]) - row["latency_ms"]["p50"] for row in shown]
     below = [0.0] * len(shown)
@@ -120,8 +122,11 @@ def _finish(parts: tuple[Axes, Axes, Axes], batches: list[int]) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:,g}")
     titles = ((latency, "latency of a call, ms: p50, whisker to p99"), (throughput, "items a second, 95 % interval"))
     for axes, title in titles:
-        axes.set(xscale="log", yscale="log", xlabel="batch")
         axes.set_title(title, fontsize=10)
+        if not axes.has_data():  # which no logarithmic scale can be drawn of
+            axes.text(0.5, 0.5, "too few calls", ha="center", transform=axes.transAxes)
+            continue
+        axes.set(xscale="log", yscale="log", xlabel="batch")
         axes.set_xticks(batches, [str(value) for value in batches])
         axes.xaxis.set_minor_formatter(NullFormatter())
         low, high = axes.get_ylim()
@@ -130,7 +135,7 @@ def _finish(parts: tuple[Axes, Axes, Axes], batches: list[int]) -> None:
         axes.yaxis.set_minor_formatter(plain if high / low < 15 else NullFormatter())
         axes.tick_params(axis="y", which="minor", labelsize=7)
         axes.grid(visible=True, alpha=0.3)
-    distribution.set(xscale="log", xlabel="latency of a call, ms", ylim=(0, 1.02))
+    distribution.set(xscale="log" if distribution.has_data() else "linear", xlabel="latency of a call, ms", ylim=(0, 1.02))
     distribution.set_title("share of calls that took no longer", fontsize=10)
     distribution.xaxis.set_major_formatter(plain)
     distribution.xaxis.set_minor_formatter(NullFormatter())
