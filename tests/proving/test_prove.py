@@ -187,3 +187,19 @@ def test_figures_of_two_engines_say_whose_they_are() -> None:
         "ort fp32: batch 1: p50 0.5 ms, batch 64: 16,000 images/s; torch fp32: batch 1: p50 2 ms, batch 1: 500 images/s"
     )
     assert find_figures({"schema": BENCH_SCHEMA, "rows": []}) == ""
+
+
+def test_a_figure_that_is_missing_is_no_failure_of_the_proof() -> None:
+    """A slow device makes two calls in the time of a quick proof: its report has no percentiles."""
+    row = {
+        "runtime": "ort",
+        "precision": "fp32",
+        "batch": 1,
+        "latency_ms": {"p50": None},
+        "throughput_items_per_s": 3.0,
+    }
+    assert find_figures({"schema": BENCH_SCHEMA, "rows": [row]}) == "batch 1: p50 unknown, batch 1: 3 images/s"
+    rows = [{"bound": 1.0, "max_abs_logit_error": None, "flips": 0}]
+    assert find_figures({"schema": "toolkit/parity/1", "rows": rows}).startswith("0 rows")
+    check = {"runtime": "node", "version": "20", "ms_per_image": None}
+    assert find_figures({"schema": "toolkit/kits/1", "kits": [{"check": check}]}) == "node 20"

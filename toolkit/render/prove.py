@@ -47,7 +47,7 @@ def _tell_export(report: dict[str, Any]) -> str:
 
 
 def _tell_parity(report: dict[str, Any]) -> str:
-    rows = [row for row in report["rows"] if row.get("bound")]
+    rows = [row for row in report["rows"] if row.get("bound") and row["max_abs_logit_error"] is not None]
     worst = max((row["max_abs_logit_error"] / row["bound"] for row in rows), default=0.0)
     flips = sum(row["flips"] or 0 for row in rows)
     return f"{count_of(len(rows), 'row')}, error at most {worst:.2g} of its bound, {flips} labels changed"
@@ -65,8 +65,9 @@ def _tell_bench(report: dict[str, Any]) -> str:
 
 def _tell_rows(rows: list[dict[str, Any]]) -> str:
     first, best = rows[0], max(rows, key=lambda row: row["throughput_items_per_s"])
+    half = first["latency_ms"]["p50"]  # null where too few calls were made
     return (
-        f"batch {first['batch']}: p50 {first['latency_ms']['p50']:.3g} ms,"
+        f"batch {first['batch']}: p50 {'unknown' if half is None else f'{half:.3g} ms'},"
         f" batch {best['batch']}: {best['throughput_items_per_s']:,.0f} images/s"
     )
 
@@ -77,7 +78,8 @@ def _tell_predictions(report: dict[str, Any]) -> str:
 
 def _tell_kit(report: dict[str, Any]) -> str:
     check = report["kits"][0]["check"]
-    return f"{check['runtime']} {check['version']}, {check['ms_per_image']:.2g} ms a picture"
+    took = check["ms_per_image"]
+    return f"{check['runtime']} {check['version']}" + ("" if took is None else f", {took:.2g} ms a picture")
 
 
 FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
