@@ -254,7 +254,8 @@ def test_page_has_every_row_and_nothing_that_breaks_its_tables() -> None:
     assert "![latency, throughput and distribution](p.png)" in lines
     assert "### other.onnx" in lines
     assert any(
-        line.startswith("In all rows: file a.json, provider cpu, precision fp32, threads own,") for line in lines
+        line.startswith("In all rows: file a.json, provider cpu, IO binding off, precision fp32, threads own,")
+        for line in lines
     )
     assert "- c.json is \\| broken" in lines
     assert "| ort | 1 | 700 | 0.1 | 0.2 | 10,000 |" in lines

@@ -74,8 +74,8 @@ def _benchmarks(parts: Sequence[Part], pictures: dict[str, str]) -> list[str]:
 
 
 BENCH_HEADER = (
-    "file, runtime, provider, precision, threads, scenario, batch, calls, p50 ms, p99 ms, items/s (95 %), of peak, "
-    "bound by, first call ms, stable"
+    "file, runtime, provider, IO binding, precision, threads, scenario, batch, calls, p50 ms, p99 ms, items/s (95 %), "
+    "of peak, bound by, first call ms, stable"
 )
 # What tells rows apart stays in the table though it be the same in all.
 ALWAYS = {"runtime", "batch", "calls", "p50 ms", "p99 ms", "items/s (95 %)"}
@@ -95,6 +95,7 @@ def _bench_rows(part: Part) -> Iterable[list[str]]:
             part.name,
             f"{row['runtime']} {str(row.get('version') or '').partition('+')[0]}".strip(),
             f"{row['provider_active']}{' (fallback)' if row.get('fallback') else ''}",
+            "on" if row.get("io_binding") else "off",
             row["precision"],
             str(row["threads"] or "own"),
             row["scenario"],
@@ -204,7 +205,8 @@ def _without_constants(header: str, rows: list[list[str]]) -> tuple[str, list[li
     names = header.split(", ")
     values = [{row[place] for row in rows} for place in range(len(names))]
     kept = [place for place, name in enumerate(names) if name in ALWAYS or len(values[place]) != 1]
-    shared = [f"{name} {next(iter(values[place]))}" for place, name in enumerate(names) if place not in kept]
+    same = [(name, next(iter(values[place]))) for place, name in enumerate(names) if place not in kept]
+    shared = [f"{name} {value}" for name, value in same if value]
     return ", ".join(names[place] for place in kept), [[row[place] for place in kept] for row in rows], shared
 
 

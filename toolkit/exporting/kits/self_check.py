@@ -153,7 +153,7 @@ Check = Callable[[Path], dict[str, Any]]
 CHECKS: dict[str, tuple[Check, str]] = {
     "python": (_check_python, "onnxruntime"),
     "node": (_check_node, "onnxruntime-node"),
-    "web": (check_in_browser, "onnxruntime-web"),
+    "web": (check_in_browser, "onnxruntime-web (WebAssembly)"),
     "c": (_check_c, "plain-c"),
     "cpp": (_check_cpp, "openvino-cpp"),
     "triton": (_check_triton, "triton"),
