@@ -15,7 +15,7 @@ from loaded_modules import spied
 
 # Before torch and numpy are loaded: two test processes with two spinning threads each would keep each other from the
 # cores, and a thousand short processes have no matrix that would be worth a second thread.
-os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+os.environ.setdefault("GOMP_SPINCOUNT", "2500")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where Python is told to keep no compiled modules, each of the suite's processes would compile all of ours again.

@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from toolkit.environment import is_own_process
 
 # GNU OpenMP spins 300,000 times before a waiting thread sleeps. Where something else wants the cores, a spinning thread
-# keeps out the very one it waits for. Measured on two cores, a training step alone and beside two busy processes: with
-# the default 22 to 26 ms and 399 ms, with this count 23 and 51 ms, without any spinning 29 and 65 ms. The same bits.
-SPIN_COUNT = 100_000
+# keeps out the very one it waits for. A step of `speedrun` on two cores, alone and beside two busy processes: 100,000
+# turns 18 and 54 to 449 ms, 10,000 17 and 69 to 150 ms, 2,500 17 and 47 to 58 ms, 1,000 18 and 53 ms, none 30 and 54 ms
+# (docs/decisions/0007-recipes.md). The same bits.
+SPIN_COUNT = 2_500
 OPENMP_CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 # glibc's malloc.h; mallopt(3) documents -1 as "never trim" and 0 as "never mmap".
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
