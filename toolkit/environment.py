@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
+    "THREAD_VARIABLES",
     "available_memory_bytes",
     "claim_process",
+    "describe_cpu",
     "describe_environment",
     "is_own_process",
     "parse_cpuinfo",
@@ -103,11 +105,25 @@ def describe_environment() -> dict[str, Any]:
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
         "platform": {"system": platform.system(), "release": platform.release(), "machine": platform.machine()},
         "packages": {name: _version(name) for name in PACKAGES},
-        "cpu": _describe_cpu(),
+        "cpu": describe_cpu(),
         "memory": _describe_memory(),
         "load_average": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
         "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
         "gpus": _describe_gpus(),
+    }
+
+
+def describe_cpu() -> dict[str, Any]:
+    """Return the processor's `model`, its `instruction_sets`, and its core counts, of those this process may use."""
+    usable = _usable_processors()
+    info = parse_cpuinfo(_read_text("/proc/cpuinfo"), usable=usable)
+    model = info.model or _first_line(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or None
+    return {
+        "model": model,
+        "instruction_sets": info.instruction_sets,
+        "physical_cores": info.physical_cores,
+        "logical_cores": len(usable),
+        "quota_cores": _quota_cores(_read_text(QUOTA)),
     }
 
 
@@ -152,19 +168,6 @@ def _version(name: str) -> str | None:
 
 def _usable_processors() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-
-
-def _describe_cpu() -> dict[str, Any]:
-    usable = _usable_processors()
-    info = parse_cpuinfo(_read_text("/proc/cpuinfo"), usable=usable)
-    model = info.model or _first_line(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or None
-    return {
-        "model": model,
-        "instruction_sets": info.instruction_sets,
-        "physical_cores": info.physical_cores,
-        "logical_cores": len(usable),
-        "quota_cores": _quota_cores(_read_text(QUOTA)),
-    }
 
 
 def _quota_cores(text: str) -> float | None:

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOOKS = ROOT / "docs" / "hooks"
 # What lies in files of the product's own, and what ends a question.
-NO_REPORTS = {"card", "run", "unfinished", "private-runtime", "quickstart", "runs-deleted"}
+NO_REPORTS = {"card", "run", "unfinished", "private-runtime", "quickstart", "runs-deleted", "fastest"}
 # What is there sometimes.
 OPTIONAL = {"evaluation": {"run", "checkpoint", "against"}, "data": {"problem", "predicts"}}
 # Whose table is of the rows alone.

@@ -13,6 +13,7 @@ __all__ = [
     "runs",
     "runs_or_models",
     "setting_keys",
+    "single_engines",
     "some_of",
 ]
 
@@ -89,6 +90,13 @@ def engines() -> Iterable[str]:
     from toolkit.runtimes.registry import ENGINES
 
     return (*ENGINES, "all")
+
+
+def single_engines() -> Iterable[str]:
+    """Return what takes one engine by itself."""
+    from toolkit.runtimes.registry import ENGINES
+
+    return (*ENGINES, "auto")
 
 
 def private_engines() -> Iterable[str]:

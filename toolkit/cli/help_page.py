@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 VARIABLES = {
     "TOOLKIT_ARTIFACTS": "Where results go; ./artifacts by default.",
     "TOOLKIT_DATA": "Where fetched data sets lie; the user's cache by default.",
-    "TOOLKIT_CACHE": "Where probed files are noted; the user's cache by default.",
+    "TOOLKIT_CACHE": "Where tried files are noted; the user's cache by default.",
     "TOOLKIT_RUNTIMES": "Where added engines lie; the user's own data by default.",
     "TOOLKIT_TIME_LIMIT": "Most seconds that one request to an engine may take; none by default.",
     "TOOLKIT_TOKEN_FILE": "File of the bearer token that --at sends to a server; none by default.",
@@ -60,7 +60,7 @@ GROUPS = {
     "Engine and device": (
         *("--runtime", "--provider", "--precision", "--threads", "--optimisation", "--batch", "--device", "--driver"),
         *("--boundary", "--io-binding", "--cuda-graph", "--device-option", "--tf32", "--require-all-nodes"),
-        *("--allow-fallback", "--allow-external-data", "--executor", "--processes"),
+        *("--allow-fallback", "--allow-external-data", "--allow-bf16", "--allow-int8", "--executor", "--processes"),
     ),
     "Files that change": ("--watch", "--repository"),
     "Batches and queue": ("--max-batch", "--max-wait-ms", "--max-queue", "--timeout-ms", "--max-connections"),

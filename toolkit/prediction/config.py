@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AUTO_BATCH",
+    "AUTO_RUNTIME",
     "DEFAULT_BATCH",
     "DEFAULT_PROVIDER",
     "DEFAULT_RUNTIME",
@@ -24,6 +25,7 @@ DEFAULT_BATCH = 64
 AUTO_BATCH = 0
 DEFAULT_PROVIDER = "cpu"
 DEFAULT_RUNTIME = "ort"
+AUTO_RUNTIME = "auto"
 MAX_BATCH = 65_536
 # What tells a row's class.
 FROM_FILENAME, FROM_FOLDER = TRUTHS = ("filename", "folder")
@@ -101,6 +103,8 @@ class PredictionConfig:
             require_known(self.truths, TRUTHS, what="truths")
         if self.executor == RAY and self.batch == AUTO_BATCH:
             raise UsageError("--batch auto measures this machine; give a number for --executor ray")
+        if self.executor == RAY and self.engine.runtime == AUTO_RUNTIME:
+            raise UsageError("--runtime auto measures this machine; name the engine for --executor ray")
         if self.processes is not None and self.processes < 0:
             raise UsageError(f"processes is {self.processes}; expected 0 or more")
         if self.resume and self.output is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally"]
+__all__ = ["PREVIEW_ROWS", "SCHEMA", "GalleryPicker", "GalleryPicture", "PredictionReport", "Tally", "TriedEngine"]
 
 import heapq
 from dataclasses import dataclass, field
@@ -25,10 +25,27 @@ SCHEMA = "toolkit/predictions/1"
 # By the names of the fields.
 TOLD = (
     *("first_error", "runtime", "runtime_version", "precision", "provider_requested", "provider_active", "fallback"),
-    *("fallback_reason", "batch", "processes", "seconds", "notes", "preview"),
+    *("fallback_reason", "engines", "batch", "processes", "seconds", "notes", "preview"),
 )
 PREVIEW_ROWS = 20
 MOST_PICTURES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedEngine:
+    """An engine that was tried.
+
+    Attributes:
+        runtime: its name in the registry.
+        precision: what it computes in; `int8` where it runs the quantised file.
+        images_per_s: of the engine alone, with all cores; None where it was left out.
+        reason: why it was left out; "" where it was not.
+    """
+
+    runtime: str
+    precision: str
+    images_per_s: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -54,6 +71,7 @@ class PredictionReport(Summarised):
         device: what WebGPU computed on: `adapter`, `driver`, `backend`, `software`.
         fallback: whether that is not what was asked for.
         fallback_reason: why, where it is so.
+        engines: what `--runtime auto` tried, the fastest first; empty where an engine was named.
         batch: images in one call.
         processes: decoder processes that were started.
         seconds: wall time from the first input's opening to the last row's writing.
@@ -82,6 +100,7 @@ class PredictionReport(Summarised):
     device: dict[str, Any] = field(default_factory=dict)
     fallback: bool
     fallback_reason: str
+    engines: tuple[TriedEngine, ...] = ()
     batch: int
     processes: int = 0
     seconds: float

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO, cast
 import typer
 
 from toolkit.artifacts import ArtifactStore, check_picture, claim_outputs
-from toolkit.cli.completion import ARITHMETICS, engines, one_of
+from toolkit.cli.completion import ARITHMETICS, one_of, single_engines
 from toolkit.cli.context import announce_model, choose_model
 from toolkit.cli.hearing import CommandListener
 from toolkit.cli.options import AllowFallback, Force, Json, ProviderOrAuto, command_of, option, options_for
@@ -55,7 +55,11 @@ class PredictRequest:
         False
     )
     runtime: Annotated[
-        str, option("The engine: ort, openvino, ... (toolkit runtimes list).", complete=one_of(engines))
+        str,
+        option(
+            "The engine: ort, openvino, ... (toolkit runtimes list); auto: the fastest of those that answer right.",
+            complete=one_of(single_engines),
+        ),
     ] = DEFAULT_RUNTIME
     provider: ProviderOrAuto = DEFAULT_PROVIDER
     precision: Annotated[
@@ -88,6 +92,10 @@ class PredictRequest:
     )
     processes: Annotated[int | None, option("Most decoder processes.", default="one for each core")] = None
     allow_fallback: AllowFallback = False
+    allow_bf16: Annotated[bool, option("With --runtime auto: engines may compute in bfloat16.", "--allow-bf16")] = False
+    allow_int8: Annotated[
+        bool, option("With --runtime auto: they may run NAME.int8.onnx beside the model.", "--allow-int8")
+    ] = False
     threads: Annotated[int, option("Threads inside one operator; 0: the engine's own.")] = 0
     as_json: Json = False
 

@@ -5,7 +5,7 @@ What was tried once is remembered; then no worker is started, nor is what starts
 
 from __future__ import annotations
 
-__all__ = ["Examination", "ensure_probed", "examine_file", "probe_folder", "require_all_inside"]
+__all__ = ["Examination", "ensure_probed", "examine_file", "list_packages", "probe_folder", "require_all_inside"]
 
 import contextlib
 import json
@@ -110,6 +110,16 @@ def probe_folder() -> Path:
     return cache_folder() / "probed"
 
 
+def list_packages() -> list[str]:
+    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
+
+    All of them, because an engine is rarely one package, and the checks before it are ours.
+    """
+    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
+    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
+
+
 def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
     from toolkit.runtimes.workers.client import blame_the_file, open_worker
 
@@ -130,7 +140,7 @@ def _default_timeout(settings: RuntimeSettings) -> float:
 
 def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
     """Return everything that decides which code opens the file: another value of any of it may be what crashes."""
-    packages = (*find_runtime(settings.runtime).private, *_installed_packages())
+    packages = (*find_runtime(settings.runtime).private, *list_packages())
     return {
         "schema": SCHEMA,
         "sha256": source.sha256,
@@ -138,16 +148,6 @@ def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
         "packages": sha256_bytes("\n".join(packages).encode()),
         "python": f"{platform.python_version()} {platform.machine()}",
     }
-
-
-def _installed_packages() -> list[str]:
-    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
-
-    All of them, because an engine is rarely one package, and the checks before it are ours.
-    """
-    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
-    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
 
 
 def _is_remembered(identity: dict[str, Any]) -> bool:
