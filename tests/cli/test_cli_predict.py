@@ -56,6 +56,17 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "seven.png"
 
 
+def test_onnx_runtime_keeps_and_sends_no_events(
+    tmp_path: Path, model: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    predict_apart(model, picture)
+    assert not [path for path in (tmp_path / "home").rglob("*") if "onnxruntime" in path.name]
+
+
 def test_csv_lands_under_a_unique_name_and_the_table_is_shown(tmp_path: Path, model: Path, picture: Path) -> None:
     first = predict_apart(model, picture)
     predict_here(model, picture)
