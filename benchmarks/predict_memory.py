@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure_memory"]
+__all__ = ["anonymous_mb", "measure_memory"]
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def measure_memory(model: Path, folder: Path) -> dict[str, Any]:
     part = output.with_name(output.name + ".part")
     while process.poll() is None:
         rows = part.stat().st_size // 62 if part.exists() else 0  # a row has 62 bytes, about
-        samples.append((rows, _anonymous_mb(process.pid)))
+        samples.append((rows, anonymous_mb(process.pid)))
         time.sleep(PERIOD_S)
     seconds = time.perf_counter() - start
     if process.returncode:
@@ -74,13 +74,14 @@ def _engine_alone_mb(model: Path) -> float:
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        return _anonymous_mb(process.pid)
+        return anonymous_mb(process.pid)
     finally:
         process.kill()
         process.wait()
 
 
-def _anonymous_mb(pid: int) -> float:
+def anonymous_mb(pid: int) -> float:
+    """Return what a process and its descendants hold for themselves, in MB."""
     total = 0.0
     waiting = [pid]
     while waiting:
