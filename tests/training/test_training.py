@@ -22,7 +22,7 @@ from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
 from toolkit.training.session import choose_machine, make_session
-from toolkit.training.steps.epoch import Cycle, standardise, train_epoch
+from toolkit.training.steps.epoch import Cycle, predict_logits, standardise, train_epoch
 from toolkit.training.steps.state import make_state
 from toolkit.training.train import TrainReport, train
 
@@ -123,6 +123,15 @@ def test_a_standardisation_holds_a_few_images_and_not_all() -> None:
     assert mean.flatten().tolist() == training.stored[0].ravel().tolist()
     assert float(std) == pytest.approx(training.stored[0].std())
     assert peak < training.stored.nbytes / 2
+
+
+@pytest.mark.parametrize(("shift", "most"), [(0, 500), (1, 500)])
+def test_no_more_images_are_looked_at_at_once_where_each_has_five_views(shift: int, most: int) -> None:
+    network = CNN(replace(resolve_recipe("best").network, test_shift_pixels=shift))
+    seen: list[int] = []
+    network.stages[0].register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    assert predict_logits(network, torch.zeros(700, 28, 28, dtype=torch.uint8)).shape == (700, 10)
+    assert max(seen) == most
 
 
 def test_images_that_lie_in_another_order_train_to_the_same_bits(bars: Dataset, tmp_path: Path) -> None:

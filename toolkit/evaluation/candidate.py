@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import InputSpec
 from toolkit.closing import Closing
-from toolkit.data.images import split_images
+from toolkit.data.images import PIECE_PIXELS, split_images
 from toolkit.errors import ModelError
 from toolkit.runs.run import read_run
 
@@ -47,6 +47,7 @@ class Candidate(Closing, ABC):
         classes: its class names.
         input: what one image must look like.
         data: the data set it was made with: at least `name` and `sha256`.
+        views: images that are held at once for one answer.
     """
 
     kind: ClassVar[str]
@@ -55,6 +56,7 @@ class Candidate(Closing, ABC):
     classes: tuple[str, ...]
     input: InputSpec
     data: dict[str, Any]
+    views: int = 1
 
     @property
     def title(self) -> str:
@@ -75,7 +77,7 @@ class Candidate(Closing, ABC):
             ModelError: a probability is not finite or a label is outside the classes; the first image is named.
         """
         # In pieces: a whole test set at once would take the first layer's maps of all of it.
-        parts = [self._answer(piece) for piece in split_images(images_NHW)]
+        parts = [self._answer(piece) for piece in split_images(images_NHW, pixels=PIECE_PIXELS // self.views)]
         answers = CandidateAnswers(
             np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
         )
@@ -118,6 +120,7 @@ class RunCandidate(Candidate):
                 f"{checkpoint} takes images of {list(network.mean.shape)} in {network.config.classes} classes; "
                 f"config.json of the run says {list(self.input.shape)} in {len(self.classes)}"
             )
+        self.views = network.config.views
         self._module = ContractNetwork(network).eval()
 
     def _answer(self, images_NHW: NDArray[np.uint8]) -> CandidateAnswers:

@@ -157,6 +157,11 @@ class NetworkConfig:
         self._check_geometry()
 
     @property
+    def views(self) -> int:
+        """Images that it looks at for one answer in use: with `test_shift_pixels` the image and its four shifts."""
+        return 5 if self.test_shift_pixels else 1
+
+    @property
     def flat_features(self) -> int:
         """Numbers that the first dense layer sees."""
         last = plan_stages(self)[-1]

@@ -23,10 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toolkit.data.images import PIECE_PIXELS, Split
 from toolkit.errors import DataError
+from toolkit.network.cnn import CNN
 from toolkit.training.process import StopRequest
 from toolkit.training.recipe import Recipe
 from toolkit.training.steps.augment import augment, draw_batch_shift, draw_warps
@@ -108,7 +109,7 @@ def standardise(training: Split) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.tensor(math.sqrt(variance), dtype=torch.float32)
 
 
-def predict_logits(network: nn.Module, images: Tensor, *, places: Tensor | None = None) -> Tensor:
+def predict_logits(network: CNN, images: Tensor, *, places: Tensor | None = None) -> Tensor:
     """Return float32 logits `[N, K]` of a network in eval mode, computed without autocast.
 
     Args:
@@ -117,7 +118,7 @@ def predict_logits(network: nn.Module, images: Tensor, *, places: Tensor | None 
         places: int64 `[N]`, which of them; None: all.
     """
     network.eval()
-    size = max(1, PIECE_PIXELS // images[0].numel())
+    size = max(1, PIECE_PIXELS // (network.config.views * images[0].numel()))
     pieces = torch.split(images, size) if places is None else (images[some] for some in torch.split(places, size))
     with torch.inference_mode():
         return torch.cat([network(piece) for piece in pieces]).float()
