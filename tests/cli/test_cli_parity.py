@@ -1,4 +1,4 @@
-"""`toolkit parity` that is interrupted."""
+"""`toolkit parity` that is interrupted, and what its workers inherit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from toolkit.artifacts import ArtifactStore
+from toolkit.training.process import SPIN_COUNT
 
 # Ctrl-C when the first of the two rows is finished, however long that takes.
 INTERRUPTED = """
@@ -21,6 +22,16 @@ def interrupt(bar, done, total):
         os.kill(os.getpid(), signal.SIGINT)
 output.ProgressBar.__call__ = interrupt
 main(sys.argv[1:])
+"""
+# It ends before anything is opened.
+WAITING = """
+import os, sys
+os.environ.pop("OMP_WAIT_POLICY", None), os.environ.pop("GOMP_SPINCOUNT", None)
+from toolkit.cli.app import main
+try:
+    main(["parity", "none.onnx"])
+except SystemExit:
+    print(os.environ["GOMP_SPINCOUNT"], "torch" in sys.modules)
 """
 
 
@@ -37,3 +48,8 @@ def test_interrupt_writes_the_rows_that_are_finished(model_path: Path) -> None:
     assert "parity INTERRUPTED against" in done.stderr
     assert "INTERRUPTED  what stands above is finished" in done.stderr
     assert done.stderr.endswith("interrupted\n")
+
+
+def test_workers_inherit_how_long_a_waiting_thread_holds_a_core() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(SPIN_COUNT), "False"]

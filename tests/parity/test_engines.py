@@ -24,8 +24,9 @@ from toolkit.parity.recording import Recording
 from toolkit.parity.report import ParityRow
 from toolkit.parity.subject import require_providers
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.engines import torch_eager
 from toolkit.runtimes.installed import list_runtimes
-from toolkit.runtimes.registry import ENGINES, find_runtime
+from toolkit.runtimes.registry import ENGINES, find_runtime, open_runtime
 from toolkit.runtimes.workers.client import WorkerRuntime
 
 # The others compile for seconds or need node: `make test-slow`.
@@ -148,3 +149,15 @@ def test_tract_says_why_it_refuses_a_gemm_in_float16() -> None:
 
 def _open(name: str, model: onnx.ModelProto) -> WorkerRuntime:
     return WorkerRuntime(source_of(model.SerializeToString()), RuntimeSettings(runtime=name))
+
+
+@pytest.mark.parametrize(("precision", "is_own", "calls"), [("fp64", True, 1), ("fp64", False, 0), ("fp32", True, 0)])
+def test_a_reference_alone_keeps_the_memory_that_it_frees_and_in_no_process_of_a_program(
+    model_path: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch, precision: str, is_own: bool, calls: int
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(torch_eager, "keep_freed_memory", lambda: told.append(True))
+    monkeypatch.setattr(torch_eager, "is_own_process", lambda: is_own)
+    source = ModelSource.read(model_path, run=trained_run)
+    with open_runtime(source, RuntimeSettings(runtime="torch", precision=precision)):
+        assert len(told) == calls

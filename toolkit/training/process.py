@@ -10,21 +10,20 @@ __all__ = [
     "SPIN_COUNT",
     "StopRequest",
     "hear_stop_signals",
-    "keep_freed_memory",
     "prepare_process",
     "yield_idle_cores",
 ]
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toolkit.environment import is_own_process
+from toolkit.network.memory import keep_freed_memory
 
 # GNU OpenMP spins 300,000 times before a waiting thread sleeps. Where something else wants the cores, a spinning thread
 # keeps out the very one it waits for. A step of `speedrun` on two cores, alone and beside two busy processes: 100,000
@@ -32,10 +31,6 @@ from toolkit.environment import is_own_process
 # (docs/decisions/0007-recipes.md). The same bits.
 SPIN_COUNT = 2_500
 OPENMP_CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-# glibc's malloc.h; mallopt(3) documents -1 as "never trim" and 0 as "never mmap".
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-MALLOC_CHOICES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-Mallopt = Callable[[int, int], int]
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -52,24 +47,6 @@ def yield_idle_cores() -> None:
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in OPENMP_CHOICES):
         os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
-
-
-def keep_freed_memory(mallopt: Mallopt | None = None) -> bool:
-    """Tell glibc's allocator to keep what is freed, unless the user chose otherwise.
-
-    Every step frees and asks for the same few dozen megabytes. By default they go back to the kernel in between and are
-    faulted in and zeroed again, page by page: a fifth of a step (docs/decisions/0008-speed.md). The same bits.
-
-    Args:
-        mallopt: C's function; the process's own by default.
-
-    Returns:
-        Whether it was told; not where the C library is another one.
-    """
-    if any(name in os.environ for name in MALLOC_CHOICES):
-        return False
-    mallopt = mallopt or _find_mallopt()
-    return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
 
 
 @dataclass(slots=True)
@@ -107,9 +84,3 @@ def hear_stop_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _find_mallopt() -> Mallopt | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None), "mallopt", None)

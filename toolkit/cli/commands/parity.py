@@ -16,6 +16,7 @@ from toolkit.cli.context import choose_model, require_there
 from toolkit.cli.options import command_of, option, options_for
 from toolkit.cli.output import Output, draw_picture, note
 from toolkit.errors import UsageError
+from toolkit.training.process import yield_idle_cores
 
 if TYPE_CHECKING:
     from toolkit.parity.report import ParityReport
@@ -79,6 +80,7 @@ class ParityRequest:
 
 
 def _carry_out(request: ParityRequest) -> None:
+    yield_idle_cores()  # the workers that run torch inherit it
     output = Output(as_json=request.as_json)
     if request.replay is not None:
         from toolkit.cli.actions.parity import replay_and_report

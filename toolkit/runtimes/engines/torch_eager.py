@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from toolkit.environment import is_own_process
 from toolkit.errors import ModelError, ProviderError, UsageError
 from toolkit.network.cnn import ContractNetwork
 from toolkit.network.device import TorchMachine, select_device
+from toolkit.network.memory import keep_freed_memory
 from toolkit.onnx_file.element_types import TensorSpec
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runs.checkpoint import read_checkpoint
@@ -33,6 +35,8 @@ class TorchEagerRuntime(Runtime):
             raise ModelError("the torch runtime executes a run's network; this model comes with no run")
         if self.settings.precision not in DTYPES:
             raise UsageError(f"the torch runtime computes in {', '.join(DTYPES)}, not {self.settings.precision}")
+        if self.settings.precision == "fp64" and is_own_process():
+            keep_freed_memory()  # nobody measures a reference: an engine keeps the allocator that its users have
         fallback_reason = self._choose_device()
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
