@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.card import BYTE_BITS
+from toolkit.containers.mapped import expect_any_order
 from toolkit.counts import count_of
 from toolkit.data.dataset import Dataset, Split
 from toolkit.data.labels import MAX_CLASSES, ClassLabels
@@ -176,6 +177,8 @@ def arrange(gathered: GatheredPictures, *, on_note: OnNote = lambda _: None) -> 
         parts = [_mixed_order(part, gathered.classes) for part in train.cut(cut)]
         train = train.take(np.concatenate([parts[0], cut + parts[1]]))
         test = test.take(_mixed_order(test, gathered.classes))
+    for split in (train, test):
+        expect_any_order(split.stored)
     return gathered._make(train, test)
 
 

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.containers.mapped import can_be_mapped, map_array
 from toolkit.containers.unpacked import read_up_to
 from toolkit.containers.zip_directory import find_directory
 from toolkit.counts import count_of
-from toolkit.data.formats.mapped import can_be_mapped, map_array
 from toolkit.errors import failures_named
 from toolkit.regular_file import open_regular
 

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.containers.mapped import can_be_mapped, map_array
 from toolkit.containers.unpacked import UnpackBudget, open_unpacked, read_up_to
-from toolkit.data.formats.mapped import can_be_mapped, map_array
 from toolkit.errors import DataError
 from toolkit.regular_file import open_regular
 

@@ -96,8 +96,9 @@ def standardise(training: Split) -> tuple[Tensor, Tensor]:
         DataError: every pixel has the same value, so that nothing can be divided by the deviation.
     """
     sums, numbers = np.zeros(training.image_shape, np.int64), np.zeros(256, np.int64)
-    # In pieces: counting makes eight bytes of each pixel, 6 GB of a million images of 28x28.
-    for piece in training.iterate_pieces():
+    # In pieces: counting makes eight bytes of each pixel, 6 GB of a million images of 28x28. In the order in which they
+    # lie: a sum knows none, and a disk reads neighbours sooner.
+    for piece in training.take(np.argsort(training.places)).iterate_pieces():
         sums += piece.sum(axis=0, dtype=np.uint32)
         numbers += np.bincount(piece.ravel(), minlength=256)
     mean, counts = torch.from_numpy(sums / len(training)), torch.from_numpy(numbers).to(torch.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 from idx_files import write_idx
 
+from toolkit.containers import mapped
 from toolkit.data import load_dataset
-from toolkit.data.formats import mapped
 from toolkit.data.formats.arrays import open_npz
 from toolkit.data.formats.idx import read_idx
 from toolkit.data.load import load_mini
 from toolkit.errors import DataError
 
+PARTS, LABELS = ("train", "test"), np.arange(300) % 10
 IMAGES = np.arange(5 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(5, 28, 28)
 
 
@@ -65,6 +67,18 @@ def test_npz_is_mapped_where_it_is_not_packed(tmp_path: Path, array: np.ndarray[
             found = arrays.read("array")
         assert (found.dtype, is_mapped(found)) == (array.dtype, save is np.savez)
         assert np.array_equal(found, array)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells how a file is mapped")
+def test_no_neighbours_are_read_with_a_picture_once_they_are_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    images = load_mini().train.images[:300]
+    np.savez(path, **{f"{part}_images": images for part in PARTS}, **{f"{part}_labels": LABELS for part in PARTS})
+    data = load_dataset(str(path))
+    sections = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+    flags = [section.rpartition("VmFlags:")[2].split() for section in sections if str(path) in section.split("\n")[0]]
+    assert [("rr" in each) for each in flags] == [True, True], "rr: random read"
+    assert is_mapped(data.train.stored)
 
 
 def test_a_damaged_byte_is_seen_before_it_is_mapped(tmp_path: Path) -> None:
