@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from toolkit.card import Card
     from toolkit.runtimes.workers.client import OpenedWorker, Opener
 
-# Of each engine; those near the fastest are measured a second time.
+# Of each engine; those near the fastest are measured some more times.
 SHORT: dict[str, Any] = {"warmup_calls": 3, "warmup_s": 0.1, "min_calls": 5, "min_s": 0.3, "max_s": 0.6}
 NEAR = 0.5
+MORE_TIMES = 4
 
 
 class Contender(NamedTuple):
@@ -85,7 +86,7 @@ def list_contenders(source: ModelSource, *, threads: int, allow_bf16: bool, allo
 def try_engines(
     contenders: list[Contender], *, batch: int, opener: Opener | None = None, progress: ShowProgress = tell_nobody
 ) -> tuple[TriedEngine, ...]:
-    """Open every engine, hold it against the golden vectors and measure it; then once more those near the fastest.
+    """Open every engine, hold it against the golden vectors and measure it; then those near the fastest again.
 
     Args:
         contenders: the first one's file is the model itself.
@@ -118,9 +119,9 @@ def try_engines(
         if not rates:
             raise next(iter(errors.values()), ResourceError("no engine is installed; see: toolkit runtimes list"))
         near = [number for number, rate in rates.items() if rate >= NEAR * max(rates.values())]
-        # Backwards, so that a busy moment does not meet the same one twice; and the better of two, because what others
-        # take from the machine is not the engine's.
-        for number in near[::-1]:
+        # There and back, so that a busy moment does not meet the same one again; and the best counts, because what
+        # others take from the machine is not the engine's.
+        for number in (near[::-1] + near) * (MORE_TIMES // 2):
             rates[number] = max(rates[number], _measure(*opened[number], batch=batch))
     return tuple(
         TriedEngine(
