@@ -21,7 +21,7 @@ from toolkit.network.cnn import CNN
 from toolkit.runs.checkpoint import read_checkpoint
 from toolkit.training.config import TrainConfig
 from toolkit.training.recipe_catalog import resolve_recipe
-from toolkit.training.session import choose_machine, make_session
+from toolkit.training.session import _lay_out, choose_machine, make_session
 from toolkit.training.steps.epoch import Cycle, predict_logits, standardise, train_epoch
 from toolkit.training.steps.state import make_state
 from toolkit.training.train import TrainReport, train
@@ -146,6 +146,15 @@ def test_images_that_lie_in_another_order_train_to_the_same_bits(bars: Dataset, 
     machine = choose_machine(recipe, device="cpu", threads=0)
     session = make_session(moved, None, recipe=recipe, seed=0, machine=machine)
     assert session.images.data_ptr() == stored.ctypes.data, "not copied into order"
+
+
+def test_another_device_gets_its_images_in_order() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1200, 28, 28), np.uint8)
+    order = np.random.default_rng(1).permutation(1200)[:1100]  # more than two pieces
+    chosen = Split(images=images, labels=np.zeros(1200, np.int64)).take(order)
+    laid, places = _lay_out(chosen, "cpu:0")  # every device but `cpu` has a memory of its own
+    assert torch.equal(laid, torch.from_numpy(images[order]))
+    assert torch.equal(places, torch.arange(1100))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(bars: Dataset) -> None:
