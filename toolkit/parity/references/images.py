@@ -15,7 +15,9 @@ __all__ = [
     "spread_indices",
 ]
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -185,14 +187,17 @@ def compute_reference(
     """
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
-    with opener(source, graph_settings, timeout_s=REFERENCE_S) as graph:
-        logits = _all_logits(graph, suites) if source.run is None else _torch_logits(source, suites, opener=opener)
+    with contextlib.ExitStack() as opened:
+        # PyTorch takes longer to start than the bounds to compute, each on a core of its own.
+        network = None if source.run is None else opened.enter_context(_open_network(source, opener=opener))
+        graph = opened.enter_context(opener(source, graph_settings, timeout_s=REFERENCE_S))
+        bounds = [] if precision == "int8" else [_bound(graph, images) for images in suites.values()]
+        logits = _all_logits(graph if network is None else network(), suites)
         if precision == "int8":
             bounds = _bound_quantised(graph, suites, logits=logits, stated=stated)
-        else:
-            bounds = [_bound(graph, images) for images in suites.values()]
+        elif stated:
             # Only the test images: the card knows nothing of noise and special ones.
-            bounds[0] = min(bounds[0], STATED_FACTOR * stated) if stated else bounds[0]
+            bounds[0] = min(bounds[0], STATED_FACTOR * stated)
     entries = zip(suites.items(), logits, bounds, strict=True)
     return Reference(
         kind=kind,
@@ -212,10 +217,13 @@ def bound_suites(
         return [_bound(graph, images) for images in suites]
 
 
-def _torch_logits(source: ModelSource, suites: Mapping[str, Images], *, opener: Opener) -> list[NDArray[np.float64]]:
+@contextlib.contextmanager
+def _open_network(source: ModelSource, *, opener: Opener) -> Iterator[Callable[[], OpenedWorker]]:
+    """Begin to open the run's own network in float64; what is yielded waits for it, and raises what opening raised."""
     exact = RuntimeSettings(runtime="torch", precision="fp64")
-    with opener(source, exact, timeout_s=REFERENCE_S) as network:
-        return _all_logits(network, suites)
+    with contextlib.ExitStack() as opened, ThreadPoolExecutor(max_workers=1) as apart:
+        opening = apart.submit(lambda: opened.enter_context(opener(source, exact, timeout_s=REFERENCE_S)))
+        yield opening.result
 
 
 def _bound(graph: OpenedWorker, images: Images) -> float:
