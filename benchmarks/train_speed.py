@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TUTORIAL_EPOCHS = 30
 BATCH = 100
-GOALS = {"speedrun": 25.0, "fast": 12.0}
+GOALS = {"speedrun": 60.0, "fast": 22.0}
 # An augmentation that halved the speed would be at 2.
 AUGMENTATION_LIMIT = 2.0
 PRODUCT_SIDE = 1024

@@ -228,7 +228,7 @@ def test_recipes_are_told_as_json_and_unknown_ones_are_refused(tmp_path: Path) -
     report = json.loads(run_here("recipes", "speedrun", "--json").stdout)
     (row,) = report["rows"]
     fields = {item["key"]: item for item in row["fields"]}
-    assert (fields["epochs"]["value"], fields["epochs"]["follows_size"]) == (2, True)
+    assert (fields["epochs"]["value"], fields["epochs"]["follows_size"]) == (1, True)
     assert fields["dropout"]["limits"] == "at least 0 and less than 1"
     assert "did you mean 'best'" in run_here("recipes", "bset").stderr
     (tmp_path / "own.toml").write_text('base = "best"\nepochs = 3\n')
