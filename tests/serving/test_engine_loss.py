@@ -19,6 +19,7 @@ import pytest
 from served import Served, serving
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
+from toolkit.errors import WorkerError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.serving.engine import Engine
@@ -86,6 +87,20 @@ def test_an_engine_is_not_replaced_because_the_server_itself_slept(server: Serve
     assert server.infer(np.zeros((1, 28, 28), np.uint8), model="digits")
     time.sleep(0.3)  # looked after again
     assert find_worker(server) == worker
+
+
+def test_a_call_between_the_ends_of_the_two_pipes_is_told_of_the_loss(model_path: Path) -> None:
+    async def live() -> list[object]:
+        engine, told = Engine(ModelSource.read(model_path), RuntimeSettings(), max_batch=2), []
+        again = asyncio.Event()
+        await engine.attach(on_lost=told.append, on_ready=again.set)
+        engine._requests.close()
+        engine.run({"images": np.zeros((1, 28, 28), np.uint8)}, lambda result: told.append(type(result)))
+        await asyncio.wait_for(again.wait(), 60)
+        await engine.close()
+        return told
+
+    assert asyncio.run(live()) == ["ended", WorkerError]
 
 
 def test_an_engine_that_is_closed_goes_at_once_and_its_file_with_it(model_path: Path) -> None:

@@ -149,7 +149,10 @@ class Engine:
         if not self._asked:
             self._silent_s = 0.0
         self._asked.append(asked)
-        self._requests.writelines(encode_frame(header, arrays))
+        if self._requests.is_closing():  # the worker is gone, and the pipe of its answers has not said so yet
+            self.lose(self._replies, "ended")
+        else:
+            self._requests.writelines(encode_frame(header, arrays))
 
     def take(self, frame: Frame) -> None:
         """Hand an answer of the worker to who asked: answers come in the order of the calls."""
