@@ -68,7 +68,7 @@ def withstanding(server: Served, wire: Any, form: str, *, most_growth_bytes: int
         yield
     finally:
         neighbour.end()
-    assert neighbour.wrong == []
+    assert neighbour.wrong == [], neighbour.wrong
     assert neighbour.served > 10
     assert neighbour.longest_s < longest_s
     assert server.process.poll() is None
@@ -76,4 +76,4 @@ def withstanding(server: Served, wire: Any, form: str, *, most_growth_bytes: int
     assert grown < most_growth_bytes, f"{grown >> 20} MiB more"
     assert 'code="5' not in server.ask("/metrics")[2].decode()
     code, said = server.stop()
-    assert (code, said) == (0, "")
+    assert (code, said) == (0, ""), (code, said)
