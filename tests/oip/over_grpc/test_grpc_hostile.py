@@ -183,7 +183,7 @@ def attacked(model_path: Path) -> Iterator[GrpcWire]:
             yield wire
 
 
-SLOW = {"endless pings"}
+SLOW = {"endless pings", "messages half sent on 100 connections"}
 
 
 @pytest.mark.parametrize(
