@@ -14,7 +14,7 @@ from oip.sockets import RawAnswer, send_raw
 from oip.wire import Wire
 from served import serving
 
-pytestmark = [oip, own_server, pytest.mark.xdist_group("hostile")]
+pytestmark = [oip, own_server, pytest.mark.slow]
 
 # A whole body and its copies; what is measured beside is some MB.
 MOST_GROWTH_BYTES = 100 << 20

@@ -15,7 +15,7 @@ from oip.over_grpc.wire import GrpcWire
 from oip.rows import oip, own_server
 from served import serving
 
-pytestmark = [oip, own_server, pytest.mark.xdist_group("hostile over gRPC")]
+pytestmark = [oip, own_server, pytest.mark.slow]
 MOST_GROWTH_BYTES = 150 << 20
 LONGEST_S = 5.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -183,12 +183,7 @@ def attacked(model_path: Path) -> Iterator[GrpcWire]:
             yield wire
 
 
-SLOW = {"endless pings", "messages half sent on 100 connections"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_grpc_hostile_bytes_hurt_nobody(attacked: GrpcWire, name: str) -> None:
     CASES[name](attacked)
     GrpcWire.find(attacked.address, "digits").infer_arrays("raw", attacked.make_arrays())
