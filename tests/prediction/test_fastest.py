@@ -22,6 +22,7 @@ from toolkit.prediction.fastest import FastestEngine, find_fastest
 from toolkit.runtimes.base import RuntimeSettings
 from toolkit.runtimes.registry import open_runtime
 from toolkit.runtimes.timing.plan import Window
+from toolkit.runtimes.workers import probe
 
 TOLERANCE = 1e-4
 IMAGES = np.random.default_rng(0).integers(0, 256, (16, 8, 8), np.uint8)
@@ -129,7 +130,7 @@ def test_it_is_remembered_for_the_same_file_engines_batch_threads_and_packages(
     assert "as remembered: openvino" in again.describe()[0]
     _find(model, engines, batch=65)
     _find(model, engines, EngineChoice(threads=1))
-    monkeypatch.setattr(fastest, "list_packages", lambda: ["openvino-2099.1.dist-info"])
+    monkeypatch.setattr(probe, "_installed_packages", lambda: ["openvino-2099.1.dist-info"])
     _find(model, engines)
     monkeypatch.setattr(fastest, "describe_cpu", lambda: {"model": "another"})
     _find(model, engines)

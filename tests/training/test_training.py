@@ -125,13 +125,13 @@ def test_a_standardisation_holds_a_few_images_and_not_all() -> None:
     assert peak < training.stored.nbytes / 2
 
 
-@pytest.mark.parametrize(("shift", "most"), [(0, 500), (1, 500)])
-def test_no_more_images_are_looked_at_at_once_where_each_has_five_views(shift: int, most: int) -> None:
+@pytest.mark.parametrize("shift", [0, 1])
+def test_no_more_images_are_looked_at_at_once_where_each_has_five_views(shift: int) -> None:
     network = CNN(replace(resolve_recipe("best").network, height=28, width=28, test_shift_pixels=shift))
     seen: list[int] = []
     network.stages[0].register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     assert predict_logits(network, torch.zeros(700, 28, 28, dtype=torch.uint8)).shape == (700, 10)
-    assert max(seen) == most
+    assert max(seen) == 500
 
 
 def test_images_that_lie_in_another_order_train_to_the_same_bits(bars: Dataset, tmp_path: Path) -> None:

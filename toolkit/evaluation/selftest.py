@@ -14,6 +14,7 @@ from toolkit.errors import ModelError
 from toolkit.plain import to_plain
 from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import Opened
+from toolkit.runtimes.contract import golden_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def run_selftest(runtime: Opened, card: Card) -> SelftestReport:
     golden = card.golden
     if golden is None:
         raise ModelError("the model's card carries no golden vectors; export again with: toolkit export --golden data")
-    images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+    images = golden_images(golden)
     # A size that was baked in, or items that are mixed, shows in one of the two only.
     answers = {"as one batch": runtime.run({"images": images}), "one by one": _run_singly(runtime, images)}
     reference = np.array(golden.logits)

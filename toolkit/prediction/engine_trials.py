@@ -19,7 +19,7 @@ from toolkit.prediction.report import TriedEngine
 from toolkit.progress import ShowProgress, tell_nobody
 from toolkit.runtimes.agreement import compare_outputs
 from toolkit.runtimes.base import RuntimeSettings, run_first
-from toolkit.runtimes.contract import require_contract
+from toolkit.runtimes.contract import golden_images, require_contract
 from toolkit.runtimes.installed import is_installed
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import ENGINES, find_runtime, precisions_of
@@ -28,7 +28,7 @@ from toolkit.runtimes.workers.time_limits import PROBE_S
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolkit.card import Card
+    from toolkit.card import InputSpec
     from toolkit.runtimes.workers.client import OpenedWorker, Opener
 
 # Of each engine; those near the fastest are measured some more times.
@@ -49,6 +49,14 @@ class Contender(NamedTuple):
     source: ModelSource
     settings: RuntimeSettings
     precision: str
+
+
+class _Right(NamedTuple):
+    """An engine that answered right: what it takes, and the golden images."""
+
+    worker: OpenedWorker
+    input: InputSpec
+    images: NDArray[np.uint8]
 
 
 def list_contenders(source: ModelSource, *, threads: int, allow_bf16: bool, allow_int8: bool) -> list[Contender]:
@@ -102,7 +110,7 @@ def try_engines(
 
     rates: dict[int, float] = {}
     errors: dict[int, ToolkitError] = {}
-    opened: dict[int, tuple[OpenedWorker, Card]] = {}
+    opened: dict[int, _Right] = {}
     with contextlib.ExitStack() as stack:
         for number, contender in enumerate(contenders):
             progress(number, len(contenders))
@@ -110,8 +118,8 @@ def try_engines(
                 # No longer than to look a file over: what compiles for minutes is nothing to take by itself.
                 how: dict[str, Any] = {"allow_foreign": False, "timeout_s": PROBE_S}
                 worker = stack.enter_context((opener or open_worker)(contender.source, contender.settings, **how))
-                opened[number] = worker, _require_right(worker, contender, origin=contenders[0].source)
-                rates[number] = _measure(*opened[number], batch=batch)
+                opened[number] = _require_right(worker, contender, origin=contenders[0].source)
+                rates[number] = _measure(opened[number], batch=batch)
             except UsageError:
                 raise
             except ToolkitError as error:
@@ -122,7 +130,7 @@ def try_engines(
         # There and back, so that a busy moment does not meet the same one again; and the best counts, because what
         # others take from the machine is not the engine's.
         for number in (near[::-1] + near) * (MORE_TIMES // 2):
-            rates[number] = max(rates[number], _measure(*opened[number], batch=batch))
+            rates[number] = max(rates[number], _measure(opened[number], batch=batch))
     return tuple(
         TriedEngine(
             runtime=contender.settings.runtime,
@@ -134,8 +142,8 @@ def try_engines(
     )
 
 
-def _require_right(worker: OpenedWorker, contender: Contender, *, origin: ModelSource) -> Card:
-    """Return the card of the file that an engine runs, whose golden vectors it has answered as it must.
+def _require_right(worker: OpenedWorker, contender: Contender, *, origin: ModelSource) -> _Right:
+    """Hold an engine against the golden vectors of the file that it runs.
 
     Raises:
         UsageError: there are none.
@@ -156,24 +164,19 @@ def _require_right(worker: OpenedWorker, contender: Contender, *, origin: ModelS
             raise ModelError(f"{name} is {card.precision}; its bound says nothing of bfloat16")
         # It is so many standard deviations of rounding errors, each a multiple of the unit roundoff.
         bound *= UNIT_ROUNDOFF["bf16"] / UNIT_ROUNDOFF["fp32"]
-    images = _images(card)
+    images = golden_images(card.golden)
     agreement = compare_outputs(run_first(worker, {"images": images}), np.array(card.golden.logits), bound=bound)
     if not agreement:
         raise WrongAnswerError(f"golden vectors: {agreement.failures[0]}")
-    return card
+    return _Right(worker, card.input, images)
 
 
-def _images(card: Card) -> NDArray[np.uint8]:
-    assert card.golden is not None, "who carries none is refused"
-    return np.frombuffer(card.golden.images, np.uint8).reshape(card.golden.shape)
-
-
-def _measure(worker: OpenedWorker, card: Card, *, batch: int) -> float:
+def _measure(right: _Right, *, batch: int) -> float:
     """Return images per second of calls as a prediction makes them, by their median."""
-    if find_runtime(worker.info.runtime).private:  # called over the same pipe, which is a part of its cost
-        return max(measure_batches(worker, card.input, candidates=(batch,))[1].values())
+    if find_runtime(right.worker.info.runtime).private:  # called over the same pipe, which is a part of its cost
+        return max(measure_batches(right.worker, right.input, candidates=(batch,))[1].values())
     from toolkit.runtimes.timing.plan import MeasurePlan
 
-    images = _images(card)
-    window = worker.measure({"images": images[np.arange(batch) % len(images)]}, MeasurePlan(**SHORT))
+    images = right.images[np.arange(batch) % len(right.images)]
+    window = right.worker.measure({"images": images}, MeasurePlan(**SHORT))
     return batch * 1e9 / float(np.median(window.samples_ns))

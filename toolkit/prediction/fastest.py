@@ -9,23 +9,20 @@ from __future__ import annotations
 __all__ = ["FastestEngine", "find_fastest"]
 
 import contextlib
-import json
 import math
 import os
-import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.artifacts import cache_folder
-from toolkit.durable import read_json, sha256_bytes, write_json
+from toolkit.durable import read_json, write_json
 from toolkit.environment import THREAD_VARIABLES, describe_cpu
 from toolkit.errors import DataError, ResourceError, UsageError
 from toolkit.plain import from_plain, to_plain
 from toolkit.prediction.engine_trials import Contender, list_contenders, try_engines
 from toolkit.prediction.report import TriedEngine
 from toolkit.progress import ShowProgress, tell_nobody
-from toolkit.runtimes.registry import find_runtime
-from toolkit.runtimes.workers.probe import list_packages
+from toolkit.runtimes.workers.probe import identify_code, record_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +124,6 @@ def find_fastest(
 
 def _identify(contenders: list[Contender], *, batch: int) -> dict[str, Any]:
     """Return everything that the measurements hang on, but for what else the machine is doing meanwhile."""
-    private = [package for item in contenders for package in find_runtime(item.settings.runtime).private]
     return {
         "schema": SCHEMA,
         "engines": [
@@ -137,8 +133,7 @@ def _identify(contenders: list[Contender], *, batch: int) -> dict[str, Any]:
         "batch": batch,
         "cpu": describe_cpu(),
         "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
-        "packages": sha256_bytes("\n".join([*private, *list_packages()]).encode()),
-        "python": f"{platform.python_version()} {platform.machine()}",
+        **identify_code(item.settings.runtime for item in contenders),
     }
 
 
@@ -158,4 +153,4 @@ def _recall(identity: dict[str, Any], contenders: list[Contender]) -> tuple[Trie
 
 
 def _record_path(identity: dict[str, Any]) -> Path:
-    return cache_folder() / "fastest" / f"{sha256_bytes(json.dumps(identity, sort_keys=True).encode())[:32]}.json"
+    return record_path(cache_folder() / "fastest", identity)

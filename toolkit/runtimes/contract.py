@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "require_contract"]
+__all__ = ["PROVEN_BATCHES", "Clause", "check_contract", "check_outputs", "golden_images", "require_contract"]
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.card import Card, read_card
+from toolkit.card import Card, Golden, read_card
 from toolkit.errors import ModelError
 from toolkit.onnx_file.graph_parts import DEFAULT_DOMAINS
 
@@ -37,6 +37,11 @@ class Clause(NamedTuple):
     name: str
     met: bool
     seen: str
+
+
+def golden_images(golden: Golden) -> NDArray[np.uint8]:
+    """Return the images of golden vectors, `[N, H, W]` or `[N, H, W, 3]`."""
+    return np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
 
 
 def check_contract(info: RuntimeInfo | FileFacts, summary: Mapping[str, Any] | None = None) -> list[Clause]:

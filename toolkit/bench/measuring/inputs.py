@@ -15,6 +15,7 @@ from toolkit.bench.config import DEFAULT_BATCHES
 from toolkit.card import CARD_KEY
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.runtimes.base import RuntimeSettings
+from toolkit.runtimes.contract import golden_images
 from toolkit.runtimes.feed_config import FeedConfig
 from toolkit.runtimes.synthetic_inputs.choosing import choose_feeds, first_plan
 from toolkit.runtimes.synthetic_inputs.facts import check_given, facts_of_spec
@@ -95,7 +96,7 @@ def make_feeds(
         return Feeds(check_given(inputs, config.given), "given")
     if golden is not None and not config.says_anything and len(inputs) == 1 and _fits(inputs[0], golden, batch=batch):
         _check_size(golden, batch)
-        images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+        images = golden_images(golden)
         return Feeds({inputs[0].name: images[np.arange(batch) % len(images)]}, "golden")
     plan = plan or _plan_of(inputs, config)
     if not plan.has_open_batch and batch != plan.batch:

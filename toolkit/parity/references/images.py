@@ -30,6 +30,7 @@ from toolkit.errors import ModelError
 from toolkit.onnx_file.source import ModelSource
 from toolkit.runtimes.agreement import Agreement, compare_outputs
 from toolkit.runtimes.base import Arrays, RuntimeSettings
+from toolkit.runtimes.contract import golden_images
 from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
@@ -125,7 +126,7 @@ class Reference:
         """
         if golden is None:
             return self
-        images = np.frombuffer(golden.images, np.uint8).reshape(golden.shape)
+        images = golden_images(golden)
         logits = np.array(golden.logits)
         entry = SuiteReference(name="golden", images=images, logits=logits, bound=golden.tolerance)
         return replace(self, suites=(*self.suites, entry))

@@ -5,12 +5,21 @@ What was tried once is remembered; then no worker is started, nor is what starts
 
 from __future__ import annotations
 
-__all__ = ["Examination", "ensure_probed", "examine_file", "list_packages", "probe_folder", "require_all_inside"]
+__all__ = [
+    "Examination",
+    "ensure_probed",
+    "examine_file",
+    "identify_code",
+    "probe_folder",
+    "record_path",
+    "require_all_inside",
+]
 
 import contextlib
 import json
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -102,7 +111,7 @@ def ensure_probed(source: ModelSource, settings: RuntimeSettings, *, timeout_s: 
     # After a fallback it is the CPU that was tried: the provider asked for would still run untried one day.
     identity["settings"]["provider"] = active
     with contextlib.suppress(ResourceError):
-        write_json(_record_path(identity), identity)
+        write_json(record_path(probe_folder(), identity), identity)
 
 
 def probe_folder() -> Path:
@@ -110,14 +119,22 @@ def probe_folder() -> Path:
     return cache_folder() / "probed"
 
 
-def list_packages() -> list[str]:
-    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
+def identify_code(runtimes: Iterable[str]) -> dict[str, str]:
+    """Return what tells one installation of engines from another: `packages`, hashed, and `python`.
 
-    All of them, because an engine is rarely one package, and the checks before it are ours.
+    Args:
+        runtimes: the engines' names.
     """
-    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
-    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
+    private = (package for name in runtimes for package in find_runtime(name).private)
+    return {
+        "packages": sha256_bytes("\n".join([*private, *_installed_packages()]).encode()),
+        "python": f"{platform.python_version()} {platform.machine()}",
+    }
+
+
+def record_path(folder: Path, identity: dict[str, Any]) -> Path:
+    """Return where in a folder something is remembered for all of an identity, which JSON can hold."""
+    return folder / f"{sha256_bytes(json.dumps(identity, sort_keys=True).encode())[:32]}.json"
 
 
 def _try_in_worker(source: ModelSource, settings: RuntimeSettings, *, timeout_s: float) -> str:
@@ -140,22 +157,26 @@ def _default_timeout(settings: RuntimeSettings) -> float:
 
 def _identity(source: ModelSource, settings: RuntimeSettings) -> dict[str, Any]:
     """Return everything that decides which code opens the file: another value of any of it may be what crashes."""
-    packages = (*find_runtime(settings.runtime).private, *list_packages())
     return {
         "schema": SCHEMA,
         "sha256": source.sha256,
         "settings": {**to_plain(settings), "allow_fallback": False},  # what it fell back to is what was opened
-        "packages": sha256_bytes("\n".join(packages).encode()),
-        "python": f"{platform.python_version()} {platform.machine()}",
+        **identify_code([settings.runtime]),
     }
+
+
+def _installed_packages() -> list[str]:
+    """Return names and versions of all that can be imported here, by the names of their folders: quicker than asking.
+
+    All of them, because an engine is rarely one package, and the checks before it are ours.
+    """
+    folders = (Path(text) for text in dict.fromkeys(sys.path) if text)
+    found = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return sorted(name for name in found if name.endswith((".dist-info", ".egg-info")))
 
 
 def _is_remembered(identity: dict[str, Any]) -> bool:
     try:
-        return bool(read_json(_record_path(identity)) == identity)
+        return bool(read_json(record_path(probe_folder(), identity)) == identity)
     except (DataError, ResourceError):  # never probed, a record that cannot be read, or no home to keep one in
         return False
-
-
-def _record_path(identity: dict[str, Any]) -> Path:
-    return probe_folder() / f"{sha256_bytes(json.dumps(identity, sort_keys=True).encode())[:32]}.json"
