@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from toolkit.errors import UsageError
-from toolkit.network.cnn import CNN, ContractNetwork
-from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig, plan_stages
+from toolkit.network.cnn import CNN, ContractNetwork, _pool
+from toolkit.network.config import LARGEST_IMAGE, SMALLEST_IMAGE, NetworkConfig, Stage, plan_stages
 from toolkit.training.recipe_catalog import RECIPES, resolve_recipe
 
 DEEP = ["stages=3", "stage_convs=2", "conv3_channels=128", "normalisation=batch", "hidden_units=0"]
@@ -129,6 +130,34 @@ def test_the_largest_files_are_as_large_as_reckoned(name: str, height: int, widt
     reckoned = 4 * (config.num_parameters + height * width * 3)
     # A fresh network's normalisations are all ones and zeros, which the exporter writes once.
     assert reckoned - 10_000 < size < reckoned + 50_000
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    height=st.integers(5, 12),
+    width=st.integers(5, 12),
+    size=st.integers(1, 3),
+    stride=st.integers(1, 3),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    is_last_channel=st.booleans(),
+)
+def test_in_use_a_network_pools_the_values_that_max_pool_gives(
+    height: int, width: int, size: int, stride: int, dtype: torch.dtype, is_last_channel: bool
+) -> None:
+    plan = Stage(convs=(), pool_size=(size, size), pool_stride=(stride, stride), pooled=(0, 0))
+    maps = torch.randn(3, 4, height, width, dtype=dtype)
+    maps[1, 2, 3, 3] = float("nan")
+    if is_last_channel:
+        maps = maps.contiguous(memory_format=torch.channels_last)
+    expected = functional.max_pool2d(maps, size, stride)
+    with torch.inference_mode():
+        torch.testing.assert_close(_pool(maps, plan), expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_max_pool_is_what_is_exported_and_trained() -> None:
+    network = CNN(NetworkConfig()).eval()
+    exported = torch.export.export(network, (torch.zeros(2, 28, 28, dtype=torch.uint8),))
+    assert [str(node.target) for node in exported.graph.nodes].count("aten.max_pool2d.default") == 2
 
 
 def test_standardisation_is_inside_the_module() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -202,3 +204,29 @@ def test_the_images_that_a_row_has_answered_are_told_up_to_all_of_them(tmp_path:
     assert total >= per_row
     assert max(done for done, _ in told) < total
     assert len({done for done, _ in told}) > len(report.rows[0].suites)
+
+
+class InTurn(Bands):
+    """Notes what the first engine was asked before the second one is opened."""
+
+    asked: ClassVar[list[int]] = []
+    before: ClassVar[list[int]] = []
+    second: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self, source: ModelSource, settings: RuntimeSettings, **limits: Any) -> None:
+        super().__init__(source, settings, **limits)
+        if settings == RuntimeSettings(threads=1):
+            self.before.extend(self.asked)
+            self.second.set()
+
+    def run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        if self.settings == RuntimeSettings():
+            self.asked.append(len(feeds["images"]))
+            assert len(feeds["images"]) != 3 or self.second.wait(20), "the second engine waits for the first"
+        return super().run(feeds)
+
+
+def test_an_engine_is_opened_while_the_one_before_it_is_judged_but_not_while_that_is_timed(tmp_path: Path) -> None:
+    report = check(tmp_path, InTurn, replace(ORT, threads=(0, 1), optimisations=("all",), small_count=3))
+    assert [(row.threads, row.status) for row in report.rows] == [(0, "pass"), (1, "pass")]
+    assert InTurn.before[:4] == [20, 20, 20, 20]

@@ -27,7 +27,7 @@ class Workers:
 
     def __init__(self, *, graph_fails: bool = False, network_fails: bool = False) -> None:
         self.graph_fails, self.network_fails = graph_fails, network_fails
-        self.bound = threading.Event()
+        self.bound, self.network_closed = threading.Event(), threading.Event()
         self.opened: list[str] = []
         self.closed: list[str] = []
         self._kept: list[AbstractContextManager[Workers]] = []
@@ -49,6 +49,8 @@ class Workers:
             yield self
         finally:
             self.closed.append(settings.runtime)
+            if settings.runtime == "torch":
+                self.network_closed.set()
 
     def run(self, feeds: Arrays) -> dict[str, Any]:
         self.bound.set()
@@ -73,4 +75,5 @@ def test_the_network_is_closed_where_the_graph_cannot_be_opened() -> None:
     workers = Workers(graph_fails=True)
     with pytest.raises(ModelError, match="the graph is damaged"):
         compute_reference(SOURCE, SUITES, precision="fp32", opener=workers)
+    assert workers.network_closed.wait(PATIENCE_S)  # as soon as it is open
     assert workers.opened == workers.closed == ["torch"]

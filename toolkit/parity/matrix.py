@@ -7,8 +7,9 @@ from __future__ import annotations
 
 __all__ = ["ERROR_RATIO_LIMIT", "Arithmetics", "judge_matrix"]
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from toolkit.errors import ModelError, ResourceError, ToolkitError, UsageError, WorkerError, WrongAnswerError
 from toolkit.onnx_file.source import ModelSource
@@ -27,6 +28,7 @@ from toolkit.runtimes.providers import REMOTE
 from toolkit.runtimes.references.rounding import UNIT_ROUNDOFF
 from toolkit.runtimes.registry import find_runtime
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
+from toolkit.runtimes.workers.early import EarlyOpener
 from toolkit.runtimes.workers.time_limits import JUDGE_S
 
 # An error this many times the baseline's own would be another computation, not another order of additions; the same
@@ -150,10 +152,13 @@ def _judge_rows(
     """Add a row for each variant; return the bounds that they were judged by in the end."""
     reference = arithmetics.reference
     unit = "items" if isinstance(reference, FeedsReference) else "images"
-    for variant in variants:
-        progress(len(rows), len(variants))
-        with show(f"{variant.settings.runtime} on {variant.settings.provider}", unit=unit) as tell:
-            rows.append(_judge_variant(variant, arithmetics=arithmetics, config=config, tell=tell))
+    with EarlyOpener(arithmetics.opener) as opener:
+        early = replace(arithmetics, opener=opener)
+        for variant, following in zip(variants, (*variants[1:], None), strict=True):
+            progress(len(rows), len(variants))
+            begin = partial(_begin_to_open, following, arithmetics=early, opener=opener)
+            with show(f"{variant.settings.runtime} on {variant.settings.provider}", unit=unit) as tell:
+                rows.append(_judge_variant(variant, arithmetics=early, config=config, tell=tell, on_rated=begin))
     if isinstance(reference, FeedsReference) and any(map(_is_wrong, rows)):
         return _judge_again(reference, rows, variants=variants, arithmetics=arithmetics, config=config)
     return arithmetics
@@ -183,9 +188,31 @@ def _is_wrong(row: ParityRow) -> bool:
     return row.status == "fail" and bool(row.suites)
 
 
+def _begin_to_open(variant: ParityVariant | None, *, arithmetics: Arithmetics, opener: EarlyOpener) -> None:
+    """Begin to open the next engine, where it computes on the CPU: two on a device would share its memory."""
+    if variant is None or variant.settings.provider != "cpu":
+        return
+    if _explain_skip(arithmetics.source, variant.settings, precision=arithmetics.precision) is None:
+        opener.begin(arithmetics.source, variant.settings, timeout_s=JUDGE_S)
+
+
 def _judge_variant(
-    variant: ParityVariant, *, arithmetics: Arithmetics, config: ParityConfig, tell: ShowProgress = tell_nobody
+    variant: ParityVariant,
+    *,
+    arithmetics: Arithmetics,
+    config: ParityConfig,
+    tell: ShowProgress = tell_nobody,
+    on_rated: Callable[[], None] = lambda: None,
 ) -> ParityRow:
+    """Return the row of an engine.
+
+    Args:
+        variant: the engine.
+        arithmetics: bounds, and what opens it.
+        config: the axes.
+        tell: called with what it has answered.
+        on_rated: called once how fast it is is known: what else the machine does counts no more.
+    """
     settings, source, precision = variant.settings, arithmetics.source, arithmetics.precision
     row = ParityRow(
         runtime=settings.runtime,
@@ -204,7 +231,9 @@ def _judge_variant(
         reference = arithmetics.reference_for(settings)
         with arithmetics.opener(source, settings, timeout_s=JUDGE_S) as worker:
             row = describe_row(row, worker.info)
-            outcomes = run_trials(worker, _trials(worker, reference, config=config), progress=tell)
+            trials = _trials(worker, reference, config=config)
+            on_rated()
+            outcomes = run_trials(worker, trials, progress=tell)
             row = summarise_row(row, outcomes, settings=settings)
             row = replace(row, notes=worker.notes)
         return settle_row(row, reference) if isinstance(reference, FeedsReference) else row
@@ -229,9 +258,9 @@ def _explain_skip(source: ModelSource, settings: RuntimeSettings, *, precision: 
     return None
 
 
-def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, *, config: ParityConfig) -> Iterable[Trial]:
+def _trials(engine: OpenedWorker, reference: Reference | FeedsReference, *, config: ParityConfig) -> list[Trial]:
     if isinstance(reference, FeedsReference):
-        return map(make_trial, reference.suites)
+        return [make_trial(suite) for suite in reference.suites]
     if engine.info.provider_active == REMOTE:
         # A server's largest batch is its own; what a test set is asked in has to be in it.
         config = replace(config, small_batches=tuple(size for size in config.small_batches if size <= WHOLE_BATCH))

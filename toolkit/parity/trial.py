@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Expectation", "Outcome", "Trial", "image_trials", "make_trial", "run_trials"]
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -80,23 +80,23 @@ def make_trial(expected: Expectation, batch: int | None = None, *, available: in
     return Trial(batch=size, available=whole, feeds=expected.split(size), expected=expected)
 
 
-def image_trials(engine: OpenedWorker, reference: Reference, *, config: ParityConfig) -> Iterator[Trial]:
-    """Yield the trials of one engine on a model of ours: every suite whole, the first images in small batches.
+def image_trials(engine: OpenedWorker, reference: Reference, *, config: ParityConfig) -> list[Trial]:
+    """Return the trials of one engine on a model of ours: every suite whole, the first images in small batches.
 
-    One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images.
+    One slower than `SLOW_IMAGES_PER_S` gets a sample of the test images: it is timed here.
     """
     test = reference.suites[0]
     rate = _images_per_s(engine, test.images[:WHOLE_BATCH])
     judged = test[spread_indices(len(test.logits), SLOW_SAMPLE)] if rate < SLOW_IMAGES_PER_S else test
-    yield make_trial(judged, WHOLE_BATCH, available=len(test.logits))
-    for entry in reference.suites[1:]:
-        yield make_trial(entry, WHOLE_BATCH)
+    trials = [make_trial(judged, WHOLE_BATCH, available=len(test.logits))]
+    trials += [make_trial(entry, WHOLE_BATCH) for entry in reference.suites[1:]]
     for batch in config.small_batches:
         count = config.small_count if rate >= VERY_SLOW_IMAGES_PER_S else min(config.small_count, batch + 1)
-        yield make_trial(judged[:count], batch)
+        trials.append(make_trial(judged[:count], batch))
+    return trials
 
 
-def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowProgress = tell_nobody) -> list[Outcome]:
+def run_trials(engine: OpenedWorker, trials: Sequence[Trial], *, progress: ShowProgress = tell_nobody) -> list[Outcome]:
     """Run every trial and judge its answers; one that the engine refuses is judged as failed, and the next is tried.
 
     Args:
@@ -107,10 +107,9 @@ def run_trials(engine: OpenedWorker, trials: Iterable[Trial], *, progress: ShowP
     Raises:
         WorkerError: the engine died or hung; the trial is named.
     """
-    known = [*trials]  # so that their number is told while the first one runs
     outcomes: list[Outcome] = []
-    done, total = 0, sum(len(trial.expected) for trial in known)
-    for trial in known:
+    done, total = 0, sum(len(trial.expected) for trial in trials)
+    for trial in trials:
         tell = partial(_tell, progress, before=done, total=total)
         outcomes.append(Outcome(trial=trial, agreement=_judge(engine, trial, tell=tell)))
         done += len(trial.expected)

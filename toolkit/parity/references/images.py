@@ -16,8 +16,7 @@ __all__ = [
 ]
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -33,12 +32,15 @@ from toolkit.runtimes.base import Arrays, RuntimeSettings
 from toolkit.runtimes.contract import golden_images
 from toolkit.runtimes.references.rounding import BOUND_FORMULA, bound_from_errors, bound_from_sigma
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
+from toolkit.runtimes.workers.early import EarlyOpener
 from toolkit.runtimes.workers.time_limits import REFERENCE_S
 
 # Images of a suite on which the bound is computed; the factor of 8 covers what a sample misses.
 BOUND_SAMPLE = 128
 # The card's bound is of training or validation images; on test images the formula gives nearly the same.
 STATED_FACTOR = 4.0
+# The run's own network, its weights widened.
+NETWORK = RuntimeSettings(runtime="torch", precision="fp64")
 Images = NDArray[np.uint8]
 NOISE_COUNT = 256
 NOISE_SEED = 20_260_101
@@ -189,11 +191,14 @@ def compute_reference(
     kind = "onnx-float64" if source.run is None else "pytorch-float64"
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=precision)
     with contextlib.ExitStack() as opened:
-        # PyTorch takes longer to start than the bounds to compute, each on a core of its own.
-        network = None if source.run is None else opened.enter_context(_open_network(source, opener=opener))
+        early = opened.enter_context(EarlyOpener(opener))
+        if source.run is not None:
+            # PyTorch takes longer to start than the bounds to compute, each on a core of its own.
+            early.begin(source, NETWORK, timeout_s=REFERENCE_S)
         graph = opened.enter_context(opener(source, graph_settings, timeout_s=REFERENCE_S))
         bounds = [] if precision == "int8" else [_bound(graph, images) for images in suites.values()]
-        logits = _all_logits(graph if network is None else network(), suites)
+        network = graph if source.run is None else opened.enter_context(early(source, NETWORK, timeout_s=REFERENCE_S))
+        logits = _all_logits(network, suites)
         if precision == "int8":
             bounds = _bound_quantised(graph, suites, logits=logits, stated=stated)
         elif stated:
@@ -216,15 +221,6 @@ def bound_suites(
     graph_settings = RuntimeSettings(runtime="onnx-float64", precision=settings.precision, tf32=settings.tf32)
     with opener(source, graph_settings, timeout_s=REFERENCE_S) as graph:
         return [_bound(graph, images) for images in suites]
-
-
-@contextlib.contextmanager
-def _open_network(source: ModelSource, *, opener: Opener) -> Iterator[Callable[[], OpenedWorker]]:
-    """Begin to open the run's own network in float64; what is yielded waits for it, and raises what opening raised."""
-    exact = RuntimeSettings(runtime="torch", precision="fp64")
-    with contextlib.ExitStack() as opened, ThreadPoolExecutor(max_workers=1) as apart:
-        opening = apart.submit(lambda: opened.enter_context(opener(source, exact, timeout_s=REFERENCE_S)))
-        yield opening.result
 
 
 def _bound(graph: OpenedWorker, images: Images) -> float:
