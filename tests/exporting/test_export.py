@@ -30,8 +30,10 @@ from toolkit.exporting import model_file
 from toolkit.exporting.config import ExportConfig
 from toolkit.exporting.export import export_run
 from toolkit.exporting.model_file import FileMaker, Proven, prove_model
-from toolkit.exporting.reference import ProbeImages, choose_golden, synthetic_images
+from toolkit.exporting.reference import ProbeImages, choose_golden, float64_logits, synthetic_images
 from toolkit.exporting.report import CrossCheck
+from toolkit.network.cnn import CNN
+from toolkit.network.config import NetworkConfig
 from toolkit.onnx_file.source import ModelSource
 from toolkit.render.export import cross_check_words, describe_golden
 from toolkit.runs.checkpoint import read_checkpoint
@@ -281,6 +283,15 @@ def test_golden_choice_takes_the_smallest_margins_and_every_class() -> None:
     assert set(labels[chosen]) == set(range(20))
     assert len(chosen) == len(set(chosen.tolist())) == 23
     assert len(choose_golden(labels, logits, image_bytes=64 << 10)) == 3
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_no_more_images_are_answered_at_once_where_each_has_five_views(shift: int) -> None:
+    network = CNN(NetworkConfig(conv1_channels=2, conv2_channels=2, hidden_units=0, test_shift_pixels=shift)).eval()
+    seen: list[int] = []
+    network.stages[0].register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    assert float64_logits(network, np.zeros((700, 28, 28), np.uint8)).shape == (700, 10)
+    assert max(seen) == 500
 
 
 def test_synthetic_images_are_the_same_every_time() -> None:

@@ -28,6 +28,7 @@ class Workers:
     def __init__(self, *, graph_fails: bool = False, network_fails: bool = False) -> None:
         self.graph_fails, self.network_fails = graph_fails, network_fails
         self.bound, self.network_closed = threading.Event(), threading.Event()
+        self.sizes: list[int] = []
         self.opened: list[str] = []
         self.closed: list[str] = []
         self._kept: list[AbstractContextManager[Workers]] = []
@@ -54,6 +55,7 @@ class Workers:
 
     def run(self, feeds: Arrays) -> dict[str, Any]:
         self.bound.set()
+        self.sizes.append(len(feeds["images"]))
         return {name: np.ones((len(feeds["images"]), 2)) for name in ("logits", "rounding_sigma")}
 
 
@@ -77,3 +79,11 @@ def test_the_network_is_closed_where_the_graph_cannot_be_opened() -> None:
         compute_reference(SOURCE, SUITES, precision="fp32", opener=workers)
     assert workers.network_closed.wait(PATIENCE_S)  # as soon as it is open
     assert workers.opened == workers.closed == ["torch"]
+
+
+def test_the_network_is_asked_about_100_images_of_mnists_size_at_a_time() -> None:
+    workers = Workers()
+    suites = {"test": np.zeros((701, 28, 28), np.uint8)}
+    reference = compute_reference(SOURCE, suites, precision="fp32", opener=workers)
+    assert len(reference.suites[0].logits) == 701
+    assert workers.sizes == [128, *[100] * 7, 1]

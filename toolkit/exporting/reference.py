@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import Golden
 from toolkit.data.dataset import Dataset, Split
-from toolkit.data.images import split_images
+from toolkit.data.images import PIECE_PIXELS, split_images
 from toolkit.data.split import hold_out_validation
 from toolkit.exporting.guard import calibrate_guard
 from toolkit.imaging.guard import measure_margins
@@ -225,8 +225,9 @@ def _bound_others(
 
 
 def _logits(network: CNN, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    pieces = split_images(images, pixels=PIECE_PIXELS // network.config.views)
     with torch.inference_mode():
-        return np.concatenate([network(torch.from_numpy(piece)).numpy() for piece in split_images(images)])
+        return np.concatenate([network(torch.from_numpy(piece)).numpy() for piece in pieces])
 
 
 def _ramp(shape: tuple[int, ...]) -> NDArray[np.uint8]:
