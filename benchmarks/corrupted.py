@@ -2,10 +2,10 @@
 
     python benchmarks/corrupted.py TARGET [--against OTHER] [--data NAME] [--output FILE.json]
 
-TARGET and OTHER are run folders or `.onnx` files of the contract. Ten families of corruptions after the MNIST-C paper,
-each at one severity, and UCI's 1,797 digits (they need scikit-learn). Both models see the very same images; each family
-has an exact McNemar test, corrected for their number. The report is written as JSON, with a picture of the images
-beside it.
+TARGET and OTHER are run folders or `.onnx` files of the contract. Eleven families of corruptions after the MNIST-C
+paper, each at one severity, and UCI's 1,797 digits (they need scikit-learn). Both models see the very same images; each
+family has an exact McNemar test, corrected for their number. The report is written as JSON, with a picture of the
+images beside it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Ten families of corrupted test images, each at one stated severity: how a model fares off the beaten track.
+"""Eleven families of corrupted test images, each at one stated severity: how a model fares off the beaten track.
 
 The families are those of MNIST-C (Mu and Gilmer 2019, arXiv:1906.02337); code and severities are our own, chosen so
-that a person still reads the digits. They are for judging only, never for training. `affine` is of a kind that training
-may draw from as well, so it turns further than training does.
+that a person still reads the digits. They are for judging, not for training: blur, which `best` trains on, is left out
+of the mean. `affine` is of a kind that training may draw from as well, so it turns further than training does.
 
 Shapes: N images, H rows, W columns, C channels.
 """
@@ -35,18 +35,20 @@ class Family:
         name: as in reports.
         severity: the parameters; lengths are shares of an image's shorter side, brightness is 0 to 1.
         apply: float32 `[N, H, W, C]` of 0 to 1 and a generator in, float32 of the same shape out.
+        is_trained: whether a recipe of the product trains on its like; it is judged, but left out of the mean.
     """
 
     name: str
     severity: Mapping[str, float]
     apply: Callable[..., Array]
+    is_trained: bool = False
 
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family(name="noise", severity={"sigma": 0.25, "impulse_share": 0.04}, apply=pixels.add_noise),
-        Family(name="blur", severity={"sigma": 0.055}, apply=pixels.blur),
+        Family(name="blur", severity={"sigma": 0.055}, apply=pixels.blur, is_trained=True),
         Family(
             name="affine",
             severity={"least_degrees": 30.0, "most_degrees": 35.0, "shear": 0.2, "scale": 0.9},
@@ -63,6 +65,8 @@ FAMILIES: dict[str, Family] = {
             apply=shapes.draw_zigzag,
         ),
         Family(name="edges", severity={"sigma": 0.035, "low": 0.1, "high": 0.25}, apply=pixels.keep_edges),
+        # In the place of blur, named before `best` was trained on blur: docs/decisions/0009-robustness.md.
+        Family(name="elastic", severity={"sigma": 0.1, "reach": 0.045}, apply=shapes.bend_elastic),
     )
 }
 

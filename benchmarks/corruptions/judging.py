@@ -92,20 +92,22 @@ class CorruptionsReport:
         return sum(row.verdict == verdict for row in self.corrupted)
 
     def summarise(self) -> dict[str, Any]:
-        """Return the means over the families and, with another model, the count of each verdict."""
-        rivals = [row.against.accuracy for row in self.corrupted if row.against is not None]
+        """Return the means over the families that nothing trains on and, with another model, each verdict's count."""
+        foreign = [row for row in self.corrupted if not FAMILIES[row.family].is_trained]
+        rivals = [row.against.accuracy for row in foreign if row.against is not None]
         verdicts = {name: self.count_verdicts(name) for name in ("better", "worse", "undecided")}
         return {
             "families": len(self.corrupted),
-            "mean_accuracy": _mean([row.report.accuracy for row in self.corrupted if row.report is not None]),
+            "families_in_mean": len(foreign),
+            "mean_accuracy": _mean([row.report.accuracy for row in foreign if row.report is not None]),
             "mean_accuracy_against": _mean(rivals) if rivals else None,
             **(verdicts if rivals else dict.fromkeys(verdicts)),
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return schema `toolkit/corruptions/1`."""
+        """Return schema `toolkit/corruptions/2`."""
         return {
-            "schema": "toolkit/corruptions/1",
+            "schema": "toolkit/corruptions/2",
             "dataset": self.dataset,
             "seed": self.seed,
             "summary": self.summarise(),
@@ -123,7 +125,7 @@ def judge_corruptions(
 ) -> CorruptionsReport:
     """Judge on the clean test images, on each family of corruptions of them, and on UCI's digits.
 
-    Both models see the same images, and are judged by the classes' names. Ten families are ten tests, adjusted as one
+    Both models see the same images, and are judged by the classes' names. The families' tests are adjusted as one
     (Holm); the clean images and the foreign digits are questions of their own.
 
     Args:

@@ -5,7 +5,7 @@ Each takes float32 `[N, H, W, C]` of 0 to 1 and returns the same shape; the call
 
 from __future__ import annotations
 
-__all__ = ["add_fog", "add_noise", "blur", "brighten", "keep_edges", "spatter"]
+__all__ = ["add_fog", "add_noise", "blur", "brighten", "keep_edges", "smooth", "spatter"]
 
 import math
 
@@ -29,7 +29,7 @@ def add_noise(images: Array, generator: np.random.Generator, *, sigma: float, im
 def blur(images: Array, generator: np.random.Generator, *, sigma: float) -> Array:
     """Blur with a Gaussian."""
     del generator  # nothing is random here
-    return _smooth(images, sigma=sigma * min(images.shape[1:3]))
+    return smooth(images, sigma=sigma * min(images.shape[1:3]))
 
 
 def brighten(images: Array, generator: np.random.Generator, *, contrast: float, raised: float) -> Array:
@@ -56,7 +56,7 @@ def add_fog(images: Array, generator: np.random.Generator, *, density: float) ->
 def spatter(images: Array, generator: np.random.Generator, *, share: float, blob: float, opacity: float) -> Array:
     """Cover a share of the image with round-edged drops, grey on what is dark and dark on what is bright."""
     count, height, width, _ = images.shape
-    field = _smooth(generator.standard_normal((count, height, width, 1), np.float32), sigma=blob * min(height, width))
+    field = smooth(generator.standard_normal((count, height, width, 1), np.float32), sigma=blob * min(height, width))
     level = np.quantile(field, 1 - share, axis=(1, 2), keepdims=True).astype(np.float32)
     strength = np.std(field, axis=(1, 2), keepdims=True)
     drops = opacity * np.clip((field - level) / (0.25 * strength), 0, 1)
@@ -72,7 +72,7 @@ def keep_edges(images: Array, generator: np.random.Generator, *, sigma: float, l
     with them over `low` times it.
     """
     del generator  # nothing is random here
-    grey = _smooth(images.mean(axis=3, keepdims=True), sigma=sigma * min(images.shape[1:3]))[..., 0]
+    grey = smooth(images.mean(axis=3, keepdims=True), sigma=sigma * min(images.shape[1:3]))[..., 0]
     padded = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
@@ -107,7 +107,7 @@ def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return grown
 
 
-def _smooth(images: Array, *, sigma: float) -> Array:
+def smooth(images: Array, *, sigma: float) -> Array:
     """Convolve with a Gaussian of `sigma` pixels, rows and columns one after the other; the border is repeated."""
     radius = max(1, math.ceil(2.5 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2).astype(np.float32)

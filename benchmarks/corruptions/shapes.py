@@ -1,14 +1,18 @@
-"""Corruptions of geometry: a turn with shear, a stripe, a dotted line, a zigzag.
+"""Corruptions of geometry: a turn with shear, elastic bending, a stripe, a dotted line, a zigzag.
 
 Each takes float32 `[N, H, W, C]` of 0 to 1 and returns the same shape; lengths are shares of the shorter side.
 """
 
 from __future__ import annotations
 
-__all__ = ["draw_dotted_line", "draw_zigzag", "invert_stripe", "transform_affine"]
+__all__ = ["bend_elastic", "draw_dotted_line", "draw_zigzag", "invert_stripe", "transform_affine"]
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from corruptions.pixels import smooth
 
 Array = NDArray[np.float32]
 
@@ -37,6 +41,20 @@ def transform_affine(
     rows = -sine * across + cosine * down
     columns = columns + slant[:, None, None] * rows
     return _sample(images, rows + (height - 1) / 2, columns + (width - 1) / 2)
+
+
+def bend_elastic(images: Array, generator: np.random.Generator, *, sigma: float, reach: float) -> Array:
+    """Move each pixel by a smooth random field of standard deviation `reach` (Simard et al. 2003, ICDAR)."""
+    count, height, width, _ = images.shape
+    short = min(height, width)
+    # Smoothing repeats the border, which makes it wilder there: drawn larger, and cut.
+    edge = math.ceil(3 * sigma * short)
+    noise = generator.standard_normal((count, height + 2 * edge, width + 2 * edge, 2), np.float32)
+    field = smooth(noise, sigma=sigma * short)[:, edge:-edge, edge:-edge]
+    # What smoothing leaves of white noise: 1 / (2 sigma sqrt(pi)) of its deviation.
+    field *= reach * short * 2 * math.sqrt(math.pi) * sigma * short
+    across, down = _centred(height, width)
+    return _sample(images, down + (height - 1) / 2 + field[..., 0], across + (width - 1) / 2 + field[..., 1])
 
 
 def invert_stripe(images: Array, generator: np.random.Generator, *, width: float) -> Array:

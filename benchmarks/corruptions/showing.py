@@ -47,7 +47,7 @@ def describe_corruptions(report: CorruptionsReport, *, names: tuple[str, str | N
     """Return the mean over the families, the verdicts, and why a row was skipped."""
     summary = report.summarise()
     families, mean = summary["families"], 100 * summary["mean_accuracy"]
-    lines = [f"mean over the {families} corrupted sets: {mean:.2f} %"]
+    lines = [f"mean over the {summary['families_in_mean']} corrupted sets that no recipe trains on: {mean:.2f} %"]
     if names[1] is not None:
         other = 100 * summary["mean_accuracy_against"]
         lines[0] += f", {names[1]} {other:.2f} %, difference {mean - other:+.2f} points"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import UsageError
 
-MNIST_C = ["noise", "blur", "affine", "brightness", "stripe", "fog", "spatter", "lines", "zigzag", "edges"]
+MNIST_C = ["noise", "blur", "affine", "brightness", "stripe", "fog", "spatter", "lines", "zigzag", "edges", "elastic"]
 
 
 def bars(count: int = 4, size: int = 28) -> np.ndarray:
@@ -31,7 +31,7 @@ def draws() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
-def test_there_are_the_ten_families_of_the_paper() -> None:
+def test_there_are_the_families_of_the_paper() -> None:
     assert list(FAMILIES) == MNIST_C
 
 
@@ -90,6 +90,7 @@ def test_severity_zero_changes_nothing() -> None:
         pixels.brighten(images, draws(), contrast=1, raised=0),
         pixels.add_fog(images, draws(), density=0),
         pixels.spatter(images, draws(), share=0.1, blob=0.05, opacity=0),
+        shapes.bend_elastic(images, draws(), sigma=0.1, reach=0),
         shapes.transform_affine(images, draws(), least_degrees=0, most_degrees=0, shear=0, scale=1),
     )
     for spoilt in quiet:
@@ -113,6 +114,15 @@ def test_blur_spreads_a_point_as_wide_as_stated_and_loses_no_light() -> None:
     assert spread.sum() == pytest.approx(1, abs=1e-5)
     for axis in (0, 1):
         assert np.sqrt((spread.sum(axis=axis) * place**2).sum()) == pytest.approx(2, rel=0.08)
+
+
+def test_elastic_moves_pixels_as_far_as_stated_and_neighbours_alike() -> None:
+    # Brightness that grows by 1 a row: how much it changes is how many rows a pixel came from afar.
+    ramp = np.broadcast_to(np.arange(200, dtype=np.float32)[None, :, None, None], (8, 200, 200, 1)).copy()
+    bent = shapes.bend_elastic(ramp, draws(), sigma=0.1, reach=0.06)
+    moved = (bent - ramp)[:, 50:150, 50:150, 0]
+    assert moved.std() == pytest.approx(0.06 * 200, rel=0.25)
+    assert np.abs(np.diff(moved, axis=2)).max() < 3
 
 
 def test_affine_turns_an_image_by_the_angle_asked_for() -> None:

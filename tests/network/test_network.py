@@ -232,3 +232,16 @@ def test_input_dropout_leaves_the_mean_where_a_pixel_is_dropped_while_training_o
     assert torch.equal(training[~is_dropped].unique(), torch.tensor([3.0 / 0.75]))
     assert torch.equal(use.unique(), torch.tensor([3.0]))
     assert network.config.layer_shapes()[1].layer == "dropout 0.25"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_standardised_by_itself_may_be_of_any_brightness_and_contrast(channels: int) -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(channels=channels, standardisation="image")
+    shape = (2, 28, 28) if channels == 1 else (2, 28, 28, 3)
+    network, data = CNN(config).eval(), CNN(replace(config, standardisation="data")).eval()
+    images = torch.rand(shape) * 200
+    assert torch.allclose(network(images * 0.4 + 60), network(images), atol=1e-3)
+    assert not torch.allclose(data(images * 0.4 + 60), data(images), atol=1e-1)
+    # A flat image is no division by nothing.
+    assert torch.equal(network(torch.full(shape, 7.0)), network(torch.zeros(shape)))

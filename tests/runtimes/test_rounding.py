@@ -225,10 +225,13 @@ def test_a_kind_of_operator_that_the_formula_does_not_know_is_refused(
         evaluate_with_rounding(model, np.zeros((1, 1, 4, 4), np.uint8), roundoff=U)
 
 
+@pytest.mark.parametrize("standardisation", ["data", "image"])
 @pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_network_with_test_time_shifts_is_evaluated_and_bounded(channels: int) -> None:
+def test_a_network_with_test_time_shifts_is_evaluated_and_bounded(channels: int, standardisation: str) -> None:
     torch.manual_seed(3)
-    config = NetworkConfig(height=20, width=20, channels=channels, hidden_units=16, test_shift_pixels=2)
+    config = NetworkConfig(
+        height=20, width=20, channels=channels, hidden_units=16, test_shift_pixels=2, standardisation=standardisation
+    )
     shape = (20, 20) if channels == 1 else (20, 20, 3)
     network = CNN(config, mean=torch.rand(shape) * 50, std=torch.tensor(60.0)).eval()
     model = export_torch(ContractNetwork(network), (torch.zeros((2, *shape), dtype=torch.uint8),), spec=ExportSpec())

@@ -38,7 +38,7 @@ def moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 def affine(*rows: list[float], count: int = 5) -> Warps:
     matrix = torch.tensor([rows], dtype=torch.float32).expand(count, 2, 3)
-    return Warps(matrix, torch.zeros(count, 0), (0, 0))
+    return Warps(matrix, torch.zeros(count, 0), (0, 0), torch.zeros(0))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -140,6 +140,34 @@ def test_clutter_has_its_share_its_sizes_and_its_reach() -> None:
         assert {warps.clutter_shift[axis] for warps in drawn} == set(range(-8, 9))
 
 
-def test_clutter_alone_is_an_augmentation() -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_image_is_blurred_by_its_own_gaussian(shape: tuple[int, ...]) -> None:
+    images = torch.zeros(shape, dtype=torch.uint8)
+    images[:, 4, 4] = 200
+    sigma = torch.tensor([0.0, 0.5, 0.7, 0.6, 0.0])
+    blurred = augment(images, warps=affine([1, 0, 0], [0, 1, 0])._replace(blur=sigma), shift=(0, 0))
+    assert torch.allclose(blurred[sigma == 0], images[sigma == 0].float(), atol=1e-4)
+    flat = augment(torch.full(shape, 90), warps=affine([1, 0, 0], [0, 1, 0])._replace(blur=sigma), shift=(0, 0))
+    assert torch.allclose(flat, torch.full(shape, 90.0), atol=1e-3)
+    # One pixel beside the dot: e^(-1 / 2 sigma^2) of what the dot keeps, down and across alike.
+    for index in (1, 2, 3):
+        image = blurred[index] if len(shape) == 3 else blurred[index, ..., 2]
+        expected = math.exp(-1 / (2 * float(sigma[index]) ** 2))
+        assert [float(image[place] / image[4, 4]) for place in ((5, 4), (4, 3))] == pytest.approx(
+            [expected] * 2, rel=1e-4
+        )
+
+
+def test_blur_has_its_share_and_its_range() -> None:
+    sigma = draw_warps(recipe(blur_probability=0.3, blur_pixels=2.0), count=100_000, generator=generator()).blur
+    is_hit = sigma > 0
+    assert 0.29 < float(is_hit.float().mean()) < 0.31
+    assert 1.99 < float(sigma.max()) <= 2
+    assert 0.98 < float(sigma[is_hit].mean()) < 1.02
+    assert len(draw_warps(recipe(), count=4, generator=generator()).blur) == 0
+
+
+def test_clutter_or_blur_alone_is_an_augmentation() -> None:
     assert recipe(clutter_probability=0.1).warps_images
+    assert recipe(blur_probability=0.1).warps_images
     assert not recipe().warps_images

@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from toolkit.network.config import NetworkConfig, Stage, plan_stages
 
+# Of one image, in units of the training images' variance: a flat one becomes 0 everywhere, a faint one no noise.
+LEAST_VARIANCE = 1e-4
+
 
 class CNN(nn.Module):
     """Raw uint8 pixels in, logits out; standardisation is part of the module.
@@ -57,7 +60,7 @@ class CNN(nn.Module):
         return logits.view(len(views), -1, self.config.classes).mean(dim=0)
 
     def _logits(self, pixels: Tensor) -> Tensor:
-        pixels = (pixels - self.mean) / self.std
+        pixels = self._standardise(pixels)
         if self.config.input_dropout:
             pixels = functional.dropout(pixels, self.config.input_dropout, self.training)
         maps = pixels.unsqueeze(1) if self.config.channels == 1 else pixels.permute(0, 3, 1, 2)
@@ -67,6 +70,15 @@ class CNN(nn.Module):
         if self.config.hidden_units:
             features = functional.relu(self.dense1(features))
         return self.dense2(functional.dropout(features, self.config.dropout, self.training))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+
+    def _standardise(self, pixels: Tensor) -> Tensor:
+        if self.config.standardisation == "data":
+            return (pixels - self.mean) / self.std
+        # In units of the training images' deviation: float16 holds the squares and their sum.
+        flat = (pixels / self.std).flatten(1)
+        centred = flat - flat.mean(1, keepdim=True)
+        own = ((centred * centred).mean(1, keepdim=True) + LEAST_VARIANCE).sqrt()
+        return (centred / own).view(-1, *pixels.shape[1:])
 
 
 def _shifted_views(images: Tensor, pixels: int) -> list[Tensor]:

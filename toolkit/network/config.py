@@ -42,6 +42,7 @@ LIMITS: Limits = {
     "hidden_units": Range(0),
     **dict.fromkeys(("dropout", "input_dropout"), SHARE),
     "test_shift_pixels": Range(0, LARGEST_IMAGE),
+    "standardisation": ("data", "image"),
 }
 LARGEST_PLAIN_IMAGE = 32
 # The tutorial's own last map. One of 5x5 would make a dense layer of 1,600 x 1,024, and files of images of 100 pixels a
@@ -126,6 +127,8 @@ class NetworkConfig:
             the others' distances from it grow as dropout's do (Srivastava et al. 2014, JMLR 15:1929).
         test_shift_pixels: in use (never while training) the logits are the mean over the image and its four shifts by
             so many pixels; 0 for the image alone. Five times the work for every answer.
+        standardisation: by the training images' mean and deviation (`data`), or each image by its own (`image`), so
+            that neither brightness nor contrast changes an answer.
     """
 
     height: int = 28
@@ -146,6 +149,7 @@ class NetworkConfig:
     dropout: float = 0.5
     input_dropout: float = 0.0
     test_shift_pixels: int = 0
+    standardisation: str = "data"
 
     def __post_init__(self) -> None:
         for item in fields(self):

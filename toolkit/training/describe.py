@@ -115,8 +115,9 @@ def _list_fitted(session: Session, config: TrainConfig) -> dict[str, list[int]]:
 
 def _describe_standardisation(session: Session, name: str) -> dict[str, Any]:
     mean = session.state.network.mean.cpu().double()  # Metal has no float64
+    own = session.recipe.network.standardisation == "image"
     return {
         "mean": {"min": float(mean.min()), "max": float(mean.max()), "average": float(mean.mean())},
         "std": float(session.state.network.std),
-        "computed_on": f"the {len(session.labels)} training images of {name}",
+        "computed_on": f"the {len(session.labels)} training images of {name}{'; each takes its own' if own else ''}",
     }

@@ -30,8 +30,9 @@ LIMITS: Limits = {
     "label_smoothing": SHARE,
     **dict.fromkeys(("batch_shift_pixels", "shift_pixels"), Range(0, 64, below=True)),
     "rotation_degrees": Range(0, 180),
-    **dict.fromkeys(("scale", "shear", "clutter_probability"), Range(0, 1)),
+    **dict.fromkeys(("scale", "shear", "clutter_probability", "blur_probability"), Range(0, 1)),
     "clutter_pixels": Range(1, 128),
+    "blur_pixels": Range(0, 128, above=True),
     "average_decay": SHARE,
     "precision": ("float32", "auto"),
 }
@@ -68,6 +69,8 @@ class Recipe:
         clutter_probability: share of the images in which one rectangle also shows what another image of the batch has
             there, the brighter of both: strokes that do not belong to the object.
         clutter_pixels: the rectangle's longest side; its sides have 1 to so many pixels.
+        blur_probability: share of the images that are blurred.
+        blur_pixels: the Gaussian's largest standard deviation in pixels; each is drawn from 0 to so many.
         average_decay: decay of an exponential moving average of the weights, which is what is judged and exported;
             0 for none, in [0, 1).
         precision: `float32`, or `auto` for bfloat16 products where the device is fast at them.
@@ -92,6 +95,8 @@ class Recipe:
     shear: float = 0.0
     clutter_probability: float = 0.0
     clutter_pixels: float = 8.0
+    blur_probability: float = 0.0
+    blur_pixels: float = 2.0
     average_decay: float = 0.0
     precision: str = "float32"
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -104,7 +109,8 @@ class Recipe:
     @property
     def warps_images(self) -> bool:
         """Whether images are changed one by one."""
-        return any((self.shift_pixels, self.rotation_degrees, self.scale, self.shear, self.clutter_probability))
+        geometric = (self.shift_pixels, self.rotation_degrees, self.scale, self.shear)
+        return any((*geometric, self.clutter_probability, self.blur_probability))
 
     def for_count(self, images: int) -> Recipe:
         """Return the recipe fitted to a number of training images, in what follows it; nothing does from then on.

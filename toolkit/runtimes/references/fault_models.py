@@ -86,16 +86,21 @@ class FaultModelsRuntime(Runtime):
         for name, change in {**OF_IMAGES, **(OF_COLOUR if network.config.channels == 3 else {})}.items():
             if square or name != SWAPPED:
                 yield name, _fed_with(change, network)
+        if network.config.standardisation == "data":
+            yield from self._standardised_wrongly()
+        if network.config.normalisation == "batch":
+            yield "training mode: batch normalisation takes the batch's own statistics", self._trained
+        for reference in self._other_checkpoints():
+            yield f"the weights are those of {reference.name}", partial(_answer_by, reference)
+
+    def _standardised_wrongly(self) -> Iterator[tuple[str, Answer]]:
+        network = self._network
         # (x - 0) / 1, and ((x - mean) / std - mean) / std = (x - mean (1 + std)) / std^2.
         zero, one = torch.zeros_like(network.mean), torch.ones_like(network.std)
         yield "standardisation is missing", self._standardised_by(zero, one)
         yield "standardisation is done twice", self._standardised_by(network.mean * (1 + network.std), network.std**2)
         yield "the mean is not subtracted", self._standardised_by(zero, network.std)
         yield "nothing is divided by the standard deviation", self._standardised_by(network.mean, one)
-        if network.config.normalisation == "batch":
-            yield "training mode: batch normalisation takes the batch's own statistics", self._trained
-        for reference in self._other_checkpoints():
-            yield f"the weights are those of {reference.name}", partial(_answer_by, reference)
 
     def _standardised_by(self, mean: Tensor, std: Tensor) -> Answer:
         def answer(images: Tensor) -> Tensor:
@@ -149,7 +154,9 @@ def _compare_weights(model: bytes, network: CNN) -> tuple[list[str], bool]:
 
     A file of fewer bits holds the run's numbers rounded to them.
     """
-    own = {f"network.{name}": value.numpy() for name, value in network.state_dict().items()}
+    # Where each image has its own, the training images' mean is in no file.
+    left = {"mean"} if network.config.standardisation == "image" else set()
+    own = {f"network.{name}": value.numpy() for name, value in network.state_dict().items() if name not in left}
     found: dict[str, str] = {}
     for tensor in onnx.ModelProto.FromString(model).graph.initializer:
         name = tensor.name.removesuffix(HALF_ENDING)

@@ -198,9 +198,28 @@ def _sub(inputs: list[Rounded], node: Node) -> Rounded:
     return rounding.pointwise(left.value - right.value, left.variance + right.variance, roundoff=node.roundoff)
 
 
+def _add(inputs: list[Rounded], node: Node) -> Rounded:
+    left, right = inputs
+    return rounding.pointwise(left.value + right.value, left.variance + right.variance, roundoff=node.roundoff)
+
+
+def _mul(inputs: list[Rounded], node: Node) -> Rounded:
+    """Multiply; the factors may be one and the same, so their errors are added before they are squared."""
+    left, right = inputs
+    carried = np.abs(right.value) * np.sqrt(left.variance) + np.abs(left.value) * np.sqrt(right.variance)
+    return rounding.pointwise(left.value * right.value, carried**2, roundoff=node.roundoff)
+
+
 def _div(inputs: list[Rounded], node: Node) -> Rounded:
     left, right = inputs
-    return rounding.pointwise(left.value / right.value, left.variance / right.value**2, roundoff=node.roundoff)
+    ratio = left.value / right.value
+    carried = (left.variance + ratio**2 * right.variance) / right.value**2
+    return rounding.pointwise(ratio, carried, roundoff=node.roundoff)
+
+
+def _sqrt(inputs: list[Rounded], node: Node) -> Rounded:
+    (item,) = inputs
+    return rounding.pointwise(np.sqrt(item.value), item.variance / (4 * item.value), roundoff=node.roundoff)
 
 
 def _reduce_mean(inputs: list[Rounded], node: Node) -> Rounded:
@@ -213,6 +232,7 @@ def _reduce_mean(inputs: list[Rounded], node: Node) -> Rounded:
 
 
 OPERATORS: dict[str, Operator] = {
+    "Add": _add,
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
     "Concat": _concatenate,
@@ -221,12 +241,14 @@ OPERATORS: dict[str, Operator] = {
     "Div": _div,
     "Gemm": _gemm,
     "MaxPool": _max_pool,
+    "Mul": _mul,
     "Pad": _pad_zeros,
     "QuantizeLinear": _quantize_linear,
     "ReduceMean": _reduce_mean,
     "Relu": lambda inputs, _: rounding.relu(inputs[0]),
     "Reshape": _reshape,
     "Slice": _slice_axes,
+    "Sqrt": _sqrt,
     "Sub": _sub,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,

@@ -19,6 +19,8 @@ from toolkit.training.recipe import Recipe
 
 # Clutter is cut from another image moved by up to this share of its sides: fragments then come from anywhere in it.
 CLUTTER_SHARE = 2 / 7
+# Of a Gaussian that leaves its neighbours less than float32 can hold beside 1.
+LEAST_SIGMA = 0.1
 
 
 class Warps(NamedTuple):
@@ -29,16 +31,18 @@ class Warps(NamedTuple):
         clutter: float32 `[N, 4]`: centre (x, y) and half sides (x, y) of a rectangle in pixels that also shows its part
             of another image, half sides 0 for none; empty where there never is one.
         clutter_shift: rows and columns by which the other images are moved before.
+        blur: float32 `[N]`: standard deviation of a Gaussian in pixels, 0 for none; empty where there never is one.
     """
 
     affine: Tensor
     clutter: Tensor
     clutter_shift: tuple[int, int]
+    blur: Tensor
 
     def to(self, device: torch.device) -> Warps:
         """Return the warps on a device."""
-        affine, clutter = (part.to(device, non_blocking=True) for part in (self.affine, self.clutter))
-        return Warps(affine, clutter, self.clutter_shift)
+        affine, clutter, blur = (part.to(device, non_blocking=True) for part in (self.affine, self.clutter, self.blur))
+        return Warps(affine, clutter, self.clutter_shift, blur)
 
 
 def draw_batch_shift(pixels: int, generator: torch.Generator) -> tuple[int, int]:
@@ -68,7 +72,8 @@ def draw_warps(recipe: Recipe, *, count: int, generator: torch.Generator) -> War
         torch.stack([cosine * stretch_x, (cosine * slant - sine) * stretch_y, shift[:, 0]], dim=1),
         torch.stack([sine * stretch_x, (sine * slant + cosine) * stretch_y, shift[:, 1]], dim=1),
     )
-    return Warps(torch.stack(rows, dim=1), *_draw_clutter(recipe, count, generator=generator))
+    clutter, clutter_shift = _draw_clutter(recipe, count, generator=generator)
+    return Warps(torch.stack(rows, dim=1), clutter, clutter_shift, _draw_blur(recipe, count, generator=generator))
 
 
 def _draw_clutter(recipe: Recipe, count: int, *, generator: torch.Generator) -> tuple[Tensor, tuple[int, int]]:
@@ -83,6 +88,13 @@ def _draw_clutter(recipe: Recipe, count: int, *, generator: torch.Generator) -> 
     is_hit = (unit[:, 4:] < recipe.clutter_probability).float()
     halves = (1 + unit[:, 2:4] * (recipe.clutter_pixels - 1)) / 2 * is_hit
     return torch.cat([unit[:, :2] * torch.tensor([sides[1], sides[0]]), halves], dim=1), (down, right)
+
+
+def _draw_blur(recipe: Recipe, count: int, *, generator: torch.Generator) -> Tensor:
+    if not recipe.blur_probability:
+        return torch.empty(0)
+    unit = torch.rand((2, count), generator=generator)
+    return unit[0] * recipe.blur_pixels * (unit[1] < recipe.blur_probability)
 
 
 def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> Tensor:
@@ -101,6 +113,8 @@ def augment(images: Tensor, *, warps: Warps | None, shift: tuple[int, int]) -> T
         images = _warp(images, warps)
         if warps.clutter.shape[1]:
             images = _clutter(images, warps)
+        if len(warps.blur):
+            images = _blur(images, warps.blur)
     return images if shift == (0, 0) else _shift(images, shift)
 
 
@@ -120,6 +134,21 @@ def _clutter(images: Tensor, warps: Warps) -> Tensor:
     others = images.roll((1, *warps.clutter_shift), (0, 1, 2))
     is_inside = _rectangles(images, warps.clutter)
     return torch.where(is_inside, torch.maximum(images, others), images)
+
+
+def _blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Blur each image with its own Gaussian: as products with one matrix for the rows and one for the columns."""
+    maps = images if images.ndim == 3 else images.permute(3, 0, 1, 2)
+    down, across = (_gaussians(sigma, size) for size in images.shape[1:3])
+    blurred = down @ maps @ across.transpose(1, 2)
+    return blurred if images.ndim == 3 else blurred.permute(1, 2, 3, 0)
+
+
+def _gaussians(sigma: Tensor, size: int) -> Tensor:
+    """Return `[N, size, size]`: what each pixel of a line takes of the others, in all 1; with 0 only of itself."""
+    places = torch.arange(size, device=sigma.device)
+    distance = (places[:, None] - places).square()
+    return torch.softmax(-distance / (2 * sigma.clamp(min=LEAST_SIGMA).square())[:, None, None], dim=2)
 
 
 def _rectangles(images: Tensor, places: Tensor) -> Tensor:
