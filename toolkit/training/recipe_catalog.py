@@ -96,7 +96,7 @@ SUMMARIES = {
     "fast": "the default: the tutorial's network in 5 epochs",
     "speedrun": "five convolutions with batch normalisation, in 1 epoch",
     "long": "the tutorial's network, every image warped, in 20 epochs",
-    "best": "the most accurate: five convolutions, cluttered and blurred images, 40 epochs",
+    "best": "the most accurate: five convolutions, spoilt images, 40 epochs",
 }
 # Of a name's characters, for what was changed: run folders and their models are called so.
 MOST_CHANGES_LENGTH = 32
