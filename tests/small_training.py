@@ -46,6 +46,8 @@ EVERYTHING = (
     "rotation_degrees=10",
     "shift_pixels=1",
     "clutter_probability=0.3",
+    "blur_probability=0.3",
+    "standardisation=image",
     "batch_shift_pixels=1",
 )
 

@@ -13,14 +13,17 @@ import pytest
 import torch
 from broken_models import broken
 from onnx import helper, numpy_helper
+from small_training import begin, small_recipe
 from strangers import STRANGERS
 from whole_parity import open_here, run_parity
 
+from exporters import ExportSpec, export_torch
 from toolkit.cli.app import app
 from toolkit.closing import Closing
 from toolkit.data.load import load_mini
 from toolkit.durable import sha256_bytes
 from toolkit.errors import CheckFailedError, ModelError
+from toolkit.network.cnn import ContractNetwork
 from toolkit.onnx_file.cutting import cut_model, list_inner_tensors
 from toolkit.onnx_file.reading import find_shape_claims, read_facts
 from toolkit.onnx_file.source import ModelSource
@@ -141,6 +144,16 @@ def test_weights_that_are_not_the_runs_are_listed(suspects: FaultModelsRuntime) 
     (words,) = suspects.info.details["weights"]
     assert words.startswith("network.stages.0.convs.0.bias is not the run's in")
     assert suspects.info.details["are_all_known"]
+
+
+def test_where_each_image_has_its_own_mean_none_can_be_forgotten(tmp_path: Path) -> None:
+    run = begin(tmp_path, small_recipe("standardisation=image", "epochs=1")).run
+    network = read_checkpoint(read_run(run).checkpoint_path).network.eval()
+    model = export_torch(ContractNetwork(network), (torch.zeros((2, 28, 28), dtype=torch.uint8),), spec=ExportSpec())
+    source = source_of(model.SerializeToString(), run)
+    runtime = FaultModelsRuntime(source, RuntimeSettings(runtime="torch-suspects"))
+    assert runtime.info.details == {"weights": [], "are_all_known": True}
+    assert not [output.name for output in runtime.info.outputs if "mean" in output.name or "is missing" in output.name]
 
 
 def test_a_file_of_fewer_bits_holds_the_runs_weights_rounded(model_path: Path, trained_run: Path) -> None:
