@@ -154,7 +154,7 @@ def test_variants_take_turns_window_by_window() -> None:
     behaviour = {("ort", name): engine for name, engine in engines.items()}
     rows = run_bench(config, make_source(), opener=make_opener(behaviour)).rows
     assert [row.provider_active for row in rows] == ["cpu", "cuda"]
-    assert order == [engines["cpu"], engines["cuda"]] * 6
+    assert order == [engines["cpu"], engines["cuda"]] * 3
 
 
 def test_machine_that_slows_down_slows_all_variants_alike() -> None:
@@ -165,24 +165,6 @@ def test_machine_that_slows_down_slows_all_variants_alike() -> None:
     config = BenchConfig(providers=("cpu", "cuda"), batches=(1,))
     first, second = run_bench(config, make_source(), opener=make_opener(behaviour)).rows
     assert first.throughput_items_per_s == pytest.approx(second.throughput_items_per_s, rel=0.15)
-
-
-def test_rows_of_every_batch_size_are_spread_over_the_whole_sweep() -> None:
-    # The machine is half as fast in its second half: no row may have the first one, or the second, to itself.
-    clock = FakeClock()
-    engine = ClockedEngine(lambda _: MS if clock.now_ns < 2.5e9 else 2 * MS, clock)
-    config = BenchConfig(batches=(1, 32, 256))
-    rows = run_bench(config, make_source(), opener=make_opener({("ort", "cpu"): engine})).rows
-    for row in rows:
-        medians = {window["median_ms"] for window in row.windows}
-        assert medians == {1, 2}
-        assert row.stable is False
-
-
-def test_a_change_in_the_middle_is_seen_though_the_last_windows_agree() -> None:
-    row = _measure(ClockedEngine(lambda number: MS if number < 550 else 2 * MS))
-    assert [window["median_ms"] for window in row.windows[-3:]] == [2, 2, 2]
-    assert row.stable is False
 
 
 def test_one_worker_serves_every_batch_size_and_says_whose_first_call_was_the_process_own() -> None:

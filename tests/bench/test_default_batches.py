@@ -1,4 +1,4 @@
-"""The default batches of a sweep follow the time of a call."""
+"""The default batches of a sweep follow the time of the first call."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class BenchRow(Summarised):
         throughput_items_per_s: items per second over all counted queries.
         ci95: 95 % intervals of the percentiles (ms) and of `throughput_items_per_s`; None where nothing was measured.
         windows: of each, in the order measured: `calls`, `median_ms`, `throughput_items_per_s`.
-        stable: whether first, middle and last third of the windows agree within 10 %; None where that is not known.
+        stable: whether the last three windows agree within 10 %; None where that is not known.
         spread: by how much they differ, as a share.
         quantiles_ms: what the cumulative distribution is drawn from: the quantiles of `rows.QUANTILES`.
         machine: shares of all processors that this row, others and the hypervisor had, seconds of throttling by a

@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.bench.config import BenchConfig
 from toolkit.bench.measuring.inputs import choose_batches, try_feeds
-from toolkit.bench.measuring.interleaving import AGAIN_CALLS, WINDOWS, PlannedRow, PlannedWorker, measure_rows
+from toolkit.bench.measuring.interleaving import AGAIN_CALLS, MOST_WINDOWS, PlannedRow, PlannedWorker, measure_rows
 from toolkit.bench.measuring.machine_peak import MachinePeak, measure_peak
 from toolkit.bench.measuring.probing import Probe, probe_variants
 from toolkit.bench.measuring.variants import Variant, bindings_of, expand_variants, settings_for
@@ -265,8 +265,8 @@ def _wanted(probe: Probe, config: BenchConfig) -> tuple[int, ...]:
 def _row_s(probe: Probe, batch: int, *, plan: MeasurePlan) -> float:
     """Return about how long a row takes that soon agrees with itself; each window warms up and counts a call."""
     call_s = probe.call_s / probe.batch * batch
+    window_s = max(plan.max_s / MOST_WINDOWS, call_s)
     counted_s = min(max(plan.min_s, plan.min_calls * call_s), plan.max_s)
-    window_s = max(counted_s / WINDOWS, call_s)
     windows = max(counted_s / window_s, 1.0)
     first_s = max(plan.warmup_s, min(plan.warmup_calls * call_s, window_s + call_s))
     again_s = min(AGAIN_CALLS * call_s, window_s + call_s)

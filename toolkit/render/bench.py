@@ -35,7 +35,7 @@ LEGEND = {
     "p99 ms": "p99 ms: 99 of 100 calls took no longer",
     "machine used": "machine used: share of its own fastest matrix product",
     "limited by": "limited by: launch (what a call costs whatever its size), copy (to the device and back) or compute",
-    "steady": "steady: the thirds of its time agree within 10 %",
+    "steady": "steady: the last windows agree within 10 %",
 }
 # Of a search over many settings the rest is in the report.
 MOST_TRIED = 12

@@ -1,12 +1,12 @@
-"""Rows in the making: they take turns, window by window, each in a worker that stays open.
+"""Rows in the making: variants take turns, window by window, each in a worker that stays open.
 
-A row is measured in at least six windows, until its thirds agree or its time is over. All rows take turns, those of
-other batch sizes too: each is spread over the whole time of the sweep, and what the machine does meanwhile meets all.
+A row is measured until three windows in a row agree, or its time is over.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "MOST_OPEN",
     "STABLE_SPREAD",
     "WINDOWS",
     "MeasuredRow",
@@ -18,11 +18,11 @@ __all__ = [
     "window_spread",
 ]
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +42,11 @@ from toolkit.runtimes.workers.client import OpenedWorker, Opener
 
 # Workers that are open at the same time: more would only fill the memory.
 MOST_OPEN = 6
-# What a row needs is measured in so many windows.
-WINDOWS = 6
-# The windows' first, middle and last third have to agree, within this share of each other.
-PARTS = 3
+# So many windows in a row have to agree, within this share of each other.
+WINDOWS = 3
 STABLE_SPREAD = 0.10
+# So many windows fit into the longest time: enough for three that agree after some that did not.
+MOST_WINDOWS = 6
 # So many runs a search for a capacity mostly takes.
 CAPACITY_WINDOWS = 15
 # After other variants had their turn a few calls bring caches and clocks back; the first window warms up in full.
@@ -111,7 +111,7 @@ class MeasuredRow(NamedTuple):
 def measure_rows(
     planned: Sequence[PlannedRow], config: BenchConfig, *, opener: Opener, progress: ShowProgress = tell_nobody
 ) -> Iterator[MeasuredRow]:
-    """Measure every row; they take turns: a window of A, one of B, one of A.
+    """Measure every row; those with the same batch size take turns: a window of A, one of B, one of A.
 
     Args:
         planned: the rows.
@@ -123,29 +123,30 @@ def measure_rows(
     Yields:
         Each row when it is done, whatever became of it.
     """
-    progress(0, len(planned))
     done = 0
+
+    def tell(under_way: float) -> None:
+        progress(done + under_way, len(planned))
+
+    tell(0)
     for first in range(0, 1 + max((row.worker.number for row in planned), default=-1), MOST_OPEN):
         mine = [row for row in planned if first <= row.worker.number < first + MOST_OPEN]
         with ExitStack() as stack:
             pool = _Pool(opener, stack, timeout_s=config.timeout_s)
-            # Those of one batch size are compared most, so they come right after each other.
+            # Taking turns, variants of one batch size meet the same moods of the machine.
             ordered = sorted(mine, key=lambda row: (row.batch, row.number))
-            rows = [_RowUnderWay(row, config, pool) for row in ordered]
-            while open_rows := [row for row in rows if not row.is_done]:
-                for row in open_rows:
-                    row.step()
-                    if row.is_done:
-                        yield row.finish()  # first: what is counted is kept, whenever Ctrl-C comes
-                    progress(done + sum(other.share for other in rows), len(planned))
-            done += len(rows)
+            for _, together in groupby(ordered, key=lambda row: row.batch):
+                for measured in _take_turns([_RowUnderWay(row, config, pool) for row in together], tell=tell):
+                    yield measured  # first: what is counted is kept, whenever Ctrl-C comes
+                    done += 1
+                    tell(0)
 
 
 def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None:
     """Return the plan of the next window, None where the row has enough.
 
-    Enough is: `min_calls` and `min_s` are reached and the thirds of its windows agree; or `max_s` is over. Of a
-    capacity it is said in `next_run`.
+    Enough is: `min_calls` and `min_s` are reached and the last three windows agree; or `max_s` is over. Of a capacity
+    it is said in `next_run`.
 
     Args:
         plan: of the whole row.
@@ -161,22 +162,18 @@ def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None
     if done and left_s <= 0:
         return None
     spread = window_spread(done, plan.scenario)
-    # A queue that grows is seen in a long window only.
-    windows = PARTS if plan.scenario == "server" else WINDOWS
-    is_enough = len(done) >= windows and calls >= plan.min_calls and counted_s >= plan.min_s
-    # Thirds that are too short to be judged come from a slow engine: more of them would be as short.
+    is_enough = len(done) >= WINDOWS and calls >= plan.min_calls and counted_s >= plan.min_s
+    # Windows that are too short to be judged come from a slow engine: more of them would be as short.
     if is_enough and (spread is None or spread <= STABLE_SPREAD):
         return None
-    longest_s, least_s = plan.max_s / WINDOWS, plan.min_s / windows
-    if left_s < 1.5 * longest_s:  # one more, and a rest that would be too short to be judged
-        longest_s = least_s = left_s
-    windows_left = max(windows - len(done), 1)
+    longest_s = min(plan.max_s / MOST_WINDOWS, left_s)
+    windows_left = max(WINDOWS - len(done), 1)
     return replace(
         plan,
         warmup_calls=min(AGAIN_CALLS, plan.warmup_calls) if done else plan.warmup_calls,
         warmup_s=min(AGAIN_S, plan.warmup_s) if done else plan.warmup_s,
         min_calls=max(math.ceil((plan.min_calls - calls) / windows_left), sample_floor("p50") if done else 1, 1),
-        min_s=least_s,
+        min_s=min(plan.min_s / WINDOWS, longest_s),
         max_s=longest_s,
         seed=plan.seed + len(done),
         phase_calls=0 if done else PHASE_CALLS,
@@ -184,19 +181,16 @@ def next_window(plan: MeasurePlan, done: Sequence[Window]) -> MeasurePlan | None
 
 
 def window_spread(done: Sequence[Window], scenario: str) -> float | None:
-    """Return by how much first, middle and last third differ: largest over smallest, less 1, of median or throughput.
+    """Return by how much the last three windows differ: largest over smallest, less 1, of median or throughput.
 
-    None with fewer windows than thirds, or where a third has too few calls for a median. The throughput of `server` is
-    that of the arrivals, which says nothing of the engine.
+    None with fewer than three, or where one has too few calls for a median. The throughput of `server` is that of the
+    arrivals, which says nothing of the engine.
     """
-    if len(done) < PARTS:
+    last = done[-WINDOWS:]
+    if len(last) < WINDOWS or min(window.samples_ns.size for window in last) < sample_floor("p50"):
         return None
-    ends = [round(len(done) * part / PARTS) for part in range(PARTS + 1)]
-    parts = [pool_windows(done[start:end]) for start, end in itertools.pairwise(ends)]
-    if min(samples.size for samples, _ in parts) < sample_floor("p50"):
-        return None
-    medians = [nearest_rank(np.sort(samples), "p50") for samples, _ in parts]
-    rates = [gaps.size / max(int(gaps.sum()), 1) for _, gaps in parts]
+    medians = [nearest_rank(np.sort(window.samples_ns), "p50") for window in last]
+    rates = [window.gaps_ns.size / max(int(window.gaps_ns.sum()), 1) for window in last]
     figures = (medians,) if scenario == "server" else (medians, rates)
     return max(max(values) / max(min(values), 1e-12) - 1 for values in figures)
 
@@ -207,6 +201,15 @@ def pool_windows(done: Sequence[Window]) -> tuple[NDArray[np.int64], NDArray[np.
         np.concatenate([window.samples_ns for window in done]),
         np.concatenate([window.gaps_ns for window in done]),
     )
+
+
+def _take_turns(rows: list[_RowUnderWay], *, tell: Callable[[float], None]) -> Iterator[MeasuredRow]:
+    while rows:
+        for row in rows:
+            row.step()
+            tell(sum(other.share for other in rows))
+        yield from (row.finish() for row in rows if row.is_done)
+        rows = [row for row in rows if not row.is_done]
 
 
 @dataclass(slots=True)
@@ -250,10 +253,8 @@ class _RowUnderWay:
 
     @property
     def share(self) -> float:
-        """How much of it is done, at the least: it may have enough before its time is over."""
-        if self.is_done:
-            return 1
-        most = CAPACITY_WINDOWS if self.config.plan.scenario == "capacity" else WINDOWS
+        """How much of it is done, at the least, and never all: it may have enough before its time is over."""
+        most = CAPACITY_WINDOWS if self.config.plan.scenario == "capacity" else MOST_WINDOWS
         return min(len(self._windows), most) / (most + 1)
 
     def step(self) -> None:

@@ -34,8 +34,8 @@ from toolkit.runtimes.base import RuntimeInfo, run_first
 from toolkit.runtimes.registry import find_runtime, precisions_of
 from toolkit.runtimes.workers.client import OpenedWorker, Opener, open_worker
 
-# The default batches follow the shortest of a few calls: the first may compile or allocate.
-TRIAL_CALLS, TRIAL_S = 10, 0.05
+# A first call of at most this long leaves room for every default batch, whatever was in it.
+SLOW_CALL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,18 +170,16 @@ def _open_once(variant: Variant, config: BenchConfig, *, source: ModelSource, pr
 
 
 def _run_once(engine: OpenedWorker, config: BenchConfig, *, golden: Golden | None) -> tuple[int, float]:
-    """Run the smallest batch; return it and the seconds of a call, where nobody named batches the shortest of some."""
+    """Run the smallest batch; return it and the seconds of a call, the second one where the first was slow."""
     inputs, feeds, plan = engine.info.inputs, config.feeds, config.feed_plan
     batch = min(choose_batches(config.batches, inputs, config=feeds, plan=plan, default=config.default_batches))
     arrays = make_feeds(inputs, batch=batch, golden=golden, config=feeds, plan=plan).arrays
-    calls_s: list[float] = []
-    while len(calls_s) < 2 or (len(calls_s) < TRIAL_CALLS and sum(calls_s) < TRIAL_S):
-        started = time.perf_counter()
+    started = time.perf_counter()
+    run_first(engine, arrays)
+    if time.perf_counter() - started > SLOW_CALL_S and config.batches is None:
+        started = time.perf_counter()  # the first call of an engine may compile or allocate
         run_first(engine, arrays)
-        calls_s.append(time.perf_counter() - started)
-        if config.batches is not None:
-            break
-    return batch, min(calls_s)
+    return batch, time.perf_counter() - started
 
 
 def _judge(error: ToolkitError, variant: Variant) -> str:
