@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from corrupted import judge_corrupted
-from corruptions.families import FAMILIES
+from corruptions.families import FAMILIES, FOREIGN
 
 from toolkit.artifacts import ArtifactStore
 from toolkit.durable import read_json, write_json
@@ -71,17 +71,15 @@ def _find_run(recipe: str, seed: int) -> Path:
 
 
 def _print_summary(recipe: str, seeds: list[dict[str, dict[str, Any]]]) -> None:
-    families = [name for name in seeds[0] if name in FAMILIES]
-    foreign = [name for name in families if not FAMILIES[name].is_trained]
-    means = [statistics.mean(rows[name]["accuracy"] for name in foreign) for rows in seeds]
-    print(f"{recipe}, {len(seeds)} seeds: mean over {len(foreign)} families that nothing trains on {_percent(means)}")
+    means = [statistics.mean(rows[name]["accuracy"] for name in FOREIGN) for rows in seeds]
+    print(f"{recipe}, {len(seeds)} seeds: mean over {len(FOREIGN)} families that nothing trains on {_percent(means)}")
     for name in seeds[0]:
         verdicts = Counter(rows[name].get("verdict") for rows in seeds)
         words = "" if recipe == BASE else f"; against {BASE}: {dict(verdicts)}"
         print(f"  {name:12} {_percent([rows[name]['accuracy'] for rows in seeds])}{words}")
     if recipe != BASE:
-        wins = [sum(rows[name]["verdict"] == WON for name in families) for rows in seeds]
-        print(f"  families won, seed by seed: {', '.join(map(str, wins))} of {len(families)}")
+        wins = [sum(rows[name]["verdict"] == WON for name in FAMILIES) for rows in seeds]
+        print(f"  families won, seed by seed: {', '.join(map(str, wins))} of {len(FAMILIES)}")
 
 
 def _percent(shares: list[float]) -> str:

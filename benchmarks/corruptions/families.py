@@ -9,7 +9,7 @@ Shapes: N images, H rows, W columns, C channels.
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "Family", "corrupt_images"]
+__all__ = ["FAMILIES", "FOREIGN", "Family", "corrupt_images"]
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -65,10 +65,13 @@ FAMILIES: dict[str, Family] = {
             apply=shapes.draw_zigzag,
         ),
         Family(name="edges", severity={"sigma": 0.035, "low": 0.1, "high": 0.25}, apply=pixels.keep_edges),
-        # In the place of blur, named before `best` was trained on blur: docs/decisions/0009-robustness.md.
+        # In the place of blur, named before any network that was trained on blur was judged:
+        # docs/decisions/0009-robustness.md.
         Family(name="elastic", severity={"sigma": 0.1, "reach": 0.045}, apply=shapes.bend_elastic),
     )
 }
+# Those that no recipe trains on the like of: what the mean is of.
+FOREIGN = tuple(name for name, family in FAMILIES.items() if not family.is_trained)
 
 
 def corrupt_images(images_NHW: NDArray[np.uint8], family: str, *, seed: int = 0) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
-from corruptions.families import FAMILIES, corrupt_images
+from corruptions.families import FAMILIES, FOREIGN, corrupt_images
 from corruptions.uci_digits import DIGITS, UCI_DIGITS, explain_unfit, load_uci_digits
 from toolkit.data.dataset import Split
 from toolkit.data.labels import match_classes
@@ -93,7 +93,7 @@ class CorruptionsReport:
 
     def summarise(self) -> dict[str, Any]:
         """Return the means over the families that nothing trains on and, with another model, each verdict's count."""
-        foreign = [row for row in self.corrupted if not FAMILIES[row.family].is_trained]
+        foreign = [row for row in self.corrupted if row.family in FOREIGN]
         rivals = [row.against.accuracy for row in foreign if row.against is not None]
         verdicts = {name: self.count_verdicts(name) for name in ("better", "worse", "undecided")}
         return {
