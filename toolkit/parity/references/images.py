@@ -42,8 +42,8 @@ STATED_FACTOR = 4.0
 # The run's own network, its weights widened.
 NETWORK = RuntimeSettings(runtime="torch", precision="fp64")
 Images = NDArray[np.uint8]
-# At once in float64: 100 images of 28x28, as quick as 500, of which a network that looks at five views of each would
-# hold 2,500.
+# At once in float64: 100 images of 28x28, nearly as quick as 500, of which a network that looks at five views of
+# each would hold 2,500.
 REFERENCE_PIXELS = PIECE_PIXELS // 5
 NOISE_COUNT = 256
 NOISE_SEED = 20_260_101
