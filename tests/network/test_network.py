@@ -234,6 +234,23 @@ def test_input_dropout_leaves_the_mean_where_a_pixel_is_dropped_while_training_o
     assert network.config.layer_shapes()[1].layer == "dropout 0.25"
 
 
+def test_dropout_drops_its_share_of_the_features_and_scales_the_others_up_while_training_only() -> None:
+    torch.manual_seed(0)
+    network = CNN(NetworkConfig(dropout=0.3))
+    seen: list[torch.Tensor] = []
+    network.dense1.register_forward_hook(lambda _module, _inputs, output: torch.full_like(output, 2.0))
+    network.dense2.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach()))
+    images = torch.zeros(64, 28, 28, dtype=torch.uint8)
+    network.train()(images)
+    network.train()(images)
+    network.eval()(images)
+    first, second, use = seen
+    assert 0.28 < float((first == 0).float().mean()) < 0.32
+    assert torch.equal(first[first != 0].unique(), torch.tensor([2.0]) * (1 / 0.7))
+    assert not torch.equal(first, second)
+    assert torch.equal(use.unique(), torch.tensor([2.0]))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_standardised_by_itself_may_be_of_any_brightness_and_contrast(channels: int) -> None:
     torch.manual_seed(0)
