@@ -49,7 +49,7 @@ def test_runs_and_models_are_listed_with_what_is_known_of_them(store: ArtifactSt
     recorded = json.loads((run_of(store) / "evaluation.json").read_text())
     assert (run["name"], run["state"], run["is_latest"], run["data"]) == (name, "done", True, "mnist-mini")
     assert (run["accuracy"]["correct"], run["accuracy"]["count"]) == (recorded["correct"], recorded["count"])
-    assert run["changes"]["epochs"] == [5, 8]
+    assert run["changes"]["epochs"] == [3, 8]
     assert set(run["changes"]) == {"epochs", "hidden_units", "conv1_channels", "conv2_channels"}
     assert run["models"] == [model["name"]]
     assert (model["run"], model["precision"], model["accuracy"]["count"]) == (name, "fp32", 1000)
@@ -59,7 +59,7 @@ def test_runs_and_models_are_listed_with_what_is_known_of_them(store: ArtifactSt
 def test_the_list_fits_80_columns_but_for_paths(store: ArtifactStore) -> None:
     lines = run_here("runs").stdout.splitlines()
     assert max(len(line) for line in lines if str(store.root) not in line) < 80
-    assert any("epochs 5 -> 8" in line for line in lines)
+    assert any("epochs 3 -> 8" in line for line in lines)
     assert not any(line.endswith((" ", "…")) for line in lines)
 
 

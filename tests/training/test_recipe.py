@@ -165,27 +165,28 @@ def test_every_recipe_fits_every_size_of_image(name: str, height: int, width: in
 
 
 @pytest.mark.parametrize(
-    ("name", "images", "batch_size", "epochs"),
+    ("name", "images", "batch_size", "epochs", "rate"),
     [
         # The sets they were chosen for, and folds of them.
-        *((name, images, None, None) for name in RECIPES for images in (60_000, 50_000, 40_000)),
-        ("fast", 4_000, 256, 19),
-        ("tutorial", 4_000, 100, 30),
-        ("best", 4_000, 128, 40),
-        ("fast", 240, 16, 20),
-        ("tutorial", 240, 16, 30),
-        ("fast", 129, 8, 19),
-        ("fast", 8, 4, 100),
-        ("fast", 1, 4, 100),
+        *((name, images, None, None, None) for name in RECIPES for images in (60_000, 50_000, 40_000)),
+        ("fast", 4_000, 256, 19, None),
+        ("tutorial", 4_000, 100, 30, None),
+        ("best", 4_000, 128, 40, None),
+        ("fast", 240, 16, 20, 0.01 / 4),
+        ("tutorial", 240, 16, 30, None),  # its rate is low already
+        ("fast", 129, 8, 19, 0.00177),
+        ("fast", 8, 4, 100, 0.01 / 8),
+        ("fast", 1, 4, 100, 0.01 / 8),
     ],
 )
-def test_batches_and_epochs_follow_the_number_of_images(
-    name: str, images: int, batch_size: int | None, epochs: int | None
+def test_batches_rates_and_epochs_follow_the_number_of_images(
+    name: str, images: int, batch_size: int | None, epochs: int | None, rate: float | None
 ) -> None:
     recipe = RECIPES[name]
     fitted = recipe.for_count(images)
     assert (fitted.batch_size, fitted.epochs) == (batch_size or recipe.batch_size, epochs or recipe.epochs)
-    assert diff_recipes(recipe, fitted).keys() <= {"batch_size", "epochs"}
+    assert fitted.learning_rate == (rate or recipe.learning_rate)
+    assert diff_recipes(recipe, fitted).keys() <= {"batch_size", "epochs", "learning_rate"}
     assert fitted.for_count(1_000_000) == fitted.for_count(10) == fitted
 
 
@@ -195,7 +196,8 @@ def test_what_somebody_chose_does_not_follow_the_number_of_images(tmp_path: Path
     chosen = [resolve_recipe("fast", settings=["epochs=2"]), resolve_recipe(str(path))]
     chosen += [resolve_recipe(str(path), settings=["epochs=2"]), recipe_from_json(RECIPES["fast"].to_json())]
     fitted = [recipe.for_count(240) for recipe in chosen]
-    assert [(recipe.batch_size, recipe.epochs) for recipe in fitted] == [(16, 2), (64, 75), (64, 2), (256, 5)]
+    assert [recipe.learning_rate for recipe in fitted] == [0.0025, 0.01, 0.01, 0.01]
+    assert [(recipe.batch_size, recipe.epochs) for recipe in fitted] == [(16, 2), (64, 75), (64, 2), (256, 3)]
 
 
 def test_a_run_from_before_two_augmentations_went_is_read_unless_it_used_one() -> None:
@@ -210,9 +212,10 @@ def test_a_run_from_before_two_augmentations_went_is_read_unless_it_used_one() -
     ("settings", "name"),
     [
         ([], "fast"),
-        (["learning_rate=0.004"], "fast"),  # as it has it
+        (["weight_decay=0.01"], "fast"),  # as it has it
+        (["learning_rate=0.01"], "fast+learning_rate=0.01"),  # no longer fitted to the number of images
         (["learning_rate=0.002"], "fast+learning_rate=0.002"),
-        (["epochs=5"], "fast+epochs=5"),  # no longer fitted to the number of images
+        (["epochs=3"], "fast+epochs=3"),  # no longer fitted to the number of images
         (["hidden_units=32", "optimizer=adam"], "fast+optimizer=adam+hidden_units=32"),
         (["epochs=1", "scale=0.1", "shear=0.1", "stages=3", "dropout=0"], "fast+epochs=1+scale=0.1+shear=0.1+2-more"),
         (["label_smoothing=0.123456", "clutter_probability=0.123456"], "fast+label_smoothing=0.123456+1-more"),

@@ -222,7 +222,7 @@ def test_every_difference_is_listed_and_nothing_is_touched(tmp_path: Path) -> No
     listed = str(caught.value)
     for words in (
         "learning_rate was 0.002, is 0.01",
-        "dropout was 0.5, is 0.1",
+        "dropout was 0.3, is 0.1",
         "average_decay was 0.0, is 0.5",
         f"data was {data.sha256[:12]}, is {other.sha256[:12]}",
         "seed was 0, is 7",
@@ -417,7 +417,7 @@ def test_the_command_says_what_cannot_be_and_when_nothing_is_left_to_do(
         (["evaluate", f"{mini.run}@7"], "keeps no checkpoint @7; it keeps @best, @2 beside its last"),
         (["train", "--resume", f"{mini.run.name}@2"], "a run goes on from its furthest"),
         (["train", "--resume", "latest", "--epochs", "1"], "planned for 2; a run can only be made longer"),
-        (["train", "--resume", "latest", "--seed", "4", "--set", "dropout=0.1"], "dropout was 0.5, is 0.1; seed was 0"),
+        (["train", "--resume", "latest", "--seed", "4", "--set", "dropout=0.1"], "dropout was 0.3, is 0.1; seed was 0"),
     ):
         assert exit_code_of(*arguments, debug=False) == 2
         complaint = capsys.readouterr().err

@@ -103,13 +103,13 @@ def test_what_was_fitted_to_a_small_set_is_said_first_and_recorded(tmp_path: Pat
     used, fitted = listener.notes
     assert used == "80 images to train on, 20 held out, the last ones"
     assert fitted == (
-        "fitted to 80 images: batch_size 256 -> 4, epochs 5 -> 15; 20 steps an epoch, 300 in all "
+        "fitted to 80 images: batch_size 256 -> 4, epochs 3 -> 15; 20 steps an epoch, 300 in all "
         "(--set batch_size=... chooses otherwise)"
     )
     config = ArtifactStore(root=tmp_path).latest_started_run() / "config.json"
     recorded = json.loads(config.read_text())
     assert (recorded["recipe"]["batch_size"], recorded["recipe"]["epochs"]) == (4, 15)
-    assert recorded["training"]["fitted"] == {"batch_size": [256, 4], "epochs": [5, 15]}
+    assert recorded["training"]["fitted"] == {"batch_size": [256, 4], "epochs": [3, 15]}
     assert recorded["training"]["held_out"] == "the last ones"
     with pytest.raises(StoppedError):  # not an error: the recipe it was begun with is no drift
         go_on(tmp_path, data=make_bars(100), recipe=recipe, epochs="+1", listener=Reader(stop_at_once))
@@ -162,7 +162,7 @@ def test_a_learning_curve_trains_a_size_as_a_training_would() -> None:
     config = CurveConfig(recipe=resolve_recipe("fast", settings=TINY), sizes=(20,), seeds=1, device="cpu", threads=1)
     report = measure_curve(make_bars(100), config, listener=Deaf())
     assert [(row.size, row.epochs, row.steps) for row in report.rows()] == [(20, 60, 300)]
-    assert "batch_size and epochs fitted to every size as a training fits them" in report.notes()
+    assert "batch_size, epochs fitted to every size as a training fits them" in report.notes()
     assert CurveReport.from_json(json.loads(json.dumps(report.to_json()))).settings == report.settings
 
 

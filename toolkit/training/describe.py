@@ -107,7 +107,7 @@ def name_held_out(data: Dataset, config: TrainConfig) -> str:
     return "none" if config.all_data else LAST_ONES if ends_mixed(data.train.labels) else "the last ones of every class"
 
 
-def _list_fitted(session: Session, config: TrainConfig) -> dict[str, list[int]]:
+def _list_fitted(session: Session, config: TrainConfig) -> dict[str, list[float]]:
     """Return what was fitted to the number of images: `{field: [as the recipe has it, as used]}`."""
     pairs = {key: [getattr(config.recipe, key), getattr(session.recipe, key)] for key in FOLLOWING}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

@@ -37,7 +37,7 @@ LIMITS: Limits = {
     "precision": ("float32", "auto"),
 }
 # What follows the number of images where nobody chose it: docs/decisions/0018-small-sets.md.
-FOLLOWING = ("batch_size", "epochs")
+FOLLOWING = ("batch_size", "epochs", "learning_rate")
 STEPS_AN_EPOCH = 16
 FEWEST_STEPS = 300
 SMALLEST_BATCH = 4
@@ -75,8 +75,8 @@ class Recipe:
             0 for none, in [0, 1).
         precision: `float32`, or `auto` for bfloat16 products where the device is fast at them.
         network: the network's hyper-parameters; its sizes follow the data.
-        follows_size: those of `batch_size` and `epochs` that nobody chose for the data at hand: `for_count` fits them
-            to its size. Not recorded: what was trained with is settled.
+        follows_size: those of `batch_size`, `epochs` and `learning_rate` that nobody chose for the data at hand:
+            `for_count` fits them to its size. Not recorded: what was trained with is settled.
     """
 
     name: str
@@ -115,15 +115,18 @@ class Recipe:
     def for_count(self, images: int) -> Recipe:
         """Return the recipe fitted to a number of training images, in what follows it; nothing does from then on.
 
-        A batch is small enough for about 16 steps an epoch, but not under 4; epochs are enough for 300 steps, but not
-        over 100 for their sake. A recipe's own values are the largest batch and the fewest epochs, so that with 4,000
-        images no batch changes, and with 40,000 nothing does.
+        A batch is small enough for about 16 steps an epoch, but not under 4, and the rate falls with the root of it, as
+        Adam's should (Malladi et al. 2022, arXiv 2205.10287); epochs are enough for 300 steps, but not over 100 for
+        their sake. A recipe's own values are the largest batch and rate and the fewest epochs, so that with 4,000
+        images neither of those two changes, and with 40,000 nothing does.
         """
-        batch_size, epochs = self.batch_size, self.epochs
+        batch_size, epochs, rate = self.batch_size, self.epochs, self.learning_rate
         if "batch_size" in self.follows_size:
             wanted = 2 ** round(math.log2(max(1.0, images / STEPS_AN_EPOCH)))
             batch_size = min(batch_size, max(SMALLEST_BATCH, wanted))
-        fitted = replace(self, batch_size=batch_size, follows_size=())
+        if "learning_rate" in self.follows_size and batch_size < self.batch_size:
+            rate = float(f"{rate * math.sqrt(batch_size / self.batch_size):.3g}")
+        fitted = replace(self, batch_size=batch_size, learning_rate=rate, follows_size=())
         if "epochs" in self.follows_size:
             epochs = max(epochs, min(MOST_EPOCHS_ADDED, math.ceil(FEWEST_STEPS / fitted.count_steps(images))))
         return replace(fitted, epochs=epochs)

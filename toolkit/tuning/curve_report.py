@@ -105,7 +105,7 @@ class CurveReport:
         if self.settings["equal"] == "steps":
             equal = f"every size trained for {count_of(self.settings['steps'], 'step')}, rounded up to whole epochs"
         elif fitted:
-            equal = f"{' and '.join(fitted)} fitted to every size as a training fits them"
+            equal = f"{', '.join(fitted)} fitted to every size as a training fits them"
         else:
             equal = f"every size trained for the recipe's {count_of(epochs, 'epoch')}, so a larger one for more steps"
         seeds = max((row.seeds for row in self.rows()), default=1)
