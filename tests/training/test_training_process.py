@@ -1,13 +1,19 @@
-"""The process's own settings while it trains: waiting threads let others run."""
+"""The process that trains: waiting threads let others run, and nothing is imported that is not used."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from small_training import small_recipe
 
+from toolkit.network.cnn import CNN
 from toolkit.training.process import SPIN_COUNT
+from toolkit.training.steps.state import make_state
 
 PROGRAM = """
 import os, sys
@@ -34,3 +40,57 @@ def test_the_count_is_set_unless_chosen_or_too_late(before: str, expected: str) 
         [sys.executable, "-c", PROGRAM.format(before=before)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == expected
+
+
+TRAINING = """
+import sys
+from pathlib import Path
+from small_training import begin, make_bars, small_recipe
+begin(Path(sys.argv[1]), small_recipe("epochs=1"), data=make_bars(), threads=1)
+print(len(list(Path(sys.argv[1]).glob("runs/*/checkpoints/last.json"))), "torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_training_does_not_import_torch_s_compiler(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "1 False"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_an_optimizer_steps_to_the_bits_of_torch_s_own(optimizer: str) -> None:
+    torch.manual_seed(0)
+    recipe = small_recipe(
+        f"optimizer={optimizer}", "average_decay=0", *(["weight_decay=0"] if optimizer == "adam" else [])
+    )
+    network = CNN(recipe.network)
+    state = make_state(network, recipe, seed=0, bfloat16=False)
+    twin = CNN(recipe.network)
+    twin.load_state_dict(network.state_dict())
+    kind = type(state.optimizer).__bases__[0]
+    groups = [
+        {**group, "params": [dict(twin.named_parameters())[name] for name in names]}
+        for group, names in zip(state.optimizer.param_groups, _names(network), strict=True)
+    ]
+    own = kind(groups)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        for parameter, other in zip(network.parameters(), twin.parameters(), strict=True):
+            parameter.grad = torch.randn_like(parameter)
+            other.grad = parameter.grad.clone()
+        state.optimizer.step()
+        own.step()
+    assert kind.__name__.lower() == optimizer == type(state.optimizer).__name__.lower()
+    for parameter, other in zip(network.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(parameter, other)
+
+
+def _names(network: CNN) -> list[list[str]]:
+    """Return the names of the parameters of the two groups: weights, and all others."""
+    names = dict(network.named_parameters())
+    return [[name for name, item in names.items() if (item.ndim > 1) is is_weight] for is_weight in (True, False)]

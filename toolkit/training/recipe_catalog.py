@@ -88,8 +88,8 @@ _CHOSEN = (
         network=replace(DEEP, input_dropout=0.1, test_shift_pixels=1, standardisation="image"),
     ),
 )
-# They were chosen for 50,000 images; a smaller set needs smaller batches, at lower rates, and more epochs. The tutorial's
-# rate is low already.
+# They were chosen for 50,000 images; a smaller set needs smaller batches at lower rates, and more epochs. The rate of
+# the tutorial is low already.
 RECIPES = {
     recipe.name: replace(recipe, follows_size=FOLLOWING[:2] if recipe.name == "tutorial" else FOLLOWING)
     for recipe in _CHOSEN
