@@ -47,7 +47,13 @@ _CHOSEN = (
     # The source tutorial's own training.
     Recipe(name="tutorial", epochs=30, batch_size=100, optimizer="adam", learning_rate=1e-4),
     # Chosen on the last 10,000 training images: docs/decisions/0002-recipe-fast.md.
-    replace(_MODERN, batch_shift_pixels=1, network=NetworkConfig(dropout=0.3)),
+    replace(
+        _MODERN,
+        batch_shift_pixels=1,
+        blur_probability=0.15,
+        blur_pixels=1.2,
+        network=NetworkConfig(dropout=0.3),
+    ),
     # The three below, likewise: docs/decisions/0007-recipes.md.
     replace(
         _MODERN,
