@@ -16,7 +16,7 @@ SHAPES = [(5, 8, 9), (5, 8, 9, 3)]
 
 
 def recipe(shape: tuple[int, ...] = (5, 8, 9), **settings: float) -> Recipe:
-    base = replace(resolve_recipe("fast"), batch_shift_pixels=0, **settings)  # type: ignore[arg-type]  # floats only
+    base = replace(resolve_recipe("tutorial"), **settings)  # type: ignore[arg-type]  # floats only
     height, width, channels = shape[1], shape[2], 3 if len(shape) == 4 else 1
     network = replace(base.network, height=height, width=width, channels=channels, kernel_size=1)
     return replace(base, network=network)
