@@ -87,7 +87,7 @@ def render_recipe(recipe: Recipe, fields: Sequence[RecipeField], *, summary: str
             lines.append(f"  {item.key:{key_width}}  {_value(item):{value_width}}  {item.limits}")
             lines.append(_below(item.meaning.replace("`", "")))
     if any(item.follows_size for item in fields):
-        lines.append("* fewer images get smaller batches, lower rates and more epochs, unless set")
+        lines.append("* fitted to fewer images where nobody sets it")
     return [*lines, f"change some with: toolkit train --recipe {recipe.name} --set KEY=VALUE (repeatable)"]
 
 
