@@ -133,8 +133,8 @@ def _drop_out(values: Tensor, share: float, *, training: bool) -> Tensor:
     """Return the values with a random share of them at 0 and the others scaled up, as `functional.dropout` does."""
     if not training or not share or values.device.type != "cpu":
         return functional.dropout(values, share, training)
-    # On a processor its mask comes from one thread, 12 ns a value: a tenth of a step of `fast`. Uniform numbers take a
-    # third of that (docs/decisions/0008-speed.md).
+    # On a processor its mask comes from one thread, 12 ns a value: a tenth of a step of `fast`. Uniform numbers take
+    # two fifths of that (docs/decisions/0008-speed.md).
     kept = torch.rand(values.shape) >= share
     return values * kept.to(values.dtype).mul_(1 / (1 - share))
 
